@@ -1,0 +1,252 @@
+//! The trait, and the data that describes a target to the engine.
+
+use std::time::Duration;
+
+use crate::event::Data;
+use crate::feed::{Feed, Frame, Hearing};
+use crate::known::Known;
+use crate::step::{HttpCall, HttpReply, Reply, Step};
+use crate::verdict::{Refusal, Verdict};
+use crate::work::Work;
+
+/// A CRM (or WhatsApp) written as pure functions.
+///
+/// Laws, which the proof suite checks:
+///
+/// 1. `next` and `read` are functions: the same arguments give the same answer.
+/// 2. When every step of `next` has become known, `next` sooner or later answers with no steps.
+/// 3. A fact that is unsure is never claimed again by a [`Repeat::Blind`](crate::Repeat::Blind) step.
+/// 4. Crash, lost answer, 429 or 5xx at any place: the other side ends as in the quiet run.
+pub trait Connector: Send + Sync {
+    /// Every call that can be made now to bring the target closer to showing `work`; none when it
+    /// already does.
+    ///
+    /// # Errors
+    /// [`Refusal::Hold`] when it must wait for something to happen in the session,
+    /// [`Refusal::Park`] when a person is needed.
+    fn next(&self, work: &Work, known: &Known) -> Result<Vec<Step>, Refusal>;
+
+    /// What the target's reply to `step` proves about the step's facts.
+    fn read(&self, step: &Step, reply: &Reply) -> Verdict;
+
+    /// Where to listen for this session's rep, if anywhere; `cursor` is what the last poll left.
+    fn feed(&self, work: &Work, known: &Known, cursor: Option<&str>) -> Option<Feed> {
+        let _ = (work, known, cursor);
+        None
+    }
+
+    /// What the target is telling us, each thing with the target's own id.
+    ///
+    /// # Errors
+    /// [`Refusal::Park`] when the frame cannot be understood.
+    fn hear(&self, frame: &Frame<'_>) -> Result<Hearing, Refusal> {
+        let _ = frame;
+        Ok(Hearing::default())
+    }
+
+    /// Whether this event opens a lane for a session that has none in this target.
+    fn opens(&self, data: &Data) -> bool {
+        matches!(data, Data::HandoffRequested(_))
+    }
+
+    /// The base address that relative paths are joined to, without a trailing slash.
+    fn base(&self) -> &str;
+
+    /// How the target is signed in to.
+    fn credential(&self) -> Credential;
+
+    /// The target's rate budgets. The one named `api`, if any, is drawn on by every HTTP call.
+    fn budgets(&self) -> Vec<Budget> {
+        Vec::new()
+    }
+
+    /// How the target's webhooks prove that they are the target's; none are taken when `None`.
+    fn webhook(&self) -> Option<WebhookAuth> {
+        None
+    }
+
+    /// Hosts, beside the base address's own, from which this target's files may be fetched:
+    /// exact names, or suffixes beginning with a dot.
+    fn file_hosts(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// What `handoffd check --live` verifies in the target, in order.
+    fn checks(&self) -> Vec<Check> {
+        Vec::new()
+    }
+
+    /// What the reply to a check means.
+    fn checked(&self, check: &Check, reply: &HttpReply) -> Vec<Finding> {
+        let _ = check;
+        if reply.ok() {
+            vec![Finding::ok(check.what)]
+        } else {
+            vec![Finding::missing(check.what, format!("answered {}", reply.status))]
+        }
+    }
+}
+
+/// A secret's name in the configuration. Connectors never see the value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+/// How a target is signed in to, as data.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Credential {
+    /// No sign-in.
+    None,
+    /// A static bearer token.
+    Bearer {
+        /// The token.
+        token: Secret,
+    },
+    /// OAuth 2.0 client credentials.
+    ClientCredentials {
+        /// Token addresses, tried in order until one is a token endpoint.
+        token_urls: Vec<String>,
+        /// The client id.
+        client_id: String,
+        /// The client secret.
+        client_secret: Secret,
+    },
+    /// OAuth 2.0 refresh token.
+    RefreshToken {
+        /// The token address.
+        token_url: String,
+        /// The client id.
+        client_id: String,
+        /// The client secret.
+        client_secret: Secret,
+        /// The refresh token.
+        refresh_token: Secret,
+    },
+    /// A token per customer: our identity JWT, exchanged at MIAW.
+    Miaw {
+        /// `…/authorization/authenticated/access-token`, absolute.
+        token_url: String,
+        /// `…/authorization/continuation-access-token`, absolute.
+        continuation_url: String,
+        /// The organisation's id, 15 characters.
+        org_id: String,
+        /// The deployment's developer name.
+        es_developer_name: String,
+        /// `capabilitiesVersion`.
+        capabilities_version: String,
+        /// JWT `kid`.
+        key_id: String,
+        /// JWT `iss`.
+        issuer: String,
+        /// JWT `aud`, where the organisation wants one.
+        audience: Option<String>,
+        /// The PEM of the RSA key.
+        private_key: Secret,
+        /// JWT lifetime.
+        lifetime: Duration,
+        /// Tokens per minute that the organisation allows.
+        per_minute: u32,
+    },
+    /// Creatio's form sign-in with cookies and a CSRF header.
+    Forms {
+        /// `…/ServiceModel/AuthService.svc/Login`, absolute.
+        login_url: String,
+        /// The user's name.
+        user: String,
+        /// The password.
+        password: Secret,
+    },
+}
+
+/// A token bucket.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Budget {
+    /// The name.
+    pub name: &'static str,
+    /// How many calls may come at once.
+    pub burst: u32,
+    /// How many are given back per `per`.
+    pub refill: u32,
+    /// The refill's period.
+    pub per: Duration,
+    /// Whether the target counts for the whole account, so that several daemons share it. A bucket
+    /// per conversation or customer is not shared, because a lane has one owner.
+    pub shared: bool,
+}
+
+/// How webhooks authenticate, as data. All comparisons are in constant time.
+#[derive(Debug, Clone, PartialEq)]
+pub enum WebhookAuth {
+    /// A secret at the end of the path (`/webhooks/<target>/<token>`).
+    PathToken {
+        /// The token.
+        token: Secret,
+    },
+    /// HubSpot's v3 signature, and the path token.
+    /// <https://developers.hubspot.com/docs/apps/legacy-apps/authentication/validating-requests>
+    HubSpotV3 {
+        /// The app's client secret.
+        secret: Secret,
+        /// The webhook's public address as HubSpot calls it, without the path token.
+        public_url: String,
+        /// The path token.
+        token: Secret,
+    },
+    /// Meta's `X-Hub-Signature-256`, and the challenge's verify token.
+    MetaSha256 {
+        /// The app secret, and the previous one during a change.
+        secrets: Vec<Secret>,
+        /// The verify token.
+        verify_token: Secret,
+    },
+}
+
+/// One thing that `check --live` reads.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Check {
+    /// What is verified, for people: `ticket pipeline "Support"`.
+    pub what: &'static str,
+    /// The call; it only reads.
+    pub call: HttpCall,
+}
+
+/// What a check found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finding {
+    /// What was verified.
+    pub what: String,
+    /// `None` when it is as needed; otherwise what is missing and how to add it.
+    pub problem: Option<String>,
+    /// Calls that add what is missing, when asked to.
+    pub fix: Vec<HttpCall>,
+}
+
+impl Finding {
+    /// As needed.
+    #[must_use]
+    pub fn ok(what: impl Into<String>) -> Finding {
+        Finding { what: what.into(), problem: None, fix: Vec::new() }
+    }
+
+    /// Missing.
+    #[must_use]
+    pub fn missing(what: impl Into<String>, problem: impl Into<String>) -> Finding {
+        Finding { what: what.into(), problem: Some(problem.into()), fix: Vec::new() }
+    }
+}
+
+/// A problem of a setting: where, what was found, what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Path inside the target's settings, such as `org_id`.
+    pub path: String,
+    /// The value's shape and what was expected; never a secret.
+    pub message: String,
+}
+
+impl Problem {
+    /// A problem.
+    #[must_use]
+    pub fn new(path: impl Into<String>, message: impl Into<String>) -> Problem {
+        Problem { path: path.into(), message: message.into() }
+    }
+}

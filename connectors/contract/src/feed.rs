@@ -1,0 +1,163 @@
+//! Where a rep's side is heard, and what was heard.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::event::{DeliveryState, RepReply};
+use crate::step::{HttpCall, HttpReply};
+
+/// Where to listen for a session's rep.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Feed {
+    /// An event stream (SSE).
+    Stream {
+        /// Which stream. Lanes that name the same key share one.
+        key: String,
+        /// How to open it. The engine adds `Last-Event-Id` from the cursor, or the one that came
+        /// with the customer's token when there is no cursor yet.
+        open: HttpCall,
+        /// Silent for longer than this, it is taken for dead.
+        idle: Duration,
+        /// What to read for this lane after every (re)connect, since a stream may lose events.
+        backfill: Option<Read>,
+    },
+    /// A read, again and again.
+    Poll {
+        /// Which poll; one per lane.
+        key: String,
+        /// What to read.
+        read: Read,
+        /// How often.
+        every: Duration,
+    },
+}
+
+/// A read whose reply [`hear`](crate::Connector::hear) gets.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Read {
+    /// Which read it is, so that `hear` knows how to understand the reply.
+    pub tag: &'static str,
+    /// The call; it only reads.
+    pub call: HttpCall,
+    /// What `hear` needs beside the reply.
+    pub memo: Value,
+}
+
+/// Something that came from the target without having been asked for by a step.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Frame<'a> {
+    /// One event of a stream.
+    Event {
+        /// The stream's key.
+        key: &'a str,
+        /// `id:`, or empty.
+        id: &'a str,
+        /// `event:`, or `message`.
+        event: &'a str,
+        /// `data:`, lines joined.
+        data: &'a str,
+    },
+    /// The reply to a poll, a backfill, or a read that an earlier frame asked for.
+    Reply {
+        /// The read.
+        read: &'a Read,
+        /// Its reply.
+        reply: &'a HttpReply,
+    },
+    /// The body of an authenticated webhook.
+    Webhook {
+        /// Headers, names in lower case, without those that authenticate.
+        headers: &'a [(String, String)],
+        /// The body.
+        body: &'a [u8],
+    },
+}
+
+/// What a frame says.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Hearing {
+    /// What happened, in order.
+    pub heard: Vec<Heard>,
+    /// Where a poll goes on next time: given back as `cursor` to
+    /// [`feed`](crate::Connector::feed). Stored together with `heard`.
+    pub cursor: Option<String>,
+    /// Reads that are needed to know what was said; their replies come back as [`Frame::Reply`].
+    pub fetch: Vec<Read>,
+    /// The credential is no longer accepted; the engine renews it and opens the stream again.
+    pub unauthorized: bool,
+    /// Why the frame says nothing to us, in words for the operator's log: an unknown event type,
+    /// an internal note, our own echo.
+    pub skipped: Option<String>,
+}
+
+/// One thing that happened on the target's side.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Heard {
+    /// The target's own id of it: the same thing heard twice has the same id.
+    pub id: String,
+    /// Which session it is about.
+    pub about: About,
+    /// The target's id of the record, if the record could be one that we wrote ourselves. The
+    /// engine drops it when a fact of the lane has this value.
+    pub echo: Option<String>,
+    /// When it happened.
+    pub at: Option<Timestamp>,
+    /// What it is.
+    pub what: What,
+}
+
+/// How the engine finds the session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum About {
+    /// The lane of this target in which this fact has this value.
+    Fact {
+        /// The fact's name, such as `case`.
+        name: String,
+        /// Its value.
+        value: String,
+    },
+    /// The session with this id.
+    Session(String),
+    /// The customer's latest session on this business number.
+    Customer {
+        /// The business number, as the session's `business_number`.
+        business_number: String,
+        /// The customer's key ([`Contact::key`](crate::Contact::key)).
+        customer: String,
+    },
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum What {
+    /// A rep wrote to the customer. `target` is filled in by the engine.
+    Replied(RepReply),
+    /// The conversation was ended.
+    Ended {
+        /// The target's word for it.
+        word: Option<String>,
+    },
+    /// A rep was assigned or left.
+    Assigned {
+        /// The rep's name; absent when nobody is assigned.
+        rep: Option<String>,
+    },
+    /// A message to the customer has come this far (WhatsApp).
+    Status {
+        /// WhatsApp's id of the message.
+        message_id: Option<String>,
+        /// Our own id, from the callback data.
+        reference: Option<String>,
+        /// How far.
+        state: DeliveryState,
+        /// WhatsApp's error code.
+        error_code: Option<i64>,
+        /// WhatsApp's words.
+        error: Option<String>,
+    },
+    /// Facts about the lane that the target told us by itself, such as that its messaging session
+    /// has ended. They replace what was known.
+    Facts(Vec<(String, String)>),
+}

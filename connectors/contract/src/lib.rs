@@ -1,0 +1,56 @@
+//! The language that handoffd's engine and its connectors speak.
+//!
+//! A **connector** is a CRM (or WhatsApp) written as pure functions: given the work and what is
+//! already known to be true on the other side, it names the calls that would bring the other side
+//! closer; given a reply, it says what that reply proves. It owns no socket, clock, randomness,
+//! secret or database row. The **engine**, in the daemon, owns all of those and decides nothing.
+//!
+//! ```text
+//! events ─► Work ─┐                          ┌─► Verdict ─► facts
+//!                 ├─► Connector::next ─► Step ─► (engine) ─► Reply ─► Connector::read
+//! facts ─► Known ─┘
+//! Connector::feed ─► Feed ─► (engine) ─► Frame ─► Connector::hear ─► events
+//! ```
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`event`] | what happened: the events that come in and that connectors cause |
+//! | [`work`] | what a lane has to show: a session and its events since the last one shown |
+//! | [`known`] | facts: absent, unsure, or a value |
+//! | [`step`] | a call, what it claims to establish and whether it may be repeated; and its reply |
+//! | [`verdict`] | what a reply proves, and every reason why something can stop |
+//! | [`feed`] | where a rep's side is heard, and what was heard |
+//! | [`connector`] | the trait, and the data that describes a target to the engine |
+//! | [`ids`] | ids that we choose, derived so that a repeat is the same request |
+//! | [`text`] | splitting, escaping and transcript lines that every connector shares |
+//! | [`sandbox`] | the other side: a simulator of an API (feature `sandbox`) |
+//! | [`proof`] | plays a connector against its simulator and enumerates mishaps (feature `proof`) |
+
+pub mod connector;
+pub mod event;
+pub mod feed;
+pub mod ids;
+pub mod known;
+#[cfg(feature = "proof")]
+pub mod proof;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
+pub mod step;
+pub mod text;
+pub mod verdict;
+pub mod work;
+
+pub use connector::{
+    Budget, Check, Connector, Credential, Finding, Problem, Secret, WebhookAuth,
+};
+pub use event::{
+    Attachment, Author, AuthorKind, Contact, Data, Event, Handoff, Location, Message, Source,
+};
+pub use feed::{About, Feed, Frame, Heard, Hearing, What};
+pub use known::{Fact, Known};
+pub use step::{
+    Auth, Body, Call, Claim, Content, HttpCall, HttpReply, MediaProblem, MediaRef, Method, Part,
+    Publication, Publish, Record, Repeat, Reply, Spend, Step,
+};
+pub use verdict::{Effect, Learned, Reason, Refusal, Stop, Verdict};
+pub use work::{Item, Rendered, Work};

@@ -1,0 +1,454 @@
+//! A step: a call, what it claims to establish, and whether it may be repeated; and its reply.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::event::{Attachment, Data};
+
+/// An attempt to establish facts by one call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// What it is, for attempts and logs, such as `ticket.create`. Holds no id and no text.
+    pub name: &'static str,
+    /// The facts that it establishes. Each is written down as unsure before the call leaves, unless
+    /// the step only looks ([`Repeat::Safe`]).
+    pub claims: Vec<Claim>,
+    /// Whether a repeat is harmless.
+    pub repeat: Repeat,
+    /// What to do.
+    pub call: Call,
+    /// Which of the target's budgets it draws on, beside `api`.
+    pub spends: Vec<Spend>,
+    /// The engine does not let the call leave after this time.
+    pub not_after: Option<Timestamp>,
+    /// The lane's feed must be open before the call leaves.
+    pub listen: bool,
+    /// What [`read`](crate::Connector::read) needs beside the reply. Stays inside the process.
+    pub memo: Value,
+}
+
+impl Step {
+    /// A step that may change the other side.
+    #[must_use]
+    pub fn new(name: &'static str, repeat: Repeat, call: impl Into<Call>) -> Step {
+        Step {
+            name,
+            claims: Vec::new(),
+            repeat,
+            call: call.into(),
+            spends: Vec::new(),
+            not_after: None,
+            listen: false,
+            memo: Value::Null,
+        }
+    }
+
+    /// A step that only looks.
+    #[must_use]
+    pub fn look(name: &'static str, call: impl Into<Call>) -> Step {
+        Step::new(name, Repeat::Safe, call)
+    }
+
+    /// Adds a fact whose value the other side will choose.
+    #[must_use]
+    pub fn claim(mut self, fact: impl Into<String>) -> Step {
+        self.claims.push(Claim { fact: fact.into(), candidate: None });
+        self
+    }
+
+    /// Adds a fact whose value we chose.
+    #[must_use]
+    pub fn claim_as(mut self, fact: impl Into<String>, value: impl Into<String>) -> Step {
+        self.claims.push(Claim { fact: fact.into(), candidate: Some(value.into()) });
+        self
+    }
+
+    /// Draws on a further budget.
+    #[must_use]
+    pub fn spend(mut self, budget: &'static str, key: impl Into<String>) -> Step {
+        self.spends.push(Spend { budget, key: key.into() });
+        self
+    }
+
+    /// Gives `read` something beside the reply.
+    #[must_use]
+    pub fn memo(mut self, memo: Value) -> Step {
+        self.memo = memo;
+        self
+    }
+
+    /// Wants the lane's feed open first.
+    #[must_use]
+    pub fn listening(mut self) -> Step {
+        self.listen = true;
+        self
+    }
+}
+
+/// A fact that a step establishes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// The fact's name.
+    pub fact: String,
+    /// Its value, where we choose it. Written beside the unsure fact, so that an echo of our own
+    /// record is recognised even while its outcome is unknown.
+    pub candidate: Option<String>,
+}
+
+/// What a repeat of the call would do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeat {
+    /// Nothing: it only reads.
+    Safe,
+    /// Nothing: the other side recognises our id or unique key.
+    Keyed,
+    /// It could duplicate. `next` never plans it while a claimed fact is unsure, but looks first.
+    Blind,
+}
+
+/// Which budget a step draws on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spend {
+    /// The budget's name, one of [`Connector::budgets`](crate::Connector::budgets).
+    pub budget: &'static str,
+    /// Which of that budget's buckets; empty when there is one for the whole target.
+    pub key: String,
+}
+
+/// What the engine does for a step.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Call {
+    /// An HTTP request to the target.
+    Http(HttpCall),
+    /// A message to the gateway's exchange, mandatory, with a publisher confirm.
+    Publish(Publish),
+    /// Facts and events written to the ledger in one transaction; nothing leaves and nothing is read.
+    Record(Record),
+}
+
+impl From<HttpCall> for Call {
+    fn from(call: HttpCall) -> Call {
+        Call::Http(call)
+    }
+}
+
+impl From<Publish> for Call {
+    fn from(publish: Publish) -> Call {
+        Call::Publish(publish)
+    }
+}
+
+impl From<Record> for Call {
+    fn from(record: Record) -> Call {
+        Call::Record(record)
+    }
+}
+
+/// An HTTP request, as data.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HttpCall {
+    /// The method.
+    pub method: Method,
+    /// Percent-encoded path, relative to the target's base address, or an absolute address.
+    pub path: String,
+    /// Query parameters, not encoded.
+    pub query: Vec<(String, String)>,
+    /// Headers beside authentication, content type and length.
+    pub headers: Vec<(String, String)>,
+    /// How it signs in.
+    pub auth: Auth,
+    /// What it carries.
+    pub body: Body,
+}
+
+impl HttpCall {
+    /// A request without query, headers or body, signed in with the target's credential.
+    #[must_use]
+    pub fn new(method: Method, path: impl Into<String>) -> HttpCall {
+        HttpCall {
+            method,
+            path: path.into(),
+            query: Vec::new(),
+            headers: Vec::new(),
+            auth: Auth::Target,
+            body: Body::Empty,
+        }
+    }
+
+    /// A GET.
+    #[must_use]
+    pub fn get(path: impl Into<String>) -> HttpCall {
+        HttpCall::new(Method::Get, path)
+    }
+
+    /// A POST of JSON.
+    #[must_use]
+    pub fn post(path: impl Into<String>, body: Value) -> HttpCall {
+        HttpCall::new(Method::Post, path).json(body)
+    }
+
+    /// Carries JSON.
+    #[must_use]
+    pub fn json(mut self, body: Value) -> HttpCall {
+        self.body = Body::Json(body);
+        self
+    }
+
+    /// Adds a query parameter.
+    #[must_use]
+    pub fn query(mut self, name: impl Into<String>, value: impl Into<String>) -> HttpCall {
+        self.query.push((name.into(), value.into()));
+        self
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> HttpCall {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Signs in otherwise.
+    #[must_use]
+    pub fn auth(mut self, auth: Auth) -> HttpCall {
+        self.auth = auth;
+        self
+    }
+}
+
+/// HTTP methods in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// GET
+    Get,
+    /// POST
+    Post,
+    /// PATCH
+    Patch,
+    /// PUT
+    Put,
+    /// DELETE
+    Delete,
+}
+
+impl Method {
+    /// The method as it is written.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Post => "POST",
+            Method::Patch => "PATCH",
+            Method::Put => "PUT",
+            Method::Delete => "DELETE",
+        }
+    }
+}
+
+/// How a request signs in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Auth {
+    /// Not at all.
+    None,
+    /// With the target's credential.
+    Target,
+    /// As one customer, where the target keeps a token per customer (MIAW). The subject is the
+    /// identity token's `sub`.
+    Customer {
+        /// The identity token's `sub`.
+        subject: String,
+    },
+}
+
+/// What a request carries.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Body {
+    /// Nothing.
+    Empty,
+    /// JSON.
+    Json(Value),
+    /// `application/x-www-form-urlencoded`.
+    Form(Vec<(String, String)>),
+    /// `multipart/form-data`.
+    Multipart(Vec<Part>),
+    /// A file's bytes, streamed from their source.
+    Media(MediaRef),
+}
+
+/// One part of a multipart body.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Part {
+    /// The field's name.
+    pub name: String,
+    /// The file name, for a file.
+    pub file_name: Option<String>,
+    /// The part's content type.
+    pub mime: Option<String>,
+    /// What it holds.
+    pub content: Content,
+}
+
+impl Part {
+    /// A text field.
+    #[must_use]
+    pub fn text(name: impl Into<String>, text: impl Into<String>) -> Part {
+        Part { name: name.into(), file_name: None, mime: None, content: Content::Text(text.into()) }
+    }
+
+    /// A file field with the attachment's name and type.
+    #[must_use]
+    pub fn file(name: impl Into<String>, media: MediaRef) -> Part {
+        Part {
+            name: name.into(),
+            file_name: Some(media.attachment.file_name()),
+            mime: Some(media.mime()),
+            content: Content::Media(media),
+        }
+    }
+}
+
+/// What a part holds.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Content {
+    /// Text, held.
+    Text(String),
+    /// A file's bytes, streamed.
+    Media(MediaRef),
+}
+
+/// An attachment whose bytes the engine streams from their source into the request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MediaRef {
+    /// The attachment, with its source.
+    pub attachment: Attachment,
+    /// The most bytes that the target takes; more is a [`MediaProblem::TooLarge`].
+    pub max_bytes: u64,
+}
+
+impl MediaRef {
+    /// The MIME type, without parameters.
+    #[must_use]
+    pub fn mime(&self) -> String {
+        let mime = self.attachment.mime.as_deref().unwrap_or("application/octet-stream");
+        mime.split(';').next().unwrap_or(mime).trim().to_owned()
+    }
+}
+
+/// A message for the gateway.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Publish {
+    /// The exchange; empty for the default one.
+    pub exchange: String,
+    /// The routing key.
+    pub routing_key: String,
+    /// The AMQP `message_id`: our own id, the same at every repeat.
+    pub message_id: String,
+    /// The AMQP content type.
+    pub content_type: &'static str,
+    /// The body.
+    pub body: Value,
+}
+
+/// Facts and events for the ledger.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Record {
+    /// Facts that hold now, by our own decision.
+    pub facts: Vec<(String, String)>,
+    /// Events of this session that follow, each with an id that is unique in the lane, so that a
+    /// repeat is a no-op.
+    pub events: Vec<(String, Data)>,
+}
+
+/// What came back from a call.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reply {
+    /// An HTTP reply, its body read within the limit.
+    Http(HttpReply),
+    /// The attachment's bytes could not be had; nothing was sent to the target.
+    Media(MediaProblem),
+    /// What the broker said.
+    Published(Publication),
+}
+
+/// An HTTP reply.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct HttpReply {
+    /// The status.
+    pub status: u16,
+    /// Headers, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body, cut at the limit.
+    pub body: Vec<u8>,
+}
+
+impl HttpReply {
+    /// Whether the status is 2xx.
+    #[must_use]
+    pub fn ok(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// A header's value; `name` in lower case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+
+    /// The body as JSON, if it is JSON.
+    #[must_use]
+    pub fn json(&self) -> Option<Value> {
+        serde_json::from_slice(&self.body).ok()
+    }
+
+    /// The body as text, lossily, at most `max` characters: for the other side's own words.
+    #[must_use]
+    pub fn words(&self, max: usize) -> String {
+        String::from_utf8_lossy(&self.body).chars().take(max).collect()
+    }
+
+    /// `Retry-After` in seconds, when it is given as a number.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<u64> {
+        self.header("retry-after")?.trim().parse().ok()
+    }
+}
+
+/// Why an attachment's bytes could not be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MediaProblem {
+    /// The source has it no more, or never had it.
+    Gone,
+    /// It is larger than the target takes.
+    TooLarge,
+    /// Policy does not allow to fetch from there.
+    Forbidden,
+    /// The source did not answer, or broke off. Worth another try.
+    Unreachable,
+}
+
+impl MediaProblem {
+    /// In words, for a rep.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            MediaProblem::Gone => "the file is no longer at its source",
+            MediaProblem::TooLarge => "the file is larger than this CRM takes",
+            MediaProblem::Forbidden => "the file's address is not on the list of allowed sources",
+            MediaProblem::Unreachable => "the file's source could not be reached",
+        }
+    }
+}
+
+/// What the broker said to a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Publication {
+    /// Confirmed and routed.
+    Confirmed,
+    /// No queue is bound: nobody would have received it.
+    Unroutable {
+        /// The broker's words.
+        words: String,
+    },
+    /// The broker refused it.
+    Refused,
+}

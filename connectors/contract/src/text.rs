@@ -1,0 +1,410 @@
+//! Splitting, escaping and transcript lines that every connector shares.
+
+use jiff::tz::TimeZone;
+
+use crate::event::{AuthorKind, Contact, Location, Message};
+
+/// Length in UTF-16 units: how most of these APIs seem to count, and never less than characters.
+#[must_use]
+pub fn utf16_len(text: &str) -> usize {
+    text.chars().map(char::len_utf16).sum()
+}
+
+/// The longest prefix of at most `max` UTF-16 units; with an ellipsis when something was cut.
+#[must_use]
+pub fn truncate(text: &str, max: usize) -> String {
+    if utf16_len(text) <= max {
+        return text.to_owned();
+    }
+    let mut out = String::new();
+    let mut used = 1;
+    for c in text.chars() {
+        used += c.len_utf16();
+        if used > max {
+            break;
+        }
+        out.push(c);
+    }
+    out.push('…');
+    out
+}
+
+/// Splits a text into pieces of at most `max` UTF-16 units: at paragraphs, else lines, else words,
+/// else anywhere but inside a character or before a combining mark. Joined again, nothing but the
+/// white space at the cuts is missing.
+#[must_use]
+pub fn split(text: &str, max: usize) -> Vec<String> {
+    let max = max.max(2);
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while utf16_len(rest) > max {
+        let mut units = 0;
+        let mut end = 0;
+        for (at, c) in rest.char_indices() {
+            if units + c.len_utf16() > max {
+                end = at;
+                break;
+            }
+            units += c.len_utf16();
+        }
+        let head = &rest[..end];
+        let cut = ["\n\n", "\n", " "]
+            .iter()
+            .find_map(|border| head.rfind(border).filter(|at| *at > end / 2))
+            .unwrap_or_else(|| unjoined(rest, end));
+        pieces.push(rest[..cut].trim_end().to_owned());
+        rest = rest[cut..].trim_start_matches(['\n', ' ']);
+    }
+    if !rest.is_empty() || pieces.is_empty() {
+        pieces.push(rest.to_owned());
+    }
+    pieces.retain(|piece| !piece.is_empty());
+    if pieces.is_empty() {
+        pieces.push(String::new());
+    }
+    pieces
+}
+
+/// The last place at or before `end` that does not part a character from what is joined to it.
+fn unjoined(text: &str, end: usize) -> usize {
+    let joins = |c: char| {
+        matches!(c, '\u{200d}' | '\u{fe00}'..='\u{fe0f}' | '\u{300}'..='\u{36f}' | '\u{1f3fb}'..='\u{1f3ff}')
+    };
+    let mut cut = end;
+    while cut > end.saturating_sub(64) {
+        let after = text[cut..].chars().next();
+        let before = text[..cut].chars().next_back();
+        if !after.is_some_and(joins) && before != Some('\u{200d}') {
+            return if cut == 0 { end } else { cut };
+        }
+        cut -= before.map_or(1, char::len_utf8);
+    }
+    end
+}
+
+/// Packs lines into pieces of at most `max` UTF-16 units, separated by `separator`, cutting only
+/// between lines; a line that is longer by itself is split.
+#[must_use]
+pub fn pack(lines: &[String], separator: &str, max: usize) -> Vec<String> {
+    let mut pieces: Vec<String> = Vec::new();
+    let mut open = String::new();
+    for line in lines {
+        for part in split(line, max) {
+            if !open.is_empty() && utf16_len(&open) + utf16_len(separator) + utf16_len(&part) > max {
+                pieces.push(std::mem::take(&mut open));
+            }
+            if !open.is_empty() {
+                open.push_str(separator);
+            }
+            open.push_str(&part);
+        }
+    }
+    if !open.is_empty() {
+        pieces.push(open);
+    }
+    pieces
+}
+
+/// Escapes text for HTML; line breaks become `<br>`. Control characters that no CRM shows are left
+/// out.
+#[must_use]
+pub fn html(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + text.len() / 8);
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            '\n' => out.push_str("<br>"),
+            '\r' => {}
+            c if c.is_control() && c != '\t' => {}
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// Turns a rep's rich text into plain text for WhatsApp: tags become line breaks or nothing, links
+/// keep their address, entities are decoded. Work is linear in the input.
+#[must_use]
+pub fn plain(html: &str) -> String {
+    let mut out = String::with_capacity(html.len());
+    let mut hidden: Option<&'static str> = None;
+    let mut links: Vec<(String, usize)> = Vec::new();
+    let mut rest = html;
+    while let Some(at) = rest.find(['<', '&']) {
+        if hidden.is_none() {
+            out.push_str(&rest[..at]);
+        }
+        rest = &rest[at..];
+        if rest.starts_with('&') {
+            let (text, used) = entity(rest);
+            if hidden.is_none() {
+                out.push_str(&text);
+            }
+            rest = &rest[used..];
+            continue;
+        }
+        let looks_like_tag = rest[1..]
+            .chars()
+            .next()
+            .is_some_and(|c| c.is_ascii_alphabetic() || c == '/' || c == '!');
+        let Some(end) = rest.find('>').filter(|_| looks_like_tag) else {
+            if hidden.is_none() {
+                out.push('<');
+            }
+            rest = &rest[1..];
+            // Without any further '>' nothing is a tag; take the rest in one go.
+            if !rest.contains('>') {
+                let (text, _) = decode_all(rest);
+                if hidden.is_none() {
+                    out.push_str(&text);
+                }
+                rest = "";
+            }
+            continue;
+        };
+        let tag = &rest[1..end];
+        let closing = tag.starts_with('/');
+        let name: String = tag
+            .trim_start_matches('/')
+            .chars()
+            .take_while(char::is_ascii_alphanumeric)
+            .take(12)
+            .map(|c| c.to_ascii_lowercase())
+            .collect();
+        match (name.as_str(), closing) {
+            ("script" | "style" | "head", false) if !tag.ends_with('/') => {
+                hidden = Some(match name.as_str() {
+                    "script" => "script",
+                    "style" => "style",
+                    _ => "head",
+                });
+            }
+            (name, true) if hidden == Some(name) => hidden = None,
+            _ if hidden.is_some() => {}
+            ("br", _) => out.push('\n'),
+            ("li", false) => {
+                newline(&mut out);
+                out.push_str("• ");
+            }
+            ("p" | "div" | "tr" | "ul" | "ol" | "blockquote" | "h1" | "h2" | "h3" | "h4", _) => {
+                newline(&mut out);
+            }
+            ("a", false) if links.len() < 64 => {
+                links.push((attribute(tag, "href").unwrap_or_default(), out.len()));
+            }
+            ("a", true) => {
+                if let Some((href, from)) = links.pop() {
+                    let label = out.get(from..).unwrap_or("").trim().to_owned();
+                    let address = href.trim_start_matches("mailto:");
+                    if !address.is_empty() && !href.starts_with('#') && label != address {
+                        out.push_str(&format!(" ({address})"));
+                    }
+                }
+            }
+            _ => {}
+        }
+        rest = &rest[end + 1..];
+    }
+    if hidden.is_none() {
+        out.push_str(rest);
+    }
+    tidy(&out)
+}
+
+fn newline(out: &mut String) {
+    if !out.is_empty() && !out.ends_with('\n') {
+        out.push('\n');
+    }
+}
+
+fn attribute(tag: &str, name: &str) -> Option<String> {
+    let at = tag.to_ascii_lowercase().find(&format!("{name}="))? + name.len() + 1;
+    let value = tag.get(at..)?;
+    let quote = value.chars().next()?;
+    let raw = if quote == '"' || quote == '\'' {
+        value[1..].split(quote).next()?
+    } else {
+        value.split(|c: char| c.is_whitespace()).next()?
+    };
+    Some(decode_all(raw).0)
+}
+
+fn decode_all(text: &str) -> (String, usize) {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('&') {
+        out.push_str(&rest[..at]);
+        let (decoded, used) = entity(&rest[at..]);
+        out.push_str(&decoded);
+        rest = &rest[at + used..];
+    }
+    out.push_str(rest);
+    (out, text.len())
+}
+
+/// Decodes the entity at the start of `text`; an unknown one stays as it is.
+fn entity(text: &str) -> (String, usize) {
+    let Some(end) = text.char_indices().take(12).find(|(_, c)| *c == ';').map(|(at, _)| at) else {
+        return ("&".to_owned(), 1);
+    };
+    let name = &text[1..end];
+    let decoded = match name {
+        "amp" => Some('&'),
+        "lt" => Some('<'),
+        "gt" => Some('>'),
+        "quot" => Some('"'),
+        "apos" => Some('\''),
+        "nbsp" => Some(' '),
+        _ => name.strip_prefix('#').and_then(|number| {
+            let code = match number.strip_prefix(['x', 'X']) {
+                Some(hex) => u32::from_str_radix(hex, 16).ok(),
+                None => number.parse().ok(),
+            };
+            code.and_then(char::from_u32).filter(|c| !c.is_control() || *c == '\n')
+        }),
+    };
+    match decoded {
+        Some(c) => (c.to_string(), end + 1),
+        None => ("&".to_owned(), 1),
+    }
+}
+
+/// At most one empty line in a row, no white space at line ends or around the whole.
+fn tidy(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut empty = 0;
+    for line in text.lines() {
+        let line = line.trim_end();
+        empty = if line.is_empty() { empty + 1 } else { 0 };
+        if empty < 2 {
+            out.push_str(line);
+            out.push('\n');
+        }
+    }
+    out.trim().to_owned()
+}
+
+/// Who a message is from, for lines that people read: `Customer`, `AI assistant`, or a name.
+#[must_use]
+pub fn author(message: &Message, contact: &Contact) -> String {
+    let name = message.author.name.clone().filter(|name| !name.trim().is_empty());
+    match message.author.kind {
+        AuthorKind::Customer => {
+            name.or_else(|| contact.name.clone()).map_or_else(|| "Customer".into(), |n| format!("Customer ({n})"))
+        }
+        AuthorKind::Assistant => "AI assistant".to_owned(),
+        AuthorKind::Agent => name.map_or_else(|| "Agent".into(), |n| format!("Agent ({n})")),
+        AuthorKind::System => "System".to_owned(),
+    }
+}
+
+/// A message's content as plain text: its text, then a line per attachment and for a location.
+#[must_use]
+pub fn body(message: &Message) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    if let Some(text) = message.text.as_deref().filter(|text| !text.is_empty()) {
+        lines.push(text.to_owned());
+    }
+    for attachment in &message.attachments {
+        let mut line = format!("[{}: {}]", attachment.kind.word(), attachment.file_name());
+        if let Some(caption) = attachment.caption.as_deref().filter(|c| !c.is_empty()) {
+            line.push(' ');
+            line.push_str(caption);
+        }
+        lines.push(line);
+        if let Some(said) = attachment.transcript.as_deref().filter(|t| !t.is_empty()) {
+            lines.push(format!("Voice note says: {said}"));
+        }
+    }
+    if let Some(location) = &message.location {
+        lines.push(place(location));
+    }
+    lines.join("\n")
+}
+
+/// A location as a line with a map link.
+#[must_use]
+pub fn place(location: &Location) -> String {
+    let name = [location.name.as_deref(), location.address.as_deref()]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join(", ");
+    let link = format!(
+        "https://maps.google.com/?q={:.6},{:.6}",
+        location.latitude, location.longitude
+    );
+    if name.is_empty() { format!("[location] {link}") } else { format!("[location: {name}] {link}") }
+}
+
+/// A message as a transcript line: `2026-11-20 09:58:12Z Customer (Ana): Where is my parcel?`
+#[must_use]
+pub fn line(message: &Message, contact: &Contact) -> String {
+    let time = message.time.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d %H:%M:%SZ");
+    format!("{time} {}: {}", author(message, contact), body(message))
+}
+
+/// Percent-encodes everything but RFC 3986's unreserved characters.
+#[must_use]
+pub fn encode(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(byte.into()),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn split_keeps_every_word_and_the_limit() {
+        let text = "word ".repeat(5_000);
+        let pieces = split(&text, 997);
+        assert!(pieces.iter().all(|piece| utf16_len(piece) <= 997));
+        assert_eq!(pieces.join(" ").split_whitespace().count(), 5_000);
+    }
+
+    #[test]
+    fn split_does_not_part_joined_emoji() {
+        let family = "👨‍👩‍👧‍👦";
+        let text = family.repeat(200);
+        for piece in split(&text, 50) {
+            assert!(!piece.starts_with('\u{200d}') && !piece.ends_with('\u{200d}'), "{piece:?}");
+        }
+        assert_eq!(split(&text, 50).concat(), text);
+    }
+
+    #[test]
+    fn pack_cuts_between_lines() {
+        let lines: Vec<String> = (0..100).map(|n| format!("line {n} {}", "x".repeat(n))).collect();
+        let pieces = pack(&lines, "\n", 300);
+        assert!(pieces.iter().all(|piece| utf16_len(piece) <= 300));
+        assert_eq!(pieces.join("\n"), lines.join("\n"));
+    }
+
+    #[test]
+    fn html_is_escaped_and_comes_back() {
+        let nasty = "<script>alert('x')</script> & \"Müller\" >_<\nnext";
+        let escaped = html(nasty);
+        assert!(!escaped.contains("<script"));
+        assert_eq!(plain(&escaped), nasty);
+    }
+
+    #[test]
+    fn rich_text_becomes_plain() {
+        let rich = "<div><p>Hi <b>Ana</b>,</p><p>see <a href=\"https://x.test/a?b=1&amp;c=2\">this</a></p>\
+                    <ul><li>one</li><li>two</li></ul><style>p{}</style></div>";
+        assert_eq!(plain(rich), "Hi Ana,\nsee this (https://x.test/a?b=1&c=2)\n• one\n• two");
+        assert_eq!(plain("1 < 2 & 3 > 2"), "1 < 2 & 3 > 2");
+        assert_eq!(plain(&"<".repeat(10_000)).len(), 10_000);
+    }
+}
