@@ -71,6 +71,12 @@ pub trait Connector: Send + Sync {
         Vec::new()
     }
 
+    /// How the bytes of a WhatsApp media id are found; only the WhatsApp connector knows.
+    fn media_lookup(&self, media_id: &str) -> Option<MediaLookup> {
+        let _ = media_id;
+        None
+    }
+
     /// What `handoffd check --live` verifies in the target, in order.
     fn checks(&self) -> Vec<Check> {
         Vec::new()
@@ -85,6 +91,16 @@ pub trait Connector: Send + Sync {
             vec![Finding::missing(check.what, format!("answered {}", reply.status))]
         }
     }
+}
+
+/// How the bytes of a media id are found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MediaLookup {
+    /// The call whose JSON reply holds the address (`url`) and perhaps the size (`file_size`).
+    pub call: HttpCall,
+    /// The hosts, exact or as suffixes beginning with a dot, to which the target's own token may be
+    /// shown in order to fetch from that address.
+    pub hosts: Vec<String>,
 }
 
 /// A secret's name in the configuration. Connectors never see the value.
