@@ -1,0 +1,220 @@
+//! The configuration: one TOML file, environment overrides, secrets by file or environment.
+//!
+//! What is written is read once into [`Config`], a type that cannot be wrong; nothing is checked
+//! again later. Every problem is reported at once, each with its path and its remedy, before any
+//! port is bound. Unknown keys are problems.
+//!
+//! Overrides are `HANDOFFD__SECTION__KEY=value`, such as `HANDOFFD__INTAKE__AMQP__URL`; lists are
+//! parted by commas. A target is named: `HANDOFFD__TARGET__HUBSPOT_EU__ENABLED=false` is for the
+//! target `hubspot-eu`.
+
+mod problem;
+mod reader;
+mod secrets;
+mod sections;
+mod targets;
+mod types;
+pub mod units;
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use config::{Environment, File, FileFormat};
+use serde_json::Value;
+
+pub(crate) use problem::did_you_mean;
+pub use problem::{Problem, missing_secrets, problems_of_target, tidy};
+use reader::Reader;
+pub use secrets::Secrets;
+pub use targets::KINDS;
+pub use types::{
+    AmqpConfig, Backoff, Breaker, Config, DaemonConfig, EngineConfig, ExchangeKind, HttpConfig,
+    IntakeConfig, LedgerConfig, Limits, LogConfig, LogFormat, MediaConfig, TargetConfig,
+};
+
+/// What the environment's overrides begin with.
+const PREFIX: &str = "HANDOFFD__";
+/// What overrides of one target begin with.
+const TARGET: &str = "HANDOFFD__TARGET__";
+
+/// The process's environment, without variables that are not Unicode.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+}
+
+/// Reads the file, if one is given, and what the environment overrides. Paths in the file are
+/// relative to its folder.
+///
+/// # Errors
+/// Every problem that was found, in the file's order of sections.
+pub fn load(
+    path: Option<&Path>,
+    env: impl Iterator<Item = (String, String)>,
+) -> Result<Config, Vec<Problem>> {
+    let text = match path {
+        None => String::new(),
+        Some(path) => std::fs::read_to_string(path).map_err(|error| {
+            let name = path.display().to_string();
+            vec![Problem::new(
+                name,
+                secrets::reason(&error),
+                "name a readable file with --config",
+            )]
+        })?,
+    };
+    let folder = path
+        .and_then(Path::parent)
+        .unwrap_or(Path::new(""))
+        .to_owned();
+    let name = path.map_or_else(
+        || "the configuration".into(),
+        |path| path.display().to_string(),
+    );
+    read(&name, &text, &folder, env.collect())
+}
+
+fn read(
+    name: &str,
+    text: &str,
+    folder: &Path,
+    env: BTreeMap<String, String>,
+) -> Result<Config, Vec<Problem>> {
+    let merged = merge(name, text, &env)?;
+    let problems = RefCell::new(Vec::new());
+    let mut warnings = Vec::new();
+    let mut top = Reader::new("", Some(merged), &problems);
+
+    let secrets = secrets::read(top.section("secrets"), folder, &env, &mut warnings);
+    let daemon = sections::daemon(top.section("daemon"));
+    let ledger = sections::ledger(top.section("ledger"), folder, &secrets);
+    let http = sections::http(top.section("http"), &secrets);
+    let mut intake = top.section("intake");
+    let amqp = intake
+        .has("amqp")
+        .then(|| sections::amqp(intake.section("amqp"), folder, &secrets))
+        .flatten();
+    let limits = sections::limits(intake.section("limits"));
+    // Asked for also when it is absent, so that it is among the known keys.
+    intake.take("amqp");
+    intake.finish();
+    let engine = sections::engine(top.section("engine"));
+    let media = sections::media(top.section("media"));
+    let log = sections::log(top.section("log"));
+    let mut listed = top.take("target");
+    let overrides = env
+        .iter()
+        .filter(|(key, _)| key.to_uppercase().starts_with(TARGET));
+    let overrides = overrides
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    problems
+        .borrow_mut()
+        .extend(targets::override_by_name(&mut listed, &overrides));
+    let targets = targets::read(listed, folder, &problems);
+    top.finish();
+
+    let mut problems = problems.into_inner();
+    if problems.is_empty() {
+        warnings.extend(advice(&http, &targets));
+        let intake = IntakeConfig { amqp, limits };
+        return Ok(Config {
+            daemon,
+            ledger,
+            http,
+            intake,
+            engine,
+            media,
+            log,
+            targets,
+            secrets,
+            warnings,
+        });
+    }
+    for problem in &mut problems {
+        name_variable(problem, &env);
+    }
+    Err(problems)
+}
+
+/// The file with the environment's overrides laid over it.
+fn merge(name: &str, text: &str, env: &BTreeMap<String, String>) -> Result<Value, Vec<Problem>> {
+    // Parsed here first because the parser's own report shows the line, which may hold a secret.
+    if let Err(error) = text.parse::<toml::Table>() {
+        let (line, column) = position(text, error.span().map_or(0, |span| span.start));
+        let place = format!("{name}:{line}:{column}");
+        return Err(vec![Problem::new(
+            place,
+            format!("not TOML: {}", error.message().trim()),
+            "",
+        )]);
+    }
+    let overrides: HashMap<String, String> = env
+        .iter()
+        .filter(|(key, _)| {
+            key.to_uppercase().starts_with(PREFIX) && !key.to_uppercase().starts_with(TARGET)
+        })
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    config::Config::builder()
+        .add_source(File::from_str(text, FileFormat::Toml))
+        .add_source(
+            Environment::with_prefix("HANDOFFD")
+                .prefix_separator("__")
+                .separator("__")
+                .source(Some(overrides)),
+        )
+        .build()
+        .and_then(config::Config::try_deserialize::<Value>)
+        .map_err(|error| vec![Problem::new(name, format!("not readable: {error}"), "")])
+}
+
+/// Line and column, from 1, of a byte in a text.
+fn position(text: &str, at: usize) -> (usize, usize) {
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+    (line, column)
+}
+
+/// Says which variable a value came from, so that nobody searches the file for it.
+fn name_variable(problem: &mut Problem, env: &BTreeMap<String, String>) {
+    let variable = format!(
+        "HANDOFFD__{}",
+        problem
+            .path
+            .replace('.', "__")
+            .replace('-', "_")
+            .to_uppercase()
+    );
+    if env.keys().any(|key| key.to_uppercase() == variable) {
+        problem.found.push_str(&format!(" (from {variable})"));
+    }
+}
+
+/// What is allowed but hardly meant.
+fn advice(http: &HttpConfig, targets: &[TargetConfig]) -> Vec<Problem> {
+    let mut advice = Vec::new();
+    if !targets.iter().any(|target| target.enabled) {
+        advice.push(Problem::new(
+            "target",
+            "no target is enabled",
+            "events are stored and nothing else happens",
+        ));
+    }
+    let same = http
+        .events_token
+        .as_ref()
+        .zip(http.admin_token.as_ref())
+        .is_some_and(|(a, b)| secrets::same(a, b));
+    if same {
+        let remedy = "use two, so that a producer of events is not an operator";
+        advice.push(Problem::new(
+            "http.admin_token",
+            "the same secret as events_token",
+            remedy,
+        ));
+    }
+    advice
+}

@@ -1,0 +1,239 @@
+//! What is wrong with a configuration, in words that say what to do.
+
+use std::fmt;
+
+use handoffd_contract::{Credential, Secret, WebhookAuth};
+
+use super::secrets::Secrets;
+
+/// One problem: where, what was found, what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The setting's path, such as `engine.lease` or `target.support.settings.org_id`.
+    pub path: String,
+    /// What was found, by its shape; never a secret.
+    pub found: String,
+    /// What to do; empty when `found` says it already.
+    pub remedy: String,
+}
+
+impl Problem {
+    /// A problem.
+    #[must_use]
+    pub fn new(
+        path: impl Into<String>,
+        found: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Problem {
+        Problem {
+            path: path.into(),
+            found: found.into(),
+            remedy: remedy.into(),
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.found)?;
+        if !self.remedy.is_empty() {
+            write!(f, "; {}", self.remedy)?;
+        }
+        Ok(())
+    }
+}
+
+/// Problems as a list for people: how many, then one per line.
+#[must_use]
+pub fn tidy(problems: &[Problem]) -> String {
+    let mut out = match problems.len() {
+        0 => return "no problems\n".to_owned(),
+        1 => "1 problem:\n".to_owned(),
+        many => format!("{many} problems:\n"),
+    };
+    for problem in problems {
+        out.push_str(&format!("  {problem}\n"));
+    }
+    out
+}
+
+/// A connector's complaints about its settings, with the path that the operator sees.
+#[must_use]
+pub fn problems_of_target(name: &str, problems: Vec<handoffd_contract::Problem>) -> Vec<Problem> {
+    problems
+        .into_iter()
+        .map(|problem| {
+            let path = if problem.path.is_empty() {
+                format!("target.{name}.settings")
+            } else {
+                format!("target.{name}.settings.{}", problem.path)
+            };
+            Problem::new(path, problem.message, "")
+        })
+        .collect()
+}
+
+/// A problem for every secret that a target's sign-in or webhooks need and that `[secrets]` lacks.
+#[must_use]
+pub fn missing_secrets(
+    target: &str,
+    secrets: &Secrets,
+    credential: &Credential,
+    webhook: Option<&WebhookAuth>,
+) -> Vec<Problem> {
+    let mut needed = of_credential(credential);
+    needed.extend(webhook.map(of_webhook).unwrap_or_default());
+    let mut problems: Vec<Problem> = Vec::new();
+    for Secret(name) in needed {
+        if secrets.get(name).is_none() {
+            let problem = missing_secret(&format!("target.{target}.settings"), name, secrets);
+            if !problems.contains(&problem) {
+                problems.push(problem);
+            }
+        }
+    }
+    problems
+}
+
+/// The problem that `path` names a secret that is not there.
+pub(super) fn missing_secret(path: &str, name: &str, secrets: &Secrets) -> Problem {
+    let hint = did_you_mean(name, secrets.names());
+    // A name that is no name may be a secret written in the wrong place, so it is not repeated.
+    if !super::secrets::is_name(name) {
+        return Problem::new(
+            path,
+            format!(
+                "a secret's name is expected, found a text of {} characters",
+                name.chars().count()
+            ),
+            "put the secret itself under [secrets] and its name (a-z, 0-9, _) here",
+        );
+    }
+    Problem::new(
+        path,
+        format!("the secret `{name}` is not declared"),
+        format!("add `{name} = {{ env = \"…\" }}` or `{{ file = \"…\" }}` under [secrets]{hint}"),
+    )
+}
+
+/// ` (did you mean …?)` when one of the known words is close.
+pub(crate) fn did_you_mean<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let word: String = word.chars().take(60).collect::<String>().to_lowercase();
+    let allowed = 1 + word.chars().count() / 4;
+    known
+        .map(|candidate| (distance(&word, candidate), candidate))
+        .filter(|(distance, candidate)| {
+            *distance <= allowed && *distance < candidate.chars().count()
+        })
+        .min()
+        .map(|(_, candidate)| format!(" (did you mean `{candidate}`?)"))
+        .unwrap_or_default()
+}
+
+/// How many insertions, deletions, replacements and swaps of neighbours part two words.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let same = usize::from(a[i - 1] != b[j - 1]);
+            let mut best = (last[j - 1] + same).min(last[j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(before[j - 2] + 1);
+            }
+            row.push(best);
+        }
+        before = std::mem::replace(&mut last, row);
+    }
+    last[b.len()]
+}
+
+fn of_credential(credential: &Credential) -> Vec<&Secret> {
+    match credential {
+        Credential::None => vec![],
+        Credential::Bearer { token } => vec![token],
+        Credential::ClientCredentials { client_secret, .. } => vec![client_secret],
+        Credential::RefreshToken {
+            client_secret,
+            refresh_token,
+            ..
+        } => vec![client_secret, refresh_token],
+        Credential::Miaw { private_key, .. } => vec![private_key],
+        Credential::Forms { password, .. } => vec![password],
+    }
+}
+
+fn of_webhook(webhook: &WebhookAuth) -> Vec<&Secret> {
+    match webhook {
+        WebhookAuth::PathToken { token } => vec![token],
+        WebhookAuth::HubSpotV3 { secret, token, .. } => vec![secret, token],
+        WebhookAuth::MetaSha256 {
+            secrets,
+            verify_token,
+        } => secrets
+            .iter()
+            .chain(std::iter::once(verify_token))
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn close_words_are_offered_and_far_ones_are_not() {
+        let known = ["listen", "public_url", "max_body"];
+        assert_eq!(
+            did_you_mean("lisen", known.into_iter()),
+            " (did you mean `listen`?)"
+        );
+        assert_eq!(
+            did_you_mean("lsiten", known.into_iter()),
+            " (did you mean `listen`?)"
+        );
+        assert_eq!(did_you_mean("colour", known.into_iter()), "");
+        assert_eq!(did_you_mean("", known.into_iter()), "");
+    }
+
+    #[test]
+    fn problems_are_a_tidy_list() {
+        let problems = problems_of_target(
+            "support",
+            vec![
+                handoffd_contract::Problem::new("org_id", "found 17 characters; write 15 or 18"),
+                handoffd_contract::Problem::new("", "not a table"),
+            ],
+        );
+        assert_eq!(
+            tidy(&problems),
+            "2 problems:\n  target.support.settings.org_id: found 17 characters; write 15 or 18\n  \
+             target.support.settings: not a table\n"
+        );
+    }
+
+    #[test]
+    fn every_secret_that_a_target_needs_must_be_declared() {
+        let secrets = Secrets::from_pairs([("hub_token", "x")]);
+        let credential = Credential::Bearer {
+            token: Secret("hub_token".into()),
+        };
+        let webhook = WebhookAuth::HubSpotV3 {
+            secret: Secret("hub_tokn".into()),
+            public_url: "https://x.test".into(),
+            token: Secret("pat-na1-0123 456".into()),
+        };
+        let problems = missing_secrets("hub", &secrets, &credential, Some(&webhook));
+        assert_eq!(
+            problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            [
+                "target.hub.settings: the secret `hub_tokn` is not declared; add `hub_tokn = { env = \"…\" }` or \
+                 `{ file = \"…\" }` under [secrets] (did you mean `hub_token`?)",
+                "target.hub.settings: a secret's name is expected, found a text of 16 characters; put the secret \
+                 itself under [secrets] and its name (a-z, 0-9, _) here",
+            ]
+        );
+    }
+}

@@ -1,0 +1,188 @@
+//! Secrets: declared by name under `[secrets]`, read once, never printed.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::Read;
+use std::path::Path;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+
+use super::problem::Problem;
+use super::reader::Reader;
+
+/// The largest secret, in bytes; the longest real ones are PEM keys of a few KiB.
+const MAX: u64 = 64 << 10;
+
+/// Every secret, by name.
+#[derive(Clone, Default)]
+pub struct Secrets(BTreeMap<String, SecretString>);
+
+impl Secrets {
+    /// The secret with this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&SecretString> {
+        self.0.get(name)
+    }
+
+    /// The names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// Secrets from names and values; for the demo and for tests.
+    pub fn from_pairs<K: Into<String>, V: Into<String>>(
+        pairs: impl IntoIterator<Item = (K, V)>,
+    ) -> Secrets {
+        Secrets(
+            pairs
+                .into_iter()
+                .map(|(name, value)| (name.into(), SecretString::from(value.into())))
+                .collect(),
+        )
+    }
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// Whether a text can be a secret's name. Lower case, because environment overrides are.
+pub(super) fn is_name(name: &str) -> bool {
+    (1..=60).contains(&name.len())
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+}
+
+/// Reads `[secrets]`: each entry is `{ env = … }`, `{ file = … }` or `{ value = … }`.
+pub(super) fn read(
+    mut section: Reader<'_>,
+    folder: &Path,
+    env: &BTreeMap<String, String>,
+    warnings: &mut Vec<Problem>,
+) -> Secrets {
+    let mut secrets = Secrets::default();
+    for (name, declared) in section.take_all() {
+        let path = section.path_of(&name);
+        if !is_name(&name) {
+            section.problem(&path, "not a name", "use at most 60 of a-z, 0-9 and _");
+            continue;
+        }
+        match value_of(&path, &declared, folder, env, warnings) {
+            Ok(value) => {
+                secrets.0.insert(name, value);
+            }
+            Err(problem) => section.report(problem),
+        }
+    }
+    secrets
+}
+
+fn value_of(
+    path: &str,
+    declared: &Value,
+    folder: &Path,
+    env: &BTreeMap<String, String>,
+    warnings: &mut Vec<Problem>,
+) -> Result<SecretString, Problem> {
+    let form =
+        "write { env = \"VARIABLE\" }, { file = \"path\" } or, for a demo, { value = \"…\" }";
+    let one = declared
+        .as_object()
+        .filter(|table| table.len() == 1)
+        .and_then(|table| table.iter().next());
+    let Some((how, Value::String(what))) = one else {
+        return Err(Problem::new(path, "not one source of a secret", form));
+    };
+    let raw = match how.as_str() {
+        "env" => env.get(what).cloned().ok_or_else(|| {
+            Problem::new(
+                path,
+                format!("the environment has no `{what}`"),
+                "set it, or correct the name",
+            )
+        })?,
+        "file" => from_file(path, &folder.join(what), warnings)?,
+        "value" => {
+            warnings.push(Problem::new(
+                path,
+                "the secret is in the configuration itself",
+                "move it to a file or the environment",
+            ));
+            what.clone()
+        }
+        _ => {
+            return Err(Problem::new(
+                path,
+                format!("`{how}` is no source of a secret"),
+                form,
+            ));
+        }
+    };
+    let trimmed = raw.trim_end_matches(['\n', '\r']);
+    if trimmed.trim().is_empty() {
+        return Err(Problem::new(
+            path,
+            "the secret is empty",
+            format!("fill what `{how}` names"),
+        ));
+    }
+    Ok(SecretString::from(trimmed))
+}
+
+fn from_file(path: &str, file: &Path, warnings: &mut Vec<Problem>) -> Result<String, Problem> {
+    let failed = |found: String, remedy: &str| {
+        Problem::new(path, format!("{}: {found}", file.display()), remedy)
+    };
+    let opened = std::fs::File::open(file).map_err(|error| {
+        failed(
+            reason(&error),
+            "create the file and let only handoffd read it",
+        )
+    })?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = opened
+            .metadata()
+            .map(|data| data.permissions().mode())
+            .unwrap_or(0);
+        if mode & 0o004 != 0 {
+            warnings.push(failed("everybody may read the secret".into(), "chmod o-r"));
+        }
+    }
+    let mut bytes = Vec::new();
+    opened
+        .take(MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| failed(reason(&error), "make it readable"))?;
+    if bytes.len() as u64 > MAX {
+        return Err(failed(
+            "larger than 64 KiB".into(),
+            "name the file that holds only the secret",
+        ));
+    }
+    String::from_utf8(bytes).map_err(|_| {
+        failed(
+            "not UTF-8 text".into(),
+            "store the secret as text, a key as PEM",
+        )
+    })
+}
+
+/// The operating system's words, without its numbers.
+pub(super) fn reason(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "no such file".into(),
+        std::io::ErrorKind::PermissionDenied => "permission denied".into(),
+        _ => error.to_string(),
+    }
+}
+
+/// Whether two secrets are the same; not in constant time, only for finding mistakes at start.
+pub(super) fn same(a: &SecretString, b: &SecretString) -> bool {
+    a.expose_secret() == b.expose_secret()
+}

@@ -1,0 +1,401 @@
+//! The sections of the file, each with its keys, bounds and defaults.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use url::Url;
+
+use super::problem::missing_secret;
+use super::reader::Reader;
+use super::secrets::{Secrets, reason};
+use super::types::{
+    AmqpConfig, Backoff, Breaker, DaemonConfig, EngineConfig, ExchangeKind, HttpConfig,
+    LedgerConfig, Limits, LogConfig, LogFormat, MediaConfig,
+};
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// The most events that are committed and acknowledged together.
+const MAX_GROUP: u64 = 256;
+
+pub(super) fn daemon(mut section: Reader<'_>) -> DaemonConfig {
+    let name = section.text("name").filter(|name| {
+        let fits = name.chars().count() <= 80 && !name.chars().any(char::is_control);
+        if !fits {
+            section.problem(
+                &section.path_of("name"),
+                "too long, or has control characters",
+                "use at most 80 characters",
+            );
+        }
+        fits
+    });
+    section.finish();
+    DaemonConfig {
+        name: name.unwrap_or_else(unique_name),
+    }
+}
+
+pub(super) fn ledger(mut section: Reader<'_>, folder: &Path, secrets: &Secrets) -> LedgerConfig {
+    let password = secret(&mut section, "password", secrets);
+    let path = section.path_of("url");
+    let url = section
+        .text("url")
+        .unwrap_or_else(|| "sqlite:handoffd.db".into());
+    let url = if let Some(file) = url.strip_prefix("sqlite:") {
+        if password.is_some() {
+            section.problem(
+                &section.path_of("password"),
+                "SQLite has no password",
+                "remove it",
+            );
+        }
+        let file = file.trim_start_matches("//");
+        if file.is_empty() {
+            section.problem(
+                &path,
+                "names no file",
+                "write \"sqlite:/var/lib/handoffd/ledger.db\"",
+            );
+        }
+        format!("sqlite:{}", folder.join(file).display())
+    } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        let parsed = Url::parse(&url).ok().filter(Url::has_host);
+        match parsed {
+            Some(parsed) => with_password(parsed, password.as_ref()),
+            None => {
+                section.problem(
+                    &path,
+                    "not an address",
+                    "write \"postgres://user@host/database\"",
+                );
+                url
+            }
+        }
+    } else {
+        section.problem(
+            &path,
+            "neither SQLite nor PostgreSQL",
+            "begin it with sqlite: or postgres://",
+        );
+        url
+    };
+    section.finish();
+    LedgerConfig { url }
+}
+
+pub(super) fn http(mut section: Reader<'_>, secrets: &Secrets) -> HttpConfig {
+    let listen = section.address("listen", SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)));
+    let public_url = section.text("public_url").and_then(|text| {
+        let parsed = Url::parse(&text).ok();
+        let fits = parsed.is_some_and(|url| {
+            matches!(url.scheme(), "http" | "https")
+                && url.query().is_none()
+                && url.fragment().is_none()
+        });
+        if !fits {
+            let path = section.path_of("public_url");
+            section.problem(
+                &path,
+                "not an http or https address",
+                "write \"https://handoff.example.com\"",
+            );
+        }
+        fits.then(|| text.trim_end_matches('/').to_owned())
+    });
+    let (had_events, had_admin) = (section.has("events_token"), section.has("admin_token"));
+    let events_token = secret(&mut section, "events_token", secrets);
+    let admin_token = secret(&mut section, "admin_token", secrets);
+    for (key, there) in [("events_token", had_events), ("admin_token", had_admin)] {
+        if !there && !listen.ip().is_loopback() {
+            let found = format!("not set, but {listen} can be reached from other machines");
+            section.problem(
+                &section.path_of(key),
+                &found,
+                "name a secret, or listen on 127.0.0.1",
+            );
+        }
+    }
+    let max_body = section.size("max_body", 1024..=1 << 30, 16 << 20);
+    section.finish();
+    HttpConfig {
+        listen,
+        public_url,
+        events_token,
+        admin_token,
+        max_body,
+    }
+}
+
+pub(super) fn amqp(
+    mut section: Reader<'_>,
+    folder: &Path,
+    secrets: &Secrets,
+) -> Option<AmqpConfig> {
+    let password = secret(&mut section, "password", secrets);
+    let url = amqp_url(&mut section, password.as_ref());
+    let encrypted = url.as_ref().is_none_or(|url| url.scheme() == "amqps");
+    let ca_file = section.text("ca_file").map(|file| folder.join(file));
+    if let Some(file) = &ca_file {
+        let path = section.path_of("ca_file");
+        if !encrypted {
+            section.problem(
+                &path,
+                "the connection is not encrypted",
+                "write amqps:// in url, or remove ca_file",
+            );
+        }
+        if let Err(error) = std::fs::File::open(file) {
+            let found = format!("{}: {}", file.display(), reason(&error));
+            section.problem(&path, &found, "name a readable PEM file");
+        }
+    }
+    let exchange = section.text("exchange");
+    let exchange_kind = section.choice(
+        "exchange_kind",
+        &[
+            ExchangeKind::Topic,
+            ExchangeKind::Direct,
+            ExchangeKind::Fanout,
+            ExchangeKind::Headers,
+        ]
+        .map(|k| (k.word(), k)),
+        ExchangeKind::Topic,
+    );
+    let declare_exchange = section.flag("declare_exchange", false);
+    if declare_exchange && exchange.is_none() {
+        section.problem(
+            &section.path_of("declare_exchange"),
+            "there is no exchange to declare",
+            "set exchange",
+        );
+    }
+    let queue = name(&mut section, "queue", "handoffd.events");
+    let routing_keys = section
+        .list("routing_keys")
+        .unwrap_or_else(|| vec!["#".into()]);
+    let prefetch = section.number("prefetch", 1..=u64::from(u16::MAX), 256);
+    let most = MAX_GROUP.min(prefetch);
+    let group = section.number("group", 1..=most, most.min(64));
+    let config = AmqpConfig {
+        url: SecretString::from(url.as_ref().map(Url::to_string).unwrap_or_default()),
+        ca_file,
+        exchange,
+        exchange_kind,
+        declare_exchange,
+        queue,
+        routing_keys,
+        prefetch: u16::try_from(prefetch).unwrap_or(u16::MAX),
+        group: usize::try_from(group).unwrap_or(1),
+        delivery_limit: small(section.number("delivery_limit", 1..=1_000_000, 20)),
+        dead_letter_exchange: section.text("dead_letter_exchange"),
+        reconnect: backoff(section.section("reconnect"), SECOND / 2, 30 * SECOND),
+        publish_exchange: name(&mut section, "publish_exchange", "handoffd.out"),
+        confirm_timeout: section.duration("confirm_timeout", SECOND / 10..=5 * MINUTE, 10 * SECOND),
+    };
+    section.finish();
+    url.map(|_| config)
+}
+
+pub(super) fn limits(mut section: Reader<'_>) -> Limits {
+    let or = Limits::default();
+    let mut count = |key, most: usize, default: usize| {
+        usize::try_from(section.number(key, 1..=most as u64, default as u64)).unwrap_or(default)
+    };
+    let max_messages = count("max_messages", 100_000, or.max_messages);
+    let max_text = count("max_text", 1_000_000, or.max_text);
+    let max_attachments = count("max_attachments", 1_000, or.max_attachments);
+    let max_fields = count("max_fields", 10_000, or.max_fields);
+    let max_id = count("max_id", 1_000, or.max_id);
+    let max_event_bytes =
+        bytes(section.size("max_event_bytes", 1024..=1 << 30, or.max_event_bytes as u64));
+    section.finish();
+    Limits {
+        max_event_bytes,
+        max_messages,
+        max_text,
+        max_attachments,
+        max_fields,
+        max_id,
+    }
+}
+
+pub(super) fn engine(mut section: Reader<'_>) -> EngineConfig {
+    let config = EngineConfig {
+        lease: section.duration("lease", 2 * SECOND..=HOUR, 30 * SECOND),
+        load_events: bytes(section.number("load_events", 1..=10_000, 200)),
+        load_bytes: bytes(section.size("load_bytes", 64 << 10..=1 << 30, 8 << 20)),
+        backoff: backoff(section.section("backoff"), SECOND, 5 * MINUTE),
+        breaker: breaker(section.section("breaker")),
+        drain: section.duration("drain", Duration::ZERO..=HOUR, 20 * SECOND),
+    };
+    section.finish();
+    config
+}
+
+pub(super) fn media(mut section: Reader<'_>) -> MediaConfig {
+    let allow_hosts: Vec<String> = section
+        .list("allow_hosts")
+        .unwrap_or_default()
+        .iter()
+        .map(|host| host.to_ascii_lowercase())
+        .collect();
+    for host in &allow_hosts {
+        let bare = host.strip_prefix('.').unwrap_or(host);
+        if !bare
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.')
+            || bare.is_empty()
+        {
+            let found = format!("{host:?} is no host name");
+            let remedy = "write \"files.example.com\", or \".example.com\" for all below; no scheme, port or *";
+            section.problem(&section.path_of("allow_hosts"), &found, remedy);
+        }
+    }
+    let config = MediaConfig {
+        allow_hosts,
+        allow_private: section.flag("allow_private", false),
+        max_bytes: section.size("max_bytes", 1024..=4 << 30, 100 << 20),
+        timeout: section.duration("timeout", SECOND..=HOUR, 2 * MINUTE),
+        tries: small(section.number("tries", 1..=20, 3)),
+    };
+    section.finish();
+    config
+}
+
+pub(super) fn log(mut section: Reader<'_>) -> LogConfig {
+    let format = section.choice(
+        "format",
+        &[("text", LogFormat::Text), ("json", LogFormat::Json)],
+        LogFormat::Text,
+    );
+    let level = section.text("level").unwrap_or_else(|| "info".into());
+    let levels = ["off", "error", "warn", "info", "debug", "trace"];
+    for directive in level.split(',') {
+        let (target, word) = directive
+            .trim()
+            .rsplit_once('=')
+            .unwrap_or(("", directive.trim()));
+        let named = target
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':');
+        if !named || !levels.contains(&word) {
+            let remedy = format!(
+                "write one of {}, or such as \"info,handoffd::engine=debug\"",
+                levels.join(", ")
+            );
+            section.problem(&section.path_of("level"), "not a level", &remedy);
+            break;
+        }
+    }
+    section.finish();
+    LogConfig { format, level }
+}
+
+/// The value of the secret that a key names.
+fn secret(section: &mut Reader<'_>, key: &'static str, secrets: &Secrets) -> Option<SecretString> {
+    let name = section.text(key)?;
+    let found = secrets.get(&name).cloned();
+    if found.is_none() {
+        section.report(missing_secret(&section.path_of(key), &name, secrets));
+    }
+    found
+}
+
+fn amqp_url(section: &mut Reader<'_>, password: Option<&SecretString>) -> Option<Url> {
+    let path = section.path_of("url");
+    if !section.has("url") {
+        section.problem(
+            &path,
+            "not set",
+            "write \"amqps://user@host/vhost\", or remove [intake.amqp]",
+        );
+    }
+    let text = section.text("url")?;
+    let url = Url::parse(&text)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "amqp" | "amqps") && url.has_host());
+    match url {
+        Some(url) => Url::parse(&with_password(url, password)).ok(),
+        None => {
+            section.problem(
+                &path,
+                "not an AMQP address",
+                "write \"amqp://user@host/vhost\" or \"amqps://…\"",
+            );
+            None
+        }
+    }
+}
+
+/// The address with the password in it, percent-encoded.
+fn with_password(mut url: Url, password: Option<&SecretString>) -> String {
+    use secrecy::ExposeSecret;
+    if let Some(password) = password {
+        // Refused only for addresses without a host, which the callers do not let through.
+        let _ = url.set_password(Some(password.expose_secret()));
+    }
+    url.to_string()
+}
+
+fn backoff(mut section: Reader<'_>, first: Duration, max: Duration) -> Backoff {
+    let first = section.duration("first", MILLISECOND..=HOUR, first);
+    let max = section.duration("max", first..=24 * HOUR, max.max(first));
+    let factor = section.factor("factor", 10.0, 2.0);
+    section.finish();
+    Backoff { first, max, factor }
+}
+
+fn breaker(mut section: Reader<'_>) -> Breaker {
+    let failures = small(section.number("failures", 1..=1_000, 5));
+    let first = section.duration("first", MILLISECOND..=HOUR, 5 * SECOND);
+    let max = section.duration("max", first..=24 * HOUR, (2 * MINUTE).max(first));
+    section.finish();
+    Breaker {
+        failures,
+        first,
+        max,
+    }
+}
+
+/// A queue's or exchange's name; AMQP allows 255 bytes.
+fn name(section: &mut Reader<'_>, key: &'static str, default: &str) -> String {
+    let name = section.text(key).unwrap_or_else(|| default.into());
+    if name.len() > 255 || name.chars().any(char::is_control) {
+        section.problem(
+            &section.path_of(key),
+            "too long, or has control characters",
+            "use at most 255 bytes",
+        );
+    }
+    name
+}
+
+/// The host's name and a random suffix: unique, and readable in `leased by`.
+fn unique_name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host: String = host
+        .trim()
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(60)
+        .collect();
+    let suffix = &uuid::Uuid::new_v4().simple().to_string()[..8];
+    format!(
+        "{}-{suffix}",
+        if host.is_empty() { "handoffd" } else { &host }
+    )
+}
+
+fn small(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+fn bytes(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,222 @@
+//! `[[target]]`: which CRMs there are. A connector's own settings are passed on as they are.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::problem::Problem;
+use super::reader::{Reader, shape};
+use super::secrets::reason;
+use super::types::TargetConfig;
+
+/// The connectors that there are.
+pub const KINDS: &[&str] = &["salesforce", "hubspot", "creatio", "whatsapp"];
+
+/// Reads every `[[target]]`.
+pub(super) fn read(
+    value: Option<Value>,
+    folder: &Path,
+    problems: &RefCell<Vec<Problem>>,
+) -> Vec<TargetConfig> {
+    let items = match value {
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::Array(items)) => items,
+        Some(other) => {
+            let found = format!("found {}", shape(&other));
+            problems.borrow_mut().push(Problem::new(
+                "target",
+                found,
+                "begin each target with [[target]]",
+            ));
+            Vec::new()
+        }
+    };
+    let targets: Vec<TargetConfig> = items
+        .into_iter()
+        .enumerate()
+        .map(|(index, item)| target(index, item, folder, problems))
+        .collect();
+    let mut seen = BTreeSet::new();
+    for target in targets.iter().filter(|target| !target.name.is_empty()) {
+        if !seen.insert(&target.name) {
+            let found = "two targets have this name";
+            problems.borrow_mut().push(Problem::new(
+                format!("target.{}.name", target.name),
+                found,
+                "rename one",
+            ));
+        }
+    }
+    problems.borrow_mut().extend(ambiguous(&targets));
+    targets
+}
+
+fn target(
+    index: usize,
+    item: Value,
+    folder: &Path,
+    problems: &RefCell<Vec<Problem>>,
+) -> TargetConfig {
+    let given = item
+        .get("name")
+        .and_then(Value::as_str)
+        .map(str::trim)
+        .filter(|name| is_name(name));
+    let path = given.map_or_else(
+        || format!("target[{index}]"),
+        |name| format!("target.{name}"),
+    );
+    let given = given.map(str::to_owned);
+    let mut section = Reader::new(path, Some(item), problems);
+    let named = section.take("name");
+    if given.is_none() {
+        let found = named.map_or_else(
+            || "not set".into(),
+            |name| format!("found {}, which is no name", shape(&name)),
+        );
+        section.problem(
+            &section.path_of("name"),
+            &found,
+            "use 1 to 40 of a-z, 0-9 and -",
+        );
+    }
+    if !section.has("kind") {
+        section.problem(
+            &section.path_of("kind"),
+            "not set",
+            &format!("write one of {}", KINDS.join(", ")),
+        );
+    }
+    let kind = section.choice(
+        "kind",
+        &[0, 1, 2, 3].map(|at: usize| (KINDS[at], KINDS[at])),
+        "",
+    );
+    let settings = match section.take("settings") {
+        None => Value::Object(Map::new()),
+        Some(settings @ Value::Object(_)) => settings,
+        Some(other) => {
+            section.problem(
+                &section.path_of("settings"),
+                &format!("found {}", shape(&other)),
+                "write a table",
+            );
+            Value::Object(Map::new())
+        }
+    };
+    let mapping = section.text("mapping").map(|file| folder.join(file));
+    if let Some(Err(error)) = mapping.as_ref().map(std::fs::File::open) {
+        let found = format!(
+            "{}: {}",
+            mapping.as_deref().unwrap_or(folder).display(),
+            reason(&error)
+        );
+        section.problem(
+            &section.path_of("mapping"),
+            &found,
+            "name a readable mapping file, or remove the key",
+        );
+    }
+    let numbers = section.list("numbers").unwrap_or_default();
+    for number in &numbers {
+        let digits = number.strip_prefix('+').unwrap_or(number);
+        if !(5..=20).contains(&digits.len()) || !digits.bytes().all(|b| b.is_ascii_digit()) {
+            let found = format!("{number:?} is neither a number nor an id");
+            let remedy = "write it as events carry it: \"+4915112345678\", or the phone number id";
+            section.problem(&section.path_of("numbers"), &found, remedy);
+        }
+    }
+    let second = Duration::from_secs(1);
+    let target = TargetConfig {
+        name: given.unwrap_or_default(),
+        kind: kind.into(),
+        settings,
+        mapping,
+        numbers,
+        concurrency: usize::try_from(section.number("concurrency", 1..=1_000, 8)).unwrap_or(8),
+        timeout: section.duration("timeout", second..=second * 600, second * 30),
+        connect_timeout: section.duration("connect_timeout", second / 10..=second * 60, second * 5),
+        enabled: section.flag("enabled", true),
+    };
+    section.finish();
+    target
+}
+
+fn is_name(name: &str) -> bool {
+    (1..=40).contains(&name.len())
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+/// A reply goes out by exactly one WhatsApp target, so no two may serve the same number.
+fn ambiguous(targets: &[TargetConfig]) -> Vec<Problem> {
+    let exits: Vec<&TargetConfig> = targets
+        .iter()
+        .filter(|t| t.enabled && t.kind == "whatsapp")
+        .collect();
+    let mut problems = Vec::new();
+    for (at, second) in exits.iter().enumerate() {
+        for first in &exits[..at] {
+            let shared = first.numbers.is_empty()
+                || second.numbers.is_empty()
+                || second.numbers.iter().any(|number| first.serves(number));
+            if shared {
+                let found = format!("`{}` serves the same business numbers", first.name);
+                let remedy = "list different numbers, so that a reply has one way out";
+                problems.push(Problem::new(
+                    format!("target.{}.numbers", second.name),
+                    found,
+                    remedy,
+                ));
+            }
+        }
+    }
+    problems
+}
+
+/// Puts `HANDOFFD__TARGET__<NAME>__<KEY>…` into the target of that name (`-` is written `_`). The
+/// value takes the type of what the file says; without one it is a text.
+pub(super) fn override_by_name(
+    targets: &mut Option<Value>,
+    overrides: &BTreeMap<String, String>,
+) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut empty = Vec::new();
+    let list = match targets {
+        Some(Value::Array(list)) => list,
+        _ => &mut empty,
+    };
+    for (variable, value) in overrides {
+        let lower = variable.to_lowercase();
+        let mut keys = lower.split("__").skip(2);
+        let name = keys.next().unwrap_or_default().replace('_', "-");
+        let keys: Vec<&str> = keys.collect();
+        let found = list
+            .iter_mut()
+            .find(|target| target.get("name").and_then(Value::as_str) == Some(&name));
+        let (Some(mut place), false) = (found, keys.is_empty() || keys.contains(&"")) else {
+            let remedy = "write HANDOFFD__TARGET__<NAME>__<KEY> for a target of the file";
+            problems.push(Problem::new(
+                variable.clone(),
+                "names no setting of a target",
+                remedy,
+            ));
+            continue;
+        };
+        for key in keys {
+            if !place.is_object() {
+                *place = Value::Object(Map::new());
+            }
+            place = &mut place[key];
+        }
+        *place = match place {
+            Value::Null | Value::String(_) => Value::String(value.clone()),
+            _ => serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.clone())),
+        };
+    }
+    problems
+}

@@ -1,0 +1,311 @@
+//! The configuration as the daemon sees it: every value is within its bounds, every path resolved,
+//! every secret read. Nothing here is checked again later.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde_json::Value;
+
+use super::problem::Problem;
+use super::secrets::Secrets;
+
+/// A configuration that cannot be wrong.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// This daemon among others.
+    pub daemon: DaemonConfig,
+    /// Where everything is remembered.
+    pub ledger: LedgerConfig,
+    /// What is served over HTTP.
+    pub http: HttpConfig,
+    /// How events come in.
+    pub intake: IntakeConfig,
+    /// How work is done.
+    pub engine: EngineConfig,
+    /// Which files may be fetched.
+    pub media: MediaConfig,
+    /// What is logged, and how.
+    pub log: LogConfig,
+    /// The targets, in the file's order; disabled ones are among them.
+    pub targets: Vec<TargetConfig>,
+    /// Every secret, by name.
+    pub secrets: Secrets,
+    /// What is allowed but should not stay so, such as a secret that everybody may read.
+    pub warnings: Vec<Problem>,
+}
+
+/// `[daemon]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DaemonConfig {
+    /// This daemon's name in leases; unique among the daemons that share a ledger. The host's name
+    /// and a random suffix unless given.
+    pub name: String,
+}
+
+/// `[ledger]`
+#[derive(Clone, PartialEq, Eq)]
+pub struct LedgerConfig {
+    /// `sqlite:PATH` or `postgres://…`; the latter with its password, so it is never printed.
+    pub url: String,
+}
+
+/// `[http]`
+#[derive(Debug, Clone)]
+pub struct HttpConfig {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The address by which others reach us, without a trailing slash; webhooks begin with it.
+    pub public_url: Option<String>,
+    /// What a producer must show to post events. Always there when `listen` is not loopback.
+    pub events_token: Option<SecretString>,
+    /// What an operator must show for the admin API. Always there when `listen` is not loopback.
+    pub admin_token: Option<SecretString>,
+    /// The longest request body, in bytes.
+    pub max_body: u64,
+}
+
+/// `[intake]`
+#[derive(Debug, Clone)]
+pub struct IntakeConfig {
+    /// RabbitMQ, when events come from there or replies go there.
+    pub amqp: Option<AmqpConfig>,
+    /// What an event may be like.
+    pub limits: Limits,
+}
+
+/// `[intake.amqp]`
+#[derive(Debug, Clone)]
+pub struct AmqpConfig {
+    /// `amqp://` or `amqps://`, with the password in it.
+    pub url: SecretString,
+    /// Certificates (PEM) to trust beside the system's own; only with `amqps://`.
+    pub ca_file: Option<PathBuf>,
+    /// The exchange that our queue is bound to; none when somebody else binds it.
+    pub exchange: Option<String>,
+    /// The exchange's type.
+    pub exchange_kind: ExchangeKind,
+    /// Whether we declare the exchange; otherwise it must be there.
+    pub declare_exchange: bool,
+    /// Our queue.
+    pub queue: String,
+    /// The keys that bind it.
+    pub routing_keys: Vec<String>,
+    /// How many deliveries may be unacknowledged.
+    pub prefetch: u16,
+    /// How many events are stored and acknowledged together; at most `prefetch`.
+    pub group: usize,
+    /// How often the broker gives us a delivery again before it dead-letters it.
+    pub delivery_limit: u32,
+    /// Where the broker puts what exceeds `delivery_limit`.
+    pub dead_letter_exchange: Option<String>,
+    /// Waiting times between attempts to connect.
+    pub reconnect: Backoff,
+    /// The exchange that our own events and replies are published to.
+    pub publish_exchange: String,
+    /// How long a publisher confirm may take.
+    pub confirm_timeout: Duration,
+}
+
+/// An exchange's type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExchangeKind {
+    /// `topic`
+    Topic,
+    /// `direct`
+    Direct,
+    /// `fanout`
+    Fanout,
+    /// `headers`
+    Headers,
+}
+
+/// `[intake.limits]`: what an event may be like. One that is larger is parked as undecodable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of one event.
+    pub max_event_bytes: usize,
+    /// Messages of one transcript.
+    pub max_messages: usize,
+    /// Characters of one text.
+    pub max_text: usize,
+    /// Attachments of one message.
+    pub max_attachments: usize,
+    /// AI-filled fields.
+    pub max_fields: usize,
+    /// Characters of an id.
+    pub max_id: usize,
+}
+
+/// `[engine]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct EngineConfig {
+    /// How long a lane or feed is ours without a renewal.
+    pub lease: Duration,
+    /// Events that are loaded at once for a lane.
+    pub load_events: usize,
+    /// Bytes of events that are loaded at once for a lane.
+    pub load_bytes: usize,
+    /// Waiting times after failures.
+    pub backoff: Backoff,
+    /// When a target's circuit opens, and for how long.
+    pub breaker: Breaker,
+    /// How long a graceful stop may take.
+    pub drain: Duration,
+}
+
+/// Waiting times that grow; `factor ≥ 1` and `first ≤ max`, so they never shrink.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Backoff {
+    /// After the first failure.
+    pub first: Duration,
+    /// The longest.
+    pub max: Duration,
+    /// How much longer each is than the one before.
+    pub factor: f64,
+}
+
+/// When a circuit opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Breaker {
+    /// After so many failures of the target in a row.
+    pub failures: u32,
+    /// How long it stays open at first.
+    pub first: Duration,
+    /// And at most; it doubles while the target keeps failing.
+    pub max: Duration,
+}
+
+/// `[media]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MediaConfig {
+    /// Hosts that attachments may be fetched from: exact names, or suffixes beginning with a dot.
+    /// Empty means every public host.
+    pub allow_hosts: Vec<String>,
+    /// Whether loopback and private addresses may be fetched from; for demos and tests.
+    pub allow_private: bool,
+    /// The largest file, in bytes.
+    pub max_bytes: u64,
+    /// How long fetching one file may take.
+    pub timeout: Duration,
+    /// How often a file that cannot be reached is tried before a line takes its place.
+    pub tries: u32,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogConfig {
+    /// Text for people or JSON for machines.
+    pub format: LogFormat,
+    /// A level, or directives such as `info,handoffd::engine=debug`.
+    pub level: String,
+}
+
+/// The form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// `[[target]]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct TargetConfig {
+    /// The name: `[a-z0-9-]`, at most 40 characters, unique.
+    pub name: String,
+    /// The connector: one of [`KINDS`](super::KINDS).
+    pub kind: String,
+    /// The connector's own settings, an object; the connector checks them.
+    pub settings: Value,
+    /// The mapping's seed; it becomes version 1 when the ledger has none.
+    pub mapping: Option<PathBuf>,
+    /// Business numbers that this target serves; empty means all.
+    pub numbers: Vec<String>,
+    /// Lanes that are worked on at once.
+    pub concurrency: usize,
+    /// How long one call may take.
+    pub timeout: Duration,
+    /// How long connecting may take.
+    pub connect_timeout: Duration,
+    /// Whether it is worked on.
+    pub enabled: bool,
+}
+
+impl Config {
+    /// The targets that are worked on.
+    pub fn enabled(&self) -> impl Iterator<Item = &TargetConfig> {
+        self.targets.iter().filter(|target| target.enabled)
+    }
+
+    /// The target with this name.
+    #[must_use]
+    pub fn target(&self, name: &str) -> Option<&TargetConfig> {
+        self.targets.iter().find(|target| target.name == name)
+    }
+}
+
+impl TargetConfig {
+    /// Whether this target serves a business number; a leading `+` does not matter.
+    #[must_use]
+    pub fn serves(&self, business_number: &str) -> bool {
+        let bare = |number: &str| number.trim().trim_start_matches('+').to_owned();
+        self.numbers.is_empty()
+            || self
+                .numbers
+                .iter()
+                .any(|number| bare(number) == bare(business_number))
+    }
+}
+
+impl Backoff {
+    /// How long to wait after so many failures in a row; nothing after none. Without jitter, which
+    /// is the caller's.
+    #[must_use]
+    pub fn after(&self, failures: u32) -> Duration {
+        if failures == 0 {
+            return Duration::ZERO;
+        }
+        let exponent = i32::try_from(failures - 1).unwrap_or(i32::MAX);
+        let seconds = self.first.as_secs_f64() * self.factor.powi(exponent);
+        // An overflow is infinite or not a number, and both mean the longest.
+        Duration::try_from_secs_f64(seconds).map_or(self.max, |wait| wait.min(self.max))
+    }
+}
+
+impl ExchangeKind {
+    /// The word on the wire.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            ExchangeKind::Topic => "topic",
+            ExchangeKind::Direct => "direct",
+            ExchangeKind::Fanout => "fanout",
+            ExchangeKind::Headers => "headers",
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            max_event_bytes: 8 << 20,
+            max_messages: 5_000,
+            max_text: 100_000,
+            max_attachments: 30,
+            max_fields: 200,
+            max_id: 200,
+        }
+    }
+}
+
+impl std::fmt::Debug for LedgerConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let scheme = self.url.split(':').next().unwrap_or_default();
+        f.debug_struct("LedgerConfig")
+            .field("url", &format_args!("{scheme}:…"))
+            .finish()
+    }
+}
