@@ -8,6 +8,7 @@
 //! parted by commas. A target is named: `HANDOFFD__TARGET__HUBSPOT_EU__ENABLED=false` is for the
 //! target `hubspot-eu`.
 
+mod intake;
 mod problem;
 mod reader;
 mod secrets;
@@ -93,9 +94,9 @@ fn read(
     let mut intake = top.section("intake");
     let amqp = intake
         .has("amqp")
-        .then(|| sections::amqp(intake.section("amqp"), folder, &secrets))
+        .then(|| intake::amqp(intake.section("amqp"), folder, &secrets))
         .flatten();
-    let limits = sections::limits(intake.section("limits"));
+    let limits = intake::limits(intake.section("limits"));
     // Asked for also when it is absent, so that it is among the known keys.
     intake.take("amqp");
     intake.finish();

@@ -9,19 +9,16 @@ use url::Url;
 
 use super::problem::missing_secret;
 use super::reader::Reader;
-use super::secrets::{Secrets, reason};
+use super::secrets::Secrets;
 use super::types::{
-    AmqpConfig, Backoff, Breaker, DaemonConfig, EngineConfig, ExchangeKind, HttpConfig,
-    LedgerConfig, Limits, LogConfig, LogFormat, MediaConfig,
+    Backoff, Breaker, DaemonConfig, EngineConfig, HttpConfig, LedgerConfig, LogConfig, LogFormat,
+    MediaConfig,
 };
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
-
-/// The most events that are committed and acknowledged together.
-const MAX_GROUP: u64 = 256;
 
 pub(super) fn daemon(mut section: Reader<'_>) -> DaemonConfig {
     let name = section.text("name").filter(|name| {
@@ -132,99 +129,6 @@ pub(super) fn http(mut section: Reader<'_>, secrets: &Secrets) -> HttpConfig {
     }
 }
 
-pub(super) fn amqp(
-    mut section: Reader<'_>,
-    folder: &Path,
-    secrets: &Secrets,
-) -> Option<AmqpConfig> {
-    let password = secret(&mut section, "password", secrets);
-    let url = amqp_url(&mut section, password.as_ref());
-    let encrypted = url.as_ref().is_none_or(|url| url.scheme() == "amqps");
-    let ca_file = section.text("ca_file").map(|file| folder.join(file));
-    if let Some(file) = &ca_file {
-        let path = section.path_of("ca_file");
-        if !encrypted {
-            section.problem(
-                &path,
-                "the connection is not encrypted",
-                "write amqps:// in url, or remove ca_file",
-            );
-        }
-        if let Err(error) = std::fs::File::open(file) {
-            let found = format!("{}: {}", file.display(), reason(&error));
-            section.problem(&path, &found, "name a readable PEM file");
-        }
-    }
-    let exchange = section.text("exchange");
-    let exchange_kind = section.choice(
-        "exchange_kind",
-        &[
-            ExchangeKind::Topic,
-            ExchangeKind::Direct,
-            ExchangeKind::Fanout,
-            ExchangeKind::Headers,
-        ]
-        .map(|k| (k.word(), k)),
-        ExchangeKind::Topic,
-    );
-    let declare_exchange = section.flag("declare_exchange", false);
-    if declare_exchange && exchange.is_none() {
-        section.problem(
-            &section.path_of("declare_exchange"),
-            "there is no exchange to declare",
-            "set exchange",
-        );
-    }
-    let queue = name(&mut section, "queue", "handoffd.events");
-    let routing_keys = section
-        .list("routing_keys")
-        .unwrap_or_else(|| vec!["#".into()]);
-    let prefetch = section.number("prefetch", 1..=u64::from(u16::MAX), 256);
-    let most = MAX_GROUP.min(prefetch);
-    let group = section.number("group", 1..=most, most.min(64));
-    let config = AmqpConfig {
-        url: SecretString::from(url.as_ref().map(Url::to_string).unwrap_or_default()),
-        ca_file,
-        exchange,
-        exchange_kind,
-        declare_exchange,
-        queue,
-        routing_keys,
-        prefetch: u16::try_from(prefetch).unwrap_or(u16::MAX),
-        group: usize::try_from(group).unwrap_or(1),
-        delivery_limit: small(section.number("delivery_limit", 1..=1_000_000, 20)),
-        dead_letter_exchange: section.text("dead_letter_exchange"),
-        reconnect: backoff(section.section("reconnect"), SECOND / 2, 30 * SECOND),
-        publish_exchange: name(&mut section, "publish_exchange", "handoffd.out"),
-        confirm_timeout: section.duration("confirm_timeout", SECOND / 10..=5 * MINUTE, 10 * SECOND),
-    };
-    section.finish();
-    url.map(|_| config)
-}
-
-pub(super) fn limits(mut section: Reader<'_>) -> Limits {
-    let or = Limits::default();
-    let mut count = |key, most: usize, default: usize| {
-        usize::try_from(section.number(key, 1..=most as u64, default as u64)).unwrap_or(default)
-    };
-    let max_messages = count("max_messages", 100_000, or.max_messages);
-    let max_text = count("max_text", 1_000_000, or.max_text);
-    let max_attachments = count("max_attachments", 1_000, or.max_attachments);
-    let max_fields = count("max_fields", 10_000, or.max_fields);
-    let max_id = count("max_id", 1_000, or.max_id);
-    let max_event_bytes =
-        bytes(section.size("max_event_bytes", 1024..=1 << 30, or.max_event_bytes as u64));
-    section.finish();
-    Limits {
-        max_event_bytes,
-        max_messages,
-        max_text,
-        max_attachments,
-        max_fields,
-        max_id,
-    }
-}
-
 pub(super) fn engine(mut section: Reader<'_>) -> EngineConfig {
     let config = EngineConfig {
         lease: section.duration("lease", 2 * SECOND..=HOUR, 30 * SECOND),
@@ -298,7 +202,11 @@ pub(super) fn log(mut section: Reader<'_>) -> LogConfig {
 }
 
 /// The value of the secret that a key names.
-fn secret(section: &mut Reader<'_>, key: &'static str, secrets: &Secrets) -> Option<SecretString> {
+pub(super) fn secret(
+    section: &mut Reader<'_>,
+    key: &'static str,
+    secrets: &Secrets,
+) -> Option<SecretString> {
     let name = section.text(key)?;
     let found = secrets.get(&name).cloned();
     if found.is_none() {
@@ -307,34 +215,8 @@ fn secret(section: &mut Reader<'_>, key: &'static str, secrets: &Secrets) -> Opt
     found
 }
 
-fn amqp_url(section: &mut Reader<'_>, password: Option<&SecretString>) -> Option<Url> {
-    let path = section.path_of("url");
-    if !section.has("url") {
-        section.problem(
-            &path,
-            "not set",
-            "write \"amqps://user@host/vhost\", or remove [intake.amqp]",
-        );
-    }
-    let text = section.text("url")?;
-    let url = Url::parse(&text)
-        .ok()
-        .filter(|url| matches!(url.scheme(), "amqp" | "amqps") && url.has_host());
-    match url {
-        Some(url) => Url::parse(&with_password(url, password)).ok(),
-        None => {
-            section.problem(
-                &path,
-                "not an AMQP address",
-                "write \"amqp://user@host/vhost\" or \"amqps://…\"",
-            );
-            None
-        }
-    }
-}
-
 /// The address with the password in it, percent-encoded.
-fn with_password(mut url: Url, password: Option<&SecretString>) -> String {
+pub(super) fn with_password(mut url: Url, password: Option<&SecretString>) -> String {
     use secrecy::ExposeSecret;
     if let Some(password) = password {
         // Refused only for addresses without a host, which the callers do not let through.
@@ -343,7 +225,7 @@ fn with_password(mut url: Url, password: Option<&SecretString>) -> String {
     url.to_string()
 }
 
-fn backoff(mut section: Reader<'_>, first: Duration, max: Duration) -> Backoff {
+pub(super) fn backoff(mut section: Reader<'_>, first: Duration, max: Duration) -> Backoff {
     let first = section.duration("first", MILLISECOND..=HOUR, first);
     let max = section.duration("max", first..=24 * HOUR, max.max(first));
     let factor = section.factor("factor", 10.0, 2.0);
@@ -363,19 +245,6 @@ fn breaker(mut section: Reader<'_>) -> Breaker {
     }
 }
 
-/// A queue's or exchange's name; AMQP allows 255 bytes.
-fn name(section: &mut Reader<'_>, key: &'static str, default: &str) -> String {
-    let name = section.text(key).unwrap_or_else(|| default.into());
-    if name.len() > 255 || name.chars().any(char::is_control) {
-        section.problem(
-            &section.path_of(key),
-            "too long, or has control characters",
-            "use at most 255 bytes",
-        );
-    }
-    name
-}
-
 /// The host's name and a random suffix: unique, and readable in `leased by`.
 fn unique_name() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
@@ -392,10 +261,10 @@ fn unique_name() -> String {
     )
 }
 
-fn small(number: u64) -> u32 {
+pub(super) fn small(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-fn bytes(number: u64) -> usize {
+pub(super) fn bytes(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }

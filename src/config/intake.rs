@@ -1,0 +1,153 @@
+//! `[intake]`: RabbitMQ, and what an event may be like.
+
+use std::path::Path;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use url::Url;
+
+use super::reader::Reader;
+use super::secrets::{Secrets, reason};
+use super::sections::{backoff, bytes, secret, small, with_password};
+use super::types::{AmqpConfig, ExchangeKind, Limits};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The most events that are committed and acknowledged together.
+const MAX_GROUP: u64 = 256;
+
+pub(super) fn amqp(
+    mut section: Reader<'_>,
+    folder: &Path,
+    secrets: &Secrets,
+) -> Option<AmqpConfig> {
+    let password = secret(&mut section, "password", secrets);
+    let url = amqp_url(&mut section, password.as_ref());
+    let encrypted = url.as_ref().is_none_or(|url| url.scheme() == "amqps");
+    let ca_file = section.text("ca_file").map(|file| folder.join(file));
+    if let Some(file) = &ca_file {
+        let path = section.path_of("ca_file");
+        if !encrypted {
+            section.problem(
+                &path,
+                "the connection is not encrypted",
+                "write amqps:// in url, or remove ca_file",
+            );
+        }
+        if let Err(error) = std::fs::File::open(file) {
+            let found = format!("{}: {}", file.display(), reason(&error));
+            section.problem(&path, &found, "name a readable PEM file");
+        }
+    }
+    let exchange = section.text("exchange");
+    let exchange_kind = section.choice(
+        "exchange_kind",
+        &[
+            ExchangeKind::Topic,
+            ExchangeKind::Direct,
+            ExchangeKind::Fanout,
+            ExchangeKind::Headers,
+        ]
+        .map(|k| (k.word(), k)),
+        ExchangeKind::Topic,
+    );
+    let declare_exchange = section.flag("declare_exchange", false);
+    if declare_exchange && exchange.is_none() {
+        section.problem(
+            &section.path_of("declare_exchange"),
+            "there is no exchange to declare",
+            "set exchange",
+        );
+    }
+    let queue = name(&mut section, "queue", "handoffd.events");
+    let routing_keys = section
+        .list("routing_keys")
+        .unwrap_or_else(|| vec!["#".into()]);
+    let prefetch = section.number("prefetch", 1..=u64::from(u16::MAX), 256);
+    let most = MAX_GROUP.min(prefetch);
+    let group = section.number("group", 1..=most, most.min(64));
+    let config = AmqpConfig {
+        url: SecretString::from(url.as_ref().map(Url::to_string).unwrap_or_default()),
+        ca_file,
+        exchange,
+        exchange_kind,
+        declare_exchange,
+        queue,
+        routing_keys,
+        prefetch: u16::try_from(prefetch).unwrap_or(u16::MAX),
+        group: usize::try_from(group).unwrap_or(1),
+        delivery_limit: small(section.number("delivery_limit", 1..=1_000_000, 20)),
+        dead_letter_exchange: section.text("dead_letter_exchange"),
+        reconnect: backoff(section.section("reconnect"), SECOND / 2, 30 * SECOND),
+        publish_exchange: name(&mut section, "publish_exchange", "handoffd.out"),
+        confirm_timeout: section.duration(
+            "confirm_timeout",
+            SECOND / 10..=300 * SECOND,
+            10 * SECOND,
+        ),
+    };
+    section.finish();
+    url.map(|_| config)
+}
+
+pub(super) fn limits(mut section: Reader<'_>) -> Limits {
+    let or = Limits::default();
+    let mut count = |key, most: usize, default: usize| {
+        usize::try_from(section.number(key, 1..=most as u64, default as u64)).unwrap_or(default)
+    };
+    let max_messages = count("max_messages", 100_000, or.max_messages);
+    let max_text = count("max_text", 1_000_000, or.max_text);
+    let max_attachments = count("max_attachments", 1_000, or.max_attachments);
+    let max_fields = count("max_fields", 10_000, or.max_fields);
+    let max_id = count("max_id", 1_000, or.max_id);
+    let max_event_bytes =
+        bytes(section.size("max_event_bytes", 1024..=1 << 30, or.max_event_bytes as u64));
+    section.finish();
+    Limits {
+        max_event_bytes,
+        max_messages,
+        max_text,
+        max_attachments,
+        max_fields,
+        max_id,
+    }
+}
+
+fn amqp_url(section: &mut Reader<'_>, password: Option<&SecretString>) -> Option<Url> {
+    let path = section.path_of("url");
+    if !section.has("url") {
+        section.problem(
+            &path,
+            "not set",
+            "write \"amqps://user@host/vhost\", or remove [intake.amqp]",
+        );
+    }
+    let text = section.text("url")?;
+    let url = Url::parse(&text)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "amqp" | "amqps") && url.has_host());
+    match url {
+        Some(url) => Url::parse(&with_password(url, password)).ok(),
+        None => {
+            section.problem(
+                &path,
+                "not an AMQP address",
+                "write \"amqp://user@host/vhost\" or \"amqps://…\"",
+            );
+            None
+        }
+    }
+}
+
+/// A queue's or exchange's name; AMQP allows 255 bytes.
+fn name(section: &mut Reader<'_>, key: &'static str, default: &str) -> String {
+    let name = section.text(key).unwrap_or_else(|| default.into());
+    if name.len() > 255 || name.chars().any(char::is_control) {
+        section.problem(
+            &section.path_of(key),
+            "too long, or has control characters",
+            "use at most 255 bytes",
+        );
+    }
+    name
+}

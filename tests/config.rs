@@ -1,0 +1,405 @@
+//! Wrong configurations, each with the exact problem it gets; and the example that is shipped.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use handoffd::config::{Config, LogFormat, Problem, load, tidy};
+use secrecy::ExposeSecret;
+
+/// A folder of its own for one test, removed at its end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Folder {
+        let folder = std::env::temp_dir().join(format!("handoffd-config-{}", uuid::Uuid::new_v4()));
+        std::fs::create_dir_all(&folder).expect("a temporary folder");
+        Folder(folder)
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.join(name);
+        std::fs::write(&path, text).expect("a file");
+        path
+    }
+
+    fn load(&self, text: &str, env: &[(&str, &str)]) -> Result<Config, Vec<Problem>> {
+        let path = self.write("handoffd.toml", text);
+        load(
+            Some(&path),
+            env.iter()
+                .map(|(key, value)| ((*key).into(), (*value).into())),
+        )
+    }
+
+    /// The problems as lines, with the folder written as `DIR`.
+    fn problems(&self, text: &str, env: &[(&str, &str)]) -> Vec<String> {
+        let problems = self.load(text, env).expect_err(text);
+        problems
+            .iter()
+            .map(|problem| {
+                problem
+                    .to_string()
+                    .replace(&self.0.display().to_string(), "DIR")
+            })
+            .collect()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+const TARGET: &str = "[[target]]\nname = \"hub\"\nkind = \"hubspot\"\n";
+
+#[test]
+fn each_wrong_configuration_gets_its_problem() {
+    let folder = Folder::new();
+    folder.write("empty", "\n\n");
+    folder.write("large", &"x".repeat(70_000));
+    let target = |rest: &str| format!("{TARGET}{rest}");
+    let table: Vec<(String, &[&str])> = vec![
+        (
+            "[http]\nlisten = \"127.0.0.1:8080".into(),
+            &["DIR/handoffd.toml:2:25: not TOML: invalid basic string, expected `\"`"],
+        ),
+        ("a = 1\na = 2".into(), &["DIR/handoffd.toml:2:1: not TOML: duplicate key"]),
+        (
+            "[htpp]\nlisten = 1".into(),
+            &["htpp: unknown key (did you mean `http`?); known here: daemon, engine, http, intake, ledger, log, media, secrets, target"],
+        ),
+        (
+            "[http]\nlisten = \"everywhere\"\nlisen = 2".into(),
+            &[
+                "http.listen: found \"everywhere\"; write an IP address and a port, such as \"127.0.0.1:8080\" or \"[::]:8080\"",
+                "http.lisen: unknown key (did you mean `listen`?); known here: admin_token, events_token, listen, max_body, public_url",
+            ],
+        ),
+        (
+            "[http]\nlisten = \"0.0.0.0:80\"".into(),
+            &[
+                "http.events_token: not set, but 0.0.0.0:80 can be reached from other machines; name a secret, or listen on 127.0.0.1",
+                "http.admin_token: not set, but 0.0.0.0:80 can be reached from other machines; name a secret, or listen on 127.0.0.1",
+            ],
+        ),
+        (
+            "[http]\nevents_token = \"evnts\"\n[secrets]\nevents = { value = \"x\" }".into(),
+            &["http.events_token: the secret `evnts` is not declared; add `evnts = { env = \"…\" }` or `{ file = \"…\" }` under [secrets] (did you mean `events`?)"],
+        ),
+        (
+            "[http]\nevents_token = \"S3cret-Token-Value\"".into(),
+            &["http.events_token: a secret's name is expected, found a text of 18 characters; put the secret itself under [secrets] and its name (a-z, 0-9, _) here"],
+        ),
+        (
+            "[http]\npublic_url = \"handoff.example.com\"".into(),
+            &["http.public_url: not an http or https address; write \"https://handoff.example.com\""],
+        ),
+        ("http = 5".into(), &["http: found a number; write a table"]),
+        (
+            "[http]\nmax_body = \"plenty\"".into(),
+            &["http.max_body: found \"plenty\"; write a size from 1 KiB to 1 GiB, such as \"8 MiB\""],
+        ),
+        (
+            "[engine]\nlease = 30\ndrain = \"2 days\"\nload_events = 0".into(),
+            &[
+                "engine.lease: found 30; write a duration from 2s to 1h, such as \"30s\", \"5m\" or \"250ms\"",
+                "engine.load_events: found 0; write a whole number from 1 to 10000",
+                "engine.drain: found \"2 days\"; write a duration from 0ms to 1h, such as \"30s\", \"5m\" or \"250ms\"",
+            ],
+        ),
+        (
+            "[engine.backoff]\nfirst = \"1m\"\nmax = \"30s\"\nfactor = 0.5".into(),
+            &[
+                "engine.backoff.max: found \"30s\"; write a duration from 1m to 1d, such as \"30s\", \"5m\" or \"250ms\"",
+                "engine.backoff.factor: found 0.5; write a number from 1 to 10",
+            ],
+        ),
+        (
+            "[engine.breaker]\nfailures = -1".into(),
+            &["engine.breaker.failures: found -1; write a whole number from 1 to 1000"],
+        ),
+        ("[intake.amqp]".into(), &["intake.amqp.url: not set; write \"amqps://user@host/vhost\", or remove [intake.amqp]"]),
+        (
+            "[intake.amqp]\nurl = \"http://user:hunter2@host\"".into(),
+            &["intake.amqp.url: not an AMQP address; write \"amqp://user@host/vhost\" or \"amqps://…\""],
+        ),
+        (
+            "[intake.amqp]\nurl = \"amqp://h\"\nca_file = \"ca.pem\"".into(),
+            &[
+                "intake.amqp.ca_file: the connection is not encrypted; write amqps:// in url, or remove ca_file",
+                "intake.amqp.ca_file: DIR/ca.pem: no such file; name a readable PEM file",
+            ],
+        ),
+        (
+            "[intake.amqp]\nurl = \"amqp://h\"\nprefetch = 32\ngroup = 64\ndeclare_exchange = true\nexchange_kind = \"topics\"".into(),
+            &[
+                "intake.amqp.exchange_kind: found \"topics\"; write one of topic, direct, fanout, headers (did you mean `topic`?)",
+                "intake.amqp.declare_exchange: there is no exchange to declare; set exchange",
+                "intake.amqp.group: found 64; write a whole number from 1 to 32",
+            ],
+        ),
+        (
+            "[intake.amqp]\nurl = \"amqp://h\"\nprefetch = 1000\ngroup = 300\nrouting_keys = [1]".into(),
+            &[
+                "intake.amqp.routing_keys: found an item that is not a text, or is empty; write texts in quotes",
+                "intake.amqp.group: found 300; write a whole number from 1 to 256",
+            ],
+        ),
+        (
+            "[intake.limits]\nmax_messages = 1000000".into(),
+            &["intake.limits.max_messages: found 1000000; write a whole number from 1 to 100000"],
+        ),
+        ("[ledger]\nurl = \"mysql://root:pw@db\"".into(), &["ledger.url: neither SQLite nor PostgreSQL; begin it with sqlite: or postgres://"]),
+        ("[ledger]\nurl = \"sqlite:\"".into(), &["ledger.url: names no file; write \"sqlite:/var/lib/handoffd/ledger.db\""]),
+        ("[ledger]\nurl = \"postgres://\"".into(), &["ledger.url: not an address; write \"postgres://user@host/database\""]),
+        (
+            "[media]\nallow_hosts = [\"https://x.test\", \"*.x.test\", \".x.test\"]\nallow_private = \"maybe\"".into(),
+            &[
+                "media.allow_hosts: \"https://x.test\" is no host name; write \"files.example.com\", or \".example.com\" for all below; no scheme, port or *",
+                "media.allow_hosts: \"*.x.test\" is no host name; write \"files.example.com\", or \".example.com\" for all below; no scheme, port or *",
+                "media.allow_private: found \"maybe\"; write true or false",
+            ],
+        ),
+        (
+            "[log]\nformat = \"jason\"\nlevel = \"loud\"".into(),
+            &[
+                "log.format: found \"jason\"; write one of text, json (did you mean `json`?)",
+                "log.level: not a level; write one of off, error, warn, info, debug, trace, or such as \"info,handoffd::engine=debug\"",
+            ],
+        ),
+        ("[daemon]\nname = \"  \"".into(), &["daemon.name: found an empty text; fill it, or remove the key"]),
+        (
+            "[secrets]\na = \"plain\"\nb = { env = \"NOPE\" }\nc = { file = \"none\" }\nd = { file = \"empty\" }\ne = { file = \"large\" }\nf = { vault = \"x\" }\nG = { value = \"x\" }\nh = { env = \"X\", file = \"y\" }".into(),
+            &[
+                "secrets.G: not a name; use at most 60 of a-z, 0-9 and _",
+                "secrets.a: not one source of a secret; write { env = \"VARIABLE\" }, { file = \"path\" } or, for a demo, { value = \"…\" }",
+                "secrets.b: the environment has no `NOPE`; set it, or correct the name",
+                "secrets.c: DIR/none: no such file; create the file and let only handoffd read it",
+                "secrets.d: the secret is empty; fill what `file` names",
+                "secrets.e: DIR/large: larger than 64 KiB; name the file that holds only the secret",
+                "secrets.f: `vault` is no source of a secret; write { env = \"VARIABLE\" }, { file = \"path\" } or, for a demo, { value = \"…\" }",
+                "secrets.h: not one source of a secret; write { env = \"VARIABLE\" }, { file = \"path\" } or, for a demo, { value = \"…\" }",
+            ],
+        ),
+        ("target = 1".into(), &["target: found a number; begin each target with [[target]]"]),
+        (
+            "[[target]]\n[[target]]\nname = \"My CRM\"\nkind = \"hubspt\"".into(),
+            &[
+                "target[0].name: not set; use 1 to 40 of a-z, 0-9 and -",
+                "target[0].kind: not set; write one of salesforce, hubspot, creatio, whatsapp",
+                "target[1].name: found a text of 6 characters, which is no name; use 1 to 40 of a-z, 0-9 and -",
+                "target[1].kind: found \"hubspt\"; write one of salesforce, hubspot, creatio, whatsapp (did you mean `hubspot`?)",
+            ],
+        ),
+        (format!("{TARGET}{TARGET}"), &["target.hub.name: two targets have this name; rename one"]),
+        (target("settings = \"x\""), &["target.hub.settings: found a text of 1 characters; write a table"]),
+        (
+            target("mapping = \"gone.toml\"\nnumbers = [\"abc\"]\nconcurency = 3"),
+            &[
+                "target.hub.mapping: DIR/gone.toml: no such file; name a readable mapping file, or remove the key",
+                "target.hub.numbers: \"abc\" is neither a number nor an id; write it as events carry it: \"+4915112345678\", or the phone number id",
+                "target.hub.concurency: unknown key (did you mean `concurrency`?); known here: concurrency, connect_timeout, enabled, kind, mapping, name, numbers, settings, timeout",
+            ],
+        ),
+        (
+            "[[target]]\nname = \"a\"\nkind = \"whatsapp\"\nnumbers = [\"+491511111111\"]\n[[target]]\nname = \"b\"\nkind = \"whatsapp\"\nnumbers = [\"491511111111\"]".into(),
+            &["target.b.numbers: `a` serves the same business numbers; list different numbers, so that a reply has one way out"],
+        ),
+    ];
+    assert!(table.len() >= 30);
+    let mut wrong = String::new();
+    for (text, expected) in table {
+        let found = folder.problems(&text, &[]);
+        if found != expected {
+            wrong.push_str(&format!(
+                "{text}\n  found {found:#?}\n  expected {expected:#?}\n"
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn problems_of_all_sections_come_together() {
+    let folder = Folder::new();
+    let text = "[http]\nlisten = 1\n[engine]\nlease = 1\n[log]\nformat = 1\n[extra]\n[[target]]\nname = \"x\"\nkind = \"y\"";
+    let problems = folder.load(text, &[]).expect_err("problems");
+    let paths: Vec<&str> = problems
+        .iter()
+        .map(|problem| problem.path.as_str())
+        .collect();
+    assert_eq!(
+        paths,
+        [
+            "http.listen",
+            "engine.lease",
+            "log.format",
+            "target.x.kind",
+            "extra"
+        ]
+    );
+    assert!(
+        tidy(&problems).starts_with("5 problems:\n  http.listen: found 1; write an IP address")
+    );
+}
+
+#[test]
+fn a_missing_file_is_one_problem() {
+    let problems = load(
+        Some(Path::new("/nowhere/handoffd.toml")),
+        std::iter::empty(),
+    )
+    .expect_err("no file");
+    assert_eq!(
+        problems[0].to_string(),
+        "/nowhere/handoffd.toml: no such file; name a readable file with --config"
+    );
+}
+
+#[test]
+fn the_environment_overrides_the_file_and_is_named() {
+    let folder = Folder::new();
+    let text =
+        format!("{TARGET}settings = {{ pipeline = \"0\", limit = 5 }}\n[log]\nlevel = \"warn\"");
+    let config = folder
+        .load(
+            &text,
+            &[
+                ("HANDOFFD__LOG__LEVEL", "debug"),
+                ("HANDOFFD__LOG__FORMAT", "json"),
+                ("HANDOFFD__ENGINE__BACKOFF__FIRST", "250ms"),
+                ("HANDOFFD__ENGINE__LOAD_EVENTS", "7"),
+                ("HANDOFFD__MEDIA__ALLOW_HOSTS", "a.test, .b.test"),
+                ("HANDOFFD__MEDIA__ALLOW_PRIVATE", "true"),
+                ("HANDOFFD__TARGET__HUB__ENABLED", "false"),
+                ("HANDOFFD__TARGET__HUB__SETTINGS__PIPELINE", "12345"),
+                ("HANDOFFD__TARGET__HUB__SETTINGS__LIMIT", "6"),
+                ("HANDOFFD__INTAKE__AMQP__URL", "amqp://guest@localhost"),
+                ("HANDOFFD_CONFIG", "not a setting"),
+            ],
+        )
+        .expect("a configuration");
+    assert_eq!(
+        (config.log.level.as_str(), config.log.format),
+        ("debug", LogFormat::Json)
+    );
+    assert_eq!(config.engine.backoff.first, Duration::from_millis(250));
+    assert_eq!(config.engine.load_events, 7);
+    assert_eq!(config.media.allow_hosts, ["a.test", ".b.test"]);
+    assert!(config.media.allow_private && !config.targets[0].enabled);
+    assert_eq!(
+        config.targets[0].settings,
+        serde_json::json!({ "pipeline": "12345", "limit": 6 })
+    );
+    assert!(config.intake.amqp.is_some());
+
+    assert_eq!(
+        folder.problems(
+            &text,
+            &[
+                ("HANDOFFD__HTTP__LISEN", "x"),
+                ("HANDOFFD__LOG__FORMAT", "xml"),
+                ("HANDOFFD__TARGET__HUB__CONCURRENCY", "0"),
+                ("HANDOFFD__TARGET__NOBODY__ENABLED", "true"),
+            ]
+        ),
+        [
+            "http.lisen: unknown key (did you mean `listen`?) (from HANDOFFD__HTTP__LISEN); known here: admin_token, events_token, listen, max_body, public_url",
+            "log.format: found \"xml\" (from HANDOFFD__LOG__FORMAT); write one of text, json",
+            "HANDOFFD__TARGET__NOBODY__ENABLED: names no setting of a target; write HANDOFFD__TARGET__<NAME>__<KEY> for a target of the file",
+            "target.hub.concurrency: found \"0\" (from HANDOFFD__TARGET__HUB__CONCURRENCY); write a whole number from 1 to 1000",
+        ]
+    );
+}
+
+#[test]
+fn secrets_are_read_trimmed_and_never_shown() {
+    let folder = Folder::new();
+    folder.write("token", "from-file\r\n\n");
+    let text = "[secrets]\na = { file = \"token\" }\nb = { env = \"TOKEN\" }\nc = { value = \"from-value\" }\n\
+                [http]\nevents_token = \"a\"\nadmin_token = \"a\"\n\
+                [ledger]\nurl = \"postgres://me@db/handoffd\"\npassword = \"b\"\n\
+                [intake.amqp]\nurl = \"amqp://me@host/%2f\"\npassword = \"c\"\n";
+    let config = folder
+        .load(text, &[("TOKEN", "p@ss/from-env\n")])
+        .expect("a configuration");
+    let secret = |name: &str| {
+        config
+            .secrets
+            .get(name)
+            .map(|secret| secret.expose_secret().to_owned())
+    };
+    assert_eq!(secret("a").as_deref(), Some("from-file"));
+    assert_eq!(secret("b").as_deref(), Some("p@ss/from-env"));
+    assert_eq!(secret("nobody"), None);
+    assert_eq!(
+        config.ledger.url,
+        "postgres://me:p%40ss%2Ffrom-env@db/handoffd"
+    );
+    let amqp = config.intake.amqp.as_ref().expect("amqp");
+    assert_eq!(amqp.url.expose_secret(), "amqp://me:from-value@host/%2f");
+    let shown = format!("{config:?}");
+    for secret in ["from-file", "from-env", "from-value"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+    let warned: Vec<&str> = config
+        .warnings
+        .iter()
+        .map(|warning| warning.path.as_str())
+        .collect();
+    // A file that was just created may be read by everybody, depending on the umask.
+    let warned: Vec<&str> = warned
+        .into_iter()
+        .filter(|path| *path != "secrets.a")
+        .collect();
+    assert_eq!(warned, ["secrets.c", "target", "http.admin_token"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_secret_that_everybody_may_read_is_warned_of() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Folder::new();
+    let path = folder.write("token", "x");
+    for (mode, warned) in [(0o644, true), (0o640, false)] {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode))
+            .expect("permissions");
+        let config = folder
+            .load("[secrets]\nt = { file = \"token\" }", &[])
+            .expect("a configuration");
+        let found = config
+            .warnings
+            .iter()
+            .any(|warning| warning.found.ends_with("everybody may read the secret"));
+        assert_eq!(found, warned, "{mode:o}");
+    }
+}
+
+#[test]
+fn nothing_at_all_is_a_configuration_with_defaults() {
+    let config = load(None, std::iter::empty()).expect("defaults");
+    assert_eq!(config.http.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.engine.lease, Duration::from_secs(30));
+    assert_eq!(config.media.max_bytes, 100 << 20);
+    assert_eq!(config.ledger.url, "sqlite:handoffd.db");
+    assert!(config.intake.amqp.is_none());
+    let other = load(None, std::iter::empty()).expect("defaults");
+    assert_ne!(
+        config.daemon.name, other.daemon.name,
+        "two daemons of one host have two names"
+    );
+}
+
+#[test]
+fn backoff_grows_to_its_limit_and_no_further() {
+    let config = load(None, std::iter::empty()).expect("defaults");
+    let seconds: Vec<u64> = (0..12)
+        .map(|failures| config.engine.backoff.after(failures).as_secs())
+        .collect();
+    assert_eq!(seconds, [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
+    assert_eq!(
+        config.engine.backoff.after(u32::MAX),
+        Duration::from_secs(300)
+    );
+}
