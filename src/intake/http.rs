@@ -1,0 +1,200 @@
+//! `POST /v1/events`: events over HTTP.
+//!
+//! | status | meaning | kept? |
+//! | --- | --- | --- |
+//! | 202 | everything is in the ledger: `{"admitted": n, "duplicates": m}` | yes |
+//! | 400 | at least one event is wrong; `refused` says which and why | the good ones as events, the wrong ones as poison |
+//! | 401 | no token, or not the right one | no |
+//! | 413 | the body is longer than is taken | no |
+//! | 415 | not a content type that events come in | no |
+//! | 503 | the ledger failed; send it again | no |
+//!
+//! A wrong event is answered *and* parked: not every producer reads its answers, and an operator
+//! shall see it either way. Sending it again is harmless.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use futures::StreamExt;
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use subtle::ConstantTimeEq;
+
+use super::{Gate, Incoming, Origin, count, count_poison, unbatch};
+use crate::ledger::LedgerError;
+
+/// What the endpoint needs.
+pub struct HttpIntake {
+    /// Where events are kept and whom they are for.
+    pub gate: Gate,
+    /// What a producer must show; nothing when `None`.
+    pub token: Option<SecretString>,
+    /// The longest body of a batch, in bytes; a single event has its own limit.
+    pub max_body: usize,
+}
+
+/// The endpoint.
+pub fn routes(intake: Arc<HttpIntake>) -> axum::Router {
+    axum::Router::new()
+        .route("/v1/events", post(events))
+        .with_state(intake)
+}
+
+/// An answer with status 202 or 400.
+#[derive(Debug, Serialize)]
+struct Answer {
+    admitted: u64,
+    duplicates: u64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    refused: Vec<Refused>,
+}
+
+#[derive(Debug, Serialize)]
+struct Refused {
+    /// The event's place in the batch.
+    index: usize,
+    reason: &'static str,
+    error: String,
+    /// An operator sees it among the undecodable events.
+    parked: bool,
+}
+
+async fn events(State(intake): State<Arc<HttpIntake>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    if !authorised(intake.token.as_ref(), &parts.headers) {
+        let words = "show the token: Authorization: Bearer …";
+        let mut response = refuse(StatusCode::UNAUTHORIZED, words);
+        let challenge = header::HeaderValue::from_static("Bearer");
+        response
+            .headers_mut()
+            .insert(header::WWW_AUTHENTICATE, challenge);
+        return response;
+    }
+    let mut incoming = incoming(&parts.headers);
+    if !incoming.supported() {
+        return refuse(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "events come as application/cloudevents+json, application/cloudevents-batch+json, \
+             application/json, or with ce- headers",
+        );
+    }
+    let max = if incoming.is_batch() {
+        intake.max_body
+    } else {
+        intake.gate.limits.max_event_bytes
+    };
+    incoming.body = match read(body, max).await {
+        Ok(bytes) => bytes,
+        Err(response) => return response,
+    };
+    match admit(&intake.gate, incoming).await {
+        Ok(answer) if answer.refused.is_empty() => {
+            (StatusCode::ACCEPTED, Json(answer)).into_response()
+        }
+        Ok(answer) => (StatusCode::BAD_REQUEST, Json(answer)).into_response(),
+        Err(error) => {
+            tracing::warn!(%error, "events over HTTP could not be stored");
+            let mut response = refuse(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the ledger cannot take events now; send it again",
+            );
+            let seconds = header::HeaderValue::from_static("5");
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+            response
+        }
+    }
+}
+
+/// Wrong events are parked first: when the ledger fails in between, the producer is told to send
+/// everything again, and both a parked event and an admitted one are kept once.
+async fn admit(gate: &Gate, incoming: Incoming) -> Result<Answer, LedgerError> {
+    let now = Timestamp::now();
+    let mut admissions = Vec::new();
+    let mut refused = Vec::new();
+    let events = if incoming.is_batch() {
+        unbatch(&incoming).map_err(|stop| (incoming, stop))
+    } else {
+        Ok(vec![incoming])
+    };
+    let verdicts = match events {
+        Ok(events) => events
+            .into_iter()
+            .map(|one| gate.judge(&one, now).map_err(|stop| (one, stop)))
+            .collect(),
+        Err(whole) => vec![Err(whole)],
+    };
+    for (index, verdict) in verdicts.into_iter().enumerate() {
+        match verdict {
+            Ok(admission) => admissions.push(admission),
+            Err((incoming, stop)) => {
+                count_poison(Origin::Http);
+                refused.push(Refused {
+                    index,
+                    reason: stop.reason.label(),
+                    error: stop.words.clone(),
+                    parked: true,
+                });
+                gate.ledger.poison(now, incoming.poison(stop)).await?;
+            }
+        }
+    }
+    let total = admissions.len() as u64;
+    let admitted = gate.ledger.admit(now, admissions).await?;
+    let admitted = count(Origin::Http, &admitted);
+    Ok(Answer {
+        admitted,
+        duplicates: total - admitted,
+        refused,
+    })
+}
+
+/// The body, if it is not longer than `max` bytes.
+async fn read(body: Body, max: usize) -> Result<Vec<u8>, Response> {
+    let mut bytes = Vec::new();
+    let mut stream = body.into_data_stream();
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|_| refuse(StatusCode::BAD_REQUEST, "the body broke off"))?;
+        if bytes.len() + chunk.len() > max {
+            let words =
+                format!("the body is longer than {max} bytes: send less, or raise the limit");
+            return Err(refuse(StatusCode::PAYLOAD_TOO_LARGE, &words));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+/// The headers that say what came; none that authenticates is kept.
+fn incoming(headers: &HeaderMap) -> Incoming {
+    let text = |value: &header::HeaderValue| value.to_str().ok().map(str::to_owned);
+    Incoming {
+        origin: Origin::Http,
+        content_type: headers.get(header::CONTENT_TYPE).and_then(text),
+        headers: headers
+            .iter()
+            .filter(|(name, _)| name.as_str().starts_with("ce-"))
+            .filter_map(|(name, value)| Some((name.as_str().to_owned(), text(value)?)))
+            .collect(),
+        body: Vec::new(),
+    }
+}
+
+fn authorised(token: Option<&SecretString>, headers: &HeaderMap) -> bool {
+    let Some(token) = token else { return true };
+    let shown = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.as_bytes().split_at_checked(7))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "))
+        .map(|(_, shown)| shown);
+    shown.is_some_and(|shown| shown.ct_eq(token.expose_secret().as_bytes()).into())
+}
+
+fn refuse(status: StatusCode, words: &str) -> Response {
+    (status, Json(serde_json::json!({ "error": words }))).into_response()
+}

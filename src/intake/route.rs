@@ -1,0 +1,153 @@
+//! Which targets an event is for, and what the ledger must keep beside it.
+
+use std::sync::Arc;
+
+use handoffd_contract::event::Session;
+use handoffd_contract::{AuthorKind, Connector, Contact, Data, Event, Reason, Stop};
+use jiff::Timestamp;
+
+use crate::ledger::Admission;
+
+/// The kind of a target through which the customer is answered.
+const WHATSAPP: &str = "whatsapp";
+
+/// A target, as far as events are concerned.
+#[derive(Clone)]
+pub struct Route {
+    /// The target's name.
+    pub name: String,
+    /// The connector's kind, such as `hubspot`.
+    pub kind: String,
+    /// Business numbers that it serves, with or without `+`; empty means all.
+    pub numbers: Vec<String>,
+    /// Its connector.
+    pub connector: Arc<dyn Connector>,
+}
+
+impl Route {
+    /// Without a number, only a target that serves all numbers is meant.
+    fn serves(&self, number: Option<&str>) -> bool {
+        let bare = |number: &str| number.trim().trim_start_matches('+').to_owned();
+        self.numbers.is_empty()
+            || number.is_some_and(|number| {
+                self.numbers
+                    .iter()
+                    .any(|served| bare(served) == bare(number))
+            })
+    }
+}
+
+/// The targets that events are for.
+#[derive(Clone, Default)]
+pub struct Router {
+    routes: Vec<Route>,
+}
+
+impl Router {
+    /// A router over these targets, in the configuration's order.
+    #[must_use]
+    pub fn new(routes: Vec<Route>) -> Router {
+        Router { routes }
+    }
+
+    /// The event with the targets in which it opens a lane and with what it says about session and
+    /// customer. Events that handoffd makes itself come through here, too.
+    ///
+    /// # Errors
+    /// The handoff names a target that there is not, or that does not serve its business number.
+    pub fn admission(&self, event: Event, now: Timestamp) -> Result<Admission, Stop> {
+        let (session, contact) = about(&event.data);
+        let number = session.map(|session| session.business_number.as_str());
+        let named = match &event.data {
+            Data::HandoffRequested(handoff) => handoff.targets.as_deref(),
+            _ => None,
+        };
+        self.known(named.unwrap_or_default(), number)?;
+        let opens = self.opens(&event.data, named, number);
+        Ok(Admission {
+            opens,
+            session: session.cloned(),
+            contact: contact.cloned(),
+            inbound_at: inbound_at(&event.data, now),
+            event,
+        })
+    }
+
+    fn known(&self, named: &[String], number: Option<&str>) -> Result<(), Stop> {
+        for (index, name) in named.iter().enumerate() {
+            let Some(route) = self.routes.iter().find(|route| route.name == *name) else {
+                let names: Vec<_> = self
+                    .routes
+                    .iter()
+                    .map(|route| route.name.as_str())
+                    .collect();
+                return Err(Stop::new(
+                    Reason::Undecodable,
+                    format!(
+                        "data.targets[{index}] names no target; write one of {}",
+                        names.join(", ")
+                    ),
+                ));
+            };
+            if !route.serves(number) {
+                return Err(Stop::new(
+                    Reason::Undecodable,
+                    format!(
+                        "data.targets[{index}] names {name}, which does not serve this business number; \
+                         leave it out, or add the number to the target"
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The CRMs that are meant, and exactly one way back to the customer: the target that was given
+    /// this business number, else one that serves all. A handoff need not name it.
+    fn opens(&self, data: &Data, named: Option<&[String]>, number: Option<&str>) -> Vec<String> {
+        let is_named = |route: &Route| named.is_some_and(|names| names.contains(&route.name));
+        let (back, crms): (Vec<&Route>, Vec<&Route>) = self
+            .routes
+            .iter()
+            .filter(|route| route.serves(number) && route.connector.opens(data))
+            .partition(|route| route.kind == WHATSAPP);
+        let way_back = back
+            .iter()
+            .find(|route| is_named(route))
+            .or_else(|| back.iter().find(|route| !route.numbers.is_empty()))
+            .or_else(|| back.first());
+        crms.iter()
+            .filter(|route| named.is_none() || is_named(route))
+            .chain(way_back)
+            .map(|route| route.name.clone())
+            .collect()
+    }
+}
+
+/// Whom the event is about, if it says so.
+fn about(data: &Data) -> (Option<&Session>, Option<&Contact>) {
+    match data {
+        Data::HandoffRequested(handoff) => (Some(&handoff.session), Some(&handoff.contact)),
+        Data::MessageReceived(said) | Data::MessageSent(said) => {
+            (said.session.as_ref(), said.contact.as_ref())
+        }
+        Data::ContactUpdated(updated) => (None, Some(&updated.contact)),
+        _ => (None, None),
+    }
+}
+
+/// When the customer last wrote, if this shows that they did. A clock that runs ahead of ours must
+/// not hold WhatsApp's window open longer than it is.
+fn inbound_at(data: &Data, now: Timestamp) -> Option<Timestamp> {
+    let at = match data {
+        Data::MessageReceived(said) => Some(said.message.time),
+        Data::HandoffRequested(handoff) => handoff
+            .transcript
+            .iter()
+            .filter(|message| message.author.kind == AuthorKind::Customer)
+            .map(|message| message.time)
+            .max(),
+        _ => None,
+    };
+    at.map(|at| at.min(now))
+}

@@ -1,0 +1,160 @@
+//! Which targets an event is for.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use handoffd::config::Limits;
+use handoffd::intake::{Incoming, Origin, Route, Router, decode};
+use handoffd_contract::{
+    Connector, Credential, Data, Event, Known, Refusal, Reply, Step, Verdict, Work,
+};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+const HANDOFF: &str = include_str!("events/handoff.requested.json");
+const RECEIVED: &str = include_str!("events/message.received.json");
+const SENT: &str = include_str!("events/message.sent.json");
+const STATUS: &str = include_str!("events/message.status.json");
+const CLOSED: &str = include_str!("events/session.closed.json");
+const UPDATED: &str = include_str!("events/contact.updated.json");
+
+fn event(body: &str) -> Event {
+    let incoming = Incoming {
+        origin: Origin::Amqp,
+        content_type: None,
+        headers: BTreeMap::new(),
+        body: body.as_bytes().to_vec(),
+    };
+    decode(&incoming, &Limits::default()).unwrap()
+}
+
+/// The event with one field changed or added.
+fn changed(base: &str, pointer: &str, value: Value) -> String {
+    let mut event: Value = serde_json::from_str(base).unwrap();
+    let (above, name) = pointer.rsplit_once('/').unwrap();
+    event.pointer_mut(above).unwrap()[name] = value;
+    event.to_string()
+}
+
+/// A connector that takes handoffs, or every message.
+struct Crm {
+    every_message: bool,
+}
+
+impl Connector for Crm {
+    fn next(&self, _: &Work, _: &Known) -> Result<Vec<Step>, Refusal> {
+        Ok(Vec::new())
+    }
+    fn read(&self, _: &Step, _: &Reply) -> Verdict {
+        Verdict::Absent
+    }
+    fn opens(&self, data: &Data) -> bool {
+        match data {
+            Data::HandoffRequested(_) => true,
+            Data::MessageReceived(_) => self.every_message,
+            _ => false,
+        }
+    }
+    fn base(&self) -> &str {
+        "http://127.0.0.1"
+    }
+    fn credential(&self) -> Credential {
+        Credential::None
+    }
+}
+
+fn router() -> Router {
+    let route = |name: &str, kind: &str, numbers: &[&str], every_message| Route {
+        name: name.to_owned(),
+        kind: kind.to_owned(),
+        numbers: numbers.iter().map(|number| (*number).to_owned()).collect(),
+        connector: Arc::new(Crm { every_message }),
+    };
+    Router::new(vec![
+        route("any", "whatsapp", &[], false),
+        route("berlin", "whatsapp", &["4930901820"], false),
+        route("sales", "hubspot", &[], false),
+        route("cases", "creatio", &[], true),
+        route("spain", "salesforce", &["+34911234567"], false),
+    ])
+}
+
+fn opens(body: &str) -> Result<Vec<String>, String> {
+    router()
+        .admission(event(body), Timestamp::now())
+        .map(|it| it.opens)
+        .map_err(|stop| stop.words)
+}
+
+#[test]
+fn a_handoff_opens_its_crms_and_one_way_back() {
+    assert_eq!(opens(HANDOFF).unwrap(), ["sales", "cases", "berlin"]);
+    let elsewhere = changed(
+        HANDOFF,
+        "/data/session/business_number",
+        json!("+34911234567"),
+    );
+    assert_eq!(
+        opens(&elsewhere).unwrap(),
+        ["sales", "cases", "spain", "any"]
+    );
+    let named = changed(HANDOFF, "/data/targets", json!(["sales"]));
+    assert_eq!(opens(&named).unwrap(), ["sales", "berlin"]);
+    let named = changed(HANDOFF, "/data/targets", json!(["any", "cases"]));
+    assert_eq!(opens(&named).unwrap(), ["cases", "any"]);
+}
+
+#[test]
+fn a_handoff_cannot_name_what_is_not_there() {
+    let named = changed(HANDOFF, "/data/targets", json!(["sales", "zendesk"]));
+    assert_eq!(
+        opens(&named).unwrap_err(),
+        "data.targets[1] names no target; write one of any, berlin, sales, cases, spain"
+    );
+    let named = changed(HANDOFF, "/data/targets", json!(["spain"]));
+    assert_eq!(
+        opens(&named).unwrap_err(),
+        "data.targets[0] names spain, which does not serve this business number; leave it out, or \
+         add the number to the target"
+    );
+}
+
+#[test]
+fn a_message_opens_where_every_conversation_is_shown() {
+    assert_eq!(opens(RECEIVED).unwrap(), ["cases"]);
+    for other in [SENT, STATUS, CLOSED, UPDATED] {
+        assert_eq!(opens(other).unwrap(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn only_what_the_customer_wrote_opens_the_window() {
+    let now: Timestamp = "2026-03-02T09:30:00Z".parse().unwrap();
+    let admission = |body: &str| router().admission(event(body), now).unwrap();
+    // The newest message is a notice; the customer's newest is the one before.
+    let handoff = admission(HANDOFF);
+    assert_eq!(
+        handoff.inbound_at,
+        Some("2026-03-02T09:15:40Z".parse().unwrap())
+    );
+    assert_eq!(handoff.session.unwrap().id, "ses_7Qm2kd");
+    assert_eq!(
+        handoff.contact.unwrap().key().as_deref(),
+        Some("DE.13491208655302741918")
+    );
+    assert_eq!(
+        admission(RECEIVED).inbound_at,
+        Some("2026-03-02T09:20:00Z".parse().unwrap())
+    );
+    let ahead = changed(
+        RECEIVED,
+        "/data/message/time",
+        json!("2031-01-01T00:00:00Z"),
+    );
+    assert_eq!(admission(&ahead).inbound_at, Some(now));
+    for other in [SENT, STATUS, CLOSED, UPDATED] {
+        assert_eq!(admission(other).inbound_at, None);
+    }
+    let updated = admission(UPDATED);
+    assert!(updated.session.is_none() && updated.contact.is_some());
+}
