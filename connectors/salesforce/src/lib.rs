@@ -1,1 +1,144 @@
-//! .
+//! Salesforce Messaging for In-App and Web (MIAW, "Enhanced Chat"), written as pure functions.
+//!
+//! The customer's side of a messaging conversation is played by us: one Salesforce end user per
+//! WhatsApp customer (the *subject*), one conversation per session, and in it one messaging session
+//! after another, each of which Omni-Channel routes to a rep.
+//!
+//! | module | what it decides |
+//! | --- | --- |
+//! | [`settings`] | what an administrator writes, and the type that cannot be wrong |
+//! | [`lane`] | the names of the facts, and what they say: subject, generation, ended sessions |
+//! | `routing` | the routing attributes of a handoff |
+//! | `wording` | what a rep reads: the head of a handoff, transcript lines, notes |
+//! | `pieces` | a handoff or message as a row of texts and files, in order |
+//! | `plan` | the next step for the first thing that is not shown yet |
+//! | `read` | what a reply proves |
+//! | `hear`, `payload` | the event stream and the entries list, and what a rep's message says |
+//! | `checks` | what `handoffd check --live` reads |
+//! | [`sandbox`] | a simulator of the documented API (feature `sandbox`) |
+//!
+//! Order of calls: event stream → conversation → transcript (texts, or one file with the handoff's
+//! head as its caption) → attachments → later messages. Texts and files leave one at a time, since
+//! the thread shows them in the order in which they arrive.
+
+mod checks;
+mod hear;
+pub mod lane;
+mod payload;
+mod pieces;
+mod plan;
+mod read;
+mod routing;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
+pub mod settings;
+mod wording;
+
+use handoffd_contract::{
+    Budget, Check, Connector, Credential, Feed, Finding, Frame, Hearing, HttpReply, Known, Problem,
+    Refusal, Reply, Step, Verdict, Work,
+};
+use std::time::Duration;
+
+pub use settings::Settings;
+
+/// A Salesforce organisation's messaging channel as a target.
+#[derive(Debug)]
+pub struct Salesforce {
+    settings: Settings,
+}
+
+/// The connector for the target `name` with these settings.
+///
+/// # Errors
+/// Every problem of the settings, at once.
+pub fn connector(
+    name: &str,
+    settings: &serde_json::Value,
+) -> Result<Box<dyn Connector>, Vec<Problem>> {
+    // Facts and ids name the target as the work does, so the connector itself has no use for it.
+    let _ = name;
+    let settings = Settings::parse(settings)?;
+    Ok(Box::new(Salesforce { settings }))
+}
+
+/// The simulator of the API, with strict defaults.
+#[cfg(feature = "sandbox")]
+#[must_use]
+pub fn sandbox() -> Box<dyn handoffd_contract::sandbox::Sandbox> {
+    Box::new(sandbox::Org::default())
+}
+
+impl Connector for Salesforce {
+    fn next(&self, work: &Work, known: &Known) -> Result<Vec<Step>, Refusal> {
+        self.plan(work, known)
+    }
+
+    fn read(&self, step: &Step, reply: &Reply) -> Verdict {
+        read::read(step, reply)
+    }
+
+    fn feed(&self, work: &Work, known: &Known, _cursor: Option<&str>) -> Option<Feed> {
+        self.stream(work, known)
+    }
+
+    fn hear(&self, frame: &Frame<'_>) -> Result<Hearing, Refusal> {
+        hear::hear(&self.settings, frame)
+    }
+
+    fn base(&self) -> &str {
+        &self.settings.base
+    }
+
+    fn credential(&self) -> Credential {
+        let s = &self.settings;
+        let authorization = format!("{}/iamessage/api/v2/authorization", s.base);
+        Credential::Miaw {
+            token_url: format!("{authorization}/authenticated/access-token"),
+            continuation_url: format!("{authorization}/continuation-access-token"),
+            org_id: s.org_id.clone(),
+            es_developer_name: s.es_developer_name.clone(),
+            capabilities_version: s.capabilities_version.clone(),
+            key_id: s.key_id.clone(),
+            issuer: s.issuer.clone(),
+            audience: s.audience.clone(),
+            private_key: s.private_key.clone(),
+            lifetime: s.identity_lifetime,
+            per_minute: s.tokens_per_minute,
+        }
+    }
+
+    fn budgets(&self) -> Vec<Budget> {
+        vec![
+            // A production load test was held to 50 new sessions and 1,000 messages a second.
+            Budget {
+                name: "api",
+                burst: 50,
+                refill: 50,
+                per: Duration::from_secs(1),
+                shared: true,
+            },
+            // 22 messages a minute and conversation: burst and refill together never exceed it in
+            // any minute. <https://help.salesforce.com/s/articleView?id=service.miaw_rate_limits>
+            Budget {
+                name: plan::PER_CONVERSATION,
+                burst: 10,
+                refill: 12,
+                per: Duration::from_secs(60),
+                shared: false,
+            },
+        ]
+    }
+
+    fn file_hosts(&self) -> Vec<String> {
+        self.settings.file_hosts.clone()
+    }
+
+    fn checks(&self) -> Vec<Check> {
+        checks::checks(&self.settings)
+    }
+
+    fn checked(&self, check: &Check, reply: &HttpReply) -> Vec<Finding> {
+        checks::checked(&self.settings, check, reply)
+    }
+}

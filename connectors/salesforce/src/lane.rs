@@ -1,0 +1,257 @@
+//! The names of the facts of a lane, and what they say.
+//!
+//! | fact | value |
+//! | --- | --- |
+//! | `subject` | the identity token's `sub`; fixed at the first conversation, since conversations belong to it |
+//! | `conversation` | the conversation's id |
+//! | `generation` | which conversation of this session it is: 0, and one more for each that became unusable |
+//! | `used` | the generation in which something was said: its first message carries the routing attributes |
+//! | `routing` | the routing attributes as JSON, for the first message of each later messaging session |
+//! | `refused/<attribute>` | Salesforce did not take this routing attribute; the value holds its words |
+//! | `session` | the messaging session's record id, as last heard |
+//! | `ended/<key>` | that messaging session ended; the value is when, in milliseconds |
+//! | `live/<key>` | it came alive later than that (milliseconds), or is `done`: another one follows it |
+//! | `part/<event or message>/<n>` | that text of it is shown; the value is the MIAW message id |
+//! | `said/<message>` | the whole message is shown |
+//! | `file/<message>/<attachment>` | the file is shown, or `!<why>` when a line says why it is not |
+//! | `transcript/<event>` | `!<why>` when the transcript's file was refused and texts are sent instead |
+//! | `told/<rep message>/<state>` | the rep was told what became of a reply |
+//! | `closed/<event>` | we ended the messaging session; the value is [`ended_by_us`] |
+//! | `heard` | when the newest relayed reply was written, in Salesforce's milliseconds |
+
+use handoffd_contract::{Known, Work, ids};
+use serde_json::{Map, Value};
+
+/// A session's state in this target, as far as its facts tell.
+#[derive(Debug, Clone)]
+pub struct Lane<'a> {
+    work: &'a Work,
+    known: &'a Known,
+    /// The identity token's `sub`.
+    pub subject: String,
+}
+
+impl<'a> Lane<'a> {
+    /// The lane, or `None` when nothing identifies the customer.
+    #[must_use]
+    pub fn new(prefix: &str, work: &'a Work, known: &'a Known) -> Option<Lane<'a>> {
+        let subject = known
+            .get("subject")
+            .map(str::to_owned)
+            .or_else(|| work.contact.key().map(|key| format!("{prefix}{key}")))?;
+        Some(Lane {
+            work,
+            known,
+            subject,
+        })
+    }
+
+    /// Whether there ever was a conversation.
+    #[must_use]
+    pub fn begun(&self) -> bool {
+        self.known.is("subject")
+    }
+
+    /// Which conversation of this session it is.
+    #[must_use]
+    pub fn generation(&self) -> u32 {
+        self.known
+            .get("generation")
+            .and_then(|n| n.parse().ok())
+            .unwrap_or(0)
+    }
+
+    /// The id that this generation's conversation has or will have.
+    #[must_use]
+    pub fn conversation(&self) -> String {
+        self.known.get("conversation").map_or_else(
+            || self.id("conversation", &self.generation().to_string()),
+            str::to_owned,
+        )
+    }
+
+    /// An id of our own choice for a thing of this lane.
+    #[must_use]
+    pub fn id(&self, kind: &str, name: &str) -> String {
+        ids::uuid(&[
+            "handoffd",
+            "salesforce",
+            kind,
+            &self.work.target,
+            &self.work.session.id,
+            name,
+        ])
+    }
+
+    /// Whether something was said in this generation.
+    #[must_use]
+    pub fn used(&self) -> bool {
+        self.known.get("used") == Some(self.generation().to_string().as_str())
+    }
+
+    /// The messaging sessions that ended and that no other one follows yet.
+    #[must_use]
+    pub fn ended(&self) -> Vec<String> {
+        self.known
+            .under("ended/")
+            .filter(|(key, at)| !self.lives(key, at))
+            .map(|(key, _)| key.to_owned())
+            .collect()
+    }
+
+    fn lives(&self, key: &str, ended: &str) -> bool {
+        match self.known.get(&live(key)) {
+            None => false,
+            Some(DONE) => true,
+            // An event without a time counts as older than one with a time.
+            Some(at) => at.parse::<i64>().unwrap_or(0) > ended.parse().unwrap_or(0),
+        }
+    }
+
+    /// Under which key to note that the current messaging session has ended: its record id when it
+    /// is known and not yet followed, so that the event that says the same adds nothing.
+    #[must_use]
+    pub fn current(&self) -> String {
+        let fresh = |id: &&str| self.known.get(&live(id)) != Some(DONE);
+        match self.known.get("session").filter(fresh) {
+            Some(id) => id.to_owned(),
+            None => {
+                let count = self.known.under("ended/unknown-").count();
+                format!("unknown-{count}")
+            }
+        }
+    }
+
+    /// The routing attributes of the latest handoff.
+    #[must_use]
+    pub fn routing(&self) -> Map<String, Value> {
+        self.known
+            .get("routing")
+            .and_then(|text| serde_json::from_str(text).ok())
+            .unwrap_or_default()
+    }
+}
+
+/// The value of `live/<key>` for a messaging session that another one follows.
+pub const DONE: &str = "done";
+
+/// The value of `ended/<key>` when a call's answer told us: later than any sign of life until then.
+pub const FOR_SURE: &str = "9223372036854775807";
+
+/// What is known of messaging sessions that ended once another one follows them. Should one of them
+/// come alive again all the same, its events count from the beginning.
+pub fn followed(keys: &[String]) -> impl Iterator<Item = (String, String)> + '_ {
+    keys.iter()
+        .flat_map(|key| [(live(key), DONE.to_owned()), (ended(key), "0".to_owned())])
+}
+
+/// The fact that a messaging session ended.
+#[must_use]
+pub fn ended(key: &str) -> String {
+    format!("ended/{key}")
+}
+
+/// The fact that a messaging session came alive again, or is done with.
+#[must_use]
+pub fn live(key: &str) -> String {
+    format!("live/{key}")
+}
+
+/// How the end that we caused ourselves is recognised when the event stream tells of it.
+#[must_use]
+pub fn ended_by_us(session: &str) -> String {
+    format!("end:{session}")
+}
+
+/// The fact that a message is shown.
+#[must_use]
+pub fn said(message: &str) -> String {
+    format!("said/{message}")
+}
+
+/// The fact that a file is shown.
+#[must_use]
+pub fn file(message: &str, attachment: &str) -> String {
+    format!("file/{message}/{attachment}")
+}
+
+/// The fact that a text is shown.
+#[must_use]
+pub fn part(of: &str, name: &str) -> String {
+    format!("part/{of}/{name}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use handoffd_contract::event::Session;
+    use handoffd_contract::Contact;
+
+    fn work() -> Work {
+        Work {
+            target: "crm".into(),
+            session: Session {
+                id: "s1".into(),
+                ..Session::default()
+            },
+            contact: Contact {
+                wa_id: Some("201000000001".into()),
+                ..Contact::default()
+            },
+            items: Vec::new(),
+            last_inbound: None,
+            now: jiff::Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn a_session_is_ended_until_it_lives_again_or_is_followed() {
+        let work = work();
+        let mut known = Known::default();
+        let ended = |known: &Known| Lane::new("p:", &work, known).expect("lane").ended();
+        assert!(ended(&known).is_empty());
+        known.set("ended/0Mw1", "200");
+        assert_eq!(ended(&known), ["0Mw1"]);
+        known.set("live/0Mw1", "100");
+        assert_eq!(ended(&known), ["0Mw1"], "an older sign of life does not count");
+        known.set("live/0Mw1", "300");
+        assert!(ended(&known).is_empty());
+        known.set("ended/0Mw1", "400");
+        assert_eq!(ended(&known), ["0Mw1"]);
+        known.set("ended/0Mw1", FOR_SURE);
+        assert_eq!(ended(&known), ["0Mw1"], "an answer outweighs what was heard before");
+        for (fact, value) in followed(&["0Mw1".into()]) {
+            known.set(fact, value);
+        }
+        assert!(ended(&known).is_empty());
+        known.set("ended/0Mw1", "500");
+        assert!(ended(&known).is_empty(), "a late event of it changes nothing");
+        known.set("live/0Mw1", "600");
+        known.set("ended/0Mw1", "700");
+        assert_eq!(ended(&known), ["0Mw1"], "it came alive again and ended again");
+    }
+
+    #[test]
+    fn an_end_without_a_known_session_has_a_key_of_its_own_each_time() {
+        let work = work();
+        let mut known = Known::default();
+        let current = |known: &Known| Lane::new("p:", &work, known).expect("lane").current();
+        assert_eq!(current(&known), "unknown-0");
+        known.set("ended/unknown-0", "");
+        known.set("live/unknown-0", DONE);
+        assert_eq!(current(&known), "unknown-1");
+        known.set("session", "0Mw1");
+        assert_eq!(current(&known), "0Mw1");
+        known.set("live/0Mw1", DONE);
+        assert_eq!(current(&known), "unknown-1");
+    }
+
+    #[test]
+    fn the_subject_stays_although_the_contact_changes() {
+        let mut work = work();
+        let mut known = Known::default();
+        known.set("subject", "p:201000000001");
+        work.contact.user_id = Some("US.1".into());
+        assert_eq!(Lane::new("p:", &work, &known).expect("lane").subject, "p:201000000001");
+    }
+}

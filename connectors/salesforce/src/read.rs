@@ -1,0 +1,220 @@
+//! What a reply proves.
+//!
+//! Statuses are from the facts that Salesforce documents or its own sample client handles; the
+//! body's form is not documented, so only its status decides, and its words are for people.
+//! <https://github.com/Salesforce-Async-Messaging/messaging-web-api-sample-app>
+
+use std::time::Duration;
+
+use handoffd_contract::{Effect, HttpReply, Learned, MediaProblem, Reason, Reply, Step, Stop, Verdict};
+use serde_json::Value;
+
+use crate::lane;
+use crate::plan::Memo;
+use crate::{routing, wording};
+
+/// The gateway's words, as plain text, for an access token that has run out.
+pub(crate) const EXPIRED: &str = "Jwt is expired";
+
+pub(crate) fn read(step: &Step, reply: &Reply) -> Verdict {
+    let Ok(memo) = serde_json::from_value::<Memo>(step.memo.clone()) else {
+        return Verdict::Never(Stop::new(Reason::Bug, format!("{}: no memo", step.name)));
+    };
+    match reply {
+        Reply::Http(reply) => http(step.name, &memo, reply),
+        Reply::Media(MediaProblem::Unreachable) => {
+            Verdict::later(Stop::new(Reason::MediaUnavailable, MediaProblem::Unreachable.words()), Effect::None)
+        }
+        Reply::Media(problem) => lost(&memo, wording::media_value(*problem)),
+        Reply::Published(_) => Verdict::Never(Stop::new(Reason::Bug, "nothing was published")),
+    }
+}
+
+fn http(name: &str, memo: &Memo, reply: &HttpReply) -> Verdict {
+    if let Some(verdict) = common(reply) {
+        return verdict;
+    }
+    match name {
+        "conversation.create" => create(memo, reply),
+        "message.send" | "file.send" => send(memo, reply),
+        "message.look" => look(memo, reply),
+        "session.end" => end(memo, reply),
+        "reply.acknowledge" => receipt(memo, reply),
+        _ => Verdict::Never(Stop::new(Reason::Bug, format!("{name}: unknown step"))),
+    }
+}
+
+/// What means the same whatever was asked.
+fn common(reply: &HttpReply) -> Option<Verdict> {
+    let none = |reason| Verdict::later(Stop::new(reason, words(reply)), Effect::None);
+    Some(match reply.status {
+        // A page of a proxy or of a login is no answer of the messaging service.
+        200..=299 if !reply.body.iter().all(u8::is_ascii_whitespace) && reply.json().is_none() => Verdict::later(
+            Stop::new(Reason::ServerError, format!("answered {} with something that is not JSON", reply.status)),
+            Effect::Possible,
+        ),
+        300..=399 => Verdict::Never(Stop::new(
+            Reason::Invalid,
+            format!("answered {} (a redirect): the address in the settings is not the messaging service's", reply.status),
+        )),
+        401 => none(Reason::Unauthorized),
+        412 => Verdict::Later {
+            stop: Stop::new(Reason::Waiting, words(reply)),
+            after: Some(Duration::from_secs(2)),
+            effect: Effect::None,
+        },
+        429 => Verdict::Later {
+            stop: Stop::new(Reason::RateLimited, words(reply)),
+            after: reply.retry_after().map(Duration::from_secs),
+            effect: Effect::None,
+        },
+        408 | 500.. => Verdict::later(
+            Stop::new(Reason::ServerError, words(reply)),
+            Effect::Possible,
+        ),
+        0..=199 => Verdict::later(
+            Stop::new(Reason::ServerError, format!("answered {}", reply.status)),
+            Effect::Possible,
+        ),
+        _ => return None,
+    })
+}
+
+fn create(memo: &Memo, reply: &HttpReply) -> Verdict {
+    match reply.status {
+        // 409: the conversation exists, under an id that only we derive.
+        200..=299 | 409 => Verdict::Known(success(memo)),
+        403 => never(Reason::Forbidden, reply),
+        404 => never(Reason::NotFound, reply),
+        413 => never(Reason::TooLarge, reply),
+        _ => {
+            // An over-long value is refused; where the answer names the attribute, the handoff goes
+            // on without it and the rep is told.
+            let said = words(reply);
+            let named: Vec<Learned> = memo
+                .optional
+                .iter()
+                .filter(|name| mentions(&said, name))
+                .map(|name| Learned::is(routing::refused(name), said.clone()))
+                .collect();
+            if named.is_empty() {
+                never(Reason::Invalid, reply)
+            } else {
+                Verdict::Known(named.into_iter().chain([Learned::absent(&memo.fact)]).collect())
+            }
+        }
+    }
+}
+
+fn send(memo: &Memo, reply: &HttpReply) -> Verdict {
+    match reply.status {
+        200..=299 | 409 => Verdict::Known(success(memo)),
+        // The messaging session has ended: the same id goes out again in a new one.
+        417 | 403 if !memo.new_session => {
+            Verdict::Known(vec![Learned::absent(&memo.fact), Learned::is(lane::ended(&memo.current), lane::FOR_SURE)])
+        }
+        417 => Verdict::later(Stop::new(Reason::SessionEnded, words(reply)), Effect::None),
+        413 if memo.fallback.is_some() => lost(memo, wording::TOO_LARGE),
+        415 if memo.fallback.is_some() => lost(memo, wording::TYPE),
+        // Nothing may come after an optional file; whether the conversation itself is unusable, the
+        // line that stands for the file finds out.
+        400..=499 if memo.fallback.is_some() && reply.status != 404 => lost(memo, wording::REFUSED),
+        403 | 404 if memo.may_replace => replace(memo),
+        403 => never(Reason::Forbidden, reply),
+        404 => never(Reason::NotFound, reply),
+        413 => never(Reason::TooLarge, reply),
+        _ => never(Reason::Invalid, reply),
+    }
+}
+
+fn look(memo: &Memo, reply: &HttpReply) -> Verdict {
+    let absent = Verdict::Known(vec![Learned::absent(&memo.fact)]);
+    match reply.status {
+        200..=299 => {
+            let body = reply.json().unwrap_or_default();
+            let Some(entries) = body["conversationEntries"].as_array() else {
+                return Verdict::later(
+                    Stop::new(Reason::ServerError, "the entries list came without entries"),
+                    Effect::None,
+                );
+            };
+            let ours = |entry: &Value| entry["identifier"].as_str() == Some(memo.value.as_str());
+            if entries.iter().any(ours) { Verdict::Known(success(memo)) } else { absent }
+        }
+        // The conversation is not usable, so nothing came to be in it; sending again finds out why.
+        403 | 404 | 409 | 410 | 417 => absent,
+        _ => never(Reason::Invalid, reply),
+    }
+}
+
+fn end(memo: &Memo, reply: &HttpReply) -> Verdict {
+    match reply.status {
+        // Whatever says that there is no session to end says that it is ended.
+        200..=299 | 403 | 404 | 409 | 410 | 417 => Verdict::Known(vec![
+            Learned::is(&memo.fact, &memo.value),
+            Learned::is(lane::ended(&memo.current), lane::FOR_SURE),
+        ]),
+        _ => never(Reason::Invalid, reply),
+    }
+}
+
+/// A receipt is a courtesy: nothing stops for one that is not taken.
+fn receipt(memo: &Memo, reply: &HttpReply) -> Verdict {
+    let value = if reply.ok() { memo.value.clone() } else { format!("!{}", reply.status) };
+    Verdict::known(&memo.fact, value)
+}
+
+fn success(memo: &Memo) -> Vec<Learned> {
+    let mut learned = vec![Learned::is(&memo.fact, &memo.value)];
+    learned.extend(memo.learn.iter().map(|(fact, value)| Learned::is(fact, value)));
+    learned
+}
+
+/// A file was not taken: a line will stand for it.
+fn lost(memo: &Memo, why: &str) -> Verdict {
+    match &memo.fallback {
+        Some(fallback) if *fallback == memo.fact => Verdict::known(fallback, why),
+        Some(fallback) => Verdict::Known(vec![Learned::absent(&memo.fact), Learned::is(fallback, why)]),
+        None => Verdict::Never(Stop::new(Reason::Bug, "a text has no bytes to fetch")),
+    }
+}
+
+/// The conversation is closed for good: the next one takes its place.
+fn replace(memo: &Memo) -> Verdict {
+    let mut learned = vec![
+        Learned::absent(&memo.fact),
+        Learned::absent("conversation"),
+        Learned::is("generation", (memo.generation + 1).to_string()),
+    ];
+    learned.extend(lane::followed(&memo.ended).map(|(fact, value)| Learned::is(fact, value)));
+    Verdict::Known(learned)
+}
+
+fn never(reason: Reason, reply: &HttpReply) -> Verdict {
+    Verdict::Never(Stop::new(reason, words(reply)))
+}
+
+/// Salesforce's own words: `message` of a JSON body, else the text, unless it is a page.
+pub(crate) fn words(reply: &HttpReply) -> String {
+    let said = match reply.json() {
+        Some(body) => body["message"].as_str().or(body["error"].as_str()).unwrap_or_default().to_owned(),
+        None => reply.words(Stop::MAX_WORDS),
+    };
+    let said = said.trim();
+    let shown = if said.starts_with('<') { "" } else { said };
+    let shown: String = shown.chars().take(Stop::MAX_WORDS - 20).collect();
+    match shown.as_str() {
+        "" => format!("answered {}", reply.status),
+        shown => format!("{}: {shown}", reply.status),
+    }
+}
+
+/// Whether the words name the attribute as a word of its own.
+fn mentions(said: &str, name: &str) -> bool {
+    let part_of_word = |c: char| c.is_alphanumeric() || c == '_';
+    said.match_indices(name).any(|(at, _)| {
+        let before = said[..at].chars().next_back();
+        let after = said[at + name.len()..].chars().next();
+        !before.is_some_and(part_of_word) && !after.is_some_and(part_of_word)
+    })
+}

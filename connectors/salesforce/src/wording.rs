@@ -1,0 +1,170 @@
+//! What a rep reads: the head of a handoff, transcript lines, and notes.
+//!
+//! Everything that we send appears in the thread as written by the customer, because an end user's
+//! client can write in no other name. Hence every line that the customer did not write says so.
+
+use handoffd_contract::event::{AttachmentKind, sentiment};
+use handoffd_contract::{
+    Attachment, AuthorKind, Contact, Handoff, MediaProblem, Message, Source, text,
+};
+use serde_json::Value;
+
+/// AI-filled values shown in the head; the rest is in the routing attributes alone.
+const MAX_FIELDS: usize = 30;
+/// UTF-16 units of one AI-filled value in the head.
+const MAX_FIELD: usize = 300;
+
+/// The head of a handoff: why it was handed over, and to whom it belongs.
+pub(crate) fn head(handoff: &Handoff, again: bool) -> String {
+    let title = if again {
+        "=== Handed over again by the AI assistant (not written by the customer) ==="
+    } else {
+        "=== Handoff summary by the AI assistant (not written by the customer) ==="
+    };
+    let mut lines = vec![title.to_owned()];
+    let mut add = |label: &str, value: &str| {
+        let value = value.trim();
+        if !value.is_empty() {
+            lines.push(format!("{label}: {value}"));
+        }
+    };
+    add("Customer", &who(&handoff.contact));
+    let h = &handoff.handoff;
+    add(if h.reasons.len() > 1 { "Reasons" } else { "Reason" }, &h.reasons.join(", "));
+    add("Summary", h.summary.as_deref().unwrap_or(""));
+    add("Sentiment", &mood(h.sentiment.as_deref().unwrap_or("")));
+    let language = h.language.as_ref().or(handoff.session.language.as_ref());
+    add("Language", language.map_or("", String::as_str));
+    add("Topic", h.topic.as_deref().unwrap_or(""));
+    for (name, value) in handoff.fields.iter().take(MAX_FIELDS) {
+        let value = match value {
+            Value::Null => continue,
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        add(name, &text::truncate(&value, MAX_FIELD));
+    }
+    add("Session", handoff.session.url.as_deref().unwrap_or(""));
+    lines.join("\n")
+}
+
+fn who(contact: &Contact) -> String {
+    let name = contact.display_name();
+    match contact.e164().filter(|phone| *phone != name) {
+        Some(phone) => format!("{name}, {phone}"),
+        None => name,
+    }
+}
+
+/// The mood as given, with our word for it where that says more.
+fn mood(raw: &str) -> String {
+    match sentiment(raw) {
+        Some(word) if !raw.trim().eq_ignore_ascii_case(word) => format!("{raw} ({word})"),
+        _ => raw.to_owned(),
+    }
+}
+
+/// The transcript, a line per message, under its own title.
+pub(crate) fn transcript(messages: &[&Message], contact: &Contact) -> Vec<String> {
+    if messages.is_empty() {
+        return Vec::new();
+    }
+    let mut lines = vec!["=== WhatsApp conversation until now (times in UTC) ===".to_owned()];
+    lines.extend(messages.iter().map(|message| text::line(message, contact)));
+    lines
+}
+
+/// A later message as it is shown in the thread: the customer's own words as they are, anybody
+/// else's with their name. Files follow on their own; a sticker is just a line.
+pub(crate) fn message(message: &Message) -> String {
+    let shown = Message {
+        attachments: message
+            .attachments
+            .iter()
+            .filter(|a| a.kind == AttachmentKind::Sticker)
+            .cloned()
+            .collect(),
+        ..message.clone()
+    };
+    let body = text::body(&shown);
+    match message.author.kind {
+        AuthorKind::Customer => body,
+        _ if body.trim().is_empty() => body,
+        _ => format!("[{}] {body}", text::author(message, &Contact::default())),
+    }
+}
+
+/// What stands beside a file: its caption, and what a voice note says.
+pub(crate) fn caption(attachment: &Attachment, limit: usize) -> Option<String> {
+    let said = attachment.transcript.as_deref().filter(|t| !t.trim().is_empty());
+    let caption = attachment.caption.as_deref().filter(|c| !c.trim().is_empty());
+    let lines: Vec<String> = caption
+        .map(str::to_owned)
+        .into_iter()
+        .chain(said.map(|said| format!("Voice note says: {said}")))
+        .collect();
+    Some(text::truncate(&lines.join("\n"), limit)).filter(|text| !text.is_empty())
+}
+
+/// The line for a file that could not be put into the thread: a link where there is one.
+pub(crate) fn missing_file(attachment: &Attachment, why: &str) -> String {
+    let name = attachment.file_name();
+    let kind = attachment.kind.word();
+    let link = match (&attachment.source, why) {
+        (_, GONE | FORBIDDEN) => None,
+        (Some(Source::Url { url }), _) if url.starts_with("https://") => Some(url),
+        _ => None,
+    };
+    let mut line = match link {
+        Some(link) => format!("[{kind}: {name}] could not be attached ({}), it is here: {link}", words(why)),
+        None => format!("[{kind}: {name}] could not be attached: {}", words(why)),
+    };
+    if let Some(caption) = caption(attachment, 1_000) {
+        line.push('\n');
+        line.push_str(&caption);
+    }
+    line
+}
+
+/// `!gone` and its like: values of `file/…` facts.
+pub(crate) const GONE: &str = "!gone";
+/// Policy forbids to fetch from there.
+pub(crate) const FORBIDDEN: &str = "!forbidden";
+/// Larger than Salesforce takes.
+pub(crate) const TOO_LARGE: &str = "!too-large";
+/// Salesforce does not take this type.
+pub(crate) const TYPE: &str = "!type";
+/// Salesforce refused it otherwise; attachments may not be switched on for the channel.
+pub(crate) const REFUSED: &str = "!refused";
+
+/// The value for a file whose bytes could not be had.
+pub(crate) fn media_value(problem: MediaProblem) -> &'static str {
+    match problem {
+        MediaProblem::Gone | MediaProblem::Unreachable => GONE,
+        MediaProblem::TooLarge => TOO_LARGE,
+        MediaProblem::Forbidden => FORBIDDEN,
+    }
+}
+
+/// Such a value in words.
+pub(crate) fn words(value: &str) -> &'static str {
+    match value {
+        TOO_LARGE => MediaProblem::TooLarge.words(),
+        FORBIDDEN => MediaProblem::Forbidden.words(),
+        TYPE => "Salesforce does not take files of this type",
+        REFUSED => "Salesforce refused the file",
+        _ => MediaProblem::Gone.words(),
+    }
+}
+
+/// What a rep reads when a reply did not reach the customer. MIAW has no acknowledgement for that,
+/// so it comes as a message.
+pub(crate) fn undelivered(held: bool, detail: Option<&str>, limit: usize) -> String {
+    let title = if held { "⚠ Not yet delivered to WhatsApp" } else { "⚠ Not delivered to WhatsApp" };
+    let detail = detail.map(str::trim).filter(|d| !d.is_empty());
+    let text = match detail {
+        Some(detail) => format!("{title}: {detail}"),
+        None => format!("{title}."),
+    };
+    text::truncate(&text, limit)
+}
