@@ -1,0 +1,156 @@
+//! Webhooks go out, are repeated until they are taken, and suffer faults.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use handoffd::sandbox::Of;
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use crate::fake::Stage;
+
+/// A receiver that answers with the given statuses, then with 200.
+#[derive(Default)]
+struct Receiver {
+    answers: Mutex<VecDeque<u16>>,
+    seen: Mutex<Vec<String>>,
+}
+
+async fn receive(
+    State(receiver): State<Arc<Receiver>>,
+    headers: HeaderMap,
+    body: String,
+) -> StatusCode {
+    let number = headers["x-note"].to_str().unwrap_or_default();
+    receiver
+        .seen
+        .lock()
+        .expect("not poisoned")
+        .push(format!("{number} {body}"));
+    let status = receiver
+        .answers
+        .lock()
+        .expect("not poisoned")
+        .pop_front()
+        .unwrap_or(200);
+    StatusCode::from_u16(status).expect("a status")
+}
+
+async fn set(stage: &Stage, answers: &[u16]) -> Arc<Receiver> {
+    let receiver = Arc::new(Receiver::default());
+    receiver
+        .answers
+        .lock()
+        .expect("not poisoned")
+        .extend(answers);
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}/hook", listener.local_addr().expect("bound"));
+    let service = Router::new()
+        .fallback(receive)
+        .with_state(Arc::clone(&receiver));
+    tokio::spawn(axum::serve(listener, service).into_future());
+    let switch = json!({"name": "webhook_url", "value": url});
+    assert_eq!(
+        stage.control("POST", "/notes/switch", Some(switch)).await.0,
+        200
+    );
+    receiver
+}
+
+fn add(stage: &Stage, note: &str) {
+    stage.served().act(&json!({"note": note})).expect("a note");
+}
+
+impl Receiver {
+    fn seen(&self) -> Vec<String> {
+        self.seen.lock().expect("not poisoned").clone()
+    }
+}
+
+#[tokio::test]
+async fn what_is_refused_is_delivered_again() {
+    let stage = Stage::new().await;
+    // A redirect is an answer, and is not followed.
+    let receiver = set(&stage, &[500, 302]).await;
+    add(&stage, "one");
+    stage
+        .until(
+            Of::Requests,
+            "/webhooks",
+            json!({"200": 1, "302": 1, "500": 1}),
+        )
+        .await;
+    assert_eq!(receiver.seen(), ["1 one", "1 one", "1 one"]);
+}
+
+#[tokio::test]
+async fn a_lost_answer_makes_a_repeat() {
+    let stage = Stage::new().await;
+    let receiver = set(&stage, &[]).await;
+    stage
+        .fault(json!({"times": 1, "fault": {"kind": "webhook_lost_answer"}}))
+        .await;
+    add(&stage, "one");
+    stage
+        .until(Of::Requests, "/webhooks", json!({"200": 2}))
+        .await;
+    assert_eq!(receiver.seen(), ["1 one", "1 one"]);
+    assert_eq!(stage.happened("webhook_lost_answer").await, 1);
+}
+
+#[tokio::test]
+async fn a_dropped_webhook_is_delivered_again() {
+    let stage = Stage::new().await;
+    let receiver = set(&stage, &[]).await;
+    stage.fault(json!({"match": {"body_contains": "one"}, "times": 2, "fault": {"kind": "webhook_drop"}})).await;
+    add(&stage, "one");
+    stage
+        .until(Of::Requests, "/webhooks", json!({"200": 1}))
+        .await;
+    assert_eq!(receiver.seen(), ["1 one"]);
+    assert_eq!(stage.happened("webhook_drop").await, 2);
+}
+
+#[tokio::test]
+async fn webhooks_are_doubled_and_overtaken() {
+    let stage = Stage::new().await;
+    let receiver = set(&stage, &[]).await;
+    let late = json!({"kind": "webhook_delay", "ms": 300});
+    stage
+        .fault(json!({"match": {"body_contains": "one"}, "times": 1, "fault": late}))
+        .await;
+    stage
+        .fault(json!({"match": {"body_contains": "two"}, "fault": {"kind": "webhook_duplicate"}}))
+        .await;
+    add(&stage, "one");
+    stage
+        .until(Of::Faults, "/happened/notes/webhook_delay", json!(1))
+        .await;
+    add(&stage, "two");
+    stage
+        .until(Of::Requests, "/webhooks", json!({"200": 3}))
+        .await;
+    assert_eq!(receiver.seen(), ["2 two", "2 two", "1 one"]);
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_not_there_is_no_answer() {
+    let stage = Stage::new().await;
+    let switch = json!({"name": "webhook_url", "value": "http://127.0.0.1:1/hook"});
+    assert_eq!(
+        stage.control("POST", "/notes/switch", Some(switch)).await.0,
+        200
+    );
+    add(&stage, "one");
+    let wait = "/notes/wait?of=requests&pointer=/webhooks/none&at_least=2";
+    assert_eq!(stage.control("GET", wait, None).await.0, 200);
+    let receiver = set(&stage, &[]).await;
+    add(&stage, "two");
+    stage.until(Of::Requests, "/webhooks/200", json!(2)).await;
+    let mut seen = receiver.seen();
+    seen.sort();
+    assert_eq!(seen, ["1 one", "2 two"]);
+}
