@@ -1,0 +1,153 @@
+//! What operators and their machines ask over HTTP: health, readiness, metrics, lanes.
+//!
+//! | path | what |
+//! | --- | --- |
+//! | `GET /healthz` | the process answers; nothing more |
+//! | `GET /readyz` | broker, ledger and each target, separately; 200 only when events can come in and be kept |
+//! | `GET /metrics` | Prometheus |
+//! | `GET /v1/lanes` | lanes: `?state=parked&target=…&reason=…&session=…&after=…` |
+//! | `GET /v1/parked` | parked lanes by reason, kept events and webhooks |
+//! | `GET /v1/sessions/{id}` | what happened to one conversation |
+//! | `POST /v1/retry`, `POST /v1/skip` | `{"session": …}`, `{"reason": …}`, `{"target": …}` or `{"all": true}`, with `"dry_run": true` |
+//! | `POST /v1/poison/{id}/retry`, `…/skip` | a kept event: judge it again, or give it up |
+//!
+//! Everything under `/v1` wants the admin token.
+
+mod operate;
+mod ready;
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use jiff::Timestamp;
+use metrics::gauge;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use secrecy::{ExposeSecret, SecretString};
+use subtle::ConstantTimeEq;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::Engine;
+use crate::intake::Gate;
+use crate::intake::amqp::IntakeState;
+use crate::ledger::{Ledger, LaneState};
+use crate::metrics as names;
+
+/// What the admin routes need.
+pub struct Admin {
+    /// What is remembered.
+    pub ledger: Arc<dyn Ledger>,
+    /// The engine, for the state of its targets.
+    pub engine: Arc<Engine>,
+    /// The intake's state; `None` when no broker is configured.
+    pub broker: Option<watch::Receiver<IntakeState>>,
+    /// What an operator must show; nothing when `None`.
+    pub token: Option<SecretString>,
+    /// For judging a kept event again.
+    pub gate: Gate,
+    /// The metrics.
+    pub prometheus: PrometheusHandle,
+}
+
+/// The process's metrics recorder; installed at the first call.
+///
+/// # Panics
+/// When another recorder was installed before, which only a defect of `main` could do.
+#[must_use]
+pub fn prometheus() -> PrometheusHandle {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    HANDLE
+        .get_or_init(|| {
+            let recorder = PrometheusBuilder::new().build_recorder();
+            let handle = recorder.handle();
+            if metrics::set_global_recorder(recorder).is_ok() {
+                names::describe();
+            }
+            handle
+        })
+        .clone()
+}
+
+/// Every route.
+pub fn routes(admin: Arc<Admin>) -> Router {
+    let guarded = Router::new()
+        .route("/v1/lanes", get(operate::lanes))
+        .route("/v1/parked", get(operate::parked))
+        .route("/v1/sessions/{id}", get(operate::session))
+        .route("/v1/retry", post(operate::retry))
+        .route("/v1/skip", post(operate::skip))
+        .route("/v1/poison/{id}/retry", post(operate::readmit))
+        .route("/v1/poison/{id}/skip", post(operate::drop_poison))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&admin), guard));
+    Router::new()
+        .route("/healthz", get(|| async { "alive\n" }))
+        .route("/readyz", get(ready::readyz))
+        .route("/metrics", get(metrics_page))
+        .merge(guarded)
+        .with_state(admin)
+}
+
+async fn guard(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
+    if let Some(token) = &admin.token {
+        let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let given = given.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or("");
+        if !bool::from(given.as_bytes().ct_eq(token.expose_secret().as_bytes())) {
+            return (StatusCode::UNAUTHORIZED, "show the admin token: Authorization: Bearer …\n").into_response();
+        }
+    }
+    next.run(request).await
+}
+
+async fn metrics_page(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], admin.prometheus.render())
+}
+
+/// Keeps the gauges of the ledger current, and the recorder's histograms from growing.
+pub async fn upkeep(ledger: Arc<dyn Ledger>, stop: CancellationToken) {
+    let handle = prometheus();
+    let mut tick = tokio::time::interval(Duration::from_secs(5));
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = stop.cancelled() => return,
+        }
+        handle.run_upkeep();
+        let now = Timestamp::now();
+        let Ok(stats) = ledger.stats(now).await else { continue };
+        for (target, state, count) in &stats.lanes {
+            gauge!(names::LANES, "target" => target.clone(), "state" => state.word()).set(*count as f64);
+        }
+        for (target, state) in missing(&stats.lanes) {
+            gauge!(names::LANES, "target" => target, "state" => state.word()).set(0.0);
+        }
+        let due: std::collections::BTreeMap<_, _> = stats.oldest_due.iter().cloned().collect();
+        for (target, _, _) in &stats.lanes {
+            let waited = due.get(target).map_or(0.0, |at| now.duration_since(*at).as_secs_f64().max(0.0));
+            gauge!(names::OLDEST_DUE, "target" => target.clone()).set(waited);
+        }
+        for (target, count) in &stats.inbox {
+            gauge!(names::INBOX, "target" => target.clone()).set(*count as f64);
+        }
+        gauge!(names::POISON_KEPT).set(stats.poison as f64);
+    }
+}
+
+/// States in which a target has no lane now, so that their gauge falls back to zero.
+fn missing(lanes: &[(String, LaneState, i64)]) -> Vec<(String, LaneState)> {
+    let targets: std::collections::BTreeSet<&String> = lanes.iter().map(|(target, _, _)| target).collect();
+    let mut missing = Vec::new();
+    for target in targets {
+        for state in [LaneState::Idle, LaneState::Due, LaneState::Held, LaneState::Parked] {
+            if !lanes.iter().any(|(t, s, _)| t == target && *s == state) {
+                missing.push((target.clone(), state));
+            }
+        }
+    }
+    missing
+}

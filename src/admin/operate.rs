@@ -1,0 +1,137 @@
+//! The admin API's lanes and parked work.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::Admin;
+use crate::ledger::{LaneFilter, LaneRef, LaneState, LedgerError};
+use crate::operate::{drop_poison as give_up, group_json, lane_json, poison_json, readmit as judge_again, select, show_json};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LaneQuery {
+    session: Option<String>,
+    target: Option<String>,
+    state: Option<String>,
+    reason: Option<String>,
+    #[serde(default)]
+    after: i64,
+    #[serde(default)]
+    limit: usize,
+}
+
+pub(super) async fn lanes(State(admin): State<Arc<Admin>>, Query(query): Query<LaneQuery>) -> Response {
+    let state = match query.state.as_deref().map(LaneState::parse) {
+        Some(None) => return refuse("state must be idle, due, held or parked"),
+        Some(state) => state,
+        None => None,
+    };
+    let filter = LaneFilter {
+        session: query.session,
+        target: query.target,
+        state,
+        reason: query.reason,
+        after: query.after,
+        limit: query.limit.min(1_000),
+    };
+    answer(admin.ledger.lanes(filter).await, |rows| json!({"lanes": rows.iter().map(lane_json).collect::<Vec<_>>()}))
+}
+
+pub(super) async fn parked(State(admin): State<Arc<Admin>>) -> Response {
+    let gathered = async {
+        let groups = admin.ledger.groups().await?;
+        let kept = admin.ledger.poisoned(0, 200).await?;
+        let webhooks = admin.ledger.inbox_parked(200).await?;
+        Ok::<_, LedgerError>((groups, kept, webhooks))
+    };
+    answer(gathered.await, |(groups, kept, webhooks)| {
+        json!({
+            "groups": groups.iter().map(group_json).collect::<Vec<_>>(),
+            "events": kept.iter().map(poison_json).collect::<Vec<_>>(),
+            "webhooks": webhooks.iter().map(|(id, target, at, stop)| json!({
+                "id": id, "target": target, "received_at": at, "reason": stop.reason.label(), "words": stop.words,
+            })).collect::<Vec<_>>(),
+        })
+    })
+}
+
+pub(super) async fn session(State(admin): State<Arc<Admin>>, Path(id): Path<String>) -> Response {
+    match show_json(&*admin.ledger, &id).await {
+        Ok(Some(story)) => Json(story).into_response(),
+        Ok(None) => (StatusCode::NOT_FOUND, Json(json!({"error": "the ledger knows nothing of this session"}))).into_response(),
+        Err(error) => failed(&error),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Which {
+    session: Option<String>,
+    target: Option<String>,
+    reason: Option<String>,
+    #[serde(default)]
+    all: bool,
+    #[serde(default)]
+    dry_run: bool,
+}
+
+pub(super) async fn retry(State(admin): State<Arc<Admin>>, Json(which): Json<Which>) -> Response {
+    let dry_run = which.dry_run;
+    match select(which.session, which.target, which.reason, which.all) {
+        Err(words) => refuse(&words),
+        Ok(select) => lanes_done(admin.ledger.retry(Timestamp::now(), select, dry_run).await, dry_run),
+    }
+}
+
+pub(super) async fn skip(State(admin): State<Arc<Admin>>, Json(which): Json<Which>) -> Response {
+    let dry_run = which.dry_run;
+    match select(which.session, which.target, which.reason, which.all) {
+        Err(words) => refuse(&words),
+        Ok(select) => lanes_done(admin.ledger.skip(Timestamp::now(), select, dry_run).await, dry_run),
+    }
+}
+
+pub(super) async fn readmit(State(admin): State<Arc<Admin>>, Path(id): Path<i64>) -> Response {
+    worded(judge_again(&admin.gate, id).await)
+}
+
+pub(super) async fn drop_poison(State(admin): State<Arc<Admin>>, Path(id): Path<i64>) -> Response {
+    worded(give_up(&*admin.ledger, id).await)
+}
+
+fn worded(outcome: Result<String, String>) -> Response {
+    match outcome {
+        Ok(words) => Json(json!({"done": words})).into_response(),
+        Err(words) => (StatusCode::CONFLICT, Json(json!({"error": words}))).into_response(),
+    }
+}
+
+fn lanes_done(outcome: Result<Vec<LaneRef>, LedgerError>, dry_run: bool) -> Response {
+    answer(outcome, |lanes| {
+        let lanes: Vec<Value> =
+            lanes.iter().map(|lane| json!({"session": lane.session, "target": lane.target})).collect();
+        json!({"dry_run": dry_run, "count": lanes.len(), "lanes": lanes})
+    })
+}
+
+fn answer<T>(outcome: Result<T, LedgerError>, shape: impl FnOnce(T) -> Value) -> Response {
+    match outcome {
+        Ok(value) => Json(shape(value)).into_response(),
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &LedgerError) -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"error": error.to_string()}))).into_response()
+}
+
+fn refuse(words: &str) -> Response {
+    (StatusCode::BAD_REQUEST, Json(json!({"error": words}))).into_response()
+}

@@ -1,0 +1,49 @@
+//! `/readyz`: broker, ledger and each target, separately and honestly.
+//!
+//! 200 means: what the gateway gives us is taken and kept. A target that is down does not make the
+//! daemon unready, because its work waits in the ledger; it is named all the same.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde_json::{Map, Value, json};
+
+use super::Admin;
+use crate::engine::breaker::Gate;
+
+pub(super) async fn readyz(State(admin): State<Arc<Admin>>) -> (StatusCode, Json<Value>) {
+    let ledger = admin.ledger.ping().await;
+    let mut ready = ledger.is_ok();
+    let ledger = match ledger {
+        Ok(()) => json!({"ok": true}),
+        Err(error) => json!({"ok": false, "words": error.to_string()}),
+    };
+    let broker = match &admin.broker {
+        None => json!({"ok": true, "words": "none is configured; events come over HTTP"}),
+        Some(state) => {
+            let state = state.borrow().clone();
+            let ok = state.connected && !state.blocked;
+            ready &= ok;
+            json!({
+                "ok": ok, "connected": state.connected, "blocked": state.blocked, "words": state.words,
+                "last_event_at": state.last_event_at,
+            })
+        }
+    };
+    let mut targets = Map::new();
+    for (name, target) in &admin.engine.targets {
+        let state = match target.breaker.gate() {
+            Gate::Closed => json!({"ok": true}),
+            Gate::Probe => json!({"ok": false, "words": "the target failed repeatedly; one lane is trying it now"}),
+            Gate::Open(left) => json!({
+                "ok": false,
+                "words": format!("the target failed repeatedly; it is tried again in {} s", left.as_secs() + 1),
+            }),
+        };
+        targets.insert(name.clone(), state);
+    }
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(json!({"ready": ready, "ledger": ledger, "broker": broker, "targets": targets})))
+}

@@ -1,0 +1,289 @@
+//! The daemon, put together from its configuration.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow};
+use handoffd_contract::Connector;
+use jiff::Timestamp;
+use secrecy::SecretString;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use url::Url;
+
+use crate::admin::{self, Admin};
+use crate::config::{Config, Problem, TargetConfig, missing_secrets, problems_of_target};
+use crate::connectors;
+use crate::engine::breaker::{Breaker, Limits};
+use crate::engine::budget::Budgets;
+use crate::engine::plan::Mappings;
+use crate::engine::schedule::Schedule;
+use crate::engine::wire::credential::{self, SignIn};
+use crate::engine::wire::media::Library;
+use crate::engine::wire::policy::Policy;
+use crate::engine::wire::{Options, Wire};
+use crate::engine::{Engine, Left, Settings, Target};
+use crate::intake::http::HttpIntake;
+use crate::intake::{Gate, Route, Router};
+use crate::intake::amqp;
+use crate::ledger::{self, Ledger};
+use crate::publisher::Publisher;
+use crate::relay::feeds::Feeds;
+use crate::relay::webhooks::{self, Door};
+use crate::relay::{Relay, inbox};
+
+/// A connector with its configuration.
+pub struct Connected {
+    /// The configuration.
+    pub config: TargetConfig,
+    /// The kind's name.
+    pub kind: &'static str,
+    /// The connector.
+    pub connector: Arc<dyn Connector>,
+}
+
+/// Makes the connectors of every enabled target.
+///
+/// # Errors
+/// Everything that is wrong with any target's settings, and every secret that is missing.
+pub fn connect(config: &Config) -> Result<Vec<Connected>, Vec<Problem>> {
+    let mut connected = Vec::new();
+    let mut problems = Vec::new();
+    for target in config.enabled() {
+        let Some(kind) = connectors::kind(&target.kind) else {
+            problems.push(Problem::new(
+                format!("target.{}.kind", target.name),
+                "no such connector",
+                "use salesforce, hubspot, creatio or whatsapp",
+            ));
+            continue;
+        };
+        match (kind.connector)(&target.name, &target.settings) {
+            Ok(connector) => {
+                let connector: Arc<dyn Connector> = Arc::from(connector);
+                let mut needed = credential::names(&connector.credential());
+                needed.extend(connector.webhook().iter().flat_map(webhooks::names));
+                problems.extend(missing_secrets(&target.name, needed.iter().map(String::as_str), &config.secrets));
+                connected.push(Connected { config: target.clone(), kind: kind.name, connector });
+            }
+            Err(found) => problems.extend(problems_of_target(&target.name, found)),
+        }
+    }
+    if problems.is_empty() { Ok(connected) } else { Err(problems) }
+}
+
+/// A target's wire.
+///
+/// # Errors
+/// A secret does not have its shape, or the base address does not parse.
+pub fn wire(config: &Config, connected: &Connected, library: &Arc<Library>) -> anyhow::Result<Wire> {
+    let target = &connected.config;
+    let secret = |name: &str| config.secrets.get(name).cloned();
+    let sign_in = SignIn::new(connected.connector.credential(), target.timeout, secret)
+        .map_err(|why| anyhow!("target.{}: {why}", target.name))?;
+    let base = Url::parse(connected.connector.base())
+        .with_context(|| format!("target.{}: the base address does not parse", target.name))?;
+    let options = Options { base, timeout: target.timeout, connect_timeout: target.connect_timeout };
+    Ok(Wire::new(options, sign_in, Arc::clone(library))?)
+}
+
+/// Where attachments may come from: the configured hosts, and every CRM's own file hosts.
+///
+/// # Errors
+/// The TLS library could not be set up.
+pub fn library(config: &Config, connected: &[Connected]) -> anyhow::Result<Arc<Library>> {
+    let mut allow_hosts = config.media.allow_hosts.clone();
+    if !allow_hosts.is_empty() {
+        allow_hosts.extend(connected.iter().flat_map(|one| one.connector.file_hosts()));
+    }
+    let policy = Policy { allow_hosts, allow_private: config.media.allow_private };
+    Ok(Arc::new(Library::new(policy, config.media.timeout)?))
+}
+
+/// The daemon, ready to run.
+pub struct App {
+    /// Where it listens.
+    pub address: SocketAddr,
+    engine: Arc<Engine>,
+    relay: Relay,
+    gate: Gate,
+    intake: Option<amqp::AmqpIntake>,
+    routes: axum::Router,
+    listener: TcpListener,
+}
+
+impl App {
+    /// Puts everything together, opens the ledger and binds the port. Nothing is worked on yet.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration, the ledger or the address.
+    pub async fn new(config: &Config) -> anyhow::Result<App> {
+        let connected = connect(config).map_err(|problems| anyhow!("{}", crate::config::tidy(&problems)))?;
+        let ledger = ledger::open(&config.ledger.url).await.context("the ledger cannot be opened")?;
+        seed(&*ledger, &connected).await?;
+
+        let library = library(config, &connected)?;
+        let mut targets = BTreeMap::new();
+        let mut doors = BTreeMap::new();
+        let mut routes = Vec::new();
+        for one in &connected {
+            let wire = Arc::new(wire(config, one, &library)?);
+            let secret = |name: &str| -> Option<SecretString> { config.secrets.get(name).cloned() };
+            if let Some(auth) = one.connector.webhook() {
+                let door = Door::new(auth, secret).map_err(|why| anyhow!("target.{}: {why}", one.config.name))?;
+                doors.insert(one.config.name.clone(), door);
+            }
+            routes.push(Route {
+                name: one.config.name.clone(),
+                kind: one.kind.to_owned(),
+                numbers: one.config.numbers.clone(),
+                connector: Arc::clone(&one.connector),
+            });
+            targets.insert(one.config.name.clone(), Arc::new(target(config, one, wire)));
+        }
+        library.shelve(targets.iter().map(|(name, target)| {
+            (name.clone(), Arc::clone(&target.connector), Arc::clone(&target.wire))
+        }));
+
+        let schedule = schedule(config);
+        let feeds = Arc::new(Feeds::default());
+        let engine = Arc::new(Engine {
+            ledger: Arc::clone(&ledger),
+            targets: targets.clone(),
+            publisher: Publisher::new(config.intake.amqp.clone()),
+            mappings: Mappings::default(),
+            feeds,
+            settings: Settings {
+                daemon: config.daemon.name.clone(),
+                lease: config.engine.lease,
+                load_events: config.engine.load_events,
+                load_bytes: config.engine.load_bytes,
+                schedule,
+                media_tries: config.media.tries,
+                drain: config.engine.drain,
+            },
+            room: Notify::new(),
+        });
+        let relay = Relay {
+            ledger: Arc::clone(&ledger),
+            targets,
+            daemon: config.daemon.name.clone(),
+            lease: config.engine.lease,
+            schedule,
+        };
+        let router = Arc::new(Router::new(routes));
+        let gate = Gate { ledger: Arc::clone(&ledger), router, limits: config.intake.limits };
+        let intake = config.intake.amqp.clone().map(|amqp| amqp::AmqpIntake::new(gate.clone(), amqp));
+        let state = intake.as_ref().map(amqp::AmqpIntake::state);
+        let http = HttpIntake {
+            gate: gate.clone(),
+            token: config.http.events_token.clone(),
+            max_body: usize::try_from(config.http.max_body).unwrap_or(usize::MAX),
+        };
+        let admin = Admin {
+            ledger: Arc::clone(&ledger),
+            engine: Arc::clone(&engine),
+            broker: state,
+            token: config.http.admin_token.clone(),
+            gate: gate.clone(),
+            prometheus: admin::prometheus(),
+        };
+        let routes = crate::intake::http::routes(Arc::new(http))
+            .merge(webhooks::routes(ledger, doors))
+            .merge(admin::routes(Arc::new(admin)));
+        let listener = TcpListener::bind(config.http.listen)
+            .await
+            .with_context(|| format!("http.listen: {} cannot be bound", config.http.listen))?;
+        let address = listener.local_addr()?;
+        Ok(App { address, engine, relay, gate, intake, routes, listener })
+    }
+
+    /// What the daemon remembers.
+    #[must_use]
+    pub fn ledger(&self) -> Arc<dyn Ledger> {
+        Arc::clone(&self.gate.ledger)
+    }
+
+    /// Works until stopped; then takes nothing more in and finishes what is under way.
+    ///
+    /// # Errors
+    /// The HTTP server failed.
+    pub async fn run(self, stop: CancellationToken) -> anyhow::Result<Left> {
+        let tasks = TaskTracker::new();
+        if let Some(intake) = self.intake {
+            tasks.spawn(intake.run(stop.clone()));
+        }
+        tasks.spawn(Arc::clone(&self.engine.feeds).run(self.relay.clone(), stop.clone()));
+        tasks.spawn(inbox::run(self.relay, stop.clone()));
+        tasks.spawn(admin::upkeep(Arc::clone(&self.engine.ledger), stop.clone()));
+        let serving = axum::serve(self.listener, self.routes).with_graceful_shutdown(stop.clone().cancelled_owned());
+        let server = tokio::spawn(async move { serving.await });
+        let left = self.engine.run(stop).await;
+        tasks.close();
+        // Everything that is left only listens; what it held is given back by leases that run out.
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(10), tasks.wait()).await;
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(5), server).await;
+        Ok(left)
+    }
+}
+
+fn schedule(config: &Config) -> Schedule {
+    let backoff = config.engine.backoff;
+    Schedule { first: backoff.first, max: backoff.max, factor: backoff.factor }
+}
+
+fn target(config: &Config, one: &Connected, wire: Arc<Wire>) -> Target {
+    let breaker = config.engine.breaker;
+    Target {
+        name: one.config.name.clone(),
+        kind: one.kind,
+        connector: Arc::clone(&one.connector),
+        wire,
+        permits: Arc::new(Semaphore::new(one.config.concurrency)),
+        concurrency: one.config.concurrency,
+        breaker: Breaker::new(Limits { failures: breaker.failures, first: breaker.first, max: breaker.max }),
+        budgets: Budgets::new(one.connector.budgets()),
+    }
+}
+
+/// Gives every target its first mapping: the configured file, else the shipped one. Later versions
+/// are applied by people.
+async fn seed(ledger: &dyn Ledger, connected: &[Connected]) -> anyhow::Result<()> {
+    for one in connected {
+        let name = &one.config.name;
+        let (text, from) = match &one.config.mapping {
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .with_context(|| format!("target.{name}.mapping: {} cannot be read", path.display()))?;
+                (text, "the configured file")
+            }
+            None => {
+                let kind = connectors::kind(one.kind).ok_or_else(|| anyhow!("no such connector: {}", one.kind))?;
+                (kind.mapping.to_owned(), "the shipped mapping")
+            }
+        };
+        crate::mapping::Mapping::parse(&format!("{name}.toml"), &text).map_err(|problems| {
+            let words: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            anyhow!("target.{name}.mapping:\n  {}", words.join("\n  "))
+        })?;
+        match ledger.mapping_get(name, None).await? {
+            None => {
+                // Two daemons that start at once both try; the second finds version 1 there.
+                match ledger.mapping_put(Timestamp::now(), name, &text, "handoffd", from, Some(0)).await {
+                    Ok(_) | Err(ledger::LedgerError::Conflict(_)) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            Some(row) if row.text != text && one.config.mapping.is_some() => tracing::info!(
+                target_name = %name,
+                version = row.version,
+                "the mapping file differs from the version in force; `handoffd mapping apply` puts it in force"
+            ),
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,168 @@
+//! `handoffd check`: whether the configuration is right, and with `--live` whether each target has
+//! what the daemon will need there.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use clap::Args;
+use handoffd_contract::{Finding, HttpCall};
+use secrecy::ExposeSecret;
+
+use super::say;
+use crate::app::{self, Connected};
+use crate::config::{self, Config};
+use crate::engine::wire::Wire;
+use crate::engine::wire::credential::SignIn;
+use crate::mapping::Mapping;
+use crate::relay::webhooks::Door;
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    /// Sign in to each target and verify what the daemon will need there
+    #[arg(long)]
+    live: bool,
+    /// With --live: create what is missing and can be created, such as custom properties
+    #[arg(long, requires = "live")]
+    create_missing: bool,
+}
+
+pub(super) async fn check(path: Option<&Path>, args: &CheckArgs) -> anyhow::Result<u8> {
+    let config = match config::load(path, config::environment()) {
+        Ok(config) => config,
+        Err(problems) => {
+            say(&config::tidy(&problems));
+            return Ok(1);
+        }
+    };
+    for warning in &config.warnings {
+        say(&format!("warning: {warning}"));
+    }
+    let connected = match app::connect(&config) {
+        Ok(connected) => connected,
+        Err(problems) => {
+            say(&config::tidy(&problems));
+            return Ok(1);
+        }
+    };
+    let mut problems = Vec::new();
+    for one in &connected {
+        problems.extend(secrets(&config, one));
+        problems.extend(mapping(one));
+    }
+    if !problems.is_empty() {
+        say(&problems.join("\n"));
+        return Ok(1);
+    }
+    let names: Vec<&str> = connected.iter().map(|one| one.config.name.as_str()).collect();
+    say(&format!("the configuration is right: {} targets ({})", names.len(), names.join(", ")));
+    if !args.live {
+        say("add --live to sign in to each target and verify what is needed there");
+        return Ok(0);
+    }
+    let library = app::library(&config, &connected)?;
+    let mut bad = 0;
+    if let Some(amqp) = &config.intake.amqp {
+        match crate::intake::amqp::probe(amqp).await {
+            Ok(()) => say("RabbitMQ\n  ok       connection and sign-in"),
+            Err(words) => {
+                bad += 1;
+                say(&format!("RabbitMQ\n  MISSING  connection and sign-in: {words}"));
+            }
+        }
+    }
+    for one in &connected {
+        let wire = app::wire(&config, one, &library)?;
+        bad += live(one, &wire, args.create_missing).await;
+    }
+    say(if bad == 0 { "everything needed is there" } else { "something is missing; see above" });
+    Ok(u8::from(bad > 0))
+}
+
+/// Secrets that are there but do not have their shape.
+fn secrets(config: &Config, one: &Connected) -> Vec<String> {
+    let secret = |name: &str| config.secrets.get(name).cloned();
+    let mut problems = Vec::new();
+    if let Err(why) = SignIn::new(one.connector.credential(), one.config.timeout, secret) {
+        problems.push(format!("target.{}: {why}", one.config.name));
+    }
+    if let Some(auth) = one.connector.webhook() {
+        if let Err(why) = Door::new(auth.clone(), secret) {
+            problems.push(format!("target.{}: {why}", one.config.name));
+        }
+        for name in crate::relay::webhooks::names(&auth) {
+            let short = config.secrets.get(&name).is_some_and(|value| value.expose_secret().len() < 12);
+            if short {
+                problems.push(format!(
+                    "target.{}: the secret `{name}` is shorter than 12 characters; use a random one, such as from `openssl rand -hex 24`",
+                    one.config.name
+                ));
+            }
+        }
+    }
+    problems
+}
+
+fn mapping(one: &Connected) -> Vec<String> {
+    let Some(path) = &one.config.mapping else { return Vec::new() };
+    let name = path.display().to_string();
+    match std::fs::read_to_string(path) {
+        Err(error) => vec![format!("target.{}.mapping: {name} cannot be read: {}", one.config.name, error.kind())],
+        Ok(text) => match Mapping::parse(&name, &text) {
+            Ok(_) => Vec::new(),
+            Err(problems) => problems.iter().map(ToString::to_string).collect(),
+        },
+    }
+}
+
+/// Verifies one target; returns how much is missing.
+async fn live(one: &Connected, wire: &Wire, create: bool) -> usize {
+    let mut text = format!("{} ({}, {})\n", one.config.name, one.kind, one.connector.base());
+    let mut missing = 0;
+    for check in one.connector.checks() {
+        let findings = match wire.send(&check.call).await {
+            Ok(reply) => one.connector.checked(&check, &reply),
+            Err(failure) => {
+                let stop = failure.stop();
+                vec![Finding::missing(check.what, format!("{}: {}", stop.reason.title(), stop.words))]
+            }
+        };
+        for finding in findings {
+            let Some(problem) = &finding.problem else {
+                let _ = writeln!(text, "  ok       {}", finding.what);
+                continue;
+            };
+            if create && !finding.fix.is_empty() {
+                match fix(wire, &finding.fix).await {
+                    Ok(()) => {
+                        let _ = writeln!(text, "  created  {}", finding.what);
+                        continue;
+                    }
+                    Err(words) => {
+                        let _ = writeln!(text, "  FAILED   {}: it could not be created: {words}", finding.what);
+                    }
+                }
+            } else {
+                let _ = writeln!(text, "  MISSING  {}: {problem}", finding.what);
+                if !finding.fix.is_empty() {
+                    let _ = writeln!(text, "           --create-missing creates it");
+                }
+            }
+            missing += 1;
+        }
+    }
+    say(&text);
+    missing
+}
+
+/// Carries out the calls that create what is missing. What exists already is as good.
+async fn fix(wire: &Wire, calls: &[HttpCall]) -> Result<(), String> {
+    for call in calls {
+        let reply = wire.send(call).await.map_err(|failure| failure.stop().words)?;
+        if !reply.ok() && reply.status != 409 {
+            let json = reply.json().unwrap_or_default();
+            let words = json["message"].as_str().unwrap_or("no further words").to_owned();
+            return Err(format!("answered {}: {words}", reply.status));
+        }
+    }
+    Ok(())
+}

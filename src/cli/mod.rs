@@ -1,0 +1,96 @@
+//! The command line.
+
+mod check;
+mod log;
+mod mapping;
+mod operate;
+mod run;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// Hands WhatsApp conversations to Salesforce, HubSpot and Creatio, and relays every reply back.
+#[derive(Debug, Parser)]
+#[command(name = "handoffd", version, max_term_width = 100)]
+pub struct Cli {
+    /// The configuration file.
+    #[arg(long, short, global = true, env = "HANDOFFD_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon
+    Run,
+    /// Play the whole loop on this machine, with nothing installed and no account
+    Demo(crate::demo::Args),
+    /// Say whether the configuration is right; with --live, whether each target is
+    Check(check::CheckArgs),
+    /// What happened to one conversation, across broker, CRMs and WhatsApp
+    Show {
+        /// The session id
+        session: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Lanes (session × target) and what they wait for
+    Lanes(operate::LanesArgs),
+    /// Try parked or waiting work again now
+    Retry(operate::WhichArgs),
+    /// Give up what stands in the way of a lane, and go on with what follows
+    Skip(operate::WhichArgs),
+    /// What a reason means and what to do about it
+    Explain {
+        /// The reason's label; all reasons when left out
+        reason: Option<String>,
+    },
+    /// Check, preview, test, apply, export mappings, or list their versions
+    #[command(subcommand)]
+    Mapping(mapping::Command),
+    /// Print the JSON Schemas of all events and an AsyncAPI document
+    Schema,
+    /// Serve simulators of the four APIs
+    Sandbox(crate::sandbox::Args),
+}
+
+/// Runs a command; the result is the process's exit code.
+///
+/// # Errors
+/// Whatever kept the command from being carried out.
+pub async fn main(cli: Cli) -> anyhow::Result<u8> {
+    let config = cli.config.as_deref();
+    match cli.command {
+        Command::Run => run::run(config).await,
+        Command::Demo(args) => crate::demo::run(args).await,
+        Command::Check(args) => check::check(config, &args).await,
+        Command::Show { session, json } => operate::show(config, &session, json).await,
+        Command::Lanes(args) => operate::lanes(config, args).await,
+        Command::Retry(args) => operate::retry(config, args).await,
+        Command::Skip(args) => operate::skip(config, args).await,
+        Command::Explain { reason } => Ok(operate::explain(reason.as_deref())),
+        Command::Mapping(command) => mapping::run(config, command).await,
+        Command::Schema => {
+            say(&crate::schema::document());
+            Ok(0)
+        }
+        Command::Sandbox(args) => {
+            log::init(&Default::default());
+            crate::sandbox::command(args).await.map(|()| 0)
+        }
+    }
+}
+
+/// Prints to standard output; a closed pipe is no error of ours.
+pub(crate) fn say(text: &str) {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes());
+    if !text.ends_with('\n') {
+        let _ = out.write_all(b"\n");
+    }
+    let _ = out.flush();
+}

@@ -1,0 +1,79 @@
+//! `handoffd run`
+
+use std::path::Path;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::{log, say};
+use crate::app::App;
+use crate::config;
+
+pub(super) async fn run(path: Option<&Path>) -> anyhow::Result<u8> {
+    let config = match config::load(path, config::environment()) {
+        Ok(config) => config,
+        Err(problems) => {
+            say(&config::tidy(&problems));
+            return Ok(2);
+        }
+    };
+    log::init(&config.log);
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let app = App::new(&config).await?;
+    let stop = CancellationToken::new();
+    let targets: Vec<&str> = config.enabled().map(|target| target.name.as_str()).collect();
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        daemon = %config.daemon.name,
+        address = %app.address,
+        targets = targets.join(","),
+        "handoffd is ready"
+    );
+    notify(&[sd_notify::NotifyState::Ready]);
+    tokio::spawn(stop_on_signal(stop.clone()));
+    tokio::spawn(watchdog(app.ledger(), stop.clone()));
+    let left = app.run(stop).await?;
+    if left.unfinished == 0 {
+        tracing::info!("stopped; nothing was under way any more");
+    } else {
+        tracing::warn!(
+            unfinished = left.unfinished,
+            "stopped while calls were under way; what they did is looked at before anything is repeated"
+        );
+    }
+    Ok(0)
+}
+
+async fn stop_on_signal(stop: CancellationToken) {
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        tracing::error!("signals cannot be waited for; stop the daemon with SIGKILL, nothing is lost");
+        return;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+    tracing::info!("stopping: nothing new is taken in, calls under way may end");
+    notify(&[sd_notify::NotifyState::Stopping]);
+    stop.cancel();
+}
+
+/// Tells systemd that we live, as long as the ledger answers.
+async fn watchdog(ledger: std::sync::Arc<dyn crate::ledger::Ledger>, stop: CancellationToken) {
+    let Some(limit) = sd_notify::watchdog_enabled() else { return };
+    loop {
+        if tokio::time::timeout(limit / 2, ledger.ping()).await.is_ok() {
+            notify(&[sd_notify::NotifyState::Watchdog]);
+        }
+        if stop.run_until_cancelled(tokio::time::sleep(limit / 3)).await.is_none() {
+            return;
+        }
+    }
+}
+
+fn notify(states: &[sd_notify::NotifyState<'_>]) {
+    // Without systemd there is nobody to tell.
+    let _ = sd_notify::notify(states);
+}

@@ -1,0 +1,120 @@
+//! A circuit breaker per target.
+//!
+//! Failures that concern the target as a whole (unreachable, 5xx, rejected credential) count; any
+//! answer that the target gave on purpose resets. When open, no lane of the target is claimed; after
+//! a while one lane goes first, and its success closes the circuit.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// When a circuit opens and for how long.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Consecutive failures that open it.
+    pub failures: u32,
+    /// How long it stays open the first time; doubled at every further time.
+    pub first: Duration,
+    /// How long it stays open at most.
+    pub max: Duration,
+}
+
+/// A target's circuit.
+#[derive(Debug)]
+pub struct Breaker {
+    limits: Limits,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    failures: u32,
+    opened: u32,
+    open_until: Option<Instant>,
+}
+
+/// What may be sent to a target now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gate {
+    /// Everything.
+    Closed,
+    /// One lane, to see whether it works again.
+    Probe,
+    /// Nothing for so long.
+    Open(Duration),
+}
+
+impl Breaker {
+    /// A closed circuit.
+    #[must_use]
+    pub fn new(limits: Limits) -> Breaker {
+        Breaker { limits, state: Mutex::new(State::default()) }
+    }
+
+    /// What may be sent now.
+    #[must_use]
+    pub fn gate(&self) -> Gate {
+        match self.lock().open_until {
+            None => Gate::Closed,
+            Some(until) => match until.saturating_duration_since(Instant::now()) {
+                Duration::ZERO => Gate::Probe,
+                left => Gate::Open(left),
+            },
+        }
+    }
+
+    /// The target answered as it should. Returns whether the circuit was open until now.
+    pub fn success(&self) -> bool {
+        let mut state = self.lock();
+        let was_open = state.open_until.is_some();
+        *state = State::default();
+        was_open
+    }
+
+    /// The target failed as a whole. Returns for how long the circuit has now been opened, if it was
+    /// this failure that opened it.
+    pub fn failure(&self) -> Option<Duration> {
+        let mut state = self.lock();
+        state.failures = state.failures.saturating_add(1);
+        let probing = state.open_until.is_some_and(|until| until <= Instant::now());
+        let full = state.open_until.is_none() && state.failures >= self.limits.failures;
+        if !probing && !full {
+            return None;
+        }
+        let factor = 1u32 << state.opened.min(16);
+        let wait = self.limits.first.saturating_mul(factor).min(self.limits.max);
+        state.opened += 1;
+        state.open_until = Some(Instant::now() + wait);
+        Some(wait)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn opens_after_failures_probes_and_closes_on_success() {
+        let limits = Limits { failures: 3, first: Duration::ZERO, max: Duration::ZERO };
+        let breaker = Breaker::new(limits);
+        assert_eq!(breaker.failure(), None);
+        assert!(!breaker.success());
+        assert_eq!((breaker.failure(), breaker.failure()), (None, None), "a success resets the count");
+        assert!(breaker.failure().is_some());
+        assert_eq!(breaker.gate(), Gate::Probe);
+        assert!(breaker.success());
+        assert_eq!(breaker.gate(), Gate::Closed);
+    }
+
+    #[test]
+    fn stays_open_longer_each_time() {
+        let limits = Limits { failures: 1, first: Duration::from_secs(10), max: Duration::from_secs(15) };
+        let breaker = Breaker::new(limits);
+        assert_eq!(breaker.failure(), Some(Duration::from_secs(10)));
+        assert!(matches!(breaker.gate(), Gate::Open(left) if left > Duration::from_secs(8)));
+        assert_eq!(breaker.failure(), None, "failures of calls that were under way do not count again");
+    }
+}

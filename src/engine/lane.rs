@@ -1,0 +1,430 @@
+//! The life of one lane from claim to release.
+//!
+//! Load, plan, write down what is about to leave, call side by side, write down what it proved, plan
+//! again; release when there is nothing more to do, or when something stands in the way. Whatever
+//! happens to this process in between, the facts are the checkpoint.
+
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::stream::{FuturesUnordered, StreamExt};
+use handoffd_contract::event::HandoffFailed;
+use handoffd_contract::verdict::Effect;
+use handoffd_contract::{
+    Call, Data, Fact, Feed, Known, Reason, Refusal, Repeat, Step, Stop, Verdict, Work,
+};
+use jiff::{SignedDuration, Timestamp};
+use metrics::histogram;
+use tokio_util::sync::CancellationToken;
+
+use super::perform::{Outcome, perform};
+use super::plan::{Refused, assemble};
+use super::schedule::Schedule;
+use super::{Engine, Target};
+use crate::ledger::{Admission, Change, Lease, LedgerError, Loaded, Next, Release};
+use crate::metrics as names;
+
+/// The fact that remembers which feed the lane listens to; the engine's own.
+const FEED: &str = "engine/feed";
+
+/// Plans in a row that change nothing before the lane counts as stuck by a defect.
+const MAX_IDLE_ROUNDS: u32 = 5;
+
+/// Works on a lane until there is nothing more to do, and leaves it.
+pub async fn work(engine: &Engine, target: &Target, lease: Lease, stop: &CancellationToken) {
+    let running = std::panic::AssertUnwindSafe(run(engine, target, &lease, stop)).catch_unwind();
+    let keeping = keep(engine, &lease);
+    let release = tokio::select! {
+        outcome = running => outcome.unwrap_or_else(|_| {
+            tracing::error!(target_name = %target.name, session = %lease.session, "a lane's worker panicked");
+            Ok(parked(&lease, target, 0, 0, Stop::new(Reason::Bug, "the worker panicked; see the log")))
+        }),
+        () = keeping => return,
+    };
+    let (session, name) = (lease.session.clone(), lease.target.clone());
+    let outcome = match release {
+        Ok(release) => {
+            note(target, &lease, &release);
+            engine.ledger.release(lease, Timestamp::now(), release).await
+        }
+        Err(error) => Err(error),
+    };
+    match outcome {
+        Ok(()) => {}
+        Err(LedgerError::Stale) => tracing::warn!(%session, target_name = %name, "another daemon took the lane over"),
+        // The lease runs out by itself and the facts are written; nothing is lost.
+        Err(error) => tracing::error!(%session, target_name = %name, %error, "the lane could not be left properly"),
+    }
+}
+
+/// Renews the lease; ends when it is lost.
+async fn keep(engine: &Engine, lease: &Lease) {
+    let every = engine.settings.lease / 3;
+    loop {
+        tokio::time::sleep(every).await;
+        let lasts = SignedDuration::try_from(engine.settings.lease).unwrap_or(SignedDuration::from_secs(30));
+        if let Err(LedgerError::Stale) = engine.ledger.renew(lease, Timestamp::now() + lasts).await {
+            tracing::warn!(session = %lease.session, target_name = %lease.target, "the lease was taken over");
+            return;
+        }
+    }
+}
+
+/// What is to be said about how a lane was left.
+fn note(target: &Target, lease: &Lease, release: &Release) {
+    match &release.next {
+        Next::Parked { stop } => tracing::warn!(
+            target_name = %target.name, session = %lease.session, reason = stop.reason.label(), words = %stop.words,
+            "parked: it needs a person"
+        ),
+        Next::Held { stop, .. } => tracing::info!(
+            target_name = %target.name, session = %lease.session, reason = stop.reason.label(), words = %stop.words,
+            "held"
+        ),
+        Next::Due { .. } | Next::Idle => {}
+    }
+}
+
+struct Worker<'a> {
+    engine: &'a Engine,
+    target: &'a Target,
+    lease: &'a Lease,
+    known: Known,
+    head: i64,
+    /// The newest event that was loaded.
+    seen: i64,
+    /// The work and the sequence numbers of its items, once there is any.
+    plan: Option<(Work, Vec<i64>)>,
+    progressed: bool,
+    idle_rounds: u32,
+}
+
+async fn run(engine: &Engine, target: &Target, lease: &Lease, stop: &CancellationToken) -> Result<Release, LedgerError> {
+    let settings = &engine.settings;
+    let loaded = engine.ledger.load(lease, settings.load_events, settings.load_bytes).await?;
+    let newest = loaded.events.iter().map(|(seq, _)| *seq).max().unwrap_or(loaded.head);
+    let mut worker = Worker {
+        engine,
+        target,
+        lease,
+        known: loaded.known.clone(),
+        head: loaded.head,
+        seen: newest,
+        plan: None,
+        progressed: false,
+        idle_rounds: 0,
+    };
+    let opens = |data: &Data| target.connector.opens(data);
+    let planned = match assemble(&engine.mappings, &*engine.ledger, &target.name, &loaded, opens).await {
+        Ok(planned) => planned,
+        Err(Refused::Connector(refusal)) => return Ok(worker.refused(refusal)),
+        Err(Refused::Ledger(error)) => return Err(error),
+    };
+    if !planned.pinned.is_empty() {
+        worker.learn(Vec::new(), planned.pinned, Vec::new()).await?;
+    }
+    worker.plan = Some((planned.work, planned.seqs));
+    loop {
+        worker.listen().await?;
+        let steps = match worker.next() {
+            Ok(steps) => steps,
+            Err(refusal) => return Ok(worker.refused(refusal)),
+        };
+        if steps.is_empty() {
+            worker.measure(&loaded);
+            worker.head = newest;
+            return Ok(worker.leave(Next::Idle, 0));
+        }
+        if stop.is_cancelled() {
+            return Ok(worker.leave(Next::Due { at: Timestamp::now(), stop: None }, lease.attempts));
+        }
+        match worker.wave(steps).await? {
+            Wave::Moved => worker.idle_rounds = 0,
+            Wave::Still => {
+                worker.idle_rounds += 1;
+                if worker.idle_rounds >= MAX_IDLE_ROUNDS {
+                    let words = "the connector plans the same calls again although they succeed";
+                    return Ok(worker.park(Stop::new(Reason::Bug, words)));
+                }
+            }
+            Wave::Later { after, stop } => return Ok(worker.later(after, stop)),
+            Wave::Defer(wait) => {
+                let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::from_secs(60));
+                let next = Next::Due { at: Timestamp::now() + wait, stop: None };
+                return Ok(worker.leave(next, lease.attempts));
+            }
+            Wave::Park(stop) => return Ok(worker.park(stop)),
+        }
+    }
+}
+
+/// What a round of calls came to.
+enum Wave {
+    /// Facts changed.
+    Moved,
+    /// Nothing changed.
+    Still,
+    /// Something stood in the way.
+    Later { after: Option<Duration>, stop: Stop },
+    /// A budget is empty.
+    Defer(Duration),
+    /// A person is needed.
+    Park(Stop),
+}
+
+impl Worker<'_> {
+    /// Carries out one plan: writes down what may happen, calls side by side, writes down each
+    /// result as it comes.
+    async fn wave(&mut self, steps: Vec<Step>) -> Result<Wave, LedgerError> {
+        let before = self.known.clone();
+        let claims: Vec<(String, Option<String>)> = steps
+            .iter()
+            .filter(|step| step.repeat != Repeat::Safe && !matches!(step.call, Call::Record(_)))
+            .flat_map(|step| step.claims.iter().map(|claim| (claim.fact.clone(), claim.candidate.clone())))
+            .collect();
+        if let Some(step) = steps.iter().find(|step| blindly(step, &before)) {
+            let words = format!("{} would repeat blindly", step.name);
+            return Ok(Wave::Park(Stop::new(Reason::Bug, words)));
+        }
+        if !claims.is_empty() {
+            let now = Timestamp::now();
+            self.engine.ledger.begin(self.lease, now, claims.clone()).await?;
+            for (name, candidate) in claims {
+                let since = self.known.unsure_since(&name).unwrap_or(now);
+                self.known.0.insert(name, Fact::Unsure { since, candidate });
+            }
+        }
+        if steps.iter().any(|step| step.listen)
+            && let Some(key) = self.known.get(FEED).filter(|key| !key.is_empty())
+        {
+            self.engine.feeds.wait_until_open(&self.target.name, key).await;
+        }
+        let mut wave = Wave::Still;
+        let mut calls = FuturesUnordered::new();
+        for step in steps {
+            if let Call::Record(record) = step.call {
+                let changes = record.facts.into_iter().map(|(name, value)| Change::Set(name, value)).collect();
+                let events = record.events.into_iter();
+                let events = events.map(|(id, data)| Engine::own_event(&self.lease.session, &self.target.name, &id, data));
+                let events = events.collect();
+                self.learn(Vec::new(), changes, events).await?;
+                wave = worse(wave, Wave::Moved);
+                continue;
+            }
+            let (engine, target, lease) = (self.engine, self.target, self.lease);
+            calls.push(async move {
+                let outcome = perform(engine, target, lease, &step).await;
+                (step, outcome)
+            });
+        }
+        while let Some((step, outcome)) = calls.next().await {
+            let result = self.settle(&before, &step, outcome).await?;
+            wave = worse(wave, result);
+        }
+        Ok(wave)
+    }
+
+    /// Writes down what one call came to.
+    async fn settle(&mut self, before: &Known, step: &Step, outcome: Outcome) -> Result<Wave, LedgerError> {
+        let restore = || -> Vec<Change> {
+            if step.repeat == Repeat::Safe {
+                return Vec::new();
+            }
+            let claims = step.claims.iter().map(|claim| claim.fact.clone());
+            claims
+                .map(|name| match before.0.get(&name) {
+                    Some(fact) => Change::Restore(name, fact.clone()),
+                    None => Change::Remove(name),
+                })
+                .collect()
+        };
+        let (attempt, verdict) = match outcome {
+            Outcome::Deferred(wait) => {
+                self.learn(Vec::new(), restore(), Vec::new()).await?;
+                return Ok(Wave::Defer(wait));
+            }
+            Outcome::Expired => {
+                self.learn(Vec::new(), restore(), Vec::new()).await?;
+                return Ok(Wave::Still);
+            }
+            Outcome::Lost(attempt, stop) => {
+                self.learn(vec![attempt], Vec::new(), Vec::new()).await?;
+                return Ok(Wave::Later { after: None, stop });
+            }
+            Outcome::Judged(attempt, verdict) => (attempt, verdict),
+        };
+        let (changes, wave) = match verdict {
+            Verdict::Known(learned) => {
+                let changes: Vec<Change> = learned
+                    .into_iter()
+                    .map(|fact| match fact.value {
+                        Some(value) => Change::Set(fact.fact, value),
+                        None => Change::Remove(fact.fact),
+                    })
+                    .collect();
+                let moved = !changes.is_empty();
+                (changes, if moved { Wave::Moved } else { Wave::Still })
+            }
+            Verdict::Absent => {
+                let claims = step.claims.iter().map(|claim| Change::Remove(claim.fact.clone()));
+                let moved = step.claims.iter().any(|claim| !before.absent(&claim.fact));
+                (claims.collect(), if moved { Wave::Moved } else { Wave::Still })
+            }
+            Verdict::Later { stop, after, effect } => {
+                let changes = if effect == Effect::None { restore() } else { Vec::new() };
+                (changes, Wave::Later { after, stop })
+            }
+            // A refusal on purpose had no effect of its own; an earlier attempt may have had one.
+            Verdict::Never(stop) => (restore(), Wave::Park(stop)),
+        };
+        self.progressed |= matches!(wave, Wave::Moved);
+        self.learn(vec![attempt], changes, Vec::new()).await?;
+        Ok(wave)
+    }
+
+    /// Writes to the ledger, then to what this worker knows.
+    async fn learn(
+        &mut self,
+        attempts: Vec<crate::ledger::Attempt>,
+        changes: Vec<Change>,
+        events: Vec<Admission>,
+    ) -> Result<(), LedgerError> {
+        let now = Timestamp::now();
+        self.engine.ledger.finish(self.lease, now, attempts, changes.clone(), events).await?;
+        for change in changes {
+            match change {
+                Change::Set(name, value) => self.known.set(name, value),
+                Change::Remove(name) => {
+                    self.known.0.remove(&name);
+                }
+                Change::Restore(name, fact) => {
+                    self.known.0.insert(name, fact);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks the connector for the next steps.
+    fn next(&mut self) -> Result<Vec<Step>, Refusal> {
+        let Some((work, _)) = &mut self.plan else { return Ok(Vec::new()) };
+        work.now = Timestamp::now();
+        self.target.connector.next(work, &self.known)
+    }
+
+    /// Up to which event everything is shown: the longest run of items for which the connector has
+    /// nothing more to do. So an operator who skips gives up exactly what stands in the way.
+    fn shown(&self) -> i64 {
+        let Some((work, seqs)) = &self.plan else { return self.head };
+        let mut prefix = Work { items: Vec::new(), ..work.clone() };
+        for item in &work.items {
+            prefix.items.push(item.clone());
+            if !matches!(self.target.connector.next(&prefix, &self.known), Ok(steps) if steps.is_empty()) {
+                break;
+            }
+        }
+        let done = prefix.items.len().saturating_sub(1);
+        let first_open = seqs[done.min(seqs.len())..].iter().min();
+        first_open.map_or(self.head, |seq| (seq - 1).max(self.head))
+    }
+
+    /// Says where the lane listens, when that changed.
+    async fn listen(&mut self) -> Result<(), LedgerError> {
+        let Some((work, _)) = &self.plan else { return Ok(()) };
+        let key = match self.target.connector.feed(work, &self.known, None) {
+            Some(Feed::Stream { key, .. } | Feed::Poll { key, .. }) => Some(key),
+            None => None,
+        };
+        if self.known.get(FEED).unwrap_or("") == key.as_deref().unwrap_or("") {
+            return Ok(());
+        }
+        self.engine.ledger.listen(self.lease, key.as_deref()).await?;
+        let fact = Change::Set(FEED.to_owned(), key.unwrap_or_default());
+        self.learn(Vec::new(), vec![fact], Vec::new()).await?;
+        self.engine.feeds.look();
+        Ok(())
+    }
+
+    fn refused(&self, refusal: Refusal) -> Release {
+        match refusal {
+            Refusal::Hold { stop, until } => self.leave(Next::Held { stop, until }, 0),
+            Refusal::Park(stop) => self.park(stop),
+        }
+    }
+
+    fn later(&self, after: Option<Duration>, stop: Stop) -> Release {
+        let failures = if self.progressed { 1 } else { self.lease.attempts.saturating_add(1) };
+        let jitter = rand::random::<f64>();
+        // The first rejection of a credential is how a token's early end shows: a new one is
+        // fetched and the call repeated at once.
+        let first_rejection = stop.reason == Reason::Unauthorized && failures == 1;
+        let wait = match after {
+            _ if first_rejection => Duration::ZERO,
+            Some(asked) => Schedule::asked(asked, jitter),
+            None => self.engine.settings.schedule.after(failures, jitter),
+        };
+        let at = Timestamp::now() + SignedDuration::try_from(wait).unwrap_or(SignedDuration::from_hours(24));
+        self.leave(Next::Due { at, stop: Some(stop) }, failures)
+    }
+
+    fn park(&self, stop: Stop) -> Release {
+        parked(self.lease, self.target, self.shown(), self.seen, stop)
+    }
+
+    fn leave(&self, next: Next, attempts: u32) -> Release {
+        let head = if next == Next::Idle { self.head } else { self.shown() };
+        Release { head, seen: self.seen, next, attempts, events: Vec::new() }
+    }
+
+    /// How long each handoff that is now shown took, from its event to here.
+    fn measure(&self, loaded: &Loaded) {
+        for (_, event) in &loaded.events {
+            if matches!(event.data, Data::HandoffRequested(_)) {
+                let took = Timestamp::now().duration_since(event.time).as_secs_f64().max(0.0);
+                histogram!(names::HANDOFF_SECONDS, "target" => self.target.name.clone()).record(took);
+            }
+        }
+    }
+}
+
+fn blindly(step: &Step, before: &Known) -> bool {
+    step.repeat == Repeat::Blind && step.claims.iter().any(|claim| before.unsure(&claim.fact))
+}
+
+fn parked(lease: &Lease, target: &Target, head: i64, seen: i64, stop: Stop) -> Release {
+    let failed = HandoffFailed {
+        target: target.name.clone(),
+        reason: stop.reason.label().to_owned(),
+        words: stop.words.clone(),
+    };
+    // The gateway is told when a CRM needs a person; a parked way back has told the rep already.
+    let events = if target.kind == "whatsapp" {
+        Vec::new()
+    } else {
+        let id = format!("failed/{}", lease.epoch);
+        vec![Engine::own_event(&lease.session, &target.name, &id, Data::HandoffFailed(failed))]
+    };
+    Release { head, seen, next: Next::Parked { stop }, attempts: lease.attempts, events }
+}
+
+/// The result that decides what happens to the lane: a refusal, then a wait, then progress.
+fn worse(a: Wave, b: Wave) -> Wave {
+    let rank = |wave: &Wave| match wave {
+        Wave::Still => 0,
+        Wave::Moved => 1,
+        Wave::Defer(_) => 2,
+        Wave::Later { .. } => 3,
+        Wave::Park(_) => 4,
+    };
+    match (a, b) {
+        (Wave::Later { after: x, stop }, Wave::Later { after: y, .. }) => Wave::Later { after: x.max(y), stop },
+        (Wave::Defer(x), Wave::Defer(y)) => Wave::Defer(x.max(y)),
+        (a, b) => {
+            if rank(&b) > rank(&a) {
+                b
+            } else {
+                a
+            }
+        }
+    }
+}

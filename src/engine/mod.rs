@@ -1,0 +1,224 @@
+//! The engine: owns sockets, tokens, time, retries, rates and circuits, and decides nothing.
+//!
+//! It claims *lanes*, not items: one due lane, one lease, one worker, so order inside a session is
+//! a consequence of the schema. Lanes run in parallel, per target up to its concurrency, so that a
+//! slow or broken CRM delays its own lanes and nobody else's.
+//!
+//! | file | what it owns |
+//! | --- | --- |
+//! | [`lane`] | the life of one lane from claim to release |
+//! | [`plan`] | what a connector is asked: the work, with rendered mappings |
+//! | [`perform`] | one step: budget, call, verdict |
+//! | [`schedule`] | when a lane that failed goes on |
+//! | [`breaker`], [`budget`] | a target's circuit and rates |
+//! | [`wire`] | the way out: HTTP, credentials, attachments |
+
+pub mod breaker;
+pub mod budget;
+pub mod lane;
+pub mod perform;
+pub mod plan;
+pub mod schedule;
+pub mod wire;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use handoffd_contract::{Connector, Data, Event};
+use jiff::{SignedDuration, Timestamp};
+use metrics::gauge;
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::ledger::{Admission, Ledger};
+use crate::metrics as names;
+use crate::publisher::Publisher;
+use crate::relay::feeds::Feeds;
+use breaker::{Breaker, Gate};
+use budget::Budgets;
+use plan::Mappings;
+use schedule::Schedule;
+use wire::Wire;
+
+/// One configured connector with everything the engine needs to act for it.
+pub struct Target {
+    /// Its name.
+    pub name: String,
+    /// Its kind, such as `hubspot`.
+    pub kind: &'static str,
+    /// What decides.
+    pub connector: Arc<dyn Connector>,
+    /// The way to it.
+    pub wire: Arc<Wire>,
+    /// How many of its lanes may be worked on at once.
+    pub permits: Arc<Semaphore>,
+    /// How many that is.
+    pub concurrency: usize,
+    /// Its circuit.
+    pub breaker: Breaker,
+    /// Its rates.
+    pub budgets: Budgets,
+}
+
+/// What the engine is told by the configuration.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// This daemon's name.
+    pub daemon: String,
+    /// How long a lease lasts without renewal.
+    pub lease: Duration,
+    /// How many events a worker loads at once.
+    pub load_events: usize,
+    /// About how many bytes of events a worker loads at once.
+    pub load_bytes: usize,
+    /// How lanes come back after failures.
+    pub schedule: Schedule,
+    /// How often an attachment's source is tried before it counts as gone.
+    pub media_tries: u32,
+    /// How long a stopping daemon waits for calls under way.
+    pub drain: Duration,
+}
+
+/// The engine.
+pub struct Engine {
+    /// What is remembered.
+    pub ledger: Arc<dyn Ledger>,
+    /// The targets, by name.
+    pub targets: BTreeMap<String, Arc<Target>>,
+    /// The way to the gateway's exchange.
+    pub publisher: Publisher,
+    /// The mappings, compiled.
+    pub mappings: Mappings,
+    /// Who listens where.
+    pub feeds: Arc<Feeds>,
+    /// Settings.
+    pub settings: Settings,
+    /// A worker has ended, so there is room for another.
+    pub(crate) room: Notify,
+}
+
+/// What a stopped engine left behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Left {
+    /// Lanes whose calls did not end within the deadline. Their leases were given back; what they
+    /// did is unsure and will be looked at.
+    pub unfinished: usize,
+}
+
+impl Engine {
+    /// Works until stopped; then waits for what is under way, at most for the configured time.
+    pub async fn run(self: Arc<Engine>, stop: CancellationToken) -> Left {
+        let mut workers = JoinSet::new();
+        let mut heartbeat = tokio::time::interval(self.settings.lease / 3);
+        heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while !stop.is_cancelled() {
+            // Registered before the look, so that no wake-up falls between the two.
+            let changed = self.ledger.changed();
+            let changed = changed.notified();
+            let room = self.room.notified();
+            let pause = self.claim(&mut workers, &stop).await;
+            tokio::select! {
+                () = changed => {}
+                () = room => {}
+                () = tokio::time::sleep(pause) => {}
+                _ = heartbeat.tick() => self.beat().await,
+                () = stop.cancelled() => {}
+            }
+            while workers.try_join_next().is_some() {}
+        }
+        let drained = tokio::time::timeout(self.settings.drain, async {
+            while workers.join_next().await.is_some() {}
+        });
+        let unfinished = if drained.await.is_ok() { 0 } else { workers.len() };
+        workers.shutdown().await;
+        if let Err(error) = self.ledger.farewell(&self.settings.daemon).await {
+            tracing::warn!(%error, "the leases could not be given back; they run out by themselves");
+        }
+        Left { unfinished }
+    }
+
+    /// Claims what is due in every target that has room, and says how long to wait at most.
+    async fn claim(self: &Arc<Engine>, workers: &mut JoinSet<()>, stop: &CancellationToken) -> Duration {
+        let mut pause = Duration::from_secs(1);
+        for target in self.targets.values() {
+            let free = target.permits.available_permits();
+            gauge!(names::WORKING, "target" => target.name.clone()).set((target.concurrency - free) as f64);
+            let mut limit = free;
+            match target.breaker.gate() {
+                Gate::Closed => {}
+                Gate::Probe if free == target.concurrency => limit = 1,
+                Gate::Probe => continue,
+                Gate::Open(left) => {
+                    pause = pause.min(left.max(Duration::from_millis(10)));
+                    continue;
+                }
+            }
+            if let Some(left) = target.budgets.paused() {
+                pause = pause.min(left.max(Duration::from_millis(10)));
+                continue;
+            }
+            if limit == 0 {
+                continue;
+            }
+            let now = Timestamp::now();
+            let until = now + SignedDuration::try_from(self.settings.lease).unwrap_or(SignedDuration::from_secs(30));
+            let claimed = self.ledger.claim(now, &self.settings.daemon, &target.name, limit, until).await;
+            let leases = match claimed {
+                Ok(leases) => leases,
+                Err(error) => {
+                    tracing::error!(target_name = %target.name, %error, "the ledger could not be asked for due lanes");
+                    return Duration::from_secs(1);
+                }
+            };
+            for lease in leases {
+                // The limit was the number of free permits and only this task takes them.
+                let Ok(permit) = Arc::clone(&target.permits).try_acquire_owned() else { break };
+                let (engine, target, stop) = (Arc::clone(self), Arc::clone(target), stop.clone());
+                workers.spawn(async move {
+                    lane::work(&engine, &target, lease, &stop).await;
+                    drop(permit);
+                    engine.room.notify_one();
+                });
+            }
+        }
+        let now = Timestamp::now();
+        match self.ledger.next_due(now).await {
+            Ok(Some(at)) if at > now => {
+                let left = at.duration_since(now).unsigned_abs();
+                pause.min(left.max(Duration::from_millis(5)))
+            }
+            // Due, but its target has no room or may not be called: whatever frees it wakes us.
+            Ok(Some(_)) => pause.min(Duration::from_millis(250)),
+            _ => pause,
+        }
+    }
+
+    async fn beat(&self) {
+        let now = Timestamp::now();
+        let window = SignedDuration::try_from(self.settings.lease * 2).unwrap_or(SignedDuration::from_secs(60));
+        match self.ledger.heartbeat(now, &self.settings.daemon, now - window).await {
+            Ok(living) => {
+                for target in self.targets.values() {
+                    target.budgets.share_among(living);
+                }
+            }
+            Err(error) => tracing::warn!(%error, "the ledger did not take the heartbeat"),
+        }
+    }
+
+    /// An event of handoffd's own, for the session's lanes.
+    #[must_use]
+    pub fn own_event(session: &str, target: &str, id: &str, data: Data) -> Admission {
+        let event = Event {
+            id: format!("{session}/{id}"),
+            source: format!("handoffd/{target}"),
+            session: session.to_owned(),
+            time: Timestamp::now(),
+            sequence: None,
+            data,
+        };
+        Admission { event, opens: Vec::new(), session: None, contact: None, inbound_at: None }
+    }
+}

@@ -1,0 +1,194 @@
+//! One step: budget, call, verdict.
+
+use std::time::{Duration, Instant};
+
+use handoffd_contract::{
+    Auth, Call, Effect, MediaProblem, Publication, Reason, Reply, Step, Stop, Verdict,
+};
+use jiff::Timestamp;
+use metrics::{counter, histogram};
+
+use super::wire::Failure;
+use super::{Engine, Target};
+use crate::ledger::{Attempt, Lease};
+use crate::metrics as names;
+use crate::publisher::PublishError;
+
+/// A step waits at most so long for a budget inside the worker; for longer, the lane is left.
+const SHORT_WAIT: Duration = Duration::from_millis(1_500);
+
+/// What became of a step.
+pub enum Outcome {
+    /// It was not called: the budget is empty for so long.
+    Deferred(Duration),
+    /// It was not called: its time is over, and another plan is needed.
+    Expired,
+    /// It was called, and this is what it proves.
+    Judged(Attempt, Verdict),
+    /// It was called and no whole reply came: what it claims stays unsure.
+    Lost(Attempt, Stop),
+}
+
+/// Carries out one step that leaves the process. Whatever it claims is written down already.
+pub async fn perform(engine: &Engine, target: &Target, lease: &Lease, step: &Step) -> Outcome {
+    if let Err(wait) = spend(target, step).await {
+        return Outcome::Deferred(wait);
+    }
+    if step.not_after.is_some_and(|limit| Timestamp::now() > limit) {
+        return Outcome::Expired;
+    }
+    let started_at = Timestamp::now();
+    let started = Instant::now();
+    let answer = call(engine, target, lease, step).await;
+    let took = started.elapsed();
+    let mut attempt = Attempt {
+        step: step.name.to_owned(),
+        started_at,
+        millis: i64::try_from(took.as_millis()).unwrap_or(i64::MAX),
+        status: None,
+        outcome: String::new(),
+        stop: None,
+    };
+    let outcome = match answer {
+        Ok(reply) => {
+            if let Reply::Http(http) = &reply {
+                attempt.status = Some(http.status);
+            }
+            judge(target, step, reply, attempt, started).await
+        }
+        Err(Failure::Media(problem)) => judge(target, step, Reply::Media(problem), attempt, started).await,
+        Err(Failure::NotSent(stop)) => {
+            weigh(target, &stop);
+            attempt.outcome = "later".into();
+            attempt.stop = Some(stop.clone());
+            Outcome::Judged(attempt, Verdict::later(stop, Effect::None))
+        }
+        Err(Failure::Lost(stop)) => {
+            weigh(target, &stop);
+            attempt.outcome = "lost".into();
+            attempt.stop = Some(stop.clone());
+            Outcome::Lost(attempt, stop)
+        }
+    };
+    if let Outcome::Judged(attempt, _) | Outcome::Lost(attempt, _) = &outcome {
+        report(target, lease, attempt, took);
+    }
+    outcome
+}
+
+async fn spend(target: &Target, step: &Step) -> Result<(), Duration> {
+    if !matches!(step.call, Call::Http(_)) {
+        return Ok(());
+    }
+    let mut waited = Duration::ZERO;
+    loop {
+        match target.budgets.take(&step.spends) {
+            Ok(()) => return Ok(()),
+            Err(wait) if waited + wait > SHORT_WAIT => return Err(wait),
+            Err(wait) => {
+                let wait = wait.max(Duration::from_millis(2));
+                waited += wait;
+                tokio::time::sleep(wait).await;
+            }
+        }
+    }
+}
+
+async fn call(engine: &Engine, target: &Target, lease: &Lease, step: &Step) -> Result<Reply, Failure> {
+    match &step.call {
+        Call::Http(http) => match target.wire.send(http).await {
+            Ok(reply) => Ok(Reply::Http(reply)),
+            // A source that stays silent is given up after some tries, so that the handoff goes on.
+            Err(Failure::Media(MediaProblem::Unreachable)) if lease.attempts + 1 >= engine.settings.media_tries => {
+                Err(Failure::Media(MediaProblem::Gone))
+            }
+            Err(failure) => Err(failure),
+        },
+        Call::Publish(publish) => match engine.publisher.publish(publish).await {
+            Ok(publication) => Ok(Reply::Published(publication)),
+            Err(PublishError::NotConfigured) => {
+                Err(Failure::NotSent(Stop::new(Reason::Unroutable, "no broker is configured to publish to")))
+            }
+            Err(PublishError::Unreachable(words)) => Err(Failure::NotSent(Stop::new(Reason::Unreachable, words))),
+            Err(PublishError::Lost(words)) => Err(Failure::Lost(Stop::new(Reason::TimedOut, words))),
+        },
+        // Records never come here: they are written by the lane in the plan's own transaction.
+        Call::Record(_) => Ok(Reply::Published(Publication::Confirmed)),
+    }
+}
+
+async fn judge(target: &Target, step: &Step, reply: Reply, mut attempt: Attempt, sent_at: Instant) -> Outcome {
+    let verdict = target.connector.read(step, &reply);
+    let (word, stop) = match &verdict {
+        Verdict::Known(_) => ("known", None),
+        Verdict::Absent => ("absent", None),
+        Verdict::Later { stop, .. } => ("later", Some(stop.clone())),
+        Verdict::Never(stop) => ("never", Some(stop.clone())),
+    };
+    word.clone_into(&mut attempt.outcome);
+    attempt.stop.clone_from(&stop);
+    match (&verdict, &stop) {
+        (Verdict::Later { after, .. }, Some(stop)) => {
+            if stop.reason == Reason::Unauthorized {
+                target.wire.reject(auth(step), sent_at).await;
+            }
+            if let (Reason::RateLimited, Some(after)) = (stop.reason, after) {
+                target.budgets.pause(Instant::now() + *after);
+            }
+            weigh(target, stop);
+        }
+        // The target answered on purpose, be it with a refusal.
+        _ if attempt.status.is_some() || matches!(reply, Reply::Published(_)) => {
+            if target.breaker.success() {
+                tracing::info!(target_name = %target.name, "the target answers again");
+            }
+        }
+        _ => {}
+    }
+    Outcome::Judged(attempt, verdict)
+}
+
+fn auth(step: &Step) -> &Auth {
+    match &step.call {
+        Call::Http(http) => &http.auth,
+        _ => &Auth::None,
+    }
+}
+
+/// Counts a failure that concerns the target as a whole.
+fn weigh(target: &Target, stop: &Stop) {
+    if stop.reason.class() == handoffd_contract::verdict::Class::Target
+        && let Some(wait) = target.breaker.failure()
+    {
+        tracing::warn!(
+            target_name = %target.name,
+            reason = stop.reason.label(),
+            words = %stop.words,
+            seconds = wait.as_secs_f64(),
+            "the target failed repeatedly; its lanes wait"
+        );
+    }
+}
+
+/// One wide line and the numbers for one attempt.
+fn report(target: &Target, lease: &Lease, attempt: &Attempt, took: Duration) {
+    let labels = [
+        ("target", target.name.clone()),
+        ("step", attempt.step.clone()),
+        ("outcome", attempt.outcome.clone()),
+    ];
+    counter!(names::ATTEMPTS, &labels).increment(1);
+    histogram!(names::ATTEMPT_SECONDS, "target" => target.name.clone()).record(took.as_secs_f64());
+    tracing::info!(
+        target_name = %target.name,
+        session = %lease.session,
+        step = %attempt.step,
+        outcome = %attempt.outcome,
+        status = attempt.status,
+        millis = attempt.millis,
+        failures = lease.attempts,
+        reason = attempt.stop.as_ref().map(|stop| stop.reason.label()),
+        words = attempt.stop.as_ref().map(|stop| stop.words.as_str()),
+        "attempt"
+    );
+}

@@ -1,0 +1,53 @@
+//! The names of every metric, and what they mean.
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+
+/// Calls to targets, by target, step and outcome.
+pub const ATTEMPTS: &str = "handoffd_attempts_total";
+/// How long calls took, by target.
+pub const ATTEMPT_SECONDS: &str = "handoffd_attempt_seconds";
+/// From a handoff's arrival to its complete record, by target.
+pub const HANDOFF_SECONDS: &str = "handoffd_handoff_seconds";
+/// Events admitted, by type and result (`new`, `duplicate`).
+pub const EVENTS: &str = "handoffd_events_total";
+/// Events that could not be understood, by origin.
+pub const POISON: &str = "handoffd_poison_total";
+/// Things heard from targets, by target and what (`reply`, `ended`, `skipped`, …).
+pub const HEARD: &str = "handoffd_heard_total";
+/// When each target was last heard, in seconds since 1970.
+pub const LAST_HEARD: &str = "handoffd_last_heard_timestamp_seconds";
+/// Lanes by target and state.
+pub const LANES: &str = "handoffd_lanes";
+/// How long the oldest due lane has waited, by target.
+pub const OLDEST_DUE: &str = "handoffd_oldest_due_seconds";
+/// Webhooks that wait, by target.
+pub const INBOX: &str = "handoffd_inbox";
+/// Events kept because they could not be understood.
+pub const POISON_KEPT: &str = "handoffd_poison";
+/// 1 while a target's circuit is open.
+pub const CIRCUIT_OPEN: &str = "handoffd_circuit_open";
+/// Lanes being worked on, by target.
+pub const WORKING: &str = "handoffd_working";
+/// Feeds that are open, by target.
+pub const FEEDS: &str = "handoffd_feeds_open";
+/// 1 while the intake is connected to RabbitMQ.
+pub const BROKER_UP: &str = "handoffd_broker_up";
+
+/// Describes every metric to the recorder.
+pub fn describe() {
+    describe_counter!(ATTEMPTS, "Calls to targets, by target, step and outcome");
+    describe_histogram!(ATTEMPT_SECONDS, Unit::Seconds, "How long calls to targets took");
+    describe_histogram!(HANDOFF_SECONDS, Unit::Seconds, "From a handoff's arrival to its complete record");
+    describe_counter!(EVENTS, "Events admitted, by type and result");
+    describe_counter!(POISON, "Events that could not be understood, by origin");
+    describe_counter!(HEARD, "Things heard from targets, by target and what");
+    describe_gauge!(LAST_HEARD, Unit::Seconds, "When each target was last heard");
+    describe_gauge!(LANES, "Lanes by target and state");
+    describe_gauge!(OLDEST_DUE, Unit::Seconds, "How long the oldest due lane has waited");
+    describe_gauge!(INBOX, "Webhooks that wait, by target");
+    describe_gauge!(POISON_KEPT, "Events kept because they could not be understood");
+    describe_gauge!(CIRCUIT_OPEN, "1 while a target's circuit is open");
+    describe_gauge!(WORKING, "Lanes being worked on");
+    describe_gauge!(FEEDS, "Feeds that are open");
+    describe_gauge!(BROKER_UP, "1 while the intake is connected to RabbitMQ");
+}

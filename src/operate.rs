@@ -1,0 +1,318 @@
+//! What operators do and see, the same by command and over the admin API.
+//!
+//! Nothing here shows a message text, a name or a phone number: ids, types, times and reasons only.
+
+use std::fmt::Write as _;
+
+use handoffd_contract::{Fact, Known};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::intake::{Gate, Incoming};
+use crate::ledger::{
+    Group, LaneFilter, LaneRow, LaneState, Ledger, LedgerError, PoisonRow, Select, Story,
+};
+
+/// What happened to one conversation, in plain words; `None` when the ledger knows nothing of it.
+///
+/// # Errors
+/// The ledger failed.
+pub async fn show(ledger: &dyn Ledger, session: &str) -> Result<Option<String>, LedgerError> {
+    let story = ledger.story(session).await?;
+    Ok(known(&story).then(|| told(session, &story, Timestamp::now())))
+}
+
+/// The same as JSON.
+///
+/// # Errors
+/// The ledger failed.
+pub async fn show_json(ledger: &dyn Ledger, session: &str) -> Result<Option<Value>, LedgerError> {
+    let story = ledger.story(session).await?;
+    Ok(known(&story).then(|| {
+        json!({
+            "session": session,
+            "url": story.session.as_ref().and_then(|session| session.url.clone()),
+            "business_number": story.session.as_ref().map(|session| session.business_number.clone()),
+            "window_closes_at": story.last_inbound.map(window),
+            "events": story.events.iter().map(|(seq, kind, time, id, received)| json!({
+                "seq": seq, "type": kind, "time": time, "id": id, "received_at": received,
+            })).collect::<Vec<_>>(),
+            "lanes": story.lanes.iter().map(|(lane, head, known)| {
+                let mut row = lane_json(lane);
+                row["head"] = json!(head);
+                row["facts"] = facts_json(known);
+                row
+            }).collect::<Vec<_>>(),
+            "attempts": story.attempts.iter().map(|(target, attempt)| json!({
+                "target": target, "step": attempt.step, "at": attempt.started_at, "millis": attempt.millis,
+                "status": attempt.status, "outcome": attempt.outcome,
+                "reason": attempt.stop.as_ref().map(|stop| stop.reason.label()),
+                "words": attempt.stop.as_ref().map(|stop| stop.words.clone()),
+            })).collect::<Vec<_>>(),
+        })
+    }))
+}
+
+fn known(story: &Story) -> bool {
+    !story.events.is_empty() || !story.lanes.is_empty()
+}
+
+/// When free text may no longer be sent: WhatsApp's 24 hours after the customer's last message.
+fn window(last_inbound: Timestamp) -> Timestamp {
+    last_inbound + jiff::SignedDuration::from_hours(24)
+}
+
+fn told(session: &str, story: &Story, now: Timestamp) -> String {
+    let mut out = String::new();
+    let _ = writeln!(out, "session {session}");
+    if let Some(data) = &story.session {
+        let _ = writeln!(out, "  business number  {}", data.business_number);
+        if let Some(url) = &data.url {
+            let _ = writeln!(out, "  on the platform  {url}");
+        }
+    }
+    let _ = match story.last_inbound.map(window) {
+        Some(at) if at > now => writeln!(out, "  WhatsApp window  open until {at} ({} left)", span(now, at)),
+        Some(at) => writeln!(out, "  WhatsApp window  closed since {at}: only templates can be sent"),
+        None => writeln!(out, "  WhatsApp window  the customer has not written yet"),
+    };
+    let _ = writeln!(out, "\nwhat came in ({} events)", story.events.len());
+    for (seq, kind, time, id, received) in &story.events {
+        let late = received.duration_since(*time).as_secs();
+        let late = if late > 60 { format!("  received {late} s later") } else { String::new() };
+        let _ = writeln!(out, "  #{seq:<6} {time:.0}  {kind:<18} {id}{late}");
+    }
+    for (lane, head, known) in &story.lanes {
+        let _ = writeln!(out, "\n{}: {}", lane.target, sentence(lane, now));
+        let shown = story.events.iter().filter(|(seq, ..)| seq <= head).count();
+        let _ = writeln!(out, "  shown up to event #{head} ({shown} events), {} to go", lane.pending);
+        for line in records(known) {
+            let _ = writeln!(out, "  {line}");
+        }
+        let attempts: Vec<_> = story.attempts.iter().filter(|(target, _)| *target == lane.target).collect();
+        let skipped = attempts.len().saturating_sub(20);
+        if skipped > 0 {
+            let _ = writeln!(out, "  … {skipped} earlier calls");
+        }
+        for (_, attempt) in &attempts[skipped..] {
+            let status = attempt.status.map_or("   ".to_owned(), |status| status.to_string());
+            let why = attempt.stop.as_ref().map(|stop| format!("  {}: {}", stop.reason.label(), stop.words));
+            let _ = writeln!(
+                out,
+                "  {:.3}  {:<22} {status} {:>6} ms  {}{}",
+                attempt.started_at, attempt.step, attempt.millis, attempt.outcome, why.unwrap_or_default()
+            );
+        }
+    }
+    if story.lanes.is_empty() {
+        let _ = writeln!(out, "\nno target has taken this session on: no handoff has come for it");
+    }
+    out
+}
+
+/// A lane's state as a sentence.
+#[must_use]
+pub fn sentence(lane: &LaneRow, now: Timestamp) -> String {
+    let why = |lane: &LaneRow| {
+        lane.stop.as_ref().map_or(String::new(), |stop| {
+            format!("{} ({}): {}", stop.reason.title(), stop.reason.label(), stop.words)
+        })
+    };
+    let working = lane.leased_by.as_ref().map(|who| format!(" (being worked on by {who})")).unwrap_or_default();
+    let state = match lane.state {
+        LaneState::Idle => "everything is shown".to_owned(),
+        LaneState::Due if lane.stop.is_some() => {
+            let at = lane.due_at.map_or("soon".to_owned(), |at| format!("in {}", span(now, at)));
+            format!("tries again {at}, after {} failures. {}", lane.attempts, why(lane))
+        }
+        LaneState::Due => "has work to do".to_owned(),
+        LaneState::Held => format!("waits. {}", why(lane)),
+        LaneState::Parked => format!("PARKED, it needs a person. {}", why(lane)),
+    };
+    format!("{state}{working}")
+}
+
+fn span(from: Timestamp, to: Timestamp) -> String {
+    let seconds = to.duration_since(from).as_secs().max(0);
+    match seconds {
+        0..=119 => format!("{seconds} s"),
+        120..=7_199 => format!("{} min", seconds / 60),
+        _ => format!("{} h {} min", seconds / 3_600, seconds % 3_600 / 60),
+    }
+}
+
+/// The lane's records and what is unsure; the many facts about single messages are counted.
+fn records(known: &Known) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut counts: std::collections::BTreeMap<&str, usize> = std::collections::BTreeMap::new();
+    for (name, fact) in &known.0 {
+        match (name.split_once('/'), fact) {
+            (_, Fact::Unsure { since, .. }) => {
+                lines.push(format!("unsure since {since:.0}: {name} (a call left and its outcome is not known yet)"));
+            }
+            (Some(("engine", _)), _) => {}
+            (Some((group, _)), Fact::Is(_)) => *counts.entry(group).or_default() += 1,
+            (None, Fact::Is(value)) => lines.push(format!("{name} = {value}")),
+        }
+    }
+    if !counts.is_empty() {
+        let counted: Vec<String> = counts.iter().map(|(group, count)| format!("{count} × {group}")).collect();
+        lines.push(format!("facts: {}", counted.join(", ")));
+    }
+    lines
+}
+
+fn facts_json(known: &Known) -> Value {
+    let facts = known.0.iter().map(|(name, fact)| {
+        let value = match fact {
+            Fact::Is(value) => json!(value),
+            Fact::Unsure { since, .. } => json!({"unsure_since": since}),
+        };
+        (name.clone(), value)
+    });
+    Value::Object(facts.collect())
+}
+
+/// A lane as JSON.
+#[must_use]
+pub fn lane_json(lane: &LaneRow) -> Value {
+    json!({
+        "id": lane.id, "session": lane.session, "target": lane.target, "state": lane.state.word(),
+        "due_at": lane.due_at, "pending": lane.pending, "failures": lane.attempts,
+        "reason": lane.stop.as_ref().map(|stop| stop.reason.label()),
+        "words": lane.stop.as_ref().map(|stop| stop.words.clone()),
+        "leased_by": lane.leased_by, "updated_at": lane.updated_at,
+    })
+}
+
+/// A group of parked lanes as JSON.
+#[must_use]
+pub fn group_json(group: &Group) -> Value {
+    json!({
+        "target": group.target, "reason": group.stop.reason.label(), "words": group.stop.words,
+        "count": group.count, "oldest": group.oldest, "example": group.example,
+    })
+}
+
+/// A kept event as JSON, without its bytes.
+#[must_use]
+pub fn poison_json(row: &PoisonRow) -> Value {
+    json!({
+        "id": row.id, "received_at": row.received_at, "origin": row.poison.origin,
+        "reason": row.poison.stop.reason.label(), "words": row.poison.stop.words, "bytes": row.poison.raw.len(),
+    })
+}
+
+/// Lanes as a table.
+///
+/// # Errors
+/// The ledger failed.
+pub async fn lanes(ledger: &dyn Ledger, filter: LaneFilter) -> Result<String, LedgerError> {
+    let now = Timestamp::now();
+    let rows = ledger.lanes(filter).await?;
+    let mut out = String::new();
+    for lane in &rows {
+        let _ = writeln!(out, "{:<38} {:<14} {}", lane.session, lane.target, sentence(lane, now));
+    }
+    if rows.is_empty() {
+        out.push_str("no such lane\n");
+    }
+    Ok(out)
+}
+
+/// Everything that needs a person: parked lanes by reason, kept events, webhooks.
+///
+/// # Errors
+/// The ledger failed.
+pub async fn parked(ledger: &dyn Ledger) -> Result<String, LedgerError> {
+    let mut out = String::new();
+    let groups = ledger.groups().await?;
+    let now = Timestamp::now();
+    for group in &groups {
+        let _ = writeln!(
+            out,
+            "{:>6} × {:<14} {:<16} {}\n         oldest {} ago, for example session {}\n         handoffd explain {}",
+            group.count, group.target, group.stop.reason.label(), group.stop.words,
+            span(group.oldest, now), group.example, group.stop.reason.label()
+        );
+    }
+    let kept = ledger.poisoned(0, 50).await?;
+    for row in &kept {
+        let _ = writeln!(
+            out,
+            "event {:<6} {} by {}, {} bytes: {}\n         handoffd retry --event {}  (after a fix)   handoffd skip --event {}",
+            row.id, row.received_at, row.poison.origin, row.poison.raw.len(), row.poison.stop.words, row.id, row.id
+        );
+    }
+    let webhooks = ledger.inbox_parked(50).await?;
+    for (id, target, at, stop) in &webhooks {
+        let _ = writeln!(out, "webhook {id:<6} for {target} of {at}: {} {}", stop.reason.label(), stop.words);
+    }
+    if out.is_empty() {
+        out.push_str("nothing needs a person\n");
+    }
+    Ok(out)
+}
+
+/// What a retry or skip came to.
+#[must_use]
+pub fn done(word: &str, sessions: &[crate::ledger::LaneRef], dry_run: bool) -> String {
+    let mut out = String::new();
+    for lane in sessions.iter().take(100) {
+        let _ = writeln!(out, "{:<38} {}", lane.session, lane.target);
+    }
+    let would = if dry_run { "would be " } else { "" };
+    let _ = writeln!(out, "{} lanes {would}{word}", sessions.len());
+    out
+}
+
+/// Judges a kept event again: admits it if it can now be understood.
+///
+/// # Errors
+/// Why it still cannot be, or that there is no such event, or that the ledger failed.
+pub async fn readmit(gate: &Gate, id: i64) -> Result<String, String> {
+    let rows = gate.ledger.poisoned(id - 1, 1).await.map_err(|error| error.to_string())?;
+    let row = rows.into_iter().find(|row| row.id == id).ok_or_else(|| format!("there is no kept event {id}"))?;
+    let now = Timestamp::now();
+    let incoming = Incoming::of_poison(row.poison);
+    let admission = gate
+        .judge(&incoming, now)
+        .map_err(|stop| format!("event {id} still cannot be understood: {}", stop.words))?;
+    let session = admission.event.session.clone();
+    gate.ledger.unpoison(now, id, vec![admission]).await.map_err(|error| error.to_string())?;
+    Ok(format!("event {id} is admitted to session {session}"))
+}
+
+/// Gives a kept event up.
+///
+/// # Errors
+/// The ledger failed.
+pub async fn drop_poison(ledger: &dyn Ledger, id: i64) -> Result<String, String> {
+    ledger.unpoison(Timestamp::now(), id, Vec::new()).await.map_err(|error| error.to_string())?;
+    Ok(format!("event {id} is given up"))
+}
+
+/// Which lanes an operator means, from what was given.
+///
+/// # Errors
+/// What must be given.
+pub fn select(
+    session: Option<String>,
+    target: Option<String>,
+    reason: Option<String>,
+    all: bool,
+) -> Result<Select, String> {
+    if let Some(label) = &reason
+        && handoffd_contract::Reason::parse(label).is_none()
+    {
+        let labels: Vec<&str> = handoffd_contract::Reason::ALL.iter().map(|reason| reason.label()).collect();
+        return Err(format!("no such reason: {label}; one of {}", labels.join(", ")));
+    }
+    match (session, target, reason, all) {
+        (Some(session), target, None, false) => Ok(Select::Session(session, target)),
+        (None, target, Some(reason), false) => Ok(Select::Reason(reason, target)),
+        (None, Some(target), None, false) => Ok(Select::Target(target)),
+        (None, None, None, true) => Ok(Select::All),
+        _ => Err("name a session, a reason, a target, or all; a target may narrow the first two".into()),
+    }
+}

@@ -1,0 +1,370 @@
+//! Listens where reps write: one task per stream or poll that this daemon holds.
+//!
+//! A stream may lose, repeat and reorder events, and may fall silent without closing; so the cursor
+//! is stored with what was heard, a stream that is silent for too long is opened again, and after
+//! every opening each of its conversations is read back.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use handoffd_contract::feed::Read;
+use handoffd_contract::{Feed, Frame, HttpCall, Known, Reason, Stop, Work};
+use jiff::{SignedDuration, Timestamp};
+use metrics::gauge;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::Relay;
+use super::hearing::{Deaf, Settle};
+use crate::engine::Target;
+use crate::engine::plan::who;
+use crate::engine::wire::sse::{Found, Parser};
+use crate::ledger::{FeedLease, LaneRef};
+use crate::metrics as names;
+
+/// The largest event of a stream.
+const MAX_EVENT: usize = 1024 * 1024;
+/// A lane that wants its stream open before it calls waits at most so long: what the stream misses
+/// is read back after it opens, so waiting longer would only keep the rep from the record.
+const OPEN_WAIT: Duration = Duration::from_secs(3);
+/// Feeds claimed at a time.
+const CLAIM: usize = 200;
+
+type Key = (String, String);
+
+/// Which feeds are open here; and how lanes ask for theirs.
+pub struct Feeds {
+    look: Notify,
+    open: watch::Sender<BTreeSet<Key>>,
+    held: watch::Sender<BTreeSet<Key>>,
+    passes: watch::Sender<u64>,
+}
+
+impl Default for Feeds {
+    fn default() -> Feeds {
+        Feeds {
+            look: Notify::new(),
+            open: watch::Sender::new(BTreeSet::new()),
+            held: watch::Sender::new(BTreeSet::new()),
+            passes: watch::Sender::new(0),
+        }
+    }
+}
+
+impl Feeds {
+    /// A lane has begun or ceased to listen: look at once.
+    pub fn look(&self) {
+        self.look.notify_one();
+    }
+
+    /// Waits until the feed is open here, or turns out to be held elsewhere, or took too long.
+    pub async fn wait_until_open(&self, target: &str, key: &str) {
+        let key = (target.to_owned(), key.to_owned());
+        let mut open = self.open.subscribe();
+        if open.borrow_and_update().contains(&key) {
+            return;
+        }
+        let mut passes = self.passes.subscribe();
+        let seen = *passes.borrow_and_update();
+        self.look();
+        let opened = async {
+            // Two passes: the first may have begun before the lane said that it listens.
+            let _ = passes.wait_for(|pass| *pass >= seen + 2 || self.held.borrow().contains(&key)).await;
+            if self.held.borrow().contains(&key) {
+                let _ = open.wait_for(|open| open.contains(&key)).await;
+            }
+        };
+        let _ = tokio::time::timeout(OPEN_WAIT, opened).await;
+    }
+
+    /// How many feeds are open here.
+    #[must_use]
+    pub fn open_count(&self) -> usize {
+        self.open.borrow().len()
+    }
+
+    fn set_open(&self, lease: &FeedLease, is_open: bool) {
+        let key = (lease.target.clone(), lease.key.clone());
+        self.open.send_if_modified(|open| if is_open { open.insert(key) } else { open.remove(&key) });
+        let count = self.open.borrow().iter().filter(|(target, _)| *target == lease.target).count();
+        gauge!(names::FEEDS, "target" => lease.target.clone()).set(count as f64);
+    }
+
+    /// Listens until stopped.
+    pub async fn run(self: Arc<Feeds>, relay: Relay, stop: CancellationToken) {
+        let mut tasks: JoinSet<Key> = JoinSet::new();
+        let mut held: HashMap<Key, (FeedLease, CancellationToken)> = HashMap::new();
+        let lasts = SignedDuration::try_from(relay.lease).unwrap_or(SignedDuration::from_secs(30));
+        let mut renewal = tokio::time::interval(relay.lease / 3);
+        renewal.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let now = Timestamp::now();
+            match relay.ledger.claim_feeds(now, &relay.daemon, CLAIM, now + lasts).await {
+                Ok(claimed) => {
+                    for lease in claimed {
+                        let key = (lease.target.clone(), lease.key.clone());
+                        let cancel = stop.child_token();
+                        if let Some((_, old)) = held.insert(key.clone(), (lease.clone(), cancel.clone())) {
+                            old.cancel();
+                        }
+                        let (feeds, relay) = (Arc::clone(&self), relay.clone());
+                        tasks.spawn(async move {
+                            cancel.run_until_cancelled(listen(&feeds, &relay, lease.clone())).await;
+                            feeds.set_open(&lease, false);
+                            key
+                        });
+                    }
+                }
+                Err(error) => tracing::error!(%error, "the ledger could not be asked for feeds"),
+            }
+            let keys: BTreeSet<Key> = held.keys().cloned().collect();
+            self.held.send_replace(keys);
+            self.passes.send_modify(|pass| *pass += 1);
+            tokio::select! {
+                () = self.look.notified() => {}
+                () = tokio::time::sleep(Duration::from_secs(2)) => {}
+                _ = renewal.tick() => {
+                    let leases: Vec<FeedLease> = held.values().map(|(lease, _)| lease.clone()).collect();
+                    if !leases.is_empty() {
+                        match relay.ledger.renew_feeds(&leases, Timestamp::now() + lasts).await {
+                            Ok(lost) => {
+                                for lease in lost {
+                                    if let Some((_, cancel)) = held.remove(&(lease.target, lease.key)) {
+                                        cancel.cancel();
+                                    }
+                                }
+                            }
+                            Err(error) => tracing::error!(%error, "feed leases could not be renewed"),
+                        }
+                    }
+                }
+                Some(ended) = tasks.join_next() => {
+                    if let Ok(key) = ended
+                        && let Some((lease, _)) = held.remove(&key)
+                        && let Err(error) = relay.ledger.release_feed(&lease).await
+                    {
+                        tracing::debug!(%error, "a feed could not be given back; its lease runs out by itself");
+                    }
+                }
+                () = stop.cancelled() => break,
+            }
+        }
+        tasks.shutdown().await;
+        for (lease, _) in held.values() {
+            // What fails here runs out by itself.
+            let _ = relay.ledger.release_feed(lease).await;
+        }
+    }
+}
+
+/// Listens to one feed until no lane listens to it any more or the lease is lost.
+async fn listen(feeds: &Feeds, relay: &Relay, lease: FeedLease) {
+    let Some(target) = relay.targets.get(&lease.target) else { return };
+    let mut cursor = lease.cursor.clone();
+    let mut failures: u32 = 0;
+    loop {
+        let lanes = match relay.ledger.listeners(&lease.target, &lease.key).await {
+            Ok(lanes) => lanes,
+            Err(_) => {
+                pause(relay, &mut failures, None).await;
+                continue;
+            }
+        };
+        let Some(first) = lanes.first() else { return };
+        let feed = match feed_of(relay, target, first, cursor.as_deref()).await {
+            Ok(Some(feed)) => feed,
+            Ok(None) => return,
+            Err(_) => {
+                pause(relay, &mut failures, None).await;
+                continue;
+            }
+        };
+        let since = Instant::now();
+        let outcome = match feed {
+            Feed::Stream { open, idle, .. } => {
+                let outcome = stream(feeds, relay, target, &lease, &mut cursor, &lanes, &open, idle).await;
+                feeds.set_open(&lease, false);
+                outcome
+            }
+            Feed::Poll { read, every, .. } => {
+                feeds.set_open(&lease, true);
+                let outcome = poll(relay, target, &lease, &mut cursor, &read).await;
+                if outcome.is_ok() {
+                    failures = 0;
+                    tokio::time::sleep(every).await;
+                }
+                outcome
+            }
+        };
+        if since.elapsed() > Duration::from_secs(60) {
+            failures = 0;
+        }
+        match outcome {
+            Ok(()) => {}
+            Err(Deaf::Stale) => return,
+            Err(Deaf::Unauthorized) => pause(relay, &mut failures, Some(Duration::from_millis(200))).await,
+            Err(Deaf::Later(stop, after)) => {
+                tracing::info!(target_name = %target.name, reason = stop.reason.label(), words = %stop.words, "the feed is interrupted");
+                pause(relay, &mut failures, after).await;
+            }
+            Err(Deaf::Never(stop)) => {
+                tracing::warn!(target_name = %target.name, reason = stop.reason.label(), words = %stop.words, "the feed says something that cannot be understood");
+                pause(relay, &mut failures, None).await;
+            }
+        }
+    }
+}
+
+async fn pause(relay: &Relay, failures: &mut u32, asked: Option<Duration>) {
+    *failures += 1;
+    let jitter = rand::random::<f64>();
+    let wait = match asked {
+        Some(asked) if *failures < 3 => asked,
+        _ => relay.schedule.after(*failures, jitter),
+    };
+    tokio::time::sleep(wait.min(Duration::from_secs(30))).await;
+}
+
+/// What the connector says of a lane's feed now.
+async fn feed_of(relay: &Relay, target: &Target, lane: &LaneRef, cursor: Option<&str>) -> Result<Option<Feed>, Deaf> {
+    let (_, loaded) = relay.ledger.peek(lane.lane).await?;
+    let (session, contact) = who(&loaded);
+    let work = Work {
+        target: target.name.clone(),
+        session,
+        contact,
+        items: Vec::new(),
+        last_inbound: loaded.last_inbound,
+        now: Timestamp::now(),
+    };
+    let known: &Known = &loaded.known;
+    Ok(target.connector.feed(&work, known, cursor))
+}
+
+async fn poll(relay: &Relay, target: &Target, lease: &FeedLease, cursor: &mut Option<String>, read: &Read) -> Result<(), Deaf> {
+    let reply = relay.read(target, read).await?;
+    let settle = Settle { feed: Some((lease.clone(), None)), ..Settle::default() };
+    let took = relay.take(target, &Frame::Reply { read, reply: &reply }, settle).await?;
+    if took.cursor.is_some() {
+        *cursor = took.cursor;
+    }
+    Ok(())
+}
+
+/// Opens a stream, reads back what was missed, and hears until it ends.
+#[expect(clippy::too_many_arguments, reason = "the state of one listening task, which lives in its caller's loop")]
+async fn stream(
+    feeds: &Feeds,
+    relay: &Relay,
+    target: &Target,
+    lease: &FeedLease,
+    cursor: &mut Option<String>,
+    lanes: &[LaneRef],
+    open: &HttpCall,
+    idle: Duration,
+) -> Result<(), Deaf> {
+    let last = match cursor.clone() {
+        Some(cursor) => Some(cursor),
+        None => target.wire.first_event_id(&open.auth).await,
+    };
+    let sent_at = Instant::now();
+    let opened = target.wire.open_stream(open, last.as_deref()).await;
+    let response = match opened.map_err(|failure| Deaf::Later(failure.stop(), None))? {
+        Ok(response) => response,
+        Err(reply) if reply.status == 401 => {
+            target.wire.reject(&open.auth, sent_at).await;
+            return Err(Deaf::Unauthorized);
+        }
+        Err(reply) => {
+            let after = reply.retry_after().map(Duration::from_secs);
+            let words = format!("the event stream answered {}", reply.status);
+            return Err(Deaf::Later(Stop::new(Reason::ServerError, words), after));
+        }
+    };
+    feeds.set_open(lease, true);
+    for lane in lanes {
+        if let Ok(Some(Feed::Stream { backfill: Some(read), .. })) = feed_of(relay, target, lane, cursor.as_deref()).await {
+            poll_back(relay, target, &read).await?;
+        }
+    }
+    let mut bytes = response.bytes_stream();
+    let mut parser = Parser::new(MAX_EVENT);
+    loop {
+        let piece = tokio::time::timeout(idle, bytes.next()).await;
+        let Ok(piece) = piece else {
+            let words = format!("the event stream was silent for {} s", idle.as_secs());
+            return Err(Deaf::Later(Stop::new(Reason::TimedOut, words), Some(Duration::ZERO)));
+        };
+        let piece = match piece {
+            Some(Ok(piece)) => piece,
+            // Some gateways end a stream in the middle of a line that says why.
+            _ => {
+                let rest = parser.rest();
+                if !rest.is_empty() {
+                    hear(relay, target, lease, cursor, "", "stray", &rest, sent_at, open).await?;
+                }
+                return Err(Deaf::Later(Stop::new(Reason::Unreachable, "the event stream ended"), Some(Duration::from_millis(250))));
+            }
+        };
+        let found = parser
+            .feed(&piece)
+            .map_err(|error| Deaf::Later(Stop::new(Reason::TooLarge, error.to_string()), None))?;
+        for found in found {
+            match found {
+                Found::Event(event) => {
+                    hear(relay, target, lease, cursor, &event.id, &event.event, &event.data, sent_at, open).await?;
+                }
+                Found::Stray(line) => {
+                    hear(relay, target, lease, cursor, "", "stray", &line, sent_at, open).await?;
+                }
+            }
+        }
+    }
+}
+
+async fn poll_back(relay: &Relay, target: &Target, read: &Read) -> Result<(), Deaf> {
+    let reply = relay.read(target, read).await?;
+    relay.take(target, &Frame::Reply { read, reply: &reply }, Settle::default()).await?;
+    Ok(())
+}
+
+#[expect(clippy::too_many_arguments, reason = "one frame and the state of the task that hears it")]
+async fn hear(
+    relay: &Relay,
+    target: &Target,
+    lease: &FeedLease,
+    cursor: &mut Option<String>,
+    id: &str,
+    event: &str,
+    data: &str,
+    sent_at: Instant,
+    open: &HttpCall,
+) -> Result<(), Deaf> {
+    let own = (!id.is_empty()).then(|| id.to_owned());
+    let settle = Settle { feed: Some((lease.clone(), own)), ..Settle::default() };
+    let frame = Frame::Event { key: &lease.key, id, event, data };
+    match relay.take(target, &frame, settle).await {
+        Ok(took) => {
+            if took.cursor.is_some() {
+                *cursor = took.cursor;
+            }
+            Ok(())
+        }
+        Err(Deaf::Unauthorized) => {
+            target.wire.reject(&open.auth, sent_at).await;
+            Err(Deaf::Unauthorized)
+        }
+        // One event that cannot be understood must not end the stream, nor be asked for for ever.
+        Err(Deaf::Never(stop)) => {
+            tracing::warn!(target_name = %target.name, reason = stop.reason.label(), words = %stop.words, "an event of the stream cannot be understood");
+            if !id.is_empty() {
+                *cursor = Some(id.to_owned());
+            }
+            Ok(())
+        }
+        Err(other) => Err(other),
+    }
+}

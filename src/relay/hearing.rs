@@ -1,0 +1,233 @@
+//! From what a connector heard to events in the ledger.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use handoffd_contract::event::{MessageStatus, RepEnded, SessionAssigned};
+use handoffd_contract::feed::Read;
+use handoffd_contract::{About, Data, Event, Frame, Heard, Hearing, HttpReply, Reason, Refusal, Stop, What};
+use jiff::Timestamp;
+use metrics::{counter, gauge};
+
+use super::Relay;
+use crate::engine::Target;
+use crate::engine::wire::Failure;
+use crate::ledger::{Admission, FeedLease, Hear, LaneRef, LedgerError};
+use crate::metrics as names;
+
+/// Reads that one frame may cause, so that an odd reply cannot keep us busy.
+const MAX_READS: usize = 200;
+
+/// Why a frame could not be taken.
+#[derive(Debug)]
+pub enum Deaf {
+    /// The credential is no longer accepted.
+    Unauthorized,
+    /// Something stood in the way; again later, not before that time if one was named.
+    Later(Stop, Option<Duration>),
+    /// It cannot be understood.
+    Never(Stop),
+    /// The lease is stale: somebody else listens.
+    Stale,
+}
+
+impl From<LedgerError> for Deaf {
+    fn from(error: LedgerError) -> Deaf {
+        match error {
+            LedgerError::Stale => Deaf::Stale,
+            other => Deaf::Later(Stop::new(Reason::Unreachable, other.to_string()), None),
+        }
+    }
+}
+
+/// What to settle together with what was heard.
+#[derive(Debug, Default)]
+pub struct Settle {
+    /// The feed, and its new cursor if the frame itself holds one.
+    pub feed: Option<(FeedLease, Option<String>)>,
+    /// The webhook.
+    pub inbox: Option<(i64, i64)>,
+}
+
+/// What a frame came to.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Took {
+    /// Things that no session of ours has.
+    pub unmatched: usize,
+    /// The feed's new cursor.
+    pub cursor: Option<String>,
+}
+
+impl Relay {
+    /// Takes one frame: what it says, whatever must be read to know it, and the ledger's record of
+    /// it, all or nothing.
+    ///
+    /// # Errors
+    /// [`Deaf`]; nothing was written.
+    pub async fn take(&self, target: &Target, frame: &Frame<'_>, settle: Settle) -> Result<Took, Deaf> {
+        let mut heard: Vec<Heard> = Vec::new();
+        let mut cursor = None;
+        let mut reads = VecDeque::new();
+        let mut hearing = understand(target, frame)?;
+        let mut done = 0;
+        loop {
+            if hearing.unauthorized {
+                return Err(Deaf::Unauthorized);
+            }
+            if let Some(why) = &hearing.skipped {
+                counter!(names::HEARD, "target" => target.name.clone(), "what" => "skipped").increment(1);
+                tracing::debug!(target_name = %target.name, why, "heard, and left alone");
+            }
+            heard.append(&mut hearing.heard);
+            cursor = hearing.cursor.take().or(cursor);
+            reads.extend(hearing.fetch.drain(..));
+            let Some(read) = reads.pop_front() else { break };
+            done += 1;
+            if done > MAX_READS {
+                return Err(Deaf::Never(Stop::new(Reason::LimitExceeded, "one frame asked for too many reads")));
+            }
+            let reply = self.read(target, &read).await?;
+            hearing = understand(target, &Frame::Reply { read: &read, reply: &reply })?;
+        }
+        self.commit(target, heard, cursor, settle).await
+    }
+
+    /// Reads something that a feed or frame asks for.
+    ///
+    /// # Errors
+    /// [`Deaf::Later`] when there is no useful reply.
+    pub async fn read(&self, target: &Target, read: &Read) -> Result<HttpReply, Deaf> {
+        while let Err(wait) = target.budgets.take(&[]) {
+            tokio::time::sleep(wait.max(Duration::from_millis(5))).await;
+        }
+        let sent_at = Instant::now();
+        let reply = match target.wire.send(&read.call).await {
+            Ok(reply) => reply,
+            Err(failure) => return Err(Deaf::Later(stop_of(&failure), None)),
+        };
+        let words = || format!("{} answered {}", read.tag, reply.status);
+        match reply.status {
+            401 => {
+                target.wire.reject(&read.call.auth, sent_at).await;
+                Err(Deaf::Unauthorized)
+            }
+            429 => {
+                let wait = Duration::from_secs(reply.retry_after().unwrap_or(5).clamp(1, 3_600));
+                target.budgets.pause(Instant::now() + wait);
+                Err(Deaf::Later(Stop::new(Reason::RateLimited, words()), Some(wait)))
+            }
+            500.. => Err(Deaf::Later(Stop::new(Reason::ServerError, words()), None)),
+            _ => Ok(reply),
+        }
+    }
+
+    async fn commit(
+        &self,
+        target: &Target,
+        heard: Vec<Heard>,
+        cursor: Option<String>,
+        settle: Settle,
+    ) -> Result<Took, Deaf> {
+        let now = Timestamp::now();
+        let mut hear = Hear { inbox: settle.inbox, ..Hear::default() };
+        let mut took = Took::default();
+        for heard in heard {
+            let Some(lane) = self.find(target, &heard.about).await? else {
+                took.unmatched += 1;
+                counter!(names::HEARD, "target" => target.name.clone(), "what" => "unmatched").increment(1);
+                continue;
+            };
+            if let Some(record) = &heard.echo
+                && self.ledger.is_ours(lane.lane, record).await?
+            {
+                counter!(names::HEARD, "target" => target.name.clone(), "what" => "echo").increment(1);
+                continue;
+            }
+            let at = heard.at.unwrap_or(now);
+            match data(target, heard.what) {
+                Ok((what, data)) => {
+                    counter!(names::HEARD, "target" => target.name.clone(), "what" => what).increment(1);
+                    gauge!(names::LAST_HEARD, "target" => target.name.clone()).set(now.as_second() as f64);
+                    tracing::info!(target_name = %target.name, session = %lane.session, what, "heard");
+                    hear.events.push(event(target, &lane, heard.id, at, data));
+                }
+                Err(facts) => {
+                    hear.facts.extend(facts.into_iter().map(|(name, value)| (lane.lane, name, value)));
+                }
+            }
+        }
+        if let Some((feed, own)) = settle.feed {
+            took.cursor = cursor.or(own);
+            if let Some(cursor) = took.cursor.clone() {
+                hear.cursor = Some((feed, cursor));
+            }
+        }
+        if hear != Hear::default() {
+            self.ledger.hear(now, hear).await?;
+        }
+        Ok(took)
+    }
+
+    async fn find(&self, target: &Target, about: &About) -> Result<Option<LaneRef>, Deaf> {
+        let in_session = async |session: String| -> Result<Option<LaneRef>, Deaf> {
+            let filter = crate::ledger::LaneFilter {
+                session: Some(session),
+                target: Some(target.name.clone()),
+                ..Default::default()
+            };
+            let lane = self.ledger.lanes(filter).await?.into_iter().next();
+            Ok(lane.map(|row| LaneRef { lane: row.id, session: row.session, target: row.target }))
+        };
+        match about {
+            About::Fact { name, value } => Ok(self.ledger.lane_by_fact(&target.name, name, value).await?),
+            About::Session(session) => in_session(session.clone()).await,
+            About::Customer { business_number, customer } => {
+                match self.ledger.session_of(business_number, customer).await? {
+                    Some(session) => in_session(session).await,
+                    None => Ok(None),
+                }
+            }
+        }
+    }
+}
+
+fn understand(target: &Target, frame: &Frame<'_>) -> Result<Hearing, Deaf> {
+    target.connector.hear(frame).map_err(|refusal| match refusal {
+        Refusal::Park(stop) => Deaf::Never(stop),
+        Refusal::Hold { stop, .. } => Deaf::Later(stop, None),
+    })
+}
+
+fn stop_of(failure: &Failure) -> Stop {
+    failure.stop()
+}
+
+/// The event that follows from what was heard, or the facts that it is.
+fn data(target: &Target, what: What) -> Result<(&'static str, Data), Vec<(String, String)>> {
+    Ok(match what {
+        What::Replied(mut reply) => {
+            reply.target.clone_from(&target.name);
+            ("reply", Data::RepReplied(reply))
+        }
+        What::Ended { word } => ("ended", Data::RepEnded(RepEnded { target: target.name.clone(), word })),
+        What::Assigned { rep } => {
+            ("assigned", Data::SessionAssigned(SessionAssigned { target: target.name.clone(), rep }))
+        }
+        What::Status { message_id, reference, state, error_code, error } => {
+            ("status", Data::MessageStatus(MessageStatus { message_id, reference, status: state, error_code, error }))
+        }
+        What::Facts(facts) => return Err(facts),
+    })
+}
+
+fn event(target: &Target, lane: &LaneRef, id: String, time: Timestamp, data: Data) -> Admission {
+    let event = Event {
+        id,
+        source: format!("handoffd/heard/{}", target.name),
+        session: lane.session.clone(),
+        time,
+        sequence: None,
+        data,
+    };
+    Admission { event, opens: Vec::new(), session: None, contact: None, inbound_at: None }
+}
