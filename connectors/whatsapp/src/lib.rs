@@ -1,1 +1,160 @@
-//! .
+//! WhatsApp: the customer's side of a conversation, written as pure functions.
+//!
+//! This is the same engine pointed the other way. Its lane gets every event of the session; a rep's
+//! reply becomes messages to the customer, a status becomes news for the rep, and what happened in a
+//! CRM becomes events for the gateway. Two exits: the gateway's exchange, or the Cloud API.
+//!
+//! ```text
+//! rep.replied ─► parts ─► reply ─┬─► gateway: reply.requested, keyed by its message id
+//!                                └─► cloud: upload, then send; never repeated blindly
+//! message.status ─► status ─► reply.status for the rep
+//! rep.ended, session.assigned, handoff.* ─► gateway: session events
+//! ```
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | `settings`, `fields` | what can be set |
+//! | `plan` | what comes next for a lane: statuses, news, then replies in order |
+//! | `lane` | names of the facts, and how the 24-hour window stands |
+//! | `reply` | one reply on its way, message by message |
+//! | `parts` | what a reply becomes: files, text, buttons, list, template |
+//! | `recipient` | whom it goes to |
+//! | `cloud`, `gateway` | the two exits |
+//! | `status` | what became of messages, and what the rep is told |
+//! | `codes` | WhatsApp's error codes |
+//! | `read` | what a reply of the API or the broker proves |
+//! | `hear` | Meta's status webhooks |
+//! | `checks` | what `check --live` looks at |
+//! | `sandbox` | a simulator of the Cloud API and of a gateway (feature `sandbox`) |
+
+mod checks;
+mod cloud;
+mod codes;
+mod fields;
+mod gateway;
+mod hear;
+mod lane;
+mod parts;
+mod plan;
+mod read;
+mod recipient;
+mod reply;
+#[cfg(feature = "sandbox")]
+mod sandbox;
+mod settings;
+mod status;
+
+use std::time::Duration;
+
+use handoffd_contract::{
+    Budget, Check, Connector, Credential, Data, Finding, Frame, Hearing, HttpReply, Known, Problem,
+    Refusal, Reply, Step, Verdict, WebhookAuth, Work,
+};
+
+use settings::{Exit, Settings};
+
+/// Reads the settings of a WhatsApp target.
+///
+/// # Errors
+/// Every problem of the settings.
+pub fn connector(
+    name: &str,
+    settings: &serde_json::Value,
+) -> Result<Box<dyn Connector>, Vec<Problem>> {
+    // The name is part of the engine's keys; nothing here depends on it.
+    let _ = name;
+    Ok(Box::new(WhatsApp {
+        settings: Settings::read(settings)?,
+    }))
+}
+
+/// A simulator of the Cloud API, and of a gateway that takes `reply.requested`, with strict
+/// defaults. Its acts and switches are listed in this crate's README.
+#[cfg(feature = "sandbox")]
+#[must_use]
+pub fn sandbox() -> Box<dyn handoffd_contract::sandbox::Sandbox> {
+    Box::new(sandbox::Meta::default())
+}
+
+struct WhatsApp {
+    settings: Settings,
+}
+
+impl Connector for WhatsApp {
+    fn next(&self, work: &Work, known: &Known) -> Result<Vec<Step>, Refusal> {
+        plan::next(&self.settings, work, known)
+    }
+
+    fn read(&self, step: &Step, reply: &Reply) -> Verdict {
+        read::read(step, reply)
+    }
+
+    fn hear(&self, frame: &Frame<'_>) -> Result<Hearing, Refusal> {
+        hear::hear(&self.settings, frame)
+    }
+
+    fn opens(&self, data: &Data) -> bool {
+        matches!(data, Data::HandoffRequested(_))
+    }
+
+    fn base(&self) -> &str {
+        &self.settings.base
+    }
+
+    fn credential(&self) -> Credential {
+        match &self.settings.token {
+            Some(token) => Credential::Bearer {
+                token: token.clone(),
+            },
+            None => Credential::None,
+        }
+    }
+
+    /// What WhatsApp allows: 80 messages per second from a number unless it was raised, and to one
+    /// customer one message per 6 seconds with 45 ahead of time.
+    /// <https://developers.facebook.com/documentation/business-messaging/whatsapp/throughput>
+    fn budgets(&self) -> Vec<Budget> {
+        let Exit::CloudApi { .. } = self.settings.exit else {
+            return Vec::new();
+        };
+        let second = self.settings.per_second;
+        vec![
+            Budget {
+                name: "number",
+                burst: second,
+                refill: second,
+                per: Duration::from_secs(1),
+                shared: true,
+            },
+            Budget {
+                name: "pair",
+                burst: 45,
+                refill: 1,
+                per: Duration::from_secs(6),
+                shared: false,
+            },
+        ]
+    }
+
+    fn webhook(&self) -> Option<WebhookAuth> {
+        let webhooks = self.settings.webhooks.as_ref()?;
+        Some(WebhookAuth::MetaSha256 {
+            secrets: webhooks.secrets.clone(),
+            verify_token: webhooks.verify_token.clone(),
+        })
+    }
+
+    /// Media addresses are on this host of Meta's, and want the token.
+    /// <https://developers.facebook.com/docs/whatsapp/cloud-api/reference/media>
+    fn file_hosts(&self) -> Vec<String> {
+        vec!["lookaside.fbsbx.com".to_owned()]
+    }
+
+    fn checks(&self) -> Vec<Check> {
+        checks::checks(&self.settings)
+    }
+
+    fn checked(&self, check: &Check, reply: &HttpReply) -> Vec<Finding> {
+        checks::checked(&self.settings, check, reply)
+    }
+}

@@ -1,0 +1,174 @@
+//! The exit to a gateway: CloudEvents on its exchange.
+//!
+//! Every message carries an id that is derived from what it says, as AMQP `message_id` and as
+//! CloudEvents `id`; the gateway takes it as its idempotency key.
+
+use handoffd_contract::event::{RepReply, ReplyStatus};
+use handoffd_contract::{Data, Item, Publish, Repeat, Step, ids};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::cloud;
+use crate::lane::{self, Lane, Window};
+use crate::parts::{Content, Part};
+use crate::recipient::Recipient;
+use crate::settings::Notify;
+
+/// Name of the step that publishes a message of a reply.
+pub(crate) const PUBLISH: &str = "reply.publish";
+/// Name of the step that publishes a session event.
+pub(crate) const NOTIFY: &str = "event.publish";
+
+const CLOUD_EVENT: &str = "application/cloudevents+json";
+
+/// The step that asks the gateway to send one message.
+pub(crate) fn send(
+    lane: Lane<'_>,
+    (exchange, routing_key): (&str, &str),
+    item: &Item,
+    reply: &RepReply,
+    part: &Part,
+    to: &Recipient,
+) -> Step {
+    let reference = lane.reference(&item.id, &part.slot);
+    let mut data = json!({
+        "session": lane.work.session.id,
+        "business_number": lane.work.session.business_number,
+        "reference": reference,
+        "target": reply.target,
+        "reply_message_id": reply.message_id,
+        "message": message(part, lane.settings.preview_url),
+    });
+    let optional = [
+        (
+            "to",
+            if let Recipient::Phone(phone) = to {
+                Some(phone.clone())
+            } else {
+                None
+            },
+        ),
+        ("user_id", lane.work.contact.user_id.clone()),
+        ("author", reply.author.clone()),
+        ("window_expires_at", expires(lane.window())),
+    ];
+    for (name, value) in optional {
+        if let Some(value) = value {
+            data[name] = value.into();
+        }
+    }
+    let body = cloud_event(lane, &reference, "reply.requested", item.time, data);
+    let publish = Publish {
+        exchange: exchange.to_owned(),
+        routing_key: routing_key.to_owned(),
+        message_id: reference.clone(),
+        content_type: CLOUD_EVENT,
+        body,
+    };
+    let sent = lane::sent(&item.id, &part.slot);
+    let memo = json!({"fact": sent, "value": reference, "reference": reference, "at": lane.work.now.to_string()});
+    Step::new(PUBLISH, Repeat::Keyed, publish)
+        .claim_as(sent, reference)
+        .memo(memo)
+}
+
+/// The events that an item means for the gateway, each of one type, in the order in which they go.
+pub(crate) fn events(lane: Lane<'_>, item: &Item, notify: &Notify) -> Vec<(&'static str, Value)> {
+    let session = &lane.work.session.id;
+    let own = |value: Result<Value, serde_json::Error>| value.unwrap_or_default();
+    match &item.data {
+        Data::RepEnded(ended) => {
+            let closed =
+                json!({"session": session, "closed_by": ended.target, "reason": ended.word});
+            let back = json!({"session": session, "target": ended.target, "word": ended.word});
+            let mut events = vec![("session.closed", closed)];
+            if lane.settings.handback {
+                events.push(("session.handback", back));
+            }
+            events
+        }
+        Data::SessionAssigned(assigned) => {
+            vec![("session.assigned", own(serde_json::to_value(assigned)))]
+        }
+        Data::HandoffCompleted(completed) => {
+            vec![("handoff.completed", own(serde_json::to_value(completed)))]
+        }
+        Data::HandoffFailed(failed) => vec![("handoff.failed", own(serde_json::to_value(failed)))],
+        Data::ReplyStatus(status) if notify.reply_status && is_news(status) => {
+            vec![("reply.status", own(serde_json::to_value(status)))]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The step that publishes the first event of an item that the gateway does not have yet.
+pub(crate) fn notify(lane: Lane<'_>, item: &Item) -> Option<Step> {
+    let notify = lane.settings.notify.as_ref()?;
+    let (kind, data) = events(lane, item, notify)
+        .into_iter()
+        .find(|(kind, _)| !lane.known.is(&lane::out(&item.id, kind)))?;
+    let id = ids::short(&[&lane.work.session.id, &item.id, kind]);
+    let fact = lane::out(&item.id, kind);
+    let publish = Publish {
+        exchange: notify.exchange.clone(),
+        routing_key: format!("{}{kind}", notify.prefix),
+        message_id: id.clone(),
+        content_type: CLOUD_EVENT,
+        body: cloud_event(lane, &id, kind, item.time, data),
+    };
+    let memo = json!({"fact": fact, "value": id});
+    Some(
+        Step::new(NOTIFY, Repeat::Keyed, publish)
+            .claim_as(fact, id)
+            .memo(memo),
+    )
+}
+
+fn is_news(status: &ReplyStatus) -> bool {
+    use handoffd_contract::event::DeliveryState::{Failed, Held};
+    matches!(status.state, Held | Failed)
+}
+
+fn expires(window: Window) -> Option<String> {
+    match window {
+        Window::Open(until) => Some(until.to_string()),
+        Window::Closed(end) => end.map(|end| end.to_string()),
+    }
+}
+
+/// The message in the Cloud API's own form, except that a file comes with where its bytes are.
+fn message(part: &Part, preview_url: bool) -> Value {
+    if let Some(message) = cloud::plain(&part.content, preview_url) {
+        return message;
+    }
+    let Content::File {
+        file,
+        kind,
+        caption,
+    } = &part.content
+    else {
+        return Value::Null;
+    };
+    let word = kind.map_or("document", crate::parts::MediaKind::word);
+    let mut object = json!({"attachment": file, "filename": file.file_name()});
+    if let Some(caption) = caption {
+        object["caption"] = caption.as_str().into();
+    }
+    if *kind == Some(crate::parts::MediaKind::Voice) {
+        object["voice"] = true.into();
+    }
+    cloud::typed(word, object)
+}
+
+fn cloud_event(lane: Lane<'_>, id: &str, kind: &str, time: Timestamp, data: Value) -> Value {
+    json!({
+        "specversion": "1.0",
+        "id": id,
+        "source": lane.settings.source,
+        "type": kind,
+        "subject": lane.work.session.id,
+        "time": time.to_string(),
+        "datacontenttype": "application/json",
+        "data": data,
+    })
+}

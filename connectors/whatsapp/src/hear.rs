@@ -1,0 +1,137 @@
+//! Meta's webhooks: what became of our messages. Messages of the customer come from the gateway.
+//! <https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/messages/status>
+
+use handoffd_contract::event::DeliveryState;
+use handoffd_contract::{About, Frame, Heard, Hearing, Reason, Refusal, What};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::lane;
+use crate::settings::{Exit, Settings};
+
+/// What a webhook says.
+///
+/// # Errors
+/// The body is not JSON.
+pub(crate) fn hear(settings: &Settings, frame: &Frame<'_>) -> Result<Hearing, Refusal> {
+    let Frame::Webhook { body, .. } = frame else {
+        return Ok(skipped("not a webhook"));
+    };
+    if settings.webhooks.is_none() {
+        return Ok(skipped("webhooks are not set up for this target"));
+    }
+    let body: Value = serde_json::from_slice(body).map_err(|error| {
+        Refusal::park(
+            Reason::Undecodable,
+            format!("the webhook's body is not JSON: {error}"),
+        )
+    })?;
+    if body.get("object").and_then(Value::as_str) != Some("whatsapp_business_account") {
+        return Ok(skipped("not a webhook of a WhatsApp business account"));
+    }
+    let mut heard = Vec::new();
+    for change in list(&body, "entry").flat_map(|entry| list(entry, "changes")) {
+        let value = change.get("value").unwrap_or(&Value::Null);
+        if change.get("field").and_then(Value::as_str) != Some("messages")
+            || !is_ours(settings, value)
+        {
+            continue;
+        }
+        heard.extend(list(value, "statuses").filter_map(status));
+    }
+    let none = heard.is_empty();
+    Ok(Hearing {
+        heard,
+        skipped: none.then(|| "holds no status of a message that could be ours".to_owned()),
+        ..Hearing::default()
+    })
+}
+
+/// Whether it is about a number that this target sends from.
+fn is_ours(settings: &Settings, value: &Value) -> bool {
+    let id = value
+        .pointer("/metadata/phone_number_id")
+        .and_then(Value::as_str);
+    match (&settings.exit, id) {
+        (Exit::CloudApi { numbers }, Some(id)) => numbers.ids().contains(&id),
+        _ => true,
+    }
+}
+
+fn status(status: &Value) -> Option<Heard> {
+    let text = |name: &str| {
+        status
+            .get(name)
+            .and_then(Value::as_str)
+            .filter(|text| !text.is_empty())
+    };
+    let id = text("id")?;
+    let word = text("status")?;
+    let state = match word {
+        "sent" => DeliveryState::Sent,
+        "delivered" => DeliveryState::Delivered,
+        "read" | "played" => DeliveryState::Read,
+        "failed" => DeliveryState::Failed,
+        _ => return None,
+    };
+    let about = match text("biz_opaque_callback_data") {
+        Some(reference) if is_reference(reference) => lane::reference(reference),
+        // Another sender's callback data.
+        Some(_) => return None,
+        None => lane::wamid(id),
+    };
+    let error = list(status, "errors").next();
+    let seconds = status
+        .get("timestamp")
+        .and_then(|at| at.as_i64().or_else(|| at.as_str()?.parse().ok()));
+    Some(Heard {
+        id: format!("{id}:{word}"),
+        about: About::Fact {
+            name: about,
+            value: String::new(),
+        },
+        echo: None,
+        at: seconds.and_then(|seconds| Timestamp::from_second(seconds).ok()),
+        what: What::Status {
+            message_id: Some(id.to_owned()),
+            reference: text("biz_opaque_callback_data").map(str::to_owned),
+            state,
+            error_code: error.and_then(|error| error.get("code")?.as_i64()),
+            error: error.and_then(words),
+        },
+    })
+}
+
+/// WhatsApp's words for a failure: the details where there are some, else the title.
+fn words(error: &Value) -> Option<String> {
+    let details = error
+        .get("error_data")
+        .and_then(|data| data.get("details").or(Some(data)).and_then(Value::as_str));
+    let words = details
+        .or_else(|| error.get("title")?.as_str())
+        .or_else(|| error.get("message")?.as_str())?;
+    Some(words.chars().take(300).collect())
+}
+
+/// Whether it has the shape of our references.
+fn is_reference(text: &str) -> bool {
+    text.len() == 20
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
+fn list<'a>(value: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
+    value
+        .get(name)
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+}
+
+fn skipped(why: &str) -> Hearing {
+    Hearing {
+        skipped: Some(why.to_owned()),
+        ..Hearing::default()
+    }
+}

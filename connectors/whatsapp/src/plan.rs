@@ -1,0 +1,156 @@
+//! What to do next for a lane.
+//!
+//! 1. Statuses are put on record, wherever they stand in the work.
+//! 2. News for the gateway (assigned, completed, failed, held) goes out in its own order, at once.
+//! 3. Replies and endings go out strictly one after the other. While the window is closed, replies
+//!    wait, every one of them is said to wait, and only templates pass.
+
+use handoffd_contract::event::{DeliveryState, RepReply};
+use handoffd_contract::{Data, Item, Known, Reason, Refusal, Step, Stop, Work};
+
+use crate::gateway;
+use crate::lane::{self, Lane, Mapped, Window};
+use crate::reply::{self, Progress};
+use crate::settings::Settings;
+use crate::status::{self, Ledger};
+
+/// The steps that can be taken now.
+///
+/// # Errors
+/// The window is closed, a status is awaited, or a person is needed.
+pub(crate) fn next(settings: &Settings, work: &Work, known: &Known) -> Result<Vec<Step>, Refusal> {
+    let lane = Lane {
+        settings,
+        work,
+        known,
+    };
+    if let Some(step) = status::take_in(lane).or_else(|| template(lane)) {
+        return Ok(vec![step]);
+    }
+    let mut steps: Vec<Step> = news(lane).into_iter().collect();
+    match conversation(lane) {
+        Ok(more) => {
+            steps.extend(more);
+            Ok(steps)
+        }
+        Err(refusal) if steps.is_empty() => Err(refusal),
+        Err(_) => Ok(steps),
+    }
+}
+
+/// The first piece of news that the gateway does not have yet. One at a time, so that "assigned" and
+/// "nobody is assigned any more" cannot pass each other.
+fn news(lane: Lane<'_>) -> Option<Step> {
+    let is_news = |item: &&Item| !matches!(item.data, Data::RepEnded(_));
+    lane.work
+        .items
+        .iter()
+        .filter(is_news)
+        .find_map(|item| gateway::notify(lane, item))
+}
+
+/// The next step of what the customer sees, and of endings, which must not overtake replies.
+fn conversation(lane: Lane<'_>) -> Result<Vec<Step>, Refusal> {
+    let mut held = false;
+    for item in &lane.work.items {
+        match &item.data {
+            Data::RepReplied(reply) => match reply::advance(lane, item, reply)? {
+                Progress::Done => {}
+                Progress::Next(steps) => return Ok(steps),
+                Progress::Held => {
+                    if let Some(step) = hold(lane, item, reply) {
+                        return Ok(vec![step]);
+                    }
+                    held = true;
+                }
+            },
+            Data::RepEnded(_) if !held => {
+                if let Some(step) = gateway::notify(lane, item) {
+                    return Ok(vec![step]);
+                }
+            }
+            _ => {}
+        }
+    }
+    if held {
+        let stop = Stop::new(Reason::WindowClosed, reason(lane.window()));
+        return Err(Refusal::Hold { stop, until: None });
+    }
+    Ok(Vec::new())
+}
+
+/// Tells the rep, once, that a reply waits.
+fn hold(lane: Lane<'_>, item: &Item, reply: &RepReply) -> Option<Step> {
+    let fact = lane::held(&item.id);
+    if lane.known.is(&fact) {
+        return None;
+    }
+    let partly = lane
+        .parts(item, reply, lane.window())
+        .iter()
+        .any(|part| lane.known.is(&lane::sent(&item.id, &part.slot)));
+    let what = if partly {
+        "The rest of this reply waits"
+    } else {
+        "This reply waits"
+    };
+    let detail = format!(
+        "{what}: {}. It goes out by itself when the customer writes again. An approved template can be sent now.",
+        reason(lane.window())
+    );
+    let mut ledger = Ledger::new(lane.known);
+    ledger.set(fact.clone(), lane.work.now.to_string());
+    ledger.event(
+        fact,
+        lane::tell(
+            &reply.target,
+            &reply.message_id,
+            DeliveryState::Held,
+            Some(detail),
+        ),
+    );
+    ledger.into_step("reply.hold")
+}
+
+fn reason(window: Window) -> String {
+    match window {
+        Window::Closed(Some(end)) => format!("WhatsApp's 24-hour window closed at {}", lane::clock(end)),
+        Window::Open(_) | Window::Closed(None) => {
+            "WhatsApp's 24-hour window is closed, because the customer has not written within 24 hours".to_owned()
+        }
+    }
+}
+
+/// Keeps the template that the last handoff's mapping chose for texts outside the window.
+fn template(lane: Lane<'_>) -> Option<Step> {
+    let rendered = lane
+        .work
+        .items
+        .iter()
+        .rev()
+        .find_map(|item| match &item.data {
+            Data::HandoffRequested(_) => item.rendered.as_ref(),
+            _ => None,
+        })?;
+    let section = rendered.sections.get("template")?;
+    let parameters = match section.get("parameters") {
+        Some(serde_json::Value::Array(list)) => list
+            .iter()
+            .map(|value| {
+                value
+                    .as_str()
+                    .map_or_else(|| value.to_string(), str::to_owned)
+            })
+            .collect(),
+        Some(serde_json::Value::String(one)) => vec![one.clone()],
+        _ => vec!["{reply}".to_owned()],
+    };
+    let mapped = Mapped {
+        name: rendered.text("template", "name")?,
+        language: rendered.text("template", "language")?,
+        parameters,
+    };
+    let mut ledger = Ledger::new(lane.known);
+    ledger.set(lane::TEMPLATE.to_owned(), lane::json(&mapped));
+    ledger.into_step("template.keep")
+}

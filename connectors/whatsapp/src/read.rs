@@ -1,0 +1,187 @@
+//! What a reply proves.
+//!
+//! | reply to a send | verdict |
+//! | --- | --- |
+//! | 2xx with a message id | sent |
+//! | 131047 | not sent; the window counts as closed until the customer writes again |
+//! | recipient, content, template | not sent and never will be: the rep is told, the lane goes on |
+//! | 131053, first time | not sent; the file is uploaded once more |
+//! | throttles, token, account, maintenance | not sent; later |
+//! | 1, 2, 131000, 131016, other 5xx, unreadable | unknown: a status decides, or a person |
+
+use handoffd_contract::{
+    Effect, HttpReply, Learned, MediaProblem, Publication, Reason, Reply, Step, Stop, Verdict,
+};
+use serde_json::Value;
+
+use crate::cloud::{self, SendMemo};
+use crate::codes::{Class, Failure};
+use crate::gateway;
+use crate::lane;
+
+/// What a reply proves about the step's facts.
+pub(crate) fn read(step: &Step, reply: &Reply) -> Verdict {
+    match (step.name, reply) {
+        (cloud::SEND, Reply::Http(reply)) => {
+            match serde_json::from_value::<SendMemo>(step.memo.clone()) {
+                Ok(memo) => send(&memo, reply),
+                Err(_) => bug(step),
+            }
+        }
+        (cloud::UPLOAD, Reply::Http(reply)) => match text(&step.memo, "media") {
+            Some(fact) => upload(fact, reply),
+            None => bug(step),
+        },
+        (cloud::UPLOAD, Reply::Media(problem)) => match text(&step.memo, "media") {
+            Some(fact) => no_bytes(fact, *problem),
+            None => bug(step),
+        },
+        (gateway::PUBLISH | gateway::NOTIFY, Reply::Published(said)) => published(step, said),
+        _ => bug(step),
+    }
+}
+
+fn send(memo: &SendMemo, reply: &HttpReply) -> Verdict {
+    if reply.ok() {
+        let body = reply.json().unwrap_or_default();
+        return match body
+            .pointer("/messages/0/id")
+            .and_then(Value::as_str)
+            .filter(|id| !id.is_empty())
+        {
+            Some(id) => Verdict::Known(vec![
+                Learned::is(&memo.sent, id),
+                Learned::is(lane::wamid(id), &memo.reference),
+                Learned::is(lane::LAST, format!("{} {}", memo.reference, memo.at)),
+            ]),
+            None => Verdict::later(
+                Stop::new(Reason::ServerError, "answered 2xx without a message id"),
+                Effect::Possible,
+            ),
+        };
+    }
+    let failure = Failure::of(reply);
+    let code = failure
+        .code
+        .map(|code| code.to_string())
+        .unwrap_or_default();
+    match failure.class {
+        Class::Window => {
+            let mut learned = vec![Learned::absent(&memo.sent)];
+            learned.extend(
+                memo.last_inbound
+                    .as_ref()
+                    .map(|last| Learned::is(lane::CLOSED, last)),
+            );
+            Verdict::Known(learned)
+        }
+        Class::Upload if memo.media.is_some() && memo.again.is_none() => {
+            let mut learned = vec![Learned::absent(&memo.sent)];
+            if let Some(media) = &memo.media {
+                learned.push(Learned::absent(media));
+                learned.push(Learned::is(cloud::again(media), code.as_str()));
+            }
+            Verdict::Known(learned)
+        }
+        class if class.is_final() => {
+            Verdict::known(&memo.sent, format!("!failed:{code}:{}", failure.words))
+        }
+        _ => later(failure),
+    }
+}
+
+fn upload(fact: &str, reply: &HttpReply) -> Verdict {
+    if reply.ok() {
+        let body = reply.json().unwrap_or_default();
+        return match body
+            .get("id")
+            .and_then(Value::as_str)
+            .filter(|id| !id.is_empty() && !id.starts_with('!'))
+        {
+            Some(id) => Verdict::known(fact, id),
+            None => Verdict::later(
+                Stop::new(Reason::ServerError, "answered 2xx without a media id"),
+                Effect::Possible,
+            ),
+        };
+    }
+    let failure = Failure::of(reply);
+    match failure.class {
+        _ if reply.status == 413 => Verdict::known(fact, "!the file is larger than WhatsApp takes"),
+        class if class.is_final() => {
+            let words: String = failure.words.chars().take(120).collect();
+            Verdict::known(fact, format!("!WhatsApp refused the file ({words})"))
+        }
+        _ => later(failure),
+    }
+}
+
+fn no_bytes(fact: &str, problem: MediaProblem) -> Verdict {
+    let words = match problem {
+        MediaProblem::Unreachable => {
+            return Verdict::later(
+                Stop::new(Reason::MediaUnavailable, problem.words()),
+                Effect::None,
+            );
+        }
+        MediaProblem::TooLarge => "the file is larger than WhatsApp takes",
+        MediaProblem::Gone | MediaProblem::Forbidden => problem.words(),
+    };
+    Verdict::known(fact, format!("!{words}"))
+}
+
+fn published(step: &Step, said: &Publication) -> Verdict {
+    let (Some(fact), Some(value)) = (text(&step.memo, "fact"), text(&step.memo, "value")) else {
+        return bug(step);
+    };
+    match said {
+        Publication::Confirmed => {
+            let mut learned = vec![Learned::is(fact, value)];
+            if let (Some(reference), Some(at)) =
+                (text(&step.memo, "reference"), text(&step.memo, "at"))
+            {
+                learned.push(Learned::is(lane::LAST, format!("{reference} {at}")));
+            }
+            Verdict::Known(learned)
+        }
+        Publication::Unroutable { words } => {
+            Verdict::later(Stop::new(Reason::Unroutable, words), Effect::None)
+        }
+        // With several queues bound, one of them may have it all the same.
+        Publication::Refused => Verdict::later(
+            Stop::new(Reason::ServerError, "the broker refused the message"),
+            Effect::Possible,
+        ),
+    }
+}
+
+/// A failure that does not last.
+fn later(failure: Failure) -> Verdict {
+    let (reason, effect) = match failure.class {
+        Class::Ambiguous => (Reason::ServerError, Effect::Possible),
+        Class::Busy => (Reason::ServerError, Effect::None),
+        Class::Pair | Class::Number | Class::App => (Reason::RateLimited, Effect::None),
+        Class::Auth => (Reason::Unauthorized, Effect::None),
+        _ => (Reason::Account, Effect::None),
+    };
+    let words = match failure.code {
+        Some(code) => format!("{code}: {}", failure.words),
+        None => failure.words,
+    };
+    Verdict::Later {
+        stop: Stop::new(reason, words),
+        after: failure.after,
+        effect,
+    }
+}
+
+fn bug(step: &Step) -> Verdict {
+    Verdict::Never(Stop::new(
+        Reason::Bug,
+        format!("{} got a reply of another kind", step.name),
+    ))
+}
+
+fn text<'a>(memo: &'a Value, name: &str) -> Option<&'a str> {
+    memo.get(name).and_then(Value::as_str)
+}

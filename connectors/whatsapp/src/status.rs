@@ -1,0 +1,233 @@
+//! What became of messages: statuses become facts, and the rep is told.
+//!
+//! Statuses are taken in wherever they stand in the work, before anything is sent: they are what
+//! proves a send whose answer was lost, and a reply that is held must not keep the news about an
+//! earlier one.
+
+use std::collections::BTreeMap;
+
+use handoffd_contract::event::{DeliveryState, MessageStatus};
+use handoffd_contract::{Data, Known, Step, Work};
+
+use crate::codes;
+use crate::lane::{self, Done, Lane, Sent};
+
+/// Everything that the statuses in the work say and that is not on record yet, if anything.
+pub(crate) fn take_in(lane: Lane<'_>) -> Option<Step> {
+    let mut ledger = Ledger::new(lane.known);
+    for item in &lane.work.items {
+        if let Data::MessageStatus(status) = &item.data {
+            take(&mut ledger, lane.work, status, item.time);
+        }
+    }
+    ledger.into_step("status.record")
+}
+
+/// Facts and events that are about to be written, over those that are.
+pub(crate) struct Ledger<'a> {
+    known: &'a Known,
+    facts: BTreeMap<String, String>,
+    events: Vec<(String, Data)>,
+}
+
+impl<'a> Ledger<'a> {
+    pub(crate) fn new(known: &'a Known) -> Ledger<'a> {
+        Ledger {
+            known,
+            facts: BTreeMap::new(),
+            events: Vec::new(),
+        }
+    }
+
+    pub(crate) fn get(&self, fact: &str) -> Option<&str> {
+        self.facts
+            .get(fact)
+            .map(String::as_str)
+            .or_else(|| self.known.get(fact))
+    }
+
+    pub(crate) fn set(&mut self, fact: String, value: impl Into<String>) {
+        let value = value.into();
+        if self.get(&fact) != Some(&value) {
+            self.facts.insert(fact, value);
+        }
+    }
+
+    pub(crate) fn event(&mut self, id: String, data: Data) {
+        self.events.push((id, data));
+    }
+
+    pub(crate) fn into_step(self, name: &'static str) -> Option<Step> {
+        let empty = self.facts.is_empty() && self.events.is_empty();
+        (!empty).then(|| lane::record(name, self.facts.into_iter().collect(), self.events))
+    }
+
+    /// Notes that one message of a reply will not arrive, and tells the rep in plain words.
+    pub(crate) fn fail(&mut self, reference: &str, sent: &Sent, code: Option<i64>, words: &str) {
+        self.set(
+            lane::state(reference),
+            format!("failed:{}", code.unwrap_or_default()),
+        );
+        let detail = Some(format!(
+            "{} was not delivered. {}",
+            sent.label,
+            explain(code, words)
+        ));
+        let event = lane::tell(&sent.target, &sent.message, DeliveryState::Failed, detail);
+        self.event(format!("status/{reference}/failed"), event);
+    }
+
+    /// Tells the rep when the whole reply has come further. The reply is as far as its last message.
+    pub(crate) fn tell_reply(&mut self, item: &str) {
+        let done: Option<Done> = self
+            .get(&lane::done(item))
+            .and_then(|json| serde_json::from_str(json).ok());
+        let Some(done) = done else { return };
+        let mut least = DeliveryState::Read;
+        for reference in &done.refs {
+            match self
+                .get(&lane::state(reference))
+                .map_or(Some(DeliveryState::Sent), parse)
+            {
+                // The rep was told of the failure; nothing better can be said of this reply.
+                None => return,
+                Some(state) => least = least.min(state),
+            }
+        }
+        let told = self.get(&lane::told(item)).and_then(parse);
+        if told.is_none_or(|told| told < least)
+            && let Some(first) = done.refs.first()
+        {
+            let id = format!("status/{first}/{}", word(least));
+            self.set(lane::told(item), word(least));
+            self.event(id, lane::tell(&done.target, &done.message, least, None));
+        }
+    }
+}
+
+/// The code of a message's failure, if it failed.
+pub(crate) fn failed(known: &Known, reference: &str) -> Option<i64> {
+    known
+        .get(&lane::state(reference))?
+        .strip_prefix("failed:")?
+        .parse()
+        .ok()
+}
+
+/// Whether a message is on the phone, or will never be.
+pub(crate) fn is_settled(known: &Known, reference: &str) -> bool {
+    known
+        .get(&lane::state(reference))
+        .is_some_and(|state| state != word(DeliveryState::Sent))
+}
+
+fn take(ledger: &mut Ledger<'_>, work: &Work, status: &MessageStatus, at: jiff::Timestamp) {
+    let by_id = status
+        .message_id
+        .as_deref()
+        .and_then(|id| ledger.get(&lane::wamid(id)));
+    let ours = status
+        .reference
+        .as_deref()
+        .filter(|r| ledger.get(&lane::reference(r)).is_some());
+    let Some(reference) = ours.or(by_id).map(str::to_owned) else {
+        return;
+    };
+    let sent: Option<Sent> = ledger
+        .get(&lane::reference(&reference))
+        .and_then(|json| serde_json::from_str(json).ok());
+    let Some(sent) = sent else { return };
+    let fact = lane::sent(&sent.item, &sent.slot);
+    if ledger.get(&fact).is_none() {
+        ledger.set(
+            fact,
+            status
+                .message_id
+                .clone()
+                .unwrap_or_else(|| reference.clone()),
+        );
+    }
+    if let Some(id) = &status.message_id {
+        ledger.set(lane::wamid(id), reference.clone());
+    }
+    let before = ledger.get(&lane::state(&reference)).map(str::to_owned);
+    let state = before.as_deref().map_or(DeliveryState::Held, |state| {
+        parse(state).unwrap_or(DeliveryState::Failed)
+    });
+    match status.status {
+        DeliveryState::Held => {}
+        // What was on the phone cannot fail any more.
+        DeliveryState::Failed if state < DeliveryState::Delivered => {
+            if status.error_code.is_some_and(is_window) {
+                close(ledger, work, at);
+            }
+            ledger.fail(
+                &reference,
+                &sent,
+                status.error_code,
+                status.error.as_deref().unwrap_or_default(),
+            );
+        }
+        // Forward only; statuses may be skipped and may come in any order.
+        further if further > state && further != DeliveryState::Failed => {
+            ledger.set(lane::state(&reference), word(further));
+        }
+        _ => {}
+    }
+    ledger.tell_reply(&sent.item);
+}
+
+fn is_window(code: i64) -> bool {
+    codes::lookup(code).is_some_and(|(class, _)| class == codes::Class::Window)
+}
+
+/// WhatsApp says that the window was closed at that time. A message that the customer wrote since
+/// has opened it again.
+fn close(ledger: &mut Ledger<'_>, work: &Work, at: jiff::Timestamp) {
+    if let Some(last) = work.last_inbound.filter(|last| *last <= at) {
+        ledger.set(lane::CLOSED.to_owned(), last.to_string());
+    }
+}
+
+/// What a rep is told of a failure: what is wrong and what can be done, then WhatsApp's code.
+fn explain(code: Option<i64>, words: &str) -> String {
+    let words: String = words.chars().take(200).collect();
+    let known = code
+        .and_then(codes::lookup)
+        .map(|(_, words)| words)
+        .filter(|words| !words.is_empty());
+    match (known, code) {
+        (Some(known), Some(code)) if words.is_empty() => format!("{known} (WhatsApp error {code})"),
+        (Some(known), Some(code)) => format!("{known} (WhatsApp error {code}: {words})"),
+        (None, Some(code)) if words.is_empty() => {
+            format!("WhatsApp error {code}. Send it again, or use another channel.")
+        }
+        (None, Some(code)) => {
+            format!("WhatsApp error {code}: {words}. Send it again, or use another channel.")
+        }
+        _ if words.is_empty() => {
+            "No reason was given. Send it again, or use another channel.".to_owned()
+        }
+        _ => words,
+    }
+}
+
+fn word(state: DeliveryState) -> &'static str {
+    match state {
+        DeliveryState::Held => "held",
+        DeliveryState::Sent => "sent",
+        DeliveryState::Delivered => "delivered",
+        DeliveryState::Read => "read",
+        DeliveryState::Failed => "failed",
+    }
+}
+
+/// The state that a fact holds; `None` for a failure.
+fn parse(text: &str) -> Option<DeliveryState> {
+    match text {
+        "sent" => Some(DeliveryState::Sent),
+        "delivered" => Some(DeliveryState::Delivered),
+        "read" => Some(DeliveryState::Read),
+        _ => None,
+    }
+}
