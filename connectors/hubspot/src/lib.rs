@@ -1,1 +1,134 @@
-//! .
+//! HubSpot: a ticket with notes, and reps' replies out of it, as pure functions.
+//!
+//! ```text
+//! contact by wa_id ─► ticket (created once, unique property) ─► note with reason and summary
+//!  └ by phone, e-mail, or created      └ description + transcript   └ rest of the transcript, files
+//! ```
+//!
+//! | module | what it decides |
+//! | --- | --- |
+//! | [`settings`] | what an operator may choose, and every way in which that can be wrong |
+//! | [`paths`] | where an operation is in which API version |
+//! | [`phone`] | whether two numbers are the same |
+//! | [`words`] | what reps read |
+//! | `plan` | which calls can be made now |
+//! | `answer`, `read` | what a reply proves |
+//! | `hear` | what webhooks and polls tell |
+//! | `check` | what the portal must have |
+//! | [`sandbox`] | the other side (feature `sandbox`) |
+//!
+//! Invariants: one ticket per session, by a unique property; a note is looked for by its printed
+//! marker before it is repeated; only a note that begins with the reply prefix reaches a customer.
+
+mod answer;
+mod check;
+mod facts;
+mod hear;
+pub mod paths;
+pub mod phone;
+mod plan;
+mod read;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
+pub mod settings;
+pub mod words;
+
+use std::time::Duration;
+
+use handoffd_contract::{
+    Budget, Check, Connector, Credential, Feed, Finding, Frame, Hearing, HttpReply, Known, Problem, Refusal, Reply,
+    Step, Verdict, WebhookAuth, Work,
+};
+use serde_json::Value;
+
+pub use settings::Settings;
+
+/// The connector for these settings. `name` is the target's name, for nothing but messages.
+///
+/// # Errors
+/// Every problem of the settings.
+pub fn connector(name: &str, settings: &Value) -> Result<Box<dyn Connector>, Vec<Problem>> {
+    let _ = name;
+    Ok(Box::new(HubSpot { settings: Settings::read(settings)? }))
+}
+
+/// The simulator with everything as documented.
+#[cfg(feature = "sandbox")]
+#[must_use]
+pub fn sandbox() -> Box<dyn handoffd_contract::sandbox::Sandbox> {
+    Box::new(sandbox::Portal::new())
+}
+
+/// The connector.
+struct HubSpot {
+    settings: Settings,
+}
+
+impl Connector for HubSpot {
+    fn next(&self, work: &Work, known: &Known) -> Result<Vec<Step>, Refusal> {
+        plan::next(&self.settings, work, known)
+    }
+
+    fn read(&self, step: &Step, reply: &Reply) -> Verdict {
+        read::read(&self.settings, step, reply)
+    }
+
+    fn feed(&self, work: &Work, known: &Known, cursor: Option<&str>) -> Option<Feed> {
+        hear::feed(&self.settings, work, known, cursor)
+    }
+
+    fn hear(&self, frame: &Frame<'_>) -> Result<Hearing, Refusal> {
+        hear::hear(&self.settings, frame)
+    }
+
+    fn base(&self) -> &str {
+        &self.settings.base
+    }
+
+    fn credential(&self) -> Credential {
+        self.settings.credential.clone()
+    }
+
+    /// A bucket lets `burst` and `refill` through within one period; both together stay under the
+    /// portal's limit. <https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines>
+    fn budgets(&self) -> Vec<Budget> {
+        let api = self.settings.api_per_10s;
+        let search = self.settings.search_per_second;
+        vec![
+            Budget { name: "api", burst: (api / 9).max(1), refill: api, per: Duration::from_secs(10), shared: true },
+            Budget { name: "search", burst: 1, refill: search, per: Duration::from_secs(1), shared: true },
+        ]
+    }
+
+    fn webhook(&self) -> Option<WebhookAuth> {
+        let webhook = self.settings.webhook.as_ref()?;
+        Some(WebhookAuth::HubSpotV3 {
+            secret: webhook.secret.clone(),
+            public_url: webhook.public_url.clone(),
+            token: webhook.token.clone(),
+        })
+    }
+
+    fn file_hosts(&self) -> Vec<String> {
+        // Where HubSpot's file manager serves from, per region.
+        let own = [
+            ".hubspot.com",
+            ".hubapi.com",
+            ".hubspot.net",
+            ".hubspotusercontent00.net",
+            ".hubspotusercontent-na1.net",
+            ".hubspotusercontent-na2.net",
+            ".hubspotusercontent-eu1.net",
+            ".hubspotusercontent-ap1.net",
+        ];
+        own.iter().map(|host| (*host).to_owned()).chain(self.settings.file_hosts.iter().cloned()).collect()
+    }
+
+    fn checks(&self) -> Vec<Check> {
+        check::checks(&self.settings)
+    }
+
+    fn checked(&self, check: &Check, reply: &HttpReply) -> Vec<Finding> {
+        check::checked(&self.settings, check, reply)
+    }
+}

@@ -1,0 +1,107 @@
+//! The names of the facts that a lane keeps about HubSpot.
+
+/// The contact's id.
+pub const CONTACT: &str = "contact";
+/// How the contact was found: `key`, `phone`, `email`, `created` or `conflict`.
+pub const CONTACT_WAY: &str = "contact/way";
+/// Other contacts that the phone would have matched.
+pub const CONTACT_OTHERS: &str = "contact/others";
+/// No contact has the e-mail address.
+pub const NOT_EMAIL: &str = "contact/not/email";
+/// No contact has the phone.
+pub const NOT_PHONE: &str = "contact/not/phone";
+/// The ticket's id.
+pub const TICKET: &str = "ticket";
+/// Where a person finds the ticket.
+pub const TICKET_URL: &str = "ticket/url";
+/// The handoff event that opened the ticket.
+pub const TICKET_BY: &str = "ticket/by";
+/// HubSpot said that the unique id is taken; how far the search for its holder has come.
+pub const TICKET_CONFLICT: &str = "ticket/conflict";
+/// Something that notes are attached to was not found.
+pub const DOUBT: &str = "doubt";
+/// The contact is gone: notes are attached to the ticket alone.
+pub const CONTACT_GONE: &str = "drop/link/contact";
+/// The pipeline's id, where the settings give its label.
+pub const PIPELINE: &str = "pipeline";
+/// The first stage's id, likewise.
+pub const STAGE: &str = "stage";
+/// The closed stage's id, likewise.
+pub const CLOSED_STAGE: &str = "closed-stage";
+/// The owner's id, where the settings give the e-mail address.
+pub const OWNER: &str = "owner";
+/// The latest `hs_timestamp` in use and for which event: `<first> <last> <event id>`.
+pub const CLOCK: &str = "clock";
+/// Search properties that this portal does not have are not searched.
+pub const PLAIN_SEARCH: &str = "drop/search";
+
+/// Key `n` of the contact's unique property is nobody's.
+pub fn not_key(n: usize) -> String {
+    format!("contact/not/{n}")
+}
+
+/// What the mapping or settings say about the contact is written for this handoff.
+pub fn contact_updated(event: &str) -> String {
+    format!("contact/updated/{event}")
+}
+
+/// A field that this portal does not take; the value says why.
+pub fn drop(section: &str, field: &str) -> String {
+    format!("drop/{section}/{field}")
+}
+
+/// A message is shown.
+pub fn said(message: &str) -> String {
+    format!("said/{message}")
+}
+
+/// A file is with HubSpot.
+pub fn upload(message: &str, attachment: &str) -> String {
+    format!("upload/{message}/{attachment}")
+}
+
+/// A file, or the line in its place, is shown.
+pub fn file(message: &str, attachment: &str) -> String {
+    format!("file/{message}/{attachment}")
+}
+
+/// One of the notes of an event.
+pub fn note(event: &str, part: &str) -> String {
+    format!("note/{event}/{part}")
+}
+
+/// The thread of the ticket when this handoff came, or `-`.
+pub fn thread(event: &str) -> String {
+    format!("thread/{event}")
+}
+
+/// The handoff is shown whole.
+pub fn completed(event: &str) -> String {
+    format!("completed/{event}")
+}
+
+/// The rep was told of a reply's state.
+pub fn told(message: &str, state: &str) -> String {
+    format!("told/{message}/{state}")
+}
+
+/// The ticket shows that the session was closed.
+pub fn closed(event: &str) -> String {
+    format!("closed/{event}")
+}
+
+/// The ticket's last-message time is written.
+pub fn touched(event: &str) -> String {
+    format!("touched/{event}")
+}
+
+/// The list of a ticket's records in which ours are looked for; `kind` as in the API.
+pub fn listed(kind: &str) -> String {
+    format!("look/{kind}")
+}
+
+/// A record as the value of a fact. The kind keeps ids of different kinds apart, because HubSpot
+/// numbers each kind by itself.
+pub fn record(kind: &str, id: &str) -> String {
+    format!("{kind}:{id}")
+}

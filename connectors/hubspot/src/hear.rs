@@ -1,0 +1,150 @@
+//! What HubSpot tells us: webhooks, and a poll of each ticket.
+//!
+//! A note on the ticket reaches the customer only when it begins with the reply prefix. The webhook
+//! and the poll name the same note by the same id, so it is heard once. Neither a webhook nor a list
+//! holds the text; it is read in a chain of small reads, and a poll's cursor moves on only at the end
+//! of its chain, so that nothing is skipped when the chain breaks.
+
+mod note;
+mod poll;
+mod webhook;
+
+use std::time::Duration;
+
+use handoffd_contract::feed::Read;
+use handoffd_contract::{
+    About, Effect, Feed, Frame, Heard, Hearing, HttpCall, HttpReply, Known, Reason, Refusal, Step, Stop, Verdict, What, Work,
+};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::answer::otherwise;
+use crate::facts;
+use crate::settings::Settings;
+
+/// Where to listen: a poll of the ticket, unless webhooks alone shall tell.
+pub fn feed(settings: &Settings, work: &Work, known: &Known, cursor: Option<&str>) -> Option<Feed> {
+    let ticket = known.get(facts::TICKET)?;
+    if settings.poll_seconds == 0 {
+        return None;
+    }
+    Some(Feed::Poll {
+        key: work.session.id.clone(),
+        read: poll::read(settings, known, ticket, cursor),
+        every: Duration::from_secs(settings.poll_seconds),
+    })
+}
+
+/// What a frame says.
+pub fn hear(settings: &Settings, frame: &Frame<'_>) -> Result<Hearing, Refusal> {
+    match frame {
+        Frame::Webhook { body, .. } => webhook::hear(settings, body),
+        Frame::Event { .. } => Ok(skipped("HubSpot has no event stream")),
+        Frame::Reply { read, reply } => match read.tag {
+            poll::TICKET => poll::ticket(settings, read, reply),
+            poll::MORE => poll::more(settings, read, reply),
+            poll::NOTES => poll::notes(settings, read, reply),
+            note::NOTE => note::note(settings, read, reply),
+            note::TICKETS => note::tickets(settings, read, reply),
+            note::FILE => note::file(settings, read, reply),
+            OWNER => owner(read, reply),
+            other => Ok(skipped(format!("no reader for {other}"))),
+        },
+    }
+}
+
+/// The read that turns an owner's id into a name.
+const OWNER: &str = "owner";
+
+fn read_owner(settings: &Settings, ticket: &str, owner: &str, id: &str, at: Option<Timestamp>) -> Read {
+    let call = HttpCall::get(format!("{}/{}", settings.paths.owners(), handoffd_contract::text::encode(owner)));
+    let memo = serde_json::json!({"ticket": ticket, "owner": owner, "id": id, "at": at});
+    Read { tag: OWNER, call, memo }
+}
+
+fn owner(read: &Read, reply: &HttpReply) -> Result<Hearing, Refusal> {
+    let name = match reply.json().filter(|_| reply.ok()) {
+        Some(body) => {
+            let part = |name: &str| body[name].as_str().unwrap_or_default().trim().to_owned();
+            let full = format!("{} {}", part("firstName"), part("lastName")).trim().to_owned();
+            if full.is_empty() { part("email") } else { full }
+        }
+        None => match broken(read, reply)? {
+            Some(hearing) => return Ok(hearing),
+            None => String::new(),
+        },
+    };
+    let rep = if name.is_empty() { format!("owner {}", text(&read.memo["owner"])) } else { name };
+    Ok(heard(assigned(text(&read.memo["ticket"]), text(&read.memo["id"]), time(&read.memo["at"]), Some(rep))))
+}
+
+fn assigned(ticket: &str, id: &str, at: Option<Timestamp>, rep: Option<String>) -> Heard {
+    Heard { id: id.to_owned(), about: about_ticket(ticket), echo: None, at, what: What::Assigned { rep } }
+}
+
+/// The ticket entered a stage. Only a change that no person made in HubSpot can be our own.
+fn stage_entered(settings: &Settings, ticket: &str, stage: &str, at: Option<Timestamp>, source: &str) -> Option<Heard> {
+    settings.closed_stages.iter().any(|closed| closed == stage).then(|| Heard {
+        id: format!("stage/{ticket}/{stage}/{}", at.map_or(0, Timestamp::as_millisecond)),
+        about: about_ticket(ticket),
+        echo: (source != "CRM_UI").then(|| facts::record("stage", &format!("{ticket}/{stage}"))),
+        at,
+        what: What::Ended { word: Some(stage.to_owned()) },
+    })
+}
+
+fn ticket_deleted(ticket: &str) -> Heard {
+    Heard {
+        id: format!("deleted/{ticket}"),
+        about: about_ticket(ticket),
+        echo: None,
+        at: None,
+        what: What::Ended { word: Some("ticket deleted".to_owned()) },
+    }
+}
+
+fn about_ticket(ticket: &str) -> About {
+    About::Fact { name: facts::TICKET.to_owned(), value: ticket.to_owned() }
+}
+
+fn heard(heard: Heard) -> Hearing {
+    Hearing { heard: vec![heard], ..Hearing::default() }
+}
+
+fn skipped(why: impl Into<String>) -> Hearing {
+    Hearing { skipped: Some(why.into()), ..Hearing::default() }
+}
+
+/// What a failed read means: the credential is out, or it must be tried again; `None` when the answer
+/// is final, such as 404.
+fn broken(read: &Read, reply: &HttpReply) -> Result<Option<Hearing>, Refusal> {
+    let step = Step::look("hear", read.call.clone());
+    match otherwise(&step, reply) {
+        Verdict::Later { stop, .. } if stop.reason == Reason::Unauthorized => {
+            Ok(Some(Hearing { unauthorized: true, ..skipped("the credential was rejected") }))
+        }
+        Verdict::Later { stop, effect: Effect::None | Effect::Possible, .. } => Err(Refusal::Hold { stop, until: None }),
+        Verdict::Never(stop) if stop.reason == Reason::Forbidden => Err(Refusal::Park(stop)),
+        _ => Ok(None),
+    }
+}
+
+fn undecodable(words: &str) -> Refusal {
+    Refusal::Park(Stop::new(Reason::Undecodable, words))
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// A time as HubSpot writes it: ISO 8601, or milliseconds as a number or text.
+fn time(value: &Value) -> Option<Timestamp> {
+    match value {
+        Value::Number(number) => Timestamp::from_millisecond(number.as_i64()?).ok(),
+        Value::String(text) => match text.parse::<i64>() {
+            Ok(milliseconds) => Timestamp::from_millisecond(milliseconds).ok(),
+            Err(_) => text.parse().ok(),
+        },
+        _ => None,
+    }
+}

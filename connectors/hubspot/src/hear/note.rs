@@ -1,0 +1,250 @@
+//! A rep's note: whether it is a reply, whose it is, and its files. One small read after the other.
+
+use handoffd_contract::event::{AttachmentKind, RepReply};
+use handoffd_contract::feed::Read;
+use handoffd_contract::text::plain;
+use handoffd_contract::{About, Attachment, Heard, Hearing, HttpCall, HttpReply, Refusal, Source, What};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{about_ticket, broken, text, time};
+use crate::facts;
+use crate::read::id;
+use crate::settings::Settings;
+
+/// Reads a note with its tickets.
+pub const NOTE: &str = "note";
+/// Reads which of a note's tickets are ours.
+pub const TICKETS: &str = "note.tickets";
+/// Reads the address of one of a reply's files.
+pub const FILE: &str = "note.file";
+
+/// How long a file's address is good for, in seconds.
+const FILE_SECONDS: &str = "3600";
+
+/// The read of a note; `then` holds what a poll still has to do after it.
+pub fn read(settings: &Settings, note: &str, then: Value) -> Read {
+    let call = HttpCall::get(settings.paths.one("notes", note))
+        .query("properties", "hs_note_body,hs_timestamp,hs_attachment_ids")
+        .query("associations", "tickets");
+    Read { tag: NOTE, call, memo: json!({"note": note, "then": then}) }
+}
+
+/// The rest of a note that begins with the reply prefix; `None` for every other note.
+pub fn reply_text(prefix: &str, note: &str) -> Option<String> {
+    let note = plain(note);
+    let note = note.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '\u{200b}' | '\u{feff}'));
+    let head = note.get(..prefix.len())?;
+    let rest = &note[prefix.len()..];
+    let apart = rest.is_empty() || rest.starts_with(|c: char| c.is_whitespace() || c == ':');
+    (head.eq_ignore_ascii_case(prefix) && apart).then(|| rest.trim_start_matches(':').trim().to_owned())
+}
+
+/// A note's reply.
+pub fn note(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Hearing, Refusal> {
+    let then = &read.memo["then"];
+    let Some(body) = reply.json().filter(|body| reply.ok() && body["properties"].is_object()) else {
+        return Ok(broken(read, reply)?.unwrap_or_else(|| proceed(settings, then, "a note that is gone")));
+    };
+    let properties = &body["properties"];
+    let note = text(&read.memo["note"]);
+    let Some(said) = reply_text(&settings.reply_prefix, text(&properties["hs_note_body"])) else {
+        return Ok(proceed(settings, then, "an internal note"));
+    };
+    let files: Vec<&str> = text(&properties["hs_attachment_ids"]).split(';').map(str::trim).filter(|id| !id.is_empty()).take(20).collect();
+    if said.is_empty() && files.is_empty() {
+        return Ok(proceed(settings, then, "a reply without text or file"));
+    }
+    let mut tickets: Vec<String> =
+        body["associations"]["tickets"]["results"].as_array().into_iter().flatten().filter_map(|entry| id(&entry["id"])).take(100).collect();
+    tickets.sort();
+    tickets.dedup();
+    let at = [&properties["hs_timestamp"], &body["createdAt"]].into_iter().find_map(time);
+    let mut pending = json!({
+        "heard": format!("note/{note}"), "message": note, "echo": facts::record("notes", note), "text": said, "at": at,
+        "files": files.iter().map(|file| json!({"fileId": file})).collect::<Vec<_>>(), "then": then,
+    });
+    match tickets.as_slice() {
+        [] => Ok(proceed(settings, then, "a reply on a note without a ticket")),
+        [ticket] => {
+            pending["ticket"] = json!(ticket);
+            Ok(go_on(settings, pending))
+        }
+        several => {
+            // Which of them is the conversation's: the newest that carries our handoff id.
+            let inputs: Vec<Value> = several.iter().map(|ticket| json!({"id": ticket})).collect();
+            let properties = [settings.handoff_id_property.as_str(), "createdate"];
+            let body = json!({"properties": properties, "propertiesWithHistory": [], "inputs": inputs});
+            let call = HttpCall::post(format!("{}/batch/read", settings.paths.object("tickets")), body);
+            Ok(Hearing { fetch: vec![Read { tag: TICKETS, call, memo: pending }], ..Hearing::default() })
+        }
+    }
+}
+
+/// Which of several tickets a reply belongs to.
+pub fn tickets(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Hearing, Refusal> {
+    let Some(body) = reply.json().filter(|body| reply.ok() && body["results"].is_array()) else {
+        return Ok(broken(read, reply)?.unwrap_or_else(|| proceed(settings, &read.memo["then"], "a reply whose tickets are gone")));
+    };
+    let ours = body["results"].as_array().into_iter().flatten();
+    let ours = ours.filter(|ticket| text(&ticket["properties"][&settings.handoff_id_property]).starts_with("hnd-"));
+    let newest = ours.filter_map(|ticket| Some((time(&ticket["createdAt"]), id(&ticket["id"])?))).max();
+    let Some((_, ticket)) = newest else {
+        return Ok(proceed(settings, &read.memo["then"], "a reply on tickets that are not ours"));
+    };
+    let mut pending = read.memo.clone();
+    pending["ticket"] = json!(ticket);
+    Ok(go_on(settings, pending))
+}
+
+/// A Custom Channel's message as a reply.
+pub fn channel_reply(
+    settings: &Settings,
+    session: &str,
+    message: &str,
+    said: &str,
+    at: Option<Timestamp>,
+    author: &str,
+    files: Vec<Value>,
+) -> Hearing {
+    go_on(settings, json!({
+        "heard": format!("channel/{message}"), "message": message, "session": session, "text": said, "at": at,
+        "author": author, "files": files,
+    }))
+}
+
+/// The address of a reply's next file, then what is still to be done.
+pub fn file(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Hearing, Refusal> {
+    let mut pending = read.memo.clone();
+    let body = match reply.json().filter(|body| reply.ok() && body["url"].is_string()) {
+        Some(body) => body,
+        None => match broken(read, reply)? {
+            Some(hearing) => return Ok(hearing),
+            // A file without an address: the customer's side says that it is missing.
+            None => json!({}),
+        },
+    };
+    let mut file = pending["files"][0].clone();
+    for name in ["url", "name", "extension", "size", "type"] {
+        if !body[name].is_null() {
+            file[name] = body[name].clone();
+        }
+    }
+    file["read"] = json!(true);
+    pending["files"][0] = file;
+    Ok(go_on(settings, pending))
+}
+
+/// Fetches the next file's address, or says the whole reply.
+fn go_on(settings: &Settings, mut pending: Value) -> Hearing {
+    let (ready, open): (Vec<Value>, Vec<Value>) = pending["files"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .cloned()
+        .partition(|file| file["url"].is_string() || file["read"] == json!(true));
+    if let Some(next) = open.first().and_then(|file| id(&file["fileId"])) {
+        // The one that is read stands first, so that its answer finds it.
+        pending["files"] = Value::Array(open.into_iter().chain(ready).collect());
+        let call = HttpCall::get(settings.paths.signed_url(&next)).query("expirationSeconds", FILE_SECONDS);
+        return Hearing { fetch: vec![Read { tag: FILE, call, memo: pending }], ..Hearing::default() };
+    }
+    let mut attachments: Vec<Attachment> = ready.iter().map(attachment).collect();
+    attachments.sort_by(|a, b| a.id.cmp(&b.id));
+    let about = match pending["session"].as_str() {
+        Some(session) => About::Session(session.to_owned()),
+        None => about_ticket(text(&pending["ticket"])),
+    };
+    let some = |name: &str| Some(text(&pending[name]).to_owned()).filter(|text| !text.is_empty());
+    let replied = RepReply {
+        target: String::new(),
+        message_id: text(&pending["message"]).to_owned(),
+        author: some("author"),
+        text: some("text"),
+        attachments,
+        options: Vec::new(),
+        template: None,
+    };
+    let heard = Heard {
+        id: text(&pending["heard"]).to_owned(),
+        about,
+        echo: some("echo"),
+        at: time(&pending["at"]),
+        what: What::Replied(replied),
+    };
+    Hearing { heard: vec![heard], skipped: None, ..proceed(settings, &pending["then"], "") }
+}
+
+/// After one note: the next of a poll's notes, or its new cursor.
+pub fn proceed(settings: &Settings, then: &Value, why: &str) -> Hearing {
+    let mut hearing = Hearing { skipped: Some(why.to_owned()), ..Hearing::default() };
+    let queue = then["queue"].as_array().map(Vec::as_slice).unwrap_or_default();
+    match queue.split_first() {
+        Some((next, rest)) => {
+            let mut then = then.clone();
+            then["queue"] = json!(rest);
+            hearing.fetch.push(read(settings, text(next), then));
+        }
+        None => hearing.cursor = then["cursor"].as_str().map(str::to_owned),
+    }
+    hearing
+}
+
+fn attachment(file: &Value) -> Attachment {
+    let extension = text(&file["extension"]).to_ascii_lowercase();
+    let name = text(&file["name"]);
+    let name = match (name, extension.as_str()) {
+        ("", _) => None,
+        (name, "") => Some(name.to_owned()),
+        (name, extension) if name.to_ascii_lowercase().ends_with(&format!(".{extension}")) => Some(name.to_owned()),
+        (name, extension) => Some(format!("{name}.{extension}")),
+    };
+    let ending = match (extension.as_str(), &name) {
+        ("", Some(name)) => name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase()).unwrap_or_default(),
+        (extension, _) => extension.to_owned(),
+    };
+    let (kind, mime) = match ending.as_str() {
+        "jpg" | "jpeg" => (AttachmentKind::Image, Some("image/jpeg")),
+        "png" => (AttachmentKind::Image, Some("image/png")),
+        "webp" => (AttachmentKind::Image, Some("image/webp")),
+        "mp4" => (AttachmentKind::Video, Some("video/mp4")),
+        "3gp" => (AttachmentKind::Video, Some("video/3gpp")),
+        "mp3" => (AttachmentKind::Audio, Some("audio/mpeg")),
+        "m4a" => (AttachmentKind::Audio, Some("audio/mp4")),
+        "ogg" => (AttachmentKind::Audio, Some("audio/ogg")),
+        "pdf" => (AttachmentKind::Document, Some("application/pdf")),
+        "txt" => (AttachmentKind::Document, Some("text/plain")),
+        "docx" => {
+            (AttachmentKind::Document, Some("application/vnd.openxmlformats-officedocument.wordprocessingml.document"))
+        }
+        "xlsx" => (AttachmentKind::Document, Some("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet")),
+        _ => (AttachmentKind::Document, None),
+    };
+    Attachment {
+        id: id(&file["fileId"]).unwrap_or_else(|| "file".to_owned()),
+        kind,
+        mime: mime.map(str::to_owned),
+        name,
+        size: file["size"].as_u64(),
+        caption: None,
+        transcript: None,
+        source: file["url"].as_str().map(|url| Source::Url { url: url.to_owned() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_prefix_makes_a_reply() {
+        let said = |note: &str| reply_text("/wa", note);
+        assert_eq!(said("<div><p>/wa Hi Ana,</p><p>on its way</p></div>").as_deref(), Some("Hi Ana,\non its way"));
+        assert_eq!(said("/WA: hello").as_deref(), Some("hello"));
+        assert_eq!(said("&nbsp;/wa&nbsp;hello").as_deref(), Some("hello"));
+        assert_eq!(said("<p>/wa</p>").as_deref(), Some(""));
+        for internal in ["/want a refund", "note: /wa hello", "call her", "", "/w", "ﬀ/wa x", "<b>/wasnt</b>"] {
+            assert_eq!(said(internal), None, "{internal}");
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! The poll of a ticket: its stage, its owner, and notes that were not seen before.
+
+use handoffd_contract::feed::Read;
+use handoffd_contract::{Hearing, HttpCall, HttpReply, Known, Reason, Refusal};
+use serde_json::{Value, json};
+
+use super::{assigned, broken, heard, note, read_owner, skipped, stage_entered, text, ticket_deleted, time};
+use crate::facts;
+use crate::read::id;
+use crate::settings::Settings;
+
+/// Reads the ticket.
+pub const TICKET: &str = "poll";
+/// Reads further pages of its notes' ids.
+pub const MORE: &str = "poll.more";
+/// Reads the notes' texts.
+pub const NOTES: &str = "poll.notes";
+
+/// How many ids of seen notes a cursor keeps, the newest.
+const SEEN: usize = 1_000;
+
+/// How many pages of ids are read.
+const PAGES: u64 = 10;
+
+/// Inputs of one batch call.
+const BATCH: usize = 100;
+
+/// The read that a poll begins with.
+pub fn read(settings: &Settings, known: &Known, ticket: &str, cursor: Option<&str>) -> Read {
+    let call = HttpCall::get(settings.paths.one("tickets", ticket))
+        .query("properties", "hs_pipeline_stage,hubspot_owner_id")
+        .query("propertiesWithHistory", "hs_pipeline_stage,hubspot_owner_id")
+        .query("associations", "notes");
+    let prefix = facts::record("notes", "");
+    let mut own: Vec<&str> = known
+        .0
+        .values()
+        .filter_map(|fact| match fact {
+            handoffd_contract::Fact::Is(value) => value.strip_prefix(prefix.as_str()),
+            handoffd_contract::Fact::Unsure { .. } => None,
+        })
+        .collect();
+    own.sort_unstable();
+    own.dedup();
+    Read { tag: TICKET, call, memo: json!({"ticket": ticket, "cursor": cursor, "own": own}) }
+}
+
+/// The ticket's answer.
+pub fn ticket(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Hearing, Refusal> {
+    let memo = &read.memo;
+    let ticket = text(&memo["ticket"]);
+    let Some(body) = reply.json().filter(|body| reply.ok() && body["properties"].is_object()) else {
+        return match broken(read, reply) {
+            // A deleted ticket: the rep has ended it.
+            Ok(None) if reply.status == 404 => Ok(heard(ticket_deleted(ticket))),
+            Ok(hearing) => Ok(hearing.unwrap_or_else(|| skipped(format!("the poll answered {}", reply.status)))),
+            // The next poll comes by itself.
+            Err(Refusal::Hold { stop, .. }) if stop.reason != Reason::Forbidden => Ok(skipped(stop.words)),
+            Err(refusal) => Err(refusal),
+        };
+    };
+    let old: Value = memo["cursor"].as_str().and_then(|cursor| serde_json::from_str(cursor).ok()).unwrap_or_default();
+    let mut hearing = Hearing::default();
+    let (stage, entered) = latest(&body, "hs_pipeline_stage");
+    let (owner, since) = latest(&body, "hubspot_owner_id");
+    let mark = |value: &str, entry: &Value| format!("{value}@{}", text(&entry["timestamp"]));
+    let (stage_mark, owner_mark) = (mark(&stage, &entered), mark(&owner, &since));
+    if old["stage"] != json!(stage_mark) {
+        let at = time(&entered["timestamp"]);
+        hearing.heard.extend(stage_entered(settings, ticket, &stage, at, text(&entered["sourceType"])));
+    }
+    // The owner that the ticket began with is no news.
+    if old["owner"].is_string() && old["owner"] != json!(owner_mark) {
+        let at = time(&since["timestamp"]);
+        let name = format!("owner/{ticket}/{owner}/{}", at.map_or(0, jiff::Timestamp::as_millisecond));
+        if owner.is_empty() {
+            hearing.heard.push(assigned(ticket, &name, at, None));
+        } else {
+            hearing.fetch.push(read_owner(settings, ticket, &owner, &name, at));
+        }
+    }
+    let page = &body["associations"]["notes"];
+    let state = json!({
+        "ticket": ticket, "own": memo["own"], "seen": old["notes"], "ids": ids(page, "id"),
+        "stage": stage_mark, "owner": owner_mark, "old": memo["cursor"], "pages": 1,
+    });
+    Ok(join(hearing, page_done(settings, state, page)))
+}
+
+/// The newest value of a property and its history entry.
+fn latest(body: &Value, property: &str) -> (String, Value) {
+    let entry = body["propertiesWithHistory"][property][0].clone();
+    (text(&body["properties"][property]).to_owned(), entry)
+}
+
+fn ids(page: &Value, name: &str) -> Vec<String> {
+    page["results"].as_array().into_iter().flatten().filter_map(|entry| id(&entry[name]).or_else(|| id(&entry["id"]))).collect()
+}
+
+/// A further page of ids.
+pub fn more(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Hearing, Refusal> {
+    let Some(page) = reply.json().filter(|body| reply.ok() && body["results"].is_array()) else {
+        return Ok(broken(read, reply)?.unwrap_or_else(|| skipped("the ticket's notes cannot be listed")));
+    };
+    let mut state = read.memo.clone();
+    let mut all: Vec<String> = serde_json::from_value(state["ids"].clone()).unwrap_or_default();
+    all.extend(ids(&page, "toObjectId"));
+    state["ids"] = json!(all);
+    state["pages"] = json!(state["pages"].as_u64().unwrap_or(PAGES) + 1);
+    Ok(page_done(settings, state, &page))
+}
+
+/// After a page: the next one, or the texts of what is new.
+fn page_done(settings: &Settings, mut state: Value, page: &Value) -> Hearing {
+    let after = page["paging"]["next"]["after"].as_str().filter(|_| state["pages"].as_u64() < Some(PAGES));
+    if let Some(after) = after {
+        let call = HttpCall::get(settings.paths.links("tickets", text(&state["ticket"]), "notes"))
+            .query("limit", "500")
+            .query("after", after);
+        return Hearing { fetch: vec![Read { tag: MORE, call, memo: state }], ..Hearing::default() };
+    }
+    let list = |name: &str| -> Vec<String> { serde_json::from_value(state[name].clone()).unwrap_or_default() };
+    let (own, seen, mut all) = (list("own"), list("seen"), list("ids"));
+    all.sort_by_key(|id| id.parse::<u64>().unwrap_or(u64::MAX));
+    all.dedup();
+    all.retain(|id| own.binary_search(id).is_err());
+    let new: Vec<String> = all.iter().filter(|id| !seen.contains(id)).cloned().collect();
+    let kept = &all[all.len().saturating_sub(SEEN)..];
+    let cursor = json!({"notes": kept, "stage": state["stage"], "owner": state["owner"]}).to_string();
+    if new.is_empty() {
+        let moved = state["old"].as_str() != Some(cursor.as_str());
+        return Hearing { cursor: moved.then_some(cursor), ..Hearing::default() };
+    }
+    state = json!({"left": new, "queue": [], "cursor": cursor});
+    Hearing { fetch: vec![read_notes(settings, state)], ..Hearing::default() }
+}
+
+fn read_notes(settings: &Settings, state: Value) -> Read {
+    let left = state["left"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let inputs: Vec<Value> = left.iter().take(BATCH).map(|id| json!({"id": id})).collect();
+    let body = json!({"properties": ["hs_note_body"], "propertiesWithHistory": [], "inputs": inputs});
+    let call = HttpCall::post(format!("{}/batch/read", settings.paths.object("notes")), body);
+    Read { tag: NOTES, call, memo: state }
+}
+
+/// The texts of new notes: those that are replies are read one by one, as after a webhook.
+pub fn notes(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Hearing, Refusal> {
+    let Some(body) = reply.json().filter(|body| reply.ok() && body["results"].is_array()) else {
+        return Ok(broken(read, reply)?.unwrap_or_else(|| skipped("the ticket's notes cannot be read")));
+    };
+    let mut state = read.memo.clone();
+    let mut queue: Vec<Value> = state["queue"].as_array().cloned().unwrap_or_default();
+    for found in body["results"].as_array().into_iter().flatten() {
+        if note::reply_text(&settings.reply_prefix, text(&found["properties"]["hs_note_body"])).is_some() {
+            queue.extend(id(&found["id"]).map(Value::String));
+        }
+    }
+    // In the order in which they were written, as far as ids tell.
+    queue.sort_by_key(|id| text(id).parse::<u64>().unwrap_or(u64::MAX));
+    let left: Vec<Value> = state["left"].as_array().into_iter().flatten().skip(BATCH).cloned().collect();
+    state["queue"] = json!(queue);
+    state["left"] = json!(left);
+    if left.is_empty() {
+        return Ok(note::proceed(settings, &state, "internal notes"));
+    }
+    Ok(Hearing { fetch: vec![read_notes(settings, state)], ..Hearing::default() })
+}
+
+fn join(mut first: Hearing, second: Hearing) -> Hearing {
+    first.heard.extend(second.heard);
+    first.fetch.extend(second.fetch);
+    first.cursor = second.cursor;
+    first
+}
