@@ -62,14 +62,14 @@ use self::served::Make;
 use self::wire::{Peer, Wire};
 
 pub use self::clock::Clock;
+pub use self::command::{Args, command};
 pub use self::rules::{Answer, Fault, Filter, Rule, When};
 pub use self::served::Served;
 pub use self::wait::{Of, Wait};
 
-pub mod command;
-
 mod body;
 mod clock;
+mod command;
 mod control;
 mod faults;
 mod http;

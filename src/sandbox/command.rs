@@ -8,6 +8,8 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::connectors::KINDS;
+
 use super::{Options, serve, url};
 
 /// Where the simulators listen. Port 0 takes a free one.
@@ -31,14 +33,22 @@ pub struct Args {
 }
 
 impl Args {
-    /// The four simulators at these addresses.
+    /// Every kind's simulator at its address.
     #[must_use]
     pub fn options(&self) -> Options {
-        Options::new(self.control)
-            .target("salesforce", self.salesforce, handoffd_salesforce::sandbox)
-            .target("hubspot", self.hubspot, handoffd_hubspot::sandbox)
-            .target("creatio", self.creatio, handoffd_creatio::sandbox)
-            .target("whatsapp", self.whatsapp, handoffd_whatsapp::sandbox)
+        KINDS
+            .iter()
+            .fold(Options::new(self.control), |options, kind| {
+                let address = match kind.name {
+                    "salesforce" => self.salesforce,
+                    "hubspot" => self.hubspot,
+                    "creatio" => self.creatio,
+                    "whatsapp" => self.whatsapp,
+                    // A kind that has no argument yet is served all the same.
+                    _ => SocketAddr::new(self.control.ip(), 0),
+                };
+                options.target(kind.name, address, kind.sandbox)
+            })
     }
 }
 

@@ -16,6 +16,9 @@ use super::rules::Answer;
 use super::served::{LARGE, Served};
 use super::wire::Peer;
 
+/// How much of a path and of a query is kept.
+const ADDRESS: usize = 2_000;
+
 /// A request's place in the journal. Dropped without an answer, it says that the client left.
 pub(super) struct Ticket {
     served: Arc<Served>,
@@ -33,8 +36,8 @@ impl Ticket {
             at: served.clock.now(),
             ms: 0,
             method: method.to_owned(),
-            path: path.to_owned(),
-            query: query.to_owned(),
+            path: path.chars().take(ADDRESS).collect(),
+            query: query.chars().take(ADDRESS).collect(),
             status: None,
             outcome: Outcome::Left,
             fault: None,
