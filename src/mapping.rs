@@ -1,0 +1,240 @@
+//! Mappings: which field of the CRM gets which value.
+//!
+//! A mapping is a TOML file per target: sections of fields, each with a template over the event, a
+//! map for picklists, a condition, a default, and what to do when its value does not fit. It is read
+//! once into a [`Mapping`], in which every name, filter and setting is known to be right; preview,
+//! test and production then call the same [`Mapping::render`].
+//!
+//! ```toml
+//! kind = "hubspot"
+//!
+//! [ticket.subject]
+//! value = "WhatsApp: {{ handoff.topic or (handoff.reasons | first) or 'handoff' }}"
+//! max = 255
+//!
+//! [ticket.hs_ticket_priority]
+//! value = "{{ handoff.sentiment_normalised }}"
+//! map = { negative = "HIGH", neutral = "MEDIUM", positive = "LOW" }
+//! default = "MEDIUM"
+//! ```
+//!
+//! | key | meaning |
+//! | --- | --- |
+//! | `value` | a template; or a list of templates, whose value is a list; or a number or boolean |
+//! | `when` | an expression; when it does not hold, the field is left out |
+//! | `map`, `map_default` | values for picklists, first by the same spelling, then regardless of case; and for what the map does not have |
+//! | `default` | a template for when the value is empty |
+//! | `type` | `text`, `number`, `bool`, `date`, `datetime`, `id` |
+//! | `max`, `too_long` | length in UTF-16 units; then `truncate`, `drop` or `park` |
+//! | `misfit` | what to do when `type` or `map` does not fit: `drop` or `park` |
+//! | `required` | an empty value stops the handoff instead of leaving the field out |
+//!
+//! Templates are bounded in work: fuel, output, size of the source, and a language without
+//! variables and multiplication (see `lint`).
+
+mod cases;
+pub mod commands;
+mod document;
+mod field;
+mod filters;
+mod lint;
+mod names;
+mod sample;
+mod template;
+
+use std::fmt;
+use std::sync::Arc;
+
+use handoffd_contract::{Data, Event, Rendered};
+
+pub use cases::TestOutcome;
+pub use document::SECTIONS;
+pub use names::Input;
+pub use sample::{bare, sample};
+
+use cases::Case;
+use document::Reading;
+use field::{Field, Outcome};
+use template::{Fault, Templates};
+
+/// What is wrong with a mapping, or why it could not be applied to an event. Holds no value of the
+/// event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MappingProblem {
+    /// The file.
+    pub file: String,
+    /// `section.field`; empty for the file as a whole.
+    pub field: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// What is wrong and what was expected.
+    pub message: String,
+}
+
+/// A mapping in which every template is compiled. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Mapping(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    file: String,
+    kind: String,
+    fields: Vec<Field>,
+    templates: Templates,
+    cases: Vec<Case>,
+}
+
+impl Mapping {
+    /// Reads a mapping; `file` is only for messages. Every template is also rendered for a rich and
+    /// for a bare event, so that what fails for a handoff without its optional parts is found here.
+    ///
+    /// # Errors
+    /// Every problem, in the file's order.
+    pub fn parse(file: &str, text: &str) -> Result<Mapping, Vec<MappingProblem>> {
+        let mut reading = Reading::new(file, text);
+        let Some(document) = reading.document() else {
+            return Err(reading.problems);
+        };
+        let cases = cases::understand(document.cases, &document.fields, &mut reading);
+        let Reading {
+            templates,
+            mut problems,
+            ..
+        } = reading;
+        let inner = Inner {
+            file: file.into(),
+            kind: document.kind,
+            fields: document.fields,
+            templates,
+            cases,
+        };
+        let mapping = Mapping(Arc::new(inner));
+        if problems.is_empty() {
+            problems = mapping.rehearse();
+        }
+        problems.sort_by_key(|problem| problem.line);
+        if problems.is_empty() {
+            Ok(mapping)
+        } else {
+            Err(problems)
+        }
+    }
+
+    /// The kind of target that it is for.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        &self.0.kind
+    }
+
+    /// What the target's fields get for an event.
+    ///
+    /// # Errors
+    /// The first field whose template fails, or that does not fit and is to park.
+    pub fn render(&self, version: i64, input: &Input<'_>) -> Result<Rendered, MappingProblem> {
+        let mut rendered = Rendered {
+            version,
+            ..Rendered::default()
+        };
+        for (field, outcome) in self.evaluate(input) {
+            match outcome.map_err(|fault| self.problem(field, fault))? {
+                Outcome::Value(value, note) => {
+                    let section = rendered.sections.entry(field.section.clone()).or_default();
+                    section.insert(field.name.clone(), value);
+                    rendered.notes.extend(note);
+                }
+                Outcome::Dropped(note) => rendered.notes.push(note),
+                Outcome::Out(_) => {}
+            }
+        }
+        Ok(rendered)
+    }
+
+    /// Runs the tests that are saved with the mapping.
+    #[must_use]
+    pub fn run_tests(&self) -> Vec<TestOutcome> {
+        self.0
+            .cases
+            .iter()
+            .map(|case| case.judge(render_event(self, &case.event)))
+            .collect()
+    }
+
+    /// Every field's outcome, in the file's order.
+    fn evaluate(
+        &self,
+        input: &Input<'_>,
+    ) -> impl Iterator<Item = (&Field, Result<Outcome, Fault>)> {
+        let values = names::values(input, |name| self.0.templates.uses(name));
+        self.0
+            .fields
+            .iter()
+            .map(move |field| (field, field.evaluate(&self.0.templates, &values)))
+    }
+
+    fn problem(&self, field: &Field, fault: Fault) -> MappingProblem {
+        MappingProblem {
+            file: self.0.file.clone(),
+            field: field.path(),
+            line: fault.line.max(field.line),
+            message: fault.message,
+        }
+    }
+
+    /// What fails for the built-in events. A value that does not fit is not a failure here, because
+    /// the built-in events are not the reader's.
+    fn rehearse(&self) -> Vec<MappingProblem> {
+        let mut problems: Vec<MappingProblem> = Vec::new();
+        for (event, of) in [
+            (sample(), "the full sample"),
+            (bare(), "a handoff with no optional part"),
+        ] {
+            with_input(&event, |input| {
+                for (field, outcome) in self.evaluate(input) {
+                    if let Err(fault) = outcome
+                        && !fault.wanted
+                        && !problems.iter().any(|known| known.field == field.path())
+                    {
+                        let mut problem = self.problem(field, fault);
+                        problem.message = format!("fails for {of}: {}", problem.message);
+                        problems.push(problem);
+                    }
+                }
+            });
+        }
+        problems
+    }
+}
+
+/// Renders an event with the session and contact that it carries itself, as preview and tests do.
+fn render_event(mapping: &Mapping, event: &Event) -> Result<Rendered, MappingProblem> {
+    with_input(event, |input| mapping.render(0, input))
+}
+
+/// Calls `then` with an event's own session and contact.
+fn with_input<T>(event: &Event, then: impl FnOnce(&Input<'_>) -> T) -> T {
+    let (session, contact) = match &event.data {
+        Data::HandoffRequested(handoff) => (Some(&handoff.session), Some(&handoff.contact)),
+        Data::MessageReceived(said) | Data::MessageSent(said) => {
+            (said.session.as_ref(), said.contact.as_ref())
+        }
+        _ => (None, None),
+    };
+    let session = session.cloned().unwrap_or_default();
+    let contact = contact.cloned().unwrap_or_default();
+    then(&Input {
+        event,
+        session: &session,
+        contact: &contact,
+        target: "preview",
+    })
+}
+
+impl fmt::Display for MappingProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: ", self.file, self.line)?;
+        if !self.field.is_empty() {
+            write!(f, "{}: ", self.field)?;
+        }
+        f.write_str(&self.message)
+    }
+}

@@ -1,0 +1,316 @@
+//! What `handoffd mapping check | preview | test | apply | export | history` does, as functions from
+//! files and the ledger to a text and a verdict.
+
+use std::path::Path;
+
+use handoffd_contract::{Event, text};
+use jiff::Timestamp;
+
+use crate::ledger::{Ledger, LedgerError};
+
+use super::field::Outcome;
+use super::{Mapping, MappingProblem, TestOutcome, sample, with_input};
+
+/// The longest value that a preview shows, in UTF-16 units.
+const SHOWN: usize = 100;
+/// The largest file that is read, in bytes.
+const MAX_FILE: u64 = 16 << 20;
+
+/// A command's answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// What to print.
+    pub text: String,
+    /// Whether all is well; the exit code is 0 or 1.
+    pub ok: bool,
+}
+
+/// A new version of a target's mapping.
+#[derive(Debug, Clone, Copy)]
+pub struct Change<'a> {
+    /// The target.
+    pub target: &'a str,
+    /// The target's kind.
+    pub kind: &'a str,
+    /// The file's name, for messages.
+    pub file: &'a str,
+    /// The file's text.
+    pub text: &'a str,
+    /// Who changes it.
+    pub who: &'a str,
+    /// Why.
+    pub why: &'a str,
+    /// The version that must be the latest, if that matters.
+    pub expect: Option<i64>,
+}
+
+/// Reads each file and says what is wrong with it.
+#[must_use]
+pub fn check<P: AsRef<Path>>(files: &[P]) -> Report {
+    each(files, |mapping, file| Report {
+        text: format!("{file}: fits {}\n", mapping.kind()),
+        ok: true,
+    })
+}
+
+/// Runs the tests of each file.
+#[must_use]
+pub fn test<P: AsRef<Path>>(files: &[P]) -> Report {
+    each(files, |mapping, file| {
+        let outcomes = mapping.run_tests();
+        let failed = outcomes
+            .iter()
+            .filter(|outcome| !outcome.failures.is_empty())
+            .count();
+        let mut text: String = outcomes
+            .iter()
+            .map(|outcome| tested(file, outcome))
+            .collect();
+        text.push_str(&format!(
+            "{file}: {} passed, {failed} failed\n",
+            outcomes.len() - failed
+        ));
+        Report {
+            text,
+            ok: failed == 0,
+        }
+    })
+}
+
+/// Shows what a file makes of an event, by default the built-in one.
+#[must_use]
+pub fn preview(file: &Path, event: Option<&Path>) -> Report {
+    let event = match event {
+        None => sample(),
+        Some(path) => match read_event(path) {
+            Ok(event) => event,
+            Err(text) => return Report { text, ok: false },
+        },
+    };
+    each(&[file], |mapping, _| shown(mapping, &event))
+}
+
+/// A table of every field with its value or the reason why there is none.
+#[must_use]
+pub fn shown(mapping: &Mapping, event: &Event) -> Report {
+    let (mut set, mut out, mut wrong) = (0, 0, 0);
+    let rows: Vec<(String, String)> = with_input(event, |input| {
+        mapping
+            .evaluate(input)
+            .map(|(field, outcome)| {
+                let cell = match outcome {
+                    Ok(Outcome::Value(value, note)) => {
+                        set += 1;
+                        let value = text::truncate(&value.to_string(), SHOWN);
+                        note.map_or(value.clone(), |note| format!("{value}\n! {note}"))
+                    }
+                    Ok(Outcome::Out(why)) => {
+                        out += 1;
+                        format!("- {why}")
+                    }
+                    Ok(Outcome::Dropped(note)) => {
+                        wrong += 1;
+                        format!("! {note}")
+                    }
+                    Err(fault) => {
+                        wrong += 1;
+                        format!("! STOPS THE HANDOFF: {}", mapping.problem(field, fault))
+                    }
+                };
+                (field.path(), cell)
+            })
+            .collect()
+    });
+    let width = rows
+        .iter()
+        .map(|(path, _)| path.chars().count())
+        .max()
+        .unwrap_or(0);
+    let mut table = String::new();
+    for (path, cell) in &rows {
+        for (at, line) in cell.lines().enumerate() {
+            let path = if at == 0 { path } else { "" };
+            table.push_str(&format!("{path:width$}  {line}\n"));
+        }
+    }
+    let verdict = if wrong == 0 { "fits" } else { "does not fit" };
+    table.push_str(&format!(
+        "{verdict}: {set} set, {out} left out, {wrong} that do not fit\n"
+    ));
+    Report {
+        text: table,
+        ok: wrong == 0,
+    }
+}
+
+/// Stores a new version, if it is right, is for this kind of target and passes its tests.
+pub async fn apply(ledger: &dyn Ledger, now: Timestamp, change: &Change<'_>) -> Report {
+    let bad = |text: String| Report { text, ok: false };
+    let mapping = match Mapping::parse(change.file, change.text) {
+        Ok(mapping) => mapping,
+        Err(problems) => return bad(listed(&problems)),
+    };
+    if mapping.kind() != change.kind {
+        let (is, wants) = (mapping.kind(), change.kind);
+        return bad(format!(
+            "{}: is for {is}, but the target `{}` is {wants}\n",
+            change.file, change.target
+        ));
+    }
+    let failed: String = mapping
+        .run_tests()
+        .iter()
+        .filter(|outcome| !outcome.failures.is_empty())
+        .map(|outcome| tested(change.file, outcome))
+        .collect();
+    if !failed.is_empty() {
+        return bad(format!("{failed}not applied: its tests fail\n"));
+    }
+    match ledger.mapping_get(change.target, None).await {
+        Ok(Some(latest))
+            if latest.text == change.text
+                && change.expect.is_none_or(|expect| expect == latest.version) =>
+        {
+            let text = format!(
+                "{}: version {} is the same; nothing to do\n",
+                change.target, latest.version
+            );
+            return Report { text, ok: true };
+        }
+        Ok(_) => {}
+        Err(error) => return bad(failure(change.target, &error)),
+    }
+    let put = ledger.mapping_put(
+        now,
+        change.target,
+        change.text,
+        change.who,
+        change.why,
+        change.expect,
+    );
+    match put.await {
+        Ok(version) => Report {
+            text: format!("{}: version {version} is live\n", change.target),
+            ok: true,
+        },
+        Err(error) => bad(failure(change.target, &error)),
+    }
+}
+
+/// The text of a version, or of the latest.
+pub async fn export(ledger: &dyn Ledger, target: &str, version: Option<i64>) -> Report {
+    match ledger.mapping_get(target, version).await {
+        Ok(Some(row)) => Report {
+            text: row.text,
+            ok: true,
+        },
+        Ok(None) => {
+            let which = version.map_or("no mapping".to_owned(), |version| {
+                format!("no version {version}")
+            });
+            Report {
+                text: format!("{target}: the ledger has {which}\n"),
+                ok: false,
+            }
+        }
+        Err(error) => Report {
+            text: failure(target, &error),
+            ok: false,
+        },
+    }
+}
+
+/// All versions of a target's mapping, newest first.
+pub async fn history(ledger: &dyn Ledger, target: &str) -> Report {
+    match ledger.mapping_history(target).await {
+        Ok(rows) if rows.is_empty() => Report {
+            text: format!("{target}: no mapping yet\n"),
+            ok: true,
+        },
+        Ok(rows) => {
+            let line = |row: &crate::ledger::MappingRow| {
+                let at = row.at.strftime("%Y-%m-%d %H:%M:%SZ");
+                format!("{:>4}  {at}  {}  {}\n", row.version, row.who, row.why)
+            };
+            Report {
+                text: rows.iter().map(line).collect(),
+                ok: true,
+            }
+        }
+        Err(error) => Report {
+            text: failure(target, &error),
+            ok: false,
+        },
+    }
+}
+
+/// Problems, one per line.
+#[must_use]
+pub fn listed(problems: &[MappingProblem]) -> String {
+    problems
+        .iter()
+        .map(|problem| format!("{problem}\n"))
+        .collect()
+}
+
+fn each<P: AsRef<Path>>(files: &[P], then: impl Fn(&Mapping, &str) -> Report) -> Report {
+    let mut all = Report {
+        text: String::new(),
+        ok: true,
+    };
+    for path in files {
+        let name = path.as_ref().display().to_string();
+        let report = match read(path.as_ref()).map(|text| Mapping::parse(&name, &text)) {
+            Ok(Ok(mapping)) => then(&mapping, &name),
+            Ok(Err(problems)) => Report {
+                text: listed(&problems),
+                ok: false,
+            },
+            Err(text) => Report { text, ok: false },
+        };
+        all.text.push_str(&report.text);
+        all.ok &= report.ok;
+    }
+    all
+}
+
+fn tested(file: &str, outcome: &TestOutcome) -> String {
+    if outcome.failures.is_empty() {
+        return format!("ok      {}\n", outcome.name);
+    }
+    let failures: String = outcome
+        .failures
+        .iter()
+        .map(|failure| format!("          {failure}\n"))
+        .collect();
+    format!(
+        "FAILED  {} ({file}:{})\n{failures}",
+        outcome.name, outcome.line
+    )
+}
+
+fn read_event(path: &Path) -> Result<Event, String> {
+    let text = read(path)?;
+    serde_json::from_str(&text)
+        .map_err(|error| format!("{}: not an event: {error}\n", path.display()))
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    let failed = |what: String| format!("{}: {what}\n", path.display());
+    let size = std::fs::metadata(path)
+        .map_err(|error| failed(error.to_string()))?
+        .len();
+    if size > MAX_FILE {
+        return Err(failed("larger than 16 MiB".into()));
+    }
+    std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))
+}
+
+fn failure(target: &str, error: &LedgerError) -> String {
+    match error {
+        LedgerError::Conflict(words) => {
+            format!("{target}: not applied, somebody else changed it meanwhile: {words}\n")
+        }
+        other => format!("{target}: {other}\n"),
+    }
+}

@@ -1,0 +1,415 @@
+//! The names that a template may use, and their values for one event.
+//!
+//! Everything known is always there, `none` where the event has nothing, so a name that is not
+//! there is a typing error and is refused with the list of those that are. Only `fields` and
+//! `contact.external_ids` have free names; what they do not have is `none`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use handoffd_contract::event::{Session, sentiment};
+use handoffd_contract::{AuthorKind, Contact, Data, Event, Handoff, Message, text};
+use minijinja::value::{Enumerator, Object, Value};
+use minijinja::{Error, ErrorKind};
+
+use crate::config::did_you_mean;
+
+/// The longest text that a template is given, in UTF-16 units; longer ones end in an ellipsis.
+const MAX_TEXT: usize = 65_536;
+/// The most messages that a template is given; the newest ones.
+const MAX_MESSAGES: usize = 2_000;
+
+/// The names at the top, and what they have.
+#[rustfmt::skip]
+const KNOWN: &[(&str, &[&str])] = &[
+    ("session", &["id", "url", "channel", "business_number", "language", "opened_at"]),
+    ("contact", &["name", "first_name", "last_name", "display_name", "phone", "e164", "wa_id", "user_id", "username",
+        "email", "key", "external_ids"]),
+    ("handoff", &["reasons", "summary", "sentiment", "sentiment_normalised", "language", "topic", "requested_at"]),
+    ("event", &["id", "time", "type", "source"]),
+    ("counts", &["messages", "customer_messages", "attachments"]),
+    ("transcript", &[]), ("transcript_text", &[]), ("fields", &[]), ("target", &[]),
+];
+
+/// The names of one message of `transcript`.
+#[rustfmt::skip]
+#[cfg(test)]
+const MESSAGE: &[&str] = &["id", "time", "author", "author_name", "text", "body", "line", "attachments", "location"];
+
+/// What a mapping is applied to: an event, and the session and contact as last known.
+#[derive(Debug, Clone, Copy)]
+pub struct Input<'a> {
+    /// The event.
+    pub event: &'a Event,
+    /// The session as last known.
+    pub session: &'a Session,
+    /// The customer as last known.
+    pub contact: &'a Contact,
+    /// The target's name.
+    pub target: &'a str,
+}
+
+/// What is wrong with a name such as `contact.nmae`, if anything is.
+pub(super) fn unknown(path: &str) -> Option<String> {
+    let mut parts = path.split('.');
+    let top = parts.next().unwrap_or_default();
+    let Some((_, has)) = KNOWN.iter().find(|(name, _)| *name == top) else {
+        return Some(unknown_name("", top, KNOWN.iter().map(|(name, _)| *name)));
+    };
+    let attribute = parts.next()?;
+    if top == "fields" || has.contains(&attribute) {
+        return None;
+    }
+    Some(match (top, has.is_empty()) {
+        ("transcript", _) => {
+            "`transcript` is a list of messages; write `(transcript | last).text` or a for loop"
+                .into()
+        }
+        (_, true) => format!("`{top}` is a text and has no `{attribute}`"),
+        (_, false) => unknown_name(top, attribute, has.iter().copied()),
+    })
+}
+
+/// The values of every name. `uses` says which names templates use, since some cost work.
+pub(super) fn values(input: &Input<'_>, uses: impl Fn(&str) -> bool) -> Value {
+    let nothing = Handoff::default();
+    let (handoff, messages): (&Handoff, &[Message]) = match &input.event.data {
+        Data::HandoffRequested(handoff) => (handoff, &handoff.transcript),
+        Data::MessageReceived(said) | Data::MessageSent(said) => {
+            (&nothing, std::slice::from_ref(&said.message))
+        }
+        _ => (&nothing, &[]),
+    };
+    let mut names = BTreeMap::new();
+    names.insert("session", session(input.session));
+    names.insert("contact", contact(input.contact));
+    names.insert("handoff", reasoning(handoff));
+    names.insert("event", event(input.event));
+    names.insert("counts", counts(messages));
+    names.insert("target", text(input.target));
+    let fields = handoff
+        .fields
+        .iter()
+        .map(|(name, value)| (name.clone(), json(value, 0)));
+    names.insert("fields", Value::from_object(Free(fields.collect())));
+    let newest = &messages[messages.len().saturating_sub(MAX_MESSAGES)..];
+    if uses("transcript") {
+        let list: Vec<Value> = newest
+            .iter()
+            .map(|said| message(said, input.contact))
+            .collect();
+        names.insert("transcript", Value::from(list));
+    }
+    if uses("transcript_text") {
+        let mut lines = String::new();
+        for said in newest {
+            lines.push_str(&text::line(said, input.contact));
+            lines.push('\n');
+        }
+        names.insert("transcript_text", text(lines.trim_end()));
+    }
+    Value::from_object(Known { of: "", names })
+}
+
+/// An object whose names are all known; asking for another one is an error.
+#[derive(Debug)]
+struct Known {
+    of: &'static str,
+    names: BTreeMap<&'static str, Value>,
+}
+
+impl Object for Known {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let key = key.as_str()?;
+        Some(self.names.get(key).cloned().unwrap_or_else(|| {
+            // The key may be computed from the event, so it is repeated only when it is close to a name.
+            let known = self.names.keys().copied();
+            let key = if did_you_mean(key, known.clone()).is_empty() {
+                "…"
+            } else {
+                key
+            };
+            let message = unknown_name(self.of, key, known);
+            Value::from(Error::new(ErrorKind::UndefinedError, message))
+        }))
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Values(self.names.keys().map(|name| Value::from(*name)).collect())
+    }
+}
+
+/// An object with free names; those that it does not have are `none`.
+#[derive(Debug)]
+struct Free(BTreeMap<String, Value>);
+
+impl Object for Free {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        Some(
+            self.0
+                .get(key.as_str()?)
+                .cloned()
+                .unwrap_or_else(|| Value::from(())),
+        )
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Values(
+            self.0
+                .keys()
+                .map(|name| Value::from(name.as_str()))
+                .collect(),
+        )
+    }
+}
+
+fn unknown_name<'a>(of: &str, name: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
+    let name: String = name.chars().take(40).collect();
+    let hint = did_you_mean(&name, known.clone());
+    let known: Vec<&str> = known.collect();
+    let whole = if of.is_empty() {
+        name
+    } else {
+        format!("{of}.{name}")
+    };
+    format!(
+        "`{whole}` is unknown{hint}; known are: {}",
+        known.join(", ")
+    )
+}
+
+fn session(session: &Session) -> Value {
+    known(
+        "session",
+        [
+            ("id", text(&session.id)),
+            ("url", maybe(session.url.as_deref())),
+            ("channel", text(&session.channel)),
+            ("business_number", text(&session.business_number)),
+            ("language", maybe(session.language.as_deref())),
+            ("opened_at", time(session.opened_at)),
+        ],
+    )
+}
+
+fn contact(contact: &Contact) -> Value {
+    let name = contact
+        .name
+        .as_deref()
+        .map(str::trim)
+        .filter(|name| !name.is_empty());
+    let (first, last) = match name.and_then(|name| name.rsplit_once(char::is_whitespace)) {
+        Some((first, last)) => (Some(first.trim_end()), Some(last)),
+        None => (name, None),
+    };
+    let ids = contact
+        .external_ids
+        .iter()
+        .map(|(system, id)| (system.clone(), text(id)));
+    known(
+        "contact",
+        [
+            ("name", maybe(name)),
+            ("first_name", maybe(first)),
+            ("last_name", maybe(last)),
+            ("display_name", text(&contact.display_name())),
+            ("phone", maybe(contact.phone.as_deref())),
+            ("e164", maybe(contact.e164().as_deref())),
+            ("wa_id", maybe(contact.wa_id.as_deref())),
+            ("user_id", maybe(contact.user_id.as_deref())),
+            ("username", maybe(contact.username.as_deref())),
+            ("email", maybe(contact.email.as_deref())),
+            ("key", maybe(contact.key().as_deref())),
+            ("external_ids", Value::from_object(Free(ids.collect()))),
+        ],
+    )
+}
+
+fn reasoning(handoff: &Handoff) -> Value {
+    let why = &handoff.handoff;
+    let reasons: Vec<Value> = why.reasons.iter().map(|reason| text(reason)).collect();
+    known(
+        "handoff",
+        [
+            ("reasons", Value::from(reasons)),
+            ("summary", maybe(why.summary.as_deref())),
+            ("sentiment", maybe(why.sentiment.as_deref())),
+            (
+                "sentiment_normalised",
+                maybe(why.sentiment.as_deref().and_then(sentiment)),
+            ),
+            ("language", maybe(why.language.as_deref())),
+            ("topic", maybe(why.topic.as_deref())),
+            ("requested_at", time(why.requested_at)),
+        ],
+    )
+}
+
+fn event(event: &Event) -> Value {
+    known(
+        "event",
+        [
+            ("id", text(&event.id)),
+            ("time", time(Some(event.time))),
+            ("type", text(event.data.kind())),
+            ("source", text(&event.source)),
+        ],
+    )
+}
+
+fn counts(messages: &[Message]) -> Value {
+    let customers = messages
+        .iter()
+        .filter(|said| said.author.kind == AuthorKind::Customer)
+        .count();
+    let attachments: usize = messages.iter().map(|said| said.attachments.len()).sum();
+    known(
+        "counts",
+        [
+            ("messages", Value::from(messages.len())),
+            ("customer_messages", Value::from(customers)),
+            ("attachments", Value::from(attachments)),
+        ],
+    )
+}
+
+fn message(said: &Message, contact: &Contact) -> Value {
+    let author = match said.author.kind {
+        AuthorKind::Customer => "customer",
+        AuthorKind::Assistant => "assistant",
+        AuthorKind::Agent => "agent",
+        AuthorKind::System => "system",
+    };
+    let files: Vec<Value> = said
+        .attachments
+        .iter()
+        .map(|file| text(&file.file_name()))
+        .collect();
+    known(
+        "message",
+        [
+            ("id", text(&said.id)),
+            ("time", time(Some(said.time))),
+            ("author", text(author)),
+            ("author_name", text(&text::author(said, contact))),
+            ("text", maybe(said.text.as_deref())),
+            ("body", text(&text::body(said))),
+            ("line", text(&text::line(said, contact))),
+            ("attachments", Value::from(files)),
+            (
+                "location",
+                maybe(said.location.as_ref().map(text::place).as_deref()),
+            ),
+        ],
+    )
+}
+
+fn known<const N: usize>(of: &'static str, names: [(&'static str, Value); N]) -> Value {
+    Value::from_object(Known {
+        of,
+        names: names.into_iter().collect(),
+    })
+}
+
+fn text(text: &str) -> Value {
+    Value::from(text::truncate(text, MAX_TEXT))
+}
+
+/// An optional text; an empty one is `none` too.
+fn maybe(value: Option<&str>) -> Value {
+    value
+        .filter(|value| !value.trim().is_empty())
+        .map_or_else(|| Value::from(()), text)
+}
+
+fn time(time: Option<jiff::Timestamp>) -> Value {
+    maybe(time.map(|time| time.to_string()).as_deref())
+}
+
+/// An AI-filled value. Nested deeper than eight levels, it is `none`.
+fn json(value: &serde_json::Value, depth: usize) -> Value {
+    use serde_json::Value as Json;
+    match value {
+        Json::Bool(flag) => Value::from(*flag),
+        Json::Number(number) => number
+            .as_i64()
+            .map(Value::from)
+            .or_else(|| number.as_f64().map(Value::from))
+            .unwrap_or_else(|| Value::from(())),
+        Json::String(value) => text(value),
+        Json::Array(items) if depth < 8 => Value::from(
+            items
+                .iter()
+                .map(|item| json(item, depth + 1))
+                .collect::<Vec<_>>(),
+        ),
+        Json::Object(table) if depth < 8 => {
+            let entries = table
+                .iter()
+                .map(|(name, value)| (name.clone(), json(value, depth + 1)));
+            Value::from_object(Free(entries.collect()))
+        }
+        _ => Value::from(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mapping::{bare, sample};
+
+    #[test]
+    fn every_known_name_is_there_and_nothing_else() {
+        for event in [sample(), bare()] {
+            let Data::HandoffRequested(handoff) = &event.data else {
+                panic!("a handoff")
+            };
+            let input = Input {
+                event: &event,
+                session: &handoff.session,
+                contact: &handoff.contact,
+                target: "t",
+            };
+            let values = values(&input, |_| true);
+            for (top, has) in KNOWN {
+                let value = values.get_attr(top).expect("a value");
+                for name in *has {
+                    assert!(
+                        !value.get_attr(name).expect(name).is_undefined(),
+                        "{top}.{name}"
+                    );
+                }
+                if !has.is_empty() {
+                    assert_eq!(value.len(), Some(has.len()), "{top}");
+                }
+            }
+            assert_eq!(values.len(), Some(KNOWN.len()));
+        }
+        let event = sample();
+        let Data::HandoffRequested(handoff) = &event.data else {
+            panic!("a handoff")
+        };
+        let said = message(&handoff.transcript[0], &handoff.contact);
+        assert_eq!(said.len(), Some(MESSAGE.len()));
+        assert!(
+            MESSAGE
+                .iter()
+                .all(|name| said.get_attr(name).is_ok_and(|value| !value.is_undefined()))
+        );
+    }
+
+    #[test]
+    fn a_wrong_name_is_answered_with_the_right_ones() {
+        assert_eq!(unknown("contact.name"), None);
+        assert_eq!(unknown("fields.anything.at.all"), None);
+        assert!(unknown("contact.nmae").is_some_and(|m| {
+            m.starts_with("`contact.nmae` is unknown (did you mean `name`?); known are: name,")
+        }));
+        assert!(unknown("contcat").is_some_and(|m| m.contains("(did you mean `contact`?)")));
+        assert!(unknown("transcript.text").is_some_and(|m| m.contains("list of messages")));
+        assert_eq!(
+            unknown("target.name").as_deref(),
+            Some("`target` is a text and has no `name`")
+        );
+    }
+}
