@@ -21,13 +21,13 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use futures::StreamExt;
-use jiff::Timestamp;
+use handoffd_contract::Stop;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use subtle::ConstantTimeEq;
 
-use super::{Gate, Incoming, Origin, count, count_poison, unbatch};
-use crate::ledger::LedgerError;
+use super::{Gate, Incoming, Origin, unbatch};
+use crate::ledger::{Admitted, LedgerError};
 
 /// What the endpoint needs.
 pub struct HttpIntake {
@@ -63,6 +63,17 @@ struct Refused {
     error: String,
     /// An operator sees it among the undecodable events.
     parked: bool,
+}
+
+impl Refused {
+    fn new(index: usize, stop: &Stop) -> Refused {
+        Refused {
+            index,
+            reason: stop.reason.label(),
+            error: stop.words.clone(),
+            parked: true,
+        }
+    }
 }
 
 async fn events(State(intake): State<Arc<HttpIntake>>, request: Request) -> Response {
@@ -111,47 +122,32 @@ async fn events(State(intake): State<Arc<HttpIntake>>, request: Request) -> Resp
     }
 }
 
-/// Wrong events are parked first: when the ledger fails in between, the producer is told to send
-/// everything again, and both a parked event and an admitted one are kept once.
 async fn admit(gate: &Gate, incoming: Incoming) -> Result<Answer, LedgerError> {
-    let now = Timestamp::now();
-    let mut admissions = Vec::new();
-    let mut refused = Vec::new();
+    let mut answer = Answer {
+        admitted: 0,
+        duplicates: 0,
+        refused: Vec::new(),
+    };
     let events = if incoming.is_batch() {
-        unbatch(&incoming).map_err(|stop| (incoming, stop))
-    } else {
-        Ok(vec![incoming])
-    };
-    let verdicts = match events {
-        Ok(events) => events
-            .into_iter()
-            .map(|one| gate.judge(&one, now).map_err(|stop| (one, stop)))
-            .collect(),
-        Err(whole) => vec![Err(whole)],
-    };
-    for (index, verdict) in verdicts.into_iter().enumerate() {
-        match verdict {
-            Ok(admission) => admissions.push(admission),
-            Err((incoming, stop)) => {
-                count_poison(Origin::Http);
-                refused.push(Refused {
-                    index,
-                    reason: stop.reason.label(),
-                    error: stop.words.clone(),
-                    parked: true,
-                });
-                gate.ledger.poison(now, incoming.poison(stop)).await?;
+        match unbatch(&incoming) {
+            Ok(events) => events,
+            Err(stop) => {
+                gate.park(&incoming, stop.clone()).await?;
+                answer.refused.push(Refused::new(0, &stop));
+                return Ok(answer);
             }
         }
+    } else {
+        vec![incoming]
+    };
+    for (index, taken) in gate.take(&events).await?.into_iter().enumerate() {
+        match taken {
+            Ok(Admitted::New(_)) => answer.admitted += 1,
+            Ok(Admitted::Duplicate) => answer.duplicates += 1,
+            Err(stop) => answer.refused.push(Refused::new(index, &stop)),
+        }
     }
-    let total = admissions.len() as u64;
-    let admitted = gate.ledger.admit(now, admissions).await?;
-    let admitted = count(Origin::Http, &admitted);
-    Ok(Answer {
-        admitted,
-        duplicates: total - admitted,
-        refused,
-    })
+    Ok(answer)
 }
 
 /// The body, if it is not longer than `max` bytes.

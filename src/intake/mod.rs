@@ -13,13 +13,17 @@
 //! | `payload`, `who`, `shape` | what each field must look like, and how an error is told |
 //! | [`route`] | which targets an event is for |
 //! | [`http`] | `POST /v1/events` |
+//! | [`amqp`] | the queue, groups and acknowledgements |
+//! | `store` | storing a group, however long that takes |
 
+pub mod amqp;
 pub mod decode;
 pub mod http;
 pub mod incoming;
 mod payload;
 pub mod route;
 mod shape;
+mod store;
 mod who;
 
 use std::sync::Arc;
@@ -31,11 +35,8 @@ pub use self::decode::{decode, unbatch};
 pub use self::incoming::{Incoming, Origin};
 pub use self::route::{Route, Router};
 use crate::config::Limits;
-use crate::ledger::{Admission, Admitted, Ledger};
-
-/// How many events came in. Labels: `origin` (`amqp`, `http`) and `outcome` (`admitted`,
-/// `duplicate`, `poison`).
-pub const EVENTS: &str = "handoffd_intake_events_total";
+use crate::ledger::{Admission, Admitted, Ledger, LedgerError};
+use crate::metrics::{EVENTS, POISON};
 
 /// What both ways in share: where events are kept, whom they are for, and what they may be like.
 #[derive(Clone)]
@@ -56,21 +57,67 @@ impl Gate {
     pub fn judge(&self, incoming: &Incoming, now: Timestamp) -> Result<Admission, Stop> {
         self.router.admission(decode(incoming, &self.limits)?, now)
     }
-}
 
-/// Counts what became of admissions; returns how many were new.
-fn count(origin: Origin, admitted: &[Admitted]) -> u64 {
-    let new = admitted
-        .iter()
-        .filter(|one| matches!(one, Admitted::New(_)))
-        .count() as u64;
-    let known = admitted.len() as u64 - new;
-    metrics::counter!(EVENTS, "origin" => origin.word(), "outcome" => "admitted").increment(new);
-    metrics::counter!(EVENTS, "origin" => origin.word(), "outcome" => "duplicate").increment(known);
-    new
-}
+    /// Stores what came in, in order: events as events, the rest as poison; and says of each what
+    /// became of it. Poison is stored first: when the ledger fails in between, everything is sent
+    /// again, and both a parked event and an admitted one are kept once.
+    ///
+    /// # Errors
+    /// The ledger failed; what was not stored must come again.
+    pub async fn take(
+        &self,
+        group: &[Incoming],
+    ) -> Result<Vec<Result<Admitted, Stop>>, LedgerError> {
+        let now = Timestamp::now();
+        let mut admissions = Vec::new();
+        let mut kinds = Vec::new();
+        let mut stops = Vec::new();
+        for incoming in group {
+            match self.judge(incoming, now) {
+                Ok(admission) => {
+                    kinds.push(admission.event.data.kind());
+                    admissions.push(admission);
+                    stops.push(None);
+                }
+                Err(stop) => {
+                    self.park(incoming, stop.clone()).await?;
+                    stops.push(Some(stop));
+                }
+            }
+        }
+        let mut admitted = Vec::new();
+        if !admissions.is_empty() {
+            admitted = self.ledger.admit(now, admissions).await?;
+        }
+        for (kind, one) in kinds.into_iter().zip(&admitted) {
+            let result = if matches!(one, Admitted::New(_)) {
+                "new"
+            } else {
+                "duplicate"
+            };
+            metrics::counter!(EVENTS, "type" => kind, "result" => result).increment(1);
+        }
+        let mut admitted = admitted.into_iter();
+        Ok(stops
+            .into_iter()
+            .map(|stop| match stop {
+                Some(stop) => Err(stop),
+                None => Ok(admitted.next().unwrap_or(Admitted::Duplicate)),
+            })
+            .collect())
+    }
 
-/// Counts something that could not be understood.
-fn count_poison(origin: Origin) {
-    metrics::counter!(EVENTS, "origin" => origin.word(), "outcome" => "poison").increment(1);
+    /// Keeps something that could not be understood.
+    ///
+    /// # Errors
+    /// The ledger failed.
+    pub async fn park(&self, incoming: &Incoming, stop: Stop) -> Result<(), LedgerError> {
+        let origin = incoming.origin.word();
+        tracing::warn!(origin, reason = stop.reason.label(), words = %stop.words, "event parked");
+        self.ledger
+            .poison(Timestamp::now(), incoming.clone().poison(stop))
+            .await?;
+        metrics::counter!(POISON, "origin" => origin).increment(1);
+        Ok(())
+    }
 }

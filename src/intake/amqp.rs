@@ -1,0 +1,299 @@
+//! Events from RabbitMQ.
+//!
+//! One task does everything in turn: it takes what is waiting (at most a group), has it stored, and
+//! acknowledges the group with one frame. An acknowledgement that overtook another would close the
+//! channel, hence one task. What was stored and not acknowledged comes again and is a duplicate.
+//!
+//! Whatever breaks ends in the same place: wait, connect, declare, consume. The state says
+//! meanwhile what is wrong, in the broker's words.
+
+pub(crate) mod connect;
+mod message;
+mod topology;
+
+use std::time::{Duration, Instant};
+
+use futures::{FutureExt, StreamExt};
+use jiff::Timestamp;
+use lapin::message::Delivery;
+use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::types::FieldTable;
+use lapin::{Channel, Connection, Consumer, Event};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::store::{Stored, store};
+use super::{Gate, Incoming};
+use crate::config::AmqpConfig;
+use crate::metrics::BROKER_UP;
+use crate::reconnect::Reconnect;
+
+/// A group ends early when it has so many bytes.
+const GROUP_BYTES: usize = 8 << 20;
+/// A connection that lasted so long was a success; the next wait is short again.
+const STEADY: Duration = Duration::from_secs(30);
+
+/// How the intake fares.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct IntakeState {
+    /// Whether it consumes from the queue (or stands by for the daemon that does).
+    pub connected: bool,
+    /// Whether the broker has blocked the connection, for want of memory or disk.
+    pub blocked: bool,
+    /// What is wrong; empty when nothing is.
+    pub words: String,
+    /// When events were last stored and acknowledged.
+    pub last_event_at: Option<Timestamp>,
+}
+
+impl IntakeState {
+    /// Whether events that arrive now would be stored.
+    #[must_use]
+    pub fn ready(&self) -> bool {
+        self.connected && self.words.is_empty()
+    }
+}
+
+/// Takes events from a queue until it is told to stop.
+pub struct AmqpIntake {
+    gate: Gate,
+    config: AmqpConfig,
+    state: watch::Sender<IntakeState>,
+}
+
+/// Why consuming ended.
+enum Ended {
+    /// We were told to stop.
+    Stopped,
+    /// It broke, and this is what is known about it.
+    Broken(String),
+}
+
+impl AmqpIntake {
+    /// An intake that has not begun.
+    #[must_use]
+    pub fn new(gate: Gate, config: AmqpConfig) -> AmqpIntake {
+        let (state, _) = watch::channel(IntakeState {
+            words: "not connected yet".to_owned(),
+            ..IntakeState::default()
+        });
+        AmqpIntake {
+            gate,
+            config,
+            state,
+        }
+    }
+
+    /// How it fares, now and later.
+    #[must_use]
+    pub fn state(&self) -> watch::Receiver<IntakeState> {
+        self.state.subscribe()
+    }
+
+    /// Takes events until `stop`; then the group in hand is finished and acknowledged.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut waits = Reconnect::new(&self.config.reconnect);
+        loop {
+            let began = Instant::now();
+            let words = match self.connected(&stop).await {
+                Ended::Stopped => break,
+                Ended::Broken(words) => words,
+            };
+            if began.elapsed() > STEADY {
+                waits.reset();
+            }
+            let wait = waits.wait();
+            tracing::warn!(%words, wait_ms = wait.as_millis() as u64, "RabbitMQ: not consuming");
+            self.say(|state| {
+                state.connected = false;
+                state.blocked = false;
+                state.words = words;
+            });
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+        self.say(|state| {
+            state.connected = false;
+            state.words = "stopped".to_owned();
+        });
+    }
+
+    /// One connection's life.
+    async fn connected(&self, stop: &CancellationToken) -> Ended {
+        let opened = tokio::select! {
+            () = stop.cancelled() => return Ended::Stopped,
+            opened = connect::connect(&self.config, "handoffd intake") => opened,
+        };
+        let connection = match opened {
+            Ok(connection) => connection,
+            Err(words) => return Ended::Broken(words),
+        };
+        let ended = match self.consumer(&connection).await {
+            Ok((channel, consumer)) => {
+                tracing::info!(queue = %self.config.queue, "RabbitMQ: consuming");
+                self.say(|state| {
+                    state.connected = true;
+                    state.words.clear();
+                });
+                self.consume(&connection, &channel, consumer, stop).await
+            }
+            Err(error) => Ended::Broken(connect::explain(&error)),
+        };
+        connect::close(&connection).await;
+        ended
+    }
+
+    async fn consumer(&self, connection: &Connection) -> lapin::Result<(Channel, Consumer)> {
+        let channel = topology::declare(connection, &self.config).await?;
+        channel
+            .basic_qos(self.config.prefetch, BasicQosOptions::default())
+            .await?;
+        let consumer = channel
+            .basic_consume(
+                self.config.queue.as_str().into(),
+                "".into(),
+                BasicConsumeOptions::default(),
+                FieldTable::default(),
+            )
+            .await?;
+        Ok((channel, consumer))
+    }
+
+    async fn consume(
+        &self,
+        connection: &Connection,
+        channel: &Channel,
+        mut consumer: Consumer,
+        stop: &CancellationToken,
+    ) -> Ended {
+        let mut events = connection.events_listener();
+        loop {
+            let first = tokio::select! {
+                biased;
+                () = stop.cancelled() => {
+                    let tag = consumer.tag();
+                    // What was not acknowledged goes back to the queue when the channel closes.
+                    let _ = channel.basic_cancel(tag, BasicCancelOptions::default()).await;
+                    return Ended::Stopped;
+                }
+                Some(event) = events.next() => {
+                    self.note(event);
+                    continue;
+                }
+                first = consumer.next() => first,
+            };
+            let (group, broken) = self.collect(first, &mut consumer);
+            if let Some(ended) = self.settle(group, channel, stop).await {
+                return ended;
+            }
+            if let Some(words) = broken {
+                return Ended::Broken(words);
+            }
+        }
+    }
+
+    /// The first delivery and whatever else is waiting; and why there is no more, if that is known.
+    fn collect(
+        &self,
+        first: Option<lapin::Result<Delivery>>,
+        consumer: &mut Consumer,
+    ) -> (Vec<Delivery>, Option<String>) {
+        let mut group = Vec::new();
+        let mut bytes = 0;
+        let mut next = Some(first);
+        while let Some(delivery) = next {
+            match delivery {
+                Some(Ok(delivery)) => {
+                    bytes += delivery.data.len();
+                    group.push(delivery);
+                }
+                Some(Err(error)) => return (group, Some(connect::explain(&error))),
+                None => {
+                    let words = "the broker cancelled the consumer: the queue was deleted or moved";
+                    return (group, Some(words.to_owned()));
+                }
+            }
+            let full = group.len() >= self.config.group || bytes >= GROUP_BYTES;
+            next = if full {
+                None
+            } else {
+                consumer.next().now_or_never()
+            };
+        }
+        (group, None)
+    }
+
+    /// Stores a group and acknowledges it. What was delivered is stored even when the connection is
+    /// gone meanwhile: a deleted queue does not deliver again.
+    async fn settle(
+        &self,
+        group: Vec<Delivery>,
+        channel: &Channel,
+        stop: &CancellationToken,
+    ) -> Option<Ended> {
+        let last = group.last()?.acker.clone();
+        let incoming: Vec<Incoming> = group.into_iter().map(message::incoming).collect();
+        let mut waits = Reconnect::new(&self.config.reconnect);
+        let trouble = |words: &str| self.say(|state| state.words = words.to_owned());
+        match store(&self.gate, &incoming, &mut waits, stop, &trouble).await {
+            Stored::All => {}
+            Stored::Stopped => return Some(Ended::Stopped),
+        }
+        let connected = channel.status().connected();
+        self.say(|state| {
+            if !state.blocked {
+                state.words.clear();
+            }
+            state.last_event_at = Some(Timestamp::now());
+        });
+        match last.ack(BasicAckOptions { multiple: true }).await {
+            Ok(true) => None,
+            // The channel is gone, and with it the right to acknowledge: the events come again.
+            Ok(false) => Some(Ended::Broken(format!(
+                "the channel was closed before {} stored events were acknowledged",
+                incoming.len()
+            ))),
+            Err(error) if connected => Some(Ended::Broken(connect::explain(&error))),
+            Err(_) => Some(Ended::Broken("the connection was lost".to_owned())),
+        }
+    }
+
+    fn note(&self, event: Event) {
+        match event {
+            Event::ConnectionBlocked(words) => {
+                tracing::warn!(%words, "RabbitMQ: connection blocked");
+                self.say(|state| {
+                    state.blocked = true;
+                    state.words = format!("the broker has blocked the connection: {words}");
+                });
+            }
+            Event::ConnectionUnblocked => self.say(|state| {
+                state.blocked = false;
+                state.words.clear();
+            }),
+            _ => {}
+        }
+    }
+
+    fn say(&self, change: impl FnOnce(&mut IntakeState)) {
+        self.state.send_if_modified(|state| {
+            let before = state.clone();
+            change(state);
+            metrics::gauge!(BROKER_UP).set(if state.connected { 1.0 } else { 0.0 });
+            *state != before
+        });
+    }
+}
+
+/// Whether the broker can be reached and lets us in, and whether the exchange is there.
+///
+/// # Errors
+/// What stands in the way, and the remedy.
+pub async fn probe(config: &AmqpConfig) -> Result<(), String> {
+    let connection = connect::connect(config, "handoffd check").await?;
+    let found = topology::verify(&connection, config).await;
+    connect::close(&connection).await;
+    found.map_err(|error| connect::explain(&error))
+}
