@@ -37,10 +37,12 @@ pub mod commands;
 mod document;
 mod field;
 mod filters;
+mod keys;
 mod lint;
 mod names;
 mod sample;
 mod template;
+mod values;
 
 use std::fmt;
 use std::sync::Arc;
