@@ -16,6 +16,9 @@ use crate::{routing, wording};
 /// The gateway's words, as plain text, for an access token that has run out.
 pub(crate) const EXPIRED: &str = "Jwt is expired";
 
+/// How long to wait after the entries list refused a read.
+const LOOK_AGAIN: Duration = Duration::from_secs(3);
+
 pub(crate) fn read(step: &Step, reply: &Reply) -> Verdict {
     let Ok(memo) = serde_json::from_value::<Memo>(step.memo.clone()) else {
         return Verdict::Never(Stop::new(Reason::Bug, format!("{}: no memo", step.name)));
@@ -32,7 +35,13 @@ pub(crate) fn read(step: &Step, reply: &Reply) -> Verdict {
 
 fn http(name: &str, memo: &Memo, reply: &HttpReply) -> Verdict {
     if let Some(verdict) = common(reply) {
-        return verdict;
+        return match verdict {
+            // The entries list takes a read every three seconds, and refuses one every second.
+            Verdict::Later { stop, after, effect } if name == "message.look" && reply.status == 429 => {
+                Verdict::Later { stop, after: Some(after.unwrap_or(LOOK_AGAIN).max(LOOK_AGAIN)), effect }
+            }
+            verdict => verdict,
+        };
     }
     match name {
         "conversation.create" => create(memo, reply),
