@@ -1,0 +1,263 @@
+//! What comes in: events, what they say about session and customer, the lanes that they open and
+//! wake; and what could not be understood.
+
+use rusqlite::{Row, params};
+
+use super::tx::Tx;
+use crate::ledger::rules::{self, Arrival, Who};
+use crate::ledger::{Admitted, LedgerError, Poison, PoisonRow, Result};
+
+/// Stores events, oldest first.
+pub(super) fn admit(tx: &Tx<'_>, now: i64, arrivals: &[Arrival]) -> Result<Vec<Admitted>> {
+    arrivals
+        .iter()
+        .map(|arrival| admit_one(tx, now, arrival))
+        .collect()
+}
+
+fn admit_one(tx: &Tx<'_>, now: i64, arrival: &Arrival) -> Result<Admitted> {
+    let Some(seq) = insert_event(tx, now, arrival)? else {
+        return Ok(Admitted::Duplicate);
+    };
+    let freed = learn(tx, arrival)?;
+    for target in &arrival.opens {
+        open_lane(tx, now, &arrival.session, target, seq)?;
+    }
+    wake_session(tx, now, &arrival.session)?;
+    if let Some((business_number, customer)) = freed {
+        wake_customer(tx, now, &business_number, &customer)?;
+    }
+    Ok(Admitted::New(seq))
+}
+
+fn insert_event(tx: &Tx<'_>, now: i64, arrival: &Arrival) -> Result<Option<i64>> {
+    tx.one(
+        "INSERT INTO event (key, session, kind, producer_id, time, received_at, body)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+         ON CONFLICT (key) DO NOTHING
+         RETURNING seq",
+        params![
+            arrival.key,
+            arrival.session,
+            arrival.kind,
+            arrival.producer_id,
+            arrival.time,
+            now,
+            arrival.body
+        ],
+        |row| row.get(0),
+    )
+}
+
+/// Takes over what the event says about session and customer. Returns the business number and the
+/// customer when they wrote later than was known.
+fn learn(tx: &Tx<'_>, arrival: &Arrival) -> Result<Option<(String, String)>> {
+    tx.run(
+        "INSERT INTO session (id) VALUES (?1) ON CONFLICT (id) DO NOTHING",
+        [&arrival.session],
+    )?;
+    if arrival.who == Who::default() {
+        return Ok(None);
+    }
+    let before = who(tx, &arrival.session)?.unwrap_or_default();
+    let mut after = before.clone();
+    if !after.learn(&arrival.who) {
+        return Ok(None);
+    }
+    tx.run(
+        "UPDATE session
+            SET data = ?2, contact = ?3, business_number = ?4, customer = ?5, inbound_at = ?6
+          WHERE id = ?1",
+        params![
+            arrival.session,
+            after.data,
+            after.contact,
+            after.business_number,
+            after.customer,
+            after.inbound_at
+        ],
+    )?;
+    let Some((business_number, customer)) = after.pair() else {
+        return Ok(None);
+    };
+    // The same customer under another key, such as once the business-scoped id is known: what they
+    // wrote under the old one counts.
+    let carried = match before.pair() {
+        Some(old) if old != (business_number, customer) => inbound_at(tx, old.0, old.1)?,
+        _ => None,
+    };
+    let Some(latest) = after.inbound_at.max(carried) else {
+        return Ok(None);
+    };
+    let newer = tx.run(
+        "INSERT INTO customer (business_number, key, inbound_at) VALUES (?1, ?2, ?3)
+         ON CONFLICT (business_number, key) DO UPDATE SET inbound_at = excluded.inbound_at
+             WHERE inbound_at < excluded.inbound_at",
+        params![business_number, customer, latest],
+    )?;
+    Ok((newer > 0).then(|| (business_number.to_owned(), customer.to_owned())))
+}
+
+/// What is remembered about a session.
+pub(super) fn who(tx: &Tx<'_>, session: &str) -> Result<Option<Who>> {
+    tx.one(
+        "SELECT data, contact, business_number, customer, inbound_at FROM session WHERE id = ?1",
+        [session],
+        |row| {
+            Ok(Who {
+                data: row.get(0)?,
+                contact: row.get(1)?,
+                business_number: row.get(2)?,
+                customer: row.get(3)?,
+                inbound_at: row.get(4)?,
+            })
+        },
+    )
+}
+
+/// When a customer last wrote to a business number.
+pub(super) fn inbound_at(
+    tx: &Tx<'_>,
+    business_number: &str,
+    customer: &str,
+) -> Result<Option<i64>> {
+    tx.one(
+        "SELECT inbound_at FROM customer WHERE business_number = ?1 AND key = ?2",
+        [business_number, customer],
+        |row| row.get(0),
+    )
+}
+
+fn open_lane(tx: &Tx<'_>, now: i64, session: &str, target: &str, seq: i64) -> Result<()> {
+    let opened = tx.run(
+        "INSERT INTO lane (session, target, head, state, due_at, updated_at)
+         VALUES (?1, ?2, ?3, 'due', ?4, ?4)
+         ON CONFLICT (session, target) DO NOTHING",
+        params![session, target, seq - 1, now],
+    )?;
+    if opened > 0 {
+        tx.wake();
+    }
+    Ok(())
+}
+
+/// Something happened in the session: lanes that were idle or waited for it are due now, those that
+/// are being worked on will be due when they are left. A backoff keeps its time, and parked lanes
+/// stay parked.
+fn wake_session(tx: &Tx<'_>, now: i64, session: &str) -> Result<()> {
+    tx.run(
+        "UPDATE lane SET woken = 1
+          WHERE session = ?1 AND lease_owner IS NOT NULL AND woken = 0",
+        [session],
+    )?;
+    let woken = tx.run(
+        "UPDATE lane SET state = 'due', due_at = ?2, reason = NULL, words = NULL, updated_at = ?2
+          WHERE session = ?1 AND lease_owner IS NULL
+            AND (state IN ('idle', 'held')
+                 OR (state = 'due' AND reason IS NULL AND due_at > ?2))",
+        params![session, now],
+    )?;
+    if woken > 0 {
+        tx.wake();
+    }
+    Ok(())
+}
+
+/// The customer wrote: in all of their sessions, lanes that waited are due now.
+fn wake_customer(tx: &Tx<'_>, now: i64, business_number: &str, customer: &str) -> Result<()> {
+    tx.run(
+        "UPDATE lane SET woken = 1
+          WHERE session IN (SELECT id FROM session WHERE business_number = ?1 AND customer = ?2)
+            AND lease_owner IS NOT NULL AND woken = 0",
+        [business_number, customer],
+    )?;
+    let woken = tx.run(
+        "UPDATE lane SET state = 'due', due_at = ?3, reason = NULL, words = NULL, updated_at = ?3
+          WHERE session IN (SELECT id FROM session WHERE business_number = ?1 AND customer = ?2)
+            AND lease_owner IS NULL AND state = 'held'",
+        params![business_number, customer, now],
+    )?;
+    if woken > 0 {
+        tx.wake();
+    }
+    Ok(())
+}
+
+/// Wakes one lane, as an event of its session would.
+pub(super) fn wake_lane(tx: &Tx<'_>, now: i64, lane: i64) -> Result<()> {
+    tx.run(
+        "UPDATE lane SET woken = 1 WHERE id = ?1 AND lease_owner IS NOT NULL AND woken = 0",
+        [lane],
+    )?;
+    let woken = tx.run(
+        "UPDATE lane SET state = 'due', due_at = ?2, reason = NULL, words = NULL, updated_at = ?2
+          WHERE id = ?1 AND lease_owner IS NULL
+            AND (state IN ('idle', 'held')
+                 OR (state = 'due' AND reason IS NULL AND due_at > ?2))",
+        params![lane, now],
+    )?;
+    if woken > 0 {
+        tx.wake();
+    }
+    Ok(())
+}
+
+/// Keeps something that could not be understood, once.
+pub(super) fn poison(tx: &Tx<'_>, now: i64, poison: &Poison) -> Result<()> {
+    tx.run(
+        "INSERT INTO poison (origin, key, reason, words, headers, raw, received_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+         ON CONFLICT (origin, key, reason) DO NOTHING",
+        params![
+            poison.origin,
+            rules::body_key(&poison.raw),
+            poison.stop.reason.label(),
+            poison.stop.words,
+            poison.headers,
+            poison.raw,
+            now
+        ],
+    )?;
+    Ok(())
+}
+
+/// Kept poison after a number, oldest first.
+pub(super) fn poisoned(tx: &Tx<'_>, after: i64, limit: i64) -> Result<Vec<PoisonRow>> {
+    let rows = tx.all(
+        "SELECT id, received_at, origin, reason, words, headers, raw
+           FROM poison WHERE id > ?1 ORDER BY id LIMIT ?2",
+        [after, limit],
+        poison_row,
+    )?;
+    rows.into_iter().collect()
+}
+
+fn poison_row(row: &Row<'_>) -> rusqlite::Result<Result<PoisonRow>> {
+    let id = row.get(0)?;
+    let received_at = rules::at(row.get(1)?);
+    let stop = rules::stop(row.get(3)?, row.get(4)?);
+    let (origin, headers, raw) = (row.get(2)?, row.get(5)?, row.get(6)?);
+    Ok(received_at.and_then(|received_at| {
+        let stop = stop.ok_or_else(|| LedgerError::Failed("poison without a reason".into()))?;
+        Ok(PoisonRow {
+            id,
+            received_at,
+            poison: Poison {
+                origin,
+                stop,
+                headers,
+                raw,
+            },
+        })
+    }))
+}
+
+/// Takes poison out, and stores the events that it became.
+pub(super) fn unpoison(tx: &Tx<'_>, now: i64, id: i64, arrivals: &[Arrival]) -> Result<()> {
+    if tx.run("DELETE FROM poison WHERE id = ?1", [id])? == 0 {
+        return Err(LedgerError::Conflict(format!(
+            "there is no undecodable event {id}"
+        )));
+    }
+    admit(tx, now, arrivals).map(|_| ())
+}

@@ -1,0 +1,394 @@
+//! Lanes as operators see them: listed, told, put back to work; and the numbers for metrics.
+
+use std::collections::BTreeMap;
+
+use handoffd_contract::{Event, Reason};
+use jiff::Timestamp;
+use rusqlite::{Row, params};
+
+use super::intake;
+use super::lanes::{facts, lane_ref, pending, put_fact};
+use super::tx::Tx;
+use crate::ledger::rules::{self, GivenUp};
+use crate::ledger::{
+    Attempt, Group, LaneFilter, LaneRef, LaneRow, LaneState, LedgerError, Result, Select, Stats,
+    Story,
+};
+
+/// What a lane's row consists of. `?1` is the bound of the count.
+const LANE_ROW: &str = "SELECT id, session, target, state, due_at, attempts, reason, words,
+        lease_owner, updated_at, head,
+        (SELECT count(*) FROM (SELECT 1 FROM event
+                                WHERE event.session = lane.session AND event.seq > lane.head
+                                LIMIT ?1))
+   FROM lane";
+
+/// Lanes, by number.
+pub(super) fn lanes(tx: &Tx<'_>, filter: &LaneFilter) -> Result<Vec<LaneRow>> {
+    let mut wheres = vec!["id > ?2"];
+    let mut narrow = |wanted: bool, clause| wheres.extend(wanted.then_some(clause));
+    narrow(filter.session.is_some(), "session = ?3");
+    narrow(filter.target.is_some(), "target = ?4");
+    narrow(filter.state.is_some(), "state = ?5");
+    narrow(
+        filter.reason.is_some(),
+        "reason IS NOT NULL AND reason = ?6",
+    );
+    // What the partial indexes ask for.
+    match filter.state {
+        Some(LaneState::Due) => narrow(true, "due_at IS NOT NULL"),
+        Some(LaneState::Held | LaneState::Parked) => narrow(true, "reason IS NOT NULL"),
+        Some(LaneState::Idle) | None => {}
+    }
+    let limit = match filter.limit {
+        0 => rules::MAX_ROWS,
+        limit => i64::try_from(limit).unwrap_or(i64::MAX),
+    };
+    let values = params![
+        rules::MAX_PENDING,
+        filter.after,
+        filter.session,
+        filter.target,
+        filter.state.map(LaneState::word),
+        filter.reason,
+        limit
+    ];
+    let sql = format!(
+        "{LANE_ROW} WHERE {} ORDER BY id LIMIT ?7",
+        wheres.join(" AND ")
+    );
+    let rows = tx.all(&sql, values, lane_row)?;
+    rows.into_iter()
+        .map(|row| row.map(|(row, _)| row))
+        .collect()
+}
+
+/// A lane and its head.
+fn lane_row(row: &Row<'_>) -> rusqlite::Result<Result<(LaneRow, i64)>> {
+    let LaneRef {
+        lane: id,
+        session,
+        target,
+    } = lane_ref(row)?;
+    let (state, due_at, updated_at): (String, _, _) = (row.get(3)?, row.get(4)?, row.get(9)?);
+    let (attempts, leased_by, pending) = (row.get(5)?, row.get(8)?, row.get(11)?);
+    let stop = rules::stop(row.get(6)?, row.get(7)?);
+    let head = row.get(10)?;
+    Ok((|| {
+        let (state, due_at) = (rules::lane_state(&state)?, rules::maybe_at(due_at)?);
+        let updated_at = rules::at(updated_at)?;
+        let row = LaneRow {
+            id,
+            session,
+            target,
+            state,
+            due_at,
+            pending,
+            attempts,
+            stop,
+            leased_by,
+            updated_at,
+        };
+        Ok((row, head))
+    })())
+}
+
+/// Parked lanes with the same target, reason and words; the largest groups.
+pub(super) fn groups(tx: &Tx<'_>) -> Result<Vec<Group>> {
+    let rows = tx.all(
+        "SELECT target, reason, words, count(*), min(updated_at), min(session) FROM lane
+          WHERE state = 'parked' AND reason IS NOT NULL
+          GROUP BY target, reason, words
+          ORDER BY count(*) DESC, min(updated_at) LIMIT ?1",
+        [rules::MAX_ROWS],
+        |row| {
+            let stop = rules::stop(row.get(1)?, row.get(2)?);
+            Ok((row.get(0)?, stop, row.get(3)?, row.get(4)?, row.get(5)?))
+        },
+    )?;
+    rows.into_iter()
+        .map(|(target, stop, count, oldest, example)| {
+            let stop = stop.ok_or_else(|| LedgerError::Failed("parked without a reason".into()))?;
+            Ok(Group {
+                target,
+                stop,
+                count,
+                oldest: rules::at(oldest)?,
+                example,
+            })
+        })
+        .collect()
+}
+
+/// Everything about one session.
+pub(super) fn story(tx: &Tx<'_>, session: &str) -> Result<Story> {
+    let who = intake::who(tx, session)?.unwrap_or_default();
+    let by_customer = match who.pair() {
+        Some((business_number, customer)) => intake::inbound_at(tx, business_number, customer)?,
+        None => None,
+    };
+    let mut story = Story {
+        session: rules::maybe_decode(who.data)?,
+        contact: rules::maybe_decode(who.contact)?,
+        last_inbound: rules::maybe_at(by_customer.max(who.inbound_at))?,
+        ..Story::default()
+    };
+    let events = tx.all(
+        "SELECT seq, kind, time, producer_id, received_at FROM event
+          WHERE session = ?1 ORDER BY seq DESC LIMIT ?2",
+        params![session, rules::MAX_STORY],
+        |row| {
+            Ok((
+                row.get(0)?,
+                row.get(1)?,
+                row.get(2)?,
+                row.get(3)?,
+                row.get(4)?,
+            ))
+        },
+    )?;
+    for (seq, kind, time, id, received) in events.into_iter().rev() {
+        story
+            .events
+            .push((seq, kind, rules::at(time)?, id, rules::at(received)?));
+    }
+    let lanes = tx.all(
+        &format!("{LANE_ROW} WHERE session = ?2 ORDER BY target"),
+        params![rules::MAX_PENDING, session],
+        lane_row,
+    )?;
+    for lane in lanes {
+        let (row, head) = lane?;
+        let (known, _) = rules::known(facts(tx, row.id)?)?;
+        story.lanes.push((row, head, known));
+    }
+    story.attempts = attempts(tx, session)?;
+    Ok(story)
+}
+
+fn attempts(tx: &Tx<'_>, session: &str) -> Result<Vec<(String, Attempt)>> {
+    let rows = tx.all(
+        "SELECT target, step, started_at, millis, status, outcome, attempt.reason, attempt.words
+           FROM attempt JOIN lane ON lane.id = attempt.lane
+          WHERE session = ?1 ORDER BY attempt.id DESC LIMIT ?2",
+        params![session, rules::MAX_ATTEMPTS],
+        |row| {
+            let stop = rules::stop(row.get(6)?, row.get(7)?);
+            let attempt = Attempt {
+                step: row.get(1)?,
+                started_at: Timestamp::UNIX_EPOCH,
+                millis: row.get(3)?,
+                status: row.get(4)?,
+                outcome: row.get(5)?,
+                stop,
+            };
+            Ok((row.get(0)?, row.get(2)?, attempt))
+        },
+    )?;
+    rows.into_iter()
+        .rev()
+        .map(|(target, micros, attempt)| {
+            Ok((
+                target,
+                Attempt {
+                    started_at: rules::at(micros)?,
+                    ..attempt
+                },
+            ))
+        })
+        .collect()
+}
+
+/// One event.
+pub(super) fn event(tx: &Tx<'_>, seq: i64) -> Result<Option<Event>> {
+    let body: Option<String> = tx.one("SELECT body FROM event WHERE seq = ?1", [seq], |row| {
+        row.get(0)
+    })?;
+    rules::maybe_decode(body)
+}
+
+/// Makes parked and waiting lanes due now.
+pub(super) fn retry(tx: &Tx<'_>, now: i64, select: &Select, dry_run: bool) -> Result<Vec<LaneRef>> {
+    let chosen = chosen(tx, select, Some(now))?;
+    if !dry_run {
+        for lane in &chosen {
+            if lane.asks_whether_it_happened() {
+                tx.run(
+                    "DELETE FROM fact WHERE lane = ?1 AND unsure_since IS NOT NULL",
+                    [lane.lane.lane],
+                )?;
+            }
+            put_to_work(tx, now, lane.lane.lane)?;
+        }
+    }
+    Ok(chosen.into_iter().map(|chosen| chosen.lane).collect())
+}
+
+/// Gives up what each lane stands at.
+pub(super) fn skip(tx: &Tx<'_>, now: i64, select: &Select, dry_run: bool) -> Result<Vec<LaneRef>> {
+    let chosen = chosen(tx, select, None)?;
+    if !dry_run {
+        for lane in &chosen {
+            if !(lane.asks_whether_it_happened() && settle_unsure(tx, lane.lane.lane)?) {
+                give_up_first(tx, &lane.lane, lane.head)?;
+            }
+            put_to_work(tx, now, lane.lane.lane)?;
+        }
+    }
+    Ok(chosen.into_iter().map(|chosen| chosen.lane).collect())
+}
+
+struct Chosen {
+    lane: LaneRef,
+    head: i64,
+    state: String,
+    reason: Option<String>,
+}
+
+impl Chosen {
+    /// Whether it waits for a person to say what became of a call.
+    fn asks_whether_it_happened(&self) -> bool {
+        self.state == "parked" && self.reason.as_deref() == Some(Reason::UnknownOutcome.label())
+    }
+}
+
+/// The lanes that an operator means. Of a named session also those that wait: held ones, and with
+/// `backoff_until` those that are due after that time. A lane that is being worked on is not among
+/// them.
+fn chosen(tx: &Tx<'_>, select: &Select, backoff_until: Option<i64>) -> Result<Vec<Chosen>> {
+    let read = |row: &Row<'_>| {
+        Ok(Chosen {
+            lane: lane_ref(row)?,
+            head: row.get(3)?,
+            state: row.get(4)?,
+            reason: row.get(5)?,
+        })
+    };
+    match select {
+        Select::Session(session, target) => tx.all(
+            "SELECT id, session, target, head, state, reason FROM lane
+              WHERE session = ?1 AND target = coalesce(?2, target) AND lease_owner IS NULL
+                AND (state IN ('parked', 'held') OR (state = 'due' AND due_at > ?3))
+              ORDER BY id",
+            params![session, target, backoff_until],
+            read,
+        ),
+        Select::Reason(reason, target) => tx.all(
+            "SELECT id, session, target, head, state, reason FROM lane
+              WHERE state = 'parked' AND reason IS NOT NULL AND reason = ?1
+                AND target = coalesce(?2, target)
+              ORDER BY id",
+            params![reason, target],
+            read,
+        ),
+        Select::Target(target) => tx.all(
+            "SELECT id, session, target, head, state, reason FROM lane
+              WHERE state = 'parked' AND reason IS NOT NULL AND target = ?1 ORDER BY id",
+            [target],
+            read,
+        ),
+        Select::All => tx.all(
+            "SELECT id, session, target, head, state, reason FROM lane
+              WHERE state = 'parked' AND reason IS NOT NULL ORDER BY id",
+            [],
+            read,
+        ),
+    }
+}
+
+fn put_to_work(tx: &Tx<'_>, now: i64, lane: i64) -> Result<()> {
+    tx.run(
+        "UPDATE lane SET state = 'due', due_at = ?2, attempts = 0, reason = NULL, words = NULL,
+                         updated_at = ?2
+          WHERE id = ?1",
+        [lane, now],
+    )?;
+    tx.wake();
+    Ok(())
+}
+
+/// A person says that it happened. Returns whether anything was unsure.
+fn settle_unsure(tx: &Tx<'_>, lane: i64) -> Result<bool> {
+    let settled = tx.run(
+        "UPDATE fact SET value = ?2, unsure_since = NULL, candidate = NULL
+          WHERE lane = ?1 AND unsure_since IS NOT NULL",
+        params![lane, rules::SKIPPED],
+    )?;
+    Ok(settled > 0)
+}
+
+fn give_up_first(tx: &Tx<'_>, lane: &LaneRef, head: i64) -> Result<()> {
+    let (_, given_up) = rules::known(facts(tx, lane.lane)?)?;
+    let window = usize::try_from(rules::SKIP_WINDOW).unwrap_or(usize::MAX);
+    let (events, _) = pending(tx, &lane.session, head, window, usize::MAX)?;
+    if let Some(gone) = GivenUp::first(head, events, given_up)? {
+        tx.run(
+            "UPDATE lane SET head = ?2 WHERE id = ?1",
+            [lane.lane, gone.head],
+        )?;
+        if let Some(fact) = gone.fact {
+            put_fact(tx, lane.lane, &fact)?;
+        }
+    }
+    Ok(())
+}
+
+/// Numbers for metrics. Idle lanes are what is left of all when the others are counted.
+pub(super) fn stats(tx: &Tx<'_>, now: i64) -> Result<Stats> {
+    let mut stats = Stats::default();
+    let mut busy: BTreeMap<String, i64> = BTreeMap::new();
+    let counted = tx.all(
+        "SELECT target, state, count(*) FROM lane WHERE due_at IS NOT NULL GROUP BY target, state
+         UNION ALL
+         SELECT target, state, count(*) FROM lane
+          WHERE reason IS NOT NULL AND state IN ('held', 'parked') AND due_at IS NULL
+          GROUP BY target, state",
+        [],
+        |row| {
+            Ok((
+                row.get::<_, String>(0)?,
+                row.get::<_, String>(1)?,
+                row.get::<_, i64>(2)?,
+            ))
+        },
+    )?;
+    let mut lanes: BTreeMap<(String, LaneState), i64> = BTreeMap::new();
+    for (target, state, count) in counted {
+        *busy.entry(target.clone()).or_default() += count;
+        *lanes
+            .entry((target, rules::lane_state(&state)?))
+            .or_default() += count;
+    }
+    let all: Vec<(String, i64)> = tx.all(
+        "SELECT target, count(*) FROM lane GROUP BY target",
+        [],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    for (target, count) in all {
+        let idle = count - busy.get(&target).copied().unwrap_or(0);
+        let oldest: Option<i64> = tx.one(
+            "SELECT due_at FROM lane
+              WHERE target = ?1 AND due_at IS NOT NULL AND ready_at <= ?2
+              ORDER BY ready_at LIMIT 1",
+            params![target, now],
+            |row| row.get(0),
+        )?;
+        if let Some(oldest) = oldest {
+            stats.oldest_due.push((target.clone(), rules::at(oldest)?));
+        }
+        lanes.insert((target, LaneState::Idle), idle);
+    }
+    stats.lanes = lanes
+        .into_iter()
+        .map(|((target, state), count)| (target, state, count))
+        .collect();
+    stats.poison = tx
+        .one("SELECT count(*) FROM poison", [], |row| row.get(0))?
+        .unwrap_or(0);
+    stats.inbox = tx.all(
+        "SELECT target, count(*) FROM inbox WHERE due_at IS NOT NULL GROUP BY target",
+        [],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    Ok(stats)
+}

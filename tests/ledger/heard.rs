@@ -1,0 +1,469 @@
+//! The rep's side.
+
+use handoffd::ledger::{Change, Hear, InboxRow, Lease, LedgerError, Next};
+use handoffd_contract::Reason;
+
+use crate::world::*;
+
+async fn open(w: &World, session: &str, target: &str) -> Lease {
+    w.a.put(
+        t(0),
+        opening(session, &format!("{session}-{target}"), &[target]),
+    )
+    .await;
+    w.a.take(t(0), target).await
+}
+
+async fn set(w: &World, lease: &Lease, name: &str, value: &str) {
+    let change = Change::Set(name.into(), value.into());
+    w.a.finish(lease, t(1), vec![], vec![change], vec![])
+        .await
+        .unwrap();
+}
+
+pub async fn a_fact_leads_to_its_lane(w: &World) {
+    let one = open(w, "s1", "hub").await;
+    let two = open(w, "s2", "hub").await;
+    let sales = open(w, "s1", "sales").await;
+    set(w, &one, "ticket", "7").await;
+    set(w, &two, "ticket", "8").await;
+    set(w, &sales, "ticket", "7").await;
+    for (target, name, value, lane) in [
+        ("hub", "ticket", "7", Some(one.lane)),
+        ("hub", "ticket", "8", Some(two.lane)),
+        ("sales", "ticket", "7", Some(sales.lane)),
+        ("sales", "ticket", "8", None),
+        ("hub", "contact", "7", None),
+        ("creatio", "ticket", "7", None),
+        ("hub", "ticket", "", Some(two.lane)),
+        ("sales", "ticket", "", Some(sales.lane)),
+        ("hub", "contact", "", None),
+    ] {
+        let found = w.b.lane_by_fact(target, name, value).await.unwrap();
+        assert_eq!(found.map(|lane| lane.lane), lane, "{target} {name} {value}");
+    }
+}
+
+pub async fn a_candidate_may_be_ours(w: &World) {
+    let lease = open(w, "s1", "hub").await;
+    let other = open(w, "s2", "hub").await;
+    set(w, &lease, "note/1", "n1").await;
+    let claims = vec![
+        ("note/2".into(), Some("n2".into())),
+        ("note/3".into(), None),
+    ];
+    w.a.begin(&lease, t(2), claims).await.unwrap();
+    for (lane, value, ours) in [
+        (lease.lane, "n1", true),
+        (lease.lane, "n2", true),
+        (lease.lane, "n3", false),
+        (lease.lane, "", false),
+        (other.lane, "n1", false),
+    ] {
+        assert_eq!(w.b.is_ours(lane, value).await.unwrap(), ours, "{value}");
+    }
+    let found = w.b.lane_by_fact("hub", "note/2", "n2").await.unwrap();
+    assert_eq!(found.map(|lane| lane.session).as_deref(), Some("s1"));
+    set(w, &lease, "note/2", "other").await;
+    assert!(!w.b.is_ours(lease.lane, "n2").await.unwrap());
+    assert_eq!(w.b.lane_by_fact("hub", "note/2", "n2").await.unwrap(), None);
+}
+
+pub async fn finds_the_customers_session(w: &World) {
+    let find = async |customer| w.b.session_of("+4930123", customer).await.unwrap();
+    assert_eq!(find("491").await, None);
+    let mut silent = plain(message("s0", "0"));
+    silent.session = Some(session_data("s0"));
+    silent.contact = Some(customer("491"));
+    w.a.put(t(0), silent).await;
+    assert_eq!(find("491").await.as_deref(), Some("s0"));
+    w.a.put(t(10), inbound("s1", "1", "491", t(10))).await;
+    w.a.put(t(5), inbound("s2", "2", "491", t(5))).await;
+    assert_eq!(
+        find("491").await.as_deref(),
+        Some("s1"),
+        "where they last wrote"
+    );
+    w.a.put(t(20), inbound("s2", "3", "491", t(20))).await;
+    assert_eq!(find("491").await.as_deref(), Some("s2"));
+    w.a.put(t(20), inbound("s3", "4", "491", t(20))).await;
+    assert_eq!(find("491").await.as_deref(), Some("s3"), "the newer of two");
+    assert_eq!(find("492").await, None);
+    assert_eq!(w.b.session_of("+1", "491").await.unwrap(), None);
+}
+
+pub async fn feeds_are_claimed_once_and_taken_over(w: &World) {
+    let lease = open(w, "s1", "sales").await;
+    assert!(
+        w.a.claim_feeds(t(0), "me", 10, t(60))
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    w.a.listen(&lease, Some("user-1")).await.unwrap();
+    let mine =
+        w.a.claim_feeds(t(0), "me", 10, t(60))
+            .await
+            .unwrap()
+            .remove(0);
+    assert_eq!(
+        (mine.target.as_str(), mine.key.as_str(), &mine.cursor),
+        ("sales", "user-1", &None)
+    );
+    assert!(
+        w.b.claim_feeds(t(59), "you", 10, t(90))
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let hear = |feed: &_, cursor: &str| Hear {
+        cursor: Some((Clone::clone(feed), cursor.into())),
+        events: vec![plain(message("s1", cursor))],
+        ..Hear::default()
+    };
+    w.a.hear(t(1), hear(&mine, "event-9")).await.unwrap();
+
+    let yours =
+        w.b.claim_feeds(t(60), "you", 10, t(120))
+            .await
+            .unwrap()
+            .remove(0);
+    assert_eq!(
+        (yours.cursor.as_deref(), yours.epoch),
+        (Some("event-9"), mine.epoch + 1)
+    );
+    assert_eq!(
+        w.a.hear(t(61), hear(&mine, "event-10")).await,
+        Err(LedgerError::Stale)
+    );
+    assert_eq!(
+        w.a.story("s1").await.unwrap().events.len(),
+        2,
+        "nothing of it was stored"
+    );
+    assert_eq!(
+        w.a.renew_feeds(std::slice::from_ref(&mine), t(200))
+            .await
+            .unwrap(),
+        std::slice::from_ref(&mine)
+    );
+    w.a.release_feed(&mine).await.unwrap();
+    assert!(
+        w.b.renew_feeds(std::slice::from_ref(&yours), t(200))
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert!(
+        w.a.claim_feeds(t(199), "me", 10, t(300))
+            .await
+            .unwrap()
+            .is_empty()
+    );
+
+    w.b.release_feed(&yours).await.unwrap();
+    assert_eq!(
+        w.b.hear(t(62), hear(&yours, "event-11")).await,
+        Err(LedgerError::Stale)
+    );
+    assert_eq!(
+        w.a.claim_feeds(t(62), "me", 10, t(90)).await.unwrap().len(),
+        1
+    );
+}
+
+pub async fn a_feed_lives_as_long_as_somebody_listens(w: &World) {
+    let lease = open(w, "s1", "sales").await;
+    w.a.listen(&lease, Some("user-1")).await.unwrap();
+    let feed =
+        w.a.claim_feeds(t(0), "me", 10, t(60))
+            .await
+            .unwrap()
+            .remove(0);
+    w.a.hear(
+        t(1),
+        Hear {
+            cursor: Some((feed.clone(), "e1".into())),
+            ..Hear::default()
+        },
+    )
+    .await
+    .unwrap();
+    w.a.listen(&lease, None).await.unwrap();
+    assert_eq!(
+        w.a.renew_feeds(std::slice::from_ref(&feed), t(200))
+            .await
+            .unwrap(),
+        std::slice::from_ref(&feed)
+    );
+    assert!(w.a.listeners("sales", "user-1").await.unwrap().is_empty());
+    w.a.release_feed(&feed).await.unwrap();
+    assert!(
+        w.a.claim_feeds(t(300), "me", 10, t(400))
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    w.a.listen(&lease, Some("user-1")).await.unwrap();
+    let again =
+        w.a.claim_feeds(t(300), "me", 10, t(400))
+            .await
+            .unwrap()
+            .remove(0);
+    assert_eq!(
+        again.cursor.as_deref(),
+        Some("e1"),
+        "it goes on where it was"
+    );
+}
+
+pub async fn lanes_share_a_feed(w: &World) {
+    let one = open(w, "s1", "sales").await;
+    let two = open(w, "s2", "sales").await;
+    for lease in [&one, &two, &two] {
+        w.a.listen(lease, Some("user-1")).await.unwrap();
+    }
+    let lanes = w.b.listeners("sales", "user-1").await.unwrap();
+    assert_eq!(
+        lanes
+            .iter()
+            .map(|lane| lane.session.as_str())
+            .collect::<Vec<_>>(),
+        ["s1", "s2"]
+    );
+    assert!(w.b.listeners("hub", "user-1").await.unwrap().is_empty());
+    let feeds = w.a.claim_feeds(t(0), "me", 10, t(60)).await.unwrap();
+    assert_eq!(feeds.len(), 1);
+    w.a.listen(&two, Some("user-2")).await.unwrap();
+    assert!(
+        w.a.renew_feeds(&feeds, t(70)).await.unwrap().is_empty(),
+        "one lane still listens"
+    );
+    w.a.listen(&one, None).await.unwrap();
+    assert_eq!(w.a.renew_feeds(&feeds, t(80)).await.unwrap(), feeds);
+    assert_eq!(
+        w.a.claim_feeds(t(0), "me", 10, t(60)).await.unwrap()[0].key,
+        "user-2"
+    );
+}
+
+async fn webhook(w: &World, body: &[u8]) -> InboxRow {
+    assert!(w.a.inbox_put(t(0), "hub", "{}", body).await.unwrap());
+    w.a.inbox_claim(t(0), "me", 1, t(60))
+        .await
+        .unwrap()
+        .remove(0)
+}
+
+pub async fn what_was_heard_is_one_transaction(w: &World) {
+    let lease = open(w, "s1", "hub").await;
+    let row = webhook(w, b"body").await;
+    let hear = |inbox, id: &str| Hear {
+        events: vec![plain(message("s1", id)), plain(message("s1", id))],
+        facts: vec![(lease.lane, "ended".into(), id.into())],
+        inbox: Some(inbox),
+        cursor: None,
+    };
+    let stale = w.a.hear(t(1), hear((row.id, row.epoch - 1), "x")).await;
+    assert_eq!(stale, Err(LedgerError::Stale));
+    let story = w.a.story("s1").await.unwrap();
+    assert!(
+        story.events.len() == 1 && story.lanes[0].2.0.is_empty(),
+        "nothing was stored"
+    );
+    let admitted =
+        w.a.hear(t(1), hear((row.id, row.epoch), "y"))
+            .await
+            .unwrap();
+    assert_eq!(admitted.len(), 2);
+    assert_eq!(admitted[1], handoffd::ledger::Admitted::Duplicate);
+    assert_eq!(
+        w.a.hear(t(1), hear((row.id, row.epoch), "z")).await,
+        Err(LedgerError::Stale)
+    );
+    let story = w.a.story("s1").await.unwrap();
+    assert_eq!(
+        (story.events.len(), story.lanes[0].2.get("ended")),
+        (2, Some("y"))
+    );
+}
+
+pub async fn facts_that_were_heard_wake_the_lane(w: &World) {
+    let lease = open(w, "s1", "hub").await;
+    let lane = lease.lane;
+    w.a.release(lease, t(0), leaving(99, Next::Idle))
+        .await
+        .unwrap();
+    let fact = |value: &str| vec![(lane, "ended".to_owned(), value.to_owned())];
+    w.a.hear(
+        t(1),
+        Hear {
+            facts: fact("1"),
+            ..Hear::default()
+        },
+    )
+    .await
+    .unwrap();
+    let lease = w.a.take(t(1), "hub").await;
+    w.a.hear(
+        t(2),
+        Hear {
+            facts: fact("2"),
+            ..Hear::default()
+        },
+    )
+    .await
+    .unwrap();
+    assert_eq!(
+        w.a.load(&lease, 1, 1).await.unwrap().known.get("ended"),
+        Some("2")
+    );
+    w.a.release(lease, t(3), leaving(99, Next::Idle))
+        .await
+        .unwrap();
+    w.a.take(t(3), "hub").await;
+}
+
+pub async fn a_webhook_is_kept_once_a_day(w: &World) {
+    let day = 24 * 3_600;
+    let put =
+        async |at, target, body: &[u8]| w.a.inbox_put(t(at), target, "{}", body).await.unwrap();
+    assert!(put(0, "hub", b"one").await);
+    assert!(!put(1, "hub", b"one").await);
+    assert!(put(1, "sales", b"one").await, "another target's is another");
+    assert!(put(1, "hub", b"two").await);
+    for row in w.a.inbox_claim(t(1), "me", 10, t(60)).await.unwrap() {
+        let done = Hear {
+            inbox: Some((row.id, row.epoch)),
+            ..Hear::default()
+        };
+        w.a.hear(t(2), done).await.unwrap();
+    }
+    assert!(
+        !put(day - 1, "hub", b"one").await,
+        "it is remembered when it is done with"
+    );
+    assert!(put(day, "hub", b"one").await);
+    assert!(!put(2 * day - 1, "hub", b"one").await);
+    assert_eq!(
+        w.b.inbox_claim(t(2 * day), "me", 10, t(3 * day))
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
+    assert!(
+        put(2 * day, "hub", b"one").await,
+        "even if the first one still waits"
+    );
+}
+
+pub async fn webhooks_are_leased_put_off_and_parked(w: &World) {
+    assert!(
+        w.a.inbox_put(t(0), "hub", r#"{"h":"1"}"#, b"first")
+            .await
+            .unwrap()
+    );
+    assert!(w.a.inbox_put(t(1), "hub", "{}", b"second").await.unwrap());
+    let rows = w.a.inbox_claim(t(1), "me", 10, t(60)).await.unwrap();
+    assert_eq!(
+        rows.iter()
+            .map(|row| row.body.as_slice())
+            .collect::<Vec<_>>(),
+        [&b"first"[..], b"second"]
+    );
+    assert_eq!(
+        (rows[0].headers.as_str(), rows[0].target.as_str()),
+        (r#"{"h":"1"}"#, "hub")
+    );
+    assert!(
+        w.b.inbox_claim(t(59), "you", 10, t(90))
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let again =
+        w.b.inbox_claim(t(60), "you", 1, t(90))
+            .await
+            .unwrap()
+            .remove(0);
+    assert_eq!((again.id, again.epoch), (rows[0].id, rows[0].epoch + 1));
+    let later =
+        w.a.inbox_later(&rows[0], Some(t(99)), stop(Reason::Unreachable))
+            .await;
+    assert_eq!(later, Err(LedgerError::Stale));
+    w.b.inbox_later(&again, Some(t(100)), stop(Reason::Unreachable))
+        .await
+        .unwrap();
+    w.a.inbox_later(&rows[1], None, stop(Reason::Unmatched))
+        .await
+        .unwrap();
+    assert!(
+        w.a.inbox_claim(t(99), "me", 10, t(200))
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let row =
+        w.a.inbox_claim(t(100), "me", 10, t(200))
+            .await
+            .unwrap()
+            .remove(0);
+    assert_eq!((row.id, row.attempts), (again.id, 1));
+    let parked = w.b.inbox_parked(10).await.unwrap();
+    assert_eq!(
+        parked,
+        [(rows[1].id, "hub".to_owned(), t(1), stop(Reason::Unmatched))]
+    );
+}
+
+pub async fn webhooks_are_settled(w: &World) {
+    for body in ["1", "2", "3", "4"] {
+        let row = webhook(w, body.as_bytes()).await;
+        w.a.inbox_later(&row, None, stop(Reason::Unmatched))
+            .await
+            .unwrap();
+    }
+    let parked = w.a.inbox_parked(10).await.unwrap();
+    assert_eq!(w.a.inbox_parked(2).await.unwrap(), parked[..2]);
+    assert_eq!(
+        w.a.inbox_settle(t(5), Some(parked[0].0), true)
+            .await
+            .unwrap(),
+        1
+    );
+    assert_eq!(
+        w.a.inbox_settle(t(5), Some(parked[0].0), true)
+            .await
+            .unwrap(),
+        0,
+        "no longer parked"
+    );
+    assert_eq!(
+        w.a.inbox_settle(t(5), Some(parked[1].0), false)
+            .await
+            .unwrap(),
+        1
+    );
+    let row =
+        w.a.inbox_claim(t(5), "me", 10, t(60))
+            .await
+            .unwrap()
+            .remove(0);
+    assert_eq!(
+        (row.id, row.body.as_slice(), row.attempts),
+        (parked[0].0, &b"1"[..], 0)
+    );
+    assert!(
+        !w.a.inbox_put(t(6), "hub", "{}", b"2").await.unwrap(),
+        "what was dropped is remembered"
+    );
+    assert_eq!(w.a.inbox_settle(t(7), None, true).await.unwrap(), 2);
+    let rows = w.a.inbox_claim(t(7), "me", 10, t(60)).await.unwrap();
+    assert_eq!(rows.len(), 2);
+    w.a.inbox_later(&rows[0], None, stop(Reason::Unmatched))
+        .await
+        .unwrap();
+    assert_eq!(w.a.inbox_settle(t(8), None, false).await.unwrap(), 1);
+    assert!(w.a.inbox_parked(10).await.unwrap().is_empty());
+}

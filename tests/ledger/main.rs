@@ -1,0 +1,109 @@
+//! One conformance suite for both ledgers, and what each must do beyond it.
+//!
+//! A case is an async function over a [`World`]: two handles on one fresh ledger, as two daemons
+//! have them. It is run against SQLite and against PostgreSQL; both must pass all of them.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops at the first surprise, and its line tells which"
+)]
+
+mod durable;
+mod heard;
+mod intake;
+mod lanes;
+mod operated;
+mod together;
+mod world;
+
+use world::World;
+
+/// One test per case and ledger.
+macro_rules! conformance {
+    ($($module:ident: $($case:ident)*;)*) => {
+        mod sqlite {
+            $($(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    let world = crate::World::sqlite();
+                    crate::$module::$case(&world).await;
+                    world.end().await;
+                }
+            )*)*
+        }
+    };
+}
+
+conformance! {
+    intake:
+        stores_once_and_says_so
+        a_duplicate_inside_one_batch_is_one_event
+        a_duplicate_changes_nothing
+        all_or_none
+        an_event_without_lanes_is_stored
+        an_opening_event_is_the_lanes_first
+        remembers_session_and_contact
+        the_last_inbound_only_grows
+        an_inbound_counts_in_every_session_of_the_customer
+        an_inbound_frees_held_lanes_of_other_sessions
+        a_customer_keeps_their_window_under_a_new_key
+        poison_is_kept_once
+        poison_leaves_with_the_events_that_it_became;
+    lanes:
+        claims_what_is_due_oldest_first
+        claims_no_more_than_asked_for_and_only_its_target
+        a_live_lease_is_left_alone_and_a_dead_one_taken_over
+        a_stale_lease_is_refused_everywhere
+        renewing_keeps_a_lease
+        loads_within_bounds_and_always_one
+        loads_in_the_gateways_order
+        an_unsure_fact_keeps_its_since
+        finish_writes_attempts_facts_and_events
+        idle_until_an_event_comes
+        held_until_an_event_or_its_time
+        a_backoff_is_not_shortened
+        a_plain_due_time_is
+        parked_lanes_collect_events_and_stay_parked
+        a_wake_up_during_the_lease_is_not_lost
+        events_beyond_the_batch_make_it_due
+        events_of_a_release_wake_the_lane_itself
+        the_head_never_goes_back
+        says_when_something_becomes_due
+        tells_those_who_wait;
+    heard:
+        a_fact_leads_to_its_lane
+        a_candidate_may_be_ours
+        finds_the_customers_session
+        feeds_are_claimed_once_and_taken_over
+        a_feed_lives_as_long_as_somebody_listens
+        lanes_share_a_feed
+        what_was_heard_is_one_transaction
+        facts_that_were_heard_wake_the_lane
+        a_webhook_is_kept_once_a_day
+        webhooks_are_leased_put_off_and_parked
+        webhooks_are_settled;
+    operated:
+        lists_lanes_by_what_is_asked
+        groups_parked_lanes
+        tells_a_story
+        retry_makes_due_what_is_meant
+        retry_forgets_what_a_person_has_looked_at
+        skip_gives_up_the_first_event
+        skip_gives_up_the_event_at_which_the_lane_stands
+        skip_settles_an_unknown_outcome
+        a_dry_run_changes_nothing
+        mappings_have_versions
+        counts_the_living
+        a_farewell_frees_everything
+        numbers_for_metrics
+        can_be_pinged;
+    together:
+        two_daemons_never_get_the_same_lane
+        the_same_event_from_many_sides_is_one
+        a_session_is_in_order_whoever_admits
+        no_wake_up_is_lost_between_admission_and_release
+        a_feed_has_one_holder
+        a_webhook_from_many_sides_is_one
+        mapping_versions_have_no_gap
+        two_sessions_of_one_customer_do_not_deadlock;
+}

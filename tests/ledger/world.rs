@@ -1,0 +1,243 @@
+//! What every case starts from: a fresh ledger with two handles, a clock that stands still, and
+//! short ways to say what happens.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use handoffd::ledger::sqlite::{Counters, Sqlite};
+use handoffd::ledger::{Admission, Admitted, Attempt, Lease, Ledger, Next, Release};
+use handoffd_contract::event::{MessageEvent, Session};
+use handoffd_contract::{Author, Contact, Data, Event, Handoff, Message, Reason, Stop};
+use jiff::{SignedDuration, Timestamp};
+
+/// Two handles on one fresh ledger.
+pub struct World {
+    /// The first daemon's.
+    pub a: Arc<dyn Ledger>,
+    /// The second daemon's.
+    pub b: Arc<dyn Ledger>,
+    ground: Ground,
+}
+
+/// What a world stands on.
+enum Ground {
+    Sqlite {
+        counters: [Arc<Counters>; 2],
+        _folder: Folder,
+    },
+}
+
+impl World {
+    pub fn sqlite() -> World {
+        let folder = Folder::new();
+        let [a, b] = [0, 1].map(|_| Sqlite::open(folder.file()).expect("opens"));
+        let counters = [a.counters(), b.counters()];
+        World {
+            a: Arc::new(a),
+            b: Arc::new(b),
+            ground: Ground::Sqlite {
+                counters,
+                _folder: folder,
+            },
+        }
+    }
+
+    /// After every case: no statement of it read a large table from end to end.
+    pub async fn end(self) {
+        match self.ground {
+            Ground::Sqlite { counters, .. } => {
+                for (sql, rows) in counters.iter().flat_map(|counters| counters.scans()) {
+                    assert!(may_scan(&sql), "{rows} rows were scanned by {sql}");
+                }
+            }
+        }
+    }
+}
+
+/// Counts for metrics, and tables that stay small.
+fn may_scan(sql: &str) -> bool {
+    [
+        "count(*) FROM lane",
+        "FROM poison",
+        "FROM daemon",
+        "count(*) FROM inbox",
+    ]
+    .iter()
+    .any(|part| sql.contains(part))
+}
+
+/// A folder that is gone afterwards.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    pub fn new() -> Folder {
+        let path = std::env::temp_dir().join(format!("handoffd-ledger-{}", uuid::Uuid::new_v4()));
+        std::fs::create_dir_all(&path).expect("a temporary folder");
+        Folder(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub fn file(&self) -> PathBuf {
+        self.0.join("ledger.db")
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The time, in seconds after the suite's beginning.
+pub fn t(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + seconds).expect("a time")
+}
+
+/// The customer wrote. Without session data.
+pub fn message(session: &str, id: &str) -> Event {
+    Event {
+        id: id.into(),
+        source: "/gateway".into(),
+        session: session.into(),
+        time: t(0),
+        sequence: None,
+        data: Data::MessageReceived(MessageEvent {
+            message: Message {
+                id: format!("wamid.{id}"),
+                time: t(0),
+                author: Author::default(),
+                text: Some(format!("text of {id}")),
+                attachments: Vec::new(),
+                location: None,
+            },
+            session: None,
+            contact: None,
+            reference: None,
+        }),
+    }
+}
+
+/// A handoff.
+pub fn handoff(session: &str, id: &str) -> Event {
+    let data = Data::HandoffRequested(Box::<Handoff>::default());
+    Event {
+        data,
+        ..message(session, id)
+    }
+}
+
+/// An event that only has to be stored.
+pub fn plain(event: Event) -> Admission {
+    Admission {
+        event,
+        opens: Vec::new(),
+        session: None,
+        contact: None,
+        inbound_at: None,
+    }
+}
+
+/// An event that opens lanes.
+pub fn opening(session: &str, id: &str, targets: &[&str]) -> Admission {
+    let opens = targets.iter().map(|target| (*target).to_owned()).collect();
+    Admission {
+        opens,
+        ..plain(handoff(session, id))
+    }
+}
+
+/// An event that shows that this customer wrote at this time.
+pub fn inbound(session: &str, id: &str, wa_id: &str, at: Timestamp) -> Admission {
+    Admission {
+        session: Some(session_data(session)),
+        contact: Some(customer(wa_id)),
+        inbound_at: Some(at),
+        ..plain(message(session, id))
+    }
+}
+
+pub fn session_data(session: &str) -> Session {
+    Session {
+        id: session.into(),
+        business_number: "+4930123".into(),
+        ..Session::default()
+    }
+}
+
+pub fn customer(wa_id: &str) -> Contact {
+    Contact {
+        wa_id: Some(wa_id.into()),
+        ..Contact::default()
+    }
+}
+
+pub fn stop(reason: Reason) -> Stop {
+    Stop::new(reason, format!("words of {}", reason.label()))
+}
+
+pub fn attempt(step: &str, outcome: &str) -> Attempt {
+    Attempt {
+        step: step.into(),
+        started_at: t(5),
+        millis: 12,
+        status: Some(200),
+        outcome: outcome.into(),
+        stop: None,
+    }
+}
+
+/// How a worker leaves when it has shown everything up to `head`.
+pub fn leaving(head: i64, next: Next) -> Release {
+    Release {
+        head,
+        seen: head,
+        next,
+        attempts: 0,
+        events: Vec::new(),
+    }
+}
+
+/// The sequence number of an event that was new.
+pub fn seq(admitted: &[Admitted]) -> i64 {
+    match admitted {
+        [Admitted::New(seq)] => *seq,
+        other => panic!("not one new event: {other:?}"),
+    }
+}
+
+/// Short ways over a ledger.
+pub trait Short {
+    /// Admits one event at `now`; returns its sequence number.
+    async fn put(&self, now: Timestamp, admission: Admission) -> i64;
+    /// Claims the one lane of the target that must be due at `now`, for a minute.
+    async fn take(&self, now: Timestamp, target: &str) -> Lease;
+    /// Whether nothing of the target can be claimed at `now`. What can is claimed.
+    async fn nothing(&self, now: Timestamp, target: &str) -> bool;
+}
+
+impl Short for Arc<dyn Ledger> {
+    async fn put(&self, now: Timestamp, admission: Admission) -> i64 {
+        seq(&self.admit(now, vec![admission]).await.expect("admits"))
+    }
+
+    async fn take(&self, now: Timestamp, target: &str) -> Lease {
+        let until = now + SignedDuration::from_secs(60);
+        let mut leases = self
+            .claim(now, "me", target, 10, until)
+            .await
+            .expect("claims");
+        assert_eq!(leases.len(), 1, "one lane of {target} is due: {leases:?}");
+        leases.remove(0)
+    }
+
+    async fn nothing(&self, now: Timestamp, target: &str) -> bool {
+        let until = now + SignedDuration::from_secs(60);
+        self.claim(now, "me", target, 10, until)
+            .await
+            .expect("claims")
+            .is_empty()
+    }
+}
