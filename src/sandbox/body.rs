@@ -33,7 +33,6 @@ pub(super) fn body(pieces: impl Stream<Item = Piece> + Send + 'static, peer: Pee
                 }
                 Piece::Cut => {
                     peer.flushed().await;
-                    peer.cut(false);
                     Some(Err(io::Error::from(io::ErrorKind::ConnectionAborted)))
                 }
             }
