@@ -21,7 +21,7 @@ use crate::engine::breaker::{Breaker, Limits};
 use crate::engine::budget::Budgets;
 use crate::engine::plan::Mappings;
 use crate::engine::schedule::Schedule;
-use crate::engine::wire::credential::{self, SignIn};
+use crate::engine::wire::credential::SignIn;
 use crate::engine::wire::media::Library;
 use crate::engine::wire::policy::Policy;
 use crate::engine::wire::{Options, Wire};
@@ -64,9 +64,13 @@ pub fn connect(config: &Config) -> Result<Vec<Connected>, Vec<Problem>> {
         match (kind.connector)(&target.name, &target.settings) {
             Ok(connector) => {
                 let connector: Arc<dyn Connector> = Arc::from(connector);
-                let mut needed = credential::names(&connector.credential());
-                needed.extend(connector.webhook().iter().flat_map(webhooks::names));
-                problems.extend(missing_secrets(&target.name, needed.iter().map(String::as_str), &config.secrets));
+                let webhook = connector.webhook();
+                problems.extend(missing_secrets(
+                    &target.name,
+                    &config.secrets,
+                    &connector.credential(),
+                    webhook.as_ref(),
+                ));
                 connected.push(Connected { config: target.clone(), kind: kind.name, connector });
             }
             Err(found) => problems.extend(problems_of_target(&target.name, found)),

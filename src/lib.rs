@@ -1,1 +1,77 @@
-//! .
+//! handoffd: when an AI assistant hands a WhatsApp conversation to people, handoffd puts it where
+//! the reps already work (Salesforce, HubSpot, Creatio), keeps it up to date, and carries every
+//! rep's reply back to the customer's WhatsApp.
+//!
+//! # The cast
+//!
+//! A **session** is one WhatsApp conversation: a customer and a business number. An **event** is what
+//! happened in it, immutable, with its producer's unique id. A **target** is one configured
+//! connector. A **lane** is session × target: its queue of work, and the unit of order, leasing,
+//! retry and parking. A **fact** is what is known to be true in the target: absent, unsure, or a
+//! value. A **step** is a call that tries to establish facts; a **verdict** is what its reply proves;
+//! an **attempt** is the record of it. A **feed** is where a rep's side is heard. A lane that needs a
+//! person is **parked**, with a reason in the CRM's own words.
+//!
+//! # The life of a handoff
+//!
+//! ```text
+//! gateway ──AMQP──► intake ──► ledger ──► engine: claim a due lane ─► connector.next ─► wire ─► CRM
+//!          (HTTP)      ack after commit      ▲                        connector.read ◄──┘
+//!                                            └── facts, attempts, next due time
+//! CRM ──SSE/webhook/poll──► relay ─► connector.hear ─► ledger (an event for the session's
+//!                                    WhatsApp lane) ─► engine ─► WhatsApp
+//! ```
+//!
+//! **Connectors decide, the engine acts.** A connector is pure: no socket, clock, randomness, secret
+//! or row. The engine owns all of those and decides nothing. WhatsApp is one more connector: the way
+//! back is the same engine pointed the other way.
+//!
+//! # The house
+//!
+//! | where | what | knows alone |
+//! | --- | --- | --- |
+//! | `connectors/contract` | the language that both sides speak; the proof suite | |
+//! | `connectors/*` | one crate per target, and its simulator | its API |
+//! | [`intake`] | events come in, by RabbitMQ and HTTP | `intake::amqp`: lapin |
+//! | [`ledger`] | what is remembered: SQLite or PostgreSQL | SQL |
+//! | [`engine`] | lanes, leases, retries, rates, circuits | `engine::wire`: reqwest |
+//! | [`relay`] | streams, polls and webhooks become events | |
+//! | [`mapping`] | which CRM field gets which value | minijinja |
+//! | [`publisher`] | messages to the gateway's exchange | lapin |
+//! | [`connectors`] | the table of kinds | the connectors' names |
+//! | [`config`], [`app`], [`admin`], [`operate`], [`cli`] | configured, put together, looked at | |
+//! | [`sandbox`], [`demo`] | the simulators over HTTP; the whole loop on a laptop | |
+//!
+//! # Invariants
+//!
+//! 1. An event that was acknowledged to the gateway is in the ledger.
+//! 2. One handoff makes one record in each target, whatever is redelivered, retried, or killed.
+//! 3. Inside a session, each target sees events in order.
+//! 4. A rep's reply reaches the right customer once, or the rep is told why not. An internal note
+//!    never reaches a customer. Our own messages are never echoed back.
+//! 5. No free text leaves outside WhatsApp's 24-hour window.
+//! 6. No bad event, field, file or CRM answer stops any other session. A permanent error costs one
+//!    request, then a parked lane.
+//! 7. Everything that could not be done has a row that says why, and a way to retry it.
+//! 8. Secrets and message texts do not appear in logs, metrics or error pages.
+//! 9. A repeat that could duplicate (no client id, no unique key) is preceded by a look; what remains
+//!    uncertain is stated in the connector's README.
+//! 10. Memory is bounded by configuration, not by backlog, transcript length or attachment size.
+
+pub mod admin;
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod connectors;
+pub mod demo;
+pub mod engine;
+pub mod intake;
+pub mod ledger;
+pub mod mapping;
+pub mod metrics;
+pub mod operate;
+pub mod publisher;
+pub mod reconnect;
+pub mod relay;
+pub mod sandbox;
+pub mod schema;

@@ -4,6 +4,11 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogConfig, LogFormat};
 
+/// Starts logging for somebody who sits in front of it, where no configuration says otherwise.
+pub fn for_people() {
+    init(&LogConfig { format: LogFormat::Text, level: "info".into() });
+}
+
 /// Starts logging to standard error. Only the first call counts.
 pub fn init(config: &LogConfig) {
     let filter = EnvFilter::try_new(&config.level).unwrap_or_else(|_| EnvFilter::new("info"));

@@ -78,7 +78,7 @@ pub async fn main(cli: Cli) -> anyhow::Result<u8> {
             Ok(0)
         }
         Command::Sandbox(args) => {
-            log::init(&Default::default());
+            log::for_people();
             crate::sandbox::command(args).await.map(|()| 0)
         }
     }

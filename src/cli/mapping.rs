@@ -1,0 +1,113 @@
+//! `handoffd mapping check | preview | test | apply | export | history`
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow};
+use clap::Subcommand;
+use jiff::Timestamp;
+
+use super::{operate, say};
+use crate::mapping::commands::{self, Report};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Say whether mapping files are right
+    Check {
+        /// The files
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Show what a file makes of an event, field by field
+    Preview {
+        /// The file
+        file: PathBuf,
+        /// An event as a CloudEvents JSON file; a built-in handoff when left out
+        #[arg(long)]
+        event: Option<PathBuf>,
+        /// An event of the ledger, by the number that `handoffd show` prints
+        #[arg(long, conflicts_with = "event")]
+        seq: Option<i64>,
+    },
+    /// Run the tests that are saved in mapping files
+    Test {
+        /// The files
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Put a file in force as the next version of a target's mapping
+    Apply {
+        /// The target
+        target: String,
+        /// The file
+        file: PathBuf,
+        /// Why, for the history
+        #[arg(long, default_value = "")]
+        why: String,
+        /// Who, for the history; the user's name when left out
+        #[arg(long, env = "USER", default_value = "unknown")]
+        who: String,
+        /// Refuse unless this is the version in force
+        #[arg(long)]
+        expect: Option<i64>,
+    },
+    /// Print a version of a target's mapping; the one in force when left out
+    Export {
+        /// The target
+        target: String,
+        /// The version
+        #[arg(long)]
+        version: Option<i64>,
+    },
+    /// List the versions of a target's mapping
+    History {
+        /// The target
+        target: String,
+    },
+}
+
+pub(super) async fn run(config: Option<&Path>, command: Command) -> anyhow::Result<u8> {
+    let report = match command {
+        Command::Check { files } => commands::check(&files),
+        Command::Test { files } => commands::test(&files),
+        Command::Preview { file, event, seq: None } => commands::preview(&file, event.as_deref()),
+        Command::Preview { file, seq: Some(seq), .. } => {
+            let (_, ledger) = operate::open(config).await?;
+            let event = ledger.event(seq).await?.ok_or_else(|| anyhow!("the ledger has no event #{seq}"))?;
+            let name = file.display().to_string();
+            let text = std::fs::read_to_string(&file).with_context(|| format!("{name} cannot be read"))?;
+            match crate::mapping::Mapping::parse(&name, &text) {
+                Ok(mapping) => commands::shown(&mapping, &event),
+                Err(problems) => Report { text: commands::listed(&problems), ok: false },
+            }
+        }
+        Command::Apply { target, file, why, who, expect } => {
+            let (config, ledger) = operate::open(config).await?;
+            let kind = config
+                .target(&target)
+                .map(|target| target.kind.clone())
+                .ok_or_else(|| anyhow!("there is no target {target} in the configuration"))?;
+            let name = file.display().to_string();
+            let text = std::fs::read_to_string(&file).with_context(|| format!("{name} cannot be read"))?;
+            let change = commands::Change {
+                target: &target,
+                kind: &kind,
+                file: &name,
+                text: &text,
+                who: &who,
+                why: &why,
+                expect,
+            };
+            commands::apply(&*ledger, Timestamp::now(), &change).await
+        }
+        Command::Export { target, version } => {
+            let (_, ledger) = operate::open(config).await?;
+            commands::export(&*ledger, &target, version).await
+        }
+        Command::History { target } => {
+            let (_, ledger) = operate::open(config).await?;
+            commands::history(&*ledger, &target).await
+        }
+    };
+    say(&report.text);
+    Ok(u8::from(!report.ok))
+}
