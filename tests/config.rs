@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use handoffd::config::{Config, LogFormat, Problem, load, tidy};
+use handoffd::config::{
+    Config, LogFormat, Problem, load, missing_secrets, problems_of_target, tidy,
+};
 use secrecy::ExposeSecret;
 
 /// A folder of its own for one test, removed at its end.
@@ -402,4 +404,111 @@ fn backoff_grows_to_its_limit_and_no_further() {
         config.engine.backoff.after(u32::MAX),
         Duration::from_secs(300)
     );
+}
+
+/// The example in a folder that has what it names.
+fn example(folder: &Folder) -> Config {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    std::fs::create_dir_all(folder.0.join("mappings")).expect("a folder");
+    std::fs::create_dir_all(folder.0.join("secrets")).expect("a folder");
+    for kind in handoffd::config::KINDS {
+        let name = format!("mappings/{kind}.toml");
+        std::fs::copy(root.join(&name), folder.0.join(&name)).expect("a shipped mapping");
+    }
+    folder.write("secrets/salesforce.pem", "-----BEGIN PRIVATE KEY-----\n…\n");
+    let text = std::fs::read_to_string(root.join("deploy/handoffd.toml")).expect("the example");
+    let names = [
+        "EVENTS_TOKEN",
+        "ADMIN_TOKEN",
+        "RABBITMQ_PASSWORD",
+        "HUBSPOT_TOKEN",
+        "HUBSPOT_CLIENT_SECRET",
+        "HUBSPOT_WEBHOOK_TOKEN",
+        "CREATIO_CLIENT_SECRET",
+        "CREATIO_WEBHOOK_TOKEN",
+        "WHATSAPP_TOKEN",
+        "WHATSAPP_APP_SECRET",
+        "WHATSAPP_VERIFY_TOKEN",
+    ];
+    // Each secret has its own value, as it should be outside of tests.
+    let env = names.map(|name| (name, name));
+    folder
+        .load(&text, &env)
+        .unwrap_or_else(|problems| panic!("{}", tidy(&problems)))
+}
+
+#[test]
+fn the_shipped_example_is_right() {
+    let folder = Folder::new();
+    let config = example(&folder);
+    let kinds: Vec<&str> = config
+        .enabled()
+        .map(|target| target.kind.as_str())
+        .collect();
+    assert_eq!(kinds, handoffd::config::KINDS);
+    for target in &config.targets {
+        let kind = handoffd::connectors::kind(&target.kind).expect("a kind of the table");
+        let connector = match (kind.connector)(&target.name, &target.settings) {
+            Ok(connector) => connector,
+            Err(problems) => panic!("{}", tidy(&problems_of_target(&target.name, problems))),
+        };
+        let (credential, webhook) = (connector.credential(), connector.webhook());
+        let missing = missing_secrets(&target.name, &config.secrets, &credential, webhook.as_ref());
+        assert_eq!(missing, [], "{}", target.name);
+    }
+    let warned: Vec<&Problem> = config
+        .warnings
+        .iter()
+        .filter(|warning| warning.path != "secrets.salesforce_key")
+        .collect();
+    assert!(warned.is_empty(), "{warned:?}");
+}
+
+/// What stands behind `# ` in the example is the default: with every such line the same comes out.
+#[test]
+fn the_defaults_in_the_example_are_the_defaults() {
+    let folder = Folder::new();
+    let config = example(&folder);
+    let text = std::fs::read_to_string(folder.0.join("handoffd.toml")).expect("the example");
+    let mut section = "";
+    let mut said = String::new();
+    for line in text.lines() {
+        section = if line.starts_with('[') { line } else { section };
+        let default = line.strip_prefix("# ").filter(|rest| rest.contains(" = "));
+        let counts = section.starts_with("[intake.limits")
+            || section.starts_with("[engine")
+            || section.contains("reconnect");
+        said.push_str(default.filter(|_| counts).unwrap_or(line));
+        said.push('\n');
+    }
+    assert_ne!(said, text);
+    let other = {
+        folder.write("with-defaults.toml", &said);
+        let path = folder.0.join("with-defaults.toml");
+        let names = text
+            .match_indices("env = \"")
+            .map(|(at, start)| &text[at + start.len()..]);
+        let env = names
+            .filter_map(|rest| rest.split('"').next())
+            .map(|name| (name.to_owned(), name.to_owned()));
+        load(Some(&path), env).unwrap_or_else(|problems| panic!("{}", tidy(&problems)))
+    };
+    assert_eq!(config.intake.limits, other.intake.limits);
+    assert_eq!(config.engine, other.engine);
+    let reconnect = |config: &Config| config.intake.amqp.as_ref().map(|amqp| amqp.reconnect);
+    assert_eq!(reconnect(&config), reconnect(&other));
+}
+
+#[test]
+fn one_list_of_kinds_is_like_another() {
+    let table: Vec<&str> = handoffd::connectors::KINDS
+        .iter()
+        .map(|kind| kind.name)
+        .collect();
+    assert_eq!(handoffd::config::KINDS, table);
+    let mapped: Vec<&str> = handoffd::mapping::SECTIONS
+        .iter()
+        .map(|(kind, _)| *kind)
+        .collect();
+    assert_eq!(handoffd::config::KINDS, mapped);
 }
