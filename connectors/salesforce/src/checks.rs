@@ -22,13 +22,19 @@ pub(crate) fn checks(s: &Settings) -> Vec<Check> {
             call: HttpCall::get("/iamessage/api/v2/conversation/list")
                 .query("inclClosedConvs", "false")
                 .query("limit", "1")
-                .auth(Auth::Customer { subject: format!("{}check", s.subject_prefix) }),
+                .auth(Auth::Customer {
+                    subject: format!("{}check", s.subject_prefix),
+                }),
         },
         Check {
             what: DEPLOYMENT,
-            call: public("/embeddedservice/v1/embedded-service-config").query("language", &s.language),
+            call: public("/embeddedservice/v1/embedded-service-config")
+                .query("language", &s.language),
         },
-        Check { what: HOURS, call: public("/embeddedservice/v1/businesshours") },
+        Check {
+            what: HOURS,
+            call: public("/embeddedservice/v1/businesshours"),
+        },
     ]
 }
 
@@ -55,10 +61,15 @@ pub(crate) fn checked(s: &Settings, check: &Check, reply: &HttpReply) -> Vec<Fin
         ),
         (SIGN_IN, 404) => Finding::missing(
             SIGN_IN,
-            format!("{said}. There is no messaging service at {}; check instance_url", s.base),
+            format!(
+                "{said}. There is no messaging service at {}; check instance_url",
+                s.base
+            ),
         ),
         (SIGN_IN, _) => Finding::missing(SIGN_IN, said),
-        (DEPLOYMENT, 200..=299) => Finding::ok(format!("{DEPLOYMENT} {}: published", s.es_developer_name)),
+        (DEPLOYMENT, 200..=299) => {
+            Finding::ok(format!("{DEPLOYMENT} {}: published", s.es_developer_name))
+        }
         (DEPLOYMENT, 400..=499) => Finding::missing(
             DEPLOYMENT,
             format!(
@@ -69,14 +80,20 @@ pub(crate) fn checked(s: &Settings, check: &Check, reply: &HttpReply) -> Vec<Fin
         (DEPLOYMENT, _) => Finding::missing(DEPLOYMENT, said),
         // Business hours are optional: without them the queue is always open.
         (HOURS, 200..=299) => {
-            let active = reply.json().and_then(|body| body["businessHoursInfo"]["isActive"].as_bool());
+            let active = reply
+                .json()
+                .and_then(|body| body["businessHoursInfo"]["isActive"].as_bool());
             Finding::ok(match active {
-                Some(false) => format!("{HOURS}: closed now; handoffs wait in the queue until a rep is there"),
+                Some(false) => {
+                    format!("{HOURS}: closed now; handoffs wait in the queue until a rep is there")
+                }
                 Some(true) => format!("{HOURS}: open now"),
                 None => format!("{HOURS}: none are set"),
             })
         }
-        (HOURS, status) => Finding::ok(format!("{HOURS}: not readable ({status}); handoffs do not depend on them")),
+        (HOURS, status) => Finding::ok(format!(
+            "{HOURS}: not readable ({status}); handoffs do not depend on them"
+        )),
         (what, _) if reply.ok() => Finding::ok(what),
         (what, _) => Finding::missing(what, said),
     };

@@ -184,8 +184,8 @@ pub fn part(of: &str, name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use handoffd_contract::event::Session;
     use handoffd_contract::Contact;
+    use handoffd_contract::event::Session;
 
     fn work() -> Work {
         Work {
@@ -213,22 +213,37 @@ mod tests {
         known.set("ended/0Mw1", "200");
         assert_eq!(ended(&known), ["0Mw1"]);
         known.set("live/0Mw1", "100");
-        assert_eq!(ended(&known), ["0Mw1"], "an older sign of life does not count");
+        assert_eq!(
+            ended(&known),
+            ["0Mw1"],
+            "an older sign of life does not count"
+        );
         known.set("live/0Mw1", "300");
         assert!(ended(&known).is_empty());
         known.set("ended/0Mw1", "400");
         assert_eq!(ended(&known), ["0Mw1"]);
         known.set("ended/0Mw1", FOR_SURE);
-        assert_eq!(ended(&known), ["0Mw1"], "an answer outweighs what was heard before");
+        assert_eq!(
+            ended(&known),
+            ["0Mw1"],
+            "an answer outweighs what was heard before"
+        );
         for (fact, value) in followed(&["0Mw1".into()]) {
             known.set(fact, value);
         }
         assert!(ended(&known).is_empty());
         known.set("ended/0Mw1", "500");
-        assert!(ended(&known).is_empty(), "a late event of it changes nothing");
+        assert!(
+            ended(&known).is_empty(),
+            "a late event of it changes nothing"
+        );
         known.set("live/0Mw1", "600");
         known.set("ended/0Mw1", "700");
-        assert_eq!(ended(&known), ["0Mw1"], "it came alive again and ended again");
+        assert_eq!(
+            ended(&known),
+            ["0Mw1"],
+            "it came alive again and ended again"
+        );
     }
 
     #[test]
@@ -252,6 +267,9 @@ mod tests {
         let mut known = Known::default();
         known.set("subject", "p:201000000001");
         work.contact.user_id = Some("US.1".into());
-        assert_eq!(Lane::new("p:", &work, &known).expect("lane").subject, "p:201000000001");
+        assert_eq!(
+            Lane::new("p:", &work, &known).expect("lane").subject,
+            "p:201000000001"
+        );
     }
 }

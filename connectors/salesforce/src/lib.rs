@@ -12,8 +12,9 @@
 //! | `wording` | what a rep reads: the head of a handoff, transcript lines, notes |
 //! | `pieces` | a handoff or message as a row of texts and files, in order |
 //! | `plan` | the next step for the first thing that is not shown yet |
+//! | `send` | the calls that show something, and the look for one whose outcome is unknown |
 //! | `read` | what a reply proves |
-//! | `hear`, `payload` | the event stream and the entries list, and what a rep's message says |
+//! | `hear`, `entry`, `payload` | the event stream and the entries list; one entry; what a rep's message says |
 //! | `checks` | what `handoffd check --live` reads |
 //! | [`sandbox`] | a simulator of the documented API (feature `sandbox`) |
 //!
@@ -22,6 +23,7 @@
 //! the thread shows them in the order in which they arrive.
 
 mod checks;
+mod entry;
 mod hear;
 pub mod lane;
 mod payload;
@@ -31,6 +33,7 @@ mod read;
 mod routing;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
+mod send;
 pub mod settings;
 mod wording;
 
@@ -121,7 +124,7 @@ impl Connector for Salesforce {
             // 22 messages a minute and conversation: burst and refill together never exceed it in
             // any minute. <https://help.salesforce.com/s/articleView?id=service.miaw_rate_limits>
             Budget {
-                name: plan::PER_CONVERSATION,
+                name: send::PER_CONVERSATION,
                 burst: 10,
                 refill: 12,
                 per: Duration::from_secs(60),

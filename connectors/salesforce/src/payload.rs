@@ -65,14 +65,20 @@ pub(crate) fn shown(id: &str, message: &Value) -> Shown {
 }
 
 fn files(id: &str, content: &Value, out: &mut Shown) {
-    let files = content["attachments"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let files = content["attachments"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     for (at, file) in files.iter().take(MAX_FILES).enumerate() {
-        let result = file["attachmentUploadResult"]["resultType"].as_str().unwrap_or("");
+        let result = file["attachmentUploadResult"]["resultType"]
+            .as_str()
+            .unwrap_or("");
         if result == "PendingAttachmentUploadResult" {
             out.pending = true;
             continue;
         }
-        let url = string(file, "url").filter(|url| url.starts_with("https://") || url.starts_with("http://"));
+        let url = string(file, "url")
+            .filter(|url| url.starts_with("https://") || url.starts_with("http://"));
         let mime = string(file, "mimeType");
         out.attachments.push(Attachment {
             id: string(file, "id").unwrap_or_else(|| format!("{id}-{at}")),
@@ -83,7 +89,9 @@ fn files(id: &str, content: &Value, out: &mut Shown) {
             caption: None,
             transcript: None,
             // Salesforce's links need no sign-in, and lead away from the messaging service.
-            source: url.filter(|_| !result.starts_with("Error")).map(|url| Source::Url { url }),
+            source: url
+                .filter(|_| !result.starts_with("Error"))
+                .map(|url| Source::Url { url }),
         });
     }
 }
@@ -98,7 +106,10 @@ fn kind(mime: &str) -> AttachmentKind {
 }
 
 fn options(content: &Value) -> Vec<ReplyOption> {
-    let items = content["optionItems"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let items = content["optionItems"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     items
         .iter()
         .take(MAX_LINES)
@@ -113,8 +124,15 @@ fn options(content: &Value) -> Vec<ReplyOption> {
 /// A form cannot be filled in on WhatsApp, so the customer is asked to answer in words.
 fn form(content: &Value) -> Option<String> {
     let mut asked = Vec::new();
-    for section in content["sections"].as_array().map(Vec::as_slice).unwrap_or_default() {
-        let inputs = section["inputs"].as_array().map(Vec::as_slice).unwrap_or_default();
+    for section in content["sections"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default()
+    {
+        let inputs = section["inputs"]
+            .as_array()
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         for input in std::iter::once(&section["input"]).chain(inputs) {
             let label = title(&input["label"]).or_else(|| string(input, "label"));
             asked.extend(label.map(|label| format!("• {label}")));
@@ -123,7 +141,9 @@ fn form(content: &Value) -> Option<String> {
     asked.truncate(MAX_LINES);
     let name = string(content, "formTitle").or_else(|| title(&content["formTitle"]));
     let name = name.unwrap_or_else(|| "The agent asks for some details".to_owned());
-    let tail = if asked.is_empty() { "Please answer in a message.".to_owned() } else {
+    let tail = if asked.is_empty() {
+        "Please answer in a message.".to_owned()
+    } else {
         format!("Please answer in a message:\n{}", asked.join("\n"))
     };
     Some(format!("{name}\n{tail}"))
@@ -152,7 +172,10 @@ fn texts(value: &Value, depth: usize, found: &mut Vec<String>) {
                     found.push(text);
                 }
             }
-            for field in fields.values().filter(|field| field.is_object() || field.is_array()) {
+            for field in fields
+                .values()
+                .filter(|field| field.is_object() || field.is_array())
+            {
                 texts(field, depth + 1, found);
             }
         }
@@ -166,9 +189,13 @@ fn lines<const N: usize>(parts: [Option<String>; N]) -> Option<String> {
 }
 
 fn string(value: &Value, name: &str) -> Option<String> {
-    let said = value[name].as_str().filter(|text| !text.trim().is_empty())?;
+    let said = value[name]
+        .as_str()
+        .filter(|text| !text.trim().is_empty())?;
     // Only a message's own text is as long as it is; it is split on its way to the customer.
-    Some(if name == "text" { said.to_owned() } else if name.ends_with("rl") || name.ends_with("Url") {
+    Some(if name == "text" {
+        said.to_owned()
+    } else if name.ends_with("rl") || name.ends_with("Url") {
         said.trim().to_owned()
     } else {
         text::truncate(said, MAX_TITLE)
@@ -204,7 +231,10 @@ mod tests {
         }
         let form = json!({"form": {"formatType": "Inputs", "formTitle": "Address", "sections": [
             {"sectionType": "SingleInputSection", "input": {"inputType": "TextInput", "id": "f1", "label": {"title": "Street"}, "required": true}}]}});
-        assert_eq!(text_of(form).as_deref(), Some("Address\nPlease answer in a message:\n• Street"));
+        assert_eq!(
+            text_of(form).as_deref(),
+            Some("Address\nPlease answer in a message:\n• Street")
+        );
         let unknown = json!({"staticContent": {"formatType": "Hologram", "beam": 1}});
         assert!(text_of(unknown).expect("text").contains("cannot show"));
         assert!(text_of(json!(null)).is_some());
@@ -216,7 +246,13 @@ mod tests {
             {"itemType": "TitleOptionItem", "titleItem": {"title": "Yes", "subTitle": null}, "optionIdentifier": "o1"}, {"bad": 1}]}});
         let shown = shown("e", &message);
         assert_eq!(shown.text.as_deref(), Some("Pick"));
-        assert_eq!(shown.options, [ReplyOption { id: "o1".into(), title: "Yes".into() }]);
+        assert_eq!(
+            shown.options,
+            [ReplyOption {
+                id: "o1".into(),
+                title: "Yes".into()
+            }]
+        );
     }
 
     #[test]
@@ -228,7 +264,18 @@ mod tests {
         let shown = shown("e", &message);
         assert!(shown.pending);
         assert_eq!(shown.attachments.len(), 2);
-        assert_eq!(shown.attachments[0].source, Some(Source::Url { url: "https://x.documentforce.com/sfc/1".into() }));
-        assert_eq!((shown.attachments[1].id.as_str(), &shown.attachments[1].source), ("e-1", &None));
+        assert_eq!(
+            shown.attachments[0].source,
+            Some(Source::Url {
+                url: "https://x.documentforce.com/sfc/1".into()
+            })
+        );
+        assert_eq!(
+            (
+                shown.attachments[1].id.as_str(),
+                &shown.attachments[1].source
+            ),
+            ("e-1", &None)
+        );
     }
 }

@@ -30,7 +30,7 @@ pub(crate) enum Content {
     Text(String),
     /// A file, with a caption.
     File {
-        attachment: Attachment,
+        attachment: Box<Attachment>,
         caption: Option<String>,
         /// The fact that stands for it when Salesforce does not take it.
         fallback: String,
@@ -39,7 +39,13 @@ pub(crate) enum Content {
 
 /// A handoff: its head and the messages that the thread does not show, then their files, then a
 /// line for each file that could not be shown.
-pub(crate) fn handoff(s: &Settings, known: &Known, item: &Item, handoff: &Handoff, again: bool) -> Vec<Piece> {
+pub(crate) fn handoff(
+    s: &Settings,
+    known: &Known,
+    item: &Item,
+    handoff: &Handoff,
+    again: bool,
+) -> Vec<Piece> {
     let key = ids::short(&[&item.id]);
     let ours = format!("{key}#");
     // What this handoff's own transcript shows stays part of it, so that the row is the same at
@@ -47,7 +53,11 @@ pub(crate) fn handoff(s: &Settings, known: &Known, item: &Item, handoff: &Handof
     let fresh: Vec<&Message> = handoff
         .transcript
         .iter()
-        .filter(|m| known.get(&lane::said(&m.id)).is_none_or(|by| by.starts_with(&ours)))
+        .filter(|m| {
+            known
+                .get(&lane::said(&m.id))
+                .is_none_or(|by| by.starts_with(&ours))
+        })
         .collect();
     let head = wording::head(handoff, again);
     let lines = wording::transcript(&fresh, &handoff.contact);
@@ -75,25 +85,40 @@ pub(crate) fn handoff(s: &Settings, known: &Known, item: &Item, handoff: &Handof
             .collect()
     };
     if let Some(last) = pieces.last_mut() {
-        last.learn = fresh.iter().map(|m| (lane::said(&m.id), ours.clone())).collect();
+        last.learn = fresh
+            .iter()
+            .map(|m| (lane::said(&m.id), ours.clone()))
+            .collect();
     }
-    let files: Vec<(&str, &Attachment)> =
-        fresh.iter().flat_map(|m| m.attachments.iter().map(|a| (m.id.as_str(), a))).collect();
+    let files: Vec<(&str, &Attachment)> = fresh
+        .iter()
+        .flat_map(|m| m.attachments.iter().map(|a| (m.id.as_str(), a)))
+        .collect();
     pieces.extend(attachments(s, known, &key, &files));
     pieces
 }
 
 /// The head and the transcript as text files; the first one's caption is the head.
-fn transcript_files(s: &Settings, item: &Item, key: &str, head: &str, all: &[String]) -> Vec<Piece> {
+fn transcript_files(
+    s: &Settings,
+    item: &Item,
+    key: &str,
+    head: &str,
+    all: &[String],
+) -> Vec<Piece> {
     text::pack(all, "\n", FILE_UNITS)
         .into_iter()
         .enumerate()
         .map(|(n, text)| {
-            let number = if n == 0 { String::new() } else { format!("-{}", n + 1) };
+            let number = if n == 0 {
+                String::new()
+            } else {
+                format!("-{}", n + 1)
+            };
             Piece {
                 fact: lane::part(key, &format!("file-{n}")),
                 content: Content::File {
-                    attachment: Attachment {
+                    attachment: Box::new(Attachment {
                         id: format!("transcript{number}"),
                         kind: AttachmentKind::Document,
                         mime: Some("text/plain".into()),
@@ -101,8 +126,10 @@ fn transcript_files(s: &Settings, item: &Item, key: &str, head: &str, all: &[Str
                         size: Some(text.len() as u64),
                         caption: None,
                         transcript: None,
-                        source: Some(Source::Inline { data: STANDARD.encode(text) }),
-                    },
+                        source: Some(Source::Inline {
+                            data: STANDARD.encode(text),
+                        }),
+                    }),
                     caption: (n == 0).then(|| text::truncate(head, s.message_limit)),
                     fallback: format!("transcript/{}", item.id),
                 },
@@ -116,7 +143,11 @@ fn transcript_files(s: &Settings, item: &Item, key: &str, head: &str, all: &[Str
 /// when there is nothing to show.
 pub(crate) fn message(s: &Settings, known: &Known, message: &Message) -> Vec<Piece> {
     let text = wording::message(message);
-    let texts = if text.trim().is_empty() { Vec::new() } else { text::split(&text, s.message_limit) };
+    let texts = if text.trim().is_empty() {
+        Vec::new()
+    } else {
+        text::split(&text, s.message_limit)
+    };
     let mut pieces: Vec<Piece> = texts
         .into_iter()
         .enumerate()
@@ -126,24 +157,36 @@ pub(crate) fn message(s: &Settings, known: &Known, message: &Message) -> Vec<Pie
             learn: Vec::new(),
         })
         .collect();
-    let files: Vec<(&str, &Attachment)> =
-        message.attachments.iter().map(|a| (message.id.as_str(), a)).collect();
+    let files: Vec<(&str, &Attachment)> = message
+        .attachments
+        .iter()
+        .map(|a| (message.id.as_str(), a))
+        .collect();
     pieces.extend(attachments(s, known, &message.id, &files));
     // The last piece as far as is known now: when it is a file that is not taken, a line follows,
     // and that is then the last.
     if let Some(last) = pieces.last_mut() {
-        last.learn.push((lane::said(&message.id), message.id.clone()));
+        last.learn
+            .push((lane::said(&message.id), message.id.clone()));
     }
     pieces
 }
 
 /// Files in order, then the lines for those that could not be shown. Those are known only when all
 /// files before them are settled, which the order of the row sees to.
-fn attachments(s: &Settings, known: &Known, key: &str, files: &[(&str, &Attachment)]) -> Vec<Piece> {
+fn attachments(
+    s: &Settings,
+    known: &Known,
+    key: &str,
+    files: &[(&str, &Attachment)],
+) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut lines = Vec::new();
     let mut learn = Vec::new();
-    for (message, attachment) in files.iter().filter(|(_, a)| a.kind != AttachmentKind::Sticker) {
+    for (message, attachment) in files
+        .iter()
+        .filter(|(_, a)| a.kind != AttachmentKind::Sticker)
+    {
         let fact = lane::file(message, &attachment.id);
         let lost = match known.get(&fact) {
             Some(value) => value.strip_prefix('!').map(|_| value),
@@ -158,7 +201,7 @@ fn attachments(s: &Settings, known: &Known, key: &str, files: &[(&str, &Attachme
             None => pieces.push(Piece {
                 fact: fact.clone(),
                 content: Content::File {
-                    attachment: (*attachment).clone(),
+                    attachment: Box::new((*attachment).clone()),
                     caption: wording::caption(attachment, s.message_limit),
                     fallback: fact,
                 },
@@ -171,7 +214,11 @@ fn attachments(s: &Settings, known: &Known, key: &str, files: &[(&str, &Attachme
     pieces.extend(lines.into_iter().enumerate().map(|(n, text)| Piece {
         fact: lane::part(key, &format!("missing-{n}")),
         content: Content::Text(text),
-        learn: if n + 1 == count { learn.clone() } else { Vec::new() },
+        learn: if n + 1 == count {
+            learn.clone()
+        } else {
+            Vec::new()
+        },
     }));
     pieces
 }

@@ -6,11 +6,13 @@
 
 use std::time::Duration;
 
-use handoffd_contract::{Effect, HttpReply, Learned, MediaProblem, Reason, Reply, Step, Stop, Verdict};
+use handoffd_contract::{
+    Effect, HttpReply, Learned, MediaProblem, Reason, Reply, Step, Stop, Verdict,
+};
 use serde_json::Value;
 
 use crate::lane;
-use crate::plan::Memo;
+use crate::send::Memo;
 use crate::{routing, wording};
 
 /// The gateway's words, as plain text, for an access token that has run out.
@@ -25,9 +27,10 @@ pub(crate) fn read(step: &Step, reply: &Reply) -> Verdict {
     };
     match reply {
         Reply::Http(reply) => http(step.name, &memo, reply),
-        Reply::Media(MediaProblem::Unreachable) => {
-            Verdict::later(Stop::new(Reason::MediaUnavailable, MediaProblem::Unreachable.words()), Effect::None)
-        }
+        Reply::Media(MediaProblem::Unreachable) => Verdict::later(
+            Stop::new(Reason::MediaUnavailable, MediaProblem::Unreachable.words()),
+            Effect::None,
+        ),
         Reply::Media(problem) => lost(&memo, wording::media_value(*problem)),
         Reply::Published(_) => Verdict::Never(Stop::new(Reason::Bug, "nothing was published")),
     }
@@ -37,9 +40,15 @@ fn http(name: &str, memo: &Memo, reply: &HttpReply) -> Verdict {
     if let Some(verdict) = common(reply) {
         return match verdict {
             // The entries list takes a read every three seconds, and refuses one every second.
-            Verdict::Later { stop, after, effect } if name == "message.look" && reply.status == 429 => {
-                Verdict::Later { stop, after: Some(after.unwrap_or(LOOK_AGAIN).max(LOOK_AGAIN)), effect }
-            }
+            Verdict::Later {
+                stop,
+                after,
+                effect,
+            } if name == "message.look" && reply.status == 429 => Verdict::Later {
+                stop,
+                after: Some(after.unwrap_or(LOOK_AGAIN).max(LOOK_AGAIN)),
+                effect,
+            },
             verdict => verdict,
         };
     }
@@ -58,13 +67,21 @@ fn common(reply: &HttpReply) -> Option<Verdict> {
     let none = |reason| Verdict::later(Stop::new(reason, words(reply)), Effect::None);
     Some(match reply.status {
         // A page of a proxy or of a login is no answer of the messaging service.
-        200..=299 if !reply.body.iter().all(u8::is_ascii_whitespace) && reply.json().is_none() => Verdict::later(
-            Stop::new(Reason::ServerError, format!("answered {} with something that is not JSON", reply.status)),
-            Effect::Possible,
-        ),
+        200..=299 if !reply.body.iter().all(u8::is_ascii_whitespace) && reply.json().is_none() => {
+            Verdict::later(
+                Stop::new(
+                    Reason::ServerError,
+                    format!("answered {} with something that is not JSON", reply.status),
+                ),
+                Effect::Possible,
+            )
+        }
         300..=399 => Verdict::Never(Stop::new(
             Reason::Invalid,
-            format!("answered {} (a redirect): the address in the settings is not the messaging service's", reply.status),
+            format!(
+                "answered {} (a redirect): the address in the settings is not the messaging service's",
+                reply.status
+            ),
         )),
         401 => none(Reason::Unauthorized),
         412 => Verdict::Later {
@@ -109,7 +126,12 @@ fn create(memo: &Memo, reply: &HttpReply) -> Verdict {
             if named.is_empty() {
                 never(Reason::Invalid, reply)
             } else {
-                Verdict::Known(named.into_iter().chain([Learned::absent(&memo.fact)]).collect())
+                Verdict::Known(
+                    named
+                        .into_iter()
+                        .chain([Learned::absent(&memo.fact)])
+                        .collect(),
+                )
             }
         }
     }
@@ -119,9 +141,10 @@ fn send(memo: &Memo, reply: &HttpReply) -> Verdict {
     match reply.status {
         200..=299 | 409 => Verdict::Known(success(memo)),
         // The messaging session has ended: the same id goes out again in a new one.
-        417 | 403 if !memo.new_session => {
-            Verdict::Known(vec![Learned::absent(&memo.fact), Learned::is(lane::ended(&memo.current), lane::FOR_SURE)])
-        }
+        417 | 403 if !memo.new_session => Verdict::Known(vec![
+            Learned::absent(&memo.fact),
+            Learned::is(lane::ended(&memo.current), lane::FOR_SURE),
+        ]),
         417 => Verdict::later(Stop::new(Reason::SessionEnded, words(reply)), Effect::None),
         413 if memo.fallback.is_some() => lost(memo, wording::TOO_LARGE),
         415 if memo.fallback.is_some() => lost(memo, wording::TYPE),
@@ -148,7 +171,11 @@ fn look(memo: &Memo, reply: &HttpReply) -> Verdict {
                 );
             };
             let ours = |entry: &Value| entry["identifier"].as_str() == Some(memo.value.as_str());
-            if entries.iter().any(ours) { Verdict::Known(success(memo)) } else { absent }
+            if entries.iter().any(ours) {
+                Verdict::Known(success(memo))
+            } else {
+                absent
+            }
         }
         // The conversation is not usable, so nothing came to be in it; sending again finds out why.
         403 | 404 | 409 | 410 | 417 => absent,
@@ -169,13 +196,21 @@ fn end(memo: &Memo, reply: &HttpReply) -> Verdict {
 
 /// A receipt is a courtesy: nothing stops for one that is not taken.
 fn receipt(memo: &Memo, reply: &HttpReply) -> Verdict {
-    let value = if reply.ok() { memo.value.clone() } else { format!("!{}", reply.status) };
+    let value = if reply.ok() {
+        memo.value.clone()
+    } else {
+        format!("!{}", reply.status)
+    };
     Verdict::known(&memo.fact, value)
 }
 
 fn success(memo: &Memo) -> Vec<Learned> {
     let mut learned = vec![Learned::is(&memo.fact, &memo.value)];
-    learned.extend(memo.learn.iter().map(|(fact, value)| Learned::is(fact, value)));
+    learned.extend(
+        memo.learn
+            .iter()
+            .map(|(fact, value)| Learned::is(fact, value)),
+    );
     learned
 }
 
@@ -183,7 +218,10 @@ fn success(memo: &Memo) -> Vec<Learned> {
 fn lost(memo: &Memo, why: &str) -> Verdict {
     match &memo.fallback {
         Some(fallback) if *fallback == memo.fact => Verdict::known(fallback, why),
-        Some(fallback) => Verdict::Known(vec![Learned::absent(&memo.fact), Learned::is(fallback, why)]),
+        Some(fallback) => Verdict::Known(vec![
+            Learned::absent(&memo.fact),
+            Learned::is(fallback, why),
+        ]),
         None => Verdict::Never(Stop::new(Reason::Bug, "a text has no bytes to fetch")),
     }
 }
@@ -206,7 +244,11 @@ fn never(reason: Reason, reply: &HttpReply) -> Verdict {
 /// Salesforce's own words: `message` of a JSON body, else the text, unless it is a page.
 pub(crate) fn words(reply: &HttpReply) -> String {
     let said = match reply.json() {
-        Some(body) => body["message"].as_str().or(body["error"].as_str()).unwrap_or_default().to_owned(),
+        Some(body) => body["message"]
+            .as_str()
+            .or(body["error"].as_str())
+            .unwrap_or_default()
+            .to_owned(),
         None => reply.words(Stop::MAX_WORDS),
     };
     let said = said.trim();
@@ -227,3 +269,6 @@ fn mentions(said: &str, name: &str) -> bool {
         !before.is_some_and(part_of_word) && !after.is_some_and(part_of_word)
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,7 +29,11 @@ pub(crate) fn attributes(
     };
     put("Chat_Consumer_Type", "contact");
     put("channel", &handoff.session.channel);
-    let language = handoff.handoff.language.as_ref().or(handoff.session.language.as_ref());
+    let language = handoff
+        .handoff
+        .language
+        .as_ref()
+        .or(handoff.session.language.as_ref());
     put("language", language.map_or("", String::as_str));
     let (first, last) = names(&handoff.contact);
     put("_firstName", &first);
@@ -72,7 +76,10 @@ mod tests {
     #[test]
     fn the_mapping_overrides_and_the_session_id_is_always_there() {
         let handoff = Handoff {
-            contact: Contact { name: Some("Mona \"M\" K".into()), ..Contact::default() },
+            contact: Contact {
+                name: Some("Mona \"M\" K".into()),
+                ..Contact::default()
+            },
             ..Handoff::default()
         };
         let mut rendered = Rendered::default();
@@ -82,7 +89,12 @@ mod tests {
         });
         rendered.sections.insert(
             SECTION.into(),
-            section.as_object().expect("object").clone().into_iter().collect(),
+            section
+                .as_object()
+                .expect("object")
+                .clone()
+                .into_iter()
+                .collect(),
         );
         let item = Item {
             id: "e1".into(),

@@ -30,7 +30,14 @@ pub(crate) fn head(handoff: &Handoff, again: bool) -> String {
     };
     add("Customer", &who(&handoff.contact));
     let h = &handoff.handoff;
-    add(if h.reasons.len() > 1 { "Reasons" } else { "Reason" }, &h.reasons.join(", "));
+    add(
+        if h.reasons.len() > 1 {
+            "Reasons"
+        } else {
+            "Reason"
+        },
+        &h.reasons.join(", "),
+    );
     add("Summary", h.summary.as_deref().unwrap_or(""));
     add("Sentiment", &mood(h.sentiment.as_deref().unwrap_or("")));
     let language = h.language.as_ref().or(handoff.session.language.as_ref());
@@ -96,8 +103,14 @@ pub(crate) fn message(message: &Message) -> String {
 
 /// What stands beside a file: its caption, and what a voice note says.
 pub(crate) fn caption(attachment: &Attachment, limit: usize) -> Option<String> {
-    let said = attachment.transcript.as_deref().filter(|t| !t.trim().is_empty());
-    let caption = attachment.caption.as_deref().filter(|c| !c.trim().is_empty());
+    let said = attachment
+        .transcript
+        .as_deref()
+        .filter(|t| !t.trim().is_empty());
+    let caption = attachment
+        .caption
+        .as_deref()
+        .filter(|c| !c.trim().is_empty());
     let lines: Vec<String> = caption
         .map(str::to_owned)
         .into_iter()
@@ -116,7 +129,10 @@ pub(crate) fn missing_file(attachment: &Attachment, why: &str) -> String {
         _ => None,
     };
     let mut line = match link {
-        Some(link) => format!("[{kind}: {name}] could not be attached ({}), it is here: {link}", words(why)),
+        Some(link) => format!(
+            "[{kind}: {name}] could not be attached ({}), it is here: {link}",
+            words(why)
+        ),
         None => format!("[{kind}: {name}] could not be attached: {}", words(why)),
     };
     if let Some(caption) = caption(attachment, 1_000) {
@@ -160,7 +176,11 @@ pub(crate) fn words(value: &str) -> &'static str {
 /// What a rep reads when a reply did not reach the customer. MIAW has no acknowledgement for that,
 /// so it comes as a message.
 pub(crate) fn undelivered(held: bool, detail: Option<&str>, limit: usize) -> String {
-    let title = if held { "⚠ Not yet delivered to WhatsApp" } else { "⚠ Not delivered to WhatsApp" };
+    let title = if held {
+        "⚠ Not yet delivered to WhatsApp"
+    } else {
+        "⚠ Not delivered to WhatsApp"
+    };
     let detail = detail.map(str::trim).filter(|d| !d.is_empty());
     let text = match detail {
         Some(detail) => format!("{title}: {detail}"),

@@ -6,19 +6,31 @@ use serde_json::{Map, Value, json};
 
 use super::switches::EntryPayload;
 use super::thread::{Conversation, NOTE, system};
-use super::{DEPLOYMENT, MAX_CONVERSATIONS, ORG_ID, Org, bad, body, error, is_v4, too_many, unknown};
+use super::{
+    DEPLOYMENT, MAX_CONVERSATIONS, ORG_ID, Org, bad, body, error, is_v4, too_many, unknown,
+};
 
 const RECEIPTS: &[&str] = &["Delivery", "Read"];
 
 impl Org {
     pub(super) fn create(&mut self, now: Timestamp, request: &Request, subject: &str) -> Response {
-        let asked = match body(request, &["conversationId", "esDeveloperName", "language", "routingAttributes"]) {
+        let asked = match body(
+            request,
+            &[
+                "conversationId",
+                "esDeveloperName",
+                "language",
+                "routingAttributes",
+            ],
+        ) {
             Ok(asked) => asked,
             Err(response) => return response,
         };
         let id = asked["conversationId"].as_str().unwrap_or("");
         if !is_v4(id) {
-            return bad("Specify the conversationId in UUID format. The UUID must be in lowercase.");
+            return bad(
+                "Specify the conversationId in UUID format. The UUID must be in lowercase.",
+            );
         }
         let attributes = match self.common(&asked) {
             Ok(attributes) => attributes,
@@ -53,7 +65,11 @@ impl Org {
     pub(super) fn common(&self, asked: &Value) -> Result<Map<String, Value>, Response> {
         match asked["esDeveloperName"].as_str() {
             Some(DEPLOYMENT) => {}
-            Some(_) => return Err(bad("Set the esDeveloperName to a deploymentType that's set to api")),
+            Some(_) => {
+                return Err(bad(
+                    "Set the esDeveloperName to a deploymentType that's set to api",
+                ));
+            }
             None => return Err(bad("Specify the esDeveloperName.")),
         }
         if !matches!(asked["language"], Value::Null | Value::String(_)) {
@@ -69,14 +85,20 @@ impl Org {
                 return Err(bad(format!("The routing attribute {name} isn't a string.")));
             };
             if text.chars().count() > self.switches.attribute_limit {
-                return Err(bad(format!("The value of the routing attribute {name} exceeds its maximum length.")));
+                return Err(bad(format!(
+                    "The value of the routing attribute {name} exceeds its maximum length."
+                )));
             }
         }
         Ok(attributes)
     }
 
     pub(super) fn list(&self, request: &Request, subject: &str) -> Response {
-        if let Some((name, _)) = request.query.iter().find(|(n, _)| !matches!(n.as_str(), "inclClosedConvs" | "limit")) {
+        if let Some((name, _)) = request
+            .query
+            .iter()
+            .find(|(n, _)| !matches!(n.as_str(), "inclClosedConvs" | "limit"))
+        {
             return bad(format!("Unrecognized parameter: {name}"));
         }
         let limit = match limit(request) {
@@ -84,7 +106,11 @@ impl Org {
             Err(response) => return response,
         };
         let closed = request.param("inclClosedConvs") == Some("true");
-        let mine: Vec<&Conversation> = self.conversations.iter().filter(|c| c.owner == subject).collect();
+        let mine: Vec<&Conversation> = self
+            .conversations
+            .iter()
+            .filter(|c| c.owner == subject)
+            .collect();
         let open = mine.iter().filter(|c| c.closed.is_none()).count();
         let shown: Vec<Value> = mine
             .iter()
@@ -107,19 +133,34 @@ impl Org {
 
     pub(super) fn routing_status(&self, at: usize) -> Response {
         let conversation = &self.conversations[at];
-        Response::json(200, &json!({ "conversationId": conversation.id, "routingStatus": conversation.routing }))
+        Response::json(
+            200,
+            &json!({ "conversationId": conversation.id, "routingStatus": conversation.routing }),
+        )
     }
 
     pub(super) fn entries(&mut self, now: Timestamp, request: &Request, at: usize) -> Response {
         let id = self.conversations[at].id.clone();
         let before = self.entries_read.get(&id);
-        let since = before.map_or(i64::MAX, |before| now.as_millisecond() - before.as_millisecond());
+        let since = before.map_or(i64::MAX, |before| {
+            now.as_millisecond() - before.as_millisecond()
+        });
         if since < self.switches.entries_gap_ms {
             return too_many(self.switches.entries_gap_ms - since);
         }
         self.entries_read.insert(id, now);
-        let known = ["limit", "startTimestamp", "endTimestamp", "direction", "entryTypeFilter"];
-        if let Some((name, _)) = request.query.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+        let known = [
+            "limit",
+            "startTimestamp",
+            "endTimestamp",
+            "direction",
+            "entryTypeFilter",
+        ];
+        if let Some((name, _)) = request
+            .query
+            .iter()
+            .find(|(name, _)| !known.contains(&name.as_str()))
+        {
             return bad(format!("Unrecognized parameter: {name}"));
         }
         let limit = match limit(request) {
@@ -140,7 +181,9 @@ impl Org {
             None | Some("FromEnd") => false,
             Some(_) => return bad("Set the direction to FromStart or FromEnd."),
         };
-        let kinds: Option<Vec<&str>> = request.param("entryTypeFilter").map(|filter| filter.split(',').collect());
+        let kinds: Option<Vec<&str>> = request
+            .param("entryTypeFilter")
+            .map(|filter| filter.split(',').collect());
         const KINDS: &[&str] = &["Message", "ParticipantChanged", "RoutingResult"];
         if kinds.iter().flatten().any(|kind| !KINDS.contains(kind)) {
             return bad("Set the entryTypeFilter to Message, ParticipantChanged or RoutingResult.");
@@ -163,7 +206,11 @@ impl Org {
         let list: Vec<Value> = found
             .into_iter()
             .map(|e| {
-                let payload = if as_text { e.payload.to_string().into() } else { e.payload.clone() };
+                let payload = if as_text {
+                    e.payload.to_string().into()
+                } else {
+                    e.payload.clone()
+                };
                 Conversation::entry_json(e, payload)
             })
             .collect();
@@ -171,7 +218,12 @@ impl Org {
     }
 
     /// Ends the messaging session and keeps the conversation.
-    pub(super) fn end_by_customer(&mut self, now: Timestamp, request: &Request, at: usize) -> Response {
+    pub(super) fn end_by_customer(
+        &mut self,
+        now: Timestamp,
+        request: &Request,
+        at: usize,
+    ) -> Response {
         if let Err(response) = deployment(request) {
             return response;
         }
@@ -192,7 +244,14 @@ impl Org {
         }
         let id = self.conversations[at].id.clone();
         let payload = json!({ "entryType": "CloseConversation", "id": self.uuid(), "conversationIdentifier": id });
-        self.say(now, at, "CONVERSATION_CLOSE_CONVERSATION", "CloseConversation", system(), payload);
+        self.say(
+            now,
+            at,
+            "CONVERSATION_CLOSE_CONVERSATION",
+            "CloseConversation",
+            system(),
+            payload,
+        );
         self.conversations[at].closed = Some(now);
         Response::empty(204)
     }
@@ -235,7 +294,11 @@ impl Org {
                 return bad("Set the entryType to Delivery or Read.");
             }
             let conversation = &mut self.conversations[at];
-            if !conversation.entries.iter().any(|e| e.id == entry && e.sender.role != "EndUser") {
+            if !conversation
+                .entries
+                .iter()
+                .any(|e| e.id == entry && e.sender.role != "EndUser")
+            {
                 return error(404, "NOT_FOUND", "The conversation entry doesn't exist.");
             }
             let receipt = (entry.to_owned(), kind.to_owned());
@@ -279,7 +342,10 @@ impl Org {
                 status: 200,
                 headers: vec![
                     ("content-type".into(), file.mime.clone()),
-                    ("content-disposition".into(), format!("attachment; filename=\"{}\"", file.name.replace('"', "_"))),
+                    (
+                        "content-disposition".into(),
+                        format!("attachment; filename=\"{}\"", file.name.replace('"', "_")),
+                    ),
                 ],
                 body: file.bytes.clone(),
                 stream: None,
@@ -305,9 +371,22 @@ fn deployment(request: &Request) -> Result<(), Response> {
 }
 
 fn public(request: &Request, known: &[&str]) -> Result<(), Response> {
-    if let Some((name, _)) = request.query.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+    if let Some((name, _)) = request
+        .query
+        .iter()
+        .find(|(name, _)| !known.contains(&name.as_str()))
+    {
         return Err(bad(format!("Unrecognized parameter: {name}")));
     }
-    let right = request.param("orgId") == Some(ORG_ID) && request.param("esConfigName") == Some(DEPLOYMENT);
-    if right { Ok(()) } else { Err(error(404, "NOT_FOUND", "The embedded service configuration doesn't exist.")) }
+    let right =
+        request.param("orgId") == Some(ORG_ID) && request.param("esConfigName") == Some(DEPLOYMENT);
+    if right {
+        Ok(())
+    } else {
+        Err(error(
+            404,
+            "NOT_FOUND",
+            "The embedded service configuration doesn't exist.",
+        ))
+    }
 }

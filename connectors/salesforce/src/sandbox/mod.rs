@@ -95,7 +95,9 @@ impl Default for Org {
 
 impl std::fmt::Debug for Org {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Org").field("conversations", &self.conversations.len()).finish_non_exhaustive()
+        f.debug_struct("Org")
+            .field("conversations", &self.conversations.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -165,7 +167,8 @@ impl Sandbox for Org {
             Some((token, until)) if *until > now => token.clone(),
             _ => {
                 let (token, until) = self.issue(now, &tokens::verified(subject));
-                self.back_door.insert(subject.clone(), (token.clone(), until));
+                self.back_door
+                    .insert(subject.clone(), (token.clone(), until));
                 token
             }
         };
@@ -179,10 +182,24 @@ impl Org {
         let path: Vec<&str> = segments.iter().map(String::as_str).collect();
         let method = request.method.as_str();
         match (method, path.as_slice()) {
-            ("GET", ["embeddedservice", "v1", "businesshours"]) => return self.business_hours(now, request),
-            ("GET", ["embeddedservice", "v1", "embedded-service-config"]) => return self.config(request),
+            ("GET", ["embeddedservice", "v1", "businesshours"]) => {
+                return self.business_hours(now, request);
+            }
+            ("GET", ["embeddedservice", "v1", "embedded-service-config"]) => {
+                return self.config(request);
+            }
             ("GET", ["sfc", "dist", "version", "download"]) => return self.download(request),
-            ("POST", ["iamessage", "api", "v2", "authorization", kind @ ("authenticated" | "unauthenticated"), "access-token"]) => {
+            (
+                "POST",
+                [
+                    "iamessage",
+                    "api",
+                    "v2",
+                    "authorization",
+                    kind @ ("authenticated" | "unauthenticated"),
+                    "access-token",
+                ],
+            ) => {
                 return self.mint(now, request, *kind == "authenticated");
             }
             _ => {}
@@ -193,11 +210,22 @@ impl Org {
         };
         match (method, path.as_slice()) {
             ("GET", ["eventrouter", "v1", "sse"]) => self.open_stream(now, request, &subject),
-            ("GET", ["iamessage", "api", "v2", "authorization", "continuation-access-token"]) => {
-                self.renew(now, &subject)
+            (
+                "GET",
+                [
+                    "iamessage",
+                    "api",
+                    "v2",
+                    "authorization",
+                    "continuation-access-token",
+                ],
+            ) => self.renew(now, &subject),
+            ("POST", ["iamessage", "api", "v2", "conversation"]) => {
+                self.create(now, request, &subject)
             }
-            ("POST", ["iamessage", "api", "v2", "conversation"]) => self.create(now, request, &subject),
-            ("GET", ["iamessage", "api", "v2", "conversation", "list"]) => self.list(request, &subject),
+            ("GET", ["iamessage", "api", "v2", "conversation", "list"]) => {
+                self.list(request, &subject)
+            }
             (_, ["iamessage", "api", "v2", "conversation", id, rest @ ..]) => {
                 let at = match self.owned(id, &subject) {
                     Ok(at) => at,
@@ -263,16 +291,26 @@ fn failing(status: u16) -> Response {
 /// The names in `value` that are not among `allowed`: the API refuses unknown properties.
 fn unknown(value: &Value, allowed: &[&str]) -> Option<String> {
     let fields = value.as_object()?;
-    fields.keys().find(|name| !allowed.contains(&name.as_str())).cloned()
+    fields
+        .keys()
+        .find(|name| !allowed.contains(&name.as_str()))
+        .cloned()
 }
 
 /// A body whose properties are all known.
 fn body(request: &Request, allowed: &[&str]) -> Result<Value, Response> {
     let mime = request.header("content-type").unwrap_or("");
     if !mime.starts_with("application/json") {
-        return Err(error(415, "UNSUPPORTED_MEDIA_TYPE", "Set the Content-Type to application/json."));
+        return Err(error(
+            415,
+            "UNSUPPORTED_MEDIA_TYPE",
+            "Set the Content-Type to application/json.",
+        ));
     }
-    let body = request.json().filter(Value::is_object).ok_or_else(|| bad("The request body isn't valid JSON."))?;
+    let body = request
+        .json()
+        .filter(Value::is_object)
+        .ok_or_else(|| bad("The request body isn't valid JSON."))?;
     match unknown(&body, allowed) {
         Some(name) => Err(bad(format!("Unrecognized property: {name}"))),
         None => Ok(body),

@@ -10,7 +10,13 @@ use super::thread::Sender;
 use super::{Org, bad, body, error, is_v4, too_many, unknown};
 
 const MAX_FILE: usize = 5 * 1024 * 1024;
-const ENVELOPE: &[&str] = &["message", "esDeveloperName", "isNewMessagingSession", "routingAttributes", "language"];
+const ENVELOPE: &[&str] = &[
+    "message",
+    "esDeveloperName",
+    "isNewMessagingSession",
+    "routingAttributes",
+    "language",
+];
 
 impl Org {
     pub(super) fn message(&mut self, now: Timestamp, request: &Request, at: usize) -> Response {
@@ -23,9 +29,16 @@ impl Org {
             Some("StaticContentMessage") => "staticContent",
             Some("ChoicesResponseMessage") => "choicesResponse",
             Some("FormResponseMessage") => "formResponse",
-            _ => return bad("End users can send only StaticContentMessage, ChoicesResponseMessage and FormResponseMessage."),
+            _ => {
+                return bad(
+                    "End users can send only StaticContentMessage, ChoicesResponseMessage and FormResponseMessage.",
+                );
+            }
         };
-        if let Some(name) = unknown(message, &["id", "messageType", "inReplyToMessageId", content]) {
+        if let Some(name) = unknown(
+            message,
+            &["id", "messageType", "inReplyToMessageId", content],
+        ) {
             return bad(format!("Unrecognized property: message.{name}"));
         }
         if content == "staticContent" {
@@ -37,7 +50,11 @@ impl Org {
             if text["formatType"] != "Text" || words.is_empty() {
                 return bad("Specify a staticContent of formatType Text with a text.");
             }
-            if self.switches.text_limit.is_some_and(|limit| words.chars().count() > limit) {
+            if self
+                .switches
+                .text_limit
+                .is_some_and(|limit| words.chars().count() > limit)
+            {
                 return bad("The text exceeds its maximum length.");
             }
         }
@@ -55,7 +72,11 @@ impl Org {
 
     pub(super) fn file(&mut self, now: Timestamp, request: &Request, at: usize) -> Response {
         let Some(parts) = request.multipart() else {
-            return error(415, "UNSUPPORTED_MEDIA_TYPE", "Set the Content-Type to multipart/form-data.");
+            return error(
+                415,
+                "UNSUPPORTED_MEDIA_TYPE",
+                "Set the Content-Type to multipart/form-data.",
+            );
         };
         let part = |name: &str| parts.iter().find(|part| part.name == name);
         let (Some(entry), Some(file)) = (part("messageEntry"), part("fileData")) else {
@@ -64,11 +85,15 @@ impl Org {
         if parts.len() != 2 {
             return bad("Specify the parts messageEntry and fileData, and no other.");
         }
-        let Some(asked) = serde_json::from_slice::<Value>(&entry.bytes).ok().filter(Value::is_object) else {
+        let Some(asked) = serde_json::from_slice::<Value>(&entry.bytes)
+            .ok()
+            .filter(Value::is_object)
+        else {
             return bad("The part messageEntry isn't valid JSON.");
         };
         let message = &asked["message"];
-        let stray = unknown(&asked, ENVELOPE).or_else(|| unknown(message, &["id", "fileId", "text", "inReplyToMessageId"]));
+        let stray = unknown(&asked, ENVELOPE)
+            .or_else(|| unknown(message, &["id", "fileId", "text", "inReplyToMessageId"]));
         if let Some(name) = stray {
             return bad(format!("Unrecognized property: {name}"));
         }
@@ -84,9 +109,15 @@ impl Org {
         }
         let name = file.file_name.clone().unwrap_or_default();
         let mime = file.mime.clone().unwrap_or_default();
-        let taken = |kind: &String| *kind == mime || (kind.ends_with('/') && mime.starts_with(kind.as_str()));
+        let taken = |kind: &String| {
+            *kind == mime || (kind.ends_with('/') && mime.starts_with(kind.as_str()))
+        };
         if name.is_empty() || !self.switches.file_types.iter().any(taken) {
-            return error(415, "UNSUPPORTED_MEDIA_TYPE", "The file type isn't allowed.");
+            return error(
+                415,
+                "UNSUPPORTED_MEDIA_TYPE",
+                "The file type isn't allowed.",
+            );
         }
         if let Some(answer) = self.session_for(now, at, &asked) {
             return answer;
@@ -116,7 +147,9 @@ impl Org {
     fn session_for(&mut self, now: Timestamp, at: usize, asked: &Value) -> Option<Response> {
         let id = asked["message"]["id"].as_str().unwrap_or("");
         if !is_v4(id) {
-            return Some(bad("Specify the id in UUID format. The UUID must be in lowercase."));
+            return Some(bad(
+                "Specify the id in UUID format. The UUID must be in lowercase.",
+            ));
         }
         let attributes = match self.common(asked) {
             Ok(attributes) => attributes,
@@ -129,9 +162,15 @@ impl Org {
         };
         let whole = asked["routingAttributes"].is_object() && asked["language"].is_string();
         if new && !whole && self.switches.new_session_needs_attributes {
-            return Some(bad("Specify routingAttributes and language with isNewMessagingSession."));
+            return Some(bad(
+                "Specify routingAttributes and language with isNewMessagingSession.",
+            ));
         }
-        if self.conversations[at].entries.iter().any(|entry| entry.id == id) {
+        if self.conversations[at]
+            .entries
+            .iter()
+            .any(|entry| entry.id == id)
+        {
             return Some(match self.switches.message_repeat {
                 MessageRepeat::Conflict => error(409, "CONFLICT", "Provide a unique ID."),
                 MessageRepeat::Accepted => accepted(id, now),
@@ -152,7 +191,11 @@ impl Org {
         if !new {
             match self.switches.ended_session {
                 EndedSession::ExpectationFailed => {
-                    return Some(error(417, "EXPECTATION_FAILED", "There's no active messaging session."));
+                    return Some(error(
+                        417,
+                        "EXPECTATION_FAILED",
+                        "There's no active messaging session.",
+                    ));
                 }
                 EndedSession::Forbidden => {
                     return Some(error(403, "FORBIDDEN", "The messaging session has ended."));
@@ -165,12 +208,20 @@ impl Org {
     }
 
     fn guest(&self, at: usize) -> Sender {
-        Sender { role: "EndUser", app: "iamessage", subject: self.conversations[at].owner.clone(), name: "Guest".into() }
+        Sender {
+            role: "EndUser",
+            app: "iamessage",
+            subject: self.conversations[at].owner.clone(),
+            name: "Guest".into(),
+        }
     }
 }
 
 fn accepted(id: &str, now: Timestamp) -> Response {
-    Response::json(202, &json!({ "conversationEntries": [{ "id": id, "clientTimestamp": now.as_millisecond() }] }))
+    Response::json(
+        202,
+        &json!({ "conversationEntries": [{ "id": id, "clientTimestamp": now.as_millisecond() }] }),
+    )
 }
 
 /// FNV-1a, so that a test can tell whether a file arrived as it was sent.

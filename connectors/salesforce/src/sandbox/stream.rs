@@ -34,14 +34,21 @@ pub(super) struct Connection {
 }
 
 impl Org {
-    pub(super) fn open_stream(&mut self, now: Timestamp, request: &Request, subject: &str) -> Response {
+    pub(super) fn open_stream(
+        &mut self,
+        now: Timestamp,
+        request: &Request,
+        subject: &str,
+    ) -> Response {
         if request.header("x-org-id") != Some(ORG_ID) {
             return bad("OrgId in the header and token must match");
         }
         let last = match request.header("last-event-id").map(str::parse::<u64>) {
             Some(Ok(last)) => Some(last),
             Some(Err(_)) => return bad("Specify the Last-Event-Id as a number."),
-            None if self.switches.last_event_id_required => return bad("Specify the Last-Event-Id."),
+            None if self.switches.last_event_id_required => {
+                return bad("Specify the Last-Event-Id.");
+            }
             None => None,
         };
         let newest = self.position;
@@ -49,7 +56,12 @@ impl Org {
             (Some(last), Replay::On) => last,
             (Some(last), Replay::Duplicate) => {
                 let log = self.logs.entry(subject.to_owned()).or_default();
-                let before = log.events.iter().rev().map(|(at, ..)| *at).filter(|at| *at <= last);
+                let before = log
+                    .events
+                    .iter()
+                    .rev()
+                    .map(|(at, ..)| *at)
+                    .filter(|at| *at <= last);
                 before.take(3).last().map_or(last, |at| at - 1)
             }
             (Some(_), Replay::Off) | (None, _) => newest,
@@ -81,7 +93,11 @@ impl Org {
         if log.held.is_none() && Switches::use_one(&mut self.switches.reorder) {
             log.held = Some(event);
         } else {
-            let copies = if Switches::use_one(&mut self.switches.duplicate) { 2 } else { 1 };
+            let copies = if Switches::use_one(&mut self.switches.duplicate) {
+                2
+            } else {
+                1
+            };
             for _ in 0..copies {
                 self.push(&mut log, event.clone());
             }
@@ -100,7 +116,12 @@ impl Org {
         }
     }
 
-    pub(super) fn stream_frames(&mut self, now: Timestamp, key: &str, after: u64) -> Vec<(u64, Vec<u8>)> {
+    pub(super) fn stream_frames(
+        &mut self,
+        now: Timestamp,
+        key: &str,
+        after: u64,
+    ) -> Vec<(u64, Vec<u8>)> {
         let revocations = self.revocations;
         let Some(connection) = self.connections.get_mut(key) else {
             return Vec::new();
@@ -117,12 +138,18 @@ impl Org {
         if let Some(log) = self.logs.get(&connection.subject) {
             let from = log.events.partition_point(|(at, ..)| *at <= after);
             frames.extend(log.events.iter().skip(from).map(|(at, event, data)| {
-                (*at, format!("id: {at}{end}event: {event}{end}data: {data}{end}{end}").into_bytes())
+                (
+                    *at,
+                    format!("id: {at}{end}event: {event}{end}data: {data}{end}{end}").into_bytes(),
+                )
             }));
         }
         let now = now.as_millisecond();
         if frames.is_empty() && now - connection.written >= self.switches.ping_seconds * 1_000 {
-            frames.push((after, format!("event: ping{end}data: 0{end}{end}").into_bytes()));
+            frames.push((
+                after,
+                format!("event: ping{end}data: 0{end}{end}").into_bytes(),
+            ));
         }
         if !frames.is_empty() {
             connection.written = now;
@@ -132,7 +159,10 @@ impl Org {
 
     pub(super) fn stream_closes(&mut self, _now: Timestamp, key: &str) -> bool {
         let cuts = self.cuts;
-        let closes = self.connections.get(key).is_none_or(|c| c.told || c.cuts < cuts);
+        let closes = self
+            .connections
+            .get(key)
+            .is_none_or(|c| c.told || c.cuts < cuts);
         if closes {
             self.connections.remove(key);
         }

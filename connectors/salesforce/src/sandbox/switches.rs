@@ -157,9 +157,16 @@ impl Default for Switches {
             attribute_limit: 255,
             text_limit: None,
             attachments: true,
-            file_types: ["image/", "audio/", "video/", "text/plain", "text/csv", "application/pdf"]
-                .map(str::to_owned)
-                .to_vec(),
+            file_types: [
+                "image/",
+                "audio/",
+                "video/",
+                "text/plain",
+                "text/csv",
+                "application/pdf",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
             last_event_id_required: false,
             replay: Replay::On,
             unknown_events: true,
@@ -184,8 +191,15 @@ impl Switches {
             return Err("no switches".into());
         };
         if !fields.contains_key(name) {
-            let names: Vec<&str> = fields.keys().map(String::as_str).chain(["cut", "expire_tokens"]).collect();
-            return Err(format!("no switch {name:?}; there are: {}", names.join(", ")));
+            let names: Vec<&str> = fields
+                .keys()
+                .map(String::as_str)
+                .chain(["cut", "expire_tokens"])
+                .collect();
+            return Err(format!(
+                "no switch {name:?}; there are: {}",
+                names.join(", ")
+            ));
         }
         fields.insert(name.to_owned(), value.clone());
         *self = serde_json::from_value(all).map_err(|error| format!("{name}: {error}"))?;
@@ -194,7 +208,10 @@ impl Switches {
 
     /// Whether a request to this path fails: with which status, and whether after its effect.
     pub(super) fn failure(&mut self, path: &str) -> Option<(u16, bool)> {
-        let fail = self.fail_next.as_mut().filter(|fail| fail.times > 0 && path.contains(&fail.path))?;
+        let fail = self
+            .fail_next
+            .as_mut()
+            .filter(|fail| fail.times > 0 && path.contains(&fail.path))?;
         fail.times -= 1;
         Some((fail.status, fail.after))
     }

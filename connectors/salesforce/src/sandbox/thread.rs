@@ -95,7 +95,12 @@ impl Conversation {
 
 /// The sender of what Salesforce itself says.
 pub(super) fn system() -> Sender {
-    Sender { role: "System", app: "conversation", subject: "005Hs0000000001".into(), name: "Automated Process".into() }
+    Sender {
+        role: "System",
+        app: "conversation",
+        subject: "005Hs0000000001".into(),
+        name: "Automated Process".into(),
+    }
 }
 
 impl Org {
@@ -106,7 +111,11 @@ impl Org {
         };
         let conversation = &self.conversations[at];
         if conversation.owner != subject {
-            return Err(error(403, "FORBIDDEN", "The conversation belongs to another end user."));
+            return Err(error(
+                403,
+                "FORBIDDEN",
+                "The conversation belongs to another end user.",
+            ));
         }
         if conversation.closed.is_some() {
             return Err(error(403, "FORBIDDEN", "The conversation is closed."));
@@ -115,8 +124,19 @@ impl Org {
     }
 
     /// Adds an entry and puts it on the end user's streams.
-    pub(super) fn say(&mut self, now: Timestamp, at: usize, event: &str, kind: &'static str, sender: Sender, payload: Value) -> String {
-        let id = payload["id"].as_str().map(str::to_owned).unwrap_or_else(|| self.uuid());
+    pub(super) fn say(
+        &mut self,
+        now: Timestamp,
+        at: usize,
+        event: &str,
+        kind: &'static str,
+        sender: Sender,
+        payload: Value,
+    ) -> String {
+        let id = payload["id"]
+            .as_str()
+            .map(str::to_owned)
+            .unwrap_or_else(|| self.uuid());
         let conversation = &mut self.conversations[at];
         let entry = Entry {
             id: id.clone(),
@@ -124,7 +144,10 @@ impl Org {
             sender,
             payload,
             at: now,
-            session: conversation.sessions.last().map(|session| session.id.clone()),
+            session: conversation
+                .sessions
+                .last()
+                .map(|session| session.id.clone()),
             file: None,
         };
         if kind != NOTE {
@@ -151,7 +174,13 @@ impl Org {
     /// Begins a messaging session and routes it.
     pub(super) fn begin(&mut self, now: Timestamp, at: usize, attributes: Map<String, Value>) {
         let id = self.record("0Mw");
-        let session = Session { id: id.clone(), status: "Waiting", started: now, ended: None, attributes };
+        let session = Session {
+            id: id.clone(),
+            status: "Waiting",
+            started: now,
+            ended: None,
+            attributes,
+        };
         let conversation = &mut self.conversations[at];
         conversation.sessions.push(session);
         conversation.routing = "NEEDS_ROUTING";
@@ -160,7 +189,14 @@ impl Org {
     }
 
     /// A routing result, which the router writes.
-    pub(super) fn routed(&mut self, now: Timestamp, at: usize, session: &str, kind: &str, failure: &str) {
+    pub(super) fn routed(
+        &mut self,
+        now: Timestamp,
+        at: usize,
+        session: &str,
+        kind: &str,
+        failure: &str,
+    ) {
         let payload = json!({
             "entryType": "RoutingResult", "id": self.uuid(), "recordId": session, "failureType": failure,
             "routingType": kind, "failureReason": if failure == "None" { Value::Null } else { "No agents are available".into() },
@@ -169,20 +205,48 @@ impl Org {
             "isExternallyRouted": false, "cancelReason": null,
             "routingConfigurationDetails": { "routingConfigurationType": "QUEUE", "queueId": "00GHs0000000001" },
         });
-        let router = Sender { role: "Router", app: "conversation", ..system() };
-        self.say(now, at, "CONVERSATION_ROUTING_RESULT", "RoutingResult", router, payload);
+        let router = Sender {
+            role: "Router",
+            app: "conversation",
+            ..system()
+        };
+        self.say(
+            now,
+            at,
+            "CONVERSATION_ROUTING_RESULT",
+            "RoutingResult",
+            router,
+            payload,
+        );
     }
 
     pub(super) fn work(&mut self, now: Timestamp, at: usize, kind: &str) {
-        let payload = json!({ "entryType": "RoutingWorkResult", "id": self.uuid(), "workType": kind });
-        self.say(now, at, "CONVERSATION_ROUTING_WORK_RESULT", "RoutingWorkResult", system(), payload);
+        let payload =
+            json!({ "entryType": "RoutingWorkResult", "id": self.uuid(), "workType": kind });
+        self.say(
+            now,
+            at,
+            "CONVERSATION_ROUTING_WORK_RESULT",
+            "RoutingWorkResult",
+            system(),
+            payload,
+        );
     }
 
     /// Gives the current messaging session a status and tells of it.
-    pub(super) fn status(&mut self, now: Timestamp, at: usize, status: &'static str, before: &str, by: Option<&str>) {
+    pub(super) fn status(
+        &mut self,
+        now: Timestamp,
+        at: usize,
+        status: &'static str,
+        before: &str,
+        by: Option<&str>,
+    ) {
         let entry = self.uuid();
         let conversation = &mut self.conversations[at];
-        let Some(session) = conversation.sessions.last_mut() else { return };
+        let Some(session) = conversation.sessions.last_mut() else {
+            return;
+        };
         session.status = status;
         if matches!(status, "Ended" | "Inactive") {
             session.ended = Some(now);
@@ -195,11 +259,25 @@ impl Org {
             "sessionEndTime": session.ended.map(Timestamp::as_millisecond),
             "sessionEndedByRole": by,
         });
-        self.say(now, at, "CONVERSATION_SESSION_STATUS_CHANGED", "SessionStatusChanged", system(), payload);
+        self.say(
+            now,
+            at,
+            "CONVERSATION_SESSION_STATUS_CHANGED",
+            "SessionStatusChanged",
+            system(),
+            payload,
+        );
     }
 
     /// A rep joins or leaves.
-    pub(super) fn participant(&mut self, now: Timestamp, at: usize, operation: &str, name: &str, user: &str) {
+    pub(super) fn participant(
+        &mut self,
+        now: Timestamp,
+        at: usize,
+        operation: &str,
+        name: &str,
+        user: &str,
+    ) {
         let payload = json!({
             "entryType": "ParticipantChanged", "id": self.uuid(),
             "entries": [{
@@ -207,7 +285,14 @@ impl Org {
                 "participant": { "role": "Agent", "appType": "agent", "subject": user, "clientIdentifier": format!("client-{user}") },
             }],
         });
-        self.say(now, at, "CONVERSATION_PARTICIPANT_CHANGED", "ParticipantChanged", system(), payload);
+        self.say(
+            now,
+            at,
+            "CONVERSATION_PARTICIPANT_CHANGED",
+            "ParticipantChanged",
+            system(),
+            payload,
+        );
     }
 
     /// Ends the current messaging session: every sign of it that the API gives.

@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::switches::BadIdentity;
-use super::{CHANNEL, DEPLOYMENT, ISSUER, KEY_ID, ORG_ID, Org, TEST_ONLY_PUBLIC_KEY, bad, body, error, is_v4, too_many, unknown};
+use super::{
+    CHANNEL, DEPLOYMENT, ISSUER, KEY_ID, ORG_ID, Org, TEST_ONLY_PUBLIC_KEY, bad, body, error,
+    is_v4, too_many, unknown,
+};
 
 /// Signs access tokens; like the key pair, it protects nothing.
 const ACCESS_KEY: &[u8] = b"salesforce sandbox access tokens";
@@ -50,20 +53,33 @@ impl Org {
             jti: self.uuid(),
             revocations: self.revocations,
         };
-        let token = jsonwebtoken::encode(&Header::default(), &access, &EncodingKey::from_secret(ACCESS_KEY));
+        let token = jsonwebtoken::encode(
+            &Header::default(),
+            &access,
+            &EncodingKey::from_secret(ACCESS_KEY),
+        );
         // Signing with a secret of our own cannot fail; an empty token would be refused everywhere.
         (token.unwrap_or_default(), until)
     }
 
     /// Whose token the request carries.
-    pub(super) fn authenticate(&self, now: Timestamp, request: &Request) -> Result<String, Response> {
+    pub(super) fn authenticate(
+        &self,
+        now: Timestamp,
+        request: &Request,
+    ) -> Result<String, Response> {
         let refuse = |words: &str| Err(Response::text(401, words));
-        let Some(token) = request.header("authorization").and_then(|value| value.strip_prefix("Bearer ")) else {
+        let Some(token) = request
+            .header("authorization")
+            .and_then(|value| value.strip_prefix("Bearer "))
+        else {
             return refuse("Jwt is missing");
         };
         match access(token) {
             None => refuse("Jwt verification fails"),
-            Some(access) if access.exp <= now.as_second() || access.revocations < self.revocations => {
+            Some(access)
+                if access.exp <= now.as_second() || access.revocations < self.revocations =>
+            {
                 refuse("Jwt is expired")
             }
             Some(access) => Ok(access.sub),
@@ -72,15 +88,29 @@ impl Org {
 
     /// Until when the request's token is valid.
     pub(super) fn valid_until(request: &Request) -> i64 {
-        let token = request.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
+        let token = request
+            .header("authorization")
+            .and_then(|value| value.strip_prefix("Bearer "));
         token.and_then(access).map_or(0, |access| access.exp)
     }
 
-    pub(super) fn mint(&mut self, now: Timestamp, request: &Request, authenticated: bool) -> Response {
+    pub(super) fn mint(
+        &mut self,
+        now: Timestamp,
+        request: &Request,
+        authenticated: bool,
+    ) -> Response {
         if let Err(wait) = self.token_limit.count("", now) {
             return too_many(wait);
         }
-        let mut allowed = vec!["orgId", "esDeveloperName", "capabilitiesVersion", "platform", "deviceId", "context"];
+        let mut allowed = vec![
+            "orgId",
+            "esDeveloperName",
+            "capabilitiesVersion",
+            "platform",
+            "deviceId",
+            "context",
+        ];
         if authenticated {
             allowed.extend(["authorizationType", "customerIdentityToken"]);
         }
@@ -92,7 +122,9 @@ impl Org {
             return bad(message);
         }
         if authenticated != self.switches.user_verification {
-            return bad("The user verification setting of the messaging channel doesn't match this authorization type.");
+            return bad(
+                "The user verification setting of the messaging channel doesn't match this authorization type.",
+            );
         }
         let subject = if authenticated {
             if asked["authorizationType"] != "JWT" {
@@ -102,12 +134,21 @@ impl Org {
             match (self.identity(now, identity), self.switches.bad_identity) {
                 (Some(sub), _) => verified(&sub),
                 (None, BadIdentity::Anon) => self.anonymous(),
-                (None, BadIdentity::Refuse) => return error(400, "INVALID_JWT", "The customer identity token isn't valid."),
+                (None, BadIdentity::Refuse) => {
+                    return error(
+                        400,
+                        "INVALID_JWT",
+                        "The customer identity token isn't valid.",
+                    );
+                }
             }
         } else {
             self.anonymous()
         };
-        let device = asked["deviceId"].as_str().map(str::to_owned).unwrap_or_else(|| self.uuid());
+        let device = asked["deviceId"]
+            .as_str()
+            .map(str::to_owned)
+            .unwrap_or_else(|| self.uuid());
         self.token_response(now, &subject, &device)
     }
 
@@ -125,7 +166,12 @@ impl Org {
 
     fn token_request(&self, asked: &Value) -> Result<(), String> {
         let text = |name: &str| asked[name].as_str().filter(|text| !text.is_empty());
-        for name in ["orgId", "esDeveloperName", "capabilitiesVersion", "platform"] {
+        for name in [
+            "orgId",
+            "esDeveloperName",
+            "capabilitiesVersion",
+            "platform",
+        ] {
             text(name).ok_or_else(|| format!("Specify the {name}."))?;
         }
         if text("orgId") != Some(ORG_ID) {
@@ -138,7 +184,9 @@ impl Org {
             return Err("Set the platform to Web or Mobile.".into());
         }
         if text("deviceId").is_some_and(|id| !is_v4(id)) {
-            return Err("Specify the deviceId in UUID format. The UUID must be in lowercase.".into());
+            return Err(
+                "Specify the deviceId in UUID format. The UUID must be in lowercase.".into(),
+            );
         }
         let context = &asked["context"];
         let whole = context["appName"].is_string() && context["clientVersion"].is_string();
@@ -164,9 +212,14 @@ impl Org {
         validation.validate_exp = false;
         validation.validate_aud = false;
         validation.required_spec_claims.clear();
-        let claims = jsonwebtoken::decode::<Identity>(token, &key, &validation).ok()?.claims;
+        let claims = jsonwebtoken::decode::<Identity>(token, &key, &validation)
+            .ok()?
+            .claims;
         let now = now.as_second();
-        let good = claims.iss == ISSUER && claims.exp > now && claims.iat <= now + 60 && !claims.sub.is_empty();
+        let good = claims.iss == ISSUER
+            && claims.exp > now
+            && claims.iat <= now + 60
+            && !claims.sub.is_empty();
         good.then_some(claims.sub)
     }
 
@@ -199,5 +252,7 @@ fn access(token: &str) -> Option<Access> {
     let mut validation = Validation::new(Algorithm::HS256);
     validation.validate_exp = false;
     validation.required_spec_claims.clear();
-    jsonwebtoken::decode::<Access>(token, &DecodingKey::from_secret(ACCESS_KEY), &validation).ok().map(|data| data.claims)
+    jsonwebtoken::decode::<Access>(token, &DecodingKey::from_secret(ACCESS_KEY), &validation)
+        .ok()
+        .map(|data| data.claims)
 }

@@ -47,21 +47,34 @@ fn line(c: &Conversation, entry: &Entry) -> Option<Value> {
     put("name", entry.sender.name.clone().into());
     put("at", entry.at.to_string().into());
     put("session", entry.session.clone().into());
-    let customer_sees = matches!(entry.sender.role, "EndUser" | "Agent" | "Chatbot" | "System") && entry.kind != NOTE;
+    let customer_sees = matches!(
+        entry.sender.role,
+        "EndUser" | "Agent" | "Chatbot" | "System"
+    ) && entry.kind != NOTE;
     put("visible to customer", customer_sees.into());
     match entry.kind {
         "Message" => {
             let content = &entry.payload["abstractMessage"];
-            let content = ["staticContent", "choices", "form"].iter().map(|name| &content[*name]).find(|v| v.is_object());
-            put("text", content.map_or(Value::Null, |content| content["text"].clone()));
+            let content = ["staticContent", "choices", "form"]
+                .iter()
+                .map(|name| &content[*name])
+                .find(|v| v.is_object());
+            put(
+                "text",
+                content.map_or(Value::Null, |content| content["text"].clone()),
+            );
             let format = content.map_or(Value::Null, |content| content["formatType"].clone());
             match (&entry.file, format.as_str()) {
                 (Some(file), _) => put("file", file.clone()),
                 (None, Some("Text")) => {}
                 (None, _) => put("content", content.cloned().unwrap_or_default()),
             }
-            let receipts: Vec<&str> =
-                c.receipts.iter().filter(|(id, _)| *id == entry.id).map(|(_, receipt)| receipt.as_str()).collect();
+            let receipts: Vec<&str> = c
+                .receipts
+                .iter()
+                .filter(|(id, _)| *id == entry.id)
+                .map(|(_, receipt)| receipt.as_str())
+                .collect();
             if !receipts.is_empty() {
                 put("receipts", json!(receipts));
             }
@@ -72,9 +85,20 @@ fn line(c: &Conversation, entry: &Entry) -> Option<Value> {
         }
         "ParticipantChanged" => {
             let change = &entry.payload["entries"][0];
-            put("event", format!("{} {}", change["displayName"].as_str()?, change["operation"].as_str()?).into());
+            put(
+                "event",
+                format!(
+                    "{} {}",
+                    change["displayName"].as_str()?,
+                    change["operation"].as_str()?
+                )
+                .into(),
+            );
         }
-        "SessionStatusChanged" => put("event", format!("session {}", entry.payload["sessionStatus"].as_str()?).into()),
+        "SessionStatusChanged" => put(
+            "event",
+            format!("session {}", entry.payload["sessionStatus"].as_str()?).into(),
+        ),
         _ => return None,
     }
     Some(Value::Object(line))

@@ -22,7 +22,10 @@ pub const SESSION: &str = "01JSESSION";
 /// The connector, with settings beside the six that the simulator wants.
 pub fn connector(extra: Value) -> Box<dyn Connector> {
     let credentials = handoffd_salesforce::sandbox().credentials("http://127.0.0.1:9101");
-    let mut settings = credentials["settings"].as_object().expect("settings").clone();
+    let mut settings = credentials["settings"]
+        .as_object()
+        .expect("settings")
+        .clone();
     settings.extend(extra.as_object().cloned().unwrap_or_default());
     match handoffd_salesforce::connector("crm", &Value::Object(settings)) {
         Ok(connector) => connector,
@@ -83,7 +86,9 @@ pub fn attachment(id: &str, kind: AttachmentKind, mime: &str) -> Attachment {
         size: None,
         caption: None,
         transcript: None,
-        source: Some(Source::Url { url: format!("https://media.example/{id}") }),
+        source: Some(Source::Url {
+            url: format!("https://media.example/{id}"),
+        }),
     }
 }
 
@@ -104,9 +109,16 @@ pub fn rich_transcript() -> Vec<Message> {
         name: Some("bill \"March\".pdf".into()),
         ..attachment("bill", AttachmentKind::Document, "application/pdf")
     });
-    document.attachments.push(attachment("sticker", AttachmentKind::Sticker, "image/webp"));
+    document
+        .attachments
+        .push(attachment("sticker", AttachmentKind::Sticker, "image/webp"));
     let mut place = message("m5", AuthorKind::Customer, "");
-    place.location = Some(Location { latitude: 30.05, longitude: 31.23, name: Some("Shop".into()), address: None });
+    place.location = Some(Location {
+        latitude: 30.05,
+        longitude: 31.23,
+        name: Some("Shop".into()),
+        address: None,
+    });
     vec![
         message("m1", AuthorKind::Customer, "مرحبا 👋 where is my parcel?"),
         image,
@@ -122,7 +134,10 @@ pub fn handoff(id: &str, transcript: Vec<Message>) -> Item {
         session: session(),
         contact: contact(),
         handoff: Reasoning {
-            reasons: vec!["user_requested_human_assistance".into(), "prohibited_topic".into()],
+            reasons: vec![
+                "user_requested_human_assistance".into(),
+                "prohibited_topic".into(),
+            ],
             summary: Some("Parcel arrived broken.".into()),
             sentiment: Some("angry".into()),
             language: Some("ar-EG".into()),
@@ -133,10 +148,15 @@ pub fn handoff(id: &str, transcript: Vec<Message>) -> Item {
         fields: BTreeMap::from([("order number".to_owned(), json!(4711))]),
         targets: None,
     };
-    let mut rendered = Rendered { version: 1, ..Rendered::default() };
+    let mut rendered = Rendered {
+        version: 1,
+        ..Rendered::default()
+    };
     let section = json!({ "priority": "high", "Sentiment": "negative" });
     let section: Map<String, Value> = section.as_object().expect("object").clone();
-    rendered.sections.insert("routing".into(), section.into_iter().collect());
+    rendered
+        .sections
+        .insert("routing".into(), section.into_iter().collect());
     rendered.notes.push("summary was truncated".into());
     Item {
         id: id.into(),
@@ -147,16 +167,34 @@ pub fn handoff(id: &str, transcript: Vec<Message>) -> Item {
 }
 
 pub fn item(id: &str, data: Data) -> Item {
-    Item { id: id.into(), time: start(), data, rendered: None }
+    Item {
+        id: id.into(),
+        time: start(),
+        data,
+        rendered: None,
+    }
 }
 
 pub fn received(message: Message) -> Item {
-    let event = MessageEvent { message, session: None, contact: None, reference: None };
-    item(&format!("e-{}", event.message.id), Data::MessageReceived(event))
+    let event = MessageEvent {
+        message,
+        session: None,
+        contact: None,
+        reference: None,
+    };
+    item(
+        &format!("e-{}", event.message.id),
+        Data::MessageReceived(event),
+    )
 }
 
 pub fn sent(message: Message, reference: Option<&str>) -> Item {
-    let event = MessageEvent { message, session: None, contact: None, reference: reference.map(str::to_owned) };
+    let event = MessageEvent {
+        message,
+        session: None,
+        contact: None,
+        reference: reference.map(str::to_owned),
+    };
     item(&format!("e-{}", event.message.id), Data::MessageSent(event))
 }
 
@@ -188,7 +226,11 @@ pub fn media(wanted: &MediaRef) -> Result<Vec<u8>, MediaProblem> {
 /// What must not depend on mishaps: everything in the view but times and record ids.
 pub fn outcome(view: &Value) -> Value {
     let keep = |line: &Value, names: &[&str]| -> Value {
-        names.iter().filter_map(|name| Some(((*name).to_owned(), line.get(name)?.clone()))).collect::<Map<_, _>>().into()
+        names
+            .iter()
+            .filter_map(|name| Some(((*name).to_owned(), line.get(name)?.clone())))
+            .collect::<Map<_, _>>()
+            .into()
     };
     let conversations = view["conversations"].as_array().expect("conversations");
     conversations
@@ -206,7 +248,16 @@ pub fn outcome(view: &Value) -> Value {
                 .iter()
                 .map(|session| keep(session, &["status", "routing attributes"]))
                 .collect();
-            let mut shown = keep(c, &["conversation", "end user", "status", "routing attributes", "language"]);
+            let mut shown = keep(
+                c,
+                &[
+                    "conversation",
+                    "end user",
+                    "status",
+                    "routing attributes",
+                    "language",
+                ],
+            );
             shown["thread"] = thread.into();
             shown["sessions"] = sessions.into();
             shown
@@ -240,7 +291,9 @@ pub fn thread(report: &Report) -> Vec<String> {
 /// The same, of an outcome.
 pub fn lines(outcome: &Value) -> Vec<String> {
     let conversations = outcome.as_array().expect("conversations");
-    let lines = conversations.iter().flat_map(|c| c["thread"].as_array().expect("thread"));
+    let lines = conversations
+        .iter()
+        .flat_map(|c| c["thread"].as_array().expect("thread"));
     lines
         .filter(|line| line["from"] == "EndUser")
         .map(|line| match line.get("file") {
@@ -248,7 +301,10 @@ pub fn lines(outcome: &Value) -> Vec<String> {
                 "{}: {}{}",
                 file["name"].as_str().unwrap_or(""),
                 line["text"].as_str().unwrap_or(""),
-                file["content"].as_str().map(|c| format!("\n{c}")).unwrap_or_default()
+                file["content"]
+                    .as_str()
+                    .map(|c| format!("\n{c}"))
+                    .unwrap_or_default()
             ),
             None => line["text"].as_str().unwrap_or("").to_owned(),
         })

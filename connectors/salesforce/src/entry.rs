@@ -1,0 +1,280 @@
+//! One conversation entry: what it says, whoever told of it.
+
+use handoffd_contract::event::RepReply;
+use handoffd_contract::feed::Read;
+use handoffd_contract::{About, Auth, Heard, Hearing, HttpCall, What};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::send::path;
+use crate::settings::Settings;
+use crate::{lane, payload};
+
+/// The tag of a read of a conversation's routing status.
+pub(crate) const ROUTING: &str = "routing";
+
+/// A conversation entry, from the stream or from the list.
+pub(crate) struct Entry {
+    conversation: String,
+    pub(crate) id: String,
+    pub(crate) kind: String,
+    role: String,
+    name: Option<String>,
+    pub(crate) at: Option<i64>,
+    session: Option<String>,
+    payload: Value,
+}
+
+impl Entry {
+    pub(crate) fn of_event(envelope: &Value) -> Option<Entry> {
+        let conversation = envelope["conversationId"].as_str()?;
+        Entry::of_list(conversation, &envelope["conversationEntry"])
+    }
+
+    pub(crate) fn of_list(conversation: &str, entry: &Value) -> Option<Entry> {
+        // The payload is JSON inside a text on the stream, and either form in the list.
+        let payload = match &entry["entryPayload"] {
+            Value::String(text) => serde_json::from_str(text).ok()?,
+            other => other.clone(),
+        };
+        let text = |name: &str| entry[name].as_str().map(str::to_owned);
+        let at = |name: &str| entry[name].as_i64();
+        let kind = text("entryType").or_else(|| payload["entryType"].as_str().map(str::to_owned));
+        let id = text("identifier").or_else(|| payload["id"].as_str().map(str::to_owned));
+        Some(Entry {
+            conversation: conversation.to_owned(),
+            id: id.filter(|id| !id.is_empty() && id.len() <= 200)?,
+            kind: kind?,
+            role: entry["sender"]["role"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned(),
+            name: text("senderDisplayName").filter(|name| !name.trim().is_empty()),
+            at: at("transcriptedTimestamp").or_else(|| at("clientTimestamp")),
+            session: session_id(entry["relatedRecords"].as_array()),
+            payload,
+        })
+    }
+
+    fn heard(&self, hearing: &mut Hearing, id: String, what: What) {
+        let about = about(&self.conversation);
+        hearing.heard.push(Heard {
+            id,
+            about,
+            echo: None,
+            at: time(self.at),
+            what,
+        });
+    }
+
+    /// `newest`: no later change of participants is known.
+    pub(crate) fn hear(&self, s: &Settings, subject: &str, hearing: &mut Hearing, newest: bool) {
+        match self.kind.as_str() {
+            "Message" => self.message(s, hearing, &self.payload["abstractMessage"]),
+            "MessageUpdated" => {
+                // The name and form of this event are not confirmed; the finished message is in it.
+                let updated = &self.payload["updatedMessage"];
+                let inner = ["abstractMessage"]
+                    .iter()
+                    .map(|name| &updated[*name])
+                    .find(|v| v.is_object());
+                self.message(s, hearing, inner.unwrap_or(updated));
+            }
+            "ParticipantChanged" => self.participants(subject, hearing, newest),
+            "SessionStatusChanged" => self.status(hearing),
+            "RoutingResult" => {
+                let record = self.payload["recordId"]
+                    .as_str()
+                    .filter(|id| id.starts_with("0Mw"));
+                if let Some(record) = record {
+                    self.session(hearing, record);
+                }
+                let failure = self.payload["failureType"].as_str().unwrap_or("None");
+                if failure != "None" {
+                    hearing.skipped =
+                        Some(format!("Omni-Channel could not route: {}", short(failure)));
+                }
+            }
+            "RoutingWorkResult" => {
+                let closed = self.payload["workType"].as_str() == Some("Closed");
+                if let Some(session) = self.session.as_deref().filter(|_| closed) {
+                    ended(hearing, &self.conversation, session, self.at, "Closed");
+                }
+            }
+            other => hearing.skipped = Some(format!("entry of type {}", short(other))),
+        }
+    }
+
+    fn message(&self, s: &Settings, hearing: &mut Hearing, message: &Value) {
+        let automated = self.payload["messageReason"].as_str() == Some("AutomatedResponse");
+        let relayed = match self.role.as_str() {
+            "Agent" => true,
+            "Chatbot" => s.relay_chatbot,
+            "System" => s.relay_automated && automated,
+            // Our own echo, a supervisor's whisper, the router, and whatever is new.
+            _ => false,
+        };
+        if !relayed {
+            hearing.skipped = Some(format!("a message of role {}", short(&self.role)));
+            return;
+        }
+        let shown = payload::shown(&self.id, message);
+        if shown.pending {
+            hearing.skipped =
+                Some("a file that is still being uploaded; its update follows".into());
+            return;
+        }
+        let reply = RepReply {
+            target: String::new(),
+            message_id: self.id.clone(),
+            author: self.name.clone(),
+            text: shown.text,
+            attachments: shown.attachments,
+            options: shown.options,
+            template: None,
+        };
+        self.heard(
+            hearing,
+            format!("message/{}", self.id),
+            What::Replied(reply),
+        );
+        if let Some(at) = self.at {
+            let fact = ("heard".to_owned(), at.to_string());
+            self.heard(
+                hearing,
+                format!("message/{}/at", self.id),
+                What::Facts(vec![fact]),
+            );
+        }
+    }
+
+    fn participants(&self, subject: &str, hearing: &mut Hearing, newest: bool) {
+        let changes = self.payload["entries"]
+            .as_array()
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        for (n, change) in changes.iter().take(20).enumerate() {
+            if change["participant"]["role"].as_str() != Some("Agent") {
+                continue;
+            }
+            let rep = match change["operation"].as_str() {
+                Some("add") => {
+                    let name = change["displayName"]
+                        .as_str()
+                        .filter(|name| !name.trim().is_empty());
+                    Some(name.unwrap_or("an agent").to_owned())
+                }
+                Some("remove") => None,
+                _ => continue,
+            };
+            if rep.is_none() && newest {
+                let session = self.session.clone().unwrap_or_else(|| self.id.clone());
+                hearing.fetch.push(Read {
+                    tag: ROUTING,
+                    call: HttpCall::get(path(&self.conversation))
+                        .auth(Auth::Customer { subject: subject.to_owned() }),
+                    memo: json!({ "conversation": self.conversation, "subject": subject, "session": session, "at": self.at }),
+                });
+            }
+            self.heard(
+                hearing,
+                format!("participant/{}/{n}", self.id),
+                What::Assigned { rep },
+            );
+        }
+    }
+
+    fn status(&self, hearing: &mut Hearing) {
+        let status = self.payload["sessionStatus"].as_str().unwrap_or_default();
+        let session = self.payload["sessionId"]
+            .as_str()
+            .map(str::to_owned)
+            .or_else(|| self.session.clone());
+        let Some(session) = session.filter(|id| !id.is_empty() && id.len() <= 64) else {
+            hearing.skipped = Some("a session's status without its id".into());
+            return;
+        };
+        match status {
+            "Ended" | "Inactive" => ended(hearing, &self.conversation, &session, self.at, status),
+            "New" | "Waiting" => self.session(hearing, &session),
+            "Active" => {
+                self.session(hearing, &session);
+                let fact = (lane::live(&session), self.at.unwrap_or(0).to_string());
+                self.heard(
+                    hearing,
+                    format!("active/{}", self.id),
+                    What::Facts(vec![fact]),
+                );
+            }
+            other => hearing.skipped = Some(format!("session status {}", short(other))),
+        }
+    }
+
+    /// Which messaging session is the current one; told once for each.
+    fn session(&self, hearing: &mut Hearing, session: &str) {
+        let fact = ("session".to_owned(), session.to_owned());
+        self.heard(
+            hearing,
+            format!("session/{session}"),
+            What::Facts(vec![fact]),
+        );
+    }
+}
+
+/// The end of a messaging session, told in several ways of which the first counts.
+pub(crate) fn ended(
+    hearing: &mut Hearing,
+    conversation: &str,
+    session: &str,
+    at: Option<i64>,
+    word: &str,
+) {
+    let fact = (lane::ended(session), at.unwrap_or(0).to_string());
+    let mut add = |id: String, what: What, echo: Option<String>| {
+        hearing.heard.push(Heard {
+            id,
+            about: about(conversation),
+            echo,
+            at: time(at),
+            what,
+        });
+    };
+    add(
+        format!("ended/{session}/{word}/fact"),
+        What::Facts(vec![fact]),
+        None,
+    );
+    // We end sessions too; the engine knows which by the fact that holds this value.
+    let echo = Some(lane::ended_by_us(session));
+    add(
+        format!("ended/{session}"),
+        What::Ended {
+            word: Some(word.to_owned()),
+        },
+        echo,
+    );
+}
+
+fn about(conversation: &str) -> About {
+    About::Fact {
+        name: "conversation".into(),
+        value: conversation.to_owned(),
+    }
+}
+
+fn time(at: Option<i64>) -> Option<Timestamp> {
+    Timestamp::from_millisecond(at?).ok()
+}
+
+/// A messaging session's record id among related records.
+fn session_id(records: Option<&Vec<Value>>) -> Option<String> {
+    let ids = records.into_iter().flatten().filter_map(Value::as_str);
+    ids.filter(|id| id.starts_with("0Mw") && id.len() <= 64)
+        .map(str::to_owned)
+        .next()
+}
+
+/// Their word, for the operator's log.
+fn short(word: &str) -> String {
+    word.chars().filter(|c| !c.is_control()).take(40).collect()
+}

@@ -1,0 +1,222 @@
+//! The calls that show something: a conversation, a text, a file; and the look for one of them.
+//! <https://developer.salesforce.com/docs/service/messaging-api/references/miaw-api-reference?meta=sendMessage>
+
+use handoffd_contract::{Auth, Body, HttpCall, Known, MediaRef, Method, Part, Repeat, Step, Work};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::lane::{self, Lane};
+use crate::pieces::{Content, Piece};
+use crate::{Salesforce, routing};
+
+/// The budget of messages per minute and conversation.
+pub(crate) const PER_CONVERSATION: &str = "conversation";
+
+/// Entries per page, the most that the list gives.
+pub(crate) const PAGE: usize = 50;
+
+/// What `read` needs beside the reply.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Memo {
+    /// The fact that the step claims, or looks for.
+    pub(crate) fact: String,
+    /// Its value.
+    pub(crate) value: String,
+    /// What else is known once it is so.
+    pub(crate) learn: Vec<(String, String)>,
+    /// The fact that stands for a file that is not taken.
+    pub(crate) fallback: Option<String>,
+    /// The call asks for a new messaging session.
+    pub(crate) new_session: bool,
+    /// Under which key to note that the messaging session has ended.
+    pub(crate) current: String,
+    /// Messaging sessions that have ended.
+    pub(crate) ended: Vec<String>,
+    /// The conversation's number.
+    pub(crate) generation: u32,
+    /// Whether a next conversation may be begun when this one is unusable. Not when nothing was
+    /// ever said in one that is itself a replacement: that would begin one after the other.
+    pub(crate) may_replace: bool,
+    /// Routing attributes that can be left out.
+    pub(crate) optional: Vec<String>,
+}
+
+impl Salesforce {
+    /// Begins the conversation, and with it the routing. <https://developer.salesforce.com/docs/service/messaging-api/references/miaw-api-reference?meta=createConversation>
+    pub(crate) fn create(
+        &self,
+        work: &Work,
+        lane: &Lane<'_>,
+        attributes: Map<String, Value>,
+    ) -> Step {
+        let id = lane.conversation();
+        let optional = attributes
+            .keys()
+            .filter(|name| *name != routing::SESSION)
+            .cloned()
+            .collect();
+        let body = json!({
+            "conversationId": id,
+            "esDeveloperName": self.settings.es_developer_name,
+            "language": self.language(work.session.language.as_deref()),
+            "routingAttributes": attributes,
+        });
+        let memo = Memo {
+            fact: "conversation".into(),
+            value: id.clone(),
+            learn: vec![
+                ("subject".into(), lane.subject.clone()),
+                ("generation".into(), lane.generation().to_string()),
+                ("routing".into(), Value::Object(attributes).to_string()),
+            ],
+            optional,
+            ..Memo::default()
+        };
+        let call = HttpCall::post("/iamessage/api/v2/conversation", body);
+        self.step("conversation.create", Repeat::Keyed, call, lane, &memo)
+            .claim_as("conversation", id)
+            .listening()
+    }
+
+    /// Sends a piece outside a handoff, in a conversation that is begun anew where it has to be.
+    pub(crate) fn open(&self, work: &Work, known: &Known, lane: &Lane<'_>, piece: Piece) -> Step {
+        if known.is("conversation") {
+            self.send(
+                known,
+                lane,
+                piece,
+                &lane.routing(),
+                work.session.language.as_deref(),
+            )
+        } else {
+            self.create(work, lane, lane.routing())
+        }
+    }
+
+    /// Sends a text or file, or looks for it when its outcome is unknown.
+    pub(crate) fn send(
+        &self,
+        known: &Known,
+        lane: &Lane<'_>,
+        piece: Piece,
+        attributes: &Map<String, Value>,
+        language: Option<&str>,
+    ) -> Step {
+        let Piece {
+            fact,
+            content,
+            mut learn,
+        } = piece;
+        let id = lane.id("message", &fact);
+        let ended = lane.ended();
+        let new_session = !ended.is_empty();
+        let first = new_session || !lane.used();
+        learn.extend(lane::followed(&ended));
+        learn.push(("used".into(), lane.generation().to_string()));
+        let fallback = match &content {
+            Content::File { fallback, .. } => Some(fallback.clone()),
+            Content::Text(_) => None,
+        };
+        let memo = Memo {
+            fact: fact.clone(),
+            value: id.clone(),
+            learn,
+            fallback,
+            new_session,
+            current: lane.current(),
+            ended,
+            generation: lane.generation(),
+            may_replace: lane.generation() == 0 || lane.used(),
+            optional: Vec::new(),
+        };
+        let conversation = lane.conversation();
+        if known.unsure(&fact) {
+            let call = HttpCall::get(format!("{}/entries", path(&conversation)))
+                .query("limit", PAGE.to_string())
+                .query("direction", "FromEnd")
+                .query("entryTypeFilter", "Message");
+            return self
+                .step("message.look", Repeat::Safe, call, lane, &memo)
+                .claim(fact);
+        }
+        let mut envelope = json!({ "esDeveloperName": self.settings.es_developer_name });
+        if first {
+            envelope["routingAttributes"] = Value::Object(attributes.clone());
+            envelope["language"] = self.language(language).into();
+        }
+        if new_session {
+            envelope["isNewMessagingSession"] = true.into();
+        }
+        let (name, call) = match content {
+            Content::Text(text) => {
+                envelope["message"] = json!({
+                    "id": id,
+                    "messageType": "StaticContentMessage",
+                    "staticContent": { "formatType": "Text", "text": text },
+                });
+                (
+                    "message.send",
+                    HttpCall::post(format!("{}/message", path(&conversation)), envelope),
+                )
+            }
+            Content::File {
+                attachment,
+                caption,
+                ..
+            } => {
+                envelope["message"] = json!({ "id": id, "fileId": lane.id("file", &fact) });
+                if let Some(caption) = caption {
+                    envelope["message"]["text"] = caption.into();
+                }
+                let entry = Part {
+                    mime: Some("application/json".into()),
+                    ..Part::text("messageEntry", envelope.to_string())
+                };
+                let media = MediaRef {
+                    attachment: *attachment,
+                    max_bytes: self.settings.max_file_bytes,
+                };
+                let mut call = HttpCall::new(Method::Post, format!("{}/file", path(&conversation)));
+                call.body = Body::Multipart(vec![entry, Part::file("fileData", media)]);
+                ("file.send", call)
+            }
+        };
+        let step = self
+            .step(name, Repeat::Blind, call, lane, &memo)
+            .claim_as(fact, id)
+            .spend(PER_CONVERSATION, conversation);
+        // The stream may have been let go when the last messaging session ended.
+        if new_session { step.listening() } else { step }
+    }
+
+    pub(crate) fn step(
+        &self,
+        name: &'static str,
+        repeat: Repeat,
+        call: HttpCall,
+        lane: &Lane<'_>,
+        memo: &Memo,
+    ) -> Step {
+        let call = call.auth(Auth::Customer {
+            subject: lane.subject.clone(),
+        });
+        // A memo is plain data; it can always be written.
+        Step::new(name, repeat, call).memo(serde_json::to_value(memo).unwrap_or_default())
+    }
+
+    /// A language as Salesforce writes it: `pt_BR`, not `pt-BR`.
+    fn language(&self, given: Option<&str>) -> String {
+        match given.map(str::trim).filter(|language| !language.is_empty()) {
+            Some(language) => language.replace('-', "_"),
+            None => self.settings.language.clone(),
+        }
+    }
+}
+
+/// A conversation's address. Its id is of our own making, or came in an event.
+pub(crate) fn path(conversation: &str) -> String {
+    format!(
+        "/iamessage/api/v2/conversation/{}",
+        handoffd_contract::text::encode(conversation)
+    )
+}

@@ -1,0 +1,154 @@
+//! Addresses, ids, and a table of wrong settings.
+
+use super::values::case_suffix;
+use super::*;
+use serde_json::json;
+
+fn good() -> Value {
+    json!({
+        "instance_url": " https://acme.my.salesforce.com/ ",
+        "org_id": "00DHs000001abcD",
+        "es_developer_name": "Handoffd_Custom_Client",
+        "key_id": "key-1",
+        "issuer": "acme",
+        "private_key": "salesforce_private_key",
+    })
+}
+
+fn with(path: &str, value: Value) -> Value {
+    let mut settings = good();
+    settings[path] = value;
+    settings
+}
+
+#[test]
+fn the_six_fields_are_enough() {
+    let settings = Settings::parse(&good()).expect("settings");
+    assert_eq!(settings.base, "https://acme.my.salesforce-scrt.com");
+    assert_eq!(settings.transcript, Transcript::Auto { max_parts: 1 });
+    assert_eq!(settings.org_id, "00DHs000001abcD");
+}
+
+#[test]
+fn addresses_are_derived_and_overridden() {
+    for (given, base) in [
+        (
+            "https://acme--sbx.sandbox.my.salesforce.com",
+            "https://acme--sbx.sandbox.my.salesforce-scrt.com",
+        ),
+        (
+            "https://Acme.my.salesforce.com/lightning/page/home",
+            "https://acme.my.salesforce-scrt.com",
+        ),
+        (
+            "https://acme.my.salesforce-scrt.com",
+            "https://acme.my.salesforce-scrt.com",
+        ),
+    ] {
+        let settings = Settings::parse(&with("instance_url", json!(given))).expect(given);
+        assert_eq!(settings.base, base);
+    }
+    let local = Settings::parse(&with("api_base", json!("http://127.0.0.1:9101/"))).expect("local");
+    assert_eq!(local.base, "http://127.0.0.1:9101");
+}
+
+#[test]
+fn an_18_character_org_id_is_shortened() {
+    let long = format!("00DHs000001abcD{}", case_suffix("00DHs000001abcD"));
+    let settings = Settings::parse(&with("org_id", json!(long))).expect("settings");
+    assert_eq!(settings.org_id, "00DHs000001abcD");
+}
+
+#[test]
+fn the_case_suffix_is_salesforces() {
+    // The pair that Salesforce's own documentation of ids shows.
+    assert_eq!(case_suffix("001D000000IqhSL"), "IAZ");
+}
+
+#[test]
+fn every_problem_names_its_path_and_its_remedy() {
+    for (path, value, part) in [
+        (
+            "instance_url",
+            json!("acme.my.salesforce.com"),
+            "does not begin with https://",
+        ),
+        (
+            "instance_url",
+            json!("https://acme.lightning.force.com"),
+            "Lightning",
+        ),
+        (
+            "instance_url",
+            json!("https://login.salesforce.com"),
+            ".my.salesforce.com",
+        ),
+        ("instance_url", json!(7), "a number; expected a text"),
+        ("instance_url", json!(""), "missing"),
+        (
+            "api_base",
+            json!("http://example.com"),
+            "plain http only to this machine",
+        ),
+        ("api_base", json!("https://example.com/x"), "without a path"),
+        ("org_id", json!("00DHs000001abc"), "14 characters"),
+        ("org_id", json!("001Hs000001abcD"), "00D"),
+        ("org_id", json!("00DHs000001abcDXXX"), "do not fit"),
+        ("org_id", json!(null), "missing"),
+        ("es_developer_name", json!("My Client"), "API name"),
+        ("es_developer_name", json!(""), "missing"),
+        ("key_id", json!(""), "missing"),
+        ("issuer", json!("  "), "missing"),
+        (
+            "private_key",
+            json!("-----BEGIN PRIVATE KEY-----\nabc"),
+            "secret's name",
+        ),
+        ("transcript", json!("pdf"), "\"auto\""),
+        ("transcript_max_parts", json!(0), "from 1 to 20"),
+        (
+            "message_limit",
+            json!("4000"),
+            "a text; expected a whole number",
+        ),
+        ("message_limit", json!(10), "from 200 to 30000"),
+        ("tokens_per_minute", json!(500), "from 1 to 200"),
+        ("file_hosts", json!("x"), "a list of host names"),
+        ("relay_chatbot", json!("yes"), "true or false"),
+        ("on_close", json!("close"), "end-session"),
+        ("idle_seconds", json!(1), "from 25 to 600"),
+        ("instanceurl", json!("x"), "unknown setting"),
+    ] {
+        let problems = Settings::parse(&with(path, value.clone())).expect_err(path);
+        assert_eq!(problems.len(), 1, "{path} = {value}: {problems:?}");
+        assert_eq!(problems[0].path, path);
+        assert!(
+            problems[0].message.contains(part),
+            "{path} = {value}: {problems:?}"
+        );
+    }
+    let hosts =
+        Settings::parse(&with("file_hosts", json!([".force.com", "*"]))).expect_err("hosts");
+    assert_eq!(hosts[0].path, "file_hosts[1]");
+}
+
+#[test]
+fn all_problems_come_at_once_and_show_no_secret() {
+    let problems = Settings::parse(&json!({
+        "org_id": "x", "private_key": "-----BEGIN RSA PRIVATE KEY-----\nMIIsecret", "extra": 1
+    }))
+    .expect_err("problems");
+    let paths: Vec<&str> = problems.iter().map(|p| p.path.as_str()).collect();
+    for path in [
+        "instance_url",
+        "org_id",
+        "es_developer_name",
+        "key_id",
+        "issuer",
+        "private_key",
+        "extra",
+    ] {
+        assert!(paths.contains(&path), "{path} is not in {paths:?}");
+    }
+    assert!(!format!("{problems:?}").contains("MIIsecret"));
+}

@@ -1,0 +1,6 @@
+//! The simulator as any client sees it, and what the connector hears from it.
+#![cfg(feature = "sandbox")]
+
+mod scene;
+mod stream;
+mod strict;

@@ -1,0 +1,363 @@
+//! Conversations that end under us, and what is not ours to show.
+
+use crate::common::{
+    self, closed, connector, handoff, item, lines, media, message, received, rich_transcript,
+    sandbox, sent, start, status,
+};
+use handoffd_contract::event::{DeliveryState, SessionClosed};
+use handoffd_contract::proof::encode;
+use handoffd_contract::sandbox::{Request, Sandbox};
+use handoffd_contract::{
+    AuthorKind, Call, Contact, Data, Fact, Feed, HttpReply, Item, Known, Reason, Refusal, Reply,
+    Step, Verdict, Work,
+};
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+
+fn work(items: Vec<Item>) -> Work {
+    Work {
+        target: "crm".into(),
+        session: common::session(),
+        contact: common::contact(),
+        items,
+        last_inbound: None,
+        now: start(),
+    }
+}
+
+/// Lets the engine's loop run against a simulator until nothing is left to do.
+fn run(sandbox: &mut dyn Sandbox, known: &mut Known, items: Vec<Item>) -> Vec<&'static str> {
+    let connector = connector(json!({}));
+    let mut names = Vec::new();
+    let mut at = start();
+    for _ in 0..100 {
+        let steps = connector.next(&work(items.clone()), known).expect("steps");
+        let Some(step) = steps.into_iter().next() else {
+            return names;
+        };
+        names.push(step.name);
+        at += SignedDuration::from_secs(5);
+        learn(sandbox, known, &step, at);
+    }
+    panic!("no end: {names:?}");
+}
+
+fn request(sandbox: &mut dyn Sandbox, step: &Step, at: jiff::Timestamp) -> Request {
+    let Call::Http(call) = &step.call else {
+        panic!("not a request")
+    };
+    encode(call, sandbox, at, &media).expect("request")
+}
+
+fn learn(sandbox: &mut dyn Sandbox, known: &mut Known, step: &Step, at: jiff::Timestamp) {
+    if let Call::Record(record) = &step.call {
+        record
+            .facts
+            .iter()
+            .for_each(|(name, value)| known.set(name, value));
+        return;
+    }
+    let request = request(sandbox, step, at);
+    let response = sandbox.handle(at, &request);
+    let reply = Reply::Http(HttpReply {
+        status: response.status,
+        headers: response.headers,
+        body: response.body,
+    });
+    match connector(json!({})).read(step, &reply) {
+        Verdict::Known(learned) => learned.into_iter().for_each(|fact| match fact.value {
+            Some(value) => known.set(fact.fact, value),
+            None => {
+                known.0.remove(&fact.fact);
+            }
+        }),
+        other => panic!("{}: {other:?}", step.name),
+    }
+}
+
+#[test]
+fn a_closed_conversation_is_followed_by_another_one() {
+    let mut sandbox = sandbox(&json!({}));
+    let mut known = Known::default();
+    run(
+        &mut *sandbox,
+        &mut known,
+        vec![handoff("h1", rich_transcript())],
+    );
+    let first = known.get("conversation").expect("conversation").to_owned();
+    let auth = handoffd_contract::Auth::Customer {
+        subject: "handoffd:201000000001".into(),
+    };
+    let close = Request {
+        method: "DELETE".into(),
+        path: format!("/iamessage/api/v2/conversation/{first}"),
+        query: vec![("esDeveloperName".into(), "Handoffd_Custom_Client".into())],
+        headers: sandbox.sign_in(start(), &auth),
+        ..Request::default()
+    };
+    assert_eq!(sandbox.handle(start(), &close).status, 204);
+    let names = run(
+        &mut *sandbox,
+        &mut known,
+        vec![received(message("m20", AuthorKind::Customer, "hello?"))],
+    );
+    assert_eq!(
+        names,
+        [
+            "message.send",
+            "message.send",
+            "conversation.create",
+            "message.send"
+        ]
+    );
+    let view = common::outcome(&sandbox.view());
+    assert_eq!(view.as_array().expect("conversations").len(), 2);
+    assert_eq!(
+        view[1]["routing attributes"]["OpencxSessionId"],
+        common::SESSION
+    );
+    assert_eq!(lines(&json!([view[1]])), ["hello?"]);
+    assert_eq!(known.get("generation"), Some("1"));
+}
+
+#[test]
+fn a_session_that_the_rep_ended_is_followed_by_a_new_one_with_attributes() {
+    let mut sandbox = sandbox(&json!({}));
+    let mut known = Known::default();
+    run(&mut *sandbox, &mut known, vec![handoff("h1", Vec::new())]);
+    sandbox
+        .act(start(), &json!({ "act": "accept" }))
+        .expect("accept");
+    sandbox.act(start(), &json!({ "act": "end" })).expect("end");
+    // Nobody told us: the answer does.
+    let names = run(
+        &mut *sandbox,
+        &mut known,
+        vec![received(message("m1", AuthorKind::Customer, "wait"))],
+    );
+    assert_eq!(names, ["message.send", "message.send"]);
+    // And again, now that the stream told us.
+    sandbox.act(start(), &json!({ "act": "end" })).expect("end");
+    known.set("ended/0Mw2", "1");
+    let names = run(
+        &mut *sandbox,
+        &mut known,
+        vec![received(message("m2", AuthorKind::Customer, "hm"))],
+    );
+    assert_eq!(names, ["message.send"]);
+    let view = sandbox.view();
+    let sessions = view["conversations"][0]["sessions"]
+        .as_array()
+        .expect("sessions");
+    assert_eq!(sessions.len(), 3);
+    assert!(
+        sessions
+            .iter()
+            .all(|s| s["routing attributes"]["priority"] == "high"),
+        "{sessions:#?}"
+    );
+}
+
+#[test]
+fn a_send_that_arrives_late_shows_once() {
+    for repeat in ["409", "202"] {
+        let mut sandbox = sandbox(&json!({ "message_repeat": repeat, "entries_gap_ms": 0 }));
+        let mut known = Known::default();
+        run(&mut *sandbox, &mut known, vec![handoff("h1", Vec::new())]);
+        let items = vec![received(message("m1", AuthorKind::Customer, "hello"))];
+        let connector = connector(json!({}));
+        let held = connector
+            .next(&work(items.clone()), &known)
+            .expect("steps")
+            .remove(0);
+        let held_up = request(&mut *sandbox, &held, start());
+        known.0.insert(
+            held.claims[0].fact.clone(),
+            Fact::Unsure {
+                since: start(),
+                candidate: None,
+            },
+        );
+        let names = run(&mut *sandbox, &mut known, items);
+        assert_eq!(names, ["message.look", "message.send"]);
+        sandbox.handle(start(), &held_up);
+        let shown = lines(&common::outcome(&sandbox.view()));
+        assert_eq!(
+            shown.iter().filter(|line| *line == "hello").count(),
+            1,
+            "{shown:?}"
+        );
+    }
+}
+
+#[test]
+fn what_is_not_ours_to_show_is_left_alone() {
+    let connector = connector(json!({}));
+    let none = |items: Vec<Item>, known: &Known| {
+        assert_eq!(connector.next(&work(items), known), Ok(Vec::new()))
+    };
+    let mut known = Known::default();
+    // No handoff yet.
+    none(
+        vec![
+            received(message("m1", AuthorKind::Customer, "hi")),
+            closed("c"),
+            status("r", DeliveryState::Failed, None),
+        ],
+        &known,
+    );
+    known.set("subject", "handoffd:201000000001");
+    known.set("generation", "0");
+    known.set("conversation", "5a9ac8a5-1d4c-4c8e-9c1a-5b1c9b5fcb10");
+    known.set("said/m1", "x");
+    none(
+        vec![received(message("m1", AuthorKind::Customer, "hi"))],
+        &known,
+    );
+    none(
+        vec![sent(
+            message("m2", AuthorKind::Agent, "our own reply"),
+            Some("r-1"),
+        )],
+        &known,
+    );
+    none(
+        vec![received(message("m3", AuthorKind::Customer, ""))],
+        &known,
+    );
+    none(vec![status("r", DeliveryState::Sent, None)], &known);
+    let by_rep = SessionClosed {
+        closed_by: Some("crm".into()),
+        ..SessionClosed::default()
+    };
+    none(vec![item("c", Data::SessionClosed(by_rep))], &known);
+    known.set("ended/0Mw1", "5");
+    none(vec![closed("c")], &known);
+}
+
+#[test]
+fn a_customer_whom_nothing_identifies_needs_a_person() {
+    let mut nobody = work(vec![handoff("h1", Vec::new())]);
+    nobody.contact = Contact::default();
+    let refusal = connector(json!({})).next(&nobody, &Known::default());
+    assert!(matches!(refusal, Err(Refusal::Park(stop)) if stop.reason == Reason::NoCustomer));
+}
+
+#[test]
+fn the_stream_is_open_while_a_rep_can_write() {
+    let connector = connector(json!({}));
+    let feed = |items: Vec<Item>, known: &Known| connector.feed(&work(items), known, None);
+    let mut known = Known::default();
+    assert_eq!(
+        feed(
+            vec![received(message("m1", AuthorKind::Customer, "hi"))],
+            &known
+        ),
+        None
+    );
+    let Some(Feed::Stream {
+        key,
+        open,
+        backfill,
+        ..
+    }) = feed(vec![handoff("h1", Vec::new())], &known)
+    else {
+        panic!("the stream is open before the conversation is created")
+    };
+    assert_eq!((key.as_str(), &backfill), ("handoffd:201000000001", &None));
+    assert!(
+        open.headers
+            .contains(&("X-Org-Id".into(), "00DHs000001sbx1".into()))
+    );
+    known.set("subject", "handoffd:201000000001");
+    known.set("conversation", "5a9ac8a5-1d4c-4c8e-9c1a-5b1c9b5fcb10");
+    known.set("heard", "1767225661200");
+    let Some(Feed::Stream {
+        backfill: Some(read),
+        ..
+    }) = feed(Vec::new(), &known)
+    else {
+        panic!("open")
+    };
+    assert!(
+        read.call
+            .query
+            .contains(&("startTimestamp".into(), "1767225361200".into())),
+        "{:?}",
+        read.call.query
+    );
+    known.set("ended/0Mw1", "5");
+    assert_eq!(feed(Vec::new(), &known), None);
+    assert!(
+        feed(
+            vec![received(message("m1", AuthorKind::Customer, "hi"))],
+            &known
+        )
+        .is_some()
+    );
+}
+
+#[test]
+fn checks_say_what_is_missing() {
+    let connector = connector(json!({}));
+    let mut sandbox = sandbox(&json!({ "business_hours": false }));
+    let mut words = Vec::new();
+    for check in connector.checks() {
+        let request = encode(&check.call, &mut *sandbox, start(), &media).expect("request");
+        let response = sandbox.handle(start(), &request);
+        assert_eq!(response.status, 200, "{}", check.what);
+        let reply = HttpReply {
+            status: response.status,
+            headers: response.headers,
+            body: response.body,
+        };
+        for finding in connector.checked(&check, &reply) {
+            assert_eq!(finding.problem, None);
+            words.push(finding.what);
+        }
+        for status in [400, 401, 403, 404, 500] {
+            let reply = HttpReply {
+                status,
+                ..HttpReply::default()
+            };
+            let findings = connector.checked(&check, &reply);
+            let optional = check.what == "business hours";
+            assert_eq!(
+                findings[0].problem.is_some(),
+                !optional,
+                "{} {status}",
+                check.what
+            );
+        }
+    }
+    assert!(
+        words[0].contains("Omni-Channel flow") && words[2].contains("closed now"),
+        "{words:?}"
+    );
+}
+
+#[test]
+fn the_view_tells_internal_from_visible() {
+    let mut sandbox = sandbox(&json!({}));
+    let mut known = Known::default();
+    run(&mut *sandbox, &mut known, vec![handoff("h1", Vec::new())]);
+    for act in [
+        json!({"act": "accept", "rep": "Ana"}),
+        json!({"act": "note", "text": "careful"}),
+        json!({"act": "text", "text": "Hi"}),
+    ] {
+        sandbox.act(start(), &act).expect("act");
+    }
+    let view = sandbox.view();
+    let thread = view["conversations"][0]["thread"]
+        .as_array()
+        .expect("thread");
+    let find = |text: &str| -> &Value {
+        thread
+            .iter()
+            .find(|line| line["text"] == text)
+            .expect("line")
+    };
+    assert_eq!(find("careful")["visible to customer"], false);
+    assert_eq!(find("Hi")["visible to customer"], true);
+}
