@@ -1,9 +1,10 @@
 //! What to do next for a lane.
 //!
 //! 1. Statuses are put on record, wherever they stand in the work.
-//! 2. News for the gateway (assigned, completed, failed, held) goes out in its own order, at once.
-//! 3. Replies and endings go out strictly one after the other. While the window is closed, replies
-//!    wait, every one of them is said to wait, and only templates pass.
+//! 2. Replies go out strictly one after the other. While the window is closed they wait, every one of
+//!    them is said to wait, and only templates pass.
+//! 3. Events for the gateway go out beside them, in their own order; an ending goes after the replies
+//!    before it.
 
 use handoffd_contract::event::{DeliveryState, RepReply};
 use handoffd_contract::{Data, Item, Known, Reason, Refusal, Step, Stop, Work};
@@ -27,8 +28,9 @@ pub(crate) fn next(settings: &Settings, work: &Work, known: &Known) -> Result<Ve
     if let Some(step) = status::take_in(lane).or_else(|| template(lane)) {
         return Ok(vec![step]);
     }
-    let mut steps: Vec<Step> = news(lane).into_iter().collect();
-    match conversation(lane) {
+    let replies = Replies::walk(lane);
+    let mut steps: Vec<Step> = event(lane, &replies).into_iter().collect();
+    match replies.next {
         Ok(more) => {
             steps.extend(more);
             Ok(steps)
@@ -38,45 +40,77 @@ pub(crate) fn next(settings: &Settings, work: &Work, known: &Known) -> Result<Ve
     }
 }
 
-/// The first piece of news that the gateway does not have yet. One at a time, so that "assigned" and
-/// "nobody is assigned any more" cannot pass each other.
-fn news(lane: Lane<'_>) -> Option<Step> {
-    let is_news = |item: &&Item| !matches!(item.data, Data::RepEnded(_));
-    lane.work
-        .items
-        .iter()
-        .filter(is_news)
-        .find_map(|item| gateway::notify(lane, item))
+/// How the replies of the work stand.
+struct Replies {
+    /// What comes next for them.
+    next: Result<Vec<Step>, Refusal>,
+    /// The item that is being worked on; everything before it is done or held.
+    busy: usize,
+    /// The first item that waits for the window.
+    held: usize,
 }
 
-/// The next step of what the customer sees, and of endings, which must not overtake replies.
-fn conversation(lane: Lane<'_>) -> Result<Vec<Step>, Refusal> {
-    let mut held = false;
-    for item in &lane.work.items {
-        match &item.data {
-            Data::RepReplied(reply) => match reply::advance(lane, item, reply)? {
-                Progress::Done => {}
-                Progress::Next(steps) => return Ok(steps),
-                Progress::Held => {
-                    if let Some(step) = hold(lane, item, reply) {
-                        return Ok(vec![step]);
-                    }
-                    held = true;
+impl Replies {
+    /// Walks through the replies in order. While the window is closed they wait, every one is said
+    /// to wait, and only templates pass.
+    fn walk(lane: Lane<'_>) -> Replies {
+        let mut replies = Replies {
+            next: Ok(Vec::new()),
+            busy: usize::MAX,
+            held: usize::MAX,
+        };
+        for (n, item) in lane.work.items.iter().enumerate() {
+            let next = match &item.data {
+                Data::RepReplied(reply) => match reply::advance(lane, item, reply) {
+                    Ok(Progress::Done) => continue,
+                    Ok(Progress::Next(steps)) => Ok(steps),
+                    Ok(Progress::Held) => match hold(lane, item, reply) {
+                        Some(step) => Ok(vec![step]),
+                        None => {
+                            replies.held = replies.held.min(n);
+                            continue;
+                        }
+                    },
+                    Err(refusal) => Err(refusal),
+                },
+                // What a rep writes after an ending begins something new.
+                Data::RepEnded(_) if replies.held > n && gateway::notify(lane, item).is_some() => {
+                    Ok(Vec::new())
                 }
-            },
-            Data::RepEnded(_) if !held => {
-                if let Some(step) = gateway::notify(lane, item) {
-                    return Ok(vec![step]);
-                }
+                _ => continue,
+            };
+            return Replies {
+                next,
+                busy: n,
+                ..replies
+            };
+        }
+        if replies.held < usize::MAX {
+            let stop = Stop::new(Reason::WindowClosed, reason(lane.window()));
+            replies.next = Err(Refusal::Hold { stop, until: None });
+        }
+        replies
+    }
+}
+
+/// The first event that the gateway does not have yet. One at a time, so that "assigned" and "nobody
+/// is assigned any more" cannot pass each other. An ending does not overtake a reply, and news does
+/// not overtake an ending unless it waits for a reply that is held.
+fn event(lane: Lane<'_>, replies: &Replies) -> Option<Step> {
+    for (n, item) in lane.work.items.iter().enumerate() {
+        if matches!(item.data, Data::RepEnded(_)) {
+            if replies.held < n {
+                continue;
             }
-            _ => {}
+            if replies.busy < n {
+                return None;
+            }
+        }
+        if let Some(step) = gateway::notify(lane, item) {
+            return Some(step);
         }
     }
-    if held {
-        let stop = Stop::new(Reason::WindowClosed, reason(lane.window()));
-        return Err(Refusal::Hold { stop, until: None });
-    }
-    Ok(Vec::new())
+    None
 }
 
 /// Tells the rep, once, that a reply waits.

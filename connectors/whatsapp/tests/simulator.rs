@@ -1,1 +1,1 @@
-//! Wiring comes with the proof.
+//! The simulator follows the documentation, not our client.

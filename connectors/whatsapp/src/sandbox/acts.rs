@@ -7,8 +7,9 @@ use handoffd_contract::event::AttachmentKind;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use super::Meta;
 use super::phones::Entry;
-use super::{Meta, contact};
+use super::send::contact;
 use crate::parts::media_kind;
 
 /// Carries out an act.

@@ -11,9 +11,10 @@ use handoffd_contract::sandbox::{Request, Response};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use super::Meta;
 use super::fault::Fault;
 use super::phones::Phone;
-use super::{Meta, Taken};
+use super::send::{self, Taken};
 
 /// Message ids and events that are remembered, at most.
 const MAX: usize = 100_000;
@@ -104,7 +105,7 @@ impl Meta {
             "text" => shown(&[("text", object["body"].clone())]),
             "interactive" => {
                 let mut map = Map::new();
-                super::interactive(object, &mut map);
+                send::interactive(object, &mut map);
                 map
             }
             _ => file(object, &mut fails),

@@ -1,0 +1,585 @@
+//! The engine in its smallest form around this connector and its simulator: webhooks are heard and
+//! become items, events come back as items, the clock moves on when a lane holds, and an operator
+//! decides about sends whose outcome stays unknown.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use handoffd_contract::event::{Contact, MessageStatus, RepReply, Session};
+use handoffd_contract::proof::{Mishap, encode};
+use handoffd_contract::sandbox::{Request, Response, Sandbox};
+use handoffd_contract::{
+    About, Attachment, Call, Connector, Data, Effect, Fact, Frame, HttpReply, Item, Known,
+    MediaProblem, MediaRef, Publication, Reason, Refusal, Repeat, Reply, Source, Step, Verdict,
+    What, Work,
+};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+/// The customer of every story.
+pub const CUSTOMER: &str = "4915112345678";
+/// Where webhooks go.
+pub const HOOK: &str = "http://127.0.0.1:1/webhooks/whatsapp";
+
+/// When every story begins.
+pub fn start() -> Timestamp {
+    "2026-11-20T09:00:00Z".parse().expect("a time")
+}
+
+/// Settings for the Cloud API, as the simulator gives them out, with changes.
+pub fn cloud(changes: Value) -> Box<dyn Connector> {
+    let mut settings =
+        handoffd_whatsapp::sandbox().credentials("https://graph.test")["settings"].clone();
+    settings["notify"] = json!({"exchange": "handoff", "prefix": "handoffd."});
+    change(&mut settings, changes);
+    connector(&settings)
+}
+
+/// Settings for the gateway, with changes.
+pub fn gateway(changes: Value) -> Box<dyn Connector> {
+    let mut settings = json!({
+        "exit": "gateway", "exchange": "whatsapp", "routing_key": "replies",
+        "notify": {"exchange": "handoff", "prefix": "handoffd."},
+    });
+    change(&mut settings, changes);
+    connector(&settings)
+}
+
+fn connector(settings: &Value) -> Box<dyn Connector> {
+    handoffd_whatsapp::connector("whatsapp", settings).unwrap_or_else(|p| panic!("{p:?}"))
+}
+
+fn change(settings: &mut Value, changes: Value) {
+    for (name, value) in changes.as_object().cloned().unwrap_or_default() {
+        settings[name] = value;
+    }
+}
+
+/// A reply of a rep.
+pub fn reply(id: &str, text: &str) -> RepReply {
+    RepReply {
+        target: "crm".into(),
+        message_id: id.into(),
+        author: Some("Rita".into()),
+        text: Some(text.to_owned()).filter(|text| !text.is_empty()),
+        attachments: Vec::new(),
+        options: Vec::new(),
+        template: None,
+    }
+}
+
+/// A file of a reply; `media` makes its bytes from its id.
+pub fn file(id: &str, mime: &str, name: &str) -> Attachment {
+    Attachment {
+        id: id.into(),
+        kind: Default::default(),
+        mime: Some(mime.into()),
+        name: Some(name.into()),
+        size: None,
+        caption: None,
+        transcript: None,
+        source: Some(Source::Url {
+            url: format!("https://files.test/{id}"),
+        }),
+    }
+}
+
+/// An event of the session.
+pub fn item(id: &str, data: Data) -> Item {
+    Item {
+        id: id.into(),
+        time: start(),
+        data,
+        rendered: None,
+    }
+}
+
+/// A reply as an event.
+pub fn replied(id: &str, reply: RepReply) -> Item {
+    item(id, Data::RepReplied(reply))
+}
+
+/// An attachment's bytes; ids beginning with a word below are in trouble.
+pub fn media(wanted: &MediaRef) -> Result<Vec<u8>, MediaProblem> {
+    let id = &wanted.attachment.id;
+    match id.split('-').next() {
+        Some("gone") => Err(MediaProblem::Gone),
+        Some("large") => Err(MediaProblem::TooLarge),
+        Some("down") => Err(MediaProblem::Unreachable),
+        _ => Ok(format!("the bytes of {id}").into_bytes()),
+    }
+}
+
+/// One thing that happens in a story.
+#[derive(Clone)]
+pub enum Chapter {
+    /// Events arrive.
+    Items(Vec<Item>),
+    /// The customer does something.
+    Act(Value),
+    /// Time passes.
+    Pass(SignedDuration),
+    /// A switch of the simulator.
+    Switch(&'static str, Value),
+}
+
+/// Everything of one lane.
+pub struct World<'a> {
+    pub connector: &'a dyn Connector,
+    pub sandbox: Box<dyn Sandbox>,
+    pub known: Known,
+    pub items: Vec<Item>,
+    pub seen: BTreeSet<String>,
+    pub events: BTreeMap<String, Data>,
+    pub order: Vec<String>,
+    pub contact: Contact,
+    pub now: Timestamp,
+    pub last_inbound: Option<Timestamp>,
+    pub mishaps: BTreeMap<usize, Mishap>,
+    pub calls: usize,
+    pub operator: usize,
+    pub held: Option<Refusal>,
+    pub log: Vec<String>,
+    late: Option<Request>,
+}
+
+impl<'a> World<'a> {
+    /// A fresh one.
+    pub fn new(connector: &'a dyn Connector) -> World<'a> {
+        let mut sandbox = handoffd_whatsapp::sandbox();
+        sandbox
+            .switch("webhook_url", &json!(HOOK))
+            .expect("a switch");
+        let contact = Contact {
+            wa_id: Some(CUSTOMER.into()),
+            name: Some("Ana".into()),
+            ..Contact::default()
+        };
+        World {
+            connector,
+            sandbox,
+            known: Known::default(),
+            items: Vec::new(),
+            seen: BTreeSet::new(),
+            events: BTreeMap::new(),
+            order: Vec::new(),
+            contact,
+            now: start(),
+            last_inbound: None,
+            mishaps: BTreeMap::new(),
+            calls: 0,
+            operator: 0,
+            held: None,
+            log: Vec::new(),
+            late: None,
+        }
+    }
+
+    /// Plays a story.
+    pub fn play(&mut self, story: &[Chapter]) -> Result<(), String> {
+        for chapter in story {
+            match chapter {
+                Chapter::Items(items) => {
+                    for item in items.clone() {
+                        self.arrive(item);
+                    }
+                }
+                Chapter::Act(act) => {
+                    self.sandbox.act(self.now, act)?;
+                    if !matches!(act["act"].as_str(), Some("read" | "block" | "unblock")) {
+                        self.last_inbound = Some(self.now);
+                    }
+                }
+                Chapter::Pass(time) => self.now += *time,
+                Chapter::Switch(name, value) => self.sandbox.switch(name, value)?,
+            }
+            self.settle()?;
+        }
+        if let Some(request) = self.late.take() {
+            self.sandbox.handle(self.now, &request);
+        }
+        Ok(())
+    }
+
+    /// The ledger takes an event once.
+    fn arrive(&mut self, mut item: Item) {
+        if self.seen.insert(item.id.clone()) {
+            item.time = self.now;
+            self.items.push(item);
+        }
+    }
+
+    /// What the lane is given.
+    pub fn work(&self) -> Work {
+        Work {
+            target: "whatsapp".into(),
+            session: Session {
+                id: "s-1".into(),
+                business_number: "+15550783881".into(),
+                language: Some("de-DE".into()),
+                ..Session::default()
+            },
+            contact: self.contact.clone(),
+            items: self.items.clone(),
+            last_inbound: self.last_inbound,
+            now: self.now,
+        }
+    }
+
+    /// Works until nothing moves any more.
+    pub fn settle(&mut self) -> Result<(), String> {
+        for _ in 0..3_000 {
+            self.hear()?;
+            let work = self.work();
+            let planned = self.connector.next(&work, &self.known);
+            if self.connector.next(&work, &self.known) != planned {
+                return Err("next is not a function".into());
+            }
+            self.held = planned.as_ref().err().cloned();
+            match planned {
+                Ok(steps) if steps.is_empty() => {
+                    self.items.clear();
+                    if !self.waiting() {
+                        return Ok(());
+                    }
+                    self.now += SignedDuration::from_millis(300);
+                }
+                Ok(steps) => self.wave(steps)?,
+                Err(Refusal::Hold { until, .. }) => match until {
+                    _ if self.waiting() => self.now += SignedDuration::from_millis(300),
+                    Some(until) => self.now = until.max(self.now + SignedDuration::from_millis(1)),
+                    None => return Ok(()),
+                },
+                Err(Refusal::Park(stop)) if stop.reason == Reason::UnknownOutcome => {
+                    self.decide()?
+                }
+                Err(Refusal::Park(stop)) => return Err(format!("parked: {stop:?}")),
+            }
+        }
+        Err(format!("no end\n{}", self.tail()))
+    }
+
+    /// Whether the simulator has webhooks to send.
+    fn waiting(&self) -> bool {
+        self.sandbox.view()["webhooks"]["waiting"] != 0
+    }
+
+    pub fn tail(&self) -> String {
+        self.log[self.log.len().saturating_sub(40)..].join("\n")
+    }
+
+    /// Webhooks arrive, find their lane by a fact, and become events.
+    fn hear(&mut self) -> Result<(), String> {
+        for delivery in self.sandbox.deliveries(self.now) {
+            let frame = Frame::Webhook {
+                headers: &delivery.headers,
+                body: &delivery.body,
+            };
+            let hearing = self
+                .connector
+                .hear(&frame)
+                .map_err(|refusal| format!("{refusal:?}"))?;
+            for heard in hearing.heard {
+                let About::Fact { name, value } = &heard.about else {
+                    return Err(format!("{heard:?} names no fact"));
+                };
+                if !value.is_empty() || !self.known.is(name) {
+                    return Err(format!("no lane has the fact {name}\n{}", self.tail()));
+                }
+                let What::Status {
+                    message_id,
+                    reference,
+                    state,
+                    error_code,
+                    error,
+                } = heard.what
+                else {
+                    return Err("not a status".into());
+                };
+                let status = MessageStatus {
+                    message_id,
+                    reference,
+                    status: state,
+                    error_code,
+                    error,
+                };
+                self.arrive(Item {
+                    time: heard.at.unwrap_or(self.now),
+                    ..item(&heard.id, Data::MessageStatus(status))
+                });
+            }
+            self.sandbox.delivered(self.now, delivery.id, Some(200));
+        }
+        Ok(())
+    }
+
+    /// A person looks at the customer's phone and says "try again"; had the message arrived, its
+    /// status would have said so.
+    fn decide(&mut self) -> Result<(), String> {
+        self.operator += 1;
+        let unsure: Vec<String> = self
+            .known
+            .0
+            .iter()
+            .filter(|(name, fact)| name.starts_with("sent/") && matches!(fact, Fact::Unsure { .. }))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in unsure {
+            if self.on_phone(&name) {
+                return Err(format!(
+                    "{name} was parked although it is on the phone\n{}",
+                    self.tail()
+                ));
+            }
+            self.log.push(format!("operator: retry {name}"));
+            self.known.0.remove(&name);
+        }
+        Ok(())
+    }
+
+    /// Whether the phone shows the message that a fact `sent/…` is about.
+    pub fn on_phone(&self, fact: &str) -> bool {
+        let references: Vec<String> = self
+            .known
+            .under("ref/")
+            .filter(|(_, value)| {
+                let sent: Value = serde_json::from_str(value).expect("JSON");
+                let item = sent["item"].as_str().expect("an item");
+                fact == format!("sent/{item}/{}", sent["slot"].as_str().expect("a slot"))
+            })
+            .map(|(reference, _)| reference.to_owned())
+            .collect();
+        let entries = self.conversation();
+        entries
+            .iter()
+            .any(|e| references.iter().any(|r| e["reference"] == r.as_str()))
+    }
+
+    /// Carries out one plan.
+    fn wave(&mut self, steps: Vec<Step>) -> Result<(), String> {
+        let before = self.known.clone();
+        for step in steps.iter().filter(|step| step.repeat != Repeat::Safe) {
+            for claim in &step.claims {
+                if step.repeat == Repeat::Blind && before.unsure(&claim.fact) {
+                    return Err(format!("{} repeats blindly", step.name));
+                }
+                let fact = Fact::Unsure {
+                    since: self.now,
+                    candidate: claim.candidate.clone(),
+                };
+                self.known.0.insert(claim.fact.clone(), fact);
+            }
+        }
+        let mut wait = SignedDuration::ZERO;
+        for step in steps {
+            if step.not_after.is_some_and(|until| self.now > until) {
+                restore(&mut self.known, &before, &step);
+                continue;
+            }
+            let request = match &step.call {
+                Call::Record(record) => {
+                    self.log.push(format!("record {}", step.name));
+                    for (name, value) in &record.facts {
+                        self.known.set(name.clone(), value.clone());
+                    }
+                    for (id, data) in &record.events {
+                        if self.events.insert(id.clone(), data.clone()).is_none() {
+                            self.order.push(id.clone());
+                            self.arrive(item(id, data.clone()));
+                        }
+                    }
+                    continue;
+                }
+                Call::Http(call) => encode(call, &mut *self.sandbox, self.now, &media),
+                Call::Publish(publish) => Ok(Request {
+                    method: "PUBLISH".into(),
+                    path: format!("/{}/{}", publish.exchange, publish.routing_key),
+                    headers: vec![("message-id".into(), publish.message_id.clone())],
+                    body: publish.body.to_string().into_bytes(),
+                    ..Request::default()
+                }),
+            };
+            let request = match request {
+                Ok(request) => request,
+                Err(problem) => {
+                    let verdict = self.connector.read(&step, &Reply::Media(problem));
+                    self.learn(&before, &step, verdict, &mut wait)?;
+                    continue;
+                }
+            };
+            let mishap = self.mishaps.get(&self.calls).copied();
+            let line = format!("{} {} {mishap:?}", self.calls, step.name);
+            self.calls += 1;
+            self.now += SignedDuration::from_millis(40);
+            let late = self.late.take();
+            let blind = step.repeat == Repeat::Blind;
+            let status = |status: u16| Some(Response::empty(status).with("retry-after", "1"));
+            let response = match mishap {
+                None => Some(self.sandbox.handle(self.now, &request)),
+                Some(Mishap::CrashBefore) => {
+                    self.log.push(line);
+                    self.now += SignedDuration::from_secs(2);
+                    self.late = late;
+                    return Ok(());
+                }
+                Some(Mishap::AnswerLost) => {
+                    self.sandbox.handle(self.now, &request);
+                    None
+                }
+                Some(Mishap::Late) if blind || late.is_some() => {
+                    Some(self.sandbox.handle(self.now, &request))
+                }
+                Some(Mishap::Late) => {
+                    self.late = Some(request);
+                    None
+                }
+                Some(Mishap::TooMany) => status(429),
+                Some(Mishap::Unavailable) => status(503),
+                Some(Mishap::FailedAfter) => {
+                    self.sandbox.handle(self.now, &request);
+                    Some(Response::text(500, "Internal Server Error"))
+                }
+            };
+            if let Some(request) = late {
+                self.sandbox.handle(self.now, &request);
+            }
+            self.log.push(format!(
+                "{line} -> {:?}",
+                response.as_ref().map(|r| r.status)
+            ));
+            match response {
+                None => wait = wait.max(SignedDuration::from_secs(2)),
+                Some(response) => {
+                    let verdict = self.connector.read(&step, &as_reply(&step, response));
+                    self.learn(&before, &step, verdict, &mut wait)?;
+                }
+            }
+        }
+        self.now += wait;
+        Ok(())
+    }
+
+    fn learn(
+        &mut self,
+        before: &Known,
+        step: &Step,
+        verdict: Verdict,
+        wait: &mut SignedDuration,
+    ) -> Result<(), String> {
+        match verdict {
+            Verdict::Known(learned) => {
+                for fact in learned {
+                    match fact.value {
+                        Some(value) => self.known.set(fact.fact, value),
+                        None => {
+                            self.known.0.remove(&fact.fact);
+                        }
+                    }
+                }
+            }
+            Verdict::Absent => {
+                for claim in &step.claims {
+                    self.known.0.remove(&claim.fact);
+                }
+            }
+            Verdict::Later { after, effect, .. } => {
+                if effect == Effect::None && step.repeat != Repeat::Safe {
+                    restore(&mut self.known, before, step);
+                }
+                let after = after.and_then(|after| SignedDuration::try_from(after).ok());
+                *wait = (*wait).max(after.unwrap_or(SignedDuration::from_secs(1)));
+            }
+            Verdict::Never(stop) => return Err(format!("{} can never be: {stop:?}", step.name)),
+        }
+        Ok(())
+    }
+
+    /// What the customer's phone shows.
+    pub fn conversation(&self) -> Vec<Value> {
+        let view = self.sandbox.view();
+        view["phones"][CUSTOMER]["conversation"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// The texts (or file names) that the business sent, in order.
+    pub fn texts(&self) -> Vec<String> {
+        let from_us = |entry: &&Value| entry["from"] == "business";
+        let text = |entry: &Value| {
+            let shown = [&entry["text"], &entry["file_name"], &entry["mime"]];
+            shown
+                .iter()
+                .find_map(|shown| shown.as_str())
+                .unwrap_or_default()
+                .to_owned()
+        };
+        self.conversation()
+            .iter()
+            .filter(from_us)
+            .map(text)
+            .collect()
+    }
+
+    /// What reps were told, in order: message id, state, detail.
+    pub fn told(&self) -> Vec<(String, String, String)> {
+        let status = |id: &String| match &self.events[id] {
+            Data::ReplyStatus(status) => Some((
+                status.message_id.clone(),
+                format!("{:?}", status.state),
+                status.detail.clone().unwrap_or_default(),
+            )),
+            _ => None,
+        };
+        self.order.iter().filter_map(status).collect()
+    }
+}
+
+fn restore(known: &mut Known, before: &Known, step: &Step) {
+    for claim in &step.claims {
+        match before.0.get(&claim.fact) {
+            Some(fact) => known.0.insert(claim.fact.clone(), fact.clone()),
+            None => known.0.remove(&claim.fact),
+        };
+    }
+}
+
+/// A simulator's answer as a step's reply.
+pub fn as_reply(step: &Step, response: Response) -> Reply {
+    if matches!(step.call, Call::Publish(_)) {
+        return Reply::Published(match response.status {
+            200 => Publication::Confirmed,
+            404 => Publication::Unroutable {
+                words: "NO_ROUTE".into(),
+            },
+            _ => Publication::Refused,
+        });
+    }
+    Reply::Http(HttpReply {
+        status: response.status,
+        headers: response.headers,
+        body: response.body,
+    })
+}
+
+/// The part of the simulator's view that must not depend on mishaps.
+pub fn outcome(view: &Value) -> Value {
+    let keep = |entry: &Value| {
+        let mut entry = entry.clone();
+        if let Some(entry) = entry.as_object_mut() {
+            entry.remove("id");
+        }
+        entry
+    };
+    let conversation: Vec<Value> = view["phones"][CUSTOMER]["conversation"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(keep)
+        .collect();
+    json!({
+        "conversation": conversation,
+        "undelivered": view["undelivered"].as_array().map_or(0, Vec::len),
+        "events": view["gateway"]["events"],
+        "wrong": view["gateway"]["wrong"],
+    })
+}
