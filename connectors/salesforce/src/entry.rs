@@ -70,15 +70,14 @@ impl Entry {
     /// `newest`: no later change of participants is known.
     pub(crate) fn hear(&self, s: &Settings, subject: &str, hearing: &mut Hearing, newest: bool) {
         match self.kind.as_str() {
-            "Message" => self.message(s, hearing, &self.payload["abstractMessage"]),
+            "Message" => self.message(s, hearing, &self.id, &self.payload["abstractMessage"]),
             "MessageUpdated" => {
                 // The name and form of this event are not confirmed; the finished message is in it.
                 let updated = &self.payload["updatedMessage"];
-                let inner = ["abstractMessage"]
-                    .iter()
-                    .map(|name| &updated[*name])
-                    .find(|v| v.is_object());
-                self.message(s, hearing, inner.unwrap_or(updated));
+                let inner = &updated["abstractMessage"];
+                let message = if inner.is_object() { inner } else { updated };
+                let id = updated["id"].as_str().or(message["id"].as_str());
+                self.message(s, hearing, id.unwrap_or(&self.id), message);
             }
             "ParticipantChanged" => self.participants(subject, hearing, newest),
             "SessionStatusChanged" => self.status(hearing),
@@ -105,7 +104,7 @@ impl Entry {
         }
     }
 
-    fn message(&self, s: &Settings, hearing: &mut Hearing, message: &Value) {
+    fn message(&self, s: &Settings, hearing: &mut Hearing, id: &str, message: &Value) {
         let automated = self.payload["messageReason"].as_str() == Some("AutomatedResponse");
         let relayed = match self.role.as_str() {
             "Agent" => true,
@@ -118,7 +117,7 @@ impl Entry {
             hearing.skipped = Some(format!("a message of role {}", short(&self.role)));
             return;
         }
-        let shown = payload::shown(&self.id, message);
+        let shown = payload::shown(id, message);
         if shown.pending {
             hearing.skipped =
                 Some("a file that is still being uploaded; its update follows".into());
@@ -126,25 +125,17 @@ impl Entry {
         }
         let reply = RepReply {
             target: String::new(),
-            message_id: self.id.clone(),
+            message_id: id.to_owned(),
             author: self.name.clone(),
             text: shown.text,
             attachments: shown.attachments,
             options: shown.options,
             template: None,
         };
-        self.heard(
-            hearing,
-            format!("message/{}", self.id),
-            What::Replied(reply),
-        );
+        self.heard(hearing, format!("message/{id}"), What::Replied(reply));
         if let Some(at) = self.at {
             let fact = ("heard".to_owned(), at.to_string());
-            self.heard(
-                hearing,
-                format!("message/{}/at", self.id),
-                What::Facts(vec![fact]),
-            );
+            self.heard(hearing, format!("message/{id}/at"), What::Facts(vec![fact]));
         }
     }
 

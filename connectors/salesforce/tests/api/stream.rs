@@ -465,3 +465,51 @@ fn garbage_is_passed_over_and_a_lost_message_is_seen_by_a_person() {
         }
     }
 }
+
+#[test]
+fn a_file_that_is_still_being_uploaded_is_relayed_once_it_is_there() {
+    let connector = connector(json!({}));
+    let file = |result: Option<&str>, url: Option<&str>| {
+        json!({ "messageType": "StaticContentMessage", "id": "m1", "staticContent": { "formatType": "Attachments",
+            "attachments": [{ "name": "a.pdf", "id": "f1", "mimeType": "application/pdf", "url": url,
+                "attachmentUploadResult": result.map(|kind| json!({ "resultType": kind })) }] } })
+    };
+    let hear = |event: &str, kind: &str, id: &str, payload: serde_json::Value| {
+        let data = json!({ "conversationId": CONVERSATION, "conversationEntry": { "identifier": id, "entryType": kind,
+            "sender": { "role": "Agent" }, "entryPayload": payload.to_string() } });
+        let frame = Frame::Event {
+            key: SUBJECT,
+            id: "1",
+            event,
+            data: &data.to_string(),
+        };
+        connector.hear(&frame).expect("heard")
+    };
+    let pending = file(Some("PendingAttachmentUploadResult"), None);
+    let first = hear(
+        "CONVERSATION_MESSAGE",
+        "Message",
+        "m1",
+        json!({ "id": "m1", "abstractMessage": pending }),
+    );
+    assert!(first.heard.is_empty() && first.skipped.is_some());
+    let done = file(
+        Some("CompletedAttachmentUploadResult"),
+        Some("https://x.force.com/1"),
+    );
+    let updated = json!({ "updatedMessage": { "id": "m1", "abstractMessage": done } });
+    let second = hear(
+        "CONVERSATION_MESSAGE_UPDATED",
+        "MessageUpdated",
+        "u9",
+        updated,
+    );
+    let whole = hear(
+        "CONVERSATION_MESSAGE",
+        "Message",
+        "m1",
+        json!({ "id": "m1", "abstractMessage": done }),
+    );
+    assert_eq!(second.heard[0].id, "message/m1");
+    assert_eq!(second.heard[0].what, whole.heard[0].what);
+}
