@@ -18,6 +18,8 @@ use super::wire::Peer;
 
 /// How often a stream is looked at without a change: for pings and for what time brings.
 const TICK: Duration = Duration::from_secs(1);
+/// The time between two looks: with many streams open, each change would wake them all.
+const BETWEEN: Duration = Duration::from_millis(20);
 /// How long a frame that another one shall overtake waits for it.
 const OVERTAKE: Duration = Duration::from_secs(2);
 
@@ -87,6 +89,7 @@ impl Pump {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             changes.mark_unchanged();
+            let looked = Instant::now();
             let Ok(false) = self.pass().await else { return };
             tokio::select! {
                 _ = changes.changed() => {}
@@ -95,6 +98,7 @@ impl Pump {
                 () = self.pieces.closed() => return,
                 () = self.opening.stop.cancelled() => return,
             }
+            sleep_until(looked + BETWEEN).await;
         }
     }
 

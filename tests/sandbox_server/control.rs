@@ -50,6 +50,26 @@ async fn a_wait_ends_with_the_change_or_with_its_time() {
 }
 
 #[tokio::test]
+async fn a_wait_wakes_with_the_change() {
+    let stage = Stage::new().await;
+    let started = Instant::now();
+    for n in 0..8 {
+        let path = format!("/notes/wait?pointer=/notes/{n}");
+        let act = Some(json!({"note": "x"}));
+        let (waited, _) = futures::join!(
+            stage.control("GET", &path, None),
+            stage.control("POST", "/notes/act", act)
+        );
+        assert_eq!(waited.0, 200);
+    }
+    let took = started.elapsed();
+    assert!(
+        took < Duration::from_secs(4),
+        "eight looks that wait for the second take eight: {took:?}"
+    );
+}
+
+#[tokio::test]
 async fn the_control_api_says_what_is_wrong() {
     let stage = Stage::new().await;
     let status_599 = json!({"kind": "status", "status": 600});

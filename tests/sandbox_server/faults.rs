@@ -252,11 +252,12 @@ async fn skip_and_times_count_what_matches() {
 
 #[tokio::test]
 async fn the_same_seed_gives_the_same_faults() {
-    let run = async |seed: u64| {
+    let run = async |seed: u64, lifted: bool| {
         let stage = Stage::new().await;
-        // A rule that was lifted again changes nothing.
-        stage.fault(json!({"fault": {"kind": "garbage"}})).await;
-        stage.running.clear_faults(None);
+        if lifted {
+            stage.fault(json!({"fault": {"kind": "garbage"}})).await;
+            stage.running.clear_faults(None);
+        }
         stage
             .fault(json!({"rate": 0.2, "seed": seed, "fault": {"kind": "status", "status": 500}}))
             .await;
@@ -271,8 +272,11 @@ async fn the_same_seed_gives_the_same_faults() {
         }
         struck
     };
-    let (seven, again, eight) = (run(7).await, run(7).await, run(8).await);
-    assert_eq!(seven, again);
+    let (seven, again, eight) = (run(7, false).await, run(7, true).await, run(8, false).await);
+    assert_eq!(
+        seven, again,
+        "a rule that was lifted before changes nothing"
+    );
     assert_ne!(seven, eight);
     for struck in [seven, eight] {
         let share = struck.iter().filter(|struck| **struck).count();
@@ -281,4 +285,25 @@ async fn the_same_seed_gives_the_same_faults() {
             "{share} of 300 at a rate of 0.2"
         );
     }
+}
+
+#[tokio::test]
+async fn one_rule_strikes_and_every_rule_counts() {
+    let stage = Stage::new().await;
+    for (skip, times, status) in [(0, 1, 500), (1, 1, 503), (0, 4, 502)] {
+        let fault = json!({"kind": "status", "status": status});
+        stage
+            .fault(json!({"skip": skip, "times": times, "fault": fault}))
+            .await;
+    }
+    let mut statuses = Vec::new();
+    for _ in 0..7 {
+        let response = stage
+            .http
+            .get(format!("http://{}/", stage.address()))
+            .send()
+            .await;
+        statuses.push(response.expect("an answer").status().as_u16());
+    }
+    assert_eq!(statuses, [500, 503, 502, 502, 502, 502, 200]);
 }

@@ -23,7 +23,7 @@ async fn receive(
     State(receiver): State<Arc<Receiver>>,
     headers: HeaderMap,
     body: String,
-) -> StatusCode {
+) -> (StatusCode, [(&'static str, &'static str); 1]) {
     let number = headers["x-note"].to_str().unwrap_or_default();
     receiver
         .seen
@@ -36,7 +36,10 @@ async fn receive(
         .expect("not poisoned")
         .pop_front()
         .unwrap_or(200);
-    StatusCode::from_u16(status).expect("a status")
+    (
+        StatusCode::from_u16(status).expect("a status"),
+        [("location", "/elsewhere")],
+    )
 }
 
 async fn set(stage: &Stage, answers: &[u16]) -> Arc<Receiver> {
@@ -153,4 +156,47 @@ async fn a_receiver_that_is_not_there_is_no_answer() {
     let mut seen = receiver.seen();
     seen.sort();
     assert_eq!(seen, ["1 one", "2 two"]);
+}
+
+#[tokio::test]
+async fn a_delivery_of_before_a_reset_is_not_reported_after_it() {
+    let stage = Stage::new().await;
+    let receiver = set(&stage, &[200, 500]).await;
+    let late = json!({"kind": "webhook_delay", "ms": 300});
+    let filter = json!({"body_contains": "old"});
+    stage.fault(json!({"match": filter, "fault": late})).await;
+    add(&stage, "old");
+    stage
+        .until(Of::Faults, "/happened/notes/webhook_delay", json!(1))
+        .await;
+    stage.served().reset(true);
+    add(&stage, "new");
+    stage
+        .until(Of::Requests, "/webhooks", json!({"200": 1, "500": 1}))
+        .await;
+    for (note, taken) in [("two", 2), ("three", 3)] {
+        add(&stage, note);
+        stage
+            .until(Of::Requests, "/webhooks/200", json!(taken))
+            .await;
+    }
+    assert_eq!(receiver.seen(), ["1 new", "1 old", "2 two", "3 three"]);
+}
+
+#[tokio::test]
+async fn late_webhooks_hold_nobody_up() {
+    let stage = Stage::new().await;
+    let receiver = set(&stage, &[]).await;
+    let late = json!({"kind": "webhook_delay", "ms": 500});
+    stage
+        .fault(json!({"match": {"body_contains": "late"}, "fault": late}))
+        .await;
+    for _ in 0..20 {
+        add(&stage, "late");
+    }
+    add(&stage, "now");
+    stage
+        .until(Of::Requests, "/webhooks", json!({"200": 21}))
+        .await;
+    assert_eq!(receiver.seen()[0], "21 now");
 }
