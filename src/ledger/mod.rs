@@ -15,6 +15,7 @@
 //! inbox (webhooks as they came)   feed (cursor, lease)   mapping (versions)   daemon (who lives)
 //! ```
 
+mod rows;
 mod rules;
 pub mod sqlite;
 

@@ -3,8 +3,8 @@
 use rusqlite::{Row, params};
 
 use super::tx::Tx;
-use crate::ledger::rules::{self, NewMapping};
-use crate::ledger::{MappingRow, Result};
+use crate::ledger::rows::{self, NewMapping};
+use crate::ledger::{MappingRow, Result, rules};
 
 /// Stores the next version of a mapping.
 pub(super) fn mapping_put(tx: &Tx<'_>, mapping: &NewMapping) -> Result<i64> {
@@ -59,7 +59,7 @@ pub(super) fn mapping_history(tx: &Tx<'_>, target: &str) -> Result<Vec<MappingRo
 fn mapping_row(row: &Row<'_>) -> rusqlite::Result<Result<MappingRow>> {
     let (target, version, text) = (row.get(0)?, row.get(1)?, row.get(2)?);
     let (who, why) = (row.get(3)?, row.get(4)?);
-    let at = rules::at(row.get(5)?);
+    let at = rows::at(row.get(5)?);
     Ok(at.map(|at| MappingRow {
         target,
         version,

@@ -4,7 +4,8 @@
 use rusqlite::{Row, params};
 
 use super::tx::Tx;
-use crate::ledger::rules::{self, Arrival, Who};
+use crate::ledger::rows::{self, Arrival};
+use crate::ledger::rules::Who;
 use crate::ledger::{Admitted, LedgerError, Poison, PoisonRow, Result};
 
 /// Stores events, oldest first.
@@ -32,8 +33,8 @@ fn admit_one(tx: &Tx<'_>, now: i64, arrival: &Arrival) -> Result<Admitted> {
 
 fn insert_event(tx: &Tx<'_>, now: i64, arrival: &Arrival) -> Result<Option<i64>> {
     tx.one(
-        "INSERT INTO event (key, session, kind, producer_id, time, received_at, body)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+        "INSERT INTO event (key, session, kind, producer_id, time, sequence, received_at, body)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
          ON CONFLICT (key) DO NOTHING
          RETURNING seq",
         params![
@@ -42,6 +43,7 @@ fn insert_event(tx: &Tx<'_>, now: i64, arrival: &Arrival) -> Result<Option<i64>>
             arrival.kind,
             arrival.producer_id,
             arrival.time,
+            arrival.sequence,
             now,
             arrival.body
         ],
@@ -210,7 +212,7 @@ pub(super) fn poison(tx: &Tx<'_>, now: i64, poison: &Poison) -> Result<()> {
          ON CONFLICT (origin, key, reason) DO NOTHING",
         params![
             poison.origin,
-            rules::body_key(&poison.raw),
+            rows::body_key(&poison.raw),
             poison.stop.reason.label(),
             poison.stop.words,
             poison.headers,
@@ -234,8 +236,8 @@ pub(super) fn poisoned(tx: &Tx<'_>, after: i64, limit: i64) -> Result<Vec<Poison
 
 fn poison_row(row: &Row<'_>) -> rusqlite::Result<Result<PoisonRow>> {
     let id = row.get(0)?;
-    let received_at = rules::at(row.get(1)?);
-    let stop = rules::stop(row.get(3)?, row.get(4)?);
+    let received_at = rows::at(row.get(1)?);
+    let stop = rows::stop(row.get(3)?, row.get(4)?);
     let (origin, headers, raw) = (row.get(2)?, row.get(5)?, row.get(6)?);
     Ok(received_at.and_then(|received_at| {
         let stop = stop.ok_or_else(|| LedgerError::Failed("poison without a reason".into()))?;

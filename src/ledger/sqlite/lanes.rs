@@ -4,7 +4,8 @@ use rusqlite::{Row, params};
 
 use super::intake::{self, admit};
 use super::tx::Tx;
-use crate::ledger::rules::{self, Arrival, FactRow, Rest};
+use crate::ledger::rows::{self, Arrival, FactRow};
+use crate::ledger::rules::Rest;
 use crate::ledger::{Attempt, Change, LaneRef, Lease, LedgerError, Loaded, Next, Result};
 
 /// Claims lanes that are ready, oldest first.
@@ -90,7 +91,7 @@ fn loaded(tx: &Tx<'_>, lane: i64, limit: usize, bytes: usize) -> Result<(LaneRef
         Some((business_number, customer)) => intake::inbound_at(tx, business_number, customer)?,
         None => None,
     };
-    let (known, given_up) = rules::known(facts(tx, lane.lane)?)?;
+    let (known, given_up) = rows::known(facts(tx, lane.lane)?)?;
     let wanted = if limit == 0 {
         0
     } else {
@@ -98,19 +99,19 @@ fn loaded(tx: &Tx<'_>, lane: i64, limit: usize, bytes: usize) -> Result<(LaneRef
     };
     let (events, more) = pending(tx, &lane.session, head, wanted, bytes)?;
     let loaded = Loaded {
-        session: rules::maybe_decode(who.data)?,
-        contact: rules::maybe_decode(who.contact)?,
-        events: rules::events(events, &given_up)?,
+        session: rows::maybe_decode(who.data)?,
+        contact: rows::maybe_decode(who.contact)?,
+        events: rows::events(events, &given_up)?,
         more,
         head,
         known,
-        last_inbound: rules::maybe_at(by_customer.max(who.inbound_at))?,
+        last_inbound: rows::maybe_at(by_customer.max(who.inbound_at))?,
     };
     Ok((lane, loaded))
 }
 
 /// The first events after `head`, at most `limit` and about `bytes`, and whether there are more.
-pub(super) fn pending(
+fn pending(
     tx: &Tx<'_>,
     session: &str,
     head: i64,

@@ -35,7 +35,7 @@ use self::reader::Readers;
 pub use self::tx::Counters;
 use self::tx::Tx;
 use self::writer::Writer;
-use super::rules::{self, Arrival, NewMapping};
+use super::rows::{self, Arrival, NewMapping, count};
 use super::{
     Admission, Admitted, Attempt, Change, FeedLease, Group, Hear, InboxRow, LaneFilter, LaneRef,
     LaneRow, Lease, Ledger, LedgerError, Loaded, MappingRow, Poison, PoisonRow, Release, Result,
@@ -124,7 +124,7 @@ impl Ledger for Sqlite {
     }
 
     async fn poisoned(&self, after: i64, limit: usize) -> Result<Vec<PoisonRow>> {
-        self.read(move |tx| intake::poisoned(tx, after, rows(limit)))
+        self.read(move |tx| intake::poisoned(tx, after, count(limit)))
             .await
     }
 
@@ -144,7 +144,7 @@ impl Ledger for Sqlite {
     ) -> Result<Vec<Lease>> {
         let (daemon, target) = (daemon.to_owned(), target.to_owned());
         let (now, until) = (now.as_microsecond(), until.as_microsecond());
-        self.write(move |tx| lanes::claim(tx, now, &daemon, &target, rows(limit), until))
+        self.write(move |tx| lanes::claim(tx, now, &daemon, &target, count(limit), until))
             .await
     }
 
@@ -213,7 +213,7 @@ impl Ledger for Sqlite {
         let due = self
             .read(move |tx| lanes::next_due(tx, now.as_microsecond()))
             .await?;
-        rules::maybe_at(due)
+        rows::maybe_at(due)
     }
 
     async fn listen(&self, lease: &Lease, key: Option<&str>) -> Result<()> {
@@ -231,7 +231,7 @@ impl Ledger for Sqlite {
     ) -> Result<Vec<FeedLease>> {
         let daemon = daemon.to_owned();
         let (now, until) = (now.as_microsecond(), until.as_microsecond());
-        self.write(move |tx| relay::claim_feeds(tx, now, &daemon, rows(limit), until))
+        self.write(move |tx| relay::claim_feeds(tx, now, &daemon, count(limit), until))
             .await
     }
 
@@ -291,7 +291,7 @@ impl Ledger for Sqlite {
     ) -> Result<Vec<InboxRow>> {
         let daemon = daemon.to_owned();
         let (now, until) = (now.as_microsecond(), until.as_microsecond());
-        self.write(move |tx| relay::inbox_claim(tx, now, &daemon, rows(limit), until))
+        self.write(move |tx| relay::inbox_claim(tx, now, &daemon, count(limit), until))
             .await
     }
 
@@ -302,7 +302,7 @@ impl Ledger for Sqlite {
     }
 
     async fn inbox_parked(&self, limit: usize) -> Result<Vec<(i64, String, Timestamp, Stop)>> {
-        self.read(move |tx| relay::inbox_parked(tx, rows(limit)))
+        self.read(move |tx| relay::inbox_parked(tx, count(limit)))
             .await
     }
 
@@ -407,9 +407,4 @@ impl Ledger for Sqlite {
     fn changed(&self) -> Arc<Notify> {
         Arc::clone(&self.changed)
     }
-}
-
-/// A number of rows as SQLite counts them.
-fn rows(limit: usize) -> i64 {
-    i64::try_from(limit).unwrap_or(i64::MAX)
 }

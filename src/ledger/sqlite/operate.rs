@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use rusqlite::{Row, params};
 
 use super::intake;
-use super::lanes::{facts, lane_ref, pending, put_fact};
+use super::lanes::{facts, lane_ref, put_fact};
 use super::tx::Tx;
+use crate::ledger::rows;
 use crate::ledger::rules::{self, GivenUp};
 use crate::ledger::{
     Attempt, Group, LaneFilter, LaneRef, LaneRow, LaneState, LedgerError, Result, Select, Stats,
@@ -42,7 +43,7 @@ pub(super) fn lanes(tx: &Tx<'_>, filter: &LaneFilter) -> Result<Vec<LaneRow>> {
     }
     let limit = match filter.limit {
         0 => rules::MAX_ROWS,
-        limit => i64::try_from(limit).unwrap_or(i64::MAX),
+        limit => rows::count(limit),
     };
     let values = params![
         rules::MAX_PENDING,
@@ -72,11 +73,11 @@ fn lane_row(row: &Row<'_>) -> rusqlite::Result<Result<(LaneRow, i64)>> {
     } = lane_ref(row)?;
     let (state, due_at, updated_at): (String, _, _) = (row.get(3)?, row.get(4)?, row.get(9)?);
     let (attempts, leased_by, pending) = (row.get(5)?, row.get(8)?, row.get(11)?);
-    let stop = rules::stop(row.get(6)?, row.get(7)?);
+    let stop = rows::stop(row.get(6)?, row.get(7)?);
     let head = row.get(10)?;
     Ok((|| {
-        let (state, due_at) = (rules::lane_state(&state)?, rules::maybe_at(due_at)?);
-        let updated_at = rules::at(updated_at)?;
+        let (state, due_at) = (rows::lane_state(&state)?, rows::maybe_at(due_at)?);
+        let updated_at = rows::at(updated_at)?;
         let row = LaneRow {
             id,
             session,
@@ -102,7 +103,7 @@ pub(super) fn groups(tx: &Tx<'_>) -> Result<Vec<Group>> {
           ORDER BY count(*) DESC, min(updated_at) LIMIT ?1",
         [rules::MAX_ROWS],
         |row| {
-            let stop = rules::stop(row.get(1)?, row.get(2)?);
+            let stop = rows::stop(row.get(1)?, row.get(2)?);
             Ok((row.get(0)?, stop, row.get(3)?, row.get(4)?, row.get(5)?))
         },
     )?;
@@ -113,7 +114,7 @@ pub(super) fn groups(tx: &Tx<'_>) -> Result<Vec<Group>> {
                 target,
                 stop,
                 count,
-                oldest: rules::at(oldest)?,
+                oldest: rows::at(oldest)?,
                 example,
             })
         })
@@ -128,9 +129,9 @@ pub(super) fn story(tx: &Tx<'_>, session: &str) -> Result<Story> {
         None => None,
     };
     let mut story = Story {
-        session: rules::maybe_decode(who.data)?,
-        contact: rules::maybe_decode(who.contact)?,
-        last_inbound: rules::maybe_at(by_customer.max(who.inbound_at))?,
+        session: rows::maybe_decode(who.data)?,
+        contact: rows::maybe_decode(who.contact)?,
+        last_inbound: rows::maybe_at(by_customer.max(who.inbound_at))?,
         ..Story::default()
     };
     let events = tx.all(
@@ -150,7 +151,7 @@ pub(super) fn story(tx: &Tx<'_>, session: &str) -> Result<Story> {
     for (seq, kind, time, id, received) in events.into_iter().rev() {
         story
             .events
-            .push((seq, kind, rules::at(time)?, id, rules::at(received)?));
+            .push((seq, kind, rows::at(time)?, id, rows::at(received)?));
     }
     let lanes = tx.all(
         &format!("{LANE_ROW} WHERE session = ?2 ORDER BY target"),
@@ -159,7 +160,7 @@ pub(super) fn story(tx: &Tx<'_>, session: &str) -> Result<Story> {
     )?;
     for lane in lanes {
         let (row, head) = lane?;
-        let (known, _) = rules::known(facts(tx, row.id)?)?;
+        let (known, _) = rows::known(facts(tx, row.id)?)?;
         story.lanes.push((row, head, known));
     }
     story.attempts = attempts(tx, session)?;
@@ -173,7 +174,7 @@ fn attempts(tx: &Tx<'_>, session: &str) -> Result<Vec<(String, Attempt)>> {
           WHERE session = ?1 ORDER BY attempt.id DESC LIMIT ?2",
         params![session, rules::MAX_ATTEMPTS],
         |row| {
-            let stop = rules::stop(row.get(6)?, row.get(7)?);
+            let stop = rows::stop(row.get(6)?, row.get(7)?);
             let attempt = Attempt {
                 step: row.get(1)?,
                 started_at: Timestamp::UNIX_EPOCH,
@@ -191,7 +192,7 @@ fn attempts(tx: &Tx<'_>, session: &str) -> Result<Vec<(String, Attempt)>> {
             Ok((
                 target,
                 Attempt {
-                    started_at: rules::at(micros)?,
+                    started_at: rows::at(micros)?,
                     ..attempt
                 },
             ))
@@ -204,7 +205,7 @@ pub(super) fn event(tx: &Tx<'_>, seq: i64) -> Result<Option<Event>> {
     let body: Option<String> = tx.one("SELECT body FROM event WHERE seq = ?1", [seq], |row| {
         row.get(0)
     })?;
-    rules::maybe_decode(body)
+    rows::maybe_decode(body)
 }
 
 /// Makes parked and waiting lanes due now.
@@ -318,10 +319,13 @@ fn settle_unsure(tx: &Tx<'_>, lane: i64) -> Result<bool> {
 }
 
 fn give_up_first(tx: &Tx<'_>, lane: &LaneRef, head: i64) -> Result<()> {
-    let (_, given_up) = rules::known(facts(tx, lane.lane)?)?;
-    let window = usize::try_from(rules::SKIP_WINDOW).unwrap_or(usize::MAX);
-    let (events, _) = pending(tx, &lane.session, head, window, usize::MAX)?;
-    if let Some(gone) = GivenUp::first(head, events, given_up)? {
+    let (_, given_up) = rows::known(facts(tx, lane.lane)?)?;
+    let pending = tx.all(
+        "SELECT seq, sequence FROM event WHERE session = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
+        params![lane.session, head, rules::SKIP_WINDOW],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    if let Some(gone) = GivenUp::first(head, &pending, given_up) {
         tx.run(
             "UPDATE lane SET head = ?2 WHERE id = ?1",
             [lane.lane, gone.head],
@@ -356,7 +360,7 @@ pub(super) fn stats(tx: &Tx<'_>, now: i64) -> Result<Stats> {
     for (target, state, count) in counted {
         *busy.entry(target.clone()).or_default() += count;
         *lanes
-            .entry((target, rules::lane_state(&state)?))
+            .entry((target, rows::lane_state(&state)?))
             .or_default() += count;
     }
     let all: Vec<(String, i64)> = tx.all(
@@ -374,7 +378,7 @@ pub(super) fn stats(tx: &Tx<'_>, now: i64) -> Result<Stats> {
             |row| row.get(0),
         )?;
         if let Some(oldest) = oldest {
-            stats.oldest_due.push((target.clone(), rules::at(oldest)?));
+            stats.oldest_due.push((target.clone(), rows::at(oldest)?));
         }
         lanes.insert((target, LaneState::Idle), idle);
     }

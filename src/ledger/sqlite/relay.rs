@@ -8,7 +8,8 @@ use rusqlite::{Row, params};
 use super::intake::{admit, wake_lane};
 use super::lanes::{lane_ref, put_fact};
 use super::tx::Tx;
-use crate::ledger::rules::{self, Arrival, FactRow};
+use crate::ledger::rows::{self, Arrival, FactRow};
+use crate::ledger::rules;
 use crate::ledger::{Admitted, FeedLease, InboxRow, LaneRef, Lease, LedgerError, Result};
 
 /// Says which feed a lane listens to.
@@ -177,7 +178,7 @@ pub(super) fn inbox_put(
     headers: &str,
     body: &[u8],
 ) -> Result<bool> {
-    let key = rules::body_key(body);
+    let key = rows::body_key(body);
     let forgotten = now - rules::WEBHOOK_MEMORY;
     tx.run(
         "DELETE FROM inbox WHERE id IN (SELECT id FROM inbox
@@ -266,8 +267,8 @@ pub(super) fn inbox_parked(tx: &Tx<'_>, limit: i64) -> Result<Vec<(i64, String, 
           WHERE state = 'parked' ORDER BY id LIMIT ?1",
         [limit],
         |row| {
-            let stop = rules::stop(row.get(3)?, row.get(4)?);
-            Ok((row.get(0)?, row.get(1)?, rules::at(row.get(2)?), stop))
+            let stop = rows::stop(row.get(3)?, row.get(4)?);
+            Ok((row.get(0)?, row.get(1)?, rows::at(row.get(2)?), stop))
         },
     )?;
     rows.into_iter()

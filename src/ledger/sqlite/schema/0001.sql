@@ -8,6 +8,7 @@ CREATE TABLE event (
     kind        TEXT    NOT NULL,
     producer_id TEXT    NOT NULL,
     time        INTEGER NOT NULL,
+    sequence    INTEGER,
     received_at INTEGER NOT NULL,
     body        TEXT    NOT NULL
 ) STRICT;

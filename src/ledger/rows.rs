@@ -1,0 +1,294 @@
+//! The forms in which both ledgers store things, and the way back.
+
+use std::collections::BTreeSet;
+
+use handoffd_contract::{Event, Fact, Known, Reason, Stop};
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use super::rules::{Who, in_sequence};
+use super::{Admission, Change, LaneState, LedgerError, Result};
+
+/// The ledger's own facts begin with this: an event that was given up while an older one is not
+/// shown yet. They are never handed out.
+pub(super) const GIVEN_UP: &str = "!given-up/";
+
+/// An admission in the form in which it is stored.
+#[derive(Debug, Clone)]
+pub(super) struct Arrival {
+    /// Digest of the producer's source and id.
+    pub key: Vec<u8>,
+    /// The session's id.
+    pub session: String,
+    /// The event's type.
+    pub kind: &'static str,
+    /// The producer's id of the event.
+    pub producer_id: String,
+    /// When it happened, in microseconds.
+    pub time: i64,
+    /// The session's running number. One that is out of range comes last.
+    pub sequence: Option<i64>,
+    /// The event as JSON.
+    pub body: String,
+    /// Targets in which it opens a lane.
+    pub opens: Vec<String>,
+    /// What it says about the session.
+    pub who: Who,
+}
+
+impl Arrival {
+    /// The stored forms of admissions, in order.
+    pub fn all(admissions: &[Admission]) -> Result<Vec<Arrival>> {
+        admissions.iter().map(Arrival::of).collect()
+    }
+
+    fn of(admission: &Admission) -> Result<Arrival> {
+        let Admission {
+            event,
+            opens,
+            session,
+            contact,
+            inbound_at,
+        } = admission;
+        Ok(Arrival {
+            key: digest(&[event.source.as_bytes(), event.id.as_bytes()]),
+            session: event.session.clone(),
+            kind: event.data.kind(),
+            producer_id: event.id.clone(),
+            time: event.time.as_microsecond(),
+            sequence: event
+                .sequence
+                .map(|number| i64::try_from(number).unwrap_or(i64::MAX)),
+            body: encode(event)?,
+            opens: opens.clone(),
+            who: Who {
+                data: session.as_ref().map(encode).transpose()?,
+                contact: contact.as_ref().map(encode).transpose()?,
+                business_number: session
+                    .as_ref()
+                    .map(|session| session.business_number.clone())
+                    .filter(|number| !number.is_empty()),
+                customer: contact.as_ref().and_then(|contact| contact.key()),
+                inbound_at: inbound_at.map(Timestamp::as_microsecond),
+            },
+        })
+    }
+}
+
+/// A fact as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct FactRow {
+    /// Its name.
+    pub name: String,
+    /// Its value, unless it is unsure.
+    pub value: Option<String>,
+    /// Since when it is unsure, in microseconds.
+    pub unsure_since: Option<i64>,
+    /// The value that it may have.
+    pub candidate: Option<String>,
+}
+
+impl FactRow {
+    /// The fact with this name and value.
+    pub fn is(name: impl Into<String>, value: impl Into<String>) -> FactRow {
+        FactRow {
+            name: name.into(),
+            value: Some(value.into()),
+            unsure_since: None,
+            candidate: None,
+        }
+    }
+
+    /// What a change leaves: the fact's name, and its row unless it does not hold.
+    pub fn of(change: Change) -> (String, Option<FactRow>) {
+        match change {
+            Change::Set(name, value) | Change::Restore(name, Fact::Is(value)) => {
+                (name.clone(), Some(FactRow::is(name, value)))
+            }
+            Change::Remove(name) => (name, None),
+            Change::Restore(name, Fact::Unsure { since, candidate }) => (
+                name.clone(),
+                Some(FactRow {
+                    name,
+                    value: None,
+                    unsure_since: Some(since.as_microsecond()),
+                    candidate,
+                }),
+            ),
+        }
+    }
+}
+
+/// A lane's facts, and the events that were given up out of order.
+pub(super) fn known(rows: Vec<FactRow>) -> Result<(Known, BTreeSet<i64>)> {
+    let mut known = Known::default();
+    let mut given_up = BTreeSet::new();
+    for row in rows {
+        if let Some(seq) = row.name.strip_prefix(GIVEN_UP) {
+            given_up.extend(seq.parse::<i64>());
+            continue;
+        }
+        let fact = match (row.value, row.unsure_since) {
+            (Some(value), _) => Fact::Is(value),
+            (None, since) => Fact::Unsure {
+                since: at(since.unwrap_or_default())?,
+                candidate: row.candidate,
+            },
+        };
+        known.0.insert(row.name, fact);
+    }
+    Ok((known, given_up))
+}
+
+/// Events as they were stored, without those that were given up, in the gateway's order.
+pub(super) fn events(
+    rows: Vec<(i64, String)>,
+    given_up: &BTreeSet<i64>,
+) -> Result<Vec<(i64, Event)>> {
+    let mut events = Vec::with_capacity(rows.len());
+    for (seq, body) in rows {
+        if !given_up.contains(&seq) {
+            events.push((seq, decode::<Event>(&body)?));
+        }
+    }
+    in_sequence(&mut events, |(_, event)| event.sequence);
+    Ok(events)
+}
+
+/// A mapping on its way in.
+#[derive(Debug, Clone)]
+pub(super) struct NewMapping {
+    /// The target.
+    pub target: String,
+    /// The file's text.
+    pub text: String,
+    /// Who applies it.
+    pub who: String,
+    /// Why.
+    pub why: String,
+    /// When, in microseconds.
+    pub at: i64,
+    /// The version that it is meant to follow; 0 when it is meant to be the first.
+    pub expect: Option<i64>,
+}
+
+impl NewMapping {
+    /// A mapping of `target` that comes at `now`.
+    pub fn new(
+        now: Timestamp,
+        target: &str,
+        text: &str,
+        who: &str,
+        why: &str,
+        expect: Option<i64>,
+    ) -> NewMapping {
+        NewMapping {
+            target: target.into(),
+            text: text.into(),
+            who: who.into(),
+            why: why.into(),
+            at: now.as_microsecond(),
+            expect,
+        }
+    }
+
+    /// The version that it gets, after `latest`.
+    pub fn next(&self, latest: Option<i64>) -> Result<i64> {
+        let latest = latest.unwrap_or(0);
+        match self.expect {
+            Some(expect) if expect != latest => Err(LedgerError::Conflict(format!(
+                "the mapping of {} is at version {latest}, not at {expect}",
+                self.target
+            ))),
+            _ => Ok(latest + 1),
+        }
+    }
+}
+
+/// The first 16 bytes of the SHA-256 of the parts, each with its length before it.
+pub(super) fn digest(parts: &[&[u8]]) -> Vec<u8> {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    hash.finalize()[..16].to_vec()
+}
+
+/// The key under which an inbox or poison row is recognised.
+pub(super) fn body_key(body: &[u8]) -> Vec<u8> {
+    digest(&[body])
+}
+
+/// A number of rows as a database counts them.
+pub(super) fn count(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+/// A stored time.
+pub(super) fn at(micros: i64) -> Result<Timestamp> {
+    Timestamp::from_microsecond(micros).map_err(|error| LedgerError::Failed(error.to_string()))
+}
+
+/// A stored time that may be absent.
+pub(super) fn maybe_at(micros: Option<i64>) -> Result<Option<Timestamp>> {
+    micros.map(at).transpose()
+}
+
+/// A stored reason. One that this version does not know is kept in the words.
+pub(super) fn stop(reason: Option<String>, words: Option<String>) -> Option<Stop> {
+    let (label, words) = (reason?, words.unwrap_or_default());
+    Some(match Reason::parse(&label) {
+        Some(reason) => Stop { reason, words },
+        None => Stop::new(Reason::Bug, format!("{label}: {words}")),
+    })
+}
+
+/// A stored lane state.
+pub(super) fn lane_state(word: &str) -> Result<LaneState> {
+    LaneState::parse(word)
+        .ok_or_else(|| LedgerError::Failed(format!("unknown lane state {word:?}")))
+}
+
+/// A value as the JSON that is stored.
+fn encode<T: serde::Serialize>(value: &T) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| LedgerError::Failed(error.to_string()))
+}
+
+/// A stored JSON value. The error names the place, never the text.
+pub(super) fn decode<T: serde::de::DeserializeOwned>(json: &str) -> Result<T> {
+    serde_json::from_str(json).map_err(|error| {
+        LedgerError::Failed(format!(
+            "a stored value cannot be read: {:?} error at line {} column {}",
+            error.classify(),
+            error.line(),
+            error.column()
+        ))
+    })
+}
+
+/// A stored JSON value that may be absent.
+pub(super) fn maybe_decode<T: serde::de::DeserializeOwned>(
+    json: Option<String>,
+) -> Result<Option<T>> {
+    json.map(|json| decode(&json)).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_of_another_version_is_still_readable() {
+        let stop = stop(Some("on-fire".into()), Some("hot".into())).expect("as stored");
+        assert_eq!(
+            (stop.reason, stop.words.as_str()),
+            (Reason::Bug, "on-fire: hot")
+        );
+    }
+
+    #[test]
+    fn parts_of_a_key_do_not_run_together() {
+        assert_ne!(digest(&[b"ab", b"c"]), digest(&[b"a", b"bc"]));
+    }
+}
