@@ -1,1 +1,122 @@
-//! .
+//! Creatio: a case per conversation, an activity per message, written through OData 4.
+//!
+//! ```text
+//! handoff ─► contact by phone ─► case ─► $batch of activities (note, messages, file rows) ─► bytes
+//! rep's activity ─► webhook or poll ─► hear ─► reply to WhatsApp
+//! ```
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`settings`] | what a target is configured with, validated |
+//! | `plan` | which calls bring Creatio closer to the work |
+//! | `read` | what a reply proves; `answer` sorts statuses and the texts of errors |
+//! | `hear` | what webhooks and polls say |
+//! | `check` | what `handoffd check --live` reads |
+//! | `phone`, `wire`, `standard` | numbers, literals, and ids of the default configuration |
+//! | `sandbox` | a simulator of the documented API (feature `sandbox`) |
+//!
+//! Invariants: every row has an id derived from session, target and what it shows, so a repeat
+//! cannot make a second one; a row whose outcome is unknown is looked for before it is written
+//! again; lookups are filtered by navigation (`Case/Id`), and every read names its columns.
+
+mod answer;
+mod check;
+mod hear;
+mod phone;
+mod plan;
+mod read;
+mod reader;
+#[cfg(feature = "sandbox")]
+mod sandbox;
+pub mod settings;
+mod standard;
+mod wire;
+
+use handoffd_contract::{
+    Check, Connector, Credential, Data, Feed, Finding, Frame, Hearing, HttpReply, Known, Problem, Refusal, Reply, Step,
+    Verdict, WebhookAuth, Work,
+};
+use serde_json::Value;
+
+use settings::{Mode, Settings, SignIn};
+
+/// A Creatio target.
+#[derive(Debug, Clone)]
+pub(crate) struct Creatio {
+    /// The target's name, under which the engine fetches files from it.
+    name: String,
+    settings: Settings,
+}
+
+/// A connector for the target called `name`.
+///
+/// # Errors
+/// Every problem of the settings, each with its path and remedy.
+pub fn connector(name: &str, settings: &Value) -> Result<Box<dyn Connector>, Vec<Problem>> {
+    Ok(Box::new(Creatio { name: name.to_owned(), settings: Settings::read(settings)? }))
+}
+
+/// A fresh simulator with strict defaults.
+#[cfg(feature = "sandbox")]
+#[must_use]
+pub fn sandbox() -> Box<dyn handoffd_contract::sandbox::Sandbox> {
+    Box::new(sandbox::Site::new())
+}
+
+impl Connector for Creatio {
+    fn next(&self, work: &Work, known: &Known) -> Result<Vec<Step>, Refusal> {
+        self.plan(work, known)
+    }
+
+    fn read(&self, step: &Step, reply: &Reply) -> Verdict {
+        self.judge(step, reply)
+    }
+
+    fn feed(&self, work: &Work, known: &Known, cursor: Option<&str>) -> Option<Feed> {
+        self.poll(work, known, cursor)
+    }
+
+    fn hear(&self, frame: &Frame<'_>) -> Result<Hearing, Refusal> {
+        self.listen(frame)
+    }
+
+    fn opens(&self, data: &Data) -> bool {
+        match data {
+            Data::HandoffRequested(_) => true,
+            Data::MessageReceived(_) | Data::MessageSent(_) => self.settings.mode == Mode::EveryConversation,
+            _ => false,
+        }
+    }
+
+    fn base(&self) -> &str {
+        &self.settings.site
+    }
+
+    fn credential(&self) -> Credential {
+        match &self.settings.sign_in {
+            SignIn::OAuth { client_id, client_secret, token_urls } => Credential::ClientCredentials {
+                token_urls: token_urls.clone(),
+                client_id: client_id.clone(),
+                client_secret: client_secret.clone(),
+            },
+            SignIn::Forms { user, password } => Credential::Forms {
+                // The sign-in is at the site's root on both kinds of hosting.
+                login_url: format!("{}/ServiceModel/AuthService.svc/Login", self.settings.site),
+                user: user.clone(),
+                password: password.clone(),
+            },
+        }
+    }
+
+    fn webhook(&self) -> Option<WebhookAuth> {
+        self.settings.webhook_token.clone().map(|token| WebhookAuth::PathToken { token })
+    }
+
+    fn checks(&self) -> Vec<Check> {
+        self.live_checks()
+    }
+
+    fn checked(&self, check: &Check, reply: &HttpReply) -> Vec<Finding> {
+        self.live_findings(check, reply)
+    }
+}

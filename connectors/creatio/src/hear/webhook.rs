@@ -1,0 +1,152 @@
+//! Webhooks: the body that a customer's "Call web service" element sends.
+//!
+//! Every site builds its own process, so keys are read in any case and with any separators, ids in
+//! any spelling, and a text that is missing is fetched. Nothing is signed; the path's token is the
+//! proof, and the record's id is what makes a repeat recognisable.
+
+use std::collections::BTreeMap;
+
+use handoffd_contract::feed::Read;
+use handoffd_contract::{Hearing, HttpCall, Reason, Refusal, What};
+use serde_json::{Value, json};
+
+use super::{ACTIVITY, heard, humane, said, skipped};
+use crate::plan::ended;
+use crate::{Creatio, wire};
+
+impl Creatio {
+    pub(super) fn webhook_said(&self, body: &[u8]) -> Result<Hearing, Refusal> {
+        let park = |words: &str| Refusal::park(Reason::Undecodable, words);
+        let body: Value = serde_json::from_slice(body).map_err(|_| park("the webhook's body is not JSON"))?;
+        let fields = Fields::of(&body).ok_or_else(|| park("the webhook's body is not a JSON object"))?;
+        let kind = fields.text(&["eventtype", "event", "type"]).map(bare).unwrap_or_default();
+        match kind.as_str() {
+            "newactivity" | "activityadded" | "activitycreated" | "activitymodified" | "activitycompleted" => self.activity_webhook(&fields),
+            "" if fields.id(&["activityid", "recordid"]).is_some() => self.activity_webhook(&fields),
+            "newpost" | "newfeedpost" | "feedpost" | "newsocialmessage" | "socialmessageadded" => self.post_webhook(&fields),
+            "caseresolved" | "caseclosed" | "resolved" | "closed" | "casecanceled" | "casecancelled" => case_webhook(&fields),
+            "" => Err(park("the webhook has no event_type; expected new_activity, case_resolved, case_closed or new_post")),
+            _ => Ok(skipped("a webhook of an event_type that handoffd does not know")),
+        }
+    }
+
+    fn activity_webhook(&self, fields: &Fields) -> Result<Hearing, Refusal> {
+        let case = fields.id(&["caseid"]);
+        let activity = fields.id(&["activityid", "recordid", "id"]);
+        let author = fields.id(&["createdbyid", "createdby", "authorid"]);
+        if author.is_some() && author == self.settings.integration_contact {
+            return Ok(skipped("our own activity"));
+        }
+        let text = fields.text(&["text", "detailedresult", "message", "body"]).map(humane).filter(|text| !text.is_empty());
+        match (activity, case, text) {
+            (Some(activity), Some(case), Some(text)) => {
+                let Some(text) = self.unmarked(&text).filter(|text| !text.is_empty()) else {
+                    return Ok(skipped("an activity without the reply marker"));
+                };
+                let mut reply = said(&activity, Some(text), Vec::new());
+                if let What::Replied(reply) = &mut reply {
+                    reply.author = fields.text(&["createdbyname", "authorname", "author"]).map(str::to_owned).filter(|a| wire::guid(a).is_none());
+                }
+                let at = fields.text(&["createdon"]).and_then(|at| at.parse().ok());
+                let fetch = self.files_of(&case, &activity).into_iter().collect();
+                let heard = heard(&format!("activity/{activity}"), &case, &activity, at, reply);
+                Ok(Hearing { heard: vec![heard], fetch, ..Hearing::default() })
+            }
+            // Often saved before its text is complete: the row itself is asked.
+            (Some(activity), case, _) => {
+                let call = HttpCall::get(self.record("Activity", &activity)).query("$select", ACTIVITY);
+                Ok(fetch(Read { tag: "activity", call, memo: json!({ "case": case }) }))
+            }
+            // Without the activity's id a repeat cannot be recognised by the text alone, so the
+            // newest activity of the case is asked for, and is known by its own id.
+            (None, Some(case), _) => {
+                let call = HttpCall::get(self.path("Activity"))
+                    .query("$filter", format!("Case/Id eq {case}"))
+                    .query("$select", ACTIVITY)
+                    .query("$orderby", "CreatedOn desc")
+                    .query("$top", "1");
+                Ok(fetch(Read { tag: "newest", call, memo: json!({ "case": case }) }))
+            }
+            (None, None, _) => Err(Refusal::park(
+                Reason::Undecodable,
+                "the webhook names neither caseId nor activityId, or they are no record ids",
+            )),
+        }
+    }
+
+    fn post_webhook(&self, fields: &Fields) -> Result<Hearing, Refusal> {
+        if !self.settings.feed_replies {
+            return Ok(skipped("a feed post, which is internal"));
+        }
+        let post = fields.id(&["socialmessageid", "postid", "recordid", "id"]);
+        let case = fields.id(&["caseid", "entityid"]);
+        let author = fields.id(&["createdbyid", "createdby", "authorid"]);
+        if author.is_some() && author == self.settings.integration_contact {
+            return Ok(skipped("our own post"));
+        }
+        let text = fields.text(&["text", "message", "body"]).map(humane);
+        match (post, case, text.and_then(|text| self.unmarked(&text)).filter(|text| !text.is_empty())) {
+            (Some(post), Some(case), Some(text)) => {
+                let heard = heard(&format!("post/{post}"), &case, &post, None, said(&post, Some(text), Vec::new()));
+                Ok(Hearing { heard: vec![heard], ..Hearing::default() })
+            }
+            (Some(_), Some(_), None) => Ok(skipped("a feed post without text or marker")),
+            _ => Err(Refusal::park(Reason::Undecodable, "the webhook of a feed post must name socialMessageId and caseId")),
+        }
+    }
+}
+
+fn case_webhook(fields: &Fields) -> Result<Hearing, Refusal> {
+    let Some(case) = fields.id(&["caseid", "recordid", "id"]) else {
+        return Err(Refusal::park(Reason::Undecodable, "the webhook names no caseId, or it is no record id"));
+    };
+    let modified = fields.text(&["modifiedon"]);
+    // A case can be closed, opened again and closed again: with its time each closure is its own.
+    let name = match modified {
+        Some(at) => format!("{}/{at}", ended(&case)),
+        None => ended(&case),
+    };
+    let what = What::Ended { word: fields.id(&["statusid"]) };
+    let heard = heard(&name, &case, &ended(&case), modified.and_then(|at| at.parse().ok()), what);
+    Ok(Hearing { heard: vec![heard], ..Hearing::default() })
+}
+
+fn fetch(read: Read) -> Hearing {
+    Hearing { fetch: vec![read], ..Hearing::default() }
+}
+
+/// A body's values by their bare keys, its own and those of the objects directly in it.
+struct Fields(BTreeMap<String, String>);
+
+impl Fields {
+    fn of(body: &Value) -> Option<Fields> {
+        let mut fields = BTreeMap::new();
+        let map = body.as_object()?;
+        let nested = map.values().filter_map(Value::as_object).flatten();
+        // Outer keys win over inner ones.
+        for (key, value) in nested.chain(map) {
+            let text = match value {
+                Value::String(text) => text.trim().to_owned(),
+                Value::Number(number) => number.to_string(),
+                _ => continue,
+            };
+            if !text.is_empty() && fields.len() < 200 {
+                fields.insert(bare(key), text);
+            }
+        }
+        Some(Fields(fields))
+    }
+
+    fn text(&self, keys: &[&str]) -> Option<&str> {
+        keys.iter().find_map(|key| self.0.get(*key)).map(String::as_str)
+    }
+
+    fn id(&self, keys: &[&str]) -> Option<String> {
+        keys.iter().find_map(|key| self.0.get(*key).and_then(|text| wire::guid(text)))
+    }
+}
+
+/// A word in lower case without separators: `event_type`, `EventType` and `eventType` are one.
+fn bare(key: &str) -> String {
+    key.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).take(64).collect()
+}

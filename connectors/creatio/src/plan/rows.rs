@@ -1,0 +1,223 @@
+//! Rows that shall exist, and the calls that make them exist.
+//!
+//! Every row carries an id that we chose, so a repeat cannot make a second one; but a repeat is
+//! refused with a database error, and an answer of 5xx may come after the row was written. So a row
+//! whose outcome is unknown is looked for first, and written only when it is not there.
+
+use std::collections::BTreeSet;
+
+use handoffd_contract::{Claim, HttpCall, Known, Method, Repeat, Step};
+use serde_json::{Map, Value, json};
+
+use crate::Creatio;
+
+/// JSON that one `$batch` may hold, in bytes. Not documented; proxies in front of a site are known
+/// to cut larger bodies.
+const BATCH_BYTES: usize = 1_000_000;
+/// Calls of one plan that write or read rows. The engine bounds what runs at once.
+const CALLS: usize = 8;
+/// What a site allows in one batch.
+/// <https://academy.creatio.com/docs/8.x/dev/development-on-creatio-platform/integrations-and-api/data-services/odata/examples/batch-request-examples>
+const PARTS: usize = 100;
+
+/// One row of one entity set.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Row {
+    /// The entity set.
+    pub set: &'static str,
+    /// Its id.
+    pub id: String,
+    /// Its columns, without `Id`.
+    pub columns: Map<String, Value>,
+    /// Facts that hold once it exists, each with its value. The first names it.
+    pub claims: Vec<(String, String)>,
+    /// What replaces columns when Creatio refuses this row's text.
+    pub hollow: Option<Map<String, Value>>,
+}
+
+impl Row {
+    /// A row that establishes `fact` with its id as value.
+    pub(crate) fn new(set: &'static str, fact: impl Into<String>, id: String, columns: Map<String, Value>) -> Row {
+        Row { set, claims: vec![(fact.into(), id.clone())], id, columns, hollow: None }
+    }
+
+    /// Adds a fact.
+    pub(crate) fn claim(mut self, fact: impl Into<String>, value: impl Into<String>) -> Row {
+        self.claims.push((fact.into(), value.into()));
+        self
+    }
+
+    fn is_known(&self, known: &Known) -> bool {
+        self.claims.first().is_none_or(|(fact, _)| known.is(fact))
+    }
+
+    fn is_unsure(&self, known: &Known) -> bool {
+        self.claims.first().is_some_and(|(fact, _)| known.unsure(fact))
+    }
+
+    /// What is sent, without the columns that the site refused before.
+    fn body(&self, known: &Known) -> Value {
+        let mut body = Map::new();
+        body.insert("Id".into(), self.id.clone().into());
+        let hollow = self.hollow.as_ref().filter(|_| known.is(&hollow_fact(&self.id)));
+        for (column, value) in &self.columns {
+            if known.is(&dropped_fact(self.set, column)) {
+                continue;
+            }
+            let value = hollow.and_then(|columns| columns.get(column)).unwrap_or(value);
+            body.insert(column.clone(), value.clone());
+        }
+        Value::Object(body)
+    }
+
+    /// What `read` needs: which facts the row settles, and which columns it could do without.
+    fn memo(&self) -> Value {
+        json!({ "set": self.set, "id": self.id, "claims": self.claims, "columns": self.columns.keys().collect::<Vec<_>>(),
+            "hollow": self.hollow.as_ref().map(|columns| columns.keys().collect::<Vec<_>>()) })
+    }
+}
+
+/// The fact that a column of an entity set is not written in this lane any more; its value says why.
+pub(crate) fn dropped_fact(set: &str, column: &str) -> String {
+    format!("dropped/{set}/{column}")
+}
+
+/// The fact that a row is written with its replacement text; its value says why.
+pub(crate) fn hollow_fact(id: &str) -> String {
+    format!("hollow/{id}")
+}
+
+impl Creatio {
+    /// The calls that can be made now so that all of `rows` exist; none when they do.
+    ///
+    /// `in_order`: no row may be written while an earlier one is not there, so one call at a time,
+    /// and a batch stops at its first failure.
+    pub(crate) fn ensure(&self, rows: Vec<Row>, known: &Known, in_order: bool) -> Vec<Step> {
+        let mut named = BTreeSet::new();
+        // The same message or file twice in one plan is one row.
+        let fresh = |row: &Row| row.claims.first().is_some_and(|(fact, _)| named.insert(fact.clone()));
+        let rows: Vec<Row> = rows.into_iter().filter(|row| !row.is_known(known)).filter(fresh).collect();
+        let (unsure, absent): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| row.is_unsure(known));
+        if in_order {
+            let mut steps = if unsure.is_empty() { self.writes(&absent, known, true) } else { self.looks(&unsure) };
+            steps.truncate(1);
+            return steps;
+        }
+        let mut steps = self.looks(&unsure);
+        steps.extend(self.writes(&absent, known, false));
+        steps.truncate(CALLS);
+        steps
+    }
+
+    fn writes(&self, rows: &[Row], known: &Known, in_order: bool) -> Vec<Step> {
+        let mut steps = Vec::new();
+        let mut open: Vec<(&Row, Value)> = Vec::new();
+        let mut bytes = 0;
+        for row in rows {
+            let body = row.body(known);
+            let size = body.to_string().len() + 400;
+            let full = !self.settings.batch || open.len() >= self.settings.batch_size || bytes + size > BATCH_BYTES;
+            if full && !open.is_empty() {
+                steps.push(self.write(std::mem::take(&mut open), in_order));
+                bytes = 0;
+                if steps.len() >= CALLS {
+                    return steps;
+                }
+            }
+            bytes += size;
+            open.push((row, body));
+        }
+        if !open.is_empty() {
+            steps.push(self.write(open, in_order));
+        }
+        steps
+    }
+
+    fn write(&self, mut rows: Vec<(&Row, Value)>, in_order: bool) -> Step {
+        if rows.len() == 1
+            && let Some((row, body)) = rows.pop()
+        {
+            let call = HttpCall::post(self.path(row.set), body).header("accept", "application/json");
+            return with_claims(Step::new(create_name(row.set), Repeat::Keyed, call), &row.claims).memo(row.memo());
+        }
+        let part = |(at, (row, body)): (usize, &(&Row, Value))| {
+            json!({ "id": format!("r{at}"), "method": "POST", "url": row.set, "headers": part_headers(), "body": body })
+        };
+        let parts: Vec<Value> = rows.iter().enumerate().map(part).collect();
+        let mut call = self.batch(parts);
+        if !in_order {
+            call = call.header("prefer", "continue-on-error");
+        }
+        let memo: Vec<Value> = rows.iter().map(|(row, _)| row.memo()).collect();
+        let mut step = Step::new("rows.create", Repeat::Keyed, call).memo(memo.into());
+        for (row, _) in &rows {
+            step = with_claims(step, &row.claims);
+        }
+        step
+    }
+
+    fn looks(&self, rows: &[Row]) -> Vec<Step> {
+        let size = if self.settings.batch { PARTS } else { 1 };
+        rows.chunks(size).take(CALLS).map(|chunk| self.look(chunk)).collect()
+    }
+
+    fn look(&self, rows: &[Row]) -> Step {
+        let columns = |row: &Row| if row.set == "Case" { "Id,Number" } else { "Id" };
+        if let [row] = rows {
+            let call = HttpCall::get(self.record(row.set, &row.id)).query("$select", columns(row));
+            return with_claims(Step::look(look_name(row.set), call), &row.claims).memo(row.memo());
+        }
+        let part = |(at, row): (usize, &Row)| {
+            let url = format!("{}({})?$select={}", row.set, row.id, columns(row));
+            json!({ "id": format!("r{at}"), "method": "GET", "url": url, "headers": part_headers() })
+        };
+        let call = self.batch(rows.iter().enumerate().map(part).collect()).header("prefer", "continue-on-error");
+        let memo: Vec<Value> = rows.iter().map(Row::memo).collect();
+        rows.iter().fold(Step::look("rows.look", call).memo(memo.into()), |step, row| with_claims(step, &row.claims))
+    }
+
+    /// A JSON `$batch`; at most 100 parts.
+    pub(crate) fn batch(&self, parts: Vec<Value>) -> HttpCall {
+        HttpCall::new(Method::Post, self.path("$batch"))
+            .json(json!({ "requests": parts }))
+            .header("accept", "application/json")
+    }
+
+    /// `…/odata/<set>`.
+    pub(crate) fn path(&self, set: &str) -> String {
+        format!("{}/odata/{set}", self.settings.prefix())
+    }
+
+    /// `…/odata/<set>(<id>)`.
+    pub(crate) fn record(&self, set: &str, id: &str) -> String {
+        format!("{}({id})", self.path(set))
+    }
+}
+
+/// Headers of one part, as the documented samples carry them.
+pub(crate) fn part_headers() -> Value {
+    json!({ "Accept": "application/json", "Content-Type": "application/json" })
+}
+
+fn with_claims(mut step: Step, claims: &[(String, String)]) -> Step {
+    step.claims.extend(claims.iter().map(|(fact, value)| Claim { fact: fact.clone(), candidate: Some(value.clone()) }));
+    step
+}
+
+fn create_name(set: &str) -> &'static str {
+    match set {
+        "Contact" => "contact.create",
+        "Case" => "case.create",
+        "CaseFile" => "file.create",
+        _ => "activity.create",
+    }
+}
+
+fn look_name(set: &str) -> &'static str {
+    match set {
+        "Contact" => "contact.look",
+        "Case" => "case.look",
+        "CaseFile" => "file.look",
+        _ => "activity.look",
+    }
+}

@@ -1,0 +1,21 @@
+//! Record ids of Creatio's default configuration, the same in every site that kept them.
+//!
+//! Tenants may change their lookups, so each id that can differ is a setting with one of these as
+//! its default, and `checks` looks each of them up in the site.
+
+/// `ActivityType` Task: what a message becomes. An e-mail would run participant parsing and drafts.
+pub const TASK: &str = "fbe0acdc-cfc0-df11-b00f-001d60e938c6";
+/// `ActivityType` Call.
+pub const CALL: &str = "e1831dec-cfc0-df11-b00f-001d60e938c6";
+/// `ActivityStatus` Completed, so that nobody is given an open task per message.
+pub const COMPLETED: &str = "4bdbb88f-58e6-df11-971b-001d60e938c6";
+/// `CaseOrigin` Chat.
+pub const CHAT: &str = "019259af-ec9c-4c87-9565-3c00700c7875";
+/// `ContactType` Customer.
+pub const CUSTOMER: &str = "00783ef6-f36b-1410-a883-16d83cab0980";
+/// `FileType` File: bytes in the row's `Data`.
+pub const FILE: &str = "529bc2f8-0ee0-df11-971b-001d60e938c6";
+/// `FileType` Link: the row's `Name` is an address.
+pub const LINK: &str = "539bc2f8-0ee0-df11-971b-001d60e938c6";
+/// What an empty lookup reads as. Never written: it is refused as a foreign key.
+pub const ZERO: &str = "00000000-0000-0000-0000-000000000000";
