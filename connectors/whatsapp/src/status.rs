@@ -208,8 +208,17 @@ fn explain(code: Option<i64>, words: &str) -> String {
         _ if words.is_empty() => {
             "No reason was given. Send it again, or use another channel.".to_owned()
         }
-        _ => words,
+        _ => capitalised(&words),
     }
+}
+
+fn capitalised(words: &str) -> String {
+    let mut rest = words.chars();
+    rest.next()
+        .into_iter()
+        .flat_map(char::to_uppercase)
+        .chain(rest)
+        .collect()
 }
 
 fn word(state: DeliveryState) -> &'static str {

@@ -14,7 +14,7 @@ use handoffd_contract::sandbox::Sandbox;
 use handoffd_contract::{Connector, Data};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
-use world::{CUSTOMER, Chapter, World, cloud, file, gateway, item, outcome, replied, reply, start};
+use world::{CUSTOMER, Chapter, World, cloud, file, gateway, item, replied, reply, start};
 
 /// A story of the whole loop: files, text, buttons, a text of two messages, news for the gateway, an
 /// ending. The short one leaves out what only adds more of the same.
@@ -79,6 +79,29 @@ fn completed() -> Data {
         records: [("case".to_owned(), "42".to_owned())].into(),
         url: None,
         notes: Vec::new(),
+    })
+}
+
+/// The part of the simulator's view that must not depend on mishaps.
+fn outcome(view: &Value) -> Value {
+    let keep = |entry: &Value| {
+        let mut entry = entry.clone();
+        if let Some(entry) = entry.as_object_mut() {
+            entry.remove("id");
+        }
+        entry
+    };
+    let conversation: Vec<Value> = view["phones"][CUSTOMER]["conversation"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(keep)
+        .collect();
+    json!({
+        "conversation": conversation,
+        "undelivered": view["undelivered"].as_array().map_or(0, Vec::len),
+        "events": view["gateway"]["events"],
+        "wrong": view["gateway"]["wrong"],
     })
 }
 
@@ -164,6 +187,7 @@ fn the_cloud_api_never_sends_twice_and_loses_nothing() {
         texts[..4].join("|"),
         "image/png|invoice.pdf|Hello Ana,\n\nyour parcel left today: https://track.test/1|Shall we call you?"
     );
+    assert_eq!(quiet.sends(), texts.len());
     assert_eq!(texts[4..].join(" ").split_whitespace().count(), 900);
     let wanted = [
         "session.assigned",

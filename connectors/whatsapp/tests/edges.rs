@@ -1,0 +1,1 @@
+//! Settings, webhooks, checks and verdicts at their edges.
