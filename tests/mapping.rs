@@ -132,7 +132,7 @@ fn each_wrong_mapping_gets_its_problem() {
         ),
         (
             hub("[ticket]\nsubject = \"\"\"{{ 1 }}\n{{ handoff.topic | shout }}\"\"\""),
-            vec!["m.toml:4: ticket.subject: the filter `shout` is unknown; known are: capitalize, date, default, digits, first, float, html, int, items, join, last, length, lower, plain, replace, round, split, string, times, trim, truncate, upper".into()],
+            vec!["m.toml:4: ticket.subject: the filter `shout` is unknown; known are: capitalize, date, default, digits, first, float, html, int, items, join, last, length, lower, plain, plus, replace, round, split, string, times, trim, truncate, upper".into()],
         ),
         (
             hub("[ticket]\nsubject = '{{ contact.name '"),
@@ -453,4 +453,131 @@ fn the_preview_shows_every_field_and_whether_it_fits() {
         report.text
     );
     assert!(!commands::preview(Path::new("/nowhere.toml"), None).ok);
+}
+
+/// A small generator, so that the same run makes the same files.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from((self.0 >> 33) % sides as u64).expect("a small number")
+    }
+}
+
+#[test]
+fn no_file_makes_it_panic_or_work_without_end() {
+    let pieces = [
+        "{{",
+        "}}",
+        "{%",
+        "%}",
+        "{#",
+        "\"\"\"",
+        "'",
+        "\"",
+        "\n",
+        "[[test]]\n",
+        "[ticket.x]\n",
+        "|",
+        " | first",
+        "(",
+        ")",
+        ".",
+        "-",
+        "{% for m in transcript %}",
+        "{% endfor %}",
+        "{% if ",
+        "é",
+        "😀",
+        "\u{0}",
+        "1e999",
+        "99999999999999999999",
+        "=",
+        "\\",
+        "is not ",
+        "change.a.b.c = 1\n",
+        "event = {}\n",
+        "value = []\n",
+        "true",
+        "2026-11-20",
+    ];
+    let mut dice = Dice(20_261_120);
+    for kind in KINDS {
+        let text = std::fs::read_to_string(shipped(kind)).expect("a file");
+        for _ in 0..400 {
+            let mut bent = text.clone();
+            for _ in 0..=dice.roll(4) {
+                let mut at = dice.roll(bent.len());
+                while !bent.is_char_boundary(at) {
+                    at -= 1;
+                }
+                if dice.roll(3) == 0 {
+                    bent.truncate(at);
+                    bent.push(' ');
+                } else {
+                    bent.insert_str(at, pieces[dice.roll(pieces.len())]);
+                }
+            }
+            if let Ok(mapping) = Mapping::parse("bent.toml", &bent) {
+                let _ = mapping.run_tests();
+                let _ = commands::shown(&mapping, &sample());
+            }
+        }
+    }
+}
+
+#[test]
+fn deep_and_large_files_are_refused_not_followed() {
+    let refused = |text: String, part: &str| {
+        let problems = Mapping::parse("m.toml", &text).expect_err(part);
+        assert!(
+            problems
+                .iter()
+                .any(|problem| problem.message.contains(part)),
+            "{:?}",
+            &problems[..1]
+        );
+    };
+    refused(
+        format!("kind = \"hubspot\"\n# {}", "x".repeat(300_000)),
+        "larger than 256 KiB",
+    );
+    refused(
+        format!(
+            "kind = \"hubspot\"\nticket.x = {}1{}",
+            "[".repeat(50_000),
+            "]".repeat(50_000)
+        ),
+        "not TOML",
+    );
+    refused(
+        format!(
+            "kind = \"hubspot\"\n[[test]]\nchange{} = 1",
+            ".a".repeat(100_000)
+        ),
+        "not TOML",
+    );
+    refused(
+        format!(
+            "kind = \"hubspot\"\n[ticket]\nx = \"{}\"",
+            "{{ 1 }}".repeat(1_000)
+        ),
+        "longer than 4000 bytes",
+    );
+    refused(
+        format!(
+            "kind = \"hubspot\"\n[ticket]\nx = [{}]",
+            "\"a\",".repeat(51)
+        ),
+        "more than 50 templates",
+    );
+    let many: String = (0..301).map(|n| format!("f{n} = 1\n")).collect();
+    refused(
+        format!("kind = \"hubspot\"\n[ticket]\n{many}"),
+        "more than 300 fields",
+    );
 }

@@ -1,5 +1,7 @@
 //! The filters and tests of templates: deterministic, without I/O, each bounded in what it makes.
 
+use std::cell::Cell;
+
 use handoffd_contract::text;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, civil};
@@ -8,14 +10,22 @@ use minijinja::{Environment, Error, ErrorKind, tests};
 
 /// The longest text that a filter makes, in bytes.
 const MAX_TEXT: usize = 1 << 20;
+/// How much text all filters of one template may work on, in bytes. Fuel counts steps, and a step
+/// over a long text costs more than one over a short one.
+const MAX_WORK: usize = 16 << 20;
 /// The most items that a filter looks at.
 const MAX_ITEMS: usize = 20_000;
+
+thread_local! {
+    /// What is left of the rendering template's [`MAX_WORK`].
+    static LEFT: Cell<usize> = const { Cell::new(MAX_WORK) };
+}
 
 /// The filters, by name.
 #[rustfmt::skip]
 pub(super) const FILTERS: &[&str] = &[
     "capitalize", "date", "default", "digits", "first", "float", "html", "int", "items", "join", "last", "length",
-    "lower", "plain", "replace", "round", "split", "string", "times", "trim", "truncate", "upper",
+    "lower", "plain", "plus", "replace", "round", "split", "string", "times", "trim", "truncate", "upper",
 ];
 
 /// The tests, by name.
@@ -68,6 +78,9 @@ pub(super) fn add(env: &mut Environment<'static>) {
     });
     env.add_filter("lower", |value: Value| on_text(&value, str::to_lowercase));
     env.add_filter("plain", |value: Value| on_text(&value, text::plain));
+    env.add_filter("plus", |value: Value, by: Value| {
+        Ok::<_, Error>(number(&value)? + number(&by)?)
+    });
     env.add_filter("replace", replace);
     env.add_filter("round", |value: Value, places: Option<u32>| {
         let scale = 10_f64.powi(places.unwrap_or(0).min(12) as i32);
@@ -112,6 +125,12 @@ pub(super) fn add(env: &mut Environment<'static>) {
     env.add_test("sequence", tests::is_sequence);
     env.add_test("startingwith", tests::is_startingwith);
     env.add_test("string", tests::is_string);
+}
+
+/// Runs one template's rendering with a fresh allowance of work. Rendering stays on its thread.
+pub(super) fn metered<T>(run: impl FnOnce() -> T) -> T {
+    LEFT.set(MAX_WORK);
+    run()
 }
 
 /// A value as it is written into a text: nothing for `none`, a list with commas.
@@ -244,10 +263,12 @@ fn none() -> Value {
 }
 
 fn bounded(text: String) -> Result<String, Error> {
-    if text.len() > MAX_TEXT {
-        Err(too_long())
-    } else {
-        Ok(text)
+    let left = LEFT.get().checked_sub(text.len());
+    LEFT.set(left.unwrap_or(0));
+    match left {
+        None => Err(wrong("more than 16 MiB of text worked on in one template")),
+        Some(_) if text.len() > MAX_TEXT => Err(too_long()),
+        Some(_) => Ok(text),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Fuel bounds how many steps a template takes but not how much memory one step makes, so
 //! everything by which a text can be multiplied is left out: variables, macros, captured blocks,
-//! recursion, `*` and `~`, and every filter that is not ours. What remains grows with the template,
+//! recursion, `+`, `*` and `~`, and every filter that is not ours. What remains grows with the template,
 //! which is short, and with the event, which is bounded.
 
 use crate::config::did_you_mean;
@@ -123,6 +123,7 @@ fn block(statement: bool, tokens: &[Token<'_>]) -> Vec<String> {
         match token {
             Token::Sign('~') => problems
                 .push("`~` is not available; write {{ a }}{{ b }} next to each other".into()),
+            Token::Sign('+') => problems.push("`+` is not available; write `| plus(n)`".into()),
             Token::Sign('*') => problems.push("`*` is not available; write `| times(n)`".into()),
             Token::Word("recursive") if statement => {
                 problems.push("`recursive` is not available".into())
@@ -181,7 +182,7 @@ mod tests {
             "{{ contact.name or (handoff.reasons | first) or 'a | b ~ c * d {{' }}",
             "{%- if fields.a is not none and (fields.b | lower) in ['x'] -%}y{% elif x is eq(1) %}{% else %}z{% endif %}",
             "{% for m in transcript %}{{ m.text | truncate(20) }}{% endfor %}{# set ~ #}",
-            "{{ 'it\\'s' | upper }}{{ 1.5 + 2 }}",
+            "{{ 'it\\'s' | upper }}{{ 1.5 - 2 }}",
         ] {
             assert_eq!(lint(source), [], "{source}");
         }
@@ -200,6 +201,7 @@ mod tests {
             ("{% raw %}{% endraw %}", 0, "`raw`"),
             ("{% for x in y recursive %}{% endfor %}", 0, "`recursive`"),
             ("{{ 'a' * 1000000 }}", 0, "`*` is not available"),
+            ("{{ a + b }}", 0, "`+` is not available"),
             ("{{ a ~ b }}", 0, "`~` is not available"),
             ("{{ x | indent(9) }}", 0, "the filter `indent` is unknown"),
             ("{{ x | trunkate(9) }}", 0, "did you mean `truncate`?"),

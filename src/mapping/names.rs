@@ -17,7 +17,7 @@ use crate::config::did_you_mean;
 use super::values::{contact, counts, event, json, message, reasoning, session, text};
 
 /// The most messages that a template is given; the newest ones.
-const MAX_MESSAGES: usize = 2_000;
+const MAX_MESSAGES: usize = 1_000;
 
 /// The names at the top, and what they have.
 #[rustfmt::skip]

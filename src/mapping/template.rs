@@ -10,8 +10,8 @@ use super::filters;
 use super::lint::lint;
 use super::names;
 
-/// Steps that one template may take; a loop over 2,000 messages takes some 20,000.
-const FUEL: u64 = 100_000;
+/// Steps that one template may take; a loop over 1,000 messages takes some 10,000.
+const FUEL: u64 = 50_000;
 /// The longest output of one template, in bytes.
 const MAX_OUTPUT: usize = 1 << 20;
 
@@ -127,9 +127,12 @@ impl Templates {
             .get_template(&id.0.to_string())
             .map_err(|error| fault(&error))?;
         let mut out = Bounded(Vec::new());
-        template
-            .render_captured_to(values.clone(), &mut out)
-            .map_err(|error| fault(&error))?;
+        filters::metered(|| {
+            template
+                .render_captured_to(values.clone(), &mut out)
+                .map(|_| ())
+        })
+        .map_err(|error| fault(&error))?;
         String::from_utf8(out.0).map_err(|_| Fault::new(0, "the output is not UTF-8"))
     }
 }
@@ -260,7 +263,7 @@ mod tests {
         let faults = with(nested, many).expect_err("too many steps");
         assert_eq!(
             faults[0].message,
-            "takes more than 100000 steps; loop over less"
+            "takes more than 50000 steps; loop over less"
         );
         let long = |handoff: &mut Handoff| {
             many(handoff);
@@ -272,6 +275,15 @@ mod tests {
         )
         .expect_err("too much output");
         assert_eq!(faults[0].message, "writes more than 1 MiB; write less");
+        let faults = with(
+            "{% for a in transcript %}{% if handoff.summary | html | length %}{% endif %}{% endfor %}",
+            long,
+        )
+        .expect_err("too much work");
+        assert_eq!(
+            faults[0].message,
+            "more than 16 MiB of text worked on in one template"
+        );
         // One pass over as many messages as a template is given is within the bounds.
         assert!(
             with(
@@ -291,7 +303,7 @@ mod tests {
         for source in [
             "{{ contact.name | int }}",
             "{{ contact.name | date }}",
-            "{{ contact.name + 1 }}",
+            "{{ contact.name | plus(1) }}",
             "{{ contact.name.first.second }}",
             "{{ fields[contact.name][contact.name].x }}",
             "{{ fields.order_id - 170141183460469231731687303715884105727 - 170141183460469231731687303715884105727 }}",
@@ -303,10 +315,13 @@ mod tests {
         ] {
             match render(source) {
                 Ok(text) => panic!("{source} renders as {text}"),
-                Err(faults) => assert!(
-                    faults.iter().all(|fault| !fault.message.contains("Ana")),
-                    "{source}: {faults:?}"
-                ),
+                Err(faults) => {
+                    assert!(
+                        faults.iter().all(|fault| !fault.message.contains("Ana")
+                            && !fault.message.contains("8812")),
+                        "{source}: {faults:?}"
+                    )
+                }
             }
         }
     }

@@ -64,7 +64,10 @@ fn each_filter_does_what_its_name_says() {
             "Ana b",
         ),
         ("{{ list | string }}", "a, b"),
-        ("{{ '2.5' | times(100) | round }}", "250"),
+        (
+            "{{ '2.5' | times(100) | round }} {{ 1 | plus('2') | int }}",
+            "250 3",
+        ),
         ("[{{ ' a ' | trim }}]", "[a]"),
         ("{{ 'abcdef' | truncate(4) }}", "abc…"),
         (
