@@ -293,8 +293,7 @@ fn note_create(step: &Step, reply: &HttpReply) -> Verdict {
     let kind = memo(step, "kind");
     let learn = |id: &str| shown(step.claims.iter().map(|claim| (claim.fact.as_str(), claim.candidate.as_deref())), kind, id);
     if let Some((id, _)) = id_of(reply) {
-        let clock = Learned::is(facts::CLOCK, memo(step, "clock"));
-        return Verdict::Known(learn(&id).into_iter().chain([clock]).collect());
+        return Verdict::Known(learn(&id).into_iter().chain([dated(step)]).collect());
     }
     // Something that the note is attached to is not there; HubSpot does not say which status it gives.
     let text = String::from_utf8_lossy(&reply.body);
@@ -321,6 +320,11 @@ fn note_create(step: &Step, reply: &HttpReply) -> Verdict {
 fn shown<'c>(claims: impl Iterator<Item = (&'c str, Option<&'c str>)>, kind: &str, id: &str) -> Vec<Learned> {
     let record = facts::record(kind, id);
     claims.map(|(fact, value)| Learned::is(fact, value.unwrap_or(&record))).collect()
+}
+
+/// A record of ours was found, so the event's dates are in use.
+fn dated(step: &Step) -> Learned {
+    Learned::is(facts::CLOCK, memo(step, "clock"))
 }
 
 /// The records that are looked for: marker, and what each settles.
@@ -379,7 +383,7 @@ fn notes_read(step: &Step, reply: &HttpReply) -> Verdict {
     for (marker, claims) in wanted(step) {
         let holds = |record: &&Value| record["properties"][memo(step, "body")].as_str().is_some_and(|text| text.contains(&marker));
         match records().find(holds).and_then(|record| id(&record["id"])) {
-            Some(id) => learned.extend(shown(borrow(&claims), kind, &id)),
+            Some(id) => learned.extend(shown(borrow(&claims), kind, &id).into_iter().chain([dated(step)])),
             None => missing.push((marker, claims)),
         }
     }
@@ -405,7 +409,7 @@ fn comments_look(step: &Step, reply: &HttpReply) -> Verdict {
             ["text", "richText"].iter().any(|name| message[*name].as_str().is_some_and(|text| text.contains(&marker)))
         };
         match body["results"].as_array().into_iter().flatten().find(holds).and_then(|message| id(&message["id"])) {
-            Some(id) => learned.extend(shown(borrow(&claims), "comments", &id)),
+            Some(id) => learned.extend(shown(borrow(&claims), "comments", &id).into_iter().chain([dated(step)])),
             None => learned.extend(claims.iter().map(|(fact, _)| Learned::absent(fact))),
         }
     }

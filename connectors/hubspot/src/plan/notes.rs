@@ -163,7 +163,7 @@ impl Plan<'_> {
         for kind in [Kind::Note, Kind::Communication] {
             let lost: Vec<&Note> = lost.iter().copied().filter(|note| note.kind == kind).collect();
             if !lost.is_empty() {
-                steps.push(self.look(&kind, &lost, ticket));
+                steps.push(self.look(&kind, &lost, clock, ticket));
             }
         }
         let comments = lost.iter().find_map(|note| match &note.kind {
@@ -173,7 +173,7 @@ impl Plan<'_> {
         if let Some(thread) = comments {
             let lost: Vec<&Note> = lost.into_iter().filter(|note| matches!(note.kind, Kind::Comment(_))).collect();
             let call = HttpCall::get(self.settings.paths.thread_messages(thread)).query("limit", "100");
-            let memo = json!({"kind": "comments", "wanted": self.wanted(&lost)});
+            let memo = json!({"kind": "comments", "wanted": self.wanted(&lost), "clock": clock.fact});
             steps.push(Step::look("comments.look", call).memo(memo));
         }
         steps
@@ -226,7 +226,7 @@ impl Plan<'_> {
     }
 
     /// The next step of looking for records whose fate is not known: list, then read in batches.
-    fn look(&self, kind: &Kind, lost: &[&Note], ticket: &str) -> Step {
+    fn look(&self, kind: &Kind, lost: &[&Note], clock: &Clock, ticket: &str) -> Step {
         let names: Vec<&str> = lost.iter().map(|note| note.fact.as_str()).collect();
         let listed = facts::listed(kind.collection());
         let state: Value = self.known.get(&listed).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
@@ -255,6 +255,7 @@ impl Plan<'_> {
         let call = HttpCall::post(format!("{}/batch/read", self.settings.paths.object(kind.collection())), body);
         Step::look("notes.read", call).memo(json!({
             "kind": kind.collection(), "body": kind.body(), "for": made_for, "rest": rest, "wanted": self.wanted(&covered),
+            "clock": clock.fact,
         }))
     }
 

@@ -1,0 +1,251 @@
+//! The records: objects with their history, and what is associated with what.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Map, Value, json};
+
+use super::schema::{Kind, link_type};
+use crate::phone::calling_code_len;
+
+/// Who changed something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    /// A client of the API.
+    App,
+    /// A person in HubSpot.
+    Rep,
+}
+
+impl By {
+    /// The source as histories and webhooks name it.
+    pub(super) fn source(self) -> &'static str {
+        match self {
+            By::App => "INTEGRATION",
+            By::Rep => "CRM_UI",
+        }
+    }
+}
+
+/// One record.
+#[derive(Debug, Clone)]
+pub(super) struct Object {
+    pub id: u64,
+    pub kind: Kind,
+    pub properties: BTreeMap<String, String>,
+    pub history: BTreeMap<String, Vec<(String, Timestamp, By)>>,
+    pub created: Timestamp,
+    pub updated: Timestamp,
+    pub archived: bool,
+    pub merged_into: Option<u64>,
+    pub by: By,
+}
+
+/// How many changes of a property are kept.
+const MAX_HISTORY: usize = 20;
+
+/// A time as HubSpot writes it.
+pub(super) fn iso(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+}
+
+impl Object {
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.properties.get(name).map(String::as_str)
+    }
+
+    /// The record as an answer: the properties asked for, or those of a kind's default view; unset
+    /// ones are null.
+    pub(super) fn json(&self, portal: u64, asked: Option<&BTreeSet<String>>) -> Value {
+        let mut properties = Map::new();
+        for name in [self.kind.created(), self.kind.modified(), "hs_object_id"] {
+            properties.insert(name.to_owned(), json!(self.get(name)));
+        }
+        match asked {
+            Some(names) => properties.extend(names.iter().map(|name| (name.clone(), json!(self.get(name))))),
+            None => {
+                properties.extend(self.properties.iter().map(|(name, value)| (name.clone(), json!(value))));
+            }
+        }
+        json!({
+            "id": self.id.to_string(), "properties": properties, "createdAt": iso(self.created), "updatedAt": iso(self.updated),
+            "archived": self.archived,
+            "url": format!("https://app.hubspot.com/contacts/{portal}/record/{}/{}", self.kind.type_id(), self.id),
+        })
+    }
+
+    /// When the record was written down for its timeline.
+    pub(super) fn timestamp(&self) -> Timestamp {
+        self.get("hs_timestamp").and_then(time).unwrap_or(self.created)
+    }
+}
+
+/// ISO 8601 or milliseconds.
+pub(super) fn time(text: &str) -> Option<Timestamp> {
+    match text.parse::<i64>() {
+        Ok(milliseconds) => Timestamp::from_millisecond(milliseconds).ok(),
+        Err(_) => text.parse().ok(),
+    }
+}
+
+/// Everything that a portal keeps. The oldest activities go when there are too many.
+#[derive(Default)]
+pub(super) struct Store {
+    pub objects: BTreeMap<(Kind, u64), Object>,
+    links: BTreeMap<(Kind, u64), BTreeSet<(Kind, u64)>>,
+    made: BTreeMap<Kind, u64>,
+}
+
+/// How many records are kept in memory.
+const MAX_OBJECTS: usize = 200_000;
+
+impl Store {
+    /// Adds a record with checked properties.
+    pub(super) fn create(&mut self, now: Timestamp, kind: Kind, properties: BTreeMap<String, String>, by: By) -> u64 {
+        let made = self.made.entry(kind).or_default();
+        let id = kind.first_id() + *made;
+        *made += 1;
+        let object = Object {
+            id,
+            kind,
+            properties: BTreeMap::new(),
+            history: BTreeMap::new(),
+            created: now,
+            updated: now,
+            archived: false,
+            merged_into: None,
+            by,
+        };
+        if self.objects.len() >= MAX_OBJECTS {
+            self.objects.pop_first();
+        }
+        self.objects.insert((kind, id), object);
+        self.update(now, kind, id, properties, by);
+        id
+    }
+
+    /// Writes properties; an empty value unsets. Returns those that changed, with their new value.
+    pub(super) fn update(
+        &mut self,
+        now: Timestamp,
+        kind: Kind,
+        id: u64,
+        properties: BTreeMap<String, String>,
+        by: By,
+    ) -> Vec<(String, String)> {
+        let Some(object) = self.objects.get_mut(&(kind, id)) else { return Vec::new() };
+        let mut changed = Vec::new();
+        for (name, value) in properties {
+            if object.get(&name).unwrap_or_default() == value {
+                continue;
+            }
+            let history = object.history.entry(name.clone()).or_default();
+            history.insert(0, (value.clone(), now, by));
+            history.truncate(MAX_HISTORY);
+            changed.push((name.clone(), value.clone()));
+            if value.is_empty() {
+                object.properties.remove(&name);
+            } else {
+                object.properties.insert(name, value);
+            }
+        }
+        object.updated = now;
+        let fixed = [
+            ("hs_object_id", id.to_string()),
+            (kind.created(), iso(object.created)),
+            (kind.modified(), iso(now)),
+        ];
+        object.properties.extend(fixed.map(|(name, value)| (name.to_owned(), value)));
+        if kind == Kind::Contact {
+            calculate(object);
+        }
+        changed
+    }
+
+    /// A record by id; `archived` chooses which of the two worlds is looked at.
+    pub(super) fn get(&self, kind: Kind, id: u64, archived: bool) -> Option<&Object> {
+        self.objects.get(&(kind, id)).filter(|object| object.archived == archived)
+    }
+
+    /// The records of a kind.
+    pub(super) fn of(&self, kind: Kind) -> impl DoubleEndedIterator<Item = &Object> {
+        self.objects.range((kind, 0)..=(kind, u64::MAX)).map(|(_, object)| object)
+    }
+
+    /// The record that holds a value of a property.
+    pub(super) fn holder(&self, kind: Kind, name: &str, value: &str, archived: bool) -> Option<&Object> {
+        let same = |object: &&Object| {
+            object.archived == archived && object.get(name).is_some_and(|held| held.eq_ignore_ascii_case(value))
+        };
+        self.of(kind).find(same)
+    }
+
+    /// Associates two records, in both directions.
+    pub(super) fn link(&mut self, from: (Kind, u64), to: (Kind, u64)) {
+        self.links.entry(from).or_default().insert(to);
+        self.links.entry(to).or_default().insert(from);
+    }
+
+    pub(super) fn unlink(&mut self, from: (Kind, u64), to: (Kind, u64)) {
+        for (a, b) in [(from, to), (to, from)] {
+            if let Some(links) = self.links.get_mut(&a) {
+                links.remove(&b);
+            }
+        }
+    }
+
+    /// The ids of a kind that a record is associated with, without deleted ones.
+    pub(super) fn linked(&self, from: (Kind, u64), to: Kind) -> Vec<u64> {
+        let all = self.links.get(&from).into_iter().flatten();
+        all.filter(|(kind, id)| *kind == to && self.get(*kind, *id, false).is_some()).map(|(_, id)| *id).collect()
+    }
+
+    /// Merges one record into another: its associations move, its id stays known.
+    pub(super) fn merge(&mut self, now: Timestamp, kind: Kind, from: u64, into: u64) {
+        let moved: Vec<(Kind, u64)> = self.links.get(&(kind, from)).into_iter().flatten().copied().collect();
+        for other in moved {
+            self.unlink((kind, from), other);
+            self.link((kind, into), other);
+        }
+        if let Some(object) = self.objects.get_mut(&(kind, from)) {
+            object.archived = true;
+            object.merged_into = Some(into);
+            object.updated = now;
+        }
+    }
+
+    /// Whether the search index holds a record already.
+    pub(super) fn indexed(object: &Object, now: Timestamp, lag: i64) -> bool {
+        now.duration_since(object.created) >= SignedDuration::from_secs(lag)
+    }
+}
+
+/// The association's name in answers of the objects API.
+pub(super) fn link_name(from: Kind, to: Kind) -> String {
+    format!("{}_to_{}", from.singular(), to.singular())
+}
+
+/// An association's types as the associations API writes them.
+pub(super) fn link_types(from: Kind, to: Kind) -> Value {
+    json!([{"category": "HUBSPOT_DEFINED", "typeId": link_type(from, to), "label": null}])
+}
+
+/// The properties that HubSpot calculates from telephone numbers: E.164 where it can tell the
+/// country, and the number as dialled inside its country.
+fn calculate(object: &mut Object) {
+    for (raw, e164, local) in [
+        ("phone", "hs_calculated_phone_number", "hs_searchable_calculated_phone_number"),
+        ("mobilephone", "hs_calculated_mobile_number", "hs_searchable_calculated_mobile_number"),
+    ] {
+        object.properties.remove(e164);
+        object.properties.remove(local);
+        let Some(raw) = object.get(raw).map(str::to_owned) else { continue };
+        let digits: String = raw.chars().filter(char::is_ascii_digit).collect();
+        if raw.trim_start().starts_with('+') && (8..=15).contains(&digits.len()) {
+            object.properties.insert(e164.into(), format!("+{digits}"));
+            object.properties.insert(local.into(), digits[calling_code_len(&digits)..].to_owned());
+        } else if !digits.is_empty() {
+            object.properties.insert(local.into(), digits.trim_start_matches('0').to_owned());
+        }
+    }
+}
