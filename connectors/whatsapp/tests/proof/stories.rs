@@ -1,10 +1,9 @@
 //! Stories played with every mishap at every call: the customer's phone ends as in the quiet run,
 //! in the same order, and the reps are told the same.
 
-mod world;
-
 use std::collections::BTreeMap;
 
+use crate::world::{CUSTOMER, Chapter, World, cloud, file, gateway, item, replied, reply, start};
 use handoffd_contract::event::{
     Contact, DeliveryState, HandoffCompleted, MessageStatus, RepEnded, ReplyOption, Session,
     SessionAssigned,
@@ -14,7 +13,6 @@ use handoffd_contract::sandbox::Sandbox;
 use handoffd_contract::{Connector, Data};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
-use world::{CUSTOMER, Chapter, World, cloud, file, gateway, item, replied, reply, start};
 
 /// A story of the whole loop: files, text, buttons, a text of two messages, news for the gateway, an
 /// ending. The short one leaves out what only adds more of the same.
@@ -297,7 +295,7 @@ fn the_gateway_gets_every_message_once_by_its_id() {
         connector: &*connector,
         sandbox: &sandbox,
         outcome: &outcome,
-        media: &world::media,
+        media: &crate::world::media,
         session: Session {
             id: "s-1".into(),
             business_number: "+15550783881".into(),

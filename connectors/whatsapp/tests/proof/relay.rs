@@ -1,14 +1,12 @@
 //! Replies on their way: window, templates, files, failures, limits; each against the simulator.
 
-mod world;
-
-use handoffd_contract::event::{AttachmentKind, Handoff, Template};
+use crate::world::{CUSTOMER, Chapter, World, cloud, file, gateway, item, replied, reply};
+use handoffd_contract::event::{AttachmentKind, Template};
 use handoffd_contract::{
     Call, Data, Item, MediaProblem, Reason, Refusal, Rendered, Reply, Source, Verdict,
 };
 use jiff::SignedDuration;
 use serde_json::{Value, json};
-use world::{CUSTOMER, Chapter, World, cloud, file, gateway, item, replied, reply};
 
 fn hello() -> Chapter {
     Chapter::Act(json!({"act": "text", "from": CUSTOMER, "name": "Ana", "text": "Hi"}))
@@ -110,7 +108,7 @@ fn the_mapping_of_the_handoff_chooses_the_template() {
                 sections,
                 notes: Vec::new(),
             }),
-            ..item("h-1", Data::HandoffRequested(Box::new(Handoff::default())))
+            ..item("h-1", Data::HandoffRequested(Box::default()))
         }
     };
     let connector = cloud(json!({"fallback": "template"}));
@@ -509,7 +507,7 @@ fn with_wait_delivered_a_message_waits_for_the_one_before() {
     story.insert(0, Chapter::Switch("drop_statuses", json!(true)));
     dropped.play(&story).expect("settles");
     assert_eq!(dropped.texts().len(), 2);
-    assert!(dropped.now >= world::start() + SignedDuration::from_secs(30));
+    assert!(dropped.now >= crate::world::start() + SignedDuration::from_secs(30));
 }
 
 #[test]

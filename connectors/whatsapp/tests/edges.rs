@@ -1,1 +1,0 @@
-//! Settings, webhooks, checks and verdicts at their edges.

@@ -1,1 +1,0 @@
-//! The simulator follows the documentation, not our client.
