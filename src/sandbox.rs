@@ -19,7 +19,7 @@
 //! | `GET /credentials`, `GET /{target}/credentials` | settings and secrets for a client |
 //! | `GET /{target}/view` | everything that a rep (for WhatsApp: the customer) sees |
 //! | `POST /{target}/act` | acts as a rep or a customer; the acts are listed in each connector's README |
-//! | `POST /{target}/switch` | `{"name": …, "value": …}`: a documented uncertainty, or where webhooks go |
+//! | `POST /{target}/switch` | `{"name": …, "value": …}`: a documented uncertainty, or where webhooks go. A switch `chunk_bytes` also makes this server cut event streams into pieces of so many bytes |
 //! | `GET /{target}/wait?pointer=/a/0` | waits until the JSON pointer leads to something; `equals=…` to just this; `at_least=n` to as many; `of=view` (default), `requests` or `faults`; `timeout_ms=10000`, at most 120,000. Answers `{"value": …}`, or 408 with what was there |
 //! | `GET /{target}/requests` | `counts`, which are complete, and the last 2,000 `requests`; `since=n` from that number on; `bodies=1` with the first 64 KiB of the bodies, of which 8 MiB are kept; `list=0` only counts |
 //! | `POST /{target}/reset` | a new simulator, an empty journal, streams cut; `{"keep_switches": true}` sets the switches again |

@@ -121,6 +121,11 @@ impl Served {
         Ok(())
     }
 
+    /// The value that a switch was set to since the last reset.
+    pub(super) fn switched(&self, name: &str) -> Option<Value> {
+        self.state().switches.get(name).cloned()
+    }
+
     /// Puts the simulator back into its first state, empties the journal and cuts open streams.
     /// `keep_switches` sets again what was switched before.
     pub fn reset(&self, keep_switches: bool) {

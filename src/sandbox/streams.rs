@@ -41,7 +41,12 @@ pub(super) fn open(served: &Arc<Served>, opening: Opening) -> Body {
             served.happened("chunk_bytes");
             bytes
         }
-        _ => usize::MAX,
+        // A simulator may have a switch for it too, and leaves the work to its server.
+        _ => served
+            .switched("chunk_bytes")
+            .and_then(|size| usize::try_from(size.as_u64()?).ok())
+            .filter(|size| *size > 0)
+            .unwrap_or(usize::MAX),
     };
     let (pieces, mut receiver) = mpsc::channel(1);
     let (guard, orders) = served.open.add(&opening.method, &opening.path);

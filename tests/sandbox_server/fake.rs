@@ -94,6 +94,7 @@ impl Sandbox for Notes {
         match name {
             "closed" => self.closed = value == true,
             "webhook_url" => self.webhook = value.as_str().map(str::to_owned),
+            "chunk_bytes" => {}
             _ => return Err("there are: closed, webhook_url".into()),
         }
         Ok(())

@@ -290,6 +290,11 @@ async fn the_same_seed_gives_the_same_faults() {
 #[tokio::test]
 async fn one_rule_strikes_and_every_rule_counts() {
     let stage = Stage::new().await;
+    // A query is a part of what a rule looks at.
+    let other = json!({"path_contains": "?other=1"});
+    stage
+        .fault(json!({"match": other, "fault": {"kind": "status", "status": 404}}))
+        .await;
     for (skip, times, status) in [(0, 1, 500), (1, 1, 503), (0, 4, 502)] {
         let fault = json!({"kind": "status", "status": status});
         stage
@@ -306,4 +311,10 @@ async fn one_rule_strikes_and_every_rule_counts() {
         statuses.push(response.expect("an answer").status().as_u16());
     }
     assert_eq!(statuses, [500, 503, 502, 502, 502, 502, 200]);
+    let response = stage
+        .http
+        .get(format!("http://{}/?other=1", stage.address()))
+        .send()
+        .await;
+    assert_eq!(response.expect("an answer").status(), 404);
 }

@@ -82,6 +82,39 @@ async fn bodies_are_bounded() {
 }
 
 #[tokio::test]
+async fn large_bodies_wait_for_memory() {
+    let stage = Stage::with(|options: &mut Options| {
+        options.max_body = 300_000;
+        options.memory = 300_000;
+    })
+    .await;
+    stage
+        .fault(json!({"times": 1, "fault": {"kind": "delay", "ms": 300}}))
+        .await;
+    let url = format!("http://{}/notes", stage.address());
+    let post = |note: String| stage.http.post(&url).body(note).send();
+    let first = tokio::spawn(post("a".repeat(299_000)));
+    stage
+        .until(Of::Faults, "/happened/notes/delay", json!(1))
+        .await;
+    let small = post("b".repeat(9)).await;
+    let second = post("c".repeat(299_000)).await;
+    let first = first.await.expect("no panic");
+    for sent in [first, small, second] {
+        assert_eq!(sent.expect("an answer").status(), 201);
+    }
+    let notes = stage.notes();
+    let order: Vec<&str> = (0..3)
+        .map(|n| &notes[n].as_str().expect("a note")[..1])
+        .collect();
+    assert_eq!(
+        order,
+        ["b", "a", "c"],
+        "a small one passes, a large one waits until the first is done"
+    );
+}
+
+#[tokio::test]
 async fn the_journal_says_what_was_asked() {
     let stage = Stage::new().await;
     for (note, n) in [("one", 1), ("two", 2)] {

@@ -88,8 +88,23 @@ async fn a_stream_goes_on_after_a_position() {
 #[tokio::test]
 async fn bytes_are_split_anywhere() {
     let stage = Stage::new().await;
-    add(&stage, "añ🙂");
-    stage.fault(json!({"match": {"path_contains": "/stream"}, "fault": {"kind": "chunk_bytes", "bytes": 1}})).await;
+    let rule = json!({"kind": "chunk_bytes", "bytes": 1});
+    stage
+        .fault(json!({"match": {"path_contains": "/stream"}, "fault": rule}))
+        .await;
+    split_into_single_bytes(&stage).await;
+    assert_eq!(stage.happened("chunk_bytes").await, 1);
+
+    let stage = Stage::new().await;
+    stage
+        .served()
+        .switch("chunk_bytes", &json!(1))
+        .expect("a switch");
+    split_into_single_bytes(&stage).await;
+}
+
+async fn split_into_single_bytes(stage: &Stage) {
+    add(stage, "añ🙂");
     let mut raw = stage.raw().await;
     raw.send("GET /stream HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
         .await;
@@ -118,7 +133,6 @@ async fn bytes_are_split_anywhere() {
         String::from_utf8(text).expect("whole again"),
         format!(": hello\n\n{}", frames(&[(1, "añ🙂")]))
     );
-    assert_eq!(stage.happened("chunk_bytes").await, 1);
 }
 
 #[tokio::test]
