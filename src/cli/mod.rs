@@ -84,6 +84,11 @@ pub async fn main(cli: Cli) -> anyhow::Result<u8> {
     }
 }
 
+/// Logs only warnings, for a demo that prints what matters itself.
+pub(crate) fn log_quietly() {
+    log::init(&crate::config::LogConfig { format: crate::config::LogFormat::Text, level: "warn".into() });
+}
+
 /// Prints to standard output; a closed pipe is no error of ours.
 pub(crate) fn say(text: &str) {
     use std::io::Write as _;

@@ -1,0 +1,102 @@
+//! A rep's reply goes back to the customer: text and files, once, and never a note.
+
+use serde_json::{Value, json};
+
+use crate::world::{CUSTOMER, Exit, World};
+
+fn reply(world: &World, target: &str, text: &str) {
+    match target {
+        "salesforce" => world.act(target, json!({"act": "text", "text": text})),
+        _ => world.act(target, json!({"act": "reply", "text": text})),
+    };
+}
+
+fn note(world: &World, target: &str, text: &str) {
+    let act = if target == "salesforce" { "whisper" } else { "note" };
+    world.act(target, json!({"act": act, "text": text}));
+}
+
+async fn reaches_the_phone_once(target: &str) {
+    let world = World::new(Exit::CloudApi).await;
+    world.hand_over(target).await;
+    if target == "salesforce" {
+        world.act(target, json!({"act": "accept", "rep": "Rosa"}));
+    }
+    note(&world, target, "INTERNAL: she is a regular");
+    reply(&world, target, "Hello, your refund is on its way.");
+    world.until_shown("whatsapp", "your refund is on its way").await;
+    note(&world, target, "INTERNAL: paid");
+    reply(&world, target, "Anything else?");
+    world.until_shown("whatsapp", "Anything else?").await;
+    world.until_idle().await;
+    assert_eq!(world.phone(), ["Hello, your refund is on its way.", "Anything else?"]);
+    assert_eq!(world.count("whatsapp", "INTERNAL"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reply_in_salesforce_reaches_the_phone_once() {
+    reaches_the_phone_once("salesforce").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reply_in_hubspot_reaches_the_phone_once() {
+    reaches_the_phone_once("hubspot").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reply_in_creatio_reaches_the_phone_once() {
+    reaches_the_phone_once("creatio").await;
+}
+
+/// A file that a rep attaches arrives as a file, before the text.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reps_file_reaches_the_phone() {
+    let world = World::new(Exit::CloudApi).await;
+    world.hand_over("salesforce").await;
+    world.act("salesforce", json!({"act": "accept", "rep": "Rosa"}));
+    let base64 = "JVBERi0xLjQgYSBsYWJlbA==";
+    world.act("salesforce", json!({"act": "file", "name": "label.pdf", "mime": "application/pdf", "base64": base64}));
+    world.until_shown("whatsapp", "label.pdf").await;
+    world.act("salesforce", json!({"act": "text", "text": "That is your label."}));
+    world.until_shown("whatsapp", "That is your label.").await;
+    assert_eq!(world.phone(), ["label.pdf", "That is your label."]);
+}
+
+/// Over the gateway's exchange: the reply is published, and its status comes back as an event.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reply_leaves_by_the_gateways_exchange() {
+    let world = World::new(Exit::Gateway).await;
+    world.hand_over("salesforce").await;
+    world.act("salesforce", json!({"act": "accept", "rep": "Rosa"}));
+    world.act("salesforce", json!({"act": "text", "text": "By the exchange."}));
+    let event = world.taken("reply.requested").await;
+    let data = &event["data"];
+    assert_eq!(data["to"], json!(format!("+{CUSTOMER}")), "{event:#}");
+    assert!(event.to_string().contains("By the exchange."));
+    let reference = data["reference"].as_str().expect("a reference").to_owned();
+    world
+        .publish("message.status", "failed-1", json!({"reference": reference, "status": "failed", "error_code": 131026, "error": "Message undeliverable"}))
+        .await;
+    // The rep must not be left believing that it arrived.
+    world.until_shown("salesforce", "Not delivered").await;
+    world.until_idle().await;
+    assert_eq!(world.count("salesforce", "Not delivered"), 1);
+}
+
+/// Nobody takes what the gateway is given: the reply waits, nothing is lost, and /readyz and the lane
+/// say why.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unroutable_reply_waits_until_somebody_takes_it() {
+    let world = World::new(Exit::Gateway).await;
+    world.hand_over("salesforce").await;
+    world.broker.delete_queue(crate::world::TAKEN).await;
+    world.act("salesforce", json!({"act": "accept", "rep": "Rosa"}));
+    world.act("salesforce", json!({"act": "text", "text": "Wait for me."}));
+    handoffd_test_support::eventually(crate::world::SOON, || async {
+        world.lane("whatsapp").await["reason"] == "unroutable"
+    })
+    .await;
+    world.gateway.queue(crate::world::TAKEN, crate::world::OUT, "#").await;
+    let event: Value = world.taken("reply.requested").await;
+    assert!(event.to_string().contains("Wait for me."));
+}
