@@ -95,7 +95,7 @@ fn a_mishap_anywhere_in_a_whole_story() {
             );
         }
         assert!(
-            lines[6].contains("again") && !lines[6].contains("broken parcel arrived"),
+            lines[6].contains("again") && !lines[6].contains("where is my parcel"),
             "{}",
             lines[6]
         );
