@@ -1,8 +1,9 @@
 //! The exit to the Cloud API: uploads and sends as requests.
 //! <https://developers.facebook.com/documentation/business-messaging/whatsapp/messages/send-messages>
 
+use handoffd_contract::text::encode;
 use handoffd_contract::{
-    Attachment, Body, HttpCall, MediaRef, Method, Part as FormPart, Repeat, Step,
+    Attachment, Body, HttpCall, MediaLookup, MediaRef, Method, Part as FormPart, Repeat, Step,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -10,11 +11,15 @@ use serde_json::{Value, json};
 use crate::lane::{self, Lane};
 use crate::parts::{Content, MediaKind, Part};
 use crate::recipient::Recipient;
+use crate::settings::Settings;
 
 /// Name of the step that uploads a file.
 pub(crate) const UPLOAD: &str = "media.upload";
 /// Name of the step that sends a message.
 pub(crate) const SEND: &str = "message.send";
+
+/// Where Meta keeps files.
+pub(crate) const MEDIA_HOST: &str = "lookaside.fbsbx.com";
 
 /// What [`read`](crate::read) needs beside the reply to a send.
 #[derive(Debug, Serialize, Deserialize)]
@@ -58,7 +63,8 @@ pub(crate) fn file<'a>(
     kind: Option<MediaKind>,
 ) -> File<'a> {
     let fact = lane::media(item, &part.slot);
-    if let Some(value) = lane.known.get(&fact) {
+    // An upload whose outcome a person waved through is simply made again.
+    if let Some(value) = lane.known.get(&fact).filter(|value| *value != "!skipped") {
         return value.strip_prefix('!').map_or(File::Id(value), File::No);
     }
     let Some(kind) = kind else {
@@ -89,6 +95,18 @@ pub(crate) fn file<'a>(
             .claim(fact)
             .memo(memo),
     ))
+}
+
+/// How the bytes behind a media id are found. The token is shown to Meta's media host, and to the
+/// host of the API itself.
+/// <https://developers.facebook.com/docs/whatsapp/cloud-api/reference/media>
+pub(crate) fn lookup(settings: &Settings, media_id: &str) -> MediaLookup {
+    let own = settings.base.split("://").nth(1).unwrap_or_default();
+    let own = own.split(['/', ':']).next().unwrap_or_default();
+    MediaLookup {
+        call: HttpCall::get(format!("/{}/{}", settings.version, encode(media_id))),
+        hosts: vec![MEDIA_HOST.to_owned(), own.to_owned()],
+    }
 }
 
 /// The step that sends one message.

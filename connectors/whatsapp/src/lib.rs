@@ -47,8 +47,8 @@ mod status;
 use std::time::Duration;
 
 use handoffd_contract::{
-    Budget, Check, Connector, Credential, Data, Finding, Frame, Hearing, HttpReply, Known, Problem,
-    Refusal, Reply, Step, Verdict, WebhookAuth, Work,
+    Budget, Check, Connector, Credential, Data, Finding, Frame, Hearing, HttpReply, Known,
+    MediaLookup, Problem, Refusal, Reply, Step, Verdict, WebhookAuth, Work,
 };
 
 use settings::{Exit, Settings};
@@ -144,10 +144,15 @@ impl Connector for WhatsApp {
         })
     }
 
-    /// Media addresses are on this host of Meta's, and want the token.
-    /// <https://developers.facebook.com/docs/whatsapp/cloud-api/reference/media>
     fn file_hosts(&self) -> Vec<String> {
-        vec!["lookaside.fbsbx.com".to_owned()]
+        vec![cloud::MEDIA_HOST.to_owned()]
+    }
+
+    fn media_lookup(&self, media_id: &str) -> Option<MediaLookup> {
+        self.settings
+            .token
+            .as_ref()
+            .map(|_| cloud::lookup(&self.settings, media_id))
     }
 
     fn checks(&self) -> Vec<Check> {

@@ -7,7 +7,8 @@
 //!    before it.
 
 use handoffd_contract::event::{DeliveryState, RepReply};
-use handoffd_contract::{Data, Item, Known, Reason, Refusal, Step, Stop, Work};
+use handoffd_contract::{Data, Item, Known, Reason, Refusal, Rendered, Step, Stop, Work};
+use serde_json::Value;
 
 use crate::gateway;
 use crate::lane::{self, Lane, Mapped, Window};
@@ -155,36 +156,45 @@ fn reason(window: Window) -> String {
     }
 }
 
-/// Keeps the template that the last handoff's mapping chose for texts outside the window.
+/// Keeps the template that a handoff's mapping chose for texts outside the window; the last one
+/// counts. Each handoff is noted by itself, so that a part of the work asks for nothing that the
+/// whole has settled.
 fn template(lane: Lane<'_>) -> Option<Step> {
-    let rendered = lane
-        .work
-        .items
-        .iter()
-        .rev()
-        .find_map(|item| match &item.data {
-            Data::HandoffRequested(_) => item.rendered.as_ref(),
-            _ => None,
-        })?;
+    lane.work.items.iter().find_map(|item| {
+        let Data::HandoffRequested(_) = &item.data else {
+            return None;
+        };
+        let noted = format!("{}/{}", lane::TEMPLATE, item.id);
+        let mapped = item
+            .rendered
+            .as_ref()
+            .and_then(mapped)
+            .filter(|_| !lane.known.is(&noted))?;
+        let mut ledger = Ledger::new(lane.known);
+        ledger.set(lane::TEMPLATE.to_owned(), lane::json(&mapped));
+        ledger.set(noted, mapped.name);
+        ledger.into_step("template.keep")
+    })
+}
+
+/// The section `template` of a rendered mapping.
+fn mapped(rendered: &Rendered) -> Option<Mapped> {
     let section = rendered.sections.get("template")?;
     let parameters = match section.get("parameters") {
-        Some(serde_json::Value::Array(list)) => list
-            .iter()
-            .map(|value| {
+        Some(Value::Array(list)) => {
+            let text = |value: &Value| {
                 value
                     .as_str()
                     .map_or_else(|| value.to_string(), str::to_owned)
-            })
-            .collect(),
-        Some(serde_json::Value::String(one)) => vec![one.clone()],
+            };
+            list.iter().map(text).collect()
+        }
+        Some(Value::String(one)) => vec![one.clone()],
         _ => vec!["{reply}".to_owned()],
     };
-    let mapped = Mapped {
+    Some(Mapped {
         name: rendered.text("template", "name")?,
         language: rendered.text("template", "language")?,
         parameters,
-    };
-    let mut ledger = Ledger::new(lane.known);
-    ledger.set(lane::TEMPLATE.to_owned(), lane::json(&mapped));
-    ledger.into_step("template.keep")
+    })
 }

@@ -120,11 +120,19 @@ fn the_mapping_of_the_handoff_chooses_the_template() {
             items(vec![replied("e", reply("m", "Solved."))]),
         ]
     };
-    let world = play(&*connector, &story(json!(["Ana", "{reply}"])));
+    let mut two = story(json!(["Ana", "{reply}"]));
+    let Chapter::Items(handoffs) = &mut two[1] else {
+        panic!("no handoff")
+    };
+    let mut earlier = section(json!(["{reply}", "earlier"]));
+    earlier.id = "h-0".into();
+    handoffs.insert(0, earlier);
+    let world = play(&*connector, &two);
     assert_eq!(
         world.texts(),
         ["Hello Ana, there is news on your case Solved.."]
     );
+    world.rests();
     // A template that would lose the rep's words does not stand for them.
     let world = play(&*connector, &story(json!(["Ana", "42"])));
     assert_eq!(states(&world), ["m Held"]);

@@ -147,6 +147,7 @@ fn enumerate<'a>(
             sure(&told),
             "with {mishaps:?} reps were told otherwise"
         );
+        world.rests();
         (world.calls, world.operator)
     };
     let mut runs = 0;
