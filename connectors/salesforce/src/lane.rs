@@ -9,8 +9,9 @@
 //! | `routing` | the routing attributes as JSON, for the first message of each later messaging session |
 //! | `refused/<attribute>` | Salesforce did not take this routing attribute; the value holds its words |
 //! | `session` | the messaging session's record id, as last heard |
-//! | `ended/<key>` | that messaging session ended; the value is when, in milliseconds |
-//! | `live/<key>` | it came alive later than that (milliseconds), or is `done`: another one follows it |
+//! | `ended/<key>` | that messaging session ended; the value is when, in Salesforce's milliseconds |
+//! | `live/<key>` | when it was last heard to be alive |
+//! | `followed/<key>` | we began another one after that end |
 //! | `part/<event or message>/<n>` | that text of it is shown; the value is the MIAW message id |
 //! | `said/<message>` | the whole message is shown |
 //! | `file/<message>/<attachment>` | the file is shown, or `!<why>` when a line says why it is not |
@@ -89,36 +90,32 @@ impl<'a> Lane<'a> {
         self.known.get("used") == Some(self.generation().to_string().as_str())
     }
 
-    /// The messaging sessions that ended and that no other one follows yet.
+    /// The messaging sessions that ended and that no other one follows yet, each as the fact that
+    /// holds once one does. Events repeat and facts are replaced, so that nothing here may depend on
+    /// an event being heard once: what is heard and what we did are different facts.
     #[must_use]
-    pub fn ended(&self) -> Vec<String> {
+    pub fn ended(&self) -> Vec<(String, String)> {
         self.known
             .under("ended/")
-            .filter(|(key, at)| !self.lives(key, at))
-            .map(|(key, _)| key.to_owned())
+            .filter(|(key, at)| time(Some(at)) > self.alive(key))
+            .map(|(key, at)| (followed(key), at.to_owned()))
             .collect()
     }
 
-    fn lives(&self, key: &str, ended: &str) -> bool {
-        match self.known.get(&live(key)) {
-            None => false,
-            Some(DONE) => true,
-            // An event without a time counts as older than one with a time.
-            Some(at) => at.parse::<i64>().unwrap_or(0) > ended.parse().unwrap_or(0),
-        }
+    /// Until when an end of this messaging session says nothing new.
+    fn alive(&self, key: &str) -> i64 {
+        time(self.known.get(&live(key))).max(time(self.known.get(&followed(key))))
     }
 
     /// Under which key to note that the current messaging session has ended: its record id when it
-    /// is known and not yet followed, so that the event that says the same adds nothing.
+    /// is known and not followed, so that the event that says the same adds nothing.
     #[must_use]
     pub fn current(&self) -> String {
-        let fresh = |id: &&str| self.known.get(&live(id)) != Some(DONE);
-        match self.known.get("session").filter(fresh) {
+        let followed = |id: &str| time(self.known.get(&followed(id)));
+        let current = |id: &&str| time(self.known.get(&live(id))) >= followed(id);
+        match self.known.get("session").filter(current) {
             Some(id) => id.to_owned(),
-            None => {
-                let count = self.known.under("ended/unknown-").count();
-                format!("unknown-{count}")
-            }
+            None => format!("unknown-{}", self.known.under("ended/unknown-").count()),
         }
     }
 
@@ -132,17 +129,12 @@ impl<'a> Lane<'a> {
     }
 }
 
-/// The value of `live/<key>` for a messaging session that another one follows.
-pub const DONE: &str = "done";
-
 /// The value of `ended/<key>` when a call's answer told us: later than any sign of life until then.
 pub const FOR_SURE: &str = "9223372036854775807";
 
-/// What is known of messaging sessions that ended once another one follows them. Should one of them
-/// come alive again all the same, its events count from the beginning.
-pub fn followed(keys: &[String]) -> impl Iterator<Item = (String, String)> + '_ {
-    keys.iter()
-        .flat_map(|key| [(live(key), DONE.to_owned()), (ended(key), "0".to_owned())])
+/// A time in milliseconds; before all others when there is none.
+fn time(value: Option<&str>) -> i64 {
+    value.map_or(i64::MIN, |at| at.parse().unwrap_or(0))
 }
 
 /// The fact that a messaging session ended.
@@ -151,10 +143,16 @@ pub fn ended(key: &str) -> String {
     format!("ended/{key}")
 }
 
-/// The fact that a messaging session came alive again, or is done with.
+/// The fact that a messaging session was heard to be alive.
 #[must_use]
 pub fn live(key: &str) -> String {
     format!("live/{key}")
+}
+
+/// The fact that another messaging session follows one that ended.
+#[must_use]
+pub fn followed(key: &str) -> String {
+    format!("followed/{key}")
 }
 
 /// How the end that we caused ourselves is recognised when the event stream tells of it.
@@ -209,39 +207,39 @@ mod tests {
         let work = work();
         let mut known = Known::default();
         let ended = |known: &Known| Lane::new("p:", &work, known).expect("lane").ended();
-        assert!(ended(&known).is_empty());
+        let one = |at: &str| vec![("followed/0Mw1".to_owned(), at.to_owned())];
+        assert_eq!(ended(&known), []);
         known.set("ended/0Mw1", "200");
-        assert_eq!(ended(&known), ["0Mw1"]);
+        assert_eq!(ended(&known), one("200"));
         known.set("live/0Mw1", "100");
         assert_eq!(
             ended(&known),
-            ["0Mw1"],
+            one("200"),
             "an older sign of life does not count"
         );
         known.set("live/0Mw1", "300");
-        assert!(ended(&known).is_empty());
-        known.set("ended/0Mw1", "400");
-        assert_eq!(ended(&known), ["0Mw1"]);
+        assert_eq!(ended(&known), []);
         known.set("ended/0Mw1", FOR_SURE);
         assert_eq!(
             ended(&known),
-            ["0Mw1"],
-            "an answer outweighs what was heard before"
+            one(FOR_SURE),
+            "an answer outweighs what was heard"
         );
-        for (fact, value) in followed(&["0Mw1".into()]) {
-            known.set(fact, value);
-        }
-        assert!(ended(&known).is_empty());
-        known.set("ended/0Mw1", "500");
-        assert!(
-            ended(&known).is_empty(),
-            "a late event of it changes nothing"
-        );
-        known.set("live/0Mw1", "600");
-        known.set("ended/0Mw1", "700");
+        known.set("ended/0Mw1", "400");
+        known.set("followed/0Mw1", "400");
+        assert_eq!(ended(&known), []);
+        known.set("live/0Mw1", "300");
+        known.set("ended/0Mw1", "400");
         assert_eq!(
             ended(&known),
-            ["0Mw1"],
+            [],
+            "events that are heard again change nothing"
+        );
+        known.set("live/0Mw1", "500");
+        known.set("ended/0Mw1", "600");
+        assert_eq!(
+            ended(&known),
+            one("600"),
             "it came alive again and ended again"
         );
     }
@@ -252,13 +250,15 @@ mod tests {
         let mut known = Known::default();
         let current = |known: &Known| Lane::new("p:", &work, known).expect("lane").current();
         assert_eq!(current(&known), "unknown-0");
-        known.set("ended/unknown-0", "");
-        known.set("live/unknown-0", DONE);
+        known.set("ended/unknown-0", FOR_SURE);
+        known.set("followed/unknown-0", FOR_SURE);
         assert_eq!(current(&known), "unknown-1");
         known.set("session", "0Mw1");
         assert_eq!(current(&known), "0Mw1");
-        known.set("live/0Mw1", DONE);
+        known.set("followed/0Mw1", "200");
         assert_eq!(current(&known), "unknown-1");
+        known.set("live/0Mw1", "300");
+        assert_eq!(current(&known), "0Mw1");
     }
 
     #[test]

@@ -16,7 +16,7 @@
 //! | `read` | what a reply proves |
 //! | `hear`, `entry`, `payload` | the event stream and the entries list; one entry; what a rep's message says |
 //! | `checks` | what `handoffd check --live` reads |
-//! | [`sandbox`] | a simulator of the documented API (feature `sandbox`) |
+//! | `sandbox` | a simulator of the documented API (feature `sandbox`) |
 //!
 //! Order of calls: event stream → conversation → transcript (texts, or one file with the handoff's
 //! head as its caption) → attachments → later messages. Texts and files leave one at a time, since

@@ -233,7 +233,11 @@ fn replace(memo: &Memo) -> Verdict {
         Learned::absent("conversation"),
         Learned::is("generation", (memo.generation + 1).to_string()),
     ];
-    learned.extend(lane::followed(&memo.ended).map(|(fact, value)| Learned::is(fact, value)));
+    learned.extend(
+        memo.ended
+            .iter()
+            .map(|(fact, value)| Learned::is(fact, value)),
+    );
     Verdict::Known(learned)
 }
 

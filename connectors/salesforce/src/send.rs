@@ -5,7 +5,7 @@ use handoffd_contract::{Auth, Body, HttpCall, Known, MediaRef, Method, Part, Rep
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::lane::{self, Lane};
+use crate::lane::Lane;
 use crate::pieces::{Content, Piece};
 use crate::{Salesforce, routing};
 
@@ -30,8 +30,8 @@ pub(crate) struct Memo {
     pub(crate) new_session: bool,
     /// Under which key to note that the messaging session has ended.
     pub(crate) current: String,
-    /// Messaging sessions that have ended.
-    pub(crate) ended: Vec<String>,
+    /// What is known of messaging sessions that have ended once another one follows.
+    pub(crate) ended: Vec<(String, String)>,
     /// The conversation's number.
     pub(crate) generation: u32,
     /// Whether a next conversation may be begun when this one is unusable. Not when nothing was
@@ -111,7 +111,7 @@ impl Salesforce {
         let ended = lane.ended();
         let new_session = !ended.is_empty();
         let first = new_session || !lane.used();
-        learn.extend(lane::followed(&ended));
+        learn.extend(ended.iter().cloned());
         learn.push(("used".into(), lane.generation().to_string()));
         let fallback = match &content {
             Content::File { fallback, .. } => Some(fallback.clone()),

@@ -86,7 +86,7 @@ fn every_status_of_a_send_is_classified() {
 fn a_send_in_a_new_session_or_of_a_file_is_read_otherwise() {
     let new = Memo {
         new_session: true,
-        ended: vec!["0Mw1".into()],
+        ended: vec![("followed/0Mw1".into(), "7".into())],
         generation: 2,
         ..memo()
     };
@@ -113,12 +113,12 @@ fn a_send_in_a_new_session_or_of_a_file_is_read_otherwise() {
         (
             &replaceable,
             403,
-            "-fact -conversation generation=3 live/0Mw1=done ended/0Mw1=0",
+            "-fact -conversation generation=3 followed/0Mw1=7",
         ),
         (
             &replaceable,
             404,
-            "-fact -conversation generation=3 live/0Mw1=done ended/0Mw1=0",
+            "-fact -conversation generation=3 followed/0Mw1=7",
         ),
         (&file, 400, "fact=!refused"),
         (&file, 413, "fact=!too-large"),
