@@ -1,79 +1,13 @@
-//! HubSpot's answers: what every status means, and what an error body names.
+//! HubSpot's answers: what every status means, and HubSpot's own words.
 //!
-//! <https://developers.hubspot.com/docs/api-reference/error-handling>: every member may be missing, so
-//! the body is searched rather than decoded.
+//! <https://developers.hubspot.com/docs/api-reference/error-handling>
 
 use std::time::Duration;
 
 use handoffd_contract::{Body, Call, Effect, HttpReply, Reason, Step, Stop, Verdict};
 use serde_json::Value;
 
-/// A property that HubSpot refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// The property's internal name.
-    pub field: String,
-    /// HubSpot's code, such as `INVALID_OPTION`.
-    pub code: String,
-}
-
-/// The properties that an error body names, each once.
-#[must_use]
-pub fn faults(body: &Value) -> Vec<Fault> {
-    let mut found: Vec<Fault> = Vec::new();
-    let mut add = |field: &str, code: &str| {
-        let word = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-        if !field.is_empty() && field.len() <= 100 && word(field) && word(code) && !found.iter().any(|f| f.field == field) {
-            found.push(Fault { field: field.to_owned(), code: code.to_owned() });
-        }
-    };
-    let message = body["message"].as_str().unwrap_or_default();
-    // Either `errors[]`, or the same as JSON inside the message.
-    let inside = message.find('[').and_then(|at| serde_json::from_str::<Value>(&message[at..]).ok());
-    let listed = [body["errors"].as_array(), inside.as_ref().and_then(Value::as_array)];
-    for error in listed.into_iter().flatten().flatten().take(50) {
-        let code = ["code", "error", "subCategory"].iter().find_map(|name| error[*name].as_str());
-        let context = &error["context"];
-        let field = ["propertyName", "name", "property"]
-            .iter()
-            .find_map(|name| context[*name][0].as_str().or_else(|| context[*name].as_str()))
-            .or_else(|| error["name"].as_str())
-            .or_else(|| error["in"].as_str());
-        if let (Some(field), Some(code)) = (field, code) {
-            add(field, code);
-        }
-    }
-    for (open, close) in [("Property \"", "\" does not exist"), ("Property '", "' does not exist")] {
-        for text in [message].into_iter().chain(body["errors"].as_array().into_iter().flatten().filter_map(|e| e["message"].as_str())) {
-            if let Some(name) = text.split_once(open).and_then(|(_, rest)| rest.split_once(close)) {
-                add(name.0, "PROPERTY_DOESNT_EXIST");
-            }
-        }
-    }
-    found
-}
-
-/// Whether a 400 or 409 says that somebody holds the unique value.
-#[must_use]
-pub fn is_conflict(reply: &HttpReply, key: &str) -> bool {
-    let text = String::from_utf8_lossy(&reply.body);
-    let named = faults(&reply.json().unwrap_or_default())
-        .iter()
-        .any(|fault| fault.field == key && !fault.code.contains("EXIST"));
-    reply.status == 409
-        || reply.status == 400
-            && (named || ["CONFLICTING_UNIQUE_VALUE", "already has that value", "already exists"].iter().any(|w| text.contains(w)))
-}
-
-/// `Existing ID: 37765128953`, as a 409 for a contact says.
-/// <https://github.com/HubSpot/hubspot-api-nodejs/issues/545>
-#[must_use]
-pub fn existing_id(reply: &HttpReply) -> Option<String> {
-    let text = String::from_utf8_lossy(&reply.body);
-    let (_, rest) = text.split_once("Existing ID:")?;
-    let id: String = rest.trim_start().chars().take_while(char::is_ascii_digit).collect();
-    (!id.is_empty()).then_some(id)
-}
+use crate::fault::{Fault, faults, scopes};
 
 /// HubSpot's own words, without anything that the request carried as text.
 #[must_use]
@@ -81,7 +15,10 @@ pub fn words(step: &Step, reply: &HttpReply) -> String {
     let Some(body) = reply.json().filter(Value::is_object) else {
         return format!("answered {} without HubSpot's error body", reply.status);
     };
-    let category = ["category", "errorType", "error"].iter().find_map(|name| body[*name].as_str()).unwrap_or("error");
+    let category = ["category", "errorType", "error"]
+        .iter()
+        .find_map(|name| body[*name].as_str())
+        .unwrap_or("error");
     let faults = faults(&body);
     let mut text = if faults.is_empty() {
         clean(step, body["message"].as_str().unwrap_or("no message"))
@@ -94,24 +31,6 @@ pub fn words(step: &Step, reply: &HttpReply) -> String {
         text = format!("the token needs {} ({text})", scopes.join(" or "));
     }
     format!("{} {category}: {text}", reply.status)
-}
-
-/// The scopes that a 403 names.
-#[must_use]
-pub fn scopes(body: &Value) -> Vec<String> {
-    let mut found: Vec<String> = Vec::new();
-    let contexts = std::iter::once(&body["context"])
-        .chain(body["errors"].as_array().into_iter().flatten().map(|error| &error["context"]));
-    for context in contexts {
-        for name in ["requiredGranularScopes", "requiredScopes"] {
-            for scope in context[name].as_array().into_iter().flatten().filter_map(Value::as_str) {
-                if scope.len() <= 80 && !found.iter().any(|known| known == scope) && found.len() < 8 {
-                    found.push(scope.to_owned());
-                }
-            }
-        }
-    }
-    found
 }
 
 /// A message without the values that the request carried: they may be what a customer wrote.
@@ -163,7 +82,10 @@ pub fn otherwise(step: &Step, reply: &HttpReply) -> Verdict {
         // Success that cannot be read: something may have happened.
         200..=299 => later(Reason::ServerError, None, Effect::Possible),
         300..=399 => Verdict::Later {
-            stop: Stop::new(Reason::Unreachable, format!("answered {} (a redirect): is `base` right?", reply.status)),
+            stop: Stop::new(
+                Reason::Unreachable,
+                format!("answered {} (a redirect): is `base` right?", reply.status),
+            ),
             after: None,
             effect: Effect::None,
         },
@@ -176,10 +98,18 @@ pub fn otherwise(step: &Step, reply: &HttpReply) -> Verdict {
         409 => later(Reason::Conflict, None, Effect::None),
         413 => Verdict::Never(stop(Reason::TooLarge)),
         // A lock lasts two seconds.
-        423 => later(Reason::Conflict, Some(reply.retry_after().unwrap_or(2).max(2)), Effect::None),
+        423 => later(
+            Reason::Conflict,
+            Some(reply.retry_after().unwrap_or(2).max(2)),
+            Effect::None,
+        ),
         429 => later(Reason::RateLimited, Some(pause(reply)), Effect::None),
         // The portal moves to another data centre.
-        477 => later(Reason::ServerError, Some(reply.retry_after().unwrap_or(600)), Effect::None),
+        477 => later(
+            Reason::ServerError,
+            Some(reply.retry_after().unwrap_or(600)),
+            Effect::None,
+        ),
         500.. => later(Reason::ServerError, reply.retry_after(), Effect::Possible),
         _ => Verdict::Never(stop(Reason::Invalid)),
     }
@@ -210,7 +140,11 @@ mod tests {
     use serde_json::json;
 
     fn reply(status: u16, body: &Value) -> HttpReply {
-        HttpReply { status, headers: Vec::new(), body: body.to_string().into_bytes() }
+        HttpReply {
+            status,
+            headers: Vec::new(),
+            body: body.to_string().into_bytes(),
+        }
     }
 
     fn step() -> Step {
@@ -219,87 +153,150 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_found_wherever_they_are() {
-        let wanted = vec![Fault { field: "hs_ticket_priority".into(), code: "INVALID_OPTION".into() }];
-        let inside = "Property values were not valid: [{\"isValid\":false,\"message\":\"SOON was not one of the allowed options\",\
-                      \"error\":\"INVALID_OPTION\",\"name\":\"hs_ticket_priority\"}]";
-        assert_eq!(faults(&json!({"message": inside})), wanted);
-        let listed = json!({"message": "x", "errors": [{"code": "INVALID_OPTION", "context": {"propertyName": ["hs_ticket_priority"]}}]});
-        assert_eq!(faults(&listed), wanted);
-        assert_eq!(
-            faults(&json!({"message": "Property \"wa_mood\" does not exist"})),
-            vec![Fault { field: "wa_mood".into(), code: "PROPERTY_DOESNT_EXIST".into() }]
-        );
-        assert_eq!(faults(&json!({"message": "[1,2", "errors": "none"})), vec![]);
-    }
-
-    #[test]
     fn words_hold_no_text_of_the_customer() {
-        let told = |message: &str| words(&step(), &reply(400, &json!({"category": "VALIDATION_ERROR", "message": message})));
-        assert_eq!(told("bad value my card number is 4000 1234 here"), "400 VALIDATION_ERROR: bad value … here");
+        let told = |message: &str| {
+            words(
+                &step(),
+                &reply(
+                    400,
+                    &json!({"category": "VALIDATION_ERROR", "message": message}),
+                ),
+            )
+        };
+        assert_eq!(
+            told("bad value my card number is 4000 1234 here"),
+            "400 VALIDATION_ERROR: bad value … here"
+        );
         assert!(told("4915112345678 is taken").contains("4915112345678"));
-        let html = HttpReply { status: 400, body: b"<html>secret".to_vec(), ..HttpReply::default() };
-        assert_eq!(words(&step(), &html), "400".to_owned().replace("400", "answered 400 without HubSpot's error body"));
+        let html = HttpReply {
+            status: 400,
+            body: b"<html>secret".to_vec(),
+            ..HttpReply::default()
+        };
+        assert_eq!(
+            words(&step(), &html),
+            "400"
+                .to_owned()
+                .replace("400", "answered 400 without HubSpot's error body")
+        );
     }
 
     #[test]
     fn a_missing_scope_is_named() {
         let body = json!({"status": "error", "category": "MISSING_SCOPES", "message": "This app hasn't been granted all required scopes",
             "errors": [{"message": "one or more", "context": {"requiredGranularScopes": ["tickets"]}}]});
-        let Verdict::Never(stop) = otherwise(&step(), &reply(403, &body)) else { panic!("parks") };
+        let Verdict::Never(stop) = otherwise(&step(), &reply(403, &body)) else {
+            panic!("parks")
+        };
         assert_eq!(stop.reason, Reason::Forbidden);
-        assert!(stop.words.contains("the token needs tickets"), "{}", stop.words);
+        assert!(
+            stop.words.contains("the token needs tickets"),
+            "{}",
+            stop.words
+        );
     }
 
     #[test]
     fn every_status_has_its_meaning() {
         let later = |reason, seconds: Option<u64>, effect| (Some(reason), seconds, Some(effect));
         let never = |reason| (Some(reason), None, None);
-        let html = HttpReply { status: 502, body: b"<html>Bad gateway".to_vec(), ..HttpReply::default() };
-        let limit = |policy: &str| reply(429, &json!({"errorType": "RATE_LIMIT", "policyName": policy, "message": "x"}));
+        let html = HttpReply {
+            status: 502,
+            body: b"<html>Bad gateway".to_vec(),
+            ..HttpReply::default()
+        };
+        let limit = |policy: &str| {
+            reply(
+                429,
+                &json!({"errorType": "RATE_LIMIT", "policyName": policy, "message": "x"}),
+            )
+        };
         let mut told = limit("DAILY");
         told.headers.push(("retry-after".into(), "7".into()));
-        let secondly = reply(429, &json!({"message": "You have reached your secondly limit."}));
+        let secondly = reply(
+            429,
+            &json!({"message": "You have reached your secondly limit."}),
+        );
         let table = [
-            (HttpReply { status: 201, body: b"{".to_vec(), ..HttpReply::default() }, later(Reason::ServerError, None, Effect::Possible)),
-            (HttpReply { status: 302, ..HttpReply::default() }, later(Reason::Unreachable, None, Effect::None)),
+            (
+                HttpReply {
+                    status: 201,
+                    body: b"{".to_vec(),
+                    ..HttpReply::default()
+                },
+                later(Reason::ServerError, None, Effect::Possible),
+            ),
+            (
+                HttpReply {
+                    status: 302,
+                    ..HttpReply::default()
+                },
+                later(Reason::Unreachable, None, Effect::None),
+            ),
             (reply(400, &json!({})), never(Reason::Invalid)),
-            (reply(401, &json!({"category": "EXPIRED_AUTHENTICATION"})), later(Reason::Unauthorized, None, Effect::None)),
-            (HttpReply { status: 403, body: b"<html>".to_vec(), ..HttpReply::default() }, later(Reason::ServerError, None, Effect::None)),
-            (reply(403, &json!({"category": "BANNED"})), never(Reason::Forbidden)),
+            (
+                reply(401, &json!({"category": "EXPIRED_AUTHENTICATION"})),
+                later(Reason::Unauthorized, None, Effect::None),
+            ),
+            (
+                HttpReply {
+                    status: 403,
+                    body: b"<html>".to_vec(),
+                    ..HttpReply::default()
+                },
+                later(Reason::ServerError, None, Effect::None),
+            ),
+            (
+                reply(403, &json!({"category": "BANNED"})),
+                never(Reason::Forbidden),
+            ),
             (reply(404, &json!({})), never(Reason::NotFound)),
-            (reply(408, &json!({})), later(Reason::TimedOut, None, Effect::Possible)),
-            (reply(409, &json!({})), later(Reason::Conflict, None, Effect::None)),
+            (
+                reply(408, &json!({})),
+                later(Reason::TimedOut, None, Effect::Possible),
+            ),
+            (
+                reply(409, &json!({})),
+                later(Reason::Conflict, None, Effect::None),
+            ),
             (reply(413, &json!({})), never(Reason::TooLarge)),
             (reply(415, &json!({})), never(Reason::Invalid)),
             (reply(422, &json!({})), never(Reason::Invalid)),
-            (reply(423, &json!({})), later(Reason::Conflict, Some(2), Effect::None)),
-            (limit("TEN_SECONDLY_ROLLING"), later(Reason::RateLimited, Some(10), Effect::None)),
-            (limit("DAILY"), later(Reason::RateLimited, Some(900), Effect::None)),
+            (
+                reply(423, &json!({})),
+                later(Reason::Conflict, Some(2), Effect::None),
+            ),
+            (
+                limit("TEN_SECONDLY_ROLLING"),
+                later(Reason::RateLimited, Some(10), Effect::None),
+            ),
+            (
+                limit("DAILY"),
+                later(Reason::RateLimited, Some(900), Effect::None),
+            ),
             (told, later(Reason::RateLimited, Some(7), Effect::None)),
             (secondly, later(Reason::RateLimited, Some(1), Effect::None)),
-            (reply(477, &json!({})), later(Reason::ServerError, Some(600), Effect::None)),
+            (
+                reply(477, &json!({})),
+                later(Reason::ServerError, Some(600), Effect::None),
+            ),
             (html, later(Reason::ServerError, None, Effect::Possible)),
-            (reply(524, &json!({})), later(Reason::ServerError, None, Effect::Possible)),
+            (
+                reply(524, &json!({})),
+                later(Reason::ServerError, None, Effect::Possible),
+            ),
         ];
         for (reply, wanted) in table {
             let found = match otherwise(&step(), &reply) {
-                Verdict::Later { stop, after, effect } => (Some(stop.reason), after.map(|d| d.as_secs()), Some(effect)),
+                Verdict::Later {
+                    stop,
+                    after,
+                    effect,
+                } => (Some(stop.reason), after.map(|d| d.as_secs()), Some(effect)),
                 Verdict::Never(stop) => (Some(stop.reason), None, None),
                 other => panic!("{other:?}"),
             };
             assert_eq!(found, wanted, "{}", reply.status);
         }
-    }
-
-    #[test]
-    fn conflicts_are_recognised_in_every_form() {
-        let key = "wa_handoff_id";
-        let nested = "Property values were not valid: [{\"isValid\":false,\"message\":\"Cannot set PropertyValueCoordinates{}. 456 already has that value.\",\"error\":\"CONFLICTING_UNIQUE_VALUE\",\"name\":\"wa_handoff_id\"}]";
-        assert!(is_conflict(&reply(400, &json!({"message": nested})), key));
-        assert!(is_conflict(&reply(409, &json!({"category": "CONFLICT"})), key));
-        assert!(!is_conflict(&reply(400, &json!({"message": "Property \"wa_handoff_id\" does not exist"})), key));
-        let taken = reply(409, &json!({"message": "Contact already exists. Existing ID: 37765128953", "category": "CONFLICT"}));
-        assert_eq!(existing_id(&taken).as_deref(), Some("37765128953"));
     }
 }

@@ -1,5 +1,7 @@
 //! The names of the facts that a lane keeps about HubSpot.
 
+use handoffd_contract::{Fact, Known};
+
 /// The contact's id.
 pub const CONTACT: &str = "contact";
 /// How the contact was found: `key`, `phone`, `email`, `created` or `conflict`.
@@ -104,4 +106,20 @@ pub fn listed(kind: &str) -> String {
 /// numbers each kind by itself.
 pub fn record(kind: &str, id: &str) -> String {
     format!("{kind}:{id}")
+}
+
+/// Ids of a kind's records that are known to be ours, sorted.
+pub fn own<'k>(known: &'k Known, kind: &str) -> Vec<&'k str> {
+    let prefix = record(kind, "");
+    let mut own: Vec<&str> = known
+        .0
+        .values()
+        .filter_map(|fact| match fact {
+            Fact::Is(value) => value.strip_prefix(prefix.as_str()),
+            Fact::Unsure { .. } => None,
+        })
+        .collect();
+    own.sort_unstable();
+    own.dedup();
+    own
 }

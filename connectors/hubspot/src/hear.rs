@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use handoffd_contract::feed::Read;
 use handoffd_contract::{
-    About, Effect, Feed, Frame, Heard, Hearing, HttpCall, HttpReply, Known, Reason, Refusal, Step, Stop, Verdict, What, Work,
+    About, Effect, Feed, Frame, Heard, Hearing, HttpCall, HttpReply, Known, Reason, Refusal, Step,
+    Stop, Verdict, What, Work,
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -56,17 +57,33 @@ pub fn hear(settings: &Settings, frame: &Frame<'_>) -> Result<Hearing, Refusal> 
 /// The read that turns an owner's id into a name.
 const OWNER: &str = "owner";
 
-fn read_owner(settings: &Settings, ticket: &str, owner: &str, id: &str, at: Option<Timestamp>) -> Read {
-    let call = HttpCall::get(format!("{}/{}", settings.paths.owners(), handoffd_contract::text::encode(owner)));
+fn read_owner(
+    settings: &Settings,
+    ticket: &str,
+    owner: &str,
+    id: &str,
+    at: Option<Timestamp>,
+) -> Read {
+    let call = HttpCall::get(format!(
+        "{}/{}",
+        settings.paths.owners(),
+        handoffd_contract::text::encode(owner)
+    ));
     let memo = serde_json::json!({"ticket": ticket, "owner": owner, "id": id, "at": at});
-    Read { tag: OWNER, call, memo }
+    Read {
+        tag: OWNER,
+        call,
+        memo,
+    }
 }
 
 fn owner(read: &Read, reply: &HttpReply) -> Result<Hearing, Refusal> {
     let name = match reply.json().filter(|_| reply.ok()) {
         Some(body) => {
             let part = |name: &str| body[name].as_str().unwrap_or_default().trim().to_owned();
-            let full = format!("{} {}", part("firstName"), part("lastName")).trim().to_owned();
+            let full = format!("{} {}", part("firstName"), part("lastName"))
+                .trim()
+                .to_owned();
             if full.is_empty() { part("email") } else { full }
         }
         None => match broken(read, reply)? {
@@ -74,23 +91,54 @@ fn owner(read: &Read, reply: &HttpReply) -> Result<Hearing, Refusal> {
             None => String::new(),
         },
     };
-    let rep = if name.is_empty() { format!("owner {}", text(&read.memo["owner"])) } else { name };
-    Ok(heard(assigned(text(&read.memo["ticket"]), text(&read.memo["id"]), time(&read.memo["at"]), Some(rep))))
+    let rep = if name.is_empty() {
+        format!("owner {}", text(&read.memo["owner"]))
+    } else {
+        name
+    };
+    Ok(heard(assigned(
+        text(&read.memo["ticket"]),
+        text(&read.memo["id"]),
+        time(&read.memo["at"]),
+        Some(rep),
+    )))
 }
 
 fn assigned(ticket: &str, id: &str, at: Option<Timestamp>, rep: Option<String>) -> Heard {
-    Heard { id: id.to_owned(), about: about_ticket(ticket), echo: None, at, what: What::Assigned { rep } }
+    Heard {
+        id: id.to_owned(),
+        about: about_ticket(ticket),
+        echo: None,
+        at,
+        what: What::Assigned { rep },
+    }
 }
 
 /// The ticket entered a stage. Only a change that no person made in HubSpot can be our own.
-fn stage_entered(settings: &Settings, ticket: &str, stage: &str, at: Option<Timestamp>, source: &str) -> Option<Heard> {
-    settings.closed_stages.iter().any(|closed| closed == stage).then(|| Heard {
-        id: format!("stage/{ticket}/{stage}/{}", at.map_or(0, Timestamp::as_millisecond)),
-        about: about_ticket(ticket),
-        echo: (source != "CRM_UI").then(|| facts::record("stage", &format!("{ticket}/{stage}"))),
-        at,
-        what: What::Ended { word: Some(stage.to_owned()) },
-    })
+fn stage_entered(
+    settings: &Settings,
+    ticket: &str,
+    stage: &str,
+    at: Option<Timestamp>,
+    source: &str,
+) -> Option<Heard> {
+    settings
+        .closed_stages
+        .iter()
+        .any(|closed| closed == stage)
+        .then(|| Heard {
+            id: format!(
+                "stage/{ticket}/{stage}/{}",
+                at.map_or(0, Timestamp::as_millisecond)
+            ),
+            about: about_ticket(ticket),
+            echo: (source != "CRM_UI")
+                .then(|| facts::record("stage", &format!("{ticket}/{stage}"))),
+            at,
+            what: What::Ended {
+                word: Some(stage.to_owned()),
+            },
+        })
 }
 
 fn ticket_deleted(ticket: &str) -> Heard {
@@ -99,20 +147,31 @@ fn ticket_deleted(ticket: &str) -> Heard {
         about: about_ticket(ticket),
         echo: None,
         at: None,
-        what: What::Ended { word: Some("ticket deleted".to_owned()) },
+        what: What::Ended {
+            word: Some("ticket deleted".to_owned()),
+        },
     }
 }
 
 fn about_ticket(ticket: &str) -> About {
-    About::Fact { name: facts::TICKET.to_owned(), value: ticket.to_owned() }
+    About::Fact {
+        name: facts::TICKET.to_owned(),
+        value: ticket.to_owned(),
+    }
 }
 
 fn heard(heard: Heard) -> Hearing {
-    Hearing { heard: vec![heard], ..Hearing::default() }
+    Hearing {
+        heard: vec![heard],
+        ..Hearing::default()
+    }
 }
 
 fn skipped(why: impl Into<String>) -> Hearing {
-    Hearing { skipped: Some(why.into()), ..Hearing::default() }
+    Hearing {
+        skipped: Some(why.into()),
+        ..Hearing::default()
+    }
 }
 
 /// What a failed read means: the credential is out, or it must be tried again; `None` when the answer
@@ -120,10 +179,15 @@ fn skipped(why: impl Into<String>) -> Hearing {
 fn broken(read: &Read, reply: &HttpReply) -> Result<Option<Hearing>, Refusal> {
     let step = Step::look("hear", read.call.clone());
     match otherwise(&step, reply) {
-        Verdict::Later { stop, .. } if stop.reason == Reason::Unauthorized => {
-            Ok(Some(Hearing { unauthorized: true, ..skipped("the credential was rejected") }))
-        }
-        Verdict::Later { stop, effect: Effect::None | Effect::Possible, .. } => Err(Refusal::Hold { stop, until: None }),
+        Verdict::Later { stop, .. } if stop.reason == Reason::Unauthorized => Ok(Some(Hearing {
+            unauthorized: true,
+            ..skipped("the credential was rejected")
+        })),
+        Verdict::Later {
+            stop,
+            effect: Effect::None | Effect::Possible,
+            ..
+        } => Err(Refusal::Hold { stop, until: None }),
         Verdict::Never(stop) if stop.reason == Reason::Forbidden => Err(Refusal::Park(stop)),
         _ => Ok(None),
     }

@@ -12,7 +12,7 @@
 //! | [`phone`] | whether two numbers are the same |
 //! | [`words`] | what reps read |
 //! | `plan` | which calls can be made now |
-//! | `answer`, `read` | what a reply proves |
+//! | `fault`, `answer`, `read` | what a reply proves |
 //! | `hear` | what webhooks and polls tell |
 //! | `check` | what the portal must have |
 //! | [`sandbox`] | the other side (feature `sandbox`) |
@@ -23,6 +23,7 @@
 mod answer;
 mod check;
 mod facts;
+mod fault;
 mod hear;
 pub mod paths;
 pub mod phone;
@@ -36,8 +37,8 @@ pub mod words;
 use std::time::Duration;
 
 use handoffd_contract::{
-    Budget, Check, Connector, Credential, Feed, Finding, Frame, Hearing, HttpReply, Known, Problem, Refusal, Reply,
-    Step, Verdict, WebhookAuth, Work,
+    Budget, Check, Connector, Credential, Feed, Finding, Frame, Hearing, HttpReply, Known, Problem,
+    Refusal, Reply, Step, Verdict, WebhookAuth, Work,
 };
 use serde_json::Value;
 
@@ -49,7 +50,9 @@ pub use settings::Settings;
 /// Every problem of the settings.
 pub fn connector(name: &str, settings: &Value) -> Result<Box<dyn Connector>, Vec<Problem>> {
     let _ = name;
-    Ok(Box::new(HubSpot { settings: Settings::read(settings)? }))
+    Ok(Box::new(HubSpot {
+        settings: Settings::read(settings)?,
+    }))
 }
 
 /// The simulator with everything as documented.
@@ -95,8 +98,20 @@ impl Connector for HubSpot {
         let api = self.settings.api_per_10s;
         let search = self.settings.search_per_second;
         vec![
-            Budget { name: "api", burst: (api / 9).max(1), refill: api, per: Duration::from_secs(10), shared: true },
-            Budget { name: "search", burst: 1, refill: search, per: Duration::from_secs(1), shared: true },
+            Budget {
+                name: "api",
+                burst: (api / 9).max(1),
+                refill: api,
+                per: Duration::from_secs(10),
+                shared: true,
+            },
+            Budget {
+                name: "search",
+                burst: 1,
+                refill: search,
+                per: Duration::from_secs(1),
+                shared: true,
+            },
         ]
     }
 
@@ -121,7 +136,10 @@ impl Connector for HubSpot {
             ".hubspotusercontent-eu1.net",
             ".hubspotusercontent-ap1.net",
         ];
-        own.iter().map(|host| (*host).to_owned()).chain(self.settings.file_hosts.iter().cloned()).collect()
+        own.iter()
+            .map(|host| (*host).to_owned())
+            .chain(self.settings.file_hosts.iter().cloned())
+            .collect()
     }
 
     fn checks(&self) -> Vec<Check> {

@@ -22,7 +22,8 @@ impl Version {
         }
         let date = text.strip_suffix("-beta").unwrap_or(text);
         let (year, month) = date.split_once('-')?;
-        let digits = |part: &str, len: usize| part.len() == len && part.bytes().all(|b| b.is_ascii_digit());
+        let digits =
+            |part: &str, len: usize| part.len() == len && part.bytes().all(|b| b.is_ascii_digit());
         (digits(year, 4) && digits(month, 2)).then(|| Version::Dated(text.to_owned()))
     }
 }
@@ -47,7 +48,10 @@ impl Paths {
     /// A type of objects: `tickets`, `contacts`, `notes`, `communications`.
     #[must_use]
     pub fn object(&self, kind: &str) -> String {
-        self.of(|date| format!("/crm/objects/{date}/{kind}"), &format!("/crm/v3/objects/{kind}"))
+        self.of(
+            |date| format!("/crm/objects/{date}/{kind}"),
+            &format!("/crm/v3/objects/{kind}"),
+        )
     }
 
     /// One object, by id or by the value of a unique property.
@@ -69,13 +73,19 @@ impl Paths {
     /// The properties of a type.
     #[must_use]
     pub fn properties(&self, kind: &str) -> String {
-        self.of(|date| format!("/crm/properties/{date}/{kind}"), &format!("/crm/v3/properties/{kind}"))
+        self.of(
+            |date| format!("/crm/properties/{date}/{kind}"),
+            &format!("/crm/v3/properties/{kind}"),
+        )
     }
 
     /// The ticket pipelines.
     #[must_use]
     pub fn pipelines(&self) -> String {
-        self.of(|date| format!("/crm/pipelines/{date}/tickets"), "/crm/v3/pipelines/tickets")
+        self.of(
+            |date| format!("/crm/pipelines/{date}/tickets"),
+            "/crm/v3/pipelines/tickets",
+        )
     }
 
     /// The owners.
@@ -99,7 +109,10 @@ impl Paths {
     /// The account's details.
     #[must_use]
     pub fn account(&self) -> String {
-        self.of(|date| format!("/account-info/{date}/details"), "/account-info/v3/details")
+        self.of(
+            |date| format!("/account-info/{date}/details"),
+            "/account-info/v3/details",
+        )
     }
 
     /// The token endpoint.
@@ -114,7 +127,9 @@ impl Paths {
         let thread = encode(thread);
         match &self.conversations {
             Version::Legacy => format!("/conversations/v3/conversations/threads/{thread}/messages"),
-            Version::Dated(date) => format!("/conversations/conversations/{date}/threads/{thread}/messages"),
+            Version::Dated(date) => {
+                format!("/conversations/conversations/{date}/threads/{thread}/messages")
+            }
         }
     }
 }
@@ -125,23 +140,50 @@ mod tests {
 
     #[test]
     fn both_styles_follow_the_matrix() {
-        let dated = Paths { crm: Version::Dated("2026-03".into()), conversations: Version::Dated("2026-09-beta".into()) };
-        assert_eq!(dated.one("contacts", "49 151"), "/crm/objects/2026-03/contacts/49%20151");
-        assert_eq!(dated.links("tickets", "1", "notes"), "/crm/objects/2026-03/tickets/1/associations/notes");
-        assert_eq!(dated.thread_messages("7"), "/conversations/conversations/2026-09-beta/threads/7/messages");
+        let dated = Paths {
+            crm: Version::Dated("2026-03".into()),
+            conversations: Version::Dated("2026-09-beta".into()),
+        };
+        assert_eq!(
+            dated.one("contacts", "49 151"),
+            "/crm/objects/2026-03/contacts/49%20151"
+        );
+        assert_eq!(
+            dated.links("tickets", "1", "notes"),
+            "/crm/objects/2026-03/tickets/1/associations/notes"
+        );
+        assert_eq!(
+            dated.thread_messages("7"),
+            "/conversations/conversations/2026-09-beta/threads/7/messages"
+        );
         assert_eq!(dated.account(), "/account-info/2026-03/details");
-        let old = Paths { crm: Version::Legacy, conversations: Version::Legacy };
-        assert_eq!(old.links("tickets", "1", "notes"), "/crm/v4/objects/tickets/1/associations/notes");
+        let old = Paths {
+            crm: Version::Legacy,
+            conversations: Version::Legacy,
+        };
+        assert_eq!(
+            old.links("tickets", "1", "notes"),
+            "/crm/v4/objects/tickets/1/associations/notes"
+        );
         assert_eq!(old.signed_url("9"), "/files/v3/files/9/signed-url");
-        assert_eq!(old.thread_messages("7"), "/conversations/v3/conversations/threads/7/messages");
-        assert_eq!((old.pipelines(), old.owners()), ("/crm/v3/pipelines/tickets".into(), "/crm/v3/owners".into()));
+        assert_eq!(
+            old.thread_messages("7"),
+            "/conversations/v3/conversations/threads/7/messages"
+        );
+        assert_eq!(
+            (old.pipelines(), old.owners()),
+            ("/crm/v3/pipelines/tickets".into(), "/crm/v3/owners".into())
+        );
         assert_eq!(old.properties("tickets"), "/crm/v3/properties/tickets");
     }
 
     #[test]
     fn versions_are_dates_or_the_old_ones() {
         assert_eq!(Version::parse("v3"), Some(Version::Legacy));
-        assert_eq!(Version::parse("2026-09-beta"), Some(Version::Dated("2026-09-beta".into())));
+        assert_eq!(
+            Version::parse("2026-09-beta"),
+            Some(Version::Dated("2026-09-beta".into()))
+        );
         for wrong in ["", "v1", "2026", "26-03", "2026-3", "2026-03/x", "latest"] {
             assert_eq!(Version::parse(wrong), None, "{wrong}");
         }

@@ -52,7 +52,12 @@ impl Phone {
     /// Whether a contact's properties hold this number.
     #[must_use]
     pub fn is_of(&self, properties: &Value) -> bool {
-        let text = |name: &str| properties.get(name).and_then(Value::as_str).filter(|t| !t.trim().is_empty());
+        let text = |name: &str| {
+            properties
+                .get(name)
+                .and_then(Value::as_str)
+                .filter(|t| !t.trim().is_empty())
+        };
         FIELDS.iter().any(|(raw, calculated)| {
             // HubSpot's own reading knows the country that the portal assumes; it decides when given.
             match calculated.and_then(text) {
@@ -73,7 +78,11 @@ impl Phone {
         }
         let local = typed.trim_start_matches('0');
         self.variants.contains(&typed)
-            || local.len() >= 8 && self.variants.iter().any(|v| &v[calling_code_len(v)..] == local)
+            || local.len() >= 8
+                && self
+                    .variants
+                    .iter()
+                    .any(|v| &v[calling_code_len(v)..] == local)
     }
 }
 
@@ -88,7 +97,9 @@ pub fn digits(text: &str) -> String {
 fn other_form(digits: &str) -> Option<String> {
     let at = |n: usize| digits.as_bytes().get(n).copied();
     match digits.len() {
-        13 if digits.starts_with("55") && at(4) == Some(b'9') => Some(format!("{}{}", &digits[..4], &digits[5..])),
+        13 if digits.starts_with("55") && at(4) == Some(b'9') => {
+            Some(format!("{}{}", &digits[..4], &digits[5..]))
+        }
         12 if digits.starts_with("55") && at(4).is_some_and(|d| (b'6'..=b'9').contains(&d)) => {
             Some(format!("{}9{}", &digits[..4], &digits[4..]))
         }
@@ -105,9 +116,9 @@ fn other_form(digits: &str) -> Option<String> {
 #[must_use]
 pub fn calling_code_len(digits: &str) -> usize {
     const TWO: [&str; 44] = [
-        "20", "27", "30", "31", "32", "33", "34", "36", "39", "40", "41", "43", "44", "45", "46", "47", "48", "49",
-        "51", "52", "53", "54", "55", "56", "57", "58", "60", "61", "62", "63", "64", "65", "66", "81", "82", "84",
-        "86", "90", "91", "92", "93", "94", "95", "98",
+        "20", "27", "30", "31", "32", "33", "34", "36", "39", "40", "41", "43", "44", "45", "46",
+        "47", "48", "49", "51", "52", "53", "54", "55", "56", "57", "58", "60", "61", "62", "63",
+        "64", "65", "66", "81", "82", "84", "86", "90", "91", "92", "93", "94", "95", "98",
     ];
     let two = digits.get(..2).unwrap_or("");
     let len = if digits.starts_with('1') || digits.starts_with('7') {
@@ -137,24 +148,44 @@ mod tests {
             ("525512345678", "5512345678"),
             ("5491123456789", "1123456789"),
         ] {
-            assert_eq!(Phone::parse(number).expect("a number").suffix(), suffix, "{number}");
+            assert_eq!(
+                Phone::parse(number).expect("a number").suffix(),
+                suffix,
+                "{number}"
+            );
         }
         assert_eq!(Phone::parse("US.13491208655302741918"), None);
     }
 
     #[test]
     fn a_number_is_known_in_every_form() {
-        let same = |wa: &str, properties: Value| Phone::parse(wa).expect("a number").is_of(&properties);
+        let same =
+            |wa: &str, properties: Value| Phone::parse(wa).expect("a number").is_of(&properties);
         assert!(same("5511987654321", json!({"phone": "+55 11 8765-4321"})));
-        assert!(same("551187654321", json!({"mobilephone": "+5511987654321"})));
-        assert!(same("5215512345678", json!({"hs_whatsapp_phone_number": "+525512345678"})));
+        assert!(same(
+            "551187654321",
+            json!({"mobilephone": "+5511987654321"})
+        ));
+        assert!(same(
+            "5215512345678",
+            json!({"hs_whatsapp_phone_number": "+525512345678"})
+        ));
         assert!(same("5491123456789", json!({"phone": "0054 11 2345 6789"})));
         assert!(same("989123456789", json!({"phone": "0912 345 6789"})));
         assert!(same("989123456789", json!({"phone": "989123456789"})));
         // What HubSpot read outweighs what was typed.
-        assert!(!same("989123456789", json!({"phone": "0912 345 6789", "hs_calculated_phone_number": "+499123456789"})));
-        assert!(same("989123456789", json!({"phone": "0912 345 6789", "hs_calculated_phone_number": "+989123456789"})));
+        assert!(!same(
+            "989123456789",
+            json!({"phone": "0912 345 6789", "hs_calculated_phone_number": "+499123456789"})
+        ));
+        assert!(same(
+            "989123456789",
+            json!({"phone": "0912 345 6789", "hs_calculated_phone_number": "+989123456789"})
+        ));
         assert!(!same("989123456789", json!({"phone": "+19123456789"})));
-        assert!(!same("989123456789", json!({"phone": null, "mobilephone": ""})));
+        assert!(!same(
+            "989123456789",
+            json!({"phone": null, "mobilephone": ""})
+        ));
     }
 }

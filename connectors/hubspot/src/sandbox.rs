@@ -6,6 +6,8 @@
 //! switches.
 
 mod answer;
+mod associations;
+mod batch;
 mod files;
 mod hmac;
 mod hooks;
@@ -17,6 +19,7 @@ mod search;
 mod store;
 mod switches;
 mod threads;
+mod values;
 mod view;
 
 use std::collections::BTreeMap;
@@ -95,8 +98,12 @@ impl Portal {
         let segments = request.segments();
         let path: Vec<&str> = segments.iter().map(String::as_str).collect();
         match path.as_slice() {
-            ["_signed", id] if request.method == "GET" => return Ok(self.download(now, request, id)),
-            ["oauth", "v3" | "2026-03" | "2026-09", rest @ ..] => return self.oauth(now, request, rest),
+            ["_signed", id] if request.method == "GET" => {
+                return Ok(self.download(now, request, id));
+            }
+            ["oauth", "v3" | "2026-03" | "2026-09", rest @ ..] => {
+                return self.oauth(now, request, rest);
+            }
             _ => {}
         }
         self.authenticate(now, request)?;
@@ -108,28 +115,64 @@ impl Portal {
     fn route(&mut self, now: Timestamp, request: &Request, path: &[&str]) -> Answer {
         let kind = |name: &str| Kind::parse(name).ok_or_else(no_route);
         match path {
-            ["crm", "objects", "2026-03" | "2026-09", from, id, "associations", rest @ ..]
+            [
+                "crm",
+                "objects",
+                "2026-03" | "2026-09",
+                from,
+                id,
+                "associations",
+                rest @ ..,
+            ]
             | ["crm", "v4", "objects", from, id, "associations", rest @ ..] => {
                 self.associations(now, request, kind(from)?, id, rest)
             }
-            ["crm", "objects", "2026-03" | "2026-09", of, rest @ ..] | ["crm", "v3", "objects", of, rest @ ..] => {
+            ["crm", "objects", "2026-03" | "2026-09", of, rest @ ..]
+            | ["crm", "v3", "objects", of, rest @ ..] => {
                 self.objects(now, request, kind(of)?, rest)
             }
-            ["crm", "properties", "2026-03" | "2026-09", of, rest @ ..] | ["crm", "v3", "properties", of, rest @ ..] => {
+            ["crm", "properties", "2026-03" | "2026-09", of, rest @ ..]
+            | ["crm", "v3", "properties", of, rest @ ..] => {
                 self.properties(request, kind(of)?, rest)
             }
-            ["crm", "pipelines", "2026-03" | "2026-09", "tickets", rest @ ..] | ["crm", "v3", "pipelines", "tickets", rest @ ..] => {
-                self.pipelines(request, rest)
-            }
-            ["crm", "owners", "2026-03" | "2026-09", rest @ ..] | ["crm", "v3", "owners", rest @ ..] => self.owners(request, rest),
-            ["crm", "associations", "2026-03" | "2026-09", from, to, "labels"] | ["crm", "v4", "associations", from, to, "labels"] => {
+            [
+                "crm",
+                "pipelines",
+                "2026-03" | "2026-09",
+                "tickets",
+                rest @ ..,
+            ]
+            | ["crm", "v3", "pipelines", "tickets", rest @ ..] => self.pipelines(request, rest),
+            ["crm", "owners", "2026-03" | "2026-09", rest @ ..]
+            | ["crm", "v3", "owners", rest @ ..] => self.owners(request, rest),
+            [
+                "crm",
+                "associations",
+                "2026-03" | "2026-09",
+                from,
+                to,
+                "labels",
+            ]
+            | ["crm", "v4", "associations", from, to, "labels"] => {
                 self.association_labels(request, from, to)
             }
-            ["files", "v3" | "2026-03" | "2026-09", "files", rest @ ..] => self.file_calls(now, request, rest),
-            ["account-info", "v3" | "2026-03" | "2026-09", "details"] if request.method == "GET" => self.account(request),
+            ["files", "v3" | "2026-03" | "2026-09", "files", rest @ ..] => {
+                self.file_calls(now, request, rest)
+            }
+            ["account-info", "v3" | "2026-03" | "2026-09", "details"]
+                if request.method == "GET" =>
+            {
+                self.account(request)
+            }
             ["account-info", _, "details"] => Err(wrong_method()),
             ["conversations", "v3", "conversations", "threads", rest @ ..]
-            | ["conversations", "conversations", "2026-09-beta" | "v3", "threads", rest @ ..] => self.thread_calls(now, request, rest),
+            | [
+                "conversations",
+                "conversations",
+                "2026-09-beta" | "v3",
+                "threads",
+                rest @ ..,
+            ] => self.thread_calls(now, request, rest),
             _ => Err(no_route()),
         }
     }
@@ -143,36 +186,64 @@ impl Portal {
             self.today = (day, 0);
         }
         if self.today.1 >= self.switches.daily {
-            return Err(too_many("DAILY", "You have reached your daily limit.", told(60_000)));
+            return Err(too_many(
+                "DAILY",
+                "You have reached your daily limit.",
+                told(60_000),
+            ));
         }
         if let Err(wait) = self.api.count("", now) {
-            return Err(too_many("TEN_SECONDLY_ROLLING", "You have reached your ten_secondly_rolling limit.", told(wait)));
+            return Err(too_many(
+                "TEN_SECONDLY_ROLLING",
+                "You have reached your ten_secondly_rolling limit.",
+                told(wait),
+            ));
         }
         self.today.1 += 1;
         if search && let Err(wait) = self.searches.count("", now) {
-            return Err(too_many("", "You have reached your secondly limit.", told(wait)));
+            return Err(too_many(
+                "",
+                "You have reached your secondly limit.",
+                told(wait),
+            ));
         }
         Ok(())
     }
 
     fn scope(&self, scope: &str) -> Result<(), Response> {
-        if self.switches.scopes.iter().any(|granted| granted == scope) { Ok(()) } else { Err(missing_scope(scope)) }
+        if self.switches.scopes.iter().any(|granted| granted == scope) {
+            Ok(())
+        } else {
+            Err(missing_scope(scope))
+        }
     }
 
     /// No other query parameters than the documented ones.
     fn params(&self, request: &Request, allowed: &[&str]) -> Result<(), Response> {
-        match request.query.iter().find(|(name, _)| !allowed.contains(&name.as_str())) {
+        match request
+            .query
+            .iter()
+            .find(|(name, _)| !allowed.contains(&name.as_str()))
+        {
             Some((name, _)) => Err(invalid(format!("Unknown query parameter {name}"))),
             None => Ok(()),
         }
     }
 
     fn body(&self, request: &Request) -> Result<Value, Response> {
-        let json = request.header("content-type").is_some_and(|mime| mime.starts_with("application/json"));
+        let json = request
+            .header("content-type")
+            .is_some_and(|mime| mime.starts_with("application/json"));
         if !json {
-            return Err(answer::error(415, "VALIDATION_ERROR", "Content-Type must be application/json"));
+            return Err(answer::error(
+                415,
+                "VALIDATION_ERROR",
+                "Content-Type must be application/json",
+            ));
         }
-        request.json().ok_or_else(|| malformed("Unexpected character"))
+        request
+            .json()
+            .ok_or_else(|| malformed("Unexpected character"))
     }
 
     /// Tells the webhooks of a new record.
@@ -182,9 +253,18 @@ impl Portal {
     }
 
     /// Writes properties and tells the webhooks of those that are subscribed to.
-    fn change(&mut self, now: Timestamp, kind: Kind, id: u64, properties: BTreeMap<String, String>, by: By) {
+    fn change(
+        &mut self,
+        now: Timestamp,
+        kind: Kind,
+        id: u64,
+        properties: BTreeMap<String, String>,
+        by: By,
+    ) {
         for (name, value) in self.store.update(now, kind, id, properties, by) {
-            if kind == Kind::Ticket && matches!(name.as_str(), "hs_pipeline_stage" | "hubspot_owner_id") {
+            if kind == Kind::Ticket
+                && matches!(name.as_str(), "hs_pipeline_stage" | "hubspot_owner_id")
+            {
                 let event = json!({
                     "objectTypeId": kind.type_id(), "propertyName": name, "propertyValue": value, "changeSource": by.source(),
                 });
@@ -212,7 +292,9 @@ impl Sandbox for Portal {
             return response;
         }
         let max = self.switches.api_per_10s.to_string();
-        response.with("x-hubspot-ratelimit-max", max).with("x-hubspot-ratelimit-interval-milliseconds", "10000")
+        response
+            .with("x-hubspot-ratelimit-max", max)
+            .with("x-hubspot-ratelimit-interval-milliseconds", "10000")
     }
 
     fn deliveries(&mut self, now: Timestamp) -> Vec<Delivery> {
@@ -241,11 +323,14 @@ impl Sandbox for Portal {
             "session_url_property": "wa_session_url", "portal_id": PORTAL_ID.to_string(), "poll_seconds": 2,
         });
         // The path token is the last part of the address that webhooks go to.
-        if let Some((public, token)) = self.hooks.url.as_deref().and_then(|url| url.rsplit_once('/'))
+        if let Some((public, token)) = self
+            .hooks
+            .url
+            .as_deref()
+            .and_then(|url| url.rsplit_once('/'))
             && token == PATH_TOKEN
         {
-            settings["webhook"] =
-                json!({"secret": "hubspot_client_secret", "public_url": public, "token": "hubspot_path_token"});
+            settings["webhook"] = json!({"secret": "hubspot_client_secret", "public_url": public, "token": "hubspot_path_token"});
         }
         json!({
             "settings": settings,

@@ -30,10 +30,17 @@ impl Block {
     #[must_use]
     pub fn labelled(label: &str, value: &str) -> Vec<Block> {
         let pieces = fit(value, MAX_TEXT - FRAME - 100);
-        let mut blocks: Vec<Block> =
-            pieces.iter().map(|piece| Block { html: html(piece), ends: None }).collect();
+        let mut blocks: Vec<Block> = pieces
+            .iter()
+            .map(|piece| Block {
+                html: html(piece),
+                ends: None,
+            })
+            .collect();
         if let Some(first) = blocks.first_mut() {
-            first.html.insert_str(0, &format!("<b>{}:</b> ", html(label)));
+            first
+                .html
+                .insert_str(0, &format!("<b>{}:</b> ", html(label)));
         }
         blocks
     }
@@ -109,10 +116,20 @@ pub fn printed(marker: &str) -> String {
 /// A subject when the mapping gives none.
 #[must_use]
 pub fn subject(handoff: &Handoff, contact: &Contact) -> String {
-    let about = handoff.handoff.topic.as_deref().or(handoff.handoff.reasons.first().map(String::as_str));
-    let about = about.map(str::trim).filter(|about| !about.is_empty()).unwrap_or("conversation handed over");
+    let about = handoff.handoff.topic.as_deref().or(handoff
+        .handoff
+        .reasons
+        .first()
+        .map(String::as_str));
+    let about = about
+        .map(str::trim)
+        .filter(|about| !about.is_empty())
+        .unwrap_or("conversation handed over");
     let name = contact.display_name();
-    truncate(&format!("WhatsApp: {about} ({name})").replace(['\n', '\r'], " "), MAX_SUBJECT)
+    truncate(
+        &format!("WhatsApp: {about} ({name})").replace(['\n', '\r'], " "),
+        MAX_SUBJECT,
+    )
 }
 
 /// What the assistant says about the handoff, as (label, value). Words outside our vocabulary stay
@@ -126,11 +143,23 @@ pub fn reasoning(handoff: &Handoff) -> Vec<(&'static str, String)> {
             lines.push((label, value));
         }
     };
-    let label = if said.reasons.len() > 1 { "Reasons" } else { "Reason" };
-    add(label, (!said.reasons.is_empty()).then(|| said.reasons.join("; ")));
+    let label = if said.reasons.len() > 1 {
+        "Reasons"
+    } else {
+        "Reason"
+    };
+    add(
+        label,
+        (!said.reasons.is_empty()).then(|| said.reasons.join("; ")),
+    );
     add("Summary", said.summary.clone());
     add("Sentiment", said.sentiment.as_deref().map(mood));
-    add("Language", said.language.clone().or_else(|| handoff.session.language.clone()));
+    add(
+        "Language",
+        said.language
+            .clone()
+            .or_else(|| handoff.session.language.clone()),
+    );
     add("Topic", said.topic.clone());
     add("Customer", Some(handoff.contact.display_name()));
     add("Phone", handoff.contact.e164());
@@ -148,7 +177,12 @@ fn mood(raw: &str) -> String {
 /// The ticket's description: plain text, because HubSpot shows the property as it is. Returns how
 /// many of `messages` it holds; the rest, on a message border, belongs into notes.
 #[must_use]
-pub fn content(head: &str, messages: &[&Message], contact: &Contact, marker: &str) -> (String, usize) {
+pub fn content(
+    head: &str,
+    messages: &[&Message],
+    contact: &Contact,
+    marker: &str,
+) -> (String, usize) {
     const MORE: &str = "(The conversation goes on in this ticket's notes.)";
     let mut text = truncate(head, MAX_TEXT / 2);
     let end = utf16_len(MORE) + utf16_len(&printed(marker)) + 8;
@@ -180,23 +214,41 @@ pub fn content(head: &str, messages: &[&Message], contact: &Contact, marker: &st
 #[must_use]
 pub fn link(url: &str) -> Block {
     let url = html(&truncate(url, 2_000));
-    Block { html: format!("<b>Session:</b> <a href=\"{url}\">{url}</a>"), ends: None }
+    Block {
+        html: format!("<b>Session:</b> <a href=\"{url}\">{url}</a>"),
+        ends: None,
+    }
 }
 
 /// One line about a file that is attached, or could not be.
 #[must_use]
-pub fn file(message: &Message, attachment: &Attachment, contact: &Contact, problem: Option<&str>) -> Block {
+pub fn file(
+    message: &Message,
+    attachment: &Attachment,
+    contact: &Contact,
+    problem: Option<&str>,
+) -> Block {
     let name = attachment.file_name();
-    let time = message.time.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d %H:%M:%SZ");
+    let time = message
+        .time
+        .to_zoned(TimeZone::UTC)
+        .strftime("%Y-%m-%d %H:%M:%SZ");
     let mut line = match problem {
         None => format!("<b>{}</b>", html(&name)),
         Some(why) => format!("<b>{}</b> is not attached: {}", html(&name), html(why)),
     };
     line.push_str(&format!(" · {time} {}", html(&author(message, contact))));
-    if let Some(caption) = attachment.caption.as_deref().filter(|caption| !caption.is_empty()) {
+    if let Some(caption) = attachment
+        .caption
+        .as_deref()
+        .filter(|caption| !caption.is_empty())
+    {
         line.push_str(&format!(" · {}", html(&truncate(caption, 1_000))));
     }
-    Block { html: line, ends: None }
+    Block {
+        html: line,
+        ends: None,
+    }
 }
 
 #[cfg(test)]
@@ -207,22 +259,38 @@ mod tests {
     fn escaping_is_counted() {
         let text = "<&\"'>".repeat(20_000);
         let blocks = Block::plain(&text, Some("m1"));
-        assert!(blocks.iter().all(|block| utf16_len(&block.html) <= MAX_TEXT - FRAME));
-        let whole: String = blocks.iter().map(|block| handoffd_contract::text::plain(&block.html)).collect();
+        assert!(
+            blocks
+                .iter()
+                .all(|block| utf16_len(&block.html) <= MAX_TEXT - FRAME)
+        );
+        let whole: String = blocks
+            .iter()
+            .map(|block| handoffd_contract::text::plain(&block.html))
+            .collect();
         assert_eq!(whole, text);
-        let ends: Vec<_> = blocks.iter().filter_map(|block| block.ends.clone()).collect();
-        assert_eq!((ends, blocks.last().and_then(|b| b.ends.clone())), (vec!["m1".to_owned()], Some("m1".into())));
+        let ends: Vec<_> = blocks
+            .iter()
+            .filter_map(|block| block.ends.clone())
+            .collect();
+        assert_eq!(
+            (ends, blocks.last().and_then(|b| b.ends.clone())),
+            (vec!["m1".to_owned()], Some("m1".into()))
+        );
     }
 
     #[test]
     fn a_body_fits_one_note() {
-        let blocks: Vec<Block> =
-            (0..400).flat_map(|n| Block::plain(&format!("{n} {}", "é<".repeat(300)), None)).collect();
+        let blocks: Vec<Block> = (0..400)
+            .flat_map(|n| Block::plain(&format!("{n} {}", "é<".repeat(300)), None))
+            .collect();
         let bodies = pack(blocks.clone());
         assert!(bodies.len() > 1);
         assert_eq!(bodies.concat(), blocks);
         for body in bodies {
-            assert!(utf16_len(&note(Some(&"T".repeat(500)), &body, "0123456789abcdef0123")) <= MAX_TEXT);
+            assert!(
+                utf16_len(&note(Some(&"T".repeat(500)), &body, "0123456789abcdef0123")) <= MAX_TEXT
+            );
         }
     }
 

@@ -1,6 +1,9 @@
 //! The connector against its simulator: the quiet story, and every mishap at every place of it.
 #![cfg(feature = "sandbox")]
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on shall say where")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on shall say where"
+)]
 
 mod story;
 
@@ -9,15 +12,20 @@ use handoffd_contract::proof::{Report, Stage, prove};
 use handoffd_contract::sandbox::Sandbox;
 use handoffd_contract::{Connector, Data, Item, Rendered};
 use serde_json::{Value, json};
-use story::{at, attachment, bytes, closed, contact, handoff, item, received, reply_status, said, session, short};
+use story::{
+    at, attachment, bytes, closed, contact, handoff, item, received, reply_status, said, session,
+    short,
+};
 
 /// What must not depend on mishaps: everything that reps see, but for ids.
 fn outcome(view: &Value) -> Value {
     fn bare(value: &Value) -> Value {
         match value {
-            Value::Object(map) => {
-                map.iter().filter(|(name, _)| name.as_str() != "id").map(|(name, value)| (name.clone(), bare(value))).collect()
-            }
+            Value::Object(map) => map
+                .iter()
+                .filter(|(name, _)| name.as_str() != "id")
+                .map(|(name, value)| (name.clone(), bare(value)))
+                .collect(),
             Value::Array(values) => values.iter().map(bare).collect(),
             other => other.clone(),
         }
@@ -26,7 +34,8 @@ fn outcome(view: &Value) -> Value {
 }
 
 fn connector(more: Value) -> Box<dyn Connector> {
-    let mut settings = handoffd_hubspot::sandbox().credentials("http://hubspot.test")["settings"].clone();
+    let mut settings =
+        handoffd_hubspot::sandbox().credentials("http://hubspot.test")["settings"].clone();
     for (name, value) in more.as_object().unwrap() {
         settings[name] = value.clone();
     }
@@ -41,7 +50,12 @@ fn returning() -> Box<dyn Sandbox> {
     portal
 }
 
-fn played(connector: &dyn Connector, sandbox: &dyn Fn() -> Box<dyn Sandbox>, chapters: Vec<Vec<Item>>, depth: usize) -> Report {
+fn played(
+    connector: &dyn Connector,
+    sandbox: &dyn Fn() -> Box<dyn Sandbox>,
+    chapters: Vec<Vec<Item>>,
+    depth: usize,
+) -> Report {
     let stage = Stage {
         connector,
         sandbox,
@@ -58,13 +72,21 @@ fn played(connector: &dyn Connector, sandbox: &dyn Fn() -> Box<dyn Sandbox>, cha
 
 fn texts(report: &Report) -> Vec<String> {
     let timeline = report.outcome["tickets"][0]["timeline"].as_array().unwrap();
-    timeline.iter().map(|entry| entry["text"].as_str().unwrap().to_owned()).collect()
+    timeline
+        .iter()
+        .map(|entry| entry["text"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 #[test]
 fn two_mishaps_anywhere_end_as_the_quiet_run() {
     let connector = connector(json!({}));
-    let picture = said("m2", 2, "see", vec![attachment("a1", "image/jpeg", "parcel.jpg")]);
+    let picture = said(
+        "m2",
+        2,
+        "see",
+        vec![attachment("a1", "image/jpeg", "parcel.jpg")],
+    );
     let chapters = vec![
         vec![item("h1", 10, handoff(vec![short(1), picture]))],
         vec![item("e2", 20, received("m3", 20, "Are you there?"))],
@@ -73,55 +95,123 @@ fn two_mishaps_anywhere_end_as_the_quiet_run() {
     assert!(report.runs > 1_000, "{} runs", report.runs);
     assert_eq!(report.outcome["tickets"].as_array().unwrap().len(), 1);
     assert_eq!(report.outcome["contacts"].as_array().unwrap().len(), 1);
-    assert_eq!(report.outcome["contacts"][0]["properties"]["wa_id"], "31612345678");
+    assert_eq!(
+        report.outcome["contacts"][0]["properties"]["wa_id"],
+        "31612345678"
+    );
     let texts = texts(&report);
     assert_eq!(texts.len(), 3, "{texts:#?}");
-    assert!(texts[0].starts_with("AI handoff from WhatsApp") && texts[0].contains("Reasons: asks for a person; VIP customer"));
-    assert!(texts[0].contains("Sentiment: Frustrated (negative)") && texts[0].contains("begins with /wa"));
+    assert!(
+        texts[0].starts_with("AI handoff from WhatsApp")
+            && texts[0].contains("Reasons: asks for a person; VIP customer")
+    );
+    assert!(
+        texts[0].contains("Sentiment: Frustrated (negative)")
+            && texts[0].contains("begins with /wa")
+    );
     assert!(texts[1].starts_with("Files\nparcel.jpg"), "{}", texts[1]);
     assert!(texts[2].contains("Customer (Ana): Are you there?"));
     let file = &report.outcome["tickets"][0]["timeline"][1]["files"][0];
-    assert_eq!((file["access"].as_str(), file["type"].as_str()), (Some("PRIVATE"), Some("image/jpeg")));
+    assert_eq!(
+        (file["access"].as_str(), file["type"].as_str()),
+        (Some("PRIVATE"), Some("image/jpeg"))
+    );
 }
 
 /// The whole life of a session, with every kind of message.
 fn life() -> Vec<Vec<Item>> {
     let first = vec![
         short(1),
-        said("m2", 2, "my parcel", vec![attachment("a1", "image/jpeg", "parcel.jpg"), attachment("s1", "image/webp", "")]),
-        said("m3", 3, "", vec![attachment("v1", "audio/ogg; codecs=opus", "")]),
-        said("m4", 4, "the invoice", vec![attachment("d1", "application/pdf", "Invoice <7>.pdf"), attachment("gone", "image/png", "old.png")]),
+        said(
+            "m2",
+            2,
+            "my parcel",
+            vec![
+                attachment("a1", "image/jpeg", "parcel.jpg"),
+                attachment("s1", "image/webp", ""),
+            ],
+        ),
+        said(
+            "m3",
+            3,
+            "",
+            vec![attachment("v1", "audio/ogg; codecs=opus", "")],
+        ),
+        said(
+            "m4",
+            4,
+            "the invoice",
+            vec![
+                attachment("d1", "application/pdf", "Invoice <7>.pdf"),
+                attachment("gone", "image/png", "old.png"),
+            ],
+        ),
         said("m5", 5, "@", vec![]),
     ];
     let mut again = first.clone();
     again.push(said("m6", 30, "still waiting", vec![]));
     again.push(said("m7", 31, "hello?", vec![]));
-    let status = |state| item(&format!("s{state:?}"), 40, reply_status("77120000009", state));
+    let status = |state| {
+        item(
+            &format!("s{state:?}"),
+            40,
+            reply_status("77120000009", state),
+        )
+    };
     vec![
         vec![item("h1", 10, handoff(first))],
         vec![
             item("e2", 20, received("m6", 30, "still waiting")),
-            item("e3", 21, Data::MessageReceived(story::event(said("m8", 30, "with a file", vec![attachment("a2", "image/png", "b.png")])))),
+            item(
+                "e3",
+                21,
+                Data::MessageReceived(story::event(said(
+                    "m8",
+                    30,
+                    "with a file",
+                    vec![attachment("a2", "image/png", "b.png")],
+                ))),
+            ),
         ],
         vec![item("h2", 32, handoff(again))],
-        vec![status(DeliveryState::Held), status(DeliveryState::Delivered), status(DeliveryState::Failed), status(DeliveryState::Sent)],
+        vec![
+            status(DeliveryState::Held),
+            status(DeliveryState::Delivered),
+            status(DeliveryState::Failed),
+            status(DeliveryState::Sent),
+        ],
         vec![item("c1", 50, closed(None))],
     ]
 }
 
 #[test]
 fn a_whole_life_with_a_mishap_anywhere() {
-    let connector = connector(json!({"owner": "riley@acme.test", "pipeline": "Support Pipeline", "stage": "New", "priority": "HIGH"}));
+    let connector = connector(
+        json!({"owner": "riley@acme.test", "pipeline": "Support Pipeline", "stage": "New", "priority": "HIGH"}),
+    );
     let report = played(&*connector, &returning, life(), 1);
     let ticket = &report.outcome["tickets"][0];
-    assert_eq!((ticket["stage"].as_str(), ticket["owner"].as_str()), (Some("Closed"), Some("Riley Rep")));
-    assert_eq!(ticket["properties"]["wa_session_url"], "https://assistant.test/s/1");
+    assert_eq!(
+        (ticket["stage"].as_str(), ticket["owner"].as_str()),
+        (Some("Closed"), Some("Riley Rep"))
+    );
+    assert_eq!(
+        ticket["properties"]["wa_session_url"],
+        "https://assistant.test/s/1"
+    );
     let content = ticket["content"].as_str().unwrap();
-    for part in ["parcel.jpg", "Voice note says: where is it", "https://maps.google.com/?q=52.370216,4.895168"] {
+    for part in [
+        "parcel.jpg",
+        "Voice note says: where is it",
+        "https://maps.google.com/?q=52.370216,4.895168",
+    ] {
         assert!(content.contains(part), "{part} is missing in {content}");
     }
     let texts = texts(&report);
-    let heads: Vec<&str> = texts.iter().map(|text| text.lines().next().unwrap_or_default()).collect();
+    let heads: Vec<&str> = texts
+        .iter()
+        .map(|text| text.lines().next().unwrap_or_default())
+        .collect();
     assert_eq!(heads.len(), 10, "{heads:#?}");
     for (n, part) in [
         (0, "AI handoff from WhatsApp"),
@@ -137,29 +227,64 @@ fn a_whole_life_with_a_mishap_anywhere() {
     ] {
         assert!(heads[n].contains(part), "{n}: {part} is not in {heads:#?}");
     }
-    assert!(texts[5].contains("hello?") && !texts[5].contains("still waiting"), "{}", texts[5]);
-    assert!(texts[1].contains("old.png is not attached: the file is no longer at its source"), "{}", texts[1]);
+    assert!(
+        texts[5].contains("hello?") && !texts[5].contains("still waiting"),
+        "{}",
+        texts[5]
+    );
+    assert!(
+        texts[1].contains("old.png is not attached: the file is no longer at its source"),
+        "{}",
+        texts[1]
+    );
     assert!(!texts[1].contains("sticker"));
-    let Some(Data::HandoffCompleted(done)) = report.events.get("completed/h1") else { panic!("{:?}", report.events.keys()) };
-    assert_eq!(done.notes, ["old.png is not attached: the file is no longer at its source"]);
+    let Some(Data::HandoffCompleted(done)) = report.events.get("completed/h1") else {
+        panic!("{:?}", report.events.keys())
+    };
+    assert_eq!(
+        done.notes,
+        ["old.png is not attached: the file is no longer at its source"]
+    );
     assert!(done.url.as_deref().unwrap().contains("/record/0-5/"));
-    assert_eq!(done.records.keys().collect::<Vec<_>>(), ["contact", "ticket"]);
+    assert_eq!(
+        done.records.keys().collect::<Vec<_>>(),
+        ["contact", "ticket"]
+    );
 }
 
 #[test]
 fn a_returning_customer_waits_for_three_round_trips() {
     let connector = connector(json!({}));
     let transcript = (1..=50).map(short).collect();
-    let report = played(&*connector, &returning, vec![vec![item("h1", 60, handoff(transcript))]], 1);
+    let report = played(
+        &*connector,
+        &returning,
+        vec![vec![item("h1", 60, handoff(transcript))]],
+        1,
+    );
     assert_eq!(report.round_trips, 3, "contact, ticket, note");
     assert_eq!(report.calls, 3);
-    let content = report.outcome["tickets"][0]["content"].as_str().unwrap().to_owned();
+    let content = report.outcome["tickets"][0]["content"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     for n in 1..=50 {
-        assert_eq!(content.matches(&format!("message number {n}\n")).count(), 1, "message {n}");
+        assert_eq!(
+            content.matches(&format!("message number {n}\n")).count(),
+            1,
+            "message {n}"
+        );
     }
     // The same customer, with labels instead of ids: the look-ups go side by side.
-    let labels = self::connector(json!({"owner": "sam@acme.test", "pipeline": "WhatsApp", "stage": "Handed over", "closed_stage": "Done"}));
-    let report = played(&*labels, &returning, vec![vec![item("h1", 60, handoff(vec![short(1)]))]], 0);
+    let labels = self::connector(
+        json!({"owner": "sam@acme.test", "pipeline": "WhatsApp", "stage": "Handed over", "closed_stage": "Done"}),
+    );
+    let report = played(
+        &*labels,
+        &returning,
+        vec![vec![item("h1", 60, handoff(vec![short(1)]))]],
+        0,
+    );
     assert_eq!(report.round_trips, 3);
     assert_eq!(report.outcome["tickets"][0]["stage"], "Handed over");
     assert_eq!(report.outcome["tickets"][0]["owner"], "Sam Service");
@@ -175,9 +300,21 @@ fn conversation(report: &Report) -> String {
 #[test]
 fn a_long_transcript_arrives_whole_and_in_order() {
     let connector = connector(json!({}));
-    let long = |n: usize| said(&format!("m{n}"), n as i64, &format!("<{n}> \"{}\" & 'مرحبا' 👨‍👩‍👧‍👦 end{n}.", "x".repeat(300)), vec![]);
+    let long = |n: usize| {
+        said(
+            &format!("m{n}"),
+            n as i64,
+            &format!("<{n}> \"{}\" & 'مرحبا' 👨‍👩‍👧‍👦 end{n}.", "x".repeat(300)),
+            vec![],
+        )
+    };
     let transcript = (1..=500).map(long).collect();
-    let report = played(&*connector, &returning, vec![vec![item("h1", 600, handoff(transcript))]], 1);
+    let report = played(
+        &*connector,
+        &returning,
+        vec![vec![item("h1", 600, handoff(transcript))]],
+        1,
+    );
     let text = conversation(&report);
     let mut from = 0;
     for n in 1..=500 {
@@ -194,17 +331,30 @@ fn a_long_transcript_arrives_whole_and_in_order() {
 #[test]
 fn one_huge_message_is_split_and_loses_nothing() {
     let connector = connector(json!({}));
-    let huge: String = (0..).map(|n| format!("w{n}<&> ")).scan(0, |length, word| {
-        *length += word.len();
-        (*length < 60_000).then_some(word)
-    }).collect();
+    let huge: String = (0..)
+        .map(|n| format!("w{n}<&> "))
+        .scan(0, |length, word| {
+            *length += word.len();
+            (*length < 60_000).then_some(word)
+        })
+        .collect();
     let transcript = vec![short(1), said("m2", 2, huge.trim(), vec![]), short(3)];
-    let chapters = vec![vec![item("h1", 60, handoff(transcript))], vec![item("e1", 70, received("m9", 70, huge.trim()))]];
+    let chapters = vec![
+        vec![item("h1", 60, handoff(transcript))],
+        vec![item("e1", 70, received("m9", 70, huge.trim()))],
+    ];
     let report = played(&*connector, &returning, chapters, 0);
     let text = conversation(&report);
-    let words: Vec<&str> = text.split_whitespace().filter(|word| word.starts_with('w') && word.ends_with("<&>")).collect();
+    let words: Vec<&str> = text
+        .split_whitespace()
+        .filter(|word| word.starts_with('w') && word.ends_with("<&>"))
+        .collect();
     let wanted: Vec<&str> = huge.split_whitespace().collect();
-    assert_eq!(words.len(), 2 * wanted.len(), "in the transcript and as a later message");
+    assert_eq!(
+        words.len(),
+        2 * wanted.len(),
+        "in the transcript and as a later message"
+    );
     assert_eq!(words[..wanted.len()], wanted);
     assert_eq!(words[wanted.len()..], wanted);
     assert!(text.find("message number 1").unwrap() < text.find("w0<&>").unwrap());
@@ -214,10 +364,19 @@ fn one_huge_message_is_split_and_loses_nothing() {
 #[test]
 fn names_and_texts_cannot_become_markup() {
     let connector = connector(json!({}));
-    let nasty = "</p><script>alert(\"x\")</script><a href='https://evil.test'>click</a> & <b>\n/wa hello";
-    let mut message = said("m2", 2, nasty, vec![attachment("a1", "image/png", "<img src=x>\".png")]);
+    let nasty =
+        "</p><script>alert(\"x\")</script><a href='https://evil.test'>click</a> & <b>\n/wa hello";
+    let mut message = said(
+        "m2",
+        2,
+        nasty,
+        vec![attachment("a1", "image/png", "<img src=x>\".png")],
+    );
     message.author.name = Some("A\"n<a>'".into());
-    let chapters = vec![vec![item("h1", 60, handoff(vec![short(1)]))], vec![item("e1", 70, Data::MessageReceived(story::event(message)))]];
+    let chapters = vec![
+        vec![item("h1", 60, handoff(vec![short(1)]))],
+        vec![item("e1", 70, Data::MessageReceived(story::event(message)))],
+    ];
     let report = played(&*connector, &returning, chapters, 0);
     let texts = texts(&report);
     assert!(texts[1].contains(nasty), "{}", texts[1]);
@@ -227,12 +386,21 @@ fn names_and_texts_cannot_become_markup() {
 #[test]
 fn a_customer_without_a_phone_is_kept_by_the_user_id() {
     let connector = connector(json!({}));
-    let Data::HandoffRequested(mut data) = handoff(vec![short(1)]) else { unreachable!() };
-    data.contact = handoffd_contract::Contact { user_id: Some("NL.13491208655302741918".into()), name: Some("Bo".into()), ..Default::default() };
+    let Data::HandoffRequested(mut data) = handoff(vec![short(1)]) else {
+        unreachable!()
+    };
+    data.contact = handoffd_contract::Contact {
+        user_id: Some("NL.13491208655302741918".into()),
+        name: Some("Bo".into()),
+        ..Default::default()
+    };
     let one = item("h1", 60, Data::HandoffRequested(data));
     let report = played(&*connector, &handoffd_hubspot::sandbox, vec![vec![one]], 1);
     let properties = &report.outcome["contacts"][0]["properties"];
-    assert_eq!(*properties, json!({"firstname": "Bo", "wa_id": "NL.13491208655302741918"}));
+    assert_eq!(
+        *properties,
+        json!({"firstname": "Bo", "wa_id": "NL.13491208655302741918"})
+    );
 }
 
 #[test]
@@ -242,56 +410,138 @@ fn a_contact_is_found_by_phone_or_address_before_one_is_made() {
         let make = || {
             let mut portal = handoffd_hubspot::sandbox();
             for (n, properties) in acts.iter().enumerate() {
-                portal.act(at(n as i64 - 3_600), &json!({"act": "contact", "properties": properties})).unwrap();
+                portal
+                    .act(
+                        at(n as i64 - 3_600),
+                        &json!({"act": "contact", "properties": properties}),
+                    )
+                    .unwrap();
             }
             if let Some((name, value)) = &switch {
                 portal.switch(name, value).unwrap();
             }
             portal
         };
-        let Data::HandoffRequested(mut data) = handoff(vec![short(1)]) else { unreachable!() };
+        let Data::HandoffRequested(mut data) = handoff(vec![short(1)]) else {
+            unreachable!()
+        };
         data.contact.email = email.map(str::to_owned);
-        played(&*connector, &make, vec![vec![item("h1", 60, Data::HandoffRequested(data))]], 1)
+        played(
+            &*connector,
+            &make,
+            vec![vec![item("h1", 60, Data::HandoffRequested(data))]],
+            1,
+        )
     };
     // As typed in the Netherlands; and the key is left behind for the next time.
-    let report = play(vec![json!({"firstname": "Ana", "phone": "06 1234 5678"})], None, None);
+    let report = play(
+        vec![json!({"firstname": "Ana", "phone": "06 1234 5678"})],
+        None,
+        None,
+    );
     let contacts = report.outcome["contacts"].as_array().unwrap();
-    assert_eq!((contacts.len(), contacts[0]["properties"]["wa_id"].as_str()), (1, Some("31612345678")));
+    assert_eq!(
+        (contacts.len(), contacts[0]["properties"]["wa_id"].as_str()),
+        (1, Some("31612345678"))
+    );
     // Several: the oldest, and the rep is told.
-    let report = play(vec![json!({"firstname": "Old", "mobilephone": "+31612345678"}), json!({"firstname": "New", "phone": "+31 612345678"})], None, None);
+    let report = play(
+        vec![
+            json!({"firstname": "Old", "mobilephone": "+31612345678"}),
+            json!({"firstname": "New", "phone": "+31 612345678"}),
+        ],
+        None,
+        None,
+    );
     assert_eq!(report.outcome["tickets"][0]["contacts"], json!(["Old"]));
-    assert!(texts(&report)[0].contains("Other contacts have this phone number too: 2452"), "{}", texts(&report)[0]);
+    assert!(
+        texts(&report)[0].contains("Other contacts have this phone number too: 2452"),
+        "{}",
+        texts(&report)[0]
+    );
     // Another person whose number ends alike.
-    let report = play(vec![json!({"firstname": "Else", "phone": "+49612345678"})], None, None);
+    let report = play(
+        vec![json!({"firstname": "Else", "phone": "+49612345678"})],
+        None,
+        None,
+    );
     assert_eq!(report.outcome["contacts"].as_array().unwrap().len(), 2);
     // A portal that lacks the newer properties.
-    let report = play(vec![json!({"firstname": "Ana", "phone": "+31612345678"})], Some(("old_phones", json!(true))), None);
+    let report = play(
+        vec![json!({"firstname": "Ana", "phone": "+31612345678"})],
+        Some(("old_phones", json!(true))),
+        None,
+    );
     assert_eq!(report.outcome["contacts"].as_array().unwrap().len(), 1);
     // By e-mail.
-    let report = play(vec![json!({"firstname": "Ana", "email": "ana@mail.test"})], None, Some("Ana@mail.test"));
+    let report = play(
+        vec![json!({"firstname": "Ana", "email": "ana@mail.test"})],
+        None,
+        Some("Ana@mail.test"),
+    );
     assert_eq!(report.outcome["contacts"].as_array().unwrap().len(), 1);
-    assert_eq!(report.outcome["contacts"][0]["properties"]["wa_id"], "31612345678");
+    assert_eq!(
+        report.outcome["contacts"][0]["properties"]["wa_id"],
+        "31612345678"
+    );
 }
 
 #[test]
 fn what_the_portal_does_not_take_is_left_out_and_told() {
     let connector = connector(json!({"owner": "99", "last_message_property": "wa_last"}));
-    let mut rendered = Rendered { version: 1, notes: vec!["plan was cut".into()], ..Rendered::default() };
-    let ticket = [("hs_ticket_priority", "SOON"), ("wa_mood", "angry"), ("hs_ticket_category", "BILLING_ISSUE"), ("subject", "From the mapping")];
-    rendered.sections.insert("ticket".into(), ticket.map(|(name, value)| (name.into(), json!(value))).into());
-    rendered.sections.insert("contact".into(), [("lifecyclestage".into(), json!("wizard")), ("city".into(), json!("Delft"))].into());
+    let mut rendered = Rendered {
+        version: 1,
+        notes: vec!["plan was cut".into()],
+        ..Rendered::default()
+    };
+    let ticket = [
+        ("hs_ticket_priority", "SOON"),
+        ("wa_mood", "angry"),
+        ("hs_ticket_category", "BILLING_ISSUE"),
+        ("subject", "From the mapping"),
+    ];
+    rendered.sections.insert(
+        "ticket".into(),
+        ticket
+            .map(|(name, value)| (name.into(), json!(value)))
+            .into(),
+    );
+    rendered.sections.insert(
+        "contact".into(),
+        [
+            ("lifecyclestage".into(), json!("wizard")),
+            ("city".into(), json!("Delft")),
+        ]
+        .into(),
+    );
     let mut one = item("h1", 60, handoff(vec![short(1)]));
     one.rendered = Some(rendered);
-    let report = played(&*connector, &handoffd_hubspot::sandbox, vec![vec![one], vec![item("e1", 61, received("m2", 61, "hi"))]], 1);
+    let report = played(
+        &*connector,
+        &handoffd_hubspot::sandbox,
+        vec![vec![one], vec![item("e1", 61, received("m2", 61, "hi"))]],
+        1,
+    );
     let shown = &report.outcome["tickets"][0];
-    assert_eq!((shown["subject"].as_str(), shown["priority"].as_str()), (Some("From the mapping"), None));
+    assert_eq!(
+        (shown["subject"].as_str(), shown["priority"].as_str()),
+        (Some("From the mapping"), None)
+    );
     assert_eq!(shown["properties"]["hs_ticket_category"], "BILLING_ISSUE");
     assert_eq!(report.outcome["contacts"][0]["properties"]["city"], "Delft");
     let note = texts(&report)[0].clone();
-    for part in ["plan was cut", "hs_ticket_priority (INVALID_OPTION)", "wa_mood (PROPERTY_DOESNT_EXIST)", "hubspot_owner_id (INVALID_OWNER_ID)", "lifecyclestage (INVALID_OPTION)"] {
+    for part in [
+        "plan was cut",
+        "hs_ticket_priority (INVALID_OPTION)",
+        "wa_mood (PROPERTY_DOESNT_EXIST)",
+        "hubspot_owner_id (INVALID_OWNER_ID)",
+        "lifecyclestage (INVALID_OPTION)",
+    ] {
         assert!(note.contains(part), "{part} is missing in {note}");
     }
-    let Some(Data::HandoffCompleted(done)) = report.events.get("completed/h1") else { panic!() };
+    let Some(Data::HandoffCompleted(done)) = report.events.get("completed/h1") else {
+        panic!()
+    };
     assert_eq!(done.notes.len(), 5, "{:?}", done.notes);
 }
 
@@ -303,7 +553,10 @@ fn the_conflict_is_adopted_however_it_is_said() {
             portal.switch(switch, &json!(true)).unwrap();
             portal
         };
-        let chapters = vec![vec![item("h1", 60, handoff(vec![short(1)]))], vec![item("e1", 61, received("m2", 61, "hi"))]];
+        let chapters = vec![
+            vec![item("h1", 60, handoff(vec![short(1)]))],
+            vec![item("e1", 61, received("m2", 61, "hi"))],
+        ];
         let report = played(&*connector(json!({})), &make, chapters, 2);
         assert_eq!(report.outcome["tickets"].as_array().unwrap().len(), 1);
     }
@@ -313,16 +566,46 @@ fn the_conflict_is_adopted_however_it_is_said() {
 fn communications_and_notes_of_the_transcript_survive_mishaps() {
     let settings = json!({"later": "communication", "transcript": "notes", "last_message_property": "wa_session_url"});
     let connector = connector(settings);
-    let transcript = (1..=3).map(|n| said(&format!("m{n}"), n, &format!("{n}{}", " <long>".repeat(2_500)), vec![])).collect();
+    let transcript = (1..=3)
+        .map(|n| {
+            said(
+                &format!("m{n}"),
+                n,
+                &format!("{n}{}", " <long>".repeat(2_500)),
+                vec![],
+            )
+        })
+        .collect();
     let chapters = vec![
         vec![item("h1", 60, handoff(transcript))],
-        vec![item("e1", 61, received("m8", 61, "first")), item("e2", 61, received("m9", 61, "second"))],
+        vec![
+            item("e1", 61, received("m8", 61, "first")),
+            item("e2", 61, received("m9", 61, "second")),
+        ],
     ];
     let report = played(&*connector, &returning, chapters, 1);
     let timeline = report.outcome["tickets"][0]["timeline"].as_array().unwrap();
-    let kinds: Vec<_> = timeline.iter().map(|entry| entry["kind"].as_str().unwrap()).collect();
-    assert_eq!(kinds, ["note", "note", "note", "note", "communication", "communication"]);
+    let kinds: Vec<_> = timeline
+        .iter()
+        .map(|entry| entry["kind"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            "note",
+            "note",
+            "note",
+            "note",
+            "communication",
+            "communication"
+        ]
+    );
     assert!(texts(&report)[1].starts_with("Conversation until the handoff (part 1 of 3)"));
     assert!(texts(&report)[4].contains("first") && texts(&report)[5].contains("second"));
-    assert!(!report.outcome["tickets"][0]["content"].as_str().unwrap().contains("<long>"));
+    assert!(
+        !report.outcome["tickets"][0]["content"]
+            .as_str()
+            .unwrap()
+            .contains("<long>")
+    );
 }

@@ -3,7 +3,9 @@
 use handoffd_contract::event::{AttachmentKind, RepReply};
 use handoffd_contract::feed::Read;
 use handoffd_contract::text::plain;
-use handoffd_contract::{About, Attachment, Heard, Hearing, HttpCall, HttpReply, Refusal, Source, What};
+use handoffd_contract::{
+    About, Attachment, Heard, Hearing, HttpCall, HttpReply, Refusal, Source, What,
+};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -27,45 +29,72 @@ pub fn read(settings: &Settings, note: &str, then: Value) -> Read {
     let call = HttpCall::get(settings.paths.one("notes", note))
         .query("properties", "hs_note_body,hs_timestamp,hs_attachment_ids")
         .query("associations", "tickets");
-    Read { tag: NOTE, call, memo: json!({"note": note, "then": then}) }
+    Read {
+        tag: NOTE,
+        call,
+        memo: json!({"note": note, "then": then}),
+    }
 }
 
 /// The rest of a note that begins with the reply prefix; `None` for every other note.
 pub fn reply_text(prefix: &str, note: &str) -> Option<String> {
     let note = plain(note);
-    let note = note.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '\u{200b}' | '\u{feff}'));
+    let note = note
+        .trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '\u{200b}' | '\u{feff}'));
     let head = note.get(..prefix.len())?;
     let rest = &note[prefix.len()..];
     let apart = rest.is_empty() || rest.starts_with(|c: char| c.is_whitespace() || c == ':');
-    (head.eq_ignore_ascii_case(prefix) && apart).then(|| rest.trim_start_matches(':').trim().to_owned())
+    (head.eq_ignore_ascii_case(prefix) && apart)
+        .then(|| rest.trim_start_matches(':').trim().to_owned())
 }
 
 /// A note's reply.
 pub fn note(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Hearing, Refusal> {
     let then = &read.memo["then"];
-    let Some(body) = reply.json().filter(|body| reply.ok() && body["properties"].is_object()) else {
-        return Ok(broken(read, reply)?.unwrap_or_else(|| proceed(settings, then, "a note that is gone")));
+    let Some(body) = reply
+        .json()
+        .filter(|body| reply.ok() && body["properties"].is_object())
+    else {
+        return Ok(
+            broken(read, reply)?.unwrap_or_else(|| proceed(settings, then, "a note that is gone"))
+        );
     };
     let properties = &body["properties"];
     let note = text(&read.memo["note"]);
     let Some(said) = reply_text(&settings.reply_prefix, text(&properties["hs_note_body"])) else {
         return Ok(proceed(settings, then, "an internal note"));
     };
-    let files: Vec<&str> = text(&properties["hs_attachment_ids"]).split(';').map(str::trim).filter(|id| !id.is_empty()).take(20).collect();
+    let files: Vec<&str> = text(&properties["hs_attachment_ids"])
+        .split(';')
+        .map(str::trim)
+        .filter(|id| !id.is_empty())
+        .take(20)
+        .collect();
     if said.is_empty() && files.is_empty() {
         return Ok(proceed(settings, then, "a reply without text or file"));
     }
-    let mut tickets: Vec<String> =
-        body["associations"]["tickets"]["results"].as_array().into_iter().flatten().filter_map(|entry| id(&entry["id"])).take(100).collect();
+    let mut tickets: Vec<String> = body["associations"]["tickets"]["results"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| id(&entry["id"]))
+        .take(100)
+        .collect();
     tickets.sort();
     tickets.dedup();
-    let at = [&properties["hs_timestamp"], &body["createdAt"]].into_iter().find_map(time);
+    let at = [&properties["hs_timestamp"], &body["createdAt"]]
+        .into_iter()
+        .find_map(time);
     let mut pending = json!({
         "heard": format!("note/{note}"), "message": note, "echo": facts::record("notes", note), "text": said, "at": at,
         "files": files.iter().map(|file| json!({"fileId": file})).collect::<Vec<_>>(), "then": then,
     });
     match tickets.as_slice() {
-        [] => Ok(proceed(settings, then, "a reply on a note without a ticket")),
+        [] => Ok(proceed(
+            settings,
+            then,
+            "a reply on a note without a ticket",
+        )),
         [ticket] => {
             pending["ticket"] = json!(ticket);
             Ok(go_on(settings, pending))
@@ -74,23 +103,51 @@ pub fn note(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Heari
             // Which of them is the conversation's: the newest that carries our handoff id.
             let inputs: Vec<Value> = several.iter().map(|ticket| json!({"id": ticket})).collect();
             let properties = [settings.handoff_id_property.as_str(), "createdate"];
-            let body = json!({"properties": properties, "propertiesWithHistory": [], "inputs": inputs});
-            let call = HttpCall::post(format!("{}/batch/read", settings.paths.object("tickets")), body);
-            Ok(Hearing { fetch: vec![Read { tag: TICKETS, call, memo: pending }], ..Hearing::default() })
+            let body =
+                json!({"properties": properties, "propertiesWithHistory": [], "inputs": inputs});
+            let call = HttpCall::post(
+                format!("{}/batch/read", settings.paths.object("tickets")),
+                body,
+            );
+            Ok(Hearing {
+                fetch: vec![Read {
+                    tag: TICKETS,
+                    call,
+                    memo: pending,
+                }],
+                ..Hearing::default()
+            })
         }
     }
 }
 
 /// Which of several tickets a reply belongs to.
 pub fn tickets(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Hearing, Refusal> {
-    let Some(body) = reply.json().filter(|body| reply.ok() && body["results"].is_array()) else {
-        return Ok(broken(read, reply)?.unwrap_or_else(|| proceed(settings, &read.memo["then"], "a reply whose tickets are gone")));
+    let Some(body) = reply
+        .json()
+        .filter(|body| reply.ok() && body["results"].is_array())
+    else {
+        return Ok(broken(read, reply)?.unwrap_or_else(|| {
+            proceed(
+                settings,
+                &read.memo["then"],
+                "a reply whose tickets are gone",
+            )
+        }));
     };
     let ours = body["results"].as_array().into_iter().flatten();
-    let ours = ours.filter(|ticket| text(&ticket["properties"][&settings.handoff_id_property]).starts_with("hnd-"));
-    let newest = ours.filter_map(|ticket| Some((time(&ticket["createdAt"]), id(&ticket["id"])?))).max();
+    let ours = ours.filter(|ticket| {
+        text(&ticket["properties"][&settings.handoff_id_property]).starts_with("hnd-")
+    });
+    let newest = ours
+        .filter_map(|ticket| Some((time(&ticket["createdAt"]), id(&ticket["id"])?)))
+        .max();
     let Some((_, ticket)) = newest else {
-        return Ok(proceed(settings, &read.memo["then"], "a reply on tickets that are not ours"));
+        return Ok(proceed(
+            settings,
+            &read.memo["then"],
+            "a reply on tickets that are not ours",
+        ));
     };
     let mut pending = read.memo.clone();
     pending["ticket"] = json!(ticket);
@@ -107,16 +164,22 @@ pub fn channel_reply(
     author: &str,
     files: Vec<Value>,
 ) -> Hearing {
-    go_on(settings, json!({
-        "heard": format!("channel/{message}"), "message": message, "session": session, "text": said, "at": at,
-        "author": author, "files": files,
-    }))
+    go_on(
+        settings,
+        json!({
+            "heard": format!("channel/{message}"), "message": message, "session": session, "text": said, "at": at,
+            "author": author, "files": files,
+        }),
+    )
 }
 
 /// The address of a reply's next file, then what is still to be done.
 pub fn file(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Hearing, Refusal> {
     let mut pending = read.memo.clone();
-    let body = match reply.json().filter(|body| reply.ok() && body["url"].is_string()) {
+    let body = match reply
+        .json()
+        .filter(|body| reply.ok() && body["url"].is_string())
+    {
         Some(body) => body,
         None => match broken(read, reply)? {
             Some(hearing) => return Ok(hearing),
@@ -146,8 +209,16 @@ fn go_on(settings: &Settings, mut pending: Value) -> Hearing {
     if let Some(next) = open.first().and_then(|file| id(&file["fileId"])) {
         // The one that is read stands first, so that its answer finds it.
         pending["files"] = Value::Array(open.into_iter().chain(ready).collect());
-        let call = HttpCall::get(settings.paths.signed_url(&next)).query("expirationSeconds", FILE_SECONDS);
-        return Hearing { fetch: vec![Read { tag: FILE, call, memo: pending }], ..Hearing::default() };
+        let call = HttpCall::get(settings.paths.signed_url(&next))
+            .query("expirationSeconds", FILE_SECONDS);
+        return Hearing {
+            fetch: vec![Read {
+                tag: FILE,
+                call,
+                memo: pending,
+            }],
+            ..Hearing::default()
+        };
     }
     let mut attachments: Vec<Attachment> = ready.iter().map(attachment).collect();
     attachments.sort_by(|a, b| a.id.cmp(&b.id));
@@ -172,13 +243,23 @@ fn go_on(settings: &Settings, mut pending: Value) -> Hearing {
         at: time(&pending["at"]),
         what: What::Replied(replied),
     };
-    Hearing { heard: vec![heard], skipped: None, ..proceed(settings, &pending["then"], "") }
+    Hearing {
+        heard: vec![heard],
+        skipped: None,
+        ..proceed(settings, &pending["then"], "")
+    }
 }
 
 /// After one note: the next of a poll's notes, or its new cursor.
 pub fn proceed(settings: &Settings, then: &Value, why: &str) -> Hearing {
-    let mut hearing = Hearing { skipped: Some(why.to_owned()), ..Hearing::default() };
-    let queue = then["queue"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut hearing = Hearing {
+        skipped: Some(why.to_owned()),
+        ..Hearing::default()
+    };
+    let queue = then["queue"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     match queue.split_first() {
         Some((next, rest)) => {
             let mut then = then.clone();
@@ -196,11 +277,20 @@ fn attachment(file: &Value) -> Attachment {
     let name = match (name, extension.as_str()) {
         ("", _) => None,
         (name, "") => Some(name.to_owned()),
-        (name, extension) if name.to_ascii_lowercase().ends_with(&format!(".{extension}")) => Some(name.to_owned()),
+        (name, extension)
+            if name
+                .to_ascii_lowercase()
+                .ends_with(&format!(".{extension}")) =>
+        {
+            Some(name.to_owned())
+        }
         (name, extension) => Some(format!("{name}.{extension}")),
     };
     let ending = match (extension.as_str(), &name) {
-        ("", Some(name)) => name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase()).unwrap_or_default(),
+        ("", Some(name)) => name
+            .rsplit_once('.')
+            .map(|(_, ending)| ending.to_ascii_lowercase())
+            .unwrap_or_default(),
         (extension, _) => extension.to_owned(),
     };
     let (kind, mime) = match ending.as_str() {
@@ -214,10 +304,14 @@ fn attachment(file: &Value) -> Attachment {
         "ogg" => (AttachmentKind::Audio, Some("audio/ogg")),
         "pdf" => (AttachmentKind::Document, Some("application/pdf")),
         "txt" => (AttachmentKind::Document, Some("text/plain")),
-        "docx" => {
-            (AttachmentKind::Document, Some("application/vnd.openxmlformats-officedocument.wordprocessingml.document"))
-        }
-        "xlsx" => (AttachmentKind::Document, Some("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet")),
+        "docx" => (
+            AttachmentKind::Document,
+            Some("application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
+        ),
+        "xlsx" => (
+            AttachmentKind::Document,
+            Some("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+        ),
         _ => (AttachmentKind::Document, None),
     };
     Attachment {
@@ -228,7 +322,9 @@ fn attachment(file: &Value) -> Attachment {
         size: file["size"].as_u64(),
         caption: None,
         transcript: None,
-        source: file["url"].as_str().map(|url| Source::Url { url: url.to_owned() }),
+        source: file["url"].as_str().map(|url| Source::Url {
+            url: url.to_owned(),
+        }),
     }
 }
 
@@ -239,11 +335,22 @@ mod tests {
     #[test]
     fn only_the_prefix_makes_a_reply() {
         let said = |note: &str| reply_text("/wa", note);
-        assert_eq!(said("<div><p>/wa Hi Ana,</p><p>on its way</p></div>").as_deref(), Some("Hi Ana,\non its way"));
+        assert_eq!(
+            said("<div><p>/wa Hi Ana,</p><p>on its way</p></div>").as_deref(),
+            Some("Hi Ana,\non its way")
+        );
         assert_eq!(said("/WA: hello").as_deref(), Some("hello"));
         assert_eq!(said("&nbsp;/wa&nbsp;hello").as_deref(), Some("hello"));
         assert_eq!(said("<p>/wa</p>").as_deref(), Some(""));
-        for internal in ["/want a refund", "note: /wa hello", "call her", "", "/w", "ﬀ/wa x", "<b>/wasnt</b>"] {
+        for internal in [
+            "/want a refund",
+            "note: /wa hello",
+            "call her",
+            "",
+            "/w",
+            "ﬀ/wa x",
+            "<b>/wasnt</b>",
+        ] {
             assert_eq!(said(internal), None, "{internal}");
         }
     }

@@ -4,7 +4,9 @@ use handoffd_contract::feed::Read;
 use handoffd_contract::{Hearing, HttpCall, HttpReply, Known, Reason, Refusal};
 use serde_json::{Value, json};
 
-use super::{assigned, broken, heard, note, read_owner, skipped, stage_entered, text, ticket_deleted, time};
+use super::{
+    assigned, broken, heard, note, read_owner, skipped, stage_entered, text, ticket_deleted, time,
+};
 use crate::facts;
 use crate::read::id;
 use crate::settings::Settings;
@@ -29,37 +31,44 @@ const BATCH: usize = 100;
 pub fn read(settings: &Settings, known: &Known, ticket: &str, cursor: Option<&str>) -> Read {
     let call = HttpCall::get(settings.paths.one("tickets", ticket))
         .query("properties", "hs_pipeline_stage,hubspot_owner_id")
-        .query("propertiesWithHistory", "hs_pipeline_stage,hubspot_owner_id")
+        .query(
+            "propertiesWithHistory",
+            "hs_pipeline_stage,hubspot_owner_id",
+        )
         .query("associations", "notes");
-    let prefix = facts::record("notes", "");
-    let mut own: Vec<&str> = known
-        .0
-        .values()
-        .filter_map(|fact| match fact {
-            handoffd_contract::Fact::Is(value) => value.strip_prefix(prefix.as_str()),
-            handoffd_contract::Fact::Unsure { .. } => None,
-        })
-        .collect();
-    own.sort_unstable();
-    own.dedup();
-    Read { tag: TICKET, call, memo: json!({"ticket": ticket, "cursor": cursor, "own": own}) }
+    Read {
+        tag: TICKET,
+        call,
+        memo: json!({"ticket": ticket, "cursor": cursor, "own": facts::own(known, "notes")}),
+    }
 }
 
 /// The ticket's answer.
 pub fn ticket(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Hearing, Refusal> {
     let memo = &read.memo;
     let ticket = text(&memo["ticket"]);
-    let Some(body) = reply.json().filter(|body| reply.ok() && body["properties"].is_object()) else {
+    let Some(body) = reply
+        .json()
+        .filter(|body| reply.ok() && body["properties"].is_object())
+    else {
         return match broken(read, reply) {
             // A deleted ticket: the rep has ended it.
             Ok(None) if reply.status == 404 => Ok(heard(ticket_deleted(ticket))),
-            Ok(hearing) => Ok(hearing.unwrap_or_else(|| skipped(format!("the poll answered {}", reply.status)))),
+            Ok(hearing) => {
+                Ok(hearing
+                    .unwrap_or_else(|| skipped(format!("the poll answered {}", reply.status))))
+            }
             // The next poll comes by itself.
-            Err(Refusal::Hold { stop, .. }) if stop.reason != Reason::Forbidden => Ok(skipped(stop.words)),
+            Err(Refusal::Hold { stop, .. }) if stop.reason != Reason::Forbidden => {
+                Ok(skipped(stop.words))
+            }
             Err(refusal) => Err(refusal),
         };
     };
-    let old: Value = memo["cursor"].as_str().and_then(|cursor| serde_json::from_str(cursor).ok()).unwrap_or_default();
+    let old: Value = memo["cursor"]
+        .as_str()
+        .and_then(|cursor| serde_json::from_str(cursor).ok())
+        .unwrap_or_default();
     let mut hearing = Hearing::default();
     let (stage, entered) = latest(&body, "hs_pipeline_stage");
     let (owner, since) = latest(&body, "hubspot_owner_id");
@@ -67,16 +76,27 @@ pub fn ticket(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Hea
     let (stage_mark, owner_mark) = (mark(&stage, &entered), mark(&owner, &since));
     if old["stage"] != json!(stage_mark) {
         let at = time(&entered["timestamp"]);
-        hearing.heard.extend(stage_entered(settings, ticket, &stage, at, text(&entered["sourceType"])));
+        hearing.heard.extend(stage_entered(
+            settings,
+            ticket,
+            &stage,
+            at,
+            text(&entered["sourceType"]),
+        ));
     }
     // The owner that the ticket began with is no news.
     if old["owner"].is_string() && old["owner"] != json!(owner_mark) {
         let at = time(&since["timestamp"]);
-        let name = format!("owner/{ticket}/{owner}/{}", at.map_or(0, jiff::Timestamp::as_millisecond));
+        let name = format!(
+            "owner/{ticket}/{owner}/{}",
+            at.map_or(0, jiff::Timestamp::as_millisecond)
+        );
         if owner.is_empty() {
             hearing.heard.push(assigned(ticket, &name, at, None));
         } else {
-            hearing.fetch.push(read_owner(settings, ticket, &owner, &name, at));
+            hearing
+                .fetch
+                .push(read_owner(settings, ticket, &owner, &name, at));
         }
     }
     let page = &body["associations"]["notes"];
@@ -94,13 +114,23 @@ fn latest(body: &Value, property: &str) -> (String, Value) {
 }
 
 fn ids(page: &Value, name: &str) -> Vec<String> {
-    page["results"].as_array().into_iter().flatten().filter_map(|entry| id(&entry[name]).or_else(|| id(&entry["id"]))).collect()
+    page["results"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| id(&entry[name]).or_else(|| id(&entry["id"])))
+        .collect()
 }
 
 /// A further page of ids.
 pub fn more(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Hearing, Refusal> {
-    let Some(page) = reply.json().filter(|body| reply.ok() && body["results"].is_array()) else {
-        return Ok(broken(read, reply)?.unwrap_or_else(|| skipped("the ticket's notes cannot be listed")));
+    let Some(page) = reply
+        .json()
+        .filter(|body| reply.ok() && body["results"].is_array())
+    else {
+        return Ok(
+            broken(read, reply)?.unwrap_or_else(|| skipped("the ticket's notes cannot be listed"))
+        );
     };
     let mut state = read.memo.clone();
     let mut all: Vec<String> = serde_json::from_value(state["ids"].clone()).unwrap_or_default();
@@ -112,58 +142,118 @@ pub fn more(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Heari
 
 /// After a page: the next one, or the texts of what is new.
 fn page_done(settings: &Settings, mut state: Value, page: &Value) -> Hearing {
-    let after = page["paging"]["next"]["after"].as_str().filter(|_| state["pages"].as_u64() < Some(PAGES));
+    let after = page["paging"]["next"]["after"]
+        .as_str()
+        .filter(|_| state["pages"].as_u64() < Some(PAGES));
     if let Some(after) = after {
-        let call = HttpCall::get(settings.paths.links("tickets", text(&state["ticket"]), "notes"))
-            .query("limit", "500")
-            .query("after", after);
-        return Hearing { fetch: vec![Read { tag: MORE, call, memo: state }], ..Hearing::default() };
+        let call = HttpCall::get(
+            settings
+                .paths
+                .links("tickets", text(&state["ticket"]), "notes"),
+        )
+        .query("limit", "500")
+        .query("after", after);
+        return Hearing {
+            fetch: vec![Read {
+                tag: MORE,
+                call,
+                memo: state,
+            }],
+            ..Hearing::default()
+        };
     }
-    let list = |name: &str| -> Vec<String> { serde_json::from_value(state[name].clone()).unwrap_or_default() };
+    let list = |name: &str| -> Vec<String> {
+        serde_json::from_value(state[name].clone()).unwrap_or_default()
+    };
     let (own, seen, mut all) = (list("own"), list("seen"), list("ids"));
     all.sort_by_key(|id| id.parse::<u64>().unwrap_or(u64::MAX));
     all.dedup();
     all.retain(|id| own.binary_search(id).is_err());
-    let new: Vec<String> = all.iter().filter(|id| !seen.contains(id)).cloned().collect();
+    let new: Vec<String> = all
+        .iter()
+        .filter(|id| !seen.contains(id))
+        .cloned()
+        .collect();
     let kept = &all[all.len().saturating_sub(SEEN)..];
-    let cursor = json!({"notes": kept, "stage": state["stage"], "owner": state["owner"]}).to_string();
+    let cursor =
+        json!({"notes": kept, "stage": state["stage"], "owner": state["owner"]}).to_string();
     if new.is_empty() {
         let moved = state["old"].as_str() != Some(cursor.as_str());
-        return Hearing { cursor: moved.then_some(cursor), ..Hearing::default() };
+        return Hearing {
+            cursor: moved.then_some(cursor),
+            ..Hearing::default()
+        };
     }
     state = json!({"left": new, "queue": [], "cursor": cursor});
-    Hearing { fetch: vec![read_notes(settings, state)], ..Hearing::default() }
+    Hearing {
+        fetch: vec![read_notes(settings, state)],
+        ..Hearing::default()
+    }
 }
 
 fn read_notes(settings: &Settings, state: Value) -> Read {
-    let left = state["left"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let inputs: Vec<Value> = left.iter().take(BATCH).map(|id| json!({"id": id})).collect();
-    let body = json!({"properties": ["hs_note_body"], "propertiesWithHistory": [], "inputs": inputs});
-    let call = HttpCall::post(format!("{}/batch/read", settings.paths.object("notes")), body);
-    Read { tag: NOTES, call, memo: state }
+    let left = state["left"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let inputs: Vec<Value> = left
+        .iter()
+        .take(BATCH)
+        .map(|id| json!({"id": id}))
+        .collect();
+    let body =
+        json!({"properties": ["hs_note_body"], "propertiesWithHistory": [], "inputs": inputs});
+    let call = HttpCall::post(
+        format!("{}/batch/read", settings.paths.object("notes")),
+        body,
+    );
+    Read {
+        tag: NOTES,
+        call,
+        memo: state,
+    }
 }
 
 /// The texts of new notes: those that are replies are read one by one, as after a webhook.
 pub fn notes(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Hearing, Refusal> {
-    let Some(body) = reply.json().filter(|body| reply.ok() && body["results"].is_array()) else {
-        return Ok(broken(read, reply)?.unwrap_or_else(|| skipped("the ticket's notes cannot be read")));
+    let Some(body) = reply
+        .json()
+        .filter(|body| reply.ok() && body["results"].is_array())
+    else {
+        return Ok(
+            broken(read, reply)?.unwrap_or_else(|| skipped("the ticket's notes cannot be read"))
+        );
     };
     let mut state = read.memo.clone();
     let mut queue: Vec<Value> = state["queue"].as_array().cloned().unwrap_or_default();
     for found in body["results"].as_array().into_iter().flatten() {
-        if note::reply_text(&settings.reply_prefix, text(&found["properties"]["hs_note_body"])).is_some() {
+        if note::reply_text(
+            &settings.reply_prefix,
+            text(&found["properties"]["hs_note_body"]),
+        )
+        .is_some()
+        {
             queue.extend(id(&found["id"]).map(Value::String));
         }
     }
     // In the order in which they were written, as far as ids tell.
     queue.sort_by_key(|id| text(id).parse::<u64>().unwrap_or(u64::MAX));
-    let left: Vec<Value> = state["left"].as_array().into_iter().flatten().skip(BATCH).cloned().collect();
+    let left: Vec<Value> = state["left"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .skip(BATCH)
+        .cloned()
+        .collect();
     state["queue"] = json!(queue);
     state["left"] = json!(left);
     if left.is_empty() {
         return Ok(note::proceed(settings, &state, "internal notes"));
     }
-    Ok(Hearing { fetch: vec![read_notes(settings, state)], ..Hearing::default() })
+    Ok(Hearing {
+        fetch: vec![read_notes(settings, state)],
+        ..Hearing::default()
+    })
 }
 
 fn join(mut first: Hearing, second: Hearing) -> Hearing {

@@ -5,7 +5,10 @@
 use handoffd_contract::{Heard, Hearing, Refusal, What};
 use serde_json::{Value, json};
 
-use super::{about_ticket, assigned, note, read_owner, skipped, stage_entered, text, ticket_deleted, time, undecodable};
+use super::{
+    about_ticket, assigned, note, read_owner, skipped, stage_entered, text, ticket_deleted, time,
+    undecodable,
+};
 use crate::facts;
 use crate::read::id;
 use crate::settings::Settings;
@@ -15,20 +18,33 @@ const MAX_EVENTS: usize = 1_000;
 
 /// What a webhook's body says.
 pub fn hear(settings: &Settings, body: &[u8]) -> Result<Hearing, Refusal> {
-    let body: Value = serde_json::from_slice(body).map_err(|_| undecodable("the webhook's body is not JSON"))?;
+    let body: Value =
+        serde_json::from_slice(body).map_err(|_| undecodable("the webhook's body is not JSON"))?;
     let events = match body {
         Value::Array(events) if events.len() <= MAX_EVENTS => events,
         Value::Array(_) => return Err(undecodable("the webhook holds more than 1000 events")),
         Value::Object(_) => vec![body],
-        _ => return Err(undecodable("the webhook's body is neither an array nor an object")),
+        _ => {
+            return Err(undecodable(
+                "the webhook's body is neither an array nor an object",
+            ));
+        }
     };
     let mut all = Hearing::default();
     let mut skips: Vec<String> = Vec::new();
     for event in &events {
-        let one = if text(&event["type"]).is_empty() { crm(settings, event) } else { channel(settings, event) };
+        let one = if text(&event["type"]).is_empty() {
+            crm(settings, event)
+        } else {
+            channel(settings, event)
+        };
         all.heard.extend(one.heard);
         all.fetch.extend(one.fetch);
-        skips.extend(one.skipped.filter(|why| !skips.contains(why)).filter(|_| skips.len() < 5));
+        skips.extend(
+            one.skipped
+                .filter(|why| !skips.contains(why))
+                .filter(|_| skips.len() < 5),
+        );
     }
     all.skipped = (!skips.is_empty()).then(|| skips.join("; "));
     Ok(all)
@@ -45,13 +61,17 @@ fn crm(settings: &Settings, event: &Value) -> Hearing {
         ("object", "0-46") => "note",
         _ => return skipped(format!("an event of type {kind:.60}")),
     };
-    let Some(record) = id(&event["objectId"]) else { return skipped("an event without an object id") };
+    let Some(record) = id(&event["objectId"]) else {
+        return skipped("an event without an object id");
+    };
     let at = time(&event["occurredAt"]);
     let mut hearing = Hearing::default();
     match (object, action, text(&event["propertyName"])) {
         ("note", "creation", _) => hearing.fetch.push(note::read(settings, &record, json!({}))),
         ("ticket", "propertyChange", "hs_pipeline_stage") => {
-            let Some(stage) = id(&event["propertyValue"]) else { return skipped("a stage change without a stage") };
+            let Some(stage) = id(&event["propertyValue"]) else {
+                return skipped("a stage change without a stage");
+            };
             match stage_entered(settings, &record, &stage, at, text(&event["changeSource"])) {
                 Some(ended) => hearing.heard.push(ended),
                 None => return skipped("a stage that does not end the conversation"),
@@ -59,14 +79,21 @@ fn crm(settings: &Settings, event: &Value) -> Hearing {
         }
         ("ticket", "propertyChange", "hubspot_owner_id") => {
             let owner = id(&event["propertyValue"]).unwrap_or_default();
-            let name = format!("owner/{record}/{owner}/{}", at.map_or(0, jiff::Timestamp::as_millisecond));
+            let name = format!(
+                "owner/{record}/{owner}/{}",
+                at.map_or(0, jiff::Timestamp::as_millisecond)
+            );
             if owner.is_empty() {
                 hearing.heard.push(assigned(&record, &name, at, None));
             } else {
-                hearing.fetch.push(read_owner(settings, &record, &owner, &name, at));
+                hearing
+                    .fetch
+                    .push(read_owner(settings, &record, &owner, &name, at));
             }
         }
-        ("ticket", "deletion" | "privacyDeletion", _) => hearing.heard.push(ticket_deleted(&record)),
+        ("ticket", "deletion" | "privacyDeletion", _) => {
+            hearing.heard.push(ticket_deleted(&record))
+        }
         ("ticket", "merge", _) => hearing.heard.extend(merged(event, &record)),
         _ => return skipped(format!("a {object} event of type {action:.40}")),
     }
@@ -75,8 +102,16 @@ fn crm(settings: &Settings, event: &Value) -> Hearing {
 
 /// After a merge the conversation goes on in the record that is left.
 fn merged(event: &Value, record: &str) -> Vec<Heard> {
-    let Some(left) = id(&event["newObjectId"]).or_else(|| id(&event["primaryObjectId"])) else { return Vec::new() };
-    let mut gone: Vec<String> = event["mergedObjectIds"].as_array().into_iter().flatten().filter_map(id).take(100).collect();
+    let Some(left) = id(&event["newObjectId"]).or_else(|| id(&event["primaryObjectId"])) else {
+        return Vec::new();
+    };
+    let mut gone: Vec<String> = event["mergedObjectIds"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(id)
+        .take(100)
+        .collect();
     gone.extend(id(&event["primaryObjectId"]));
     gone.push(record.to_owned());
     gone.sort();
@@ -99,16 +134,22 @@ fn channel(settings: &Settings, event: &Value) -> Hearing {
     if kind != "OUTGOING_CHANNEL_MESSAGE_CREATED" {
         return skipped(format!("a channel event of type {kind:.60}"));
     }
-    let Some(channel) = &settings.channel_id else { return skipped("a channel message, but no channel_id is set") };
+    let Some(channel) = &settings.channel_id else {
+        return skipped("a channel message, but no channel_id is set");
+    };
     let message = &event["message"];
     let from = id(&event["channelId"]).or_else(|| id(&message["channelId"]));
     if from.as_deref() != Some(channel) {
         return skipped("a message of another channel");
     }
-    if text(&message["direction"]) != "OUTGOING" || text(&message["client"]["clientType"]) == "INTEGRATION" {
+    if text(&message["direction"]) != "OUTGOING"
+        || text(&message["client"]["clientType"]) == "INTEGRATION"
+    {
         return skipped("a channel message that no rep wrote");
     }
-    let session = event["channelIntegrationThreadIds"][0].as_str().filter(|session| !session.is_empty());
+    let session = event["channelIntegrationThreadIds"][0]
+        .as_str()
+        .filter(|session| !session.is_empty());
     let (Some(session), Some(message_id)) = (session, id(&message["id"])) else {
         return skipped("a channel message without its thread or id");
     };
@@ -124,5 +165,13 @@ fn channel(settings: &Settings, event: &Value) -> Hearing {
         .take(20)
         .cloned()
         .collect();
-    note::channel_reply(settings, session, &message_id, &body, time(&message["createdAt"]), text(&message["senders"][0]["name"]), files)
+    note::channel_reply(
+        settings,
+        session,
+        &message_id,
+        &body,
+        time(&message["createdAt"]),
+        text(&message["senders"][0]["name"]),
+        files,
+    )
 }

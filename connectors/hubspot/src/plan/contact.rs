@@ -3,7 +3,7 @@
 //! HubSpot keeps contacts apart by e-mail only, so creating goes by an upsert on the property with
 //! unique values that holds the `wa_id`: two handoffs in the same second make one contact.
 
-use handoffd_contract::{Contact, HttpCall, Item, Method, Refusal, Reason, Repeat, Step};
+use handoffd_contract::{Contact, HttpCall, Item, Method, Reason, Refusal, Repeat, Step};
 use serde_json::{Map, Value, json};
 
 use super::Plan;
@@ -12,8 +12,13 @@ use crate::phone::{self, Phone};
 use crate::settings::ContactFields;
 
 /// The properties by which a search result is compared.
-const COMPARED: [&str; 5] =
-    ["phone", "mobilephone", "hs_calculated_phone_number", "hs_calculated_mobile_number", "hs_whatsapp_phone_number"];
+const COMPARED: [&str; 5] = [
+    "phone",
+    "mobilephone",
+    "hs_calculated_phone_number",
+    "hs_calculated_mobile_number",
+    "hs_whatsapp_phone_number",
+];
 
 impl Plan<'_> {
     /// The next look for the contact, or its creation; none when it is known.
@@ -31,7 +36,10 @@ impl Plan<'_> {
         if self.known.unsure(facts::CONTACT) {
             return Ok(Some(self.contact_upsert(item, contact, key)));
         }
-        let untried = keys.iter().enumerate().find(|(n, _)| !self.known.is(&facts::not_key(*n)));
+        let untried = keys
+            .iter()
+            .enumerate()
+            .find(|(n, _)| !self.known.is(&facts::not_key(*n)));
         if let Some((n, key)) = untried {
             let call = HttpCall::get(self.settings.paths.one("contacts", key))
                 .query("idProperty", &self.settings.wa_id_property)
@@ -64,8 +72,16 @@ impl Plan<'_> {
             filters.splice(
                 0..0,
                 [
-                    ("hs_searchable_calculated_phone_number", "CONTAINS_TOKEN", suffix.as_str()),
-                    ("hs_searchable_calculated_mobile_number", "CONTAINS_TOKEN", suffix.as_str()),
+                    (
+                        "hs_searchable_calculated_phone_number",
+                        "CONTAINS_TOKEN",
+                        suffix.as_str(),
+                    ),
+                    (
+                        "hs_searchable_calculated_mobile_number",
+                        "CONTAINS_TOKEN",
+                        suffix.as_str(),
+                    ),
                     ("hs_whatsapp_phone_number", "EQ", first),
                 ],
             );
@@ -83,7 +99,10 @@ impl Plan<'_> {
             "limit": 100,
             "after": "0",
         });
-        let call = HttpCall::post(format!("{}/search", self.settings.paths.object("contacts")), body);
+        let call = HttpCall::post(
+            format!("{}/search", self.settings.paths.object("contacts")),
+            body,
+        );
         Step::look("contact.search", call)
             .spend("search", "")
             .memo(json!({"phone": first, "plain": self.known.is(facts::PLAIN_SEARCH)}))
@@ -96,15 +115,27 @@ impl Plan<'_> {
                 properties.insert(name.to_owned(), Value::String(value));
             }
         };
-        set("phone", contact.e164().filter(|phone| Phone::parse(phone).is_some()));
-        set("firstname", contact.name.clone().or_else(|| contact.username.clone()));
+        set(
+            "phone",
+            contact.e164().filter(|phone| Phone::parse(phone).is_some()),
+        );
+        set(
+            "firstname",
+            contact.name.clone().or_else(|| contact.username.clone()),
+        );
         set("email", email(contact).map(str::to_owned));
         self.overlay(item, "contact", &mut properties);
-        properties.insert(self.settings.wa_id_property.clone(), Value::String(key.to_owned()));
+        properties.insert(
+            self.settings.wa_id_property.clone(),
+            Value::String(key.to_owned()),
+        );
         let body = json!({"inputs": [{
             "idProperty": self.settings.wa_id_property, "id": key, "properties": properties,
         }]});
-        let call = HttpCall::post(format!("{}/batch/upsert", self.settings.paths.object("contacts")), body);
+        let call = HttpCall::post(
+            format!("{}/batch/upsert", self.settings.paths.object("contacts")),
+            body,
+        );
         Step::new("contact.upsert", Repeat::Keyed, call)
             .claim(facts::CONTACT)
             .memo(json!({"key": self.settings.wa_id_property}))
@@ -123,9 +154,15 @@ impl Plan<'_> {
         if self.settings.contact_fields == ContactFields::Always && way != "created" {
             self.overlay(item, "contact", &mut properties);
         }
-        let first = self.known.get(facts::TICKET_BY).is_none_or(|by| by == item.id);
+        let first = self
+            .known
+            .get(facts::TICKET_BY)
+            .is_none_or(|by| by == item.id);
         let key = &self.settings.wa_id_property;
-        if first && matches!(way, "phone" | "email" | "conflict") && !self.known.is(&facts::drop("contact", key)) {
+        if first
+            && matches!(way, "phone" | "email" | "conflict")
+            && !self.known.is(&facts::drop("contact", key))
+        {
             let value = keys(contact).into_iter().next()?;
             properties.insert(key.clone(), Value::String(value));
         }
@@ -140,16 +177,21 @@ impl Plan<'_> {
     /// Lays the mapping's fields of a section over our own, but for what this portal does not take.
     /// Our unique properties are not the mapping's to choose.
     pub(super) fn overlay(&self, item: &Item, section: &str, properties: &mut Map<String, Value>) {
-        let keys = [&self.settings.wa_id_property, &self.settings.handoff_id_property];
+        let keys = [
+            &self.settings.wa_id_property,
+            &self.settings.handoff_id_property,
+        ];
         if let Some(rendered) = &item.rendered {
             for (name, value) in rendered.section(section) {
                 let text = match value {
                     Value::Null => continue,
                     Value::String(text) => text.clone(),
                     // Several choices are one text: `a;b`.
-                    Value::Array(values) => {
-                        values.iter().map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned)).collect::<Vec<_>>().join(";")
-                    }
+                    Value::Array(values) => values
+                        .iter()
+                        .map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned))
+                        .collect::<Vec<_>>()
+                        .join(";"),
                     other => other.to_string(),
                 };
                 if !keys.contains(&name) {
@@ -164,14 +206,30 @@ impl Plan<'_> {
 /// Values of the unique property under which this customer may be kept, the one for a new contact
 /// first: the `wa_id`, else the phone's digits; and the business-scoped id.
 fn keys(contact: &Contact) -> Vec<String> {
-    let number = contact.wa_id.as_ref().or(contact.phone.as_ref()).map(|number| phone::digits(number));
-    number.into_iter().chain(contact.user_id.clone()).filter(|key| !key.trim().is_empty()).collect()
+    let number = contact
+        .wa_id
+        .as_ref()
+        .or(contact.phone.as_ref())
+        .map(|number| phone::digits(number));
+    number
+        .into_iter()
+        .chain(contact.user_id.clone())
+        .filter(|key| !key.trim().is_empty())
+        .collect()
 }
 
 fn number(contact: &Contact) -> Option<Phone> {
-    contact.wa_id.as_deref().and_then(Phone::parse).or_else(|| contact.phone.as_deref().and_then(Phone::parse))
+    contact
+        .wa_id
+        .as_deref()
+        .and_then(Phone::parse)
+        .or_else(|| contact.phone.as_deref().and_then(Phone::parse))
 }
 
 fn email(contact: &Contact) -> Option<&str> {
-    contact.email.as_deref().map(str::trim).filter(|email| email.contains('@') && !email.contains(char::is_whitespace))
+    contact
+        .email
+        .as_deref()
+        .map(str::trim)
+        .filter(|email| email.contains('@') && !email.contains(char::is_whitespace))
 }

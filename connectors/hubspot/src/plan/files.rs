@@ -1,8 +1,10 @@
 //! Files: uploaded privately into the handoff's own folder, then attached by a note.
 
 use handoffd_contract::event::AttachmentKind;
-use handoffd_contract::{Contact, HttpCall, Item, MediaProblem, MediaRef, Message, Method, Part, Repeat, Step, ids};
 use handoffd_contract::{Body, text};
+use handoffd_contract::{
+    Contact, HttpCall, Item, MediaProblem, MediaRef, Message, Method, Part, Repeat, Step, ids,
+};
 use serde_json::json;
 
 use super::notes::{Kind, Note};
@@ -20,7 +22,12 @@ const AT_ONCE: usize = 6;
 pub fn of<'a>(messages: impl Iterator<Item = &'a Message>) -> Vec<Filed<'a>> {
     let mut seen = std::collections::BTreeSet::new();
     messages
-        .flat_map(|message| message.attachments.iter().map(move |attachment| (message, attachment)))
+        .flat_map(|message| {
+            message
+                .attachments
+                .iter()
+                .map(move |attachment| (message, attachment))
+        })
         .filter(|(_, attachment)| attachment.kind != AttachmentKind::Sticker)
         .filter(|(message, attachment)| seen.insert((message.id.as_str(), attachment.id.as_str())))
         .collect()
@@ -28,11 +35,17 @@ pub fn of<'a>(messages: impl Iterator<Item = &'a Message>) -> Vec<Filed<'a>> {
 
 impl Plan<'_> {
     /// The file's id in HubSpot, or why it is not there; `None` while that is open.
-    pub(super) fn uploaded(&self, message: &Message, attachment: &handoffd_contract::Attachment) -> Option<Result<String, String>> {
+    pub(super) fn uploaded(
+        &self,
+        message: &Message,
+        attachment: &handoffd_contract::Attachment,
+    ) -> Option<Result<String, String>> {
         if attachment.source.is_none() {
             return Some(Err(MediaProblem::Gone.words().to_owned()));
         }
-        let value = self.known.get(&facts::upload(&message.id, &attachment.id))?;
+        let value = self
+            .known
+            .get(&facts::upload(&message.id, &attachment.id))?;
         Some(match value.strip_prefix('!') {
             Some(why) => Err(why.to_owned()),
             None => Ok(value.to_owned()),
@@ -41,14 +54,21 @@ impl Plan<'_> {
 
     /// Uploads that are still to be done.
     pub(super) fn uploads(&self, files: &[Filed<'_>]) -> Vec<Step> {
-        let open = files.iter().filter(|(message, attachment)| self.uploaded(message, attachment).is_none());
-        open.take(AT_ONCE).map(|(message, attachment)| self.upload(message, attachment)).collect()
+        let open = files
+            .iter()
+            .filter(|(message, attachment)| self.uploaded(message, attachment).is_none());
+        open.take(AT_ONCE)
+            .map(|(message, attachment)| self.upload(message, attachment))
+            .collect()
     }
 
     /// A repeat in the same folder returns the file that is there.
     /// <https://developers.hubspot.com/docs/api-reference/files-files-v3/guide>
     fn upload(&self, message: &Message, attachment: &handoffd_contract::Attachment) -> Step {
-        let media = MediaRef { attachment: attachment.clone(), max_bytes: self.settings.max_file_bytes };
+        let media = MediaRef {
+            attachment: attachment.clone(),
+            max_bytes: self.settings.max_file_bytes,
+        };
         let options = json!({
             "access": "PRIVATE",
             "overwrite": false,
@@ -59,25 +79,46 @@ impl Plan<'_> {
         call.body = Body::Multipart(vec![
             Part::file("file", media),
             Part::text("fileName", name(message, attachment)),
-            Part::text("folderPath", format!("{}/{}", self.settings.folder, self.handoff_id())),
+            Part::text(
+                "folderPath",
+                format!("{}/{}", self.settings.folder, self.handoff_id()),
+            ),
             Part::text("options", options.to_string()),
         ]);
         let fact = facts::upload(&message.id, &attachment.id);
-        Step::new("file.upload", Repeat::Keyed, call).claim(&fact).memo(json!({"fact": fact}))
+        Step::new("file.upload", Repeat::Keyed, call)
+            .claim(&fact)
+            .memo(json!({"fact": fact}))
     }
 
     /// The notes that attach a handoff's files, from this place on among its records.
-    pub(super) fn file_notes(&self, item: &Item, contact: &Contact, files: &[Filed<'_>], from: usize) -> Vec<Note> {
+    pub(super) fn file_notes(
+        &self,
+        item: &Item,
+        contact: &Contact,
+        files: &[Filed<'_>],
+        from: usize,
+    ) -> Vec<Note> {
         let chunks = files.chunks(PER_NOTE);
         let count = chunks.len();
         let note = |(n, chunk): (usize, &[Filed<'_>])| {
-            let title = if count > 1 { format!("Files (part {} of {count})", n + 1) } else { "Files".to_owned() };
+            let title = if count > 1 {
+                format!("Files (part {} of {count})", n + 1)
+            } else {
+                "Files".to_owned()
+            };
             let line = |(message, attachment): &Filed<'_>| {
                 let problem = self.uploaded(message, attachment).and_then(Result::err);
                 words::file(message, attachment, contact, problem.as_deref())
             };
             let blocks = chunk.iter().map(line).collect();
-            let mut note = Note::new(facts::note(&item.id, &format!("f{n}")), Kind::Note, &title, blocks).at(from + n);
+            let mut note = Note::new(
+                facts::note(&item.id, &format!("f{n}")),
+                Kind::Note,
+                &title,
+                blocks,
+            )
+            .at(from + n);
             self.attach(&mut note, chunk);
             note
         };
@@ -97,9 +138,14 @@ impl Plan<'_> {
 /// A name that no other file of the folder has, and that is still the file's own.
 fn name(message: &Message, attachment: &handoffd_contract::Attachment) -> String {
     let full = text::truncate(&attachment.file_name(), 100);
-    let key: String = ids::short(&[&message.id, &attachment.id]).chars().take(6).collect();
+    let key: String = ids::short(&[&message.id, &attachment.id])
+        .chars()
+        .take(6)
+        .collect();
     match full.rsplit_once('.') {
-        Some((stem, extension)) if !stem.is_empty() && extension.len() <= 5 => format!("{stem}-{key}.{extension}"),
+        Some((stem, extension)) if !stem.is_empty() && extension.len() <= 5 => {
+            format!("{stem}-{key}.{extension}")
+        }
         _ => format!("{full}-{key}"),
     }
 }

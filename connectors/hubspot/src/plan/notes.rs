@@ -72,7 +72,16 @@ pub struct Note {
 impl Note {
     /// A record that establishes `fact`.
     pub fn new(fact: String, kind: Kind, title: &str, blocks: Vec<Block>) -> Note {
-        Note { fact, kind, title: title.to_owned(), blocks, attached: Vec::new(), files: Vec::new(), slot: 0, optional: false }
+        Note {
+            fact,
+            kind,
+            title: title.to_owned(),
+            blocks,
+            attached: Vec::new(),
+            files: Vec::new(),
+            slot: 0,
+            optional: false,
+        }
     }
 
     /// The record's place among those of its event.
@@ -102,9 +111,19 @@ impl Note {
 
     /// Everything that this record settles, each with its value where we choose it.
     fn claims(&self) -> Vec<(String, Option<String>)> {
-        let said = self.blocks.iter().filter_map(|block| block.ends.as_ref()).map(|id| (facts::said(id), None));
-        let files = self.files.iter().map(|(fact, value)| (fact.clone(), Some(value.clone())));
-        std::iter::once((self.fact.clone(), None)).chain(said).chain(files).collect()
+        let said = self
+            .blocks
+            .iter()
+            .filter_map(|block| block.ends.as_ref())
+            .map(|id| (facts::said(id), None));
+        let files = self
+            .files
+            .iter()
+            .map(|(fact, value)| (fact.clone(), Some(value.clone())));
+        std::iter::once((self.fact.clone(), None))
+            .chain(said)
+            .chain(files)
+            .collect()
     }
 }
 
@@ -125,7 +144,11 @@ pub fn iso(millisecond: i64) -> String {
 impl Plan<'_> {
     /// The dates of an event's records. They stay the same while the event is worked off.
     pub(super) fn clock(&self, item: &Item, time: Timestamp, count: usize) -> Clock {
-        let mut parts = self.known.get(facts::CLOCK).unwrap_or_default().splitn(3, ' ');
+        let mut parts = self
+            .known
+            .get(facts::CLOCK)
+            .unwrap_or_default()
+            .splitn(3, ' ');
         let first: Option<i64> = parts.next().and_then(|text| text.parse().ok());
         let last: Option<i64> = parts.next().and_then(|text| text.parse().ok());
         let base = match (first, last, parts.next()) {
@@ -134,16 +157,36 @@ impl Plan<'_> {
             _ => time.as_millisecond(),
         };
         let last = base + i64::try_from(count).unwrap_or(1).max(1) - 1;
-        Clock { base, fact: format!("{base} {last} {}", item.id) }
+        Clock {
+            base,
+            fact: format!("{base} {last} {}", item.id),
+        }
     }
 
     /// Blocks as one record or several, on the borders between blocks.
-    pub(super) fn split(&self, item: &Item, part: &str, kind: Kind, title: &str, blocks: Vec<Block>) -> Vec<Note> {
+    pub(super) fn split(
+        &self,
+        item: &Item,
+        part: &str,
+        kind: Kind,
+        title: &str,
+        blocks: Vec<Block>,
+    ) -> Vec<Note> {
         let bodies = words::pack(blocks);
         let count = bodies.len();
         let note = |(n, blocks): (usize, Vec<Block>)| {
-            let title = if count > 1 { format!("{title} (part {} of {count})", n + 1) } else { title.to_owned() };
-            Note::new(facts::note(&item.id, &format!("{part}{n}")), kind.clone(), title.trim(), blocks).at(n)
+            let title = if count > 1 {
+                format!("{title} (part {} of {count})", n + 1)
+            } else {
+                title.to_owned()
+            };
+            Note::new(
+                facts::note(&item.id, &format!("{part}{n}")),
+                kind.clone(),
+                title.trim(),
+                blocks,
+            )
+            .at(n)
         };
         bodies.into_iter().enumerate().map(note).collect()
     }
@@ -161,7 +204,11 @@ impl Plan<'_> {
             }
         }
         for kind in [Kind::Note, Kind::Communication] {
-            let lost: Vec<&Note> = lost.iter().copied().filter(|note| note.kind == kind).collect();
+            let lost: Vec<&Note> = lost
+                .iter()
+                .copied()
+                .filter(|note| note.kind == kind)
+                .collect();
             if !lost.is_empty() {
                 steps.push(self.look(&kind, &lost, clock, ticket));
             }
@@ -171,9 +218,14 @@ impl Plan<'_> {
             _ => None,
         });
         if let Some(thread) = comments {
-            let lost: Vec<&Note> = lost.into_iter().filter(|note| matches!(note.kind, Kind::Comment(_))).collect();
-            let call = HttpCall::get(self.settings.paths.thread_messages(thread)).query("limit", "100");
-            let memo = json!({"kind": "comments", "wanted": self.wanted(&lost), "clock": clock.fact});
+            let lost: Vec<&Note> = lost
+                .into_iter()
+                .filter(|note| matches!(note.kind, Kind::Comment(_)))
+                .collect();
+            let call =
+                HttpCall::get(self.settings.paths.thread_messages(thread)).query("limit", "100");
+            let memo =
+                json!({"kind": "comments", "wanted": self.wanted(&lost), "clock": clock.fact});
             steps.push(Step::look("comments.look", call).memo(memo));
         }
         steps
@@ -183,14 +235,21 @@ impl Plan<'_> {
         let slot = i64::try_from(note.slot).unwrap_or(0);
         let title = Some(note.title.as_str()).filter(|title| !title.is_empty());
         let body = words::note(title, &note.blocks, &self.marker(&note.fact));
-        let contact = self.known.get(facts::CONTACT).filter(|_| !self.known.is(facts::CONTACT_GONE));
+        let contact = self
+            .known
+            .get(facts::CONTACT)
+            .filter(|_| !self.known.is(facts::CONTACT_GONE));
         let (name, call) = match &note.kind {
             Kind::Comment(thread) => {
                 let body = json!({"type": "COMMENT", "text": plain(&body), "richText": body, "attachments": []});
-                ("comment.create", HttpCall::post(self.settings.paths.thread_messages(thread), body))
+                (
+                    "comment.create",
+                    HttpCall::post(self.settings.paths.thread_messages(thread), body),
+                )
             }
             kind => {
-                let mut properties = json!({"hs_timestamp": iso(clock.base + slot), kind.body(): body});
+                let mut properties =
+                    json!({"hs_timestamp": iso(clock.base + slot), kind.body(): body});
                 if *kind == Kind::Communication {
                     properties["hs_communication_channel_type"] = json!("WHATS_APP");
                     properties["hs_communication_logged_from"] = json!("CRM");
@@ -200,20 +259,28 @@ impl Plan<'_> {
                     properties["hs_attachment_ids"] = json!(note.attached.join(";"));
                 }
                 let (to_ticket, to_contact) = kind.links();
-                let link = |id: &str, kind: u32| {
-                    json!({"to": {"id": id}, "types": [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": kind}]})
-                };
+                let link = |id: &str, kind: u32| json!({"to": {"id": id}, "types": [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": kind}]});
                 let mut links = vec![link(ticket, to_ticket)];
                 links.extend(contact.map(|contact| link(contact, to_contact)));
-                let name = if *kind == Kind::Note { "note.create" } else { "communication.create" };
+                let name = if *kind == Kind::Note {
+                    "note.create"
+                } else {
+                    "communication.create"
+                };
                 let body = json!({"properties": properties, "associations": links});
-                (name, HttpCall::post(self.settings.paths.object(kind.collection()), body))
+                (
+                    name,
+                    HttpCall::post(self.settings.paths.object(kind.collection()), body),
+                )
             }
         };
-        let step = note.claims().into_iter().fold(Step::new(name, Repeat::Blind, call), |step, (fact, value)| match value {
-            Some(value) => step.claim_as(fact, value),
-            None => step.claim(fact),
-        });
+        let step = note.claims().into_iter().fold(
+            Step::new(name, Repeat::Blind, call),
+            |step, (fact, value)| match value {
+                Some(value) => step.claim_as(fact, value),
+                None => step.claim(fact),
+            },
+        );
         step.memo(json!({
             "kind": note.kind.collection(), "fact": note.fact, "clock": clock.fact, "ticket": ticket,
             "linked": contact.is_some(), "optional": note.optional,
@@ -229,13 +296,27 @@ impl Plan<'_> {
     fn look(&self, kind: &Kind, lost: &[&Note], clock: &Clock, ticket: &str) -> Step {
         let names: Vec<&str> = lost.iter().map(|note| note.fact.as_str()).collect();
         let listed = facts::listed(kind.collection());
-        let state: Value = self.known.get(&listed).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        let state: Value = self
+            .known
+            .get(&listed)
+            .and_then(|text| serde_json::from_str(text).ok())
+            .unwrap_or_default();
         // A list made before a record was sent does not show it; only what it was made for counts.
-        let made_for: Vec<String> = serde_json::from_value(state["for"].clone()).unwrap_or_default();
-        let covered: Vec<&Note> = lost.iter().copied().filter(|note| made_for.contains(&note.fact)).collect();
+        let made_for: Vec<String> =
+            serde_json::from_value(state["for"].clone()).unwrap_or_default();
+        let covered: Vec<&Note> = lost
+            .iter()
+            .copied()
+            .filter(|note| made_for.contains(&note.fact))
+            .collect();
         let ids: Vec<String> = serde_json::from_value(state["ids"].clone()).unwrap_or_default();
         if covered.is_empty() || state["after"].is_string() {
-            let mut call = HttpCall::get(self.settings.paths.links("tickets", ticket, kind.collection())).query("limit", "500");
+            let mut call = HttpCall::get(self.settings.paths.links(
+                "tickets",
+                ticket,
+                kind.collection(),
+            ))
+            .query("limit", "500");
             let fresh = covered.is_empty();
             if let Some(after) = state["after"].as_str().filter(|_| !fresh) {
                 call = call.query("after", after);
@@ -244,31 +325,25 @@ impl Plan<'_> {
                 "kind": kind.collection(),
                 "for": if fresh { json!(names) } else { json!(made_for) },
                 "ids": if fresh { json!([]) } else { json!(ids) },
-                "own": self.own(kind.collection()),
+                "own": facts::own(self.known, kind.collection()),
                 "wanted": self.wanted(if fresh { lost } else { &covered }),
             });
             return Step::look("notes.list", call).memo(memo);
         }
         let (now, rest) = ids.split_at(ids.len().min(BATCH));
         let inputs: Vec<Value> = now.iter().map(|id| json!({"id": id})).collect();
-        let body = json!({"properties": [kind.body()], "propertiesWithHistory": [], "inputs": inputs});
-        let call = HttpCall::post(format!("{}/batch/read", self.settings.paths.object(kind.collection())), body);
+        let body =
+            json!({"properties": [kind.body()], "propertiesWithHistory": [], "inputs": inputs});
+        let call = HttpCall::post(
+            format!(
+                "{}/batch/read",
+                self.settings.paths.object(kind.collection())
+            ),
+            body,
+        );
         Step::look("notes.read", call).memo(json!({
             "kind": kind.collection(), "body": kind.body(), "for": made_for, "rest": rest, "wanted": self.wanted(&covered),
             "clock": clock.fact,
         }))
-    }
-
-    /// Ids of a kind's records that are known to be ours, and so are none of the lost ones.
-    pub(super) fn own(&self, kind: &str) -> Vec<&str> {
-        let prefix = facts::record(kind, "");
-        let value = |fact| match fact {
-            &Fact::Is(ref value) => value.strip_prefix(prefix.as_str()),
-            Fact::Unsure { .. } => None,
-        };
-        let mut own: Vec<&str> = self.known.0.values().filter_map(value).collect();
-        own.sort_unstable();
-        own.dedup();
-        own
     }
 }

@@ -20,7 +20,12 @@ pub const THREAD: &str = "hs_conversations_originating_thread_id";
 
 impl Plan<'_> {
     /// Everything up to and with the ticket.
-    pub(super) fn opening(&self, item: &Item, handoff: &Handoff, contact: &Contact) -> Result<Vec<Step>, Refusal> {
+    pub(super) fn opening(
+        &self,
+        item: &Item,
+        handoff: &Handoff,
+        contact: &Contact,
+    ) -> Result<Vec<Step>, Refusal> {
         let mut steps: Vec<Step> = self.contact(item, contact)?.into_iter().collect();
         steps.extend(self.pipelines());
         steps.extend(self.owner());
@@ -44,11 +49,21 @@ impl Plan<'_> {
             .query("idProperty", &self.settings.handoff_id_property)
             .query("properties", format!("content,{THREAD}"));
         // A deleted ticket still holds its unique value, and is only read when asked for.
-        let call = if conflict == Some("archived") { call.query("archived", "true") } else { call };
+        let call = if conflict == Some("archived") {
+            call.query("archived", "true")
+        } else {
+            call
+        };
         Step::look("ticket.look", call)
     }
 
-    fn ticket_create(&self, item: &Item, contact: &Contact, properties: Map<String, Value>, shown: &[&Message]) -> Vec<Step> {
+    fn ticket_create(
+        &self,
+        item: &Item,
+        contact: &Contact,
+        properties: Map<String, Value>,
+        shown: &[&Message],
+    ) -> Vec<Step> {
         let to = self.known.get(facts::CONTACT).unwrap_or_default();
         let body = json!({
             "properties": properties,
@@ -62,7 +77,9 @@ impl Plan<'_> {
             "required": ["subject", "content", "hs_pipeline", "hs_pipeline_stage", self.settings.handoff_id_property],
             "key": self.settings.handoff_id_property,
         }));
-        std::iter::once(create).chain(self.contact_update(item, contact)).collect()
+        std::iter::once(create)
+            .chain(self.contact_update(item, contact))
+            .collect()
     }
 
     /// The ticket's properties, and the messages that its description holds.
@@ -81,25 +98,54 @@ impl Plan<'_> {
         };
         set("subject", Some(words::subject(handoff, contact)));
         set("content", Some(head(handoff)));
-        set("hs_pipeline", self.resolved(&settings.pipeline, facts::PIPELINE));
-        set("hs_pipeline_stage", self.resolved(&settings.stage, facts::STAGE));
+        set(
+            "hs_pipeline",
+            self.resolved(&settings.pipeline, facts::PIPELINE),
+        );
+        set(
+            "hs_pipeline_stage",
+            self.resolved(&settings.stage, facts::STAGE),
+        );
         set("hs_ticket_priority", settings.priority.clone());
-        let owner = settings.owner.as_deref().and_then(|owner| self.resolved(owner, facts::OWNER));
-        set("hubspot_owner_id", owner.filter(|owner| !owner.starts_with('!')));
+        let owner = settings
+            .owner
+            .as_deref()
+            .and_then(|owner| self.resolved(owner, facts::OWNER));
+        set(
+            "hubspot_owner_id",
+            owner.filter(|owner| !owner.starts_with('!')),
+        );
         if let Some(name) = &settings.session_url_property {
             set(name, handoff.session.url.clone());
         }
         self.overlay(item, "ticket", &mut properties);
-        let text = |name: &str| properties.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let text = |name: &str| {
+            properties
+                .get(name)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
         let candidates = match settings.transcript {
             Transcript::Content => self.unsaid(handoff),
             Transcript::Notes => Vec::new(),
         };
-        let (content, shown) = words::content(&text("content"), &candidates, contact, &self.marker(&item.id));
-        let subject = handoffd_contract::text::truncate(&text("subject").replace(['\r', '\n'], " "), words::MAX_SUBJECT);
+        let (content, shown) = words::content(
+            &text("content"),
+            &candidates,
+            contact,
+            &self.marker(&item.id),
+        );
+        let subject = handoffd_contract::text::truncate(
+            &text("subject").replace(['\r', '\n'], " "),
+            words::MAX_SUBJECT,
+        );
         properties.insert("subject".into(), Value::String(subject));
         properties.insert("content".into(), Value::String(content));
-        properties.insert(settings.handoff_id_property.clone(), Value::String(self.handoff_id()));
+        properties.insert(
+            settings.handoff_id_property.clone(),
+            Value::String(self.handoff_id()),
+        );
         (properties, candidates.into_iter().take(shown).collect())
     }
 
@@ -108,13 +154,19 @@ impl Plan<'_> {
         handoff
             .transcript
             .iter()
-            .filter(|message| seen.insert(message.id.as_str()) && !self.known.is(&facts::said(&message.id)))
+            .filter(|message| {
+                seen.insert(message.id.as_str()) && !self.known.is(&facts::said(&message.id))
+            })
             .collect()
     }
 
     /// A setting that is an id, or what its label was found to stand for.
     fn resolved(&self, setting: &str, fact: &str) -> Option<String> {
-        if is_id(setting) { Some(setting.to_owned()) } else { self.known.get(fact).map(str::to_owned) }
+        if is_id(setting) {
+            Some(setting.to_owned())
+        } else {
+            self.known.get(fact).map(str::to_owned)
+        }
     }
 
     /// The closed stage's id, once it is known.
@@ -126,7 +178,9 @@ impl Plan<'_> {
     pub(super) fn pipelines(&self) -> Option<Step> {
         let settings = self.settings;
         let open = |setting: Option<&str>, fact: &str| {
-            setting.filter(|setting| !is_id(setting) && !self.known.is(fact)).map(str::to_owned)
+            setting
+                .filter(|setting| !is_id(setting) && !self.known.is(fact))
+                .map(str::to_owned)
         };
         let wanted = [
             open(Some(&settings.pipeline), facts::PIPELINE),
@@ -139,7 +193,13 @@ impl Plan<'_> {
         let memo = json!({
             "pipeline": settings.pipeline, "stage": settings.stage, "closed": settings.closed_stage,
         });
-        Some(Step::look("ticket.pipelines", HttpCall::get(settings.paths.pipelines())).memo(memo))
+        Some(
+            Step::look(
+                "ticket.pipelines",
+                HttpCall::get(settings.paths.pipelines()),
+            )
+            .memo(memo),
+        )
     }
 
     fn owner(&self) -> Option<Step> {
@@ -147,7 +207,9 @@ impl Plan<'_> {
         if is_id(owner) || self.known.is(facts::OWNER) {
             return None;
         }
-        let call = HttpCall::get(self.settings.paths.owners()).query("email", owner).query("limit", "100");
+        let call = HttpCall::get(self.settings.paths.owners())
+            .query("email", owner)
+            .query("limit", "100");
         Some(Step::look("ticket.owner", call).memo(json!({"email": owner})))
     }
 
@@ -157,7 +219,8 @@ impl Plan<'_> {
         if self.settings.comments == Comments::Note || self.known.is(&fact) {
             return None;
         }
-        let call = HttpCall::get(self.settings.paths.one("tickets", ticket)).query("properties", THREAD);
+        let call =
+            HttpCall::get(self.settings.paths.one("tickets", ticket)).query("properties", THREAD);
         Some(Step::look("ticket.thread", call).memo(json!({"fact": fact})))
     }
 
@@ -165,23 +228,36 @@ impl Plan<'_> {
     pub(super) fn ticket_url(&self, ticket: &str) -> Option<String> {
         let built = || {
             let portal = self.settings.portal_id.as_ref()?;
-            Some(format!("https://{}/contacts/{portal}/record/0-5/{ticket}", self.settings.ui_domain))
+            Some(format!(
+                "https://{}/contacts/{portal}/record/0-5/{ticket}",
+                self.settings.ui_domain
+            ))
         };
-        self.known.get(facts::TICKET_URL).map(str::to_owned).or_else(built)
+        self.known
+            .get(facts::TICKET_URL)
+            .map(str::to_owned)
+            .or_else(built)
     }
 }
 
 /// Everything that creating the ticket settles.
 fn claim(step: Step, item: &Item, shown: &[&Message]) -> Step {
-    let step = step.claim(facts::TICKET).claim_as(facts::TICKET_BY, &item.id).claim(facts::thread(&item.id));
-    shown.iter().fold(step, |step, message| step.claim(facts::said(&message.id)))
+    let step = step
+        .claim(facts::TICKET)
+        .claim_as(facts::TICKET_BY, &item.id)
+        .claim(facts::thread(&item.id));
+    shown
+        .iter()
+        .fold(step, |step, message| step.claim(facts::said(&message.id)))
 }
 
 /// The head of the description when the mapping gives none.
 fn head(handoff: &Handoff) -> String {
-    let lines = words::reasoning(handoff).into_iter().map(|(label, value)| match label {
-        "Summary" => value,
-        label => format!("{label}: {value}"),
-    });
+    let lines = words::reasoning(handoff)
+        .into_iter()
+        .map(|(label, value)| match label {
+            "Summary" => value,
+            label => format!("{label}: {value}"),
+        });
     lines.collect::<Vec<_>>().join("\n")
 }

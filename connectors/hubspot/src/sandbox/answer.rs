@@ -17,7 +17,11 @@ pub(super) struct Refused {
 
 impl Refused {
     pub(super) fn new(name: &str, code: &'static str, message: impl Into<String>) -> Refused {
-        Refused { name: name.to_owned(), code, message: message.into() }
+        Refused {
+            name: name.to_owned(),
+            code,
+            message: message.into(),
+        }
     }
 }
 
@@ -37,7 +41,10 @@ pub(super) fn invalid(message: impl AsRef<str>) -> Response {
 
 /// JSON that does not have the documented members or types.
 pub(super) fn malformed(what: impl AsRef<str>) -> Response {
-    invalid(format!("Invalid input JSON on line 1, column 1: {}", what.as_ref()))
+    invalid(format!(
+        "Invalid input JSON on line 1, column 1: {}",
+        what.as_ref()
+    ))
 }
 
 /// Refused properties, named both in `errors[]` and, as JSON, inside the message.
@@ -46,7 +53,10 @@ pub(super) fn refused(problems: &[Refused]) -> Response {
         .iter()
         .map(|p| json!({"isValid": false, "message": p.message, "error": p.code, "name": p.name, "localizedErrorMessage": p.message}))
         .collect();
-    let mut body = body("VALIDATION_ERROR", &format!("Property values were not valid: {}", Value::Array(inside)));
+    let mut body = body(
+        "VALIDATION_ERROR",
+        &format!("Property values were not valid: {}", Value::Array(inside)),
+    );
     body["errors"] = problems
         .iter()
         .map(|p| json!({"message": p.message, "code": p.code, "context": {"propertyName": [p.name]}}))
@@ -55,7 +65,10 @@ pub(super) fn refused(problems: &[Refused]) -> Response {
 }
 
 pub(super) fn required(kind: &str, names: &[&str]) -> Response {
-    let mut body = body("VALIDATION_ERROR", &format!("Error creating {kind}. Some required properties were not set."));
+    let mut body = body(
+        "VALIDATION_ERROR",
+        &format!("Error creating {kind}. Some required properties were not set."),
+    );
     body["errors"] = json!([{
         "message": format!("Error creating {kind}. Some required properties were not set."),
         "code": "REQUIRED_PROPERTIES_MISSING", "context": {"properties": names},
@@ -69,7 +82,10 @@ pub(super) fn not_found(message: &str) -> Response {
 
 /// A path that no API has.
 pub(super) fn no_route() -> Response {
-    Response { headers: vec![("content-type".into(), "text/html".into())], ..Response::text(404, "<html><body>resource not found</body></html>") }
+    Response {
+        headers: vec![("content-type".into(), "text/html".into())],
+        ..Response::text(404, "<html><body>resource not found</body></html>")
+    }
 }
 
 pub(super) fn wrong_method() -> Response {
@@ -78,9 +94,15 @@ pub(super) fn wrong_method() -> Response {
 
 pub(super) fn unauthorized(expired: bool) -> Response {
     let (category, message) = if expired {
-        ("EXPIRED_AUTHENTICATION", "The OAuth token used to make this call expired 5 second(s) ago.")
+        (
+            "EXPIRED_AUTHENTICATION",
+            "The OAuth token used to make this call expired 5 second(s) ago.",
+        )
     } else {
-        ("INVALID_AUTHENTICATION", "Authentication credentials not found. This API supports OAuth 2.0 authentication.")
+        (
+            "INVALID_AUTHENTICATION",
+            "Authentication credentials not found. This API supports OAuth 2.0 authentication.",
+        )
     };
     error(401, category, message)
 }
@@ -104,14 +126,18 @@ pub(super) fn too_many(policy: &str, message: &str, retry_after: Option<i64>) ->
     }
     let response = Response::json(429, &body);
     match retry_after {
-        Some(milliseconds) => response.with("retry-after", ((milliseconds + 999) / 1_000).to_string()),
+        Some(milliseconds) => {
+            response.with("retry-after", ((milliseconds + 999) / 1_000).to_string())
+        }
         None => response,
     }
 }
 
 /// JSON with no other members than these.
 pub(super) fn only(value: &Value, allowed: &[&str]) -> Result<(), Response> {
-    let Some(map) = value.as_object() else { return Err(malformed("Cannot deserialize value: an object is expected")) };
+    let Some(map) = value.as_object() else {
+        return Err(malformed("Cannot deserialize value: an object is expected"));
+    };
     match map.keys().find(|key| !allowed.contains(&key.as_str())) {
         Some(key) => Err(malformed(format!("Unrecognized field \"{key}\""))),
         None => Ok(()),

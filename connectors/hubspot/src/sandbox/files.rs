@@ -6,9 +6,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::Portal;
 use super::answer::{Answer, error, invalid, no_route, not_found, only, wrong_method};
 use super::store::iso;
-use super::Portal;
 
 /// A file.
 #[derive(Debug, Clone)]
@@ -28,7 +28,9 @@ const MAX_BYTES: usize = 256 << 20;
 
 impl File {
     fn extension(&self) -> &str {
-        self.name.rsplit_once('.').map_or("", |(_, extension)| extension)
+        self.name
+            .rsplit_once('.')
+            .map_or("", |(_, extension)| extension)
     }
 
     fn kind(&self) -> &'static str {
@@ -42,7 +44,10 @@ impl File {
     }
 
     fn json(&self) -> Value {
-        let stem = self.name.rsplit_once('.').map_or(self.name.as_str(), |(stem, _)| stem);
+        let stem = self
+            .name
+            .rsplit_once('.')
+            .map_or(self.name.as_str(), |(stem, _)| stem);
         json!({
             "id": self.id.to_string(), "name": stem, "extension": self.extension(), "type": self.kind(), "access": self.access,
             "size": self.size, "path": format!("{}/{}", self.folder, self.name), "parentFolderId": "1",
@@ -54,7 +59,12 @@ impl File {
 
 impl Portal {
     /// Everything below `/files/…/files`.
-    pub(super) fn file_calls(&mut self, now: Timestamp, request: &Request, rest: &[&str]) -> Answer {
+    pub(super) fn file_calls(
+        &mut self,
+        now: Timestamp,
+        request: &Request,
+        rest: &[&str],
+    ) -> Answer {
         self.scope("files")?;
         match (request.method.as_str(), rest) {
             ("POST", []) => {
@@ -67,15 +77,24 @@ impl Portal {
             }
             ("GET", [id, "signed-url"]) => {
                 self.params(request, &["size", "expirationSeconds", "upscale"])?;
-                let seconds: i64 =
-                    request.param("expirationSeconds").unwrap_or("300").parse().map_err(|_| invalid("expirationSeconds is not a number"))?;
+                let seconds: i64 = request
+                    .param("expirationSeconds")
+                    .unwrap_or("300")
+                    .parse()
+                    .map_err(|_| invalid("expirationSeconds is not a number"))?;
                 let file = self.file(id)?;
                 let until = now + SignedDuration::from_secs(seconds.clamp(1, 604_800));
                 let host = request.header("host").unwrap_or("files.hubspot.invalid");
                 let (id, expires) = (file.id, until.as_millisecond());
                 let mut answer = file.json();
-                answer["url"] = json!(format!("http://{host}/_signed/{id}?expires={expires}&signature={}", seal(id, expires)));
-                let shown: Value = ["url", "name", "extension", "size", "type"].iter().map(|n| ((*n).to_owned(), answer[*n].clone())).collect();
+                answer["url"] = json!(format!(
+                    "http://{host}/_signed/{id}?expires={expires}&signature={}",
+                    seal(id, expires)
+                ));
+                let shown: Value = ["url", "name", "extension", "size", "type"]
+                    .iter()
+                    .map(|n| ((*n).to_owned(), answer[*n].clone()))
+                    .collect();
                 let mut shown = shown;
                 shown["expiresAt"] = json!(iso(until));
                 Ok(Response::json(200, &shown))
@@ -92,44 +111,98 @@ impl Portal {
 
     fn file(&self, id: &str) -> Result<&File, Response> {
         let id: Option<u64> = id.parse().ok();
-        id.and_then(|id| self.files.get(&id)).ok_or_else(|| not_found("No file with this id"))
+        id.and_then(|id| self.files.get(&id))
+            .ok_or_else(|| not_found("No file with this id"))
     }
 
     fn upload(&mut self, now: Timestamp, request: &Request) -> Answer {
-        let parts = request.multipart().ok_or_else(|| error(415, "VALIDATION_ERROR", "multipart/form-data is expected"))?;
-        let known = ["file", "fileName", "folderPath", "folderId", "options", "charsetHunch"];
-        if let Some(part) = parts.iter().find(|part| !known.contains(&part.name.as_str())) {
+        let parts = request
+            .multipart()
+            .ok_or_else(|| error(415, "VALIDATION_ERROR", "multipart/form-data is expected"))?;
+        let known = [
+            "file",
+            "fileName",
+            "folderPath",
+            "folderId",
+            "options",
+            "charsetHunch",
+        ];
+        if let Some(part) = parts
+            .iter()
+            .find(|part| !known.contains(&part.name.as_str()))
+        {
             return Err(invalid(format!("Unknown form field {}", part.name)));
         }
         let field = |name: &str| parts.iter().find(|part| part.name == name);
         let Some(file) = field("file").filter(|file| file.file_name.is_some()) else {
-            return Err(invalid("The form field file, with a file name, is required"));
+            return Err(invalid(
+                "The form field file, with a file name, is required",
+            ));
         };
         let folder = match (field("folderPath"), field("folderId")) {
             (Some(path), None) => format!("/{}", path.text().trim_matches('/')),
             (None, Some(id)) => format!("/folder-{}", id.text()),
-            _ => return Err(invalid("Exactly one of folderPath and folderId is required")),
+            _ => {
+                return Err(invalid(
+                    "Exactly one of folderPath and folderId is required",
+                ));
+            }
         };
         let options: Value = field("options")
             .and_then(|options| serde_json::from_str(&options.text()).ok())
             .ok_or_else(|| invalid("The form field options must be JSON"))?;
-        only(&options, &["access", "overwrite", "duplicateValidationStrategy", "duplicateValidationScope", "ttl"])?;
+        only(
+            &options,
+            &[
+                "access",
+                "overwrite",
+                "duplicateValidationStrategy",
+                "duplicateValidationScope",
+                "ttl",
+            ],
+        )?;
         let access = options["access"].as_str().unwrap_or_default();
-        let accesses = ["PUBLIC_INDEXABLE", "PUBLIC_NOT_INDEXABLE", "PRIVATE", "HIDDEN_INDEXABLE", "HIDDEN_NOT_INDEXABLE", "HIDDEN_PRIVATE", "HIDDEN_SENSITIVE", "SENSITIVE"];
+        let accesses = [
+            "PUBLIC_INDEXABLE",
+            "PUBLIC_NOT_INDEXABLE",
+            "PRIVATE",
+            "HIDDEN_INDEXABLE",
+            "HIDDEN_NOT_INDEXABLE",
+            "HIDDEN_PRIVATE",
+            "HIDDEN_SENSITIVE",
+            "SENSITIVE",
+        ];
         if !accesses.contains(&access) {
             return Err(invalid("options.access is not one of the allowed values"));
         }
-        let strategy = options["duplicateValidationStrategy"].as_str().unwrap_or("NONE");
-        let scope = options["duplicateValidationScope"].as_str().unwrap_or("ENTIRE_PORTAL");
-        if !["NONE", "REJECT", "RETURN_EXISTING"].contains(&strategy) || !["EXACT_FOLDER", "ENTIRE_PORTAL"].contains(&scope) {
-            return Err(invalid("options.duplicateValidation… is not one of the allowed values"));
+        let strategy = options["duplicateValidationStrategy"]
+            .as_str()
+            .unwrap_or("NONE");
+        let scope = options["duplicateValidationScope"]
+            .as_str()
+            .unwrap_or("ENTIRE_PORTAL");
+        if !["NONE", "REJECT", "RETURN_EXISTING"].contains(&strategy)
+            || !["EXACT_FOLDER", "ENTIRE_PORTAL"].contains(&scope)
+        {
+            return Err(invalid(
+                "options.duplicateValidation… is not one of the allowed values",
+            ));
         }
         if file.bytes.len() as u64 > self.switches.max_file_bytes {
-            return Err(error(413, "VALIDATION_ERROR", "The file is larger than this account allows"));
+            return Err(error(
+                413,
+                "VALIDATION_ERROR",
+                "The file is larger than this account allows",
+            ));
         }
-        let name = field("fileName").map(|name| name.text()).or_else(|| file.file_name.clone()).unwrap_or_default();
+        let name = field("fileName")
+            .map(|name| name.text())
+            .or_else(|| file.file_name.clone())
+            .unwrap_or_default();
         let same = |known: &&File| {
-            known.name == name && known.bytes == file.bytes && (scope == "ENTIRE_PORTAL" || known.folder == folder)
+            known.name == name
+                && known.bytes == file.bytes
+                && (scope == "ENTIRE_PORTAL" || known.folder == folder)
         };
         if let Some(known) = self.files.values().find(same) {
             match strategy {
@@ -138,13 +211,24 @@ impl Portal {
                 _ => {}
             }
         }
-        let mime = file.mime.clone().unwrap_or_else(|| "application/octet-stream".into());
+        let mime = file
+            .mime
+            .clone()
+            .unwrap_or_else(|| "application/octet-stream".into());
         let id = self.keep_file(now, &name, &folder, access, &mime, file.bytes.clone());
         Ok(Response::json(201, &self.files[&id].json()))
     }
 
     /// Keeps a file, also one of a rep.
-    pub(super) fn keep_file(&mut self, now: Timestamp, name: &str, folder: &str, access: &str, mime: &str, bytes: Vec<u8>) -> u64 {
+    pub(super) fn keep_file(
+        &mut self,
+        now: Timestamp,
+        name: &str,
+        folder: &str,
+        access: &str,
+        mime: &str,
+        bytes: Vec<u8>,
+    ) -> u64 {
         self.file_count += 1;
         let id = 188_610_225_000 + self.file_count;
         let file = File {
@@ -171,14 +255,22 @@ impl Portal {
 
     /// A signed address: no sign-in, but only for a while.
     pub(super) fn download(&self, now: Timestamp, request: &Request, id: &str) -> Response {
-        let expires: i64 = request.param("expires").and_then(|text| text.parse().ok()).unwrap_or(0);
+        let expires: i64 = request
+            .param("expires")
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(0);
         match id.parse().ok().and_then(|id: u64| self.files.get(&id)) {
-            Some(file) if request.param("signature") == Some(&seal(file.id, expires)) && now.as_millisecond() < expires => Response {
-                status: 200,
-                headers: vec![("content-type".into(), file.mime.clone())],
-                body: file.bytes.clone(),
-                stream: None,
-            },
+            Some(file)
+                if request.param("signature") == Some(&seal(file.id, expires))
+                    && now.as_millisecond() < expires =>
+            {
+                Response {
+                    status: 200,
+                    headers: vec![("content-type".into(), file.mime.clone())],
+                    body: file.bytes.clone(),
+                    stream: None,
+                }
+            }
             _ => Response::text(403, "AccessDenied"),
         }
     }
@@ -186,5 +278,8 @@ impl Portal {
 
 fn seal(id: u64, expires: i64) -> String {
     let digest = Sha256::digest(format!("{id}.{expires}.{}", super::CLIENT_SECRET));
-    digest[..12].iter().map(|byte| format!("{byte:02x}")).collect()
+    digest[..12]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }

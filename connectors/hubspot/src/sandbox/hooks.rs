@@ -69,17 +69,24 @@ impl Hooks {
             if self.waiting.len() >= MAX_WAITING {
                 self.waiting.pop_front();
             }
-            self.waiting.push_back((now.as_millisecond(), 0, event.clone()));
+            self.waiting
+                .push_back((now.as_millisecond(), 0, event.clone()));
         }
     }
 
     /// What is due, in signed batches.
     pub(super) fn deliveries(&mut self, now: Timestamp) -> Vec<Delivery> {
-        let Some(url) = self.url.clone() else { return Vec::new() };
+        let Some(url) = self.url.clone() else {
+            return Vec::new();
+        };
         let at = now.as_millisecond();
-        let (due, later): (VecDeque<_>, VecDeque<_>) = self.waiting.drain(..).partition(|(when, _, _)| *when <= at);
+        let (due, later): (VecDeque<_>, VecDeque<_>) =
+            self.waiting.drain(..).partition(|(when, _, _)| *when <= at);
         self.waiting = later;
-        let mut due: Vec<(u64, Value)> = due.into_iter().map(|(_, attempt, event)| (attempt, event)).collect();
+        let mut due: Vec<(u64, Value)> = due
+            .into_iter()
+            .map(|(_, attempt, event)| (attempt, event))
+            .collect();
         if self.reversed {
             due.reverse();
         }
@@ -97,15 +104,30 @@ impl Hooks {
             let body = Value::Array(events).to_string().into_bytes();
             let headers = [
                 ("content-type", "application/json".to_owned()),
-                ("user-agent", "HubSpot Connect 2.0 (http://dev.hubspot.com/) - WebHooks".to_owned()),
+                (
+                    "user-agent",
+                    "HubSpot Connect 2.0 (http://dev.hubspot.com/) - WebHooks".to_owned(),
+                ),
                 ("x-hubspot-signature", hmac::v1(CLIENT_SECRET, &body)),
                 ("x-hubspot-signature-version", "v1".to_owned()),
-                ("x-hubspot-signature-v3", hmac::v3(CLIENT_SECRET, "POST", &url, &body, at)),
+                (
+                    "x-hubspot-signature-v3",
+                    hmac::v3(CLIENT_SECRET, "POST", &url, &body, at),
+                ),
                 ("x-hubspot-request-timestamp", at.to_string()),
             ];
-            let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+            let headers = headers
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect();
             self.out.insert(self.deliveries, batch.to_vec());
-            deliveries.push(Delivery { id: self.deliveries, url: url.clone(), headers, body, timeout_ms: TIMEOUT_MS });
+            deliveries.push(Delivery {
+                id: self.deliveries,
+                url: url.clone(),
+                headers,
+                body,
+                timeout_ms: TIMEOUT_MS,
+            });
         }
         deliveries
     }
@@ -113,11 +135,19 @@ impl Hooks {
     /// Repeats what failed. Some client errors are final.
     /// <https://community.hubspot.com/t5/APIs-Integrations/Webhooks-response/td-p/277558>
     pub(super) fn delivered(&mut self, now: Timestamp, id: u64, status: Option<u16>) {
-        let Some(batch) = self.out.remove(&id) else { return };
-        let settled = status.is_some_and(|status| (200..300).contains(&status) || matches!(status, 400 | 401 | 403 | 404 | 405));
-        for (attempt, event) in batch.into_iter().filter(|(attempt, _)| !settled && attempt + 1 < MAX_ATTEMPTS) {
+        let Some(batch) = self.out.remove(&id) else {
+            return;
+        };
+        let settled = status.is_some_and(|status| {
+            (200..300).contains(&status) || matches!(status, 400 | 401 | 403 | 404 | 405)
+        });
+        for (attempt, event) in batch
+            .into_iter()
+            .filter(|(attempt, _)| !settled && attempt + 1 < MAX_ATTEMPTS)
+        {
             let pause = 1_000 * self.retry_seconds * i64::try_from(attempt + 1).unwrap_or(1);
-            self.waiting.push_back((now.as_millisecond() + pause, attempt + 1, event));
+            self.waiting
+                .push_back((now.as_millisecond() + pause, attempt + 1, event));
         }
     }
 }

@@ -8,10 +8,10 @@ use handoffd_contract::text::html;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::Portal;
 use super::schema::{Kind, OWNERS, PIPELINES};
 use super::store::{By, iso};
 use super::threads::Thread;
-use super::Portal;
 
 type Done = Result<Value, String>;
 
@@ -24,41 +24,70 @@ impl Portal {
         let prefix = self.switches.reply_prefix.clone();
         match text("act") {
             "note" => self.write(now, act, &html(text("text")), None),
-            "reply" => self.write(now, act, &format!("<p>{prefix} {}</p>", html(text("text"))), None),
+            "reply" => self.write(
+                now,
+                act,
+                &format!("<p>{prefix} {}</p>", html(text("text"))),
+                None,
+            ),
             "attach" => {
-                let bytes = STANDARD.decode(text("data")).map_err(|_| "`data` is not base64".to_owned())?;
+                let bytes = STANDARD
+                    .decode(text("data"))
+                    .map_err(|_| "`data` is not base64".to_owned())?;
                 if bytes.len() > MAX_FILE {
                     return Err(format!("the file is larger than {MAX_FILE} bytes"));
                 }
-                let name = Some(text("name")).filter(|name| !name.is_empty()).ok_or("`name` is missing")?;
-                let mime = Some(text("mime")).filter(|mime| !mime.is_empty()).unwrap_or("application/octet-stream");
+                let name = Some(text("name"))
+                    .filter(|name| !name.is_empty())
+                    .ok_or("`name` is missing")?;
+                let mime = Some(text("mime"))
+                    .filter(|mime| !mime.is_empty())
+                    .unwrap_or("application/octet-stream");
                 let file = self.keep_file(now, name, "/notes", "HIDDEN_PRIVATE", mime, bytes);
-                let body = if act["internal"] == json!(true) { html(text("text")) } else { format!("{prefix} {}", html(text("text"))) };
+                let body = if act["internal"] == json!(true) {
+                    html(text("text"))
+                } else {
+                    format!("{prefix} {}", html(text("text")))
+                };
                 self.write(now, act, &body, Some(file))
             }
             "stage" | "close" => {
                 let ticket = self.meant(act)?;
-                let pipeline = self.store.objects[&(Kind::Ticket, ticket)].get("hs_pipeline").unwrap_or("0").to_owned();
-                let stages = PIPELINES.iter().find(|known| known.id == pipeline).map_or(&[][..], |known| known.stages);
+                let pipeline = self.store.objects[&(Kind::Ticket, ticket)]
+                    .get("hs_pipeline")
+                    .unwrap_or("0")
+                    .to_owned();
+                let stages = PIPELINES
+                    .iter()
+                    .find(|known| known.id == pipeline)
+                    .map_or(&[][..], |known| known.stages);
                 let wanted = text("stage");
                 let stage = match text("act") {
                     "close" => stages.iter().find(|stage| !stage.2),
-                    _ => stages.iter().find(|stage| stage.0 == wanted || stage.1.eq_ignore_ascii_case(wanted)),
+                    _ => stages
+                        .iter()
+                        .find(|stage| stage.0 == wanted || stage.1.eq_ignore_ascii_case(wanted)),
                 };
-                let stage = stage.ok_or_else(|| format!("pipeline {pipeline} has no such stage"))?.0;
+                let stage = stage
+                    .ok_or_else(|| format!("pipeline {pipeline} has no such stage"))?
+                    .0;
                 Ok(self.edit(now, ticket, "hs_pipeline_stage", stage))
             }
             "owner" => {
                 let ticket = self.meant(act)?;
                 let wanted = text("owner");
-                let owner = OWNERS.iter().find(|owner| owner.0 == wanted || owner.4 == wanted).map_or("", |owner| owner.0);
+                let owner = OWNERS
+                    .iter()
+                    .find(|owner| owner.0 == wanted || owner.4 == wanted)
+                    .map_or("", |owner| owner.0);
                 if owner.is_empty() && !wanted.is_empty() {
                     return Err(format!("there is no owner {wanted}"));
                 }
                 Ok(self.edit(now, ticket, "hubspot_owner_id", owner))
             }
             "property" if act["definition"].is_object() => {
-                let kind = Kind::parse(text("of")).ok_or("`of` is contacts, tickets, notes or communications")?;
+                let kind = Kind::parse(text("of"))
+                    .ok_or("`of` is contacts, tickets, notes or communications")?;
                 match self.add_property(kind, &act["definition"]) {
                     Ok(answer) => Ok(serde_json::from_slice(&answer.body).unwrap_or_default()),
                     Err(answer) => Err(String::from_utf8_lossy(&answer.body).into_owned()),
@@ -70,17 +99,28 @@ impl Portal {
                 Ok(json!({"ticket": ticket.to_string()}))
             }
             "restore" => {
-                let ticket: u64 = text("ticket").parse().map_err(|_| "`ticket` is missing".to_owned())?;
-                let object = self.store.objects.get_mut(&(Kind::Ticket, ticket)).ok_or("there is no such ticket")?;
+                let ticket: u64 = text("ticket")
+                    .parse()
+                    .map_err(|_| "`ticket` is missing".to_owned())?;
+                let object = self
+                    .store
+                    .objects
+                    .get_mut(&(Kind::Ticket, ticket))
+                    .ok_or("there is no such ticket")?;
                 object.archived = false;
                 object.updated = now;
-                self.hooks.push(now, "object.restore", ticket, json!({"objectTypeId": "0-5", "changeSource": "CRM_UI"}));
+                self.hooks.push(
+                    now,
+                    "object.restore",
+                    ticket,
+                    json!({"objectTypeId": "0-5", "changeSource": "CRM_UI"}),
+                );
                 Ok(json!({"ticket": ticket.to_string()}))
             }
             "contact" => {
-                let properties = self.checked(Kind::Contact, &act["properties"], None).map_err(|answer| {
-                    String::from_utf8_lossy(&answer.body).into_owned()
-                })?;
+                let properties = self
+                    .checked(Kind::Contact, &act["properties"], None)
+                    .map_err(|answer| String::from_utf8_lossy(&answer.body).into_owned())?;
                 let id = self.store.create(now, Kind::Contact, properties, By::Rep);
                 self.created(now, Kind::Contact, id, By::Rep);
                 Ok(json!({"contact": id.to_string()}))
@@ -95,9 +135,21 @@ impl Portal {
             "thread" => {
                 let ticket = self.meant(act)?;
                 let id = 11_178_480_985 + self.threads.len() as u64;
-                let thread = Thread { id, ticket, status: "OPEN", assigned: None, created: now, messages: Vec::new() };
+                let thread = Thread {
+                    id,
+                    ticket,
+                    status: "OPEN",
+                    assigned: None,
+                    created: now,
+                    messages: Vec::new(),
+                };
                 self.threads.insert(id, thread);
-                self.edit(now, ticket, "hs_conversations_originating_thread_id", &id.to_string());
+                self.edit(
+                    now,
+                    ticket,
+                    "hs_conversations_originating_thread_id",
+                    &id.to_string(),
+                );
                 Ok(json!({"thread": id.to_string()}))
             }
             other => Err(format!(
@@ -107,7 +159,8 @@ impl Portal {
     }
 
     fn known(&self, kind: Kind, id: &str) -> Result<u64, String> {
-        self.find(kind, id, None, false).map_err(|_| format!("there is no {} {id}", kind.singular()))
+        self.find(kind, id, None, false)
+            .map_err(|_| format!("there is no {} {id}", kind.singular()))
     }
 
     /// The ticket that an act means: the one it names, else the newest.
@@ -116,7 +169,9 @@ impl Portal {
             Some(id) => self.known(Kind::Ticket, id),
             None => {
                 let newest = self.store.of(Kind::Ticket).rfind(|ticket| !ticket.archived);
-                newest.map(|ticket| ticket.id).ok_or_else(|| "there is no ticket".to_owned())
+                newest
+                    .map(|ticket| ticket.id)
+                    .ok_or_else(|| "there is no ticket".to_owned())
             }
         }
     }
@@ -126,7 +181,10 @@ impl Portal {
         let ticket = self.meant(act)?;
         let mut properties = BTreeMap::from([
             ("hs_timestamp".to_owned(), iso(now)),
-            ("hs_note_body".to_owned(), format!("<div style=\"\" dir=\"auto\">{body}</div>")),
+            (
+                "hs_note_body".to_owned(),
+                format!("<div style=\"\" dir=\"auto\">{body}</div>"),
+            ),
             ("hubspot_owner_id".to_owned(), OWNERS[0].0.to_owned()),
             ("hs_created_by_user_id".to_owned(), OWNERS[0].1.to_string()),
         ]);
@@ -135,7 +193,12 @@ impl Portal {
         }
         let id = self.store.create(now, Kind::Note, properties, By::Rep);
         self.store.link((Kind::Note, id), (Kind::Ticket, ticket));
-        for other in act["also"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        for other in act["also"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+        {
             let other = self.known(Kind::Ticket, other)?;
             self.store.link((Kind::Note, id), (Kind::Ticket, other));
         }

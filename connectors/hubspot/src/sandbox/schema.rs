@@ -14,11 +14,14 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    pub(super) const ALL: [Kind; 4] = [Kind::Contact, Kind::Ticket, Kind::Note, Kind::Communication];
+    pub(super) const ALL: [Kind; 4] =
+        [Kind::Contact, Kind::Ticket, Kind::Note, Kind::Communication];
 
     /// By its name in a path, or its type id.
     pub(super) fn parse(name: &str) -> Option<Kind> {
-        Kind::ALL.into_iter().find(|kind| kind.plural() == name || kind.singular() == name || kind.type_id() == name)
+        Kind::ALL
+            .into_iter()
+            .find(|kind| kind.plural() == name || kind.singular() == name || kind.type_id() == name)
     }
 
     pub(super) fn plural(self) -> &'static str {
@@ -40,7 +43,11 @@ impl Kind {
 
     /// The property that holds the time of the last change.
     pub(super) fn modified(self) -> &'static str {
-        if self == Kind::Contact { "lastmodifieddate" } else { "hs_lastmodifieddate" }
+        if self == Kind::Contact {
+            "lastmodifieddate"
+        } else {
+            "hs_lastmodifieddate"
+        }
     }
 
     pub(super) fn created(self) -> &'static str {
@@ -61,11 +68,19 @@ impl Kind {
     }
 
     pub(super) fn read_scope(self) -> &'static str {
-        if self == Kind::Ticket { "tickets" } else { "crm.objects.contacts.read" }
+        if self == Kind::Ticket {
+            "tickets"
+        } else {
+            "crm.objects.contacts.read"
+        }
     }
 
     pub(super) fn write_scope(self) -> &'static str {
-        if self == Kind::Ticket { "tickets" } else { "crm.objects.contacts.write" }
+        if self == Kind::Ticket {
+            "tickets"
+        } else {
+            "crm.objects.contacts.write"
+        }
     }
 }
 
@@ -142,9 +157,21 @@ pub(super) const PIPELINES: [Pipeline; 2] = [
     Pipeline {
         id: "0",
         label: "Support Pipeline",
-        stages: &[("1", "New", true), ("2", "Waiting on contact", true), ("3", "Waiting on us", true), ("4", "Closed", false)],
+        stages: &[
+            ("1", "New", true),
+            ("2", "Waiting on contact", true),
+            ("3", "Waiting on us", true),
+            ("4", "Closed", false),
+        ],
     },
-    Pipeline { id: "96700042", label: "WhatsApp", stages: &[("177000001", "Handed over", true), ("177000002", "Done", false)] },
+    Pipeline {
+        id: "96700042",
+        label: "WhatsApp",
+        stages: &[
+            ("177000001", "Handed over", true),
+            ("177000002", "Done", false),
+        ],
+    },
 ];
 
 /// An owner: owner id, user id, first name, last name, e-mail.
@@ -165,15 +192,29 @@ pub(super) struct Schema {
 impl Schema {
     /// HubSpot's own properties that matter here, and the three that handoffd's check adds.
     pub(super) fn new() -> Schema {
-        let mut schema = Schema { properties: BTreeMap::new(), groups: BTreeMap::new() };
+        let mut schema = Schema {
+            properties: BTreeMap::new(),
+            groups: BTreeMap::new(),
+        };
         for kind in Kind::ALL {
-            schema.groups.insert((kind, "information".into()), "Information".into());
+            schema
+                .groups
+                .insert((kind, "information".into()), "Information".into());
             for name in ["hs_object_id", kind.created(), kind.modified()] {
                 schema.add(kind, name, "datetime").read_only = true;
             }
             schema.add(kind, "hubspot_owner_id", "owner");
         }
-        for name in ["firstname", "lastname", "company", "jobtitle", "city", "country", "hs_language", "website"] {
+        for name in [
+            "firstname",
+            "lastname",
+            "company",
+            "jobtitle",
+            "city",
+            "country",
+            "hs_language",
+            "website",
+        ] {
             schema.add(Kind::Contact, name, "string");
         }
         schema.add(Kind::Contact, "email", "string");
@@ -189,38 +230,84 @@ impl Schema {
         ] {
             schema.add(Kind::Contact, name, "string").read_only = true;
         }
-        schema.options(Kind::Contact, "lifecyclestage", &["subscriber", "lead", "opportunity", "customer", "other"]);
-        for name in ["subject", "content", "hs_resolution", "hs_pipeline", "hs_pipeline_stage"] {
+        schema.options(
+            Kind::Contact,
+            "lifecyclestage",
+            &["subscriber", "lead", "opportunity", "customer", "other"],
+        );
+        for name in [
+            "subject",
+            "content",
+            "hs_resolution",
+            "hs_pipeline",
+            "hs_pipeline_stage",
+        ] {
             schema.add(Kind::Ticket, name, "string");
         }
-        schema.options(Kind::Ticket, "hs_ticket_priority", &["LOW", "MEDIUM", "HIGH", "URGENT"]);
+        schema.options(
+            Kind::Ticket,
+            "hs_ticket_priority",
+            &["LOW", "MEDIUM", "HIGH", "URGENT"],
+        );
         schema.options(
             Kind::Ticket,
             "hs_ticket_category",
-            &["PRODUCT_ISSUE", "BILLING_ISSUE", "FEATURE_REQUEST", "GENERAL_INQUIRY"],
+            &[
+                "PRODUCT_ISSUE",
+                "BILLING_ISSUE",
+                "FEATURE_REQUEST",
+                "GENERAL_INQUIRY",
+            ],
         );
-        schema.options(Kind::Ticket, "source_type", &["CHAT", "EMAIL", "FORM", "PHONE"]);
-        schema.add(Kind::Ticket, "hs_conversations_originating_thread_id", "number").read_only = true;
+        schema.options(
+            Kind::Ticket,
+            "source_type",
+            &["CHAT", "EMAIL", "FORM", "PHONE"],
+        );
+        schema
+            .add(
+                Kind::Ticket,
+                "hs_conversations_originating_thread_id",
+                "number",
+            )
+            .read_only = true;
         schema.add(Kind::Note, "hs_timestamp", "datetime");
         schema.add(Kind::Note, "hs_note_body", "string");
         schema.add(Kind::Note, "hs_attachment_ids", "string");
-        schema.add(Kind::Note, "hs_created_by_user_id", "number").read_only = true;
+        schema
+            .add(Kind::Note, "hs_created_by_user_id", "number")
+            .read_only = true;
         schema.add(Kind::Communication, "hs_timestamp", "datetime");
         schema.add(Kind::Communication, "hs_communication_body", "string");
-        schema.options(Kind::Communication, "hs_communication_channel_type", &["WHATS_APP", "LINKEDIN_MESSAGE", "SMS"]);
-        schema.options(Kind::Communication, "hs_communication_logged_from", &["CRM"]);
-        for (kind, name, unique) in
-            [(Kind::Contact, "wa_id", true), (Kind::Ticket, "wa_handoff_id", true), (Kind::Ticket, "wa_session_url", false)]
-        {
-            schema.groups.insert((kind, "wa_handoff".into()), "WhatsApp handoff".into());
+        schema.options(
+            Kind::Communication,
+            "hs_communication_channel_type",
+            &["WHATS_APP", "LINKEDIN_MESSAGE", "SMS"],
+        );
+        schema.options(
+            Kind::Communication,
+            "hs_communication_logged_from",
+            &["CRM"],
+        );
+        for (kind, name, unique) in [
+            (Kind::Contact, "wa_id", true),
+            (Kind::Ticket, "wa_handoff_id", true),
+            (Kind::Ticket, "wa_session_url", false),
+        ] {
+            schema
+                .groups
+                .insert((kind, "wa_handoff".into()), "WhatsApp handoff".into());
             let property = schema.add(kind, name, "string");
-            (property.unique, property.custom, property.group) = (unique, true, "wa_handoff".into());
+            (property.unique, property.custom, property.group) =
+                (unique, true, "wa_handoff".into());
         }
         schema
     }
 
     fn add(&mut self, kind: Kind, name: &str, of: &str) -> &mut Property {
-        self.properties.entry((kind, name.to_owned())).or_insert_with(|| Property::new(of))
+        self.properties
+            .entry((kind, name.to_owned()))
+            .or_insert_with(|| Property::new(of))
     }
 
     fn options(&mut self, kind: Kind, name: &str, options: &[&str]) {
@@ -241,6 +328,8 @@ impl Schema {
 
     /// A portal without the newer telephone properties.
     pub(super) fn without_new_phones(&mut self) {
-        self.properties.retain(|(_, name), _| name != "hs_whatsapp_phone_number" && !name.starts_with("hs_searchable"));
+        self.properties.retain(|(_, name), _| {
+            name != "hs_whatsapp_phone_number" && !name.starts_with("hs_searchable")
+        });
     }
 }

@@ -14,13 +14,37 @@ use super::store::{Object, Store};
 
 impl Portal {
     pub(super) fn search(&mut self, now: Timestamp, kind: Kind, body: &Value) -> Answer {
-        only(body, &["filterGroups", "filters", "sorts", "query", "properties", "limit", "after"])?;
+        only(
+            body,
+            &[
+                "filterGroups",
+                "filters",
+                "sorts",
+                "query",
+                "properties",
+                "limit",
+                "after",
+            ],
+        )?;
         let groups = body["filterGroups"].as_array().cloned().unwrap_or_default();
-        let count: usize = groups.iter().map(|group| group["filters"].as_array().map_or(0, Vec::len)).sum();
-        if groups.len() > 5 || count > 18 || groups.iter().any(|g| g["filters"].as_array().is_some_and(|f| f.len() > 6)) {
-            return Err(invalid("There are too many filter groups or filters: at most 5 groups, 6 filters each, 18 in all"));
+        let count: usize = groups
+            .iter()
+            .map(|group| group["filters"].as_array().map_or(0, Vec::len))
+            .sum();
+        if groups.len() > 5
+            || count > 18
+            || groups
+                .iter()
+                .any(|g| g["filters"].as_array().is_some_and(|f| f.len() > 6))
+        {
+            return Err(invalid(
+                "There are too many filter groups or filters: at most 5 groups, 6 filters each, 18 in all",
+            ));
         }
-        if body["query"].as_str().is_some_and(|query| query.len() > 3_000) {
+        if body["query"]
+            .as_str()
+            .is_some_and(|query| query.len() > 3_000)
+        {
             return Err(invalid("The query is longer than 3000 characters"));
         }
         let limit = body["limit"].as_u64().unwrap_or(10);
@@ -30,17 +54,27 @@ impl Portal {
         let after: usize = match &body["after"] {
             Value::Null => 0,
             Value::String(text) => text.parse().map_err(|_| invalid("after is not a number"))?,
-            Value::Number(number) => number.as_u64().and_then(|n| usize::try_from(n).ok()).unwrap_or(0),
+            Value::Number(number) => number
+                .as_u64()
+                .and_then(|n| usize::try_from(n).ok())
+                .unwrap_or(0),
             _ => return Err(malformed("after")),
         };
         for group in &groups {
             only(group, &["filters"])?;
             for filter in group["filters"].as_array().into_iter().flatten() {
-                only(filter, &["propertyName", "operator", "value", "values", "highValue"])?;
+                only(
+                    filter,
+                    &["propertyName", "operator", "value", "values", "highValue"],
+                )?;
                 let name = filter["propertyName"].as_str().unwrap_or_default();
                 if self.schema.get(kind, name).is_none() {
                     let message = format!("Property \"{name}\" does not exist");
-                    return Err(refused(&[Refused::new(name, "PROPERTY_DOESNT_EXIST", message)]));
+                    return Err(refused(&[Refused::new(
+                        name,
+                        "PROPERTY_DOESNT_EXIST",
+                        message,
+                    )]));
                 }
             }
         }
@@ -55,24 +89,41 @@ impl Portal {
                 }
                 hit |= all;
             }
-            let text = query.is_empty() || object.properties.values().any(|value| value.to_lowercase().contains(&query));
+            let text = query.is_empty()
+                || object
+                    .properties
+                    .values()
+                    .any(|value| value.to_lowercase().contains(&query));
             if hit && text && Store::indexed(object, now, self.switches.search_lag) {
                 found.push(object);
             }
         }
         if let Some(sort) = body["sorts"].as_array().and_then(|sorts| sorts.first()) {
-            let name = sort["propertyName"].as_str().or_else(|| sort.as_str()).unwrap_or("createdate").to_owned();
+            let name = sort["propertyName"]
+                .as_str()
+                .or_else(|| sort.as_str())
+                .unwrap_or("createdate")
+                .to_owned();
             found.sort_by(|a, b| a.get(&name).cmp(&b.get(&name)).then(a.id.cmp(&b.id)));
             if sort["direction"] == json!("DESCENDING") {
                 found.reverse();
             }
         }
-        let asked: BTreeSet<String> =
-            body["properties"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
+        let asked: BTreeSet<String> = body["properties"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect();
         let total = found.len();
         let limit = usize::try_from(limit).unwrap_or(10);
-        let results: Vec<Value> =
-            found.iter().skip(after).take(limit).map(|object| object.json(super::PORTAL_ID, Some(&asked))).collect();
+        let results: Vec<Value> = found
+            .iter()
+            .skip(after)
+            .take(limit)
+            .map(|object| object.json(super::PORTAL_ID, Some(&asked)))
+            .collect();
         let mut answer = json!({"total": total, "results": results});
         if after + limit < total {
             answer["paging"] = json!({"next": {"after": (after + limit).to_string()}});
@@ -82,21 +133,41 @@ impl Portal {
 }
 
 fn matches(object: &Object, filter: &Value) -> Result<bool, Response> {
-    let held = object.get(filter["propertyName"].as_str().unwrap_or_default()).map(str::to_lowercase);
+    let held = object
+        .get(filter["propertyName"].as_str().unwrap_or_default())
+        .map(str::to_lowercase);
     let value = filter["value"].as_str().map(str::to_lowercase);
-    let values = || filter["values"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_lowercase);
+    let values = || {
+        filter["values"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .map(str::to_lowercase)
+    };
     let operator = filter["operator"].as_str().unwrap_or_default();
-    if !matches!(operator, "HAS_PROPERTY" | "NOT_HAS_PROPERTY" | "IN" | "NOT_IN") && value.is_none() {
+    if !matches!(
+        operator,
+        "HAS_PROPERTY" | "NOT_HAS_PROPERTY" | "IN" | "NOT_IN"
+    ) && value.is_none()
+    {
         return Err(invalid(format!("operator {operator} needs a value")));
     }
     let value = value.unwrap_or_default();
     let number = |text: &str| text.parse::<f64>().unwrap_or(f64::NAN);
-    let compared = |test: fn(f64, f64) -> bool| held.as_deref().is_some_and(|held| test(number(held), number(&value)));
+    let compared = |test: fn(f64, f64) -> bool| {
+        held.as_deref()
+            .is_some_and(|held| test(number(held), number(&value)))
+    };
     Ok(match operator {
         "EQ" => held.as_deref() == Some(value.as_str()),
         "NEQ" => held.as_deref() != Some(value.as_str()),
-        "IN" => held.as_ref().is_some_and(|held| values().any(|value| value == *held)),
-        "NOT_IN" => !held.as_ref().is_some_and(|held| values().any(|value| value == *held)),
+        "IN" => held
+            .as_ref()
+            .is_some_and(|held| values().any(|value| value == *held)),
+        "NOT_IN" => !held
+            .as_ref()
+            .is_some_and(|held| values().any(|value| value == *held)),
         "HAS_PROPERTY" => held.is_some(),
         "NOT_HAS_PROPERTY" => held.is_none(),
         "CONTAINS_TOKEN" => held.as_deref().is_some_and(|held| token(held, &value)),
@@ -105,17 +176,23 @@ fn matches(object: &Object, filter: &Value) -> Result<bool, Response> {
         "GTE" => compared(|a, b| a >= b),
         "LT" => compared(|a, b| a < b),
         "LTE" => compared(|a, b| a <= b),
-        other => return Err(malformed(format!("operator {other} is not one of the allowed values"))),
+        other => {
+            return Err(malformed(format!(
+                "operator {other} is not one of the allowed values"
+            )));
+        }
     })
 }
 
 /// Whether one of the value's words matches; `*` stands for any characters at either end.
 fn token(held: &str, pattern: &str) -> bool {
     let core = pattern.trim_matches('*');
-    held.split(|c: char| !c.is_alphanumeric()).any(|word| match (pattern.starts_with('*'), pattern.ends_with('*')) {
-        (true, true) => word.contains(core),
-        (true, false) => word.ends_with(core),
-        (false, true) => word.starts_with(core),
-        (false, false) => word == core,
+    held.split(|c: char| !c.is_alphanumeric()).any(|word| {
+        match (pattern.starts_with('*'), pattern.ends_with('*')) {
+            (true, true) => word.contains(core),
+            (true, false) => word.ends_with(core),
+            (false, true) => word.starts_with(core),
+            (false, false) => word == core,
+        }
     })
 }

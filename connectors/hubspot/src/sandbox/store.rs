@@ -62,9 +62,17 @@ impl Object {
             properties.insert(name.to_owned(), json!(self.get(name)));
         }
         match asked {
-            Some(names) => properties.extend(names.iter().map(|name| (name.clone(), json!(self.get(name))))),
+            Some(names) => properties.extend(
+                names
+                    .iter()
+                    .map(|name| (name.clone(), json!(self.get(name)))),
+            ),
             None => {
-                properties.extend(self.properties.iter().map(|(name, value)| (name.clone(), json!(value))));
+                properties.extend(
+                    self.properties
+                        .iter()
+                        .map(|(name, value)| (name.clone(), json!(value))),
+                );
             }
         }
         json!({
@@ -76,7 +84,9 @@ impl Object {
 
     /// When the record was written down for its timeline.
     pub(super) fn timestamp(&self) -> Timestamp {
-        self.get("hs_timestamp").and_then(time).unwrap_or(self.created)
+        self.get("hs_timestamp")
+            .and_then(time)
+            .unwrap_or(self.created)
     }
 }
 
@@ -101,7 +111,13 @@ const MAX_OBJECTS: usize = 200_000;
 
 impl Store {
     /// Adds a record with checked properties.
-    pub(super) fn create(&mut self, now: Timestamp, kind: Kind, properties: BTreeMap<String, String>, by: By) -> u64 {
+    pub(super) fn create(
+        &mut self,
+        now: Timestamp,
+        kind: Kind,
+        properties: BTreeMap<String, String>,
+        by: By,
+    ) -> u64 {
         let made = self.made.entry(kind).or_default();
         let id = kind.first_id() + *made;
         *made += 1;
@@ -133,7 +149,9 @@ impl Store {
         properties: BTreeMap<String, String>,
         by: By,
     ) -> Vec<(String, String)> {
-        let Some(object) = self.objects.get_mut(&(kind, id)) else { return Vec::new() };
+        let Some(object) = self.objects.get_mut(&(kind, id)) else {
+            return Vec::new();
+        };
         let mut changed = Vec::new();
         for (name, value) in properties {
             if object.get(&name).unwrap_or_default() == value {
@@ -155,7 +173,9 @@ impl Store {
             (kind.created(), iso(object.created)),
             (kind.modified(), iso(now)),
         ];
-        object.properties.extend(fixed.map(|(name, value)| (name.to_owned(), value)));
+        object
+            .properties
+            .extend(fixed.map(|(name, value)| (name.to_owned(), value)));
         if kind == Kind::Contact {
             calculate(object);
         }
@@ -164,18 +184,31 @@ impl Store {
 
     /// A record by id; `archived` chooses which of the two worlds is looked at.
     pub(super) fn get(&self, kind: Kind, id: u64, archived: bool) -> Option<&Object> {
-        self.objects.get(&(kind, id)).filter(|object| object.archived == archived)
+        self.objects
+            .get(&(kind, id))
+            .filter(|object| object.archived == archived)
     }
 
     /// The records of a kind.
     pub(super) fn of(&self, kind: Kind) -> impl DoubleEndedIterator<Item = &Object> {
-        self.objects.range((kind, 0)..=(kind, u64::MAX)).map(|(_, object)| object)
+        self.objects
+            .range((kind, 0)..=(kind, u64::MAX))
+            .map(|(_, object)| object)
     }
 
     /// The record that holds a value of a property.
-    pub(super) fn holder(&self, kind: Kind, name: &str, value: &str, archived: bool) -> Option<&Object> {
+    pub(super) fn holder(
+        &self,
+        kind: Kind,
+        name: &str,
+        value: &str,
+        archived: bool,
+    ) -> Option<&Object> {
         let same = |object: &&Object| {
-            object.archived == archived && object.get(name).is_some_and(|held| held.eq_ignore_ascii_case(value))
+            object.archived == archived
+                && object
+                    .get(name)
+                    .is_some_and(|held| held.eq_ignore_ascii_case(value))
         };
         self.of(kind).find(same)
     }
@@ -197,12 +230,20 @@ impl Store {
     /// The ids of a kind that a record is associated with, without deleted ones.
     pub(super) fn linked(&self, from: (Kind, u64), to: Kind) -> Vec<u64> {
         let all = self.links.get(&from).into_iter().flatten();
-        all.filter(|(kind, id)| *kind == to && self.get(*kind, *id, false).is_some()).map(|(_, id)| *id).collect()
+        all.filter(|(kind, id)| *kind == to && self.get(*kind, *id, false).is_some())
+            .map(|(_, id)| *id)
+            .collect()
     }
 
     /// Merges one record into another: its associations move, its id stays known.
     pub(super) fn merge(&mut self, now: Timestamp, kind: Kind, from: u64, into: u64) {
-        let moved: Vec<(Kind, u64)> = self.links.get(&(kind, from)).into_iter().flatten().copied().collect();
+        let moved: Vec<(Kind, u64)> = self
+            .links
+            .get(&(kind, from))
+            .into_iter()
+            .flatten()
+            .copied()
+            .collect();
         for other in moved {
             self.unlink((kind, from), other);
             self.link((kind, into), other);
@@ -234,18 +275,32 @@ pub(super) fn link_types(from: Kind, to: Kind) -> Value {
 /// country, and the number as dialled inside its country.
 fn calculate(object: &mut Object) {
     for (raw, e164, local) in [
-        ("phone", "hs_calculated_phone_number", "hs_searchable_calculated_phone_number"),
-        ("mobilephone", "hs_calculated_mobile_number", "hs_searchable_calculated_mobile_number"),
+        (
+            "phone",
+            "hs_calculated_phone_number",
+            "hs_searchable_calculated_phone_number",
+        ),
+        (
+            "mobilephone",
+            "hs_calculated_mobile_number",
+            "hs_searchable_calculated_mobile_number",
+        ),
     ] {
         object.properties.remove(e164);
         object.properties.remove(local);
-        let Some(raw) = object.get(raw).map(str::to_owned) else { continue };
+        let Some(raw) = object.get(raw).map(str::to_owned) else {
+            continue;
+        };
         let digits: String = raw.chars().filter(char::is_ascii_digit).collect();
         if raw.trim_start().starts_with('+') && (8..=15).contains(&digits.len()) {
             object.properties.insert(e164.into(), format!("+{digits}"));
-            object.properties.insert(local.into(), digits[calling_code_len(&digits)..].to_owned());
+            object
+                .properties
+                .insert(local.into(), digits[calling_code_len(&digits)..].to_owned());
         } else if !digits.is_empty() {
-            object.properties.insert(local.into(), digits.trim_start_matches('0').to_owned());
+            object
+                .properties
+                .insert(local.into(), digits.trim_start_matches('0').to_owned());
         }
     }
 }

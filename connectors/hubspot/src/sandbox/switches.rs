@@ -67,8 +67,17 @@ const NAMES: &str = "webhook_url, webhook_duplicates, webhook_reversed, webhook_
 
 impl Portal {
     pub(super) fn set_switch(&mut self, name: &str, value: &Value) -> Result<(), String> {
-        let flag = || value.as_bool().ok_or_else(|| format!("{name} is true or false"));
-        let number = || value.as_u64().filter(|n| *n <= 10_000_000_000).ok_or_else(|| format!("{name} is a number"));
+        let flag = || {
+            value
+                .as_bool()
+                .ok_or_else(|| format!("{name} is true or false"))
+        };
+        let number = || {
+            value
+                .as_u64()
+                .filter(|n| *n <= 10_000_000_000)
+                .ok_or_else(|| format!("{name} is a number"))
+        };
         let text = || match value {
             Value::Null => Ok(None),
             Value::String(text) => Ok(Some(text.clone())),
@@ -80,7 +89,9 @@ impl Portal {
             "webhook_url" => self.hooks.url = text()?,
             "webhook_duplicates" => self.hooks.duplicates = flag()?,
             "webhook_reversed" => self.hooks.reversed = flag()?,
-            "webhook_retry_seconds" => self.hooks.retry_seconds = i64::try_from(number()?).unwrap_or(60),
+            "webhook_retry_seconds" => {
+                self.hooks.retry_seconds = i64::try_from(number()?).unwrap_or(60)
+            }
             "api_per_10s" => {
                 switches.api_per_10s = size(number()?);
                 self.api = Limit::new(switches.api_per_10s, 10_000);
@@ -94,12 +105,18 @@ impl Portal {
             "search_lag" => switches.search_lag = i64::try_from(number()?).unwrap_or(0),
             "scopes" => {
                 let scopes = value.as_array().ok_or("scopes is a list of texts")?;
-                switches.scopes = scopes.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+                switches.scopes = scopes
+                    .iter()
+                    .filter_map(Value::as_str)
+                    .map(str::to_owned)
+                    .collect();
             }
             "token_valid" => switches.token_valid = flag()?,
             "expire_tokens" => {
                 if flag()? {
-                    self.tokens.values_mut().for_each(|until| *until = jiff::Timestamp::UNIX_EPOCH);
+                    self.tokens
+                        .values_mut()
+                        .for_each(|until| *until = jiff::Timestamp::UNIX_EPOCH);
                 }
             }
             "grant_revoked" => switches.grant_revoked = flag()?,

@@ -41,19 +41,44 @@ impl Thread {
 
 impl Portal {
     /// Everything below `…/threads`.
-    pub(super) fn thread_calls(&mut self, now: Timestamp, request: &Request, rest: &[&str]) -> Answer {
-        let scope = if request.method == "GET" { "conversations.read" } else { "conversations.write" };
+    pub(super) fn thread_calls(
+        &mut self,
+        now: Timestamp,
+        request: &Request,
+        rest: &[&str],
+    ) -> Answer {
+        let scope = if request.method == "GET" {
+            "conversations.read"
+        } else {
+            "conversations.write"
+        };
         self.scope(scope)?;
         let tickets = request.param("association") == Some("TICKET");
         match (request.method.as_str(), rest) {
             ("GET", []) => {
-                self.params(request, &["association", "inboxId", "threadStatus", "limit", "after", "associatedTicketId", "associatedContactId", "sort", "latestMessageTimestampAfter", "archived"])?;
+                self.params(
+                    request,
+                    &[
+                        "association",
+                        "inboxId",
+                        "threadStatus",
+                        "limit",
+                        "after",
+                        "associatedTicketId",
+                        "associatedContactId",
+                        "sort",
+                        "latestMessageTimestampAfter",
+                        "archived",
+                    ],
+                )?;
                 let wanted = request.param("associatedTicketId");
                 let status = request.param("threadStatus");
                 let found = self.threads.values().filter(|thread| {
-                    wanted.is_none_or(|ticket| thread.ticket.to_string() == ticket) && status.is_none_or(|status| thread.status == status)
+                    wanted.is_none_or(|ticket| thread.ticket.to_string() == ticket)
+                        && status.is_none_or(|status| thread.status == status)
                 });
-                let results: Vec<Value> = found.take(500).map(|thread| thread.json(tickets)).collect();
+                let results: Vec<Value> =
+                    found.take(500).map(|thread| thread.json(tickets)).collect();
                 Ok(Response::json(200, &json!({"results": results})))
             }
             ("GET", [id]) => {
@@ -75,7 +100,10 @@ impl Portal {
             ("PUT", [id, "assignee"]) => {
                 let body = self.body(request)?;
                 only(&body, &["actorId"])?;
-                let actor = body["actorId"].as_str().filter(|actor| actor.starts_with("A-")).map(str::to_owned);
+                let actor = body["actorId"]
+                    .as_str()
+                    .filter(|actor| actor.starts_with("A-"))
+                    .map(str::to_owned);
                 let actor = actor.ok_or_else(|| invalid("actorId must be an agent, A-…"))?;
                 let thread = self.thread(id)?;
                 thread.assigned = Some(actor);
@@ -83,7 +111,11 @@ impl Portal {
             }
             ("GET", [id, "messages"]) => {
                 self.params(request, &["limit", "after", "sort", "property", "archived"])?;
-                let limit: usize = request.param("limit").unwrap_or("100").parse().map_err(|_| invalid("limit is not a number"))?;
+                let limit: usize = request
+                    .param("limit")
+                    .unwrap_or("100")
+                    .parse()
+                    .map_err(|_| invalid("limit is not a number"))?;
                 if !(1..=500).contains(&limit) {
                     return Err(invalid("limit must be between 1 and 500"));
                 }
@@ -97,8 +129,14 @@ impl Portal {
             }
             ("GET", [id, "messages", message]) => {
                 let thread = self.thread(id)?;
-                let found = thread.messages.iter().find(|known| known["id"] == json!(message));
-                Ok(Response::json(200, found.ok_or_else(|| not_found("No message with this id"))?))
+                let found = thread
+                    .messages
+                    .iter()
+                    .find(|known| known["id"] == json!(message));
+                Ok(Response::json(
+                    200,
+                    found.ok_or_else(|| not_found("No message with this id"))?,
+                ))
             }
             ("POST", [id, "messages"]) => {
                 let body = self.body(request)?;
@@ -119,7 +157,8 @@ impl Portal {
 
     fn thread(&mut self, id: &str) -> Result<&mut Thread, Response> {
         let id: Option<u64> = id.parse().ok();
-        id.and_then(|id| self.threads.get_mut(&id)).ok_or_else(|| not_found("No thread with this id"))
+        id.and_then(|id| self.threads.get_mut(&id))
+            .ok_or_else(|| not_found("No thread with this id"))
     }
 
     /// A comment, or a public message; an app's comment is the app's, whoever it names.
@@ -127,7 +166,17 @@ impl Portal {
         let kind = body["type"].as_str().unwrap_or_default();
         let allowed: &[&str] = match kind {
             "COMMENT" => &["type", "text", "richText", "attachments", "senderActorId"],
-            "MESSAGE" => &["type", "text", "richText", "attachments", "senderActorId", "channelId", "channelAccountId", "recipients", "subject"],
+            "MESSAGE" => &[
+                "type",
+                "text",
+                "richText",
+                "attachments",
+                "senderActorId",
+                "channelId",
+                "channelAccountId",
+                "recipients",
+                "subject",
+            ],
             _ => return Err(invalid("type must be MESSAGE or COMMENT")),
         };
         only(body, allowed)?;
@@ -135,7 +184,10 @@ impl Portal {
             return Err(malformed("text and attachments are required"));
         }
         for attachment in body["attachments"].as_array().into_iter().flatten() {
-            only(attachment, &["type", "fileId", "fileUsageType", "quickReplies"])?;
+            only(
+                attachment,
+                &["type", "fileId", "fileUsageType", "quickReplies"],
+            )?;
         }
         self.message_count += 1;
         let mut message = json!({
@@ -145,14 +197,28 @@ impl Portal {
             "richText": body["richText"], "attachments": body["attachments"],
         });
         if kind == "MESSAGE" {
-            let needed = ["senderActorId", "channelId", "channelAccountId", "recipients"];
+            let needed = [
+                "senderActorId",
+                "channelId",
+                "channelAccountId",
+                "recipients",
+            ];
             if let Some(name) = needed.iter().find(|name| body[**name].is_null()) {
                 return Err(malformed(format!("{name} is required")));
             }
-            if !body["senderActorId"].as_str().is_some_and(|actor| actor.starts_with("A-")) {
+            if !body["senderActorId"]
+                .as_str()
+                .is_some_and(|actor| actor.starts_with("A-"))
+            {
                 return Err(invalid("senderActorId must be an agent, A-…"));
             }
-            for (name, value) in [("direction", json!("OUTGOING")), ("createdBy", body["senderActorId"].clone()), ("channelId", body["channelId"].clone()), ("status", json!({"statusType": "SENT"})), ("truncationStatus", json!("NOT_TRUNCATED"))] {
+            for (name, value) in [
+                ("direction", json!("OUTGOING")),
+                ("createdBy", body["senderActorId"].clone()),
+                ("channelId", body["channelId"].clone()),
+                ("status", json!({"statusType": "SENT"})),
+                ("truncationStatus", json!("NOT_TRUNCATED")),
+            ] {
                 message[name] = value;
             }
         }

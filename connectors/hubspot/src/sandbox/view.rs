@@ -22,7 +22,11 @@ const SHOWN_ELSEWHERE: [&str; 9] = [
 
 impl Portal {
     pub(super) fn shown(&self) -> Value {
-        let tickets: Vec<Value> = self.store.of(Kind::Ticket).map(|ticket| self.ticket(ticket)).collect();
+        let tickets: Vec<Value> = self
+            .store
+            .of(Kind::Ticket)
+            .map(|ticket| self.ticket(ticket))
+            .collect();
         let contacts: Vec<Value> = self
             .store
             .of(Kind::Contact)
@@ -48,15 +52,32 @@ impl Portal {
     fn ticket(&self, ticket: &Object) -> Value {
         let at = (Kind::Ticket, ticket.id);
         let get = |name: &str| ticket.get(name).unwrap_or_default();
-        let pipeline = PIPELINES.iter().find(|known| known.id == get("hs_pipeline"));
-        let stage = pipeline.and_then(|known| known.stages.iter().find(|stage| stage.0 == get("hs_pipeline_stage")));
-        let owner = OWNERS.iter().find(|owner| owner.0 == get("hubspot_owner_id")).map(|owner| format!("{} {}", owner.2, owner.3));
+        let pipeline = PIPELINES
+            .iter()
+            .find(|known| known.id == get("hs_pipeline"));
+        let stage = pipeline.and_then(|known| {
+            known
+                .stages
+                .iter()
+                .find(|stage| stage.0 == get("hs_pipeline_stage"))
+        });
+        let owner = OWNERS
+            .iter()
+            .find(|owner| owner.0 == get("hubspot_owner_id"))
+            .map(|owner| format!("{} {}", owner.2, owner.3));
         let contacts: Vec<String> = self
             .store
             .linked(at, Kind::Contact)
             .into_iter()
             .filter_map(|id| self.store.objects.get(&(Kind::Contact, id)))
-            .map(|contact| contact.get("firstname").or(contact.get("phone")).or(contact.get("email")).unwrap_or("?").to_owned())
+            .map(|contact| {
+                contact
+                    .get("firstname")
+                    .or(contact.get("phone"))
+                    .or(contact.get("email"))
+                    .unwrap_or("?")
+                    .to_owned()
+            })
             .collect();
         let custom: Map<String, Value> = ticket
             .properties
@@ -66,7 +87,12 @@ impl Portal {
             .collect();
         let mut timeline: Vec<&Object> = [Kind::Note, Kind::Communication]
             .iter()
-            .flat_map(|kind| self.store.linked(at, *kind).into_iter().filter_map(|id| self.store.objects.get(&(*kind, id))))
+            .flat_map(|kind| {
+                self.store
+                    .linked(at, *kind)
+                    .into_iter()
+                    .filter_map(|id| self.store.objects.get(&(*kind, id)))
+            })
             .collect();
         timeline.sort_by_key(|object| (object.timestamp(), object.id));
         let comments: Vec<Value> = self
@@ -90,7 +116,10 @@ impl Portal {
 
     /// A note or communication as text. Line breaks of the source mean nothing in HTML.
     fn entry(&self, object: &Object) -> Value {
-        let body = object.get("hs_note_body").or(object.get("hs_communication_body")).unwrap_or_default();
+        let body = object
+            .get("hs_note_body")
+            .or(object.get("hs_communication_body"))
+            .unwrap_or_default();
         let files: Vec<Value> = object
             .get("hs_attachment_ids")
             .unwrap_or_default()

@@ -1,14 +1,16 @@
 //! A customer, a session, and what happens in it.
-#![allow(dead_code, reason = "each test binary uses its part of the story")]
+#![expect(dead_code, reason = "each test binary uses its part of the story")]
 
 use handoffd_contract::event::{
-    AttachmentKind, DeliveryState, Handoff, MessageEvent, Reasoning, ReplyStatus, Session, SessionClosed,
+    AttachmentKind, DeliveryState, Handoff, MessageEvent, Reasoning, ReplyStatus, Session,
+    SessionClosed,
 };
 use handoffd_contract::proof::encode;
 use handoffd_contract::sandbox::{Request, Sandbox};
 use handoffd_contract::{
-    Attachment, Author, AuthorKind, Call, Connector, Contact, Data, Effect, Feed, Frame, Heard, HttpCall, HttpReply, Item, Known,
-    Location, MediaProblem, MediaRef, Message, Refusal, Repeat, Reply, Source, Stop, Verdict, Work,
+    Attachment, Author, AuthorKind, Call, Connector, Contact, Data, Effect, Feed, Frame, Heard,
+    HttpCall, HttpReply, Item, Known, Location, MediaProblem, MediaRef, Message, Refusal, Repeat,
+    Reply, Source, Stop, Verdict, Work,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -42,7 +44,10 @@ pub fn said(id: &str, seconds: i64, text: &str, attachments: Vec<Attachment>) ->
     Message {
         id: id.into(),
         time: at(seconds),
-        author: Author { kind: AuthorKind::Customer, name: Some("Ana".into()) },
+        author: Author {
+            kind: AuthorKind::Customer,
+            name: Some("Ana".into()),
+        },
         text: Some(text.to_owned()).filter(|text| !text.is_empty() && text != "@"),
         attachments,
         location: (text == "@").then(|| Location {
@@ -55,7 +60,12 @@ pub fn said(id: &str, seconds: i64, text: &str, attachments: Vec<Attachment>) ->
 }
 
 pub fn short(n: usize) -> Message {
-    said(&format!("m{n}"), i64::try_from(n).unwrap(), &format!("message number {n}"), Vec::new())
+    said(
+        &format!("m{n}"),
+        i64::try_from(n).unwrap(),
+        &format!("message number {n}"),
+        Vec::new(),
+    )
 }
 
 pub fn attachment(id: &str, mime: &str, name: &str) -> Attachment {
@@ -73,7 +83,9 @@ pub fn attachment(id: &str, mime: &str, name: &str) -> Attachment {
         size: None,
         caption: None,
         transcript: (kind == AttachmentKind::Voice).then(|| "where is it".into()),
-        source: Some(Source::Url { url: format!("https://media.test/{id}") }),
+        source: Some(Source::Url {
+            url: format!("https://media.test/{id}"),
+        }),
     }
 }
 
@@ -95,7 +107,12 @@ pub fn handoff(transcript: Vec<Message>) -> Data {
 }
 
 pub fn event(message: Message) -> MessageEvent {
-    MessageEvent { message, session: None, contact: None, reference: None }
+    MessageEvent {
+        message,
+        session: None,
+        contact: None,
+        reference: None,
+    }
 }
 
 pub fn received(id: &str, seconds: i64, text: &str) -> Data {
@@ -104,7 +121,12 @@ pub fn received(id: &str, seconds: i64, text: &str) -> Data {
 
 pub fn reply_status(message: &str, state: DeliveryState) -> Data {
     let detail = Some("The 24-hour window is closed.".to_owned());
-    Data::ReplyStatus(ReplyStatus { target: "crm".into(), message_id: message.into(), state, detail })
+    Data::ReplyStatus(ReplyStatus {
+        target: "crm".into(),
+        message_id: message.into(),
+        state,
+        detail,
+    })
 }
 
 pub fn closed(by: Option<&str>) -> Data {
@@ -116,7 +138,12 @@ pub fn closed(by: Option<&str>) -> Data {
 }
 
 pub fn item(id: &str, seconds: i64, data: Data) -> Item {
-    Item { id: id.into(), time: at(seconds), data, rendered: None }
+    Item {
+        id: id.into(),
+        time: at(seconds),
+        data,
+        rendered: None,
+    }
 }
 
 /// An attachment's bytes.
@@ -140,7 +167,14 @@ pub struct Desk {
 impl Desk {
     pub fn new(settings: &Value, portal: Box<dyn Sandbox>) -> Desk {
         let connector = handoffd_hubspot::connector("crm", settings).unwrap();
-        Desk { connector, portal, known: Known::default(), now: at(0), calls: Vec::new(), cursor: None }
+        Desk {
+            connector,
+            portal,
+            known: Known::default(),
+            now: at(0),
+            calls: Vec::new(),
+            cursor: None,
+        }
     }
 
     fn plan(&self, items: &[Item]) -> Work {
@@ -158,9 +192,14 @@ impl Desk {
         self.now += SignedDuration::from_millis(40);
         let mut request = encode(call, &mut *self.portal, self.now, &bytes).unwrap();
         request.headers.push(("host".into(), "hubspot.test".into()));
-        self.calls.push(format!("{} {}", request.method, request.path));
+        self.calls
+            .push(format!("{} {}", request.method, request.path));
         let answer = self.portal.handle(self.now, &request);
-        HttpReply { status: answer.status, headers: answer.headers, body: answer.body }
+        HttpReply {
+            status: answer.status,
+            headers: answer.headers,
+            body: answer.body,
+        }
     }
 
     /// Works items off; the reason when the lane parks.
@@ -176,10 +215,12 @@ impl Desk {
                     Call::Http(call) => {
                         let before = self.calls.len();
                         let missing = match &call.body {
-                            handoffd_contract::Body::Multipart(parts) => parts.iter().find_map(|part| match &part.content {
-                                handoffd_contract::Content::Media(media) => bytes(media).err(),
-                                handoffd_contract::Content::Text(_) => None,
-                            }),
+                            handoffd_contract::Body::Multipart(parts) => {
+                                parts.iter().find_map(|part| match &part.content {
+                                    handoffd_contract::Content::Media(media) => bytes(media).err(),
+                                    handoffd_contract::Content::Text(_) => None,
+                                })
+                            }
                             _ => None,
                         };
                         match missing {
@@ -192,7 +233,10 @@ impl Desk {
                         }
                     }
                     Call::Record(record) => {
-                        record.facts.iter().for_each(|(name, value)| self.known.set(name, value));
+                        record
+                            .facts
+                            .iter()
+                            .for_each(|(name, value)| self.known.set(name, value));
                         continue;
                     }
                     Call::Publish(_) => unreachable!(),
@@ -233,10 +277,21 @@ impl Desk {
             reads.extend(hearing.fetch.drain(..));
             let Some(read) = reads.pop_front() else { break };
             let reply = self.call(&read.call);
-            hearing = self.connector.hear(&Frame::Reply { read: &read, reply: &reply }).unwrap();
+            hearing = self
+                .connector
+                .hear(&Frame::Reply {
+                    read: &read,
+                    reply: &reply,
+                })
+                .unwrap();
         }
         heard.retain(|heard| {
-            let ours = |record: &String| self.known.0.values().any(|fact| *fact == handoffd_contract::Fact::Is(record.clone()));
+            let ours = |record: &String| {
+                self.known
+                    .0
+                    .values()
+                    .any(|fact| *fact == handoffd_contract::Fact::Is(record.clone()))
+            };
             !heard.echo.as_ref().is_some_and(ours)
         });
         heard
@@ -245,17 +300,27 @@ impl Desk {
     /// One round of the poll.
     pub fn poll(&mut self) -> Vec<Heard> {
         let work = self.plan(&[]);
-        let feed = self.connector.feed(&work, &self.known, self.cursor.as_deref());
-        let Some(Feed::Poll { read, .. }) = feed else { panic!("no poll") };
+        let feed = self
+            .connector
+            .feed(&work, &self.known, self.cursor.as_deref());
+        let Some(Feed::Poll { read, .. }) = feed else {
+            panic!("no poll")
+        };
         let reply = self.call(&read.call);
-        self.hear(&Frame::Reply { read: &read, reply: &reply })
+        self.hear(&Frame::Reply {
+            read: &read,
+            reply: &reply,
+        })
     }
 
     /// Delivers the webhooks that are due.
     pub fn webhooks(&mut self) -> Vec<Heard> {
         let mut heard = Vec::new();
         for delivery in self.portal.deliveries(self.now) {
-            heard.extend(self.hear(&Frame::Webhook { headers: &delivery.headers, body: &delivery.body }));
+            heard.extend(self.hear(&Frame::Webhook {
+                headers: &delivery.headers,
+                body: &delivery.body,
+            }));
             self.portal.delivered(self.now, delivery.id, Some(200));
         }
         heard
@@ -274,12 +339,23 @@ impl Desk {
             method: method.into(),
             path: path.into(),
             query: handoffd_contract::sandbox::parse_query(query),
-            headers: self.portal.sign_in(self.now, &handoffd_contract::Auth::Target),
-            body: if body.is_null() { Vec::new() } else { body.to_string().into_bytes() },
+            headers: self
+                .portal
+                .sign_in(self.now, &handoffd_contract::Auth::Target),
+            body: if body.is_null() {
+                Vec::new()
+            } else {
+                body.to_string().into_bytes()
+            },
         };
-        request.headers.push(("content-type".into(), "application/json".into()));
+        request
+            .headers
+            .push(("content-type".into(), "application/json".into()));
         request.headers.push(("host".into(), "hubspot.test".into()));
         let answer = self.portal.handle(self.now, &request);
-        (answer.status, serde_json::from_slice(&answer.body).unwrap_or_default())
+        (
+            answer.status,
+            serde_json::from_slice(&answer.body).unwrap_or_default(),
+        )
     }
 }

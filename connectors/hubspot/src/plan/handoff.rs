@@ -1,0 +1,207 @@
+//! A handoff: the ticket, the internal comment, the transcript, the files, and the record of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use handoffd_contract::event::{Handoff, HandoffCompleted};
+use handoffd_contract::text::line;
+use handoffd_contract::{Call, Contact, Data, Item, Message, Record, Refusal, Repeat, Step};
+
+use super::notes::{Kind, Note};
+use super::{Filed, Plan, files};
+use crate::facts;
+use crate::settings::Comments;
+use crate::words::{self, Block};
+
+impl Plan<'_> {
+    pub(super) fn handoff(&self, item: &Item, handoff: &Handoff) -> Result<Vec<Step>, Refusal> {
+        if self.known.is(&facts::completed(&item.id)) {
+            return Ok(Vec::new());
+        }
+        let contact = if handoff.contact.key().is_some() {
+            &handoff.contact
+        } else {
+            &self.work.contact
+        };
+        let Some(ticket) = self.known.get(facts::TICKET) else {
+            return self.opening(item, handoff, contact);
+        };
+        if let Some(step) = self
+            .doubt(ticket, &[])
+            .or_else(|| self.thread(item, ticket))
+        {
+            return Ok(vec![step]);
+        }
+        let messages = self.messages(item, handoff);
+        let files = files::of(messages.iter().copied());
+        let texts = self.handoff_notes(item, handoff, contact, &messages);
+        let clock = self.clock(
+            item,
+            item.time,
+            texts.len() + files.len().div_ceil(files::PER_NOTE),
+        );
+        let mut steps = self.show(&texts, &clock, ticket);
+        steps.extend(self.contact_update(item, contact));
+        if steps.is_empty() {
+            steps = self.uploads(&files);
+        }
+        if steps.is_empty() {
+            steps = self.show(
+                &self.file_notes(item, contact, &files, texts.len()),
+                &clock,
+                ticket,
+            );
+        }
+        if steps.is_empty() {
+            steps.push(self.complete(item, ticket, &files));
+        }
+        Ok(steps)
+    }
+
+    /// The messages that this handoff brings: all but those that earlier items showed. The answer
+    /// stays the same while the handoff is worked off, so that its notes keep their parts.
+    fn messages<'h>(&self, item: &Item, handoff: &'h Handoff) -> Vec<&'h Message> {
+        let prefix = facts::note(&item.id, "");
+        let own: BTreeSet<&str> = self.known.under(&prefix).map(|(_, value)| value).collect();
+        let opened = self.known.get(facts::TICKET_BY) == Some(item.id.as_str());
+        let mut seen = BTreeSet::new();
+        handoff
+            .transcript
+            .iter()
+            .filter(|message| seen.insert(message.id.as_str()))
+            .filter(|message| match self.known.get(&facts::said(&message.id)) {
+                None => true,
+                Some(shown) => own.contains(shown) || opened && shown.starts_with("tickets:"),
+            })
+            .collect()
+    }
+
+    /// The internal comment, then what the ticket's description does not hold of the transcript.
+    fn handoff_notes(
+        &self,
+        item: &Item,
+        handoff: &Handoff,
+        contact: &Contact,
+        messages: &[&Message],
+    ) -> Vec<Note> {
+        let first = self
+            .known
+            .get(facts::TICKET_BY)
+            .is_none_or(|by| by == item.id);
+        let title = if first {
+            "AI handoff from WhatsApp"
+        } else {
+            "AI handoff from WhatsApp, again"
+        };
+        let mut blocks = Vec::new();
+        for (label, value) in words::reasoning(handoff) {
+            blocks.extend(match label {
+                "Session" if value.starts_with("https://") || value.starts_with("http://") => {
+                    vec![words::link(&value)]
+                }
+                _ => Block::labelled(label, &value),
+            });
+        }
+        for note in item
+            .rendered
+            .iter()
+            .flat_map(|rendered| rendered.notes.iter().cloned())
+            .chain(self.degraded())
+        {
+            blocks.extend(Block::labelled("Please note", &note));
+        }
+        blocks.extend(Block::plain(&self.reply_hint(), None));
+        let kind = match self.known.get(&facts::thread(&item.id)) {
+            Some(thread) if self.settings.comments == Comments::ThreadOrNote && thread != "-" => {
+                Kind::Comment(thread.to_owned())
+            }
+            _ => Kind::Note,
+        };
+        let mut notes = self.split(item, "h", kind, title, blocks);
+        let rest = messages.iter().filter(|message| {
+            self.known
+                .get(&facts::said(&message.id))
+                .is_none_or(|shown| !shown.starts_with("tickets:"))
+        });
+        let lines = rest
+            .flat_map(|message| Block::plain(&line(message, contact), Some(&message.id)))
+            .collect();
+        for note in self.split(
+            item,
+            "t",
+            Kind::Note,
+            "Conversation until the handoff",
+            lines,
+        ) {
+            notes.push(note.at(notes.len()));
+        }
+        notes
+    }
+
+    fn reply_hint(&self) -> String {
+        let settings = self.settings;
+        if settings.poll_seconds > 0 || settings.webhook.is_some() {
+            format!(
+                "To answer the customer on WhatsApp, add a note to this ticket that begins with {}. Every other note stays internal.",
+                settings.reply_prefix
+            )
+        } else if settings.channel_id.is_some() {
+            "To answer the customer on WhatsApp, reply in the conversation. Notes stay internal."
+                .to_owned()
+        } else {
+            "Notes stay internal. Answers are not carried from this ticket to WhatsApp; use the session's page.".to_owned()
+        }
+    }
+
+    /// What could not be brought over as it was, in words for a rep.
+    fn degraded(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        for section in ["ticket", "contact"] {
+            for (field, why) in self.known.under(&format!("drop/{section}/")) {
+                notes.push(format!(
+                    "HubSpot did not take the {section} field {field} ({why})"
+                ));
+            }
+        }
+        if let Some(why) = self
+            .known
+            .get(facts::OWNER)
+            .and_then(|owner| owner.strip_prefix('!'))
+        {
+            notes.push(why.to_owned());
+        }
+        if let Some(others) = self.known.get(facts::CONTACT_OTHERS) {
+            notes.push(format!(
+                "Other contacts have this phone number too: {others}. The oldest one was taken"
+            ));
+        }
+        notes
+    }
+
+    fn complete(&self, item: &Item, ticket: &str, files: &[Filed<'_>]) -> Step {
+        let rendered = item
+            .rendered
+            .iter()
+            .flat_map(|rendered| rendered.notes.iter().cloned());
+        let missing = files.iter().filter_map(|(message, attachment)| {
+            let why = self.uploaded(message, attachment)?.err()?;
+            Some(format!("{} is not attached: {why}", attachment.file_name()))
+        });
+        let mut records = BTreeMap::from([("ticket".to_owned(), ticket.to_owned())]);
+        if let Some(contact) = self.known.get(facts::CONTACT) {
+            records.insert("contact".to_owned(), contact.to_owned());
+        }
+        let completed = HandoffCompleted {
+            target: self.work.target.clone(),
+            handoff: item.id.clone(),
+            records,
+            url: self.ticket_url(ticket),
+            notes: rendered.chain(self.degraded()).chain(missing).collect(),
+        };
+        let fact = facts::completed(&item.id);
+        let record = Record {
+            facts: vec![(fact.clone(), ticket.to_owned())],
+            events: vec![(fact, Data::HandoffCompleted(completed))],
+        };
+        Step::new("handoff.complete", Repeat::Keyed, Call::Record(record))
+    }
+}

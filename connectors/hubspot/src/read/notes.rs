@@ -1,0 +1,213 @@
+//! Notes, communications and comments: written, or found by their marker.
+
+use handoffd_contract::{HttpReply, Learned, Step, Verdict};
+use serde_json::{Value, json};
+
+use super::ticket::deleted;
+use super::{absent, id, id_of, memo};
+use crate::answer::otherwise;
+use crate::facts;
+use crate::fault::faults;
+
+/// A fact that a record settles, with its value where we chose it.
+type Claimed = (String, Option<String>);
+
+/// A record that is looked for: its marker, and what it settles.
+type Wanted = (String, Vec<Claimed>);
+
+pub(super) fn create(step: &Step, reply: &HttpReply) -> Verdict {
+    let kind = memo(step, "kind");
+    let learn = |id: &str| {
+        shown(
+            step.claims
+                .iter()
+                .map(|claim| (claim.fact.as_str(), claim.candidate.as_deref())),
+            kind,
+            id,
+        )
+    };
+    if let Some((id, _)) = id_of(reply) {
+        return Verdict::Known(learn(&id).into_iter().chain([dated(step)]).collect());
+    }
+    // Something that the note is attached to is not there; HubSpot does not say which status it gives.
+    let text = String::from_utf8_lossy(&reply.body);
+    let named = faults(&reply.json().unwrap_or_default());
+    let link = reply.status == 404
+        || reply.status == 400
+            && named.is_empty()
+            && ["OBJECT_NOT_FOUND", "ssociation"]
+                .iter()
+                .any(|word| text.contains(word));
+    if link {
+        // Attached to the ticket alone, it can only be the ticket.
+        if step.memo["linked"] != json!(true) {
+            let gone = step
+                .claims
+                .iter()
+                .map(|claim| Learned::is(&claim.fact, "!gone"));
+            let optional = step.memo["optional"] == json!(true);
+            return if optional {
+                Verdict::Known(gone.collect())
+            } else {
+                deleted(memo(step, "ticket"))
+            };
+        }
+        return Verdict::Known(
+            absent(step)
+                .chain([Learned::is(facts::DOUBT, reply.status.to_string())])
+                .collect(),
+        );
+    }
+    if reply.status == 400 && named.iter().any(|fault| fault.field == "hs_attachment_ids") {
+        let fact = facts::drop(memo(step, "fact"), "hs_attachment_ids");
+        return Verdict::Known(absent(step).chain([Learned::is(fact, "refused")]).collect());
+    }
+    otherwise(step, reply)
+}
+
+/// What a record shows: candidates where we chose the value, else the record itself.
+fn shown<'c>(
+    claims: impl Iterator<Item = (&'c str, Option<&'c str>)>,
+    kind: &str,
+    id: &str,
+) -> Vec<Learned> {
+    let record = facts::record(kind, id);
+    claims
+        .map(|(fact, value)| Learned::is(fact, value.unwrap_or(&record)))
+        .collect()
+}
+
+/// A record of ours was found, so the event's dates are in use.
+fn dated(step: &Step) -> Learned {
+    Learned::is(facts::CLOCK, memo(step, "clock"))
+}
+
+/// The records that are looked for: marker, and what each settles.
+fn wanted(step: &Step) -> Vec<Wanted> {
+    let entries = step.memo["wanted"].as_array().into_iter().flatten();
+    entries
+        .map(|entry| {
+            let claims = serde_json::from_value(entry["claims"].clone()).unwrap_or_default();
+            (
+                entry["marker"].as_str().unwrap_or_default().to_owned(),
+                claims,
+            )
+        })
+        .collect()
+}
+
+fn borrow(claims: &[Claimed]) -> impl Iterator<Item = (&str, Option<&str>)> {
+    claims
+        .iter()
+        .map(|(fact, value)| (fact.as_str(), value.as_deref()))
+}
+
+/// Nothing that was looked for is there.
+fn none_of(wanted: &[Wanted], listed: &str) -> Vec<Learned> {
+    let claims = wanted.iter().flat_map(|(_, claims)| claims);
+    claims
+        .map(|(fact, _)| Learned::absent(fact))
+        .chain([Learned::absent(listed)])
+        .collect()
+}
+
+pub(super) fn list(step: &Step, reply: &HttpReply) -> Verdict {
+    let listed = facts::listed(memo(step, "kind"));
+    let Some(body) = reply
+        .json()
+        .filter(|body| reply.ok() && body["results"].is_array())
+    else {
+        return match reply.status {
+            404 => Verdict::Known(none_of(&wanted(step), &listed)),
+            _ => otherwise(step, reply),
+        };
+    };
+    let own: Vec<String> = serde_json::from_value(step.memo["own"].clone()).unwrap_or_default();
+    let mut ids: Vec<String> = serde_json::from_value(step.memo["ids"].clone()).unwrap_or_default();
+    let page = body["results"].as_array().into_iter().flatten();
+    for found in page.filter_map(|entry| id(&entry["toObjectId"]).or_else(|| id(&entry["id"]))) {
+        if own.binary_search(&found).is_err() && !ids.contains(&found) {
+            ids.push(found);
+        }
+    }
+    let after = body["paging"]["next"]["after"].as_str();
+    if ids.is_empty() && after.is_none() {
+        return Verdict::Known(none_of(&wanted(step), &listed));
+    }
+    let state = json!({"for": step.memo["for"], "ids": ids, "after": after});
+    Verdict::known(listed, state.to_string())
+}
+
+pub(super) fn texts(step: &Step, reply: &HttpReply) -> Verdict {
+    let kind = memo(step, "kind");
+    let listed = facts::listed(kind);
+    let Some(body) = reply
+        .json()
+        .filter(|body| reply.ok() && body["results"].is_array())
+    else {
+        return otherwise(step, reply);
+    };
+    let records = || body["results"].as_array().into_iter().flatten();
+    let (mut learned, mut missing) = (Vec::new(), Vec::new());
+    for (marker, claims) in wanted(step) {
+        let holds = |record: &&Value| {
+            record["properties"][memo(step, "body")]
+                .as_str()
+                .is_some_and(|text| text.contains(&marker))
+        };
+        match records().find(holds).and_then(|record| id(&record["id"])) {
+            Some(id) => learned.extend(
+                shown(borrow(&claims), kind, &id)
+                    .into_iter()
+                    .chain([dated(step)]),
+            ),
+            None => missing.push((marker, claims)),
+        }
+    }
+    let rest = step.memo["rest"]
+        .as_array()
+        .is_some_and(|rest| !rest.is_empty());
+    if missing.is_empty() {
+        learned.push(Learned::absent(listed));
+    } else if rest {
+        let state = json!({"for": step.memo["for"], "ids": step.memo["rest"], "after": null});
+        learned.push(Learned::is(listed, state.to_string()));
+    } else {
+        learned.extend(none_of(&missing, &listed));
+    }
+    Verdict::Known(learned)
+}
+
+pub(super) fn comments(step: &Step, reply: &HttpReply) -> Verdict {
+    let Some(body) = reply
+        .json()
+        .filter(|body| reply.ok() && body["results"].is_array())
+    else {
+        return otherwise(step, reply);
+    };
+    let mut learned = Vec::new();
+    for (marker, claims) in wanted(step) {
+        let holds = |message: &&Value| {
+            ["text", "richText"].iter().any(|name| {
+                message[*name]
+                    .as_str()
+                    .is_some_and(|text| text.contains(&marker))
+            })
+        };
+        match body["results"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(holds)
+            .and_then(|message| id(&message["id"]))
+        {
+            Some(id) => learned.extend(
+                shown(borrow(&claims), "comments", &id)
+                    .into_iter()
+                    .chain([dated(step)]),
+            ),
+            None => learned.extend(claims.iter().map(|(fact, _)| Learned::absent(fact))),
+        }
+    }
+    Verdict::Known(learned)
+}
