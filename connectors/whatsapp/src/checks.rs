@@ -3,8 +3,10 @@
 use handoffd_contract::{Check, Finding, HttpCall, HttpReply};
 use serde_json::Value;
 
-use crate::codes::{Class, Failure};
-use crate::settings::{Exit, Fallback, Settings};
+use crate::codes::Class;
+use crate::failure::Failure;
+use crate::exit::Exit;
+use crate::settings::{Fallback, Settings};
 
 const NUMBER: &str = "phone number and access token";
 const TEMPLATE: &str = "fallback template";

@@ -8,8 +8,9 @@ use handoffd_contract::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::kinds::MediaKind;
 use crate::lane::{self, Lane};
-use crate::parts::{Content, MediaKind, Part};
+use crate::parts::{Content, Part};
 use crate::recipient::Recipient;
 use crate::settings::Settings;
 

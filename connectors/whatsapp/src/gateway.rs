@@ -149,12 +149,12 @@ fn message(part: &Part, preview_url: bool) -> Value {
     else {
         return Value::Null;
     };
-    let word = kind.map_or("document", crate::parts::MediaKind::word);
+    let word = kind.map_or("document", crate::kinds::MediaKind::word);
     let mut object = json!({"attachment": file, "filename": file.file_name()});
     if let Some(caption) = caption {
         object["caption"] = caption.as_str().into();
     }
-    if *kind == Some(crate::parts::MediaKind::Voice) {
+    if *kind == Some(crate::kinds::MediaKind::Voice) {
         object["voice"] = true.into();
     }
     cloud::typed(word, object)

@@ -6,8 +6,9 @@ use handoffd_contract::{About, Frame, Heard, Hearing, Reason, Refusal, What};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::exit::Exit;
 use crate::lane;
-use crate::settings::{Exit, Settings};
+use crate::settings::Settings;
 
 /// What a webhook says.
 ///

@@ -13,15 +13,16 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | `settings`, `fields` | what can be set |
+//! | `settings`, `exit`, `fields` | what can be set |
 //! | `plan` | what comes next for a lane: statuses, news, then replies in order |
 //! | `lane` | names of the facts, and how the 24-hour window stands |
 //! | `reply` | one reply on its way, message by message |
 //! | `parts` | what a reply becomes: files, text, buttons, list, template |
+//! | `kinds` | the files that WhatsApp takes |
 //! | `recipient` | whom it goes to |
 //! | `cloud`, `gateway` | the two exits |
 //! | `status` | what became of messages, and what the rep is told |
-//! | `codes` | WhatsApp's error codes |
+//! | `codes`, `failure` | WhatsApp's error codes; an answer that is not a success |
 //! | `read` | what a reply of the API or the broker proves |
 //! | `hear` | Meta's status webhooks |
 //! | `checks` | what `check --live` looks at |
@@ -30,9 +31,12 @@
 mod checks;
 mod cloud;
 mod codes;
+mod exit;
+mod failure;
 mod fields;
 mod gateway;
 mod hear;
+mod kinds;
 mod lane;
 mod parts;
 mod plan;
@@ -51,7 +55,8 @@ use handoffd_contract::{
     MediaLookup, Problem, Refusal, Reply, Step, Verdict, WebhookAuth, Work,
 };
 
-use settings::{Exit, Settings};
+use exit::Exit;
+use settings::Settings;
 
 /// Reads the settings of a WhatsApp target.
 ///

@@ -15,7 +15,8 @@ use handoffd_contract::{
 use serde_json::Value;
 
 use crate::cloud::{self, SendMemo};
-use crate::codes::{Class, Failure};
+use crate::codes::Class;
+use crate::failure::Failure;
 use crate::gateway;
 use crate::lane;
 

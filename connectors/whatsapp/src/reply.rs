@@ -6,11 +6,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::cloud::{self, File};
 use crate::codes;
+use crate::exit::Exit;
 use crate::gateway;
+use crate::kinds::MediaKind;
 use crate::lane::{self, Done, Lane, Sent, Window};
-use crate::parts::{Content, MediaKind, Part, TEXT};
+use crate::parts::{Content, Part, TEXT};
 use crate::recipient::Recipient;
-use crate::settings::Exit;
 use crate::status::{self, Ledger};
 
 /// With `wait_delivered`, how long a message waits for the one before it; a phone that is switched

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::Meta;
 use super::phones::Entry;
 use super::send::contact;
-use crate::parts::media_kind;
+use crate::kinds::media_kind;
 
 /// Carries out an act.
 pub(super) fn act(meta: &mut Meta, now: Timestamp, act: &Value) -> Result<Value, String> {

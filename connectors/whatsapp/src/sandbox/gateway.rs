@@ -14,7 +14,8 @@ use serde_json::{Map, Value, json};
 use super::Meta;
 use super::fault::Fault;
 use super::phones::Phone;
-use super::send::{self, Taken};
+use super::render;
+use super::send::Taken;
 
 /// Message ids and events that are remembered, at most.
 const MAX: usize = 100_000;
@@ -105,7 +106,7 @@ impl Meta {
             "text" => shown(&[("text", object["body"].clone())]),
             "interactive" => {
                 let mut map = Map::new();
-                send::interactive(object, &mut map);
+                render::interactive(object, &mut map);
                 map
             }
             _ => file(object, &mut fails),
@@ -134,7 +135,7 @@ impl Meta {
 fn file(object: &Map<String, Value>, fails: &mut Option<Fault>) -> Map<String, Value> {
     let attachment = object.get("attachment").cloned().unwrap_or_default();
     let mime = attachment["mime"].as_str().unwrap_or_default();
-    if crate::parts::media_kind(mime, AttachmentKind::Other).is_none() {
+    if crate::kinds::media_kind(mime, AttachmentKind::Other).is_none() {
         *fails = Some(Fault::new(
             131053,
             format!("Files of type {mime} cannot be sent."),

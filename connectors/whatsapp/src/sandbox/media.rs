@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::fault::Fault;
-use crate::parts::media_kind;
+use crate::kinds::media_kind;
 
 /// Addresses live five minutes.
 const ADDRESS_SECONDS: i64 = 5 * 60;

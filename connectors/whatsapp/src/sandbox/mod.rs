@@ -5,7 +5,8 @@
 //! | --- | --- |
 //! | `mod` | addresses, token, routing |
 //! | `send` | a message's way from acceptance to the phone, and its statuses |
-//! | `shape` | the strict shape of a send |
+//! | `shape`, `node` | the strict shape of a send |
+//! | `render` | what the phone shows of it |
 //! | `templates`, `media` | templates; files |
 //! | `phones`, `acts` | customers, what they see and do |
 //! | `hooks` | signed webhooks and their repeats |
@@ -17,7 +18,9 @@ mod fault;
 mod gateway;
 mod hooks;
 mod media;
+mod node;
 mod phones;
+mod render;
 mod send;
 mod shape;
 mod switches;

@@ -1,15 +1,24 @@
-//! The connector against its simulator.
+//! The connector against its simulator, and the simulator against the documentation.
 //!
 //! | module | what it shows |
 //! | --- | --- |
 //! | `stories` | whole stories with up to two mishaps at every call |
-//! | `relay` | window, templates, files, failures, limits, the gateway's messages |
-//! | `edges` | tables: settings, webhooks, checks, verdicts |
-//! | `simulator` | the simulator against the documentation |
-//! | `world` | the engine in its smallest form, which the others play in |
+//! | `relay`, `files` | what leaves, in which form and to whom |
+//! | `window` | the 24-hour window |
+//! | `failures` | failures and limits |
+//! | `verdicts`, `webhooks`, `settings` | a table each |
+//! | `simulator`, `phones` | the simulator by itself |
+//! | `world`, `cast` | the engine in its smallest form, which the others play in; settings, replies, files |
 
-mod edges;
+mod cast;
+mod failures;
+mod files;
+mod phones;
 mod relay;
+mod settings;
 mod simulator;
 mod stories;
+mod verdicts;
+mod webhooks;
+mod window;
 mod world;

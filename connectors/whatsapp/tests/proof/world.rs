@@ -4,110 +4,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use handoffd_contract::event::{Contact, MessageStatus, RepReply, Session};
+use handoffd_contract::event::{Contact, MessageStatus, Session};
 use handoffd_contract::proof::{Mishap, encode};
 use handoffd_contract::sandbox::{Request, Response, Sandbox};
 use handoffd_contract::{
-    About, Attachment, Call, Connector, Data, Effect, Fact, Frame, HttpReply, Item, Known,
-    MediaProblem, MediaRef, Publication, Reason, Refusal, Repeat, Reply, Source, Step, Verdict,
-    What, Work,
+    About, Call, Connector, Data, Effect, Fact, Frame, HttpReply, Item, Known, Publication, Reason,
+    Refusal, Repeat, Reply, Step, Verdict, What, Work,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-/// The customer of every story.
-pub const CUSTOMER: &str = "4915112345678";
+use crate::cast::{CUSTOMER, item, media, start};
+
 /// Where webhooks go.
-pub const HOOK: &str = "http://127.0.0.1:1/webhooks/whatsapp";
-
-/// When every story begins.
-pub fn start() -> Timestamp {
-    "2026-11-20T09:00:00Z".parse().expect("a time")
-}
-
-/// Settings for the Cloud API, as the simulator gives them out, with changes.
-pub fn cloud(changes: Value) -> Box<dyn Connector> {
-    let mut settings =
-        handoffd_whatsapp::sandbox().credentials("https://graph.test")["settings"].clone();
-    settings["notify"] = json!({"exchange": "handoff", "prefix": "handoffd."});
-    change(&mut settings, changes);
-    connector(&settings)
-}
-
-/// Settings for the gateway, with changes.
-pub fn gateway(changes: Value) -> Box<dyn Connector> {
-    let mut settings = json!({
-        "exit": "gateway", "exchange": "whatsapp", "routing_key": "replies",
-        "notify": {"exchange": "handoff", "prefix": "handoffd."},
-    });
-    change(&mut settings, changes);
-    connector(&settings)
-}
-
-fn connector(settings: &Value) -> Box<dyn Connector> {
-    handoffd_whatsapp::connector("whatsapp", settings).unwrap_or_else(|p| panic!("{p:?}"))
-}
-
-fn change(settings: &mut Value, changes: Value) {
-    for (name, value) in changes.as_object().cloned().unwrap_or_default() {
-        settings[name] = value;
-    }
-}
-
-/// A reply of a rep.
-pub fn reply(id: &str, text: &str) -> RepReply {
-    RepReply {
-        target: "crm".into(),
-        message_id: id.into(),
-        author: Some("Rita".into()),
-        text: Some(text.to_owned()).filter(|text| !text.is_empty()),
-        attachments: Vec::new(),
-        options: Vec::new(),
-        template: None,
-    }
-}
-
-/// A file of a reply; `media` makes its bytes from its id.
-pub fn file(id: &str, mime: &str, name: &str) -> Attachment {
-    Attachment {
-        id: id.into(),
-        kind: Default::default(),
-        mime: Some(mime.into()),
-        name: Some(name.into()),
-        size: None,
-        caption: None,
-        transcript: None,
-        source: Some(Source::Url {
-            url: format!("https://files.test/{id}"),
-        }),
-    }
-}
-
-/// An event of the session.
-pub fn item(id: &str, data: Data) -> Item {
-    Item {
-        id: id.into(),
-        time: start(),
-        data,
-        rendered: None,
-    }
-}
-
-/// A reply as an event.
-pub fn replied(id: &str, reply: RepReply) -> Item {
-    item(id, Data::RepReplied(reply))
-}
-
-/// An attachment's bytes; ids beginning with a word below are in trouble.
-pub fn media(wanted: &MediaRef) -> Result<Vec<u8>, MediaProblem> {
-    let id = &wanted.attachment.id;
-    match id.split('-').next() {
-        Some("gone") => Err(MediaProblem::Gone),
-        Some("large") => Err(MediaProblem::TooLarge),
-        Some("down") => Err(MediaProblem::Unreachable),
-        _ => Ok(format!("the bytes of {id}").into_bytes()),
-    }
-}
+const HOOK: &str = "http://127.0.0.1:1/webhooks/whatsapp";
 
 /// One thing that happens in a story.
 #[derive(Clone)]
@@ -588,4 +498,32 @@ pub fn as_reply(step: &Step, response: Response) -> Reply {
         headers: response.headers,
         body: response.body,
     })
+}
+
+/// The customer writes.
+pub fn hello() -> Chapter {
+    Chapter::Act(json!({"act": "text", "from": CUSTOMER, "name": "Ana", "text": "Hi"}))
+}
+
+/// Events arrive.
+pub fn items(items: Vec<Item>) -> Chapter {
+    Chapter::Items(items)
+}
+
+/// Plays a story that must end well.
+pub fn play<'a>(connector: &'a dyn Connector, story: &[Chapter]) -> World<'a> {
+    let mut world = World::new(connector);
+    if let Err(error) = world.play(story) {
+        panic!("{error}\n{}", world.tail());
+    }
+    world
+}
+
+/// What reps were told, without the details.
+pub fn states(world: &World<'_>) -> Vec<String> {
+    world
+        .told()
+        .into_iter()
+        .map(|(id, state, _)| format!("{id} {state}"))
+        .collect()
 }

@@ -1,0 +1,176 @@
+//! The 24-hour window: what is held, what goes as a template, and when WhatsApp knows better.
+
+use handoffd_contract::event::Template;
+use handoffd_contract::{Call, Data, Item, Reason, Refusal, Rendered};
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+
+use crate::cast::{cloud, file, item, replied, reply};
+use crate::world::{Chapter, World, hello, items, play, states};
+
+#[test]
+fn outside_the_window_a_text_goes_as_a_template_and_its_file_follows() {
+    let connector = cloud(json!({"fallback": "template"}));
+    let mut with_file = reply("m-1", "Here is\nyour invoice.");
+    with_file
+        .attachments
+        .push(file("invoice", "application/pdf", "invoice.pdf"));
+    let mut world = play(
+        &*connector,
+        &[
+            hello(),
+            Chapter::Pass(SignedDuration::from_hours(24)),
+            items(vec![
+                replied("e-1", with_file),
+                replied("e-2", reply("m-2", "Anything else?")),
+            ]),
+        ],
+    );
+    let answered = |text: &str| format!("Unser Team hat geantwortet: {text}\nAntworten Sie hier.");
+    let templates = [
+        answered("Here is your invoice."),
+        answered("Anything else?"),
+    ];
+    assert_eq!(world.texts(), templates);
+    assert_eq!(states(&world), ["m-1 Held", "m-2 Sent", "m-2 Delivered"]);
+    assert!(
+        world.told()[0]
+            .2
+            .starts_with("The rest of this reply waits"),
+        "{:?}",
+        world.told()
+    );
+    world.play(&[hello()]).expect("goes on");
+    assert_eq!(world.texts()[2..], ["invoice.pdf"]);
+    assert_eq!(states(&world)[3..], ["m-1 Sent", "m-1 Delivered"]);
+}
+
+#[test]
+fn the_mapping_of_the_handoff_chooses_the_template() {
+    let section = |parameters: Value| {
+        let fields = [
+            ("name".to_owned(), json!("case_update")),
+            ("language".to_owned(), json!("en_US")),
+            ("parameters".to_owned(), parameters),
+        ];
+        let sections = [("template".to_owned(), fields.into())].into();
+        Item {
+            rendered: Some(Rendered {
+                version: 1,
+                sections,
+                notes: Vec::new(),
+            }),
+            ..item("h-1", Data::HandoffRequested(Box::default()))
+        }
+    };
+    let connector = cloud(json!({"fallback": "template"}));
+    let story = |parameters: Value| {
+        [
+            hello(),
+            items(vec![section(parameters)]),
+            Chapter::Pass(SignedDuration::from_hours(30)),
+            items(vec![replied("e", reply("m", "Solved."))]),
+        ]
+    };
+    let mut two = story(json!(["Ana", "{reply}"]));
+    let Chapter::Items(handoffs) = &mut two[1] else {
+        panic!("no handoff")
+    };
+    let mut earlier = section(json!(["{reply}", "earlier"]));
+    earlier.id = "h-0".into();
+    handoffs.insert(0, earlier);
+    let world = play(&*connector, &two);
+    assert_eq!(
+        world.texts(),
+        ["Hello Ana, there is news on your case Solved.."]
+    );
+    world.rests();
+    // A template that would lose the rep's words does not stand for them.
+    let world = play(&*connector, &story(json!(["Ana", "42"])));
+    assert_eq!(states(&world), ["m Held"]);
+}
+
+#[test]
+fn free_text_carries_its_deadline_and_a_template_does_not() {
+    let connector = cloud(json!({"window_margin_seconds": 600}));
+    let mut world = World::new(&*connector);
+    world.last_inbound = Some(world.now);
+    let steps = |world: &mut World<'_>, item: Item| {
+        world.items = vec![item];
+        loop {
+            let steps = world
+                .connector
+                .next(&world.work(), &world.known)
+                .expect("steps");
+            match &steps[0].call {
+                Call::Record(record) => {
+                    for (name, value) in &record.facts {
+                        world.known.set(name.clone(), value.clone());
+                    }
+                }
+                _ => return steps,
+            }
+        }
+    };
+    let free = steps(&mut world, replied("e-1", reply("m-1", "Hi")));
+    let deadline = world.now + SignedDuration::from_secs(24 * 3_600 - 600);
+    assert_eq!(free[0].not_after, Some(deadline));
+    world.now = deadline;
+    let mut template = reply("m-2", "");
+    template.template = Some(Template {
+        name: "reopen_chat".into(),
+        language: "en_US".into(),
+        parameters: vec![],
+    });
+    assert_eq!(
+        steps(&mut world, replied("e-2", template))[0].not_after,
+        None
+    );
+    world.items = vec![replied("e-1", reply("m-1", "Hi"))];
+    world.known.set("held/e-1", "");
+    let refused = world
+        .connector
+        .next(&world.work(), &world.known)
+        .expect_err("closed");
+    assert!(
+        matches!(&refused, Refusal::Hold { stop, until: None } if stop.reason == Reason::WindowClosed)
+    );
+}
+
+#[test]
+fn whatsapp_knows_better_when_the_window_is_closed() {
+    for sync in [true, false] {
+        let connector = cloud(json!({}));
+        let mut world = World::new(&*connector);
+        world
+            .sandbox
+            .switch("window_error_sync", &json!(sync))
+            .expect("a switch");
+        // We think that the customer has just written; WhatsApp does not.
+        world.last_inbound = Some(world.now);
+        world
+            .play(&[items(vec![replied("e-1", reply("m-1", "One."))])])
+            .expect("settles");
+        assert_eq!(world.sends(), 1, "no loop");
+        let told = world.told();
+        let wanted = if sync { "m-1 Held" } else { "m-1 Failed" };
+        assert!(states(&world).contains(&wanted.to_owned()), "{told:?}");
+        assert!(
+            sync || told.iter().any(|(_, _, detail)| detail.contains("131047")),
+            "{told:?}"
+        );
+        world
+            .play(&[items(vec![replied("e-2", reply("m-2", "Two."))])])
+            .expect("settles");
+        assert_eq!(world.sends(), 1, "the next one is held without being tried");
+        world.play(&[hello()]).expect("settles");
+        assert_eq!(
+            world.texts(),
+            if sync {
+                vec!["One.", "Two."]
+            } else {
+                vec!["Two."]
+            }
+        );
+    }
+}
