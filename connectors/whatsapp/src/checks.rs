@@ -4,8 +4,8 @@ use handoffd_contract::{Check, Finding, HttpCall, HttpReply};
 use serde_json::Value;
 
 use crate::codes::Class;
-use crate::failure::Failure;
 use crate::exit::Exit;
+use crate::failure::Failure;
 use crate::settings::{Fallback, Settings};
 
 const NUMBER: &str = "phone number and access token";

@@ -16,8 +16,20 @@ use crate::lane::{self, Done, Lane, Sent};
 pub(crate) fn take_in(lane: Lane<'_>) -> Option<Step> {
     let mut ledger = Ledger::new(lane.known);
     for item in &lane.work.items {
-        if let Data::MessageStatus(status) = &item.data {
-            take(&mut ledger, lane.work, status, item.time);
+        match &item.data {
+            Data::MessageStatus(status) => take(&mut ledger, lane.work, status, item.time),
+            // The gateway says under which id it sent what we asked for.
+            Data::MessageSent(sent) if sent.reference.is_some() => {
+                let status = MessageStatus {
+                    message_id: Some(sent.message.id.clone()),
+                    reference: sent.reference.clone(),
+                    status: DeliveryState::Sent,
+                    error_code: None,
+                    error: None,
+                };
+                take(&mut ledger, lane.work, &status, item.time);
+            }
+            _ => {}
         }
     }
     ledger.into_step("status.record")

@@ -1,11 +1,11 @@
 //! What leaves, in which form and to whom.
 
-use handoffd_contract::Call;
-use handoffd_contract::event::AttachmentKind;
+use handoffd_contract::event::{AttachmentKind, DeliveryState, MessageStatus};
+use handoffd_contract::{Call, Data};
 use jiff::SignedDuration;
 use serde_json::json;
 
-use crate::cast::{CUSTOMER, cloud, file, gateway, replied, reply};
+use crate::cast::{CUSTOMER, cloud, file, gateway, item, replied, reply};
 use crate::world::{Chapter, World, hello, items, play, states};
 
 #[test]
@@ -164,4 +164,39 @@ fn each_business_number_sends_by_its_own_id() {
         error.is_err_and(|error| error.contains("phone_numbers")),
         "never from another number"
     );
+}
+
+/// The gateway's own id of a message is learned from its `message.sent`, and statuses under that id
+/// alone then find the reply.
+#[test]
+fn the_gateways_ids_are_learned_from_what_it_says_it_sent() {
+    let connector = gateway(json!({}));
+    let mut world = play(
+        &*connector,
+        &[hello(), items(vec![replied("e-1", reply("m-1", "Hi."))])],
+    );
+    let reference = world.known.get("sent/e-1/0").expect("sent").to_owned();
+    // The simulator's webhooks have told already; forget that.
+    world
+        .known
+        .0
+        .retain(|name, _| !name.starts_with("state/") && !name.starts_with("wamid/"));
+    let message = json!({"message": {
+        "id": "3EB0AA", "time": "2026-11-20T09:00:01Z", "author": {"kind": "agent"}, "text": "Hi.",
+    }, "reference": reference});
+    let sent = Data::MessageSent(serde_json::from_value(message).expect("an event"));
+    let status = MessageStatus {
+        message_id: Some("3EB0AA".into()),
+        reference: None,
+        status: DeliveryState::Read,
+        error_code: None,
+        error: None,
+    };
+    let later = vec![
+        item("sent-1", sent),
+        item("st-1", Data::MessageStatus(status)),
+    ];
+    world.play(&[items(later)]).expect("settles");
+    assert_eq!(world.known.get(&format!("state/{reference}")), Some("read"));
+    assert_eq!(states(&world).last().map(String::as_str), Some("m-1 Read"));
 }
