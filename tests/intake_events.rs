@@ -38,11 +38,11 @@ fn structured(body: &str) -> Incoming {
 
 /// The event with one place changed: `pointer` may name a field that is not there yet.
 fn changed(base: &str, pointer: &str, value: Value) -> String {
-    let mut event: Value = serde_json::from_str(base).unwrap();
-    let (above, name) = pointer.rsplit_once('/').unwrap();
-    match event.pointer_mut(above).unwrap() {
+    let mut event: Value = serde_json::from_str(base).expect("the example fits");
+    let (above, name) = pointer.rsplit_once('/').expect("the example fits");
+    match event.pointer_mut(above).expect("the example fits") {
         Value::Object(map) => drop(map.insert(name.to_owned(), value)),
-        Value::Array(list) => list[name.parse::<usize>().unwrap()] = value,
+        Value::Array(list) => list[name.parse::<usize>().expect("the example fits")] = value,
         _ => panic!("{pointer} is inside a plain value"),
     }
     event.to_string()

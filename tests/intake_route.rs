@@ -25,14 +25,14 @@ fn event(body: &str) -> Event {
         headers: BTreeMap::new(),
         body: body.as_bytes().to_vec(),
     };
-    decode(&incoming, &Limits::default()).unwrap()
+    decode(&incoming, &Limits::default()).expect("the example fits")
 }
 
 /// The event with one field changed or added.
 fn changed(base: &str, pointer: &str, value: Value) -> String {
-    let mut event: Value = serde_json::from_str(base).unwrap();
-    let (above, name) = pointer.rsplit_once('/').unwrap();
-    event.pointer_mut(above).unwrap()[name] = value;
+    let mut event: Value = serde_json::from_str(base).expect("the example fits");
+    let (above, name) = pointer.rsplit_once('/').expect("the example fits");
+    event.pointer_mut(above).expect("the example fits")[name] = value;
     event.to_string()
 }
 

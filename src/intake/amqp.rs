@@ -30,6 +30,9 @@ use crate::reconnect::Reconnect;
 
 /// A group ends early when it has so many bytes.
 const GROUP_BYTES: usize = 8 << 20;
+/// How long declaring, binding and subscribing may take. A quorum queue without a leader answers
+/// nothing for a minute.
+const SET_UP: Duration = Duration::from_secs(30);
 /// A connection that lasted so long was a success; the next wait is short again.
 const STEADY: Duration = Duration::from_secs(30);
 
@@ -130,8 +133,12 @@ impl AmqpIntake {
             Ok(connection) => connection,
             Err(words) => return Ended::Broken(words),
         };
-        let ended = match self.consumer(&connection).await {
-            Ok((channel, consumer)) => {
+        let ended = match tokio::time::timeout(SET_UP, self.consumer(&connection)).await {
+            Err(_) => Ended::Broken(format!(
+                "the broker did not set up the queue within {} s; it may have no leader",
+                SET_UP.as_secs()
+            )),
+            Ok(Ok((channel, consumer))) => {
                 tracing::info!(queue = %self.config.queue, "RabbitMQ: consuming");
                 self.say(|state| {
                     state.connected = true;
@@ -139,7 +146,7 @@ impl AmqpIntake {
                 });
                 self.consume(&connection, &channel, consumer, stop).await
             }
-            Err(error) => Ended::Broken(connect::explain(&error)),
+            Ok(Err(error)) => Ended::Broken(connect::explain(&error)),
         };
         connect::close(&connection).await;
         ended

@@ -16,7 +16,8 @@ use secrecy::ExposeSecret;
 
 use crate::config::AmqpConfig;
 
-/// How long the way from the first packet to an open connection may take.
+/// How long the way from the first packet to an open connection may take, where the address names
+/// no `connection_timeout`.
 const HANDSHAKE: Duration = Duration::from_secs(15);
 /// The heartbeat that we propose, in seconds, where the address names none.
 const HEARTBEAT: u16 = 20;
@@ -35,6 +36,7 @@ pub(crate) async fn connect(config: &AmqpConfig, name: &str) -> Result<Connectio
         .parse()
         .map_err(|_| "intake.amqp.url is not an AMQP address".to_owned())?;
     uri.query.heartbeat.get_or_insert(HEARTBEAT);
+    let patience = uri.query.connection_timeout.map_or(HANDSHAKE, Duration::from_millis);
     let tls = tls(config).await?;
     let runtime = lapin::runtime::default_runtime().map_err(|error| explain(&error))?;
     let properties = ConnectionProperties::default().with_connection_name(name.into());
@@ -60,7 +62,7 @@ pub(crate) async fn connect(config: &AmqpConfig, name: &str) -> Result<Connectio
         }
     };
     let opening = Connection::connector(uri, runtime, open, properties);
-    match tokio::time::timeout(HANDSHAKE, opening).await {
+    match tokio::time::timeout(patience, opening).await {
         Ok(Ok(connection)) => Ok(connection),
         Ok(Err(error)) => Err(explain(&error)),
         Err(_) => {
@@ -68,7 +70,7 @@ pub(crate) async fn connect(config: &AmqpConfig, name: &str) -> Result<Connectio
                 // It may be closed already, which is as good.
                 let _ = socket.shutdown(Shutdown::Both);
             }
-            Err(format!("no answer within {} s", HANDSHAKE.as_secs()))
+            Err(format!("no answer within {} ms", patience.as_millis()))
         }
     }
 }
