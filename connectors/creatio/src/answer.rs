@@ -36,11 +36,19 @@ pub(crate) enum Answer {
 impl Answer {
     /// Sorts an HTTP reply.
     pub(crate) fn of(reply: &HttpReply) -> Answer {
-        let html = reply.header("content-type").is_some_and(|mime| mime.starts_with("text/html"));
+        let html = reply
+            .header("content-type")
+            .is_some_and(|mime| mime.starts_with("text/html"));
         let body = reply.json();
-        let words = if html { "an HTML page".to_owned() } else { words(body.as_ref(), &reply.words(300)) };
+        let words = if html {
+            "an HTML page".to_owned()
+        } else {
+            words(body.as_ref(), &reply.words(300))
+        };
         // The longest wait that is believed is an hour.
-        let after = reply.retry_after().map(|seconds| Duration::from_secs(seconds.min(3_600)));
+        let after = reply
+            .retry_after()
+            .map(|seconds| Duration::from_secs(seconds.min(3_600)));
         // An expired cookie session answers with the sign-in page, by redirect or in place.
         if (300..400).contains(&reply.status) || (html && (reply.ok() || reply.status == 401)) {
             return Answer::SignedOut(format!("answered {} with the sign-in page", reply.status));
@@ -78,7 +86,14 @@ fn sort(status: u16, words: String, after: Option<Duration>) -> Answer {
         200..=299 => Answer::Ok,
         401 => Answer::SignedOut(words),
         403 => Answer::Forbidden(words),
-        404 if has(&["no http resource", "no type was found", "resource not found for the segment"]) => Answer::NoSet(words),
+        404 if has(&[
+            "no http resource",
+            "no type was found",
+            "resource not found for the segment",
+        ]) =>
+        {
+            Answer::NoSet(words)
+        }
         404 | 410 => Answer::Missing(words),
         409 => Answer::Duplicate,
         408 | 425 => Answer::Failed(after, words),
@@ -88,7 +103,14 @@ fn sort(status: u16, words: String, after: Option<Duration>) -> Answer {
         // Most refusals come as 500, with the reason only in the text.
         500 if has(&["duplicate key"]) => Answer::Duplicate,
         500 if has(&["maxfilesize"]) => Answer::TooLarge(words),
-        500 if has(&["securityexception", "insufficient permissions", "permission denied"]) => Answer::Forbidden(words),
+        500 if has(&[
+            "securityexception",
+            "insufficient permissions",
+            "permission denied",
+        ]) =>
+        {
+            Answer::Forbidden(words)
+        }
         500 if has(&REFUSALS) => Answer::Refused(words),
         _ => Answer::Failed(after, words),
     }
@@ -131,9 +153,18 @@ pub(crate) fn words(body: Option<&Value>, fallback: &str) -> String {
     .into_iter()
     .find_map(at);
     let mut text = tame(found.unwrap_or(fallback));
-    if let Some(state) = body.and_then(|body| body.get("ModelState")).and_then(Value::as_object) {
-        let keys: Vec<&str> = state.keys().map(String::as_str).take(8).collect();
-        text.push_str(&format!(" ({})", keys.join(", ")));
+    if let Some(state) = body
+        .and_then(|body| body.get("ModelState"))
+        .and_then(Value::as_object)
+    {
+        for (key, errors) in state.iter().take(4) {
+            let said = errors
+                .get(0)
+                .and_then(Value::as_str)
+                .map(tame)
+                .unwrap_or_default();
+            text.push_str(&format!(" ({key}: {said})"));
+        }
     }
     text
 }
@@ -141,7 +172,13 @@ pub(crate) fn words(body: Option<&Value>, fallback: &str) -> String {
 /// Cuts what could repeat a value: PostgreSQL's row details, and anything long in quotes.
 fn tame(text: &str) -> String {
     let mut text = text;
-    for mark in ["Failing row", "DETAIL:", "Detail:", "Truncated value:", "\n   at "] {
+    for mark in [
+        "Failing row",
+        "DETAIL:",
+        "Detail:",
+        "Truncated value:",
+        "\n   at ",
+    ] {
         text = text.split(mark).next().unwrap_or(text);
     }
     let mut out = String::new();
@@ -152,20 +189,36 @@ fn tame(text: &str) -> String {
         rest = &rest[at + 1..];
         if let Some(end) = rest.find(mark) {
             let inside = &rest[..end];
-            out.push_str(if inside.chars().count() > 60 { "…" } else { inside });
+            out.push_str(if inside.chars().count() > 60 {
+                "…"
+            } else {
+                inside
+            });
             out.push_str(mark);
             rest = &rest[end + 1..];
         }
     }
     out.push_str(rest);
-    out.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(300).collect()
+    out.split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+        .chars()
+        .take(300)
+        .collect()
 }
 
 /// The column among `columns` that the words name, as a word of its own.
-pub(crate) fn named<'a>(words: &str, columns: impl Iterator<Item = &'a String>) -> Option<&'a String> {
-    let tokens: Vec<&str> = words.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
+pub(crate) fn named<'a>(
+    words: &str,
+    columns: impl Iterator<Item = &'a String>,
+) -> Option<&'a String> {
+    let tokens: Vec<&str> = words
+        .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .collect();
     // `Name` and `Id` are words of every message; they name no column.
-    columns.filter(|column| !matches!(column.as_str(), "Id" | "Name")).find(|column| tokens.contains(&column.as_str()))
+    columns
+        .filter(|column| !matches!(column.as_str(), "Id" | "Name"))
+        .find(|column| tokens.contains(&column.as_str()))
 }
 
 #[cfg(test)]
@@ -176,7 +229,11 @@ mod tests {
     use super::*;
 
     fn reply(status: u16, mime: &str, body: &str) -> HttpReply {
-        HttpReply { status, headers: vec![("content-type".into(), mime.into())], body: body.into() }
+        HttpReply {
+            status,
+            headers: vec![("content-type".into(), mime.into())],
+            body: body.into(),
+        }
     }
 
     fn odata(text: &str) -> String {
@@ -203,8 +260,16 @@ mod tests {
             (201, "{}".into(), "ok"),
             (204, String::new(), "ok"),
             (302, String::new(), "signed out"),
-            (400, odata("The property 'UsrFoo' does not exist"), "refused"),
-            (401, r#"{"Message":"Authorization has been denied for this request."}"#.into(), "signed out"),
+            (
+                400,
+                odata("The property 'UsrFoo' does not exist"),
+                "refused",
+            ),
+            (
+                401,
+                r#"{"Message":"Authorization has been denied for this request."}"#.into(),
+                "signed out",
+            ),
             (403, String::new(), "forbidden"),
             (404, String::new(), "missing"),
             (404, routing.into(), "no set"),
@@ -216,13 +281,41 @@ mod tests {
             (423, String::new(), "slow"),
             (429, String::new(), "slow"),
             (500, String::new(), "failed"),
-            (500, odata("23503: insert or update on table \"Activity\" violates foreign key constraint \"FK1\""), "refused"),
-            (500, odata("23505: duplicate key value violates unique constraint \"PKCase\""), "duplicate"),
-            (500, odata("Violation of PRIMARY KEY constraint 'PK'. Cannot insert duplicate key in object 'dbo.Case'."), "duplicate"),
-            (500, odata("22001: value too long for type character varying(500)"), "refused"),
-            (500, odata("Column by path CaseId not found in schema Activity."), "refused"),
+            (
+                500,
+                odata(
+                    "23503: insert or update on table \"Activity\" violates foreign key constraint \"FK1\"",
+                ),
+                "refused",
+            ),
+            (
+                500,
+                odata("23505: duplicate key value violates unique constraint \"PKCase\""),
+                "duplicate",
+            ),
+            (
+                500,
+                odata(
+                    "Violation of PRIMARY KEY constraint 'PK'. Cannot insert duplicate key in object 'dbo.Case'.",
+                ),
+                "duplicate",
+            ),
+            (
+                500,
+                odata("22001: value too long for type character varying(500)"),
+                "refused",
+            ),
+            (
+                500,
+                odata("Column by path CaseId not found in schema Activity."),
+                "refused",
+            ),
             (500, odata("MaxFileSizeExceededException"), "too large"),
-            (500, odata("Object reference not set to an instance of an object."), "failed"),
+            (
+                500,
+                odata("Object reference not set to an instance of an object."),
+                "failed",
+            ),
             (502, String::new(), "failed"),
             (503, String::new(), "failed"),
             (504, String::new(), "failed"),
@@ -230,7 +323,11 @@ mod tests {
         for (status, body, expected) in table {
             assert_eq!(kind(status, &body), expected, "{status} {body}");
         }
-        let page = Answer::of(&reply(200, "text/html; charset=utf-8", "<html>bootstrap.login</html>"));
+        let page = Answer::of(&reply(
+            200,
+            "text/html; charset=utf-8",
+            "<html>bootstrap.login</html>",
+        ));
         assert!(matches!(page, Answer::SignedOut(_)), "{page:?}");
         let broken = Answer::of(&reply(502, "text/html", "<html>Bad gateway</html>"));
         assert_eq!(broken, Answer::Failed(None, "an HTML page".into()));
@@ -240,11 +337,23 @@ mod tests {
     fn words_come_from_the_innermost_layer_and_repeat_no_text() {
         let deep = json!({"error": {"message": "An error has occurred.", "innererror": {"message": "outer", "internalexception": {"message": "inner"}}}});
         assert_eq!(words(Some(&deep), ""), "inner");
-        assert_eq!(words(Some(&json!({"Message": "An error", "ExceptionMessage": "Owner is empty"})), ""), "Owner is empty");
-        assert_eq!(words(Some(&json!({"Message": "The request is invalid.", "ModelState": {"Case.UsrX": ["secret"]}})), ""),
-            "The request is invalid. (Case.UsrX)");
+        assert_eq!(
+            words(
+                Some(&json!({"Message": "An error", "ExceptionMessage": "Owner is empty"})),
+                ""
+            ),
+            "Owner is empty"
+        );
+        let model = json!({"Message": "The request is invalid.", "ModelState": {"entity": ["The property 'UsrX' does not exist"]}});
+        assert_eq!(
+            words(Some(&model), ""),
+            "The request is invalid. (entity: The property 'UsrX' does not exist)"
+        );
         let secret = "my very private message that a customer wrote and nobody should log";
-        for leak in [format!("Cannot convert the literal '{secret}' to 'Edm.Guid'"), format!("23502: null value. Failing row contains ({secret})")] {
+        for leak in [
+            format!("Cannot convert the literal '{secret}' to 'Edm.Guid'"),
+            format!("23502: null value. Failing row contains ({secret})"),
+        ] {
             let said = words(Some(&json!({"Message": leak})), "");
             assert!(!said.contains("private"), "{said}");
         }
@@ -253,9 +362,26 @@ mod tests {
 
     #[test]
     fn a_column_is_named_only_as_a_whole_word() {
-        let columns: Vec<String> = ["Id", "Name", "CaseId", "UsrTopic"].map(String::from).into();
-        assert_eq!(named("The property 'UsrTopic' does not exist on type 'X.Case'.", columns.iter()), Some(&columns[3]));
-        assert_eq!(named("Column by path CaseId not found", columns.iter()), Some(&columns[2]));
-        assert_eq!(named("violates foreign key on table \"Case\", Name, UsrTopics", columns.iter()), None);
+        let columns: Vec<String> = ["Id", "Name", "CaseId", "UsrTopic"]
+            .map(String::from)
+            .into();
+        assert_eq!(
+            named(
+                "The property 'UsrTopic' does not exist on type 'X.Case'.",
+                columns.iter()
+            ),
+            Some(&columns[3])
+        );
+        assert_eq!(
+            named("Column by path CaseId not found", columns.iter()),
+            Some(&columns[2])
+        );
+        assert_eq!(
+            named(
+                "violates foreign key on table \"Case\", Name, UsrTopics",
+                columns.iter()
+            ),
+            None
+        );
     }
 }

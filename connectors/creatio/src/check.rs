@@ -23,17 +23,37 @@ struct Lookup {
 impl Creatio {
     /// The reads, in order.
     pub(crate) fn live_checks(&self) -> Vec<Check> {
-        let user = HttpCall::post(format!("{}/ServiceModel/UserInfoService.svc/GetCurrentUserInfo", self.settings.prefix()), json!({}));
+        let user = HttpCall::post(
+            format!(
+                "{}/ServiceModel/UserInfoService.svc/GetCurrentUserInfo",
+                self.settings.prefix()
+            ),
+            json!({}),
+        );
         let metadata = HttpCall::get(self.path("$metadata")).header("accept", "application/xml");
-        let mut checks = vec![Check { what: USER, call: user }, Check { what: METADATA, call: metadata }];
+        let mut checks = vec![
+            Check {
+                what: USER,
+                call: user,
+            },
+            Check {
+                what: METADATA,
+                call: metadata,
+            },
+        ];
         for lookup in self.lookups() {
-
-            let mut call = HttpCall::get(self.path(lookup.set)).query("$select", "Id,Name").query("$top", "100");
+            let mut call = HttpCall::get(self.path(lookup.set))
+                .query("$select", "Id,Name")
+                .query("$top", "100");
             if matches!(lookup.set, "Contact" | "SysAdminUnit") {
-                let filter: Vec<String> = lookup.ids.iter().map(|id| format!("Id eq {id}")).collect();
+                let filter: Vec<String> =
+                    lookup.ids.iter().map(|id| format!("Id eq {id}")).collect();
                 call = call.query("$filter", filter.join(" or "));
             }
-            checks.push(Check { what: lookup.what, call });
+            checks.push(Check {
+                what: lookup.what,
+                call,
+            });
         }
         checks
     }
@@ -42,21 +62,58 @@ impl Creatio {
         let settings = &self.settings;
         let one = |id: &Option<String>| id.iter().cloned().collect::<Vec<_>>();
         let all = [
-            ("case statuses", "resolved_status_id", "CaseStatus", one(&settings.resolved_status)),
-            ("case priorities", "priority_id", "CasePriority", one(&settings.priority)),
-            ("case origins", "origin_id", "CaseOrigin", vec![settings.origin.clone()]),
-            ("contact types", "contact_type_id", "ContactType", one(&settings.contact_type)),
-            ("activity types", "activity_type_id or reply_types", "ActivityType", {
-                let mut types = settings.reply_types.clone();
-                types.push(settings.activity_type.clone());
-                types
-            }),
-            ("activity statuses", "activity_status_id", "ActivityStatus", vec![settings.activity_status.clone()]),
+            (
+                "case statuses",
+                "resolved_status_id",
+                "CaseStatus",
+                one(&settings.resolved_status),
+            ),
+            (
+                "case priorities",
+                "priority_id",
+                "CasePriority",
+                one(&settings.priority),
+            ),
+            (
+                "case origins",
+                "origin_id",
+                "CaseOrigin",
+                vec![settings.origin.clone()],
+            ),
+            (
+                "contact types",
+                "contact_type_id",
+                "ContactType",
+                one(&settings.contact_type),
+            ),
+            (
+                "activity types",
+                "activity_type_id or reply_types",
+                "ActivityType",
+                {
+                    let mut types = settings.reply_types.clone();
+                    types.push(settings.activity_type.clone());
+                    types
+                },
+            ),
+            (
+                "activity statuses",
+                "activity_status_id",
+                "ActivityStatus",
+                vec![settings.activity_status.clone()],
+            ),
             ("case owner", "owner_id", "Contact", one(&settings.owner)),
             (ROLE, "group_id", "SysAdminUnit", one(&settings.group)),
         ];
         let lookups = all.into_iter().filter(|(_, _, _, ids)| !ids.is_empty());
-        lookups.map(|(what, setting, set, ids)| Lookup { what, setting, set, ids }).collect()
+        lookups
+            .map(|(what, setting, set, ids)| Lookup {
+                what,
+                setting,
+                set,
+                ids,
+            })
+            .collect()
     }
 
     /// What a reply means.
@@ -69,34 +126,56 @@ impl Creatio {
                         "check client id and secret, that the application's grant is client credentials, and that its \
                          system user is active and licensed"
                     }
-                    SignIn::Forms { .. } => "check user and password, and that the user is active and licensed",
+                    SignIn::Forms { .. } => {
+                        "check user and password, and that the user is active and licensed"
+                    }
                 };
-                return vec![Finding::missing(check.what, format!("the sign-in was not accepted ({words}); {remedy}"))];
+                return vec![Finding::missing(
+                    check.what,
+                    format!("the sign-in was not accepted ({words}); {remedy}"),
+                )];
             }
             Answer::Forbidden(words) => {
                 let remedy = "grant the integration user the system operation \"Access to OData\" (CanUseODataService) and read \
                               permission on the object";
-                return vec![Finding::missing(check.what, format!("not allowed ({words}); {remedy}"))];
+                return vec![Finding::missing(
+                    check.what,
+                    format!("not allowed ({words}); {remedy}"),
+                )];
             }
             // Feature DisableODataSystemTablesAccess hides Sys* objects.
             _ if check.what == ROLE => {
-                return vec![Finding::ok(format!("{} (could not be read: system objects are hidden from OData)", check.what))];
+                return vec![Finding::ok(format!(
+                    "{} (could not be read: system objects are hidden from OData)",
+                    check.what
+                ))];
             }
             Answer::NoSet(_) | Answer::Missing(_) => {
                 let remedy = match check.what {
                     METADATA | USER => {
                         "nothing is there; look at `site` and `runtime`: .NET Framework sites have /0 in their data paths, .NET sites do not"
                     }
-                    _ => "the object is not in OData; Case management (Service) is not installed, or OData is being rebuilt",
+                    _ => {
+                        "the object is not in OData; Case management (Service) is not installed, or OData is being rebuilt"
+                    }
                 };
                 return vec![Finding::missing(check.what, remedy)];
             }
-            other => return vec![Finding::missing(check.what, format!("answered {}: {}", reply.status, other.stop().words))],
+            other => {
+                return vec![Finding::missing(
+                    check.what,
+                    format!("answered {}: {}", reply.status, other.stop().words),
+                )];
+            }
         }
         match check.what {
             METADATA => self.metadata(&String::from_utf8_lossy(&reply.body)),
             USER => self.user(reply.json().as_ref()),
-            what => match self.lookups().into_iter().find(|lookup| lookup.what == what) {
+            what => match self
+                .lookups()
+                .into_iter()
+                .find(|lookup| lookup.what == what)
+            {
                 Some(lookup) => lookup_findings(&lookup, reply.json().as_ref()),
                 None => vec![Finding::ok(what)],
             },
@@ -105,11 +184,35 @@ impl Creatio {
 
     fn metadata(&self, xml: &str) -> Vec<Finding> {
         let mut needed: Vec<(&str, Vec<&str>)> = vec![
-            ("Case", vec!["Subject", "Symptoms", "ContactId", "OriginId", "StatusId", "RegisteredOn"]),
-            ("Activity", vec!["Title", "DetailedResult", "StartDate", "CaseId", "ContactId", "GlobalActivityID", "ShowInScheduler"]),
+            (
+                "Case",
+                vec![
+                    "Subject",
+                    "Symptoms",
+                    "ContactId",
+                    "OriginId",
+                    "StatusId",
+                    "RegisteredOn",
+                ],
+            ),
+            (
+                "Activity",
+                vec![
+                    "Title",
+                    "DetailedResult",
+                    "StartDate",
+                    "CaseId",
+                    "ContactId",
+                    "GlobalActivityID",
+                    "ShowInScheduler",
+                ],
+            ),
             ("CaseFile", vec!["Name", "CaseId", "TypeId"]),
             ("Contact", vec!["Name", "MobilePhone"]),
-            ("ContactCommunication", vec!["Number", "SearchNumber", "ContactId", "NonActual"]),
+            (
+                "ContactCommunication",
+                vec!["Number", "SearchNumber", "ContactId", "NonActual"],
+            ),
         ];
         if self.settings.reply_files {
             needed.push(("ActivityFile", vec!["Name", "ActivityId"]));
@@ -117,7 +220,9 @@ impl Creatio {
         if self.settings.feed_replies {
             needed.push(("SocialMessage", vec!["Message", "EntityId"]));
         }
-        needed[0].1.extend(self.settings.case_columns.iter().map(String::as_str));
+        needed[0]
+            .1
+            .extend(self.settings.case_columns.iter().map(String::as_str));
         let whole = xml.trim_end().ends_with('>') && xml.contains("</edmx:Edmx>");
         let mut findings = Vec::new();
         for (entity, columns) in needed {
@@ -147,13 +252,19 @@ impl Creatio {
 
     fn user(&self, body: Option<&Value>) -> Vec<Finding> {
         let Some(contact) = body.and_then(|body| contact_id(body, 3)) else {
-            return vec![Finding::ok("integration user (signed in; its contact is not in the answer)")];
+            return vec![Finding::ok(
+                "integration user (signed in; its contact is not in the answer)",
+            )];
         };
         match &self.settings.integration_contact {
-            Some(set) if *set == contact => vec![Finding::ok(format!("integration user's contact {contact}"))],
+            Some(set) if *set == contact => {
+                vec![Finding::ok(format!("integration user's contact {contact}"))]
+            }
             Some(set) => vec![Finding::missing(
                 "integration_contact_id",
-                format!("is {set}, but handoffd is signed in as the user of contact {contact}; set it to that"),
+                format!(
+                    "is {set}, but handoffd is signed in as the user of contact {contact}; set it to that"
+                ),
             )],
             None => vec![Finding::ok(format!(
                 "integration user's contact {contact} (set integration_contact_id to it, and filter your processes by it)"
@@ -172,8 +283,18 @@ fn entity_type<'a>(xml: &'a str, entity: &str) -> Option<&'a str> {
 /// `contactId` at any depth up to `depth`: the answer's outer shape differs between versions.
 fn contact_id(body: &Value, depth: usize) -> Option<String> {
     let map = body.as_object()?;
-    let direct = map.iter().find(|(key, _)| key.eq_ignore_ascii_case("contactId")).and_then(|(_, v)| v.as_str()).and_then(wire::guid);
-    direct.or_else(|| if depth == 0 { None } else { map.values().find_map(|inner| contact_id(inner, depth - 1)) })
+    let direct = map
+        .iter()
+        .find(|(key, _)| key.eq_ignore_ascii_case("contactId"))
+        .and_then(|(_, v)| v.as_str())
+        .and_then(wire::guid);
+    direct.or_else(|| {
+        if depth == 0 {
+            None
+        } else {
+            map.values().find_map(|inner| contact_id(inner, depth - 1))
+        }
+    })
 }
 
 fn lookup_findings(lookup: &Lookup, body: Option<&Value>) -> Vec<Finding> {
@@ -182,7 +303,12 @@ fn lookup_findings(lookup: &Lookup, body: Option<&Value>) -> Vec<Finding> {
         .and_then(Value::as_array)
         .into_iter()
         .flatten()
-        .filter_map(|row| Some((wire::guid(row.get("Id")?.as_str()?)?, row.get("Name").and_then(Value::as_str).unwrap_or(""))))
+        .filter_map(|row| {
+            Some((
+                wire::guid(row.get("Id")?.as_str()?)?,
+                row.get("Name").and_then(Value::as_str).unwrap_or(""),
+            ))
+        })
         .collect();
     let finding = |id: &String| match rows.iter().find(|(there, _)| there == id) {
         Some((_, name)) => Finding::ok(format!("{}: {name}", lookup.what)),
@@ -195,7 +321,10 @@ fn lookup_findings(lookup: &Lookup, body: Option<&Value>) -> Vec<Finding> {
                     format!("there are: {}", there.join(", "))
                 }
             };
-            Finding::missing(lookup.what, format!("{} {id} is not in {}; {hint}", lookup.setting, lookup.set))
+            Finding::missing(
+                lookup.what,
+                format!("{} {id} is not in {}; {hint}", lookup.setting, lookup.set),
+            )
         }
     };
     let mut ids = lookup.ids.clone();

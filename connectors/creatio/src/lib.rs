@@ -33,8 +33,8 @@ mod standard;
 mod wire;
 
 use handoffd_contract::{
-    Check, Connector, Credential, Data, Feed, Finding, Frame, Hearing, HttpReply, Known, Problem, Refusal, Reply, Step,
-    Verdict, WebhookAuth, Work,
+    Check, Connector, Credential, Data, Feed, Finding, Frame, Hearing, HttpReply, Known, Problem,
+    Refusal, Reply, Step, Verdict, WebhookAuth, Work,
 };
 use serde_json::Value;
 
@@ -53,7 +53,10 @@ pub(crate) struct Creatio {
 /// # Errors
 /// Every problem of the settings, each with its path and remedy.
 pub fn connector(name: &str, settings: &Value) -> Result<Box<dyn Connector>, Vec<Problem>> {
-    Ok(Box::new(Creatio { name: name.to_owned(), settings: Settings::read(settings)? }))
+    Ok(Box::new(Creatio {
+        name: name.to_owned(),
+        settings: Settings::read(settings)?,
+    }))
 }
 
 /// A fresh simulator with strict defaults.
@@ -83,7 +86,9 @@ impl Connector for Creatio {
     fn opens(&self, data: &Data) -> bool {
         match data {
             Data::HandoffRequested(_) => true,
-            Data::MessageReceived(_) | Data::MessageSent(_) => self.settings.mode == Mode::EveryConversation,
+            Data::MessageReceived(_) | Data::MessageSent(_) => {
+                self.settings.mode == Mode::EveryConversation
+            }
             _ => false,
         }
     }
@@ -94,7 +99,11 @@ impl Connector for Creatio {
 
     fn credential(&self) -> Credential {
         match &self.settings.sign_in {
-            SignIn::OAuth { client_id, client_secret, token_urls } => Credential::ClientCredentials {
+            SignIn::OAuth {
+                client_id,
+                client_secret,
+                token_urls,
+            } => Credential::ClientCredentials {
                 token_urls: token_urls.clone(),
                 client_id: client_id.clone(),
                 client_secret: client_secret.clone(),
@@ -109,7 +118,10 @@ impl Connector for Creatio {
     }
 
     fn webhook(&self) -> Option<WebhookAuth> {
-        self.settings.webhook_token.clone().map(|token| WebhookAuth::PathToken { token })
+        self.settings
+            .webhook_token
+            .clone()
+            .map(|token| WebhookAuth::PathToken { token })
     }
 
     fn checks(&self) -> Vec<Check> {

@@ -28,7 +28,9 @@ pub fn variants(number: &str) -> Vec<String> {
     let digits = digits(number);
     let mut all = vec![digits.clone()];
     let other = match (digits.get(..2), digits.len()) {
-        (Some("55"), 13) if digits.as_bytes()[4] == b'9' => Some(format!("{}{}", &digits[..4], &digits[5..])),
+        (Some("55"), 13) if digits.as_bytes()[4] == b'9' => {
+            Some(format!("{}{}", &digits[..4], &digits[5..]))
+        }
         (Some("55"), 12) => Some(format!("{}9{}", &digits[..4], &digits[4..])),
         (Some("52"), 13) if digits.as_bytes()[2] == b'1' => Some(format!("52{}", &digits[3..])),
         (Some("52"), 12) => Some(format!("521{}", &digits[2..])),
@@ -49,13 +51,18 @@ pub fn rank(wanted: &str, stored: &str) -> Option<u8> {
     let stored = digits(stored);
     let bare = stored.trim_start_matches('0');
     let variants = variants(wanted);
-    match variants.iter().position(|variant| *variant == stored || variant == bare) {
+    match variants
+        .iter()
+        .position(|variant| *variant == stored || variant == bare)
+    {
         Some(0) => return Some(0),
         Some(_) => return Some(1),
         None => {}
     }
     let national = |variant: &String| {
-        variant.strip_suffix(bare).is_some_and(|front| (1..=3).contains(&front.len()))
+        variant
+            .strip_suffix(bare)
+            .is_some_and(|front| (1..=3).contains(&front.len()))
     };
     (bare.len() >= TAIL && variants.iter().any(national)).then_some(2)
 }
@@ -63,7 +70,10 @@ pub fn rank(wanted: &str, stored: &str) -> Option<u8> {
 /// Every way in which a contact's column may hold the number, for an exact comparison.
 #[must_use]
 pub fn spellings(number: &str) -> Vec<String> {
-    variants(number).iter().flat_map(|digits| [format!("+{digits}"), digits.clone()]).collect()
+    variants(number)
+        .iter()
+        .flat_map(|digits| [format!("+{digits}"), digits.clone()])
+        .collect()
 }
 
 /// The number as it is written into a new contact: `+` and digits, as given, at most 250 units.
@@ -99,7 +109,10 @@ mod tests {
     #[test]
     fn a_lookup_asks_for_the_reversed_end_that_all_variants_share() {
         assert_eq!(search_prefix("+34600111222").as_deref(), Some("22211100"));
-        for (a, b) in [("5511987654321", "551187654321"), ("5215512345678", "525512345678")] {
+        for (a, b) in [
+            ("5511987654321", "551187654321"),
+            ("5215512345678", "525512345678"),
+        ] {
             assert_eq!(search_prefix(a), search_prefix(b));
             assert!(variants(a).contains(&b.to_owned()) && variants(b).contains(&a.to_owned()));
         }

@@ -15,11 +15,17 @@ pub(crate) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(path: &'static str, map: &'a Map<String, Value>) -> Reader<'a> {
-        Reader { path, map, asked: Vec::new(), problems: Vec::new() }
+        Reader {
+            path,
+            map,
+            asked: Vec::new(),
+            problems: Vec::new(),
+        }
     }
 
     pub(crate) fn problem(&mut self, key: &str, message: impl Into<String>) {
-        self.problems.push(Problem::new(format!("{}{key}", self.path), message));
+        self.problems
+            .push(Problem::new(format!("{}{key}", self.path), message));
     }
 
     pub(crate) fn missing(&mut self, key: &str, what: &str) {
@@ -47,12 +53,19 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn texts(&mut self, key: &'static str) -> Vec<String> {
-        let Some(value) = self.take(key) else { return Vec::new() };
-        let texts: Option<Vec<String>> = value
-            .as_array()
-            .and_then(|list| list.iter().map(|v| v.as_str().map(|t| t.trim().to_owned())).collect());
+        let Some(value) = self.take(key) else {
+            return Vec::new();
+        };
+        let texts: Option<Vec<String>> = value.as_array().and_then(|list| {
+            list.iter()
+                .map(|v| v.as_str().map(|t| t.trim().to_owned()))
+                .collect()
+        });
         texts.unwrap_or_else(|| {
-            self.problem(key, format!("is {}; expected a list of texts", shape(value)));
+            self.problem(
+                key,
+                format!("is {}; expected a list of texts", shape(value)),
+            );
             Vec::new()
         })
     }
@@ -74,19 +87,35 @@ impl<'a> Reader<'a> {
             Some(value) => match value.as_u64().filter(|n| (min..=max).contains(n)) {
                 Some(number) => number,
                 None => {
-                    self.problem(key, format!("is {}; expected a whole number from {min} to {max}", shape(value)));
+                    self.problem(
+                        key,
+                        format!(
+                            "is {}; expected a whole number from {min} to {max}",
+                            shape(value)
+                        ),
+                    );
                     default
                 }
             },
         }
     }
 
-    pub(crate) fn choice<T: Copy>(&mut self, key: &'static str, choices: &[(&str, T)], default: T) -> T {
-        let Some(text) = self.text(key) else { return default };
+    pub(crate) fn choice<T: Copy>(
+        &mut self,
+        key: &'static str,
+        choices: &[(&str, T)],
+        default: T,
+    ) -> T {
+        let Some(text) = self.text(key) else {
+            return default;
+        };
         match choices.iter().find(|(name, _)| *name == text) {
             Some((_, value)) => *value,
             None => {
-                let names: Vec<String> = choices.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+                let names: Vec<String> = choices
+                    .iter()
+                    .map(|(name, _)| format!("\"{name}\""))
+                    .collect();
                 self.problem(key, format!("expected {}", names.join(" or ")));
                 default
             }
@@ -123,7 +152,10 @@ impl<'a> Reader<'a> {
     /// The name of a secret. The value is never repeated: people paste the secret itself.
     pub(crate) fn secret(&mut self, key: &'static str) -> Option<Secret> {
         let name = self.text(key)?;
-        let is_name = name.len() <= 64 && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
+        let is_name = name.len() <= 64
+            && name
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
         if !is_name {
             self.problem(
                 key,
@@ -145,7 +177,10 @@ impl<'a> Reader<'a> {
                     Some(known) => format!("did you mean {known}?"),
                     None => format!("there are: {}", self.asked.join(", ")),
                 };
-                self.problems.push(Problem::new(format!("{}{key}", self.path), format!("is not a setting; {hint}")));
+                self.problems.push(Problem::new(
+                    format!("{}{key}", self.path),
+                    format!("is not a setting; {hint}"),
+                ));
             }
         }
         self.problems
@@ -153,13 +188,22 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn done(self) -> Result<(), Vec<Problem>> {
         let problems = self.finish();
-        if problems.is_empty() { Ok(()) } else { Err(problems) }
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(problems)
+        }
     }
 }
 
 /// Whether two keys differ only by case, separators or an ending.
 fn alike(known: &str, key: &str) -> bool {
-    let bare = |text: &str| text.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect::<String>();
+    let bare = |text: &str| {
+        text.chars()
+            .filter(char::is_ascii_alphanumeric)
+            .map(|c| c.to_ascii_lowercase())
+            .collect::<String>()
+    };
     let (known, key) = (bare(known), bare(key));
     known == key || (key.len() > 3 && (known.starts_with(&key) || key.starts_with(&known)))
 }

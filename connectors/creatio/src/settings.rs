@@ -132,24 +132,40 @@ impl Settings {
         let plain_http = top.flag("allow_plain_http", false);
         let site = top.text("site").map(|raw| site_root(&raw));
         match &site {
-            None => top.missing("site", "the site's address, such as https://acme.creatio.com"),
+            None => top.missing(
+                "site",
+                "the site's address, such as https://acme.creatio.com",
+            ),
             Some(site) => check_address(&mut top, "site", site, plain_http),
         }
         let site = site.unwrap_or_default();
-        let runtime = top.choice("runtime", &[("framework", Runtime::Framework), ("net", Runtime::Net)], Runtime::Framework);
+        let runtime = top.choice(
+            "runtime",
+            &[("framework", Runtime::Framework), ("net", Runtime::Net)],
+            Runtime::Framework,
+        );
         let sign_in = sign_in(&mut top, &site, plain_http);
         let mode = top.choice(
             "mode",
-            &[("handoff_only", Mode::HandoffOnly), ("every_conversation", Mode::EveryConversation)],
+            &[
+                ("handoff_only", Mode::HandoffOnly),
+                ("every_conversation", Mode::EveryConversation),
+            ],
             Mode::HandoffOnly,
         );
         let marker = top.choice("reply_marker", &[("all", false), ("prefix", true)], false);
         let prefix = top.text("reply_prefix");
         if marker && prefix.is_none() {
-            top.missing("reply_prefix", "what a reply begins with, such as \"/wa\", because reply_marker is \"prefix\"");
+            top.missing(
+                "reply_prefix",
+                "what a reply begins with, such as \"/wa\", because reply_marker is \"prefix\"",
+            );
         }
         if !marker && prefix.is_some() {
-            top.problem("reply_prefix", "has no effect unless reply_marker = \"prefix\"");
+            top.problem(
+                "reply_prefix",
+                "has no effect unless reply_marker = \"prefix\"",
+            );
         }
         let settings = Settings {
             site,
@@ -159,11 +175,17 @@ impl Settings {
             owner: top.guid("owner_id"),
             group: top.guid("group_id"),
             priority: top.guid("priority_id"),
-            origin: top.guid("origin_id").unwrap_or_else(|| standard::CHAT.to_owned()),
+            origin: top
+                .guid("origin_id")
+                .unwrap_or_else(|| standard::CHAT.to_owned()),
             contact_type: top.guid_or_none("contact_type_id", standard::CUSTOMER),
             resolved_status: top.guid("resolved_status_id"),
-            activity_type: top.guid("activity_type_id").unwrap_or_else(|| standard::TASK.to_owned()),
-            activity_status: top.guid("activity_status_id").unwrap_or_else(|| standard::COMPLETED.to_owned()),
+            activity_type: top
+                .guid("activity_type_id")
+                .unwrap_or_else(|| standard::TASK.to_owned()),
+            activity_status: top
+                .guid("activity_status_id")
+                .unwrap_or_else(|| standard::COMPLETED.to_owned()),
             case_columns: columns(&mut top),
             append_to_open_case: top.flag("append_to_open_case", false),
             batch: top.flag("batch", true),
@@ -179,7 +201,11 @@ impl Settings {
                 None => Marker::All,
             },
             reply_types: reply_types(&mut top),
-            reply_when_completed: top.choice("reply_when", &[("added", false), ("completed", true)], false),
+            reply_when_completed: top.choice(
+                "reply_when",
+                &[("added", false), ("completed", true)],
+                false,
+            ),
             reply_files: top.flag("reply_files", true),
             feed_replies: top.choice("feed_posts", &[("internal", false), ("reply", true)], false),
         };
@@ -205,7 +231,10 @@ impl Settings {
 }
 
 fn sign_in(top: &mut Reader<'_>, site: &str, plain_http: bool) -> SignIn {
-    let fallback = SignIn::Forms { user: String::new(), password: Secret(String::new()) };
+    let fallback = SignIn::Forms {
+        user: String::new(),
+        password: Secret(String::new()),
+    };
     let Some(value) = top.take("auth") else {
         top.missing(
             "auth",
@@ -214,7 +243,10 @@ fn sign_in(top: &mut Reader<'_>, site: &str, plain_http: bool) -> SignIn {
         return fallback;
     };
     let Some(map) = value.as_object() else {
-        top.problem("auth", format!("is {}; expected a table with `kind`", shape(value)));
+        top.problem(
+            "auth",
+            format!("is {}; expected a table with `kind`", shape(value)),
+        );
         return fallback;
     };
     let mut auth = Reader::new("auth.", map);
@@ -222,11 +254,17 @@ fn sign_in(top: &mut Reader<'_>, site: &str, plain_http: bool) -> SignIn {
     let sign_in = if kind {
         let client_id = auth.text("client_id");
         if client_id.is_none() {
-            auth.missing("client_id", "the client id of the OAuth 2.0 integrated application");
+            auth.missing(
+                "client_id",
+                "the client id of the OAuth 2.0 integrated application",
+            );
         }
         let client_secret = auth.secret("client_secret");
         if client_secret.is_none() {
-            auth.missing("client_secret", "the name of the secret that holds the client secret");
+            auth.missing(
+                "client_secret",
+                "the name of the secret that holds the client secret",
+            );
         }
         let token_urls = match auth.text("token_url") {
             Some(url) => {
@@ -249,7 +287,10 @@ fn sign_in(top: &mut Reader<'_>, site: &str, plain_http: bool) -> SignIn {
         if password.is_none() {
             auth.missing("password", "the name of the secret that holds the password");
         }
-        SignIn::Forms { user: user.unwrap_or_default(), password: password.unwrap_or(Secret(String::new())) }
+        SignIn::Forms {
+            user: user.unwrap_or_default(),
+            password: password.unwrap_or(Secret(String::new())),
+        }
     };
     let problems = auth.finish();
     top.problems.extend(problems);
@@ -264,7 +305,8 @@ fn token_urls(site: &str) -> Vec<String> {
     if let Some((scheme, rest)) = site.split_once("://") {
         let host = rest.split('/').next().unwrap_or(rest);
         let name = host.split(':').next().unwrap_or(host);
-        let is_address = name.starts_with('[') || name.chars().all(|c| c.is_ascii_digit() || c == '.');
+        let is_address =
+            name.starts_with('[') || name.chars().all(|c| c.is_ascii_digit() || c == '.');
         if let Some((label, domain)) = host.split_once('.').filter(|_| !is_address) {
             urls.push(format!("{scheme}://{label}-is.{domain}/connect/token"));
         }
@@ -289,7 +331,10 @@ fn check_address(reader: &mut Reader<'_>, key: &str, address: &str, plain_http: 
         return;
     };
     let host = rest.split('/').next().unwrap_or("");
-    let name = host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).map_or(host, |(name, _)| name);
+    let name = host
+        .rsplit_once(':')
+        .filter(|(_, port)| port.parse::<u16>().is_ok())
+        .map_or(host, |(name, _)| name);
     let loopback = name == "localhost" || name.starts_with("127.") || name == "[::1]";
     match scheme {
         "https" => {}
@@ -300,11 +345,14 @@ fn check_address(reader: &mut Reader<'_>, key: &str, address: &str, plain_http: 
         ),
         _ => reader.problem(key, "must begin with https://"),
     }
-    if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '[' | ']' | ':' | '_')) {
-        reader.problem(key, "has no valid host name");
-    }
     if rest.contains(['?', '#', '@', ' ']) {
         reader.problem(key, "must hold neither user, query, fragment nor spaces");
+    } else if name.is_empty()
+        || !name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '[' | ']' | ':' | '_'))
+    {
+        reader.problem(key, "has no valid host name");
     }
 }
 
@@ -330,11 +378,17 @@ fn columns(top: &mut Reader<'_>) -> Vec<String> {
     let wrong: Vec<usize> = columns
         .iter()
         .enumerate()
-        .filter(|(_, c)| !c.starts_with(|c: char| c.is_ascii_alphabetic()) || !c.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
+        .filter(|(_, c)| {
+            !c.starts_with(|c: char| c.is_ascii_alphabetic())
+                || !c.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        })
         .map(|(at, _)| at)
         .collect();
     for at in wrong {
-        top.problem(&format!("case_columns[{at}]"), "is not a column's code, such as UsrCategory");
+        top.problem(
+            &format!("case_columns[{at}]"),
+            "is not a column's code, such as UsrCategory",
+        );
     }
     columns
 }
@@ -351,7 +405,10 @@ fn reply_types(top: &mut Reader<'_>) -> Vec<String> {
             "call" => types.push(standard::CALL.to_owned()),
             _ => match wire::guid(name) {
                 Some(id) => types.push(id),
-                None => top.problem(&format!("reply_types[{at}]"), "expected \"task\", \"call\" or the id of an ActivityType"),
+                None => top.problem(
+                    &format!("reply_types[{at}]"),
+                    "expected \"task\", \"call\" or the id of an ActivityType",
+                ),
             },
         }
     }

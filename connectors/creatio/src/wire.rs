@@ -9,7 +9,12 @@ use crate::standard::ZERO;
 /// Process designers send ids in upper case and in braces.
 #[must_use]
 pub fn guid(text: &str) -> Option<String> {
-    let bare = text.trim().trim_start_matches('{').trim_end_matches('}').trim().to_ascii_lowercase();
+    let bare = text
+        .trim()
+        .trim_start_matches('{')
+        .trim_end_matches('}')
+        .trim()
+        .to_ascii_lowercase();
     (ids::is_lower_uuid(&bare) && bare != ZERO).then_some(bare)
 }
 
@@ -28,14 +33,18 @@ pub fn time(at: Timestamp) -> String {
 /// The same, from milliseconds since 1970.
 #[must_use]
 pub fn millis(at: i64) -> String {
-    Timestamp::from_millisecond(at).unwrap_or(Timestamp::UNIX_EPOCH).to_string()
+    Timestamp::from_millisecond(at)
+        .unwrap_or(Timestamp::UNIX_EPOCH)
+        .to_string()
 }
 
 /// Text that every database takes: no control characters but line breaks and tabs. PostgreSQL
 /// refuses NUL in any text.
 #[must_use]
 pub fn clean(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
+    text.chars()
+        .filter(|c| !c.is_control() || matches!(c, '\n' | '\t'))
+        .collect()
 }
 
 /// Text on one line, at most `max` UTF-16 units, with an ellipsis where it was cut.
@@ -43,7 +52,10 @@ pub fn clean(text: &str) -> String {
 pub fn one_line(raw: &str, max: usize) -> String {
     // Only as much as can be shown is looked at, however long the text is.
     let head: String = raw.chars().take(max * 2).collect();
-    let words: Vec<&str> = head.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty()).collect();
+    let words: Vec<&str> = head
+        .split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|w| !w.is_empty())
+        .collect();
     text::truncate(&words.join(" "), max)
 }
 
@@ -51,7 +63,9 @@ pub fn one_line(raw: &str, max: usize) -> String {
 #[must_use]
 pub fn is_link(address: &str) -> bool {
     (address.starts_with("https://") || address.starts_with("http://"))
-        && !address.chars().any(|c| c.is_whitespace() || c.is_control() || matches!(c, '"' | '\'' | '<' | '>'))
+        && !address
+            .chars()
+            .any(|c| c.is_whitespace() || c.is_control() || matches!(c, '"' | '\'' | '<' | '>'))
 }
 
 #[cfg(test)]
@@ -61,10 +75,22 @@ mod tests {
     #[test]
     fn ids_are_read_in_every_shape_that_processes_send() {
         let plain = "1f2e3d4c-0000-4000-8000-0123456789ab";
-        for shape in [plain.to_owned(), plain.to_uppercase(), format!("{{{plain}}}"), format!("  {{{}}} ", plain.to_uppercase())] {
+        for shape in [
+            plain.to_owned(),
+            plain.to_uppercase(),
+            format!("{{{plain}}}"),
+            format!("  {{{}}} ", plain.to_uppercase()),
+        ] {
             assert_eq!(guid(&shape).as_deref(), Some(plain), "{shape}");
         }
-        for wrong in ["", "{}", ZERO, "1f2e3d4c", "[#Case.Id#]", "1f2e3d4c000040008000 0123456789ab"] {
+        for wrong in [
+            "",
+            "{}",
+            ZERO,
+            "1f2e3d4c",
+            "[#Case.Id#]",
+            "1f2e3d4c000040008000 0123456789ab",
+        ] {
             assert_eq!(guid(wrong), None, "{wrong}");
         }
     }
@@ -76,6 +102,10 @@ mod tests {
         assert_eq!(clean("a\0b\u{7}c\r\nd\te"), "abc\nd\te");
         assert_eq!(one_line(" a\n\n b\tc ", 500), "a b c");
         assert_eq!(one_line(&"x".repeat(600), 500).chars().count(), 500);
-        assert!(is_link("https://x.test/s?a=1") && !is_link("javascript:alert(1)") && !is_link("https://x\" onclick=\""));
+        assert!(
+            is_link("https://x.test/s?a=1")
+                && !is_link("javascript:alert(1)")
+                && !is_link("https://x\" onclick=\"")
+        );
     }
 }

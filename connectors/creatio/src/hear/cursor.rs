@@ -1,4 +1,4 @@
-//! Where a poll goes on: the newest row seen, and whether the case was open then.
+//! Where a poll goes on: the newest row seen, the page within it, and whether the case was open.
 
 /// How far back every poll looks again: clocks differ, and a row may become visible after a newer
 /// one. What was heard twice has the same id.
@@ -25,15 +25,18 @@ impl Phase {
     }
 }
 
-/// What the last poll left, as text `<milliseconds> <phase> <full>`.
+/// What the last poll left, as text `<newest> <phase> <skip> <ahead>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Cursor {
-    /// The newest row seen, milliseconds since 1970; absent before the first.
+    /// The newest row of the last complete round, milliseconds since 1970; absent before the first.
     pub newest: Option<i64>,
     /// The case's phase.
     pub phase: Phase,
-    /// The last page was full: the next one begins where it ended, without overlap.
-    pub full: bool,
+    /// Rows of this round that earlier pages gave. Rows of the same moment can fill a page, so a
+    /// round goes on by number and not by time.
+    pub skip: usize,
+    /// The newest row of this round's pages.
+    pub ahead: Option<i64>,
 }
 
 impl Cursor {
@@ -46,27 +49,41 @@ impl Cursor {
                 Some("reopened") => Phase::Reopened,
                 _ => Phase::Open,
             },
-            full: parts.next() == Some("full"),
+            skip: parts.next().and_then(|skip| skip.parse().ok()).unwrap_or(0),
+            ahead: parts.next().and_then(|at| at.parse().ok()),
         }
     }
 
     pub(super) fn text(&self) -> String {
-        let newest = self.newest.map_or_else(|| "-".to_owned(), |at| at.to_string());
+        let moment = |at: Option<i64>| at.map_or_else(|| "-".to_owned(), |at| at.to_string());
         let phase = match self.phase {
             Phase::Open => "open",
             Phase::Ended => "ended",
             Phase::Reopened => "reopened",
         };
-        format!("{newest} {phase}{}", if self.full { " full" } else { "" })
+        format!(
+            "{} {phase} {} {}",
+            moment(self.newest),
+            self.skip,
+            moment(self.ahead)
+        )
     }
 
     /// Rows after this time are wanted, milliseconds since 1970; never before `since`, where the
     /// session began on the case.
     pub(super) fn after(&self, since: i64) -> i64 {
-        match self.newest {
-            None => since,
-            Some(newest) if self.full => newest.max(since),
-            Some(newest) => (newest - OVERLAP_MS).max(since),
+        self.newest
+            .map_or(since, |newest| (newest - OVERLAP_MS).max(since))
+    }
+
+    /// Takes in a page of `found` rows of at most `page`, the newest of them at `newest`.
+    pub(super) fn turn(&mut self, found: usize, page: usize, newest: Option<i64>) {
+        self.ahead = self.ahead.max(newest);
+        if found >= page {
+            self.skip += found;
+        } else {
+            self.skip = 0;
+            self.newest = self.newest.max(self.ahead.take());
         }
     }
 }
@@ -76,17 +93,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_survives_being_written_and_looks_back_only_when_it_may() {
+    fn a_cursor_survives_being_written() {
         for phase in [Phase::Open, Phase::Ended, Phase::Reopened] {
-            for (newest, full) in [(None, false), (Some(1_000_000), true), (Some(1_000_000), false)] {
-                let cursor = Cursor { newest, phase, full };
+            for (newest, skip, ahead) in [(None, 0, None), (Some(1_000_000), 100, Some(2_000_000))]
+            {
+                let cursor = Cursor {
+                    newest,
+                    phase,
+                    skip,
+                    ahead,
+                };
                 assert_eq!(Cursor::parse(Some(&cursor.text())), cursor);
             }
         }
         assert_eq!(Cursor::parse(Some("rubbish and more")).after(7), 7);
-        let at = |full| Cursor { newest: Some(1_000_000), phase: Phase::Open, full };
-        assert_eq!(at(false).after(0), 880_000);
-        assert_eq!(at(true).after(0), 1_000_000);
-        assert_eq!(at(false).after(950_000), 950_000);
+    }
+
+    #[test]
+    fn a_round_of_several_pages_keeps_its_beginning_until_it_is_complete() {
+        let mut cursor = Cursor::parse(Some("1000000 open"));
+        assert_eq!(cursor.after(0), 880_000);
+        assert_eq!(cursor.after(950_000), 950_000);
+        cursor.turn(100, 100, Some(1_500_000));
+        assert_eq!((cursor.after(0), cursor.skip), (880_000, 100));
+        cursor.turn(3, 100, Some(1_400_000));
+        assert_eq!((cursor.after(0), cursor.skip), (1_380_000, 0));
     }
 }

@@ -10,11 +10,12 @@ mod poll;
 mod webhook;
 
 use handoffd_contract::event::AttachmentKind;
+use handoffd_contract::event::RepReply;
 use handoffd_contract::feed::Read;
 use handoffd_contract::{
-    About, Attachment, Frame, Heard, Hearing, HttpCall, HttpReply, Reason, Refusal, Source, Stop, What, text,
+    About, Attachment, Frame, Heard, Hearing, HttpCall, HttpReply, Reason, Refusal, Source, Stop,
+    What, text,
 };
-use handoffd_contract::event::RepReply;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -47,21 +48,48 @@ impl Creatio {
     }
 
     fn read_said(&self, read: &Read, reply: &HttpReply) -> Result<Hearing, Refusal> {
-        let polled = matches!(read.tag, "case" | "activities" | "ended" | "posts" | "files");
+        let polled = matches!(
+            read.tag,
+            "case" | "activities" | "ended" | "posts" | "files"
+        );
         match Answer::of(reply) {
             Answer::Ok => {}
-            Answer::SignedOut(_) => return Ok(Hearing { unauthorized: true, ..Hearing::default() }),
+            Answer::SignedOut(_) if polled => {
+                return Ok(Hearing {
+                    unauthorized: true,
+                    ..Hearing::default()
+                });
+            }
+            Answer::SignedOut(words) => return Err(hold(Reason::Unauthorized, &words)),
             // A poll comes again; what a webhook needs does not, so it must not be forgotten.
-            other if polled => return Ok(skipped(format!("the poll answered {}: {}", reply.status, other.stop().words))),
-            Answer::Missing(_) => return Ok(skipped("the activity that the webhook names does not exist")),
+            other if polled => {
+                return Ok(skipped(format!(
+                    "the poll answered {}: {}",
+                    reply.status,
+                    other.stop().words
+                )));
+            }
+            Answer::Missing(_) => {
+                return Ok(skipped(
+                    "the activity that the webhook names does not exist",
+                ));
+            }
             Answer::Failed(_, words) => return Err(hold(Reason::ServerError, &words)),
             Answer::Slow(_, words) => return Err(hold(Reason::RateLimited, &words)),
             other => return Err(Refusal::Park(other.stop())),
         }
         let Some(body) = reply.json() else {
-            return if polled { Ok(skipped("the poll's answer is no JSON")) } else { Err(hold(Reason::ServerError, "the answer is no JSON")) };
+            return if polled {
+                Ok(skipped("the poll's answer is no JSON"))
+            } else {
+                Err(hold(Reason::ServerError, "the answer is no JSON"))
+            };
         };
-        let case = read.memo.get("case").and_then(Value::as_str).and_then(wire::guid);
+        let case = read
+            .memo
+            .get("case")
+            .and_then(Value::as_str)
+            .and_then(wire::guid);
         Ok(match read.tag {
             "case" => self.polled(read, &body),
             "activities" => self.polled_alone(read, &body),
@@ -78,11 +106,21 @@ impl Creatio {
     /// The activity that a webhook named, or the newest of its case.
     fn activity_said(&self, case: Option<String>, body: &Value) -> Hearing {
         let row = rows(body).first().unwrap_or(body);
-        let Some(case) = case.or_else(|| id(row, "CaseId")) else { return skipped("the activity belongs to no case") };
+        let Some(case) = case.or_else(|| id(row, "CaseId")) else {
+            return skipped("the activity belongs to no case");
+        };
         match self.reply(&case, row, Chosen::ByProcess) {
             Ok(heard) => {
-                let fetch = id(row, "Id").map(|activity| self.files_of(&case, &activity)).into_iter().flatten().collect();
-                Hearing { heard: vec![heard], fetch, ..Hearing::default() }
+                let fetch = id(row, "Id")
+                    .map(|activity| self.files_of(&case, &activity))
+                    .into_iter()
+                    .flatten()
+                    .collect();
+                Hearing {
+                    heard: vec![heard],
+                    fetch,
+                    ..Hearing::default()
+                }
             }
             Err(why) => skipped(why),
         }
@@ -98,16 +136,26 @@ impl Creatio {
             if !id(row, "TypeId").is_some_and(|kind| self.settings.reply_types.contains(&kind)) {
                 return Err("an activity that is no reply type".into());
             }
-            if self.settings.reply_when_completed && id(row, "StatusId").as_deref() != Some(&self.settings.activity_status) {
+            if self.settings.reply_when_completed
+                && id(row, "StatusId").as_deref() != Some(&self.settings.activity_status)
+            {
                 return Err("an activity that is not completed".into());
             }
         }
-        let (title, details) = (humane(string(row, "Title")), humane(string(row, "DetailedResult")));
+        let (title, details) = (
+            humane(string(row, "Title")),
+            humane(string(row, "DetailedResult")),
+        );
         let body = humane(string(row, "Body"));
         let text = match &self.settings.reply_marker {
-            Marker::All => [details, body, title].into_iter().find(|text| !text.is_empty()),
+            Marker::All => [details, body, title]
+                .into_iter()
+                .find(|text| !text.is_empty()),
             Marker::Prefix(prefix) => {
-                let marked = |text: &str| text.strip_prefix(prefix.as_str()).map(|rest| rest.trim().to_owned());
+                let marked = |text: &str| {
+                    text.strip_prefix(prefix.as_str())
+                        .map(|rest| rest.trim().to_owned())
+                };
                 match (marked(&details), marked(&title)) {
                     (Some(text), _) => Some(text),
                     // A marked title alone says that the details are the reply.
@@ -116,8 +164,16 @@ impl Creatio {
                 }
             }
         };
-        let text = text.filter(|text| !text.is_empty()).ok_or("an activity without text")?;
-        Ok(heard(&format!("activity/{activity}"), case, &activity, at(row), said(&activity, Some(text), Vec::new())))
+        let text = text
+            .filter(|text| !text.is_empty())
+            .ok_or("an activity without text")?;
+        Ok(heard(
+            &format!("activity/{activity}"),
+            case,
+            &activity,
+            at(row),
+            said(&activity, Some(text), Vec::new()),
+        ))
     }
 
     /// Whether a row's author is the integration user.
@@ -130,10 +186,20 @@ impl Creatio {
     fn posts_said(&self, body: &Value) -> Hearing {
         let mut hearing = Hearing::default();
         for row in rows(body).iter().filter(|row| !self.is_integration(row)) {
-            let (Some(post), Some(case)) = (id(row, "Id"), id(row, "EntityId")) else { continue };
+            let (Some(post), Some(case)) = (id(row, "Id"), id(row, "EntityId")) else {
+                continue;
+            };
             let text = humane(string(row, "Message"));
-            let Some(text) = self.unmarked(&text).filter(|text| !text.is_empty()) else { continue };
-            hearing.heard.push(heard(&format!("post/{post}"), &case, &post, at(row), said(&post, Some(text), Vec::new())));
+            let Some(text) = self.unmarked(&text).filter(|text| !text.is_empty()) else {
+                continue;
+            };
+            hearing.heard.push(heard(
+                &format!("post/{post}"),
+                &case,
+                &post,
+                at(row),
+                said(&post, Some(text), Vec::new()),
+            ));
         }
         hearing
     }
@@ -142,7 +208,9 @@ impl Creatio {
     fn unmarked(&self, text: &str) -> Option<String> {
         match &self.settings.reply_marker {
             Marker::All => Some(text.to_owned()),
-            Marker::Prefix(prefix) => text.strip_prefix(prefix.as_str()).map(|rest| rest.trim().to_owned()),
+            Marker::Prefix(prefix) => text
+                .strip_prefix(prefix.as_str())
+                .map(|rest| rest.trim().to_owned()),
         }
     }
 
@@ -151,23 +219,49 @@ impl Creatio {
     fn files_said(&self, case: Option<&str>, body: &Value) -> Hearing {
         let mut hearing = Hearing::default();
         for row in rows(body).iter().filter(|row| !self.is_integration(row)) {
-            let (Some(file), Some(activity), Some(case)) = (id(row, "Id"), id(row, "ActivityId"), case) else { continue };
+            let (Some(file), Some(activity), Some(case)) =
+                (id(row, "Id"), id(row, "ActivityId"), case)
+            else {
+                continue;
+            };
             let call = HttpCall::get(self.record("Activity", &activity)).query("$select", ACTIVITY);
             let memo = json!({ "case": case, "file": file, "name": string(row, "Name"), "size": row.get("Size"), "at": string(row, "CreatedOn") });
-            hearing.fetch.push(Read { tag: "file", call, memo });
+            hearing.fetch.push(Read {
+                tag: "file",
+                call,
+                memo,
+            });
         }
         hearing
     }
 
     fn file_said(&self, read: &Read, body: &Value) -> Hearing {
         let memo = &read.memo;
-        let (Some(case), Some(file)) = (id(memo, "case"), id(memo, "file")) else { return skipped("a file without id") };
+        let (Some(case), Some(file)) = (id(memo, "case"), id(memo, "file")) else {
+            return skipped("a file without id");
+        };
         match self.reply(&case, body, Chosen::BySettings) {
-            Ok(_) => Hearing { heard: vec![self.file(&case, &file, string(memo, "name"), memo.get("size"), string(memo, "at"))], ..Hearing::default() },
+            Ok(_) => Hearing {
+                heard: vec![self.file(
+                    &case,
+                    &file,
+                    string(memo, "name"),
+                    memo.get("size"),
+                    string(memo, "at"),
+                )],
+                ..Hearing::default()
+            },
             // A reply may be a file alone: then there is no text, but everything else fits.
-            Err(why) if why == "an activity without text" => {
-                Hearing { heard: vec![self.file(&case, &file, string(memo, "name"), memo.get("size"), string(memo, "at"))], ..Hearing::default() }
-            }
+            Err(why) if why == "an activity without text" => Hearing {
+                heard: vec![self.file(
+                    &case,
+                    &file,
+                    string(memo, "name"),
+                    memo.get("size"),
+                    string(memo, "at"),
+                )],
+                ..Hearing::default()
+            },
             Err(why) => skipped(format!("a file on {why}")),
         }
     }
@@ -176,8 +270,16 @@ impl Creatio {
     fn activity_files_said(&self, case: Option<&str>, body: &Value) -> Hearing {
         let mut hearing = Hearing::default();
         for row in rows(body).iter().filter(|row| !self.is_integration(row)) {
-            let (Some(case), Some(file)) = (case, id(row, "Id")) else { continue };
-            hearing.heard.push(self.file(case, &file, string(row, "Name"), row.get("Size"), string(row, "CreatedOn")));
+            let (Some(case), Some(file)) = (case, id(row, "Id")) else {
+                continue;
+            };
+            hearing.heard.push(self.file(
+                case,
+                &file,
+                string(row, "Name"),
+                row.get("Size"),
+                string(row, "CreatedOn"),
+            ));
         }
         hearing
     }
@@ -192,10 +294,21 @@ impl Creatio {
             .query("$select", "Id,Name,Size,ActivityId,CreatedById,CreatedOn")
             .query("$orderby", "CreatedOn")
             .query("$top", "20");
-        Some(Read { tag: "activity_files", call, memo: json!({ "case": case }) })
+        Some(Read {
+            tag: "activity_files",
+            call,
+            memo: json!({ "case": case }),
+        })
     }
 
-    fn file(&self, case: &str, file: &str, name: &str, size: Option<&Value>, created: &str) -> Heard {
+    fn file(
+        &self,
+        case: &str,
+        file: &str,
+        name: &str,
+        size: Option<&Value>,
+        created: &str,
+    ) -> Heard {
         let (kind, mime) = kind_of(name);
         let attachment = Attachment {
             id: file.to_owned(),
@@ -205,22 +318,38 @@ impl Creatio {
             size: size.and_then(Value::as_u64).filter(|size| *size > 0),
             caption: None,
             transcript: None,
-            source: Some(Source::Target { target: self.name.clone(), url: format!("{}/Data", self.record("ActivityFile", file)) }),
+            source: Some(Source::Target {
+                target: self.name.clone(),
+                url: format!("{}/Data", self.record("ActivityFile", file)),
+            }),
         };
-        heard(&format!("file/{file}"), case, file, created.parse().ok(), said(file, None, vec![attachment]))
+        heard(
+            &format!("file/{file}"),
+            case,
+            file,
+            created.parse().ok(),
+            said(file, None, vec![attachment]),
+        )
     }
 
     /// The case is resolved or closed, or is not, or is again.
     fn ended_said(&self, read: &Read, body: &Value) -> Hearing {
         let mut cursor = Cursor::parse(read.memo.get("cursor").and_then(Value::as_str));
         let heard = closure(&mut cursor, rows(body));
-        Hearing { heard: heard.into_iter().collect(), cursor: None, ..Hearing::default() }
+        Hearing {
+            heard: heard.into_iter().collect(),
+            cursor: None,
+            ..Hearing::default()
+        }
     }
 }
 
 /// A closure among the rows of ended cases, and what the cursor remembers of it.
 fn closure(cursor: &mut Cursor, ended_rows: &[Value]) -> Option<Heard> {
-    let Some((row, case)) = ended_rows.iter().find_map(|row| Some((row, id(row, "Id")?))) else {
+    let Some((row, case)) = ended_rows
+        .iter()
+        .find_map(|row| Some((row, id(row, "Id")?)))
+    else {
         cursor.phase = cursor.phase.reopened();
         return None;
     };
@@ -232,13 +361,24 @@ fn closure(cursor: &mut Cursor, ended_rows: &[Value]) -> Option<Heard> {
         Phase::Reopened => format!("{}/{}", ended(&case), string(row, "ModifiedOn")),
     };
     // Our own closing of the case carries its first name as the value of a fact.
-    Some(heard(&name, &case, &name, at_of(row, "ModifiedOn"), What::Ended { word: id(row, "StatusId") }))
+    Some(heard(
+        &name,
+        &case,
+        &name,
+        at_of(row, "ModifiedOn"),
+        What::Ended {
+            word: id(row, "StatusId"),
+        },
+    ))
 }
 
 fn heard(name: &str, case: &str, echo: &str, at: Option<Timestamp>, what: What) -> Heard {
     Heard {
         id: name.to_owned(),
-        about: About::Fact { name: "case".into(), value: case.to_owned() },
+        about: About::Fact {
+            name: "case".into(),
+            value: case.to_owned(),
+        },
         echo: Some(echo.to_owned()).filter(|echo| !echo.is_empty()),
         at,
         what,
@@ -258,15 +398,23 @@ fn said(message_id: &str, text: Option<String>, attachments: Vec<Attachment>) ->
 }
 
 fn skipped(why: impl Into<String>) -> Hearing {
-    Hearing { skipped: Some(why.into()), ..Hearing::default() }
+    Hearing {
+        skipped: Some(why.into()),
+        ..Hearing::default()
+    }
 }
 
 fn hold(reason: Reason, words: &str) -> Refusal {
-    Refusal::Hold { stop: Stop::new(reason, words), until: None }
+    Refusal::Hold {
+        stop: Stop::new(reason, words),
+        until: None,
+    }
 }
 
 fn rows(body: &Value) -> &[Value] {
-    body.get("value").and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    body.get("value")
+        .and_then(Value::as_array)
+        .map_or(&[], Vec::as_slice)
 }
 
 fn id(row: &Value, column: &str) -> Option<String> {
@@ -291,13 +439,23 @@ fn humane(raw: &str) -> String {
     let lower = raw.to_ascii_lowercase();
     let tags = ["</", "<br", "<p>", "<p ", "<div", "<span", "<img"];
     let entities = ["&nbsp;", "&amp;", "&lt;", "&gt;", "&quot;", "&#"];
-    let html = tags.iter().chain(&entities).any(|mark| lower.contains(mark));
-    if html { text::plain(raw) } else { raw.trim().to_owned() }
+    let html = tags
+        .iter()
+        .chain(&entities)
+        .any(|mark| lower.contains(mark));
+    if html {
+        text::plain(raw)
+    } else {
+        raw.trim().to_owned()
+    }
 }
 
 /// Kind and MIME type by the file name's ending.
 fn kind_of(name: &str) -> (AttachmentKind, Option<&'static str>) {
-    let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase()).unwrap_or_default();
+    let ending = name
+        .rsplit_once('.')
+        .map(|(_, ending)| ending.to_ascii_lowercase())
+        .unwrap_or_default();
     match ending.as_str() {
         "jpg" | "jpeg" => (AttachmentKind::Image, Some("image/jpeg")),
         "png" => (AttachmentKind::Image, Some("image/png")),
@@ -310,8 +468,14 @@ fn kind_of(name: &str) -> (AttachmentKind, Option<&'static str>) {
         "pdf" => (AttachmentKind::Document, Some("application/pdf")),
         "txt" => (AttachmentKind::Document, Some("text/plain")),
         "doc" => (AttachmentKind::Document, Some("application/msword")),
-        "docx" => (AttachmentKind::Document, Some("application/vnd.openxmlformats-officedocument.wordprocessingml.document")),
-        "xlsx" => (AttachmentKind::Document, Some("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet")),
+        "docx" => (
+            AttachmentKind::Document,
+            Some("application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
+        ),
+        "xlsx" => (
+            AttachmentKind::Document,
+            Some("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+        ),
         _ => (AttachmentKind::Document, None),
     }
 }

@@ -8,12 +8,14 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::cursor::Cursor;
-use super::{ACTIVITY, Chosen, closure, id, rows, skipped, string};
+use super::{Chosen, closure, id, rows, skipped, string};
 use crate::plan::part_headers;
 use crate::{Creatio, wire};
 
-/// Rows of one page.
-const PAGE: usize = 100;
+/// Rows of one page: few enough that a page of long messages stays below a reply's limit.
+const PAGE: usize = 40;
+/// What a poll reads of an activity; the rich text of e-mails is not among it.
+const POLLED: &str = "Id,Title,DetailedResult,CaseId,CreatedById,CreatedOn,ModifiedOn,TypeId,StatusId,GlobalActivityID";
 
 /// What a poll reads, besides the activities: its tag and `$filter`, `$select`, entity set.
 struct Part {
@@ -27,22 +29,39 @@ impl Creatio {
     pub(crate) fn poll(&self, work: &Work, known: &Known, cursor: Option<&str>) -> Option<Feed> {
         let case = known.get("case")?;
         let every = self.pace(work)?;
-        let since = known.get("since").and_then(|at| at.parse::<Timestamp>().ok()).map_or(0, Timestamp::as_millisecond);
+        let since = known
+            .get("since")
+            .and_then(|at| at.parse::<Timestamp>().ok())
+            .map_or(0, Timestamp::as_millisecond);
         let position = Cursor::parse(cursor);
-        let parts = self.parts(case, position.after(since));
+        let parts = self.parts(case, position.after(since), position.skip);
         let memo = json!({ "case": case, "cursor": position.text(), "since": since });
         let read = if self.settings.batch {
             let requests = parts.iter().map(|part| {
                 let query: Vec<String> = part.query.iter().map(|(name, value)| format!("{name}={}", text::encode(value))).collect();
                 json!({ "id": part.tag, "method": "GET", "url": format!("{}?{}", part.set, query.join("&")), "headers": part_headers() })
             });
-            let call = self.batch(requests.collect()).header("prefer", "continue-on-error");
-            Read { tag: "case", call, memo }
+            let call = self
+                .batch(requests.collect())
+                .header("prefer", "continue-on-error");
+            Read {
+                tag: "case",
+                call,
+                memo,
+            }
         } else {
             let part = parts.into_iter().next()?;
-            Read { tag: part.tag, call: self.part_call(&part), memo }
+            Read {
+                tag: part.tag,
+                call: self.part_call(&part),
+                memo,
+            }
         };
-        Some(Feed::Poll { key: format!("case/{case}"), read, every })
+        Some(Feed::Poll {
+            key: format!("case/{case}"),
+            read,
+            every,
+        })
     }
 
     /// How often: seldom when the customer has been silent for long, and not at all after a week.
@@ -51,7 +70,9 @@ impl Creatio {
         if every.is_zero() {
             return None;
         }
-        let Some(last) = work.last_inbound else { return Some(every) };
+        let Some(last) = work.last_inbound else {
+            return Some(every);
+        };
         let hours = (work.now.as_second() - last.as_second()) / 3_600;
         match hours {
             ..1 => Some(every),
@@ -61,50 +82,110 @@ impl Creatio {
         }
     }
 
-    fn parts(&self, case: &str, after: i64) -> Vec<Part> {
+    fn parts(&self, case: &str, after: i64, skip: usize) -> Vec<Part> {
         let after = wire::millis(after);
-        let time = if self.settings.reply_when_completed { "ModifiedOn" } else { "CreatedOn" };
-        let types: Vec<String> = self.settings.reply_types.iter().map(|kind| format!("Type/Id eq {kind}")).collect();
-        let mut activities = format!("Case/Id eq {case} and {time} gt {after} and ({})", types.join(" or "));
+        let time = if self.settings.reply_when_completed {
+            "ModifiedOn"
+        } else {
+            "CreatedOn"
+        };
+        let types: Vec<String> = self
+            .settings
+            .reply_types
+            .iter()
+            .map(|kind| format!("Type/Id eq {kind}"))
+            .collect();
+        let mut activities = format!(
+            "Case/Id eq {case} and {time} gt {after} and ({})",
+            types.join(" or ")
+        );
         if self.settings.reply_when_completed {
-            activities.push_str(&format!(" and Status/Id eq {}", self.settings.activity_status));
+            activities.push_str(&format!(
+                " and Status/Id eq {}",
+                self.settings.activity_status
+            ));
         }
         if let Some(contact) = &self.settings.integration_contact {
             activities.push_str(&format!(" and CreatedBy/Id ne {contact}"));
         }
         let list = |filter: String, select: &str, order: &str| {
-            vec![("$filter", filter), ("$select", select.to_owned()), ("$orderby", order.to_owned()), ("$top", PAGE.to_string())]
+            // The id makes the order of rows of one moment the same on every page.
+            let order = format!("{order},Id");
+            vec![
+                ("$filter", filter),
+                ("$select", select.to_owned()),
+                ("$orderby", order),
+                ("$top", PAGE.to_string()),
+            ]
         };
-        let ended = format!("Id eq {case} and (Status/IsFinal eq true or Status/IsResolved eq true)");
+        let ended =
+            format!("Id eq {case} and (Status/IsFinal eq true or Status/IsResolved eq true)");
+        let mut activities = list(activities, POLLED, time);
+        if skip > 0 {
+            activities.push(("$skip", skip.to_string()));
+        }
         let mut parts = vec![
-            Part { tag: "activities", set: "Activity", query: list(activities, ACTIVITY, time) },
-            Part { tag: "ended", set: "Case", query: list(ended, "Id,StatusId,ModifiedOn", "ModifiedOn") },
+            Part {
+                tag: "activities",
+                set: "Activity",
+                query: activities,
+            },
+            Part {
+                tag: "ended",
+                set: "Case",
+                query: list(ended, "Id,StatusId,ModifiedOn", "ModifiedOn"),
+            },
         ];
         if self.settings.feed_replies {
             let posts = format!("EntityId eq {case} and CreatedOn gt {after}");
-            parts.push(Part { tag: "posts", set: "SocialMessage", query: list(posts, "Id,Message,EntityId,CreatedById,CreatedOn", "CreatedOn") });
+            parts.push(Part {
+                tag: "posts",
+                set: "SocialMessage",
+                query: list(
+                    posts,
+                    "Id,Message,EntityId,CreatedById,CreatedOn",
+                    "CreatedOn",
+                ),
+            });
         }
         if self.settings.reply_files {
             let files = format!("Activity/Case/Id eq {case} and CreatedOn gt {after}");
-            parts.push(Part { tag: "files", set: "ActivityFile", query: list(files, "Id,Name,Size,ActivityId,CreatedById,CreatedOn", "CreatedOn") });
+            parts.push(Part {
+                tag: "files",
+                set: "ActivityFile",
+                query: list(
+                    files,
+                    "Id,Name,Size,ActivityId,CreatedById,CreatedOn",
+                    "CreatedOn",
+                ),
+            });
         }
         parts
     }
 
     fn part_call(&self, part: &Part) -> HttpCall {
         let call = HttpCall::get(self.path(part.set));
-        part.query.iter().fold(call, |call, (name, value)| call.query(*name, value))
+        part.query
+            .iter()
+            .fold(call, |call, (name, value)| call.query(*name, value))
     }
 
     /// The answer of a batched poll.
     pub(super) fn polled(&self, read: &Read, body: &Value) -> Hearing {
-        let Some(answers) = body.get("responses").and_then(Value::as_array) else { return skipped("the poll's answer has no parts") };
+        let Some(answers) = body.get("responses").and_then(Value::as_array) else {
+            return skipped("the poll's answer has no parts");
+        };
         let part = |tag: &str| {
             let answer = answers.iter().find(|answer| string(answer, "id") == tag)?;
-            let ok = answer.get("status").and_then(Value::as_u64).is_some_and(|status| (200..300).contains(&status));
+            let ok = answer
+                .get("status")
+                .and_then(Value::as_u64)
+                .is_some_and(|status| (200..300).contains(&status));
             answer.get("body").filter(|_| ok)
         };
-        let Some(activities) = part("activities") else { return skipped("the poll's activities were refused") };
+        let Some(activities) = part("activities") else {
+            return skipped("the poll's activities were refused");
+        };
         let mut hearing = self.activities(read, activities);
         let mut cursor = Cursor::parse(hearing.cursor.as_deref());
         if let Some(ended) = part("ended") {
@@ -113,11 +194,19 @@ impl Creatio {
         let case = id(&read.memo, "case");
         for (tag, body) in [("posts", part("posts")), ("files", part("files"))] {
             let Some(body) = body else { continue };
-            let more = if tag == "posts" { self.posts_said(body) } else { self.files_said(case.as_deref(), body) };
+            let more = if tag == "posts" {
+                self.posts_said(body)
+            } else {
+                self.files_said(case.as_deref(), body)
+            };
             hearing.heard.extend(more.heard);
             hearing.fetch.extend(more.fetch);
-            if !cursor.full {
-                cursor.newest = cursor.newest.max(newest(rows(body), "CreatedOn"));
+            let last = newest(rows(body), "CreatedOn");
+            if rows(body).len() >= PAGE {
+                // The next round begins where this list was cut.
+                cursor.newest = cursor.newest.min(last);
+            } else if cursor.skip == 0 {
+                cursor.newest = cursor.newest.max(last);
             }
         }
         hearing.cursor = Some(cursor.text());
@@ -130,8 +219,16 @@ impl Creatio {
         let since = read.memo.get("since").and_then(Value::as_i64).unwrap_or(0);
         let position = Cursor::parse(read.memo.get("cursor").and_then(Value::as_str));
         if let Some(case) = id(&read.memo, "case") {
-            for part in self.parts(&case, position.after(since)).into_iter().skip(1) {
-                hearing.fetch.push(Read { tag: part.tag, call: self.part_call(&part), memo: read.memo.clone() });
+            for part in self
+                .parts(&case, position.after(since), 0)
+                .into_iter()
+                .skip(1)
+            {
+                hearing.fetch.push(Read {
+                    tag: part.tag,
+                    call: self.part_call(&part),
+                    memo: read.memo.clone(),
+                });
             }
         }
         hearing
@@ -139,17 +236,31 @@ impl Creatio {
 
     fn activities(&self, read: &Read, body: &Value) -> Hearing {
         let mut cursor = Cursor::parse(read.memo.get("cursor").and_then(Value::as_str));
-        let Some(case) = id(&read.memo, "case") else { return skipped("a poll without case") };
+        let Some(case) = id(&read.memo, "case") else {
+            return skipped("a poll without case");
+        };
         let found = rows(body);
-        let time = if self.settings.reply_when_completed { "ModifiedOn" } else { "CreatedOn" };
-        cursor.full = found.len() >= PAGE;
-        let newest = newest(found, time);
-        cursor.newest = if cursor.full { newest.or(cursor.newest) } else { cursor.newest.max(newest) };
-        let heard = found.iter().filter_map(|row| self.reply(&case, row, Chosen::BySettings).ok()).collect();
-        Hearing { heard, cursor: Some(cursor.text()), ..Hearing::default() }
+        let time = if self.settings.reply_when_completed {
+            "ModifiedOn"
+        } else {
+            "CreatedOn"
+        };
+        cursor.turn(found.len(), PAGE, newest(found, time));
+        let heard = found
+            .iter()
+            .filter_map(|row| self.reply(&case, row, Chosen::BySettings).ok())
+            .collect();
+        Hearing {
+            heard,
+            cursor: Some(cursor.text()),
+            ..Hearing::default()
+        }
     }
 }
 
 fn newest(rows: &[Value], column: &str) -> Option<i64> {
-    rows.iter().filter_map(|row| string(row, column).parse::<Timestamp>().ok()).map(Timestamp::as_millisecond).max()
+    rows.iter()
+        .filter_map(|row| string(row, column).parse::<Timestamp>().ok())
+        .map(Timestamp::as_millisecond)
+        .max()
 }

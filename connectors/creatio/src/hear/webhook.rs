@@ -17,16 +17,31 @@ use crate::{Creatio, wire};
 impl Creatio {
     pub(super) fn webhook_said(&self, body: &[u8]) -> Result<Hearing, Refusal> {
         let park = |words: &str| Refusal::park(Reason::Undecodable, words);
-        let body: Value = serde_json::from_slice(body).map_err(|_| park("the webhook's body is not JSON"))?;
-        let fields = Fields::of(&body).ok_or_else(|| park("the webhook's body is not a JSON object"))?;
-        let kind = fields.text(&["eventtype", "event", "type"]).map(bare).unwrap_or_default();
+        let body: Value =
+            serde_json::from_slice(body).map_err(|_| park("the webhook's body is not JSON"))?;
+        let fields =
+            Fields::of(&body).ok_or_else(|| park("the webhook's body is not a JSON object"))?;
+        let kind = fields
+            .text(&["eventtype", "event", "type"])
+            .map(bare)
+            .unwrap_or_default();
         match kind.as_str() {
-            "newactivity" | "activityadded" | "activitycreated" | "activitymodified" | "activitycompleted" => self.activity_webhook(&fields),
-            "" if fields.id(&["activityid", "recordid"]).is_some() => self.activity_webhook(&fields),
-            "newpost" | "newfeedpost" | "feedpost" | "newsocialmessage" | "socialmessageadded" => self.post_webhook(&fields),
-            "caseresolved" | "caseclosed" | "resolved" | "closed" | "casecanceled" | "casecancelled" => case_webhook(&fields),
-            "" => Err(park("the webhook has no event_type; expected new_activity, case_resolved, case_closed or new_post")),
-            _ => Ok(skipped("a webhook of an event_type that handoffd does not know")),
+            "newactivity" | "activityadded" | "activitycreated" | "activitymodified"
+            | "activitycompleted" => self.activity_webhook(&fields),
+            "" if fields.id(&["activityid", "recordid"]).is_some() => {
+                self.activity_webhook(&fields)
+            }
+            "newpost" | "newfeedpost" | "feedpost" | "newsocialmessage" | "socialmessageadded" => {
+                self.post_webhook(&fields)
+            }
+            "caseresolved" | "caseclosed" | "resolved" | "closed" | "casecanceled"
+            | "casecancelled" => case_webhook(&fields),
+            "" => Err(park(
+                "the webhook has no event_type; expected new_activity, case_resolved, case_closed or new_post",
+            )),
+            _ => Ok(skipped(
+                "a webhook of an event_type that handoffd does not know",
+            )),
         }
     }
 
@@ -37,25 +52,43 @@ impl Creatio {
         if author.is_some() && author == self.settings.integration_contact {
             return Ok(skipped("our own activity"));
         }
-        let text = fields.text(&["text", "detailedresult", "message", "body"]).map(humane).filter(|text| !text.is_empty());
-        match (activity, case, text) {
+        let text = fields
+            .text(&["text", "detailedresult", "message", "body"])
+            .map(humane)
+            .filter(|text| !text.is_empty());
+        // On a case that several sessions share, another session's row is no echo of this lane, so
+        // its author must be known.
+        let sure = author.is_some() || !self.settings.append_to_open_case;
+        match (activity, case, text.filter(|_| sure)) {
             (Some(activity), Some(case), Some(text)) => {
                 let Some(text) = self.unmarked(&text).filter(|text| !text.is_empty()) else {
                     return Ok(skipped("an activity without the reply marker"));
                 };
                 let mut reply = said(&activity, Some(text), Vec::new());
                 if let What::Replied(reply) = &mut reply {
-                    reply.author = fields.text(&["createdbyname", "authorname", "author"]).map(str::to_owned).filter(|a| wire::guid(a).is_none());
+                    reply.author = fields
+                        .text(&["createdbyname", "authorname", "author"])
+                        .map(str::to_owned)
+                        .filter(|a| wire::guid(a).is_none());
                 }
                 let at = fields.text(&["createdon"]).and_then(|at| at.parse().ok());
                 let fetch = self.files_of(&case, &activity).into_iter().collect();
                 let heard = heard(&format!("activity/{activity}"), &case, &activity, at, reply);
-                Ok(Hearing { heard: vec![heard], fetch, ..Hearing::default() })
+                Ok(Hearing {
+                    heard: vec![heard],
+                    fetch,
+                    ..Hearing::default()
+                })
             }
             // Often saved before its text is complete: the row itself is asked.
             (Some(activity), case, _) => {
-                let call = HttpCall::get(self.record("Activity", &activity)).query("$select", ACTIVITY);
-                Ok(fetch(Read { tag: "activity", call, memo: json!({ "case": case }) }))
+                let call =
+                    HttpCall::get(self.record("Activity", &activity)).query("$select", ACTIVITY);
+                Ok(fetch(Read {
+                    tag: "activity",
+                    call,
+                    memo: json!({ "case": case }),
+                }))
             }
             // Without the activity's id a repeat cannot be recognised by the text alone, so the
             // newest activity of the case is asked for, and is known by its own id.
@@ -65,7 +98,11 @@ impl Creatio {
                     .query("$select", ACTIVITY)
                     .query("$orderby", "CreatedOn desc")
                     .query("$top", "1");
-                Ok(fetch(Read { tag: "newest", call, memo: json!({ "case": case }) }))
+                Ok(fetch(Read {
+                    tag: "newest",
+                    call,
+                    memo: json!({ "case": case }),
+                }))
             }
             (None, None, _) => Err(Refusal::park(
                 Reason::Undecodable,
@@ -85,20 +122,40 @@ impl Creatio {
             return Ok(skipped("our own post"));
         }
         let text = fields.text(&["text", "message", "body"]).map(humane);
-        match (post, case, text.and_then(|text| self.unmarked(&text)).filter(|text| !text.is_empty())) {
+        match (
+            post,
+            case,
+            text.and_then(|text| self.unmarked(&text))
+                .filter(|text| !text.is_empty()),
+        ) {
             (Some(post), Some(case), Some(text)) => {
-                let heard = heard(&format!("post/{post}"), &case, &post, None, said(&post, Some(text), Vec::new()));
-                Ok(Hearing { heard: vec![heard], ..Hearing::default() })
+                let heard = heard(
+                    &format!("post/{post}"),
+                    &case,
+                    &post,
+                    None,
+                    said(&post, Some(text), Vec::new()),
+                );
+                Ok(Hearing {
+                    heard: vec![heard],
+                    ..Hearing::default()
+                })
             }
             (Some(_), Some(_), None) => Ok(skipped("a feed post without text or marker")),
-            _ => Err(Refusal::park(Reason::Undecodable, "the webhook of a feed post must name socialMessageId and caseId")),
+            _ => Err(Refusal::park(
+                Reason::Undecodable,
+                "the webhook of a feed post must name socialMessageId and caseId",
+            )),
         }
     }
 }
 
 fn case_webhook(fields: &Fields) -> Result<Hearing, Refusal> {
     let Some(case) = fields.id(&["caseid", "recordid", "id"]) else {
-        return Err(Refusal::park(Reason::Undecodable, "the webhook names no caseId, or it is no record id"));
+        return Err(Refusal::park(
+            Reason::Undecodable,
+            "the webhook names no caseId, or it is no record id",
+        ));
     };
     let modified = fields.text(&["modifiedon"]);
     // A case can be closed, opened again and closed again: with its time each closure is its own.
@@ -106,13 +163,27 @@ fn case_webhook(fields: &Fields) -> Result<Hearing, Refusal> {
         Some(at) => format!("{}/{at}", ended(&case)),
         None => ended(&case),
     };
-    let what = What::Ended { word: fields.id(&["statusid"]) };
-    let heard = heard(&name, &case, &ended(&case), modified.and_then(|at| at.parse().ok()), what);
-    Ok(Hearing { heard: vec![heard], ..Hearing::default() })
+    let what = What::Ended {
+        word: fields.id(&["statusid"]),
+    };
+    let heard = heard(
+        &name,
+        &case,
+        &ended(&case),
+        modified.and_then(|at| at.parse().ok()),
+        what,
+    );
+    Ok(Hearing {
+        heard: vec![heard],
+        ..Hearing::default()
+    })
 }
 
 fn fetch(read: Read) -> Hearing {
-    Hearing { fetch: vec![read], ..Hearing::default() }
+    Hearing {
+        fetch: vec![read],
+        ..Hearing::default()
+    }
 }
 
 /// A body's values by their bare keys, its own and those of the objects directly in it.
@@ -138,15 +209,22 @@ impl Fields {
     }
 
     fn text(&self, keys: &[&str]) -> Option<&str> {
-        keys.iter().find_map(|key| self.0.get(*key)).map(String::as_str)
+        keys.iter()
+            .find_map(|key| self.0.get(*key))
+            .map(String::as_str)
     }
 
     fn id(&self, keys: &[&str]) -> Option<String> {
-        keys.iter().find_map(|key| self.0.get(*key).and_then(|text| wire::guid(text)))
+        keys.iter()
+            .find_map(|key| self.0.get(*key).and_then(|text| wire::guid(text)))
     }
 }
 
 /// A word in lower case without separators: `event_type`, `EventType` and `eventType` are one.
 fn bare(key: &str) -> String {
-    key.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).take(64).collect()
+    key.chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|c| c.to_ascii_lowercase())
+        .take(64)
+        .collect()
 }

@@ -25,7 +25,11 @@ pub(crate) fn subject(reasoning: Option<&Reasoning>, contact: &Contact) -> Strin
     });
     let name = contact.display_name();
     let subject = match about {
-        Some(about) => format!("WhatsApp: {} ({})", wire::one_line(about, 300), wire::one_line(&name, 120)),
+        Some(about) => format!(
+            "WhatsApp: {} ({})",
+            wire::one_line(about, 300),
+            wire::one_line(&name, 120)
+        ),
         None => format!("WhatsApp: {}", wire::one_line(&name, 300)),
     };
     text::truncate(&subject, LONG)
@@ -36,31 +40,61 @@ fn lines(handoff: &Handoff, language: Option<&str>) -> Vec<(&'static str, String
     let reasoning = &handoff.handoff;
     let mut lines = Vec::new();
     let mut add = |label, value: Option<String>| {
-        if let Some(value) = value.map(|v| wire::clean(&v)).filter(|v| !v.trim().is_empty()) {
+        if let Some(value) = value
+            .map(|v| wire::clean(&v))
+            .filter(|v| !v.trim().is_empty())
+        {
             lines.push((label, value));
         }
     };
-    add(if reasoning.reasons.len() > 1 { "Reasons" } else { "Reason" }, Some(reasoning.reasons.join(", ")));
+    add(
+        if reasoning.reasons.len() > 1 {
+            "Reasons"
+        } else {
+            "Reason"
+        },
+        Some(reasoning.reasons.join(", ")),
+    );
     add("Topic", reasoning.topic.clone());
     add("Summary", reasoning.summary.clone());
-    add("Sentiment", reasoning.sentiment.as_ref().map(|raw| match sentiment(raw) {
-        // The word as given, and ours beside it where they differ.
-        Some(word) if word != raw.trim() => format!("{raw} ({word})"),
-        _ => raw.clone(),
-    }));
-    add("Language", reasoning.language.clone().or_else(|| language.map(str::to_owned)));
+    add(
+        "Sentiment",
+        reasoning
+            .sentiment
+            .as_ref()
+            .map(|raw| match sentiment(raw) {
+                // The word as given, and ours beside it where they differ.
+                Some(word) if word != raw.trim() => format!("{raw} ({word})"),
+                _ => raw.clone(),
+            }),
+    );
+    add(
+        "Language",
+        reasoning
+            .language
+            .clone()
+            .or_else(|| language.map(str::to_owned)),
+    );
     add("Handed over at", reasoning.requested_at.map(wire::time));
     lines
 }
 
 /// `Case.Symptoms`: rich text, so everything is escaped.
-pub(crate) fn symptoms(handoff: Option<&Handoff>, url: Option<&str>, language: Option<&str>, session: &str) -> String {
+pub(crate) fn symptoms(
+    handoff: Option<&Handoff>,
+    url: Option<&str>,
+    language: Option<&str>,
+    session: &str,
+) -> String {
     let mut html = String::new();
     for (label, value) in handoff.map(|h| lines(h, language)).unwrap_or_default() {
         html.push_str(&format!("<p><b>{label}:</b> {}</p>", text::html(&value)));
     }
     match url.filter(|url| wire::is_link(url)) {
-        Some(url) => html.push_str(&format!("<p><a href=\"{0}\">View session</a></p>", text::html(url))),
+        Some(url) => html.push_str(&format!(
+            "<p><a href=\"{0}\">View session</a></p>",
+            text::html(url)
+        )),
         None => html.push_str(&format!("<p>Session {}</p>", text::html(session))),
     }
     html
@@ -75,9 +109,15 @@ pub(crate) fn note(
     session: &str,
 ) -> (String, String) {
     let reasons = handoff.handoff.reasons.join(", ");
-    let title = if reasons.trim().is_empty() { "Handoff from the AI assistant".to_owned() } else { format!("Handoff: {reasons}") };
-    let mut text: Vec<String> =
-        lines(handoff, language).into_iter().map(|(label, value)| format!("{label}: {value}")).collect();
+    let title = if reasons.trim().is_empty() {
+        "Handoff from the AI assistant".to_owned()
+    } else {
+        format!("Handoff: {reasons}")
+    };
+    let mut text: Vec<String> = lines(handoff, language)
+        .into_iter()
+        .map(|(label, value)| format!("{label}: {value}"))
+        .collect();
     text.push(link_line(url, session));
     for remark in rendered.iter().flat_map(|r| &r.notes) {
         text.push(format!("Note: {}", wire::clean(remark)));
@@ -96,7 +136,10 @@ pub(crate) fn link_line(url: Option<&str>, session: &str) -> String {
 /// Columns of a case section or contact section of a mapping, as they are written: texts cut to the
 /// width of the columns that we know, ids normalised. What cannot be right is left out, with a line
 /// that says so.
-pub(crate) fn mapped(section: &str, rendered: Option<&Rendered>) -> (Map<String, Value>, Vec<String>) {
+pub(crate) fn mapped(
+    section: &str,
+    rendered: Option<&Rendered>,
+) -> (Map<String, Value>, Vec<String>) {
     let mut columns = Map::new();
     let mut remarks = Vec::new();
     for (column, value) in rendered.iter().flat_map(|r| r.section(section)) {
@@ -114,7 +157,9 @@ pub(crate) fn mapped(section: &str, rendered: Option<&Rendered>) -> (Map<String,
                 }
             },
             // The page shows it as HTML; a mapping's value holds what a customer wrote.
-            Value::String(raw) if column == "Symptoms" => Value::String(text::html(&wire::clean(raw))),
+            Value::String(raw) if column == "Symptoms" => {
+                Value::String(text::html(&wire::clean(raw)))
+            }
             Value::String(raw) => match WIDTHS.iter().find(|(name, _)| name == column) {
                 Some((_, width)) => Value::String(text::truncate(&wire::clean(raw), *width)),
                 None => Value::String(wire::guid(raw).unwrap_or_else(|| wire::clean(raw))),
@@ -128,14 +173,33 @@ pub(crate) fn mapped(section: &str, rendered: Option<&Rendered>) -> (Map<String,
 
 /// Lookups of the default configuration that a mapping may fill.
 const LOOKUPS: [&str; 12] = [
-    "StatusId", "PriorityId", "OriginId", "CategoryId", "OwnerId", "GroupId", "AccountId", "ServiceItemId",
-    "ServicePactId", "SupportLevelId", "ParentCaseId", "TypeId",
+    "StatusId",
+    "PriorityId",
+    "OriginId",
+    "CategoryId",
+    "OwnerId",
+    "GroupId",
+    "AccountId",
+    "ServiceItemId",
+    "ServicePactId",
+    "SupportLevelId",
+    "ParentCaseId",
+    "TypeId",
 ];
 
 /// Widths of text columns of the default configuration.
 const WIDTHS: [(&str, usize); 11] = [
-    ("Subject", LONG), ("Name", MEDIUM), ("Surname", MEDIUM), ("GivenName", MEDIUM), ("MiddleName", MEDIUM),
-    ("Email", MEDIUM), ("JobTitle", MEDIUM), ("MobilePhone", MEDIUM), ("Phone", MEDIUM), ("HomePhone", MEDIUM), ("Number", 50),
+    ("Subject", LONG),
+    ("Name", MEDIUM),
+    ("Surname", MEDIUM),
+    ("GivenName", MEDIUM),
+    ("MiddleName", MEDIUM),
+    ("Email", MEDIUM),
+    ("JobTitle", MEDIUM),
+    ("MobilePhone", MEDIUM),
+    ("Phone", MEDIUM),
+    ("HomePhone", MEDIUM),
+    ("Number", 50),
 ];
 
 /// Where an activity goes and when it sorts.
@@ -151,8 +215,20 @@ pub(crate) struct Place<'a> {
 
 impl Creatio {
     /// An activity that establishes `fact`; `key` tells it apart from every other of the session.
-    pub(crate) fn activity(&self, fact: String, id: String, key: &str, title: &str, body: &str, place: Place<'_>) -> Row {
-        let Place { case, contact, start } = place;
+    pub(crate) fn activity(
+        &self,
+        fact: String,
+        id: String,
+        key: &str,
+        title: &str,
+        body: &str,
+        place: Place<'_>,
+    ) -> Row {
+        let Place {
+            case,
+            contact,
+            start,
+        } = place;
         let columns = json!({
             "Title": wire::one_line(title, LONG),
             "DetailedResult": wire::clean(body),
@@ -170,10 +246,24 @@ impl Creatio {
     }
 
     /// A message as an activity. `remarks` are lines about files that could not be attached.
-    pub(crate) fn message_row(&self, fact: String, id: String, message: &Message, remarks: &[String], place: Place<'_>) -> Row {
+    pub(crate) fn message_row(
+        &self,
+        fact: String,
+        id: String,
+        message: &Message,
+        remarks: &[String],
+        place: Place<'_>,
+    ) -> Row {
         let body = message_text(message, remarks);
         let who = speaker(message);
-        let mut row = self.activity(fact, id, &message.id, &format!("{who}: {}", wire::one_line(&body, LONG)), &body, place);
+        let mut row = self.activity(
+            fact,
+            id,
+            &message.id,
+            &format!("{who}: {}", wire::one_line(&body, LONG)),
+            &body,
+            place,
+        );
         let excuse = "Creatio did not take this message's text; it is on the assistant's platform.";
         row.hollow = json!({ "Title": format!("{who}: [text not taken by Creatio]"), "DetailedResult": excuse }).as_object().cloned();
         row

@@ -2,7 +2,10 @@
 //! the message's activity, and a link where its source has an address.
 
 use handoffd_contract::event::AttachmentKind;
-use handoffd_contract::{Attachment, Body, HttpCall, Known, MediaRef, Message, Method, Repeat, Source, Step, Work, ids, text};
+use handoffd_contract::{
+    Attachment, Body, HttpCall, Known, MediaRef, Message, Method, Repeat, Source, Step, Work, ids,
+    text,
+};
 use serde_json::{Map, json};
 
 use super::compose::{MEDIUM, message_text};
@@ -33,13 +36,18 @@ fn key(message: &Message, attachment: &Attachment) -> String {
 
 /// The line that stands for a file that is not there.
 fn remark(attachment: &Attachment, why: &str) -> String {
-    format!("[{} could not be attached: {why}]", wire::one_line(&attachment.file_name(), 120))
+    format!(
+        "[{} could not be attached: {why}]",
+        wire::one_line(&attachment.file_name(), 120)
+    )
 }
 
 /// The address of an attachment that a person can open, if it has one.
 fn address(attachment: &Attachment) -> Option<&str> {
     match &attachment.source {
-        Some(Source::Url { url }) if wire::is_link(url) && text::utf16_len(url) <= MEDIUM => Some(url),
+        Some(Source::Url { url }) if wire::is_link(url) && text::utf16_len(url) <= MEDIUM => {
+            Some(url)
+        }
         _ => None,
     }
 }
@@ -54,18 +62,29 @@ impl Creatio {
                 Some(why) => State::Failed(why),
                 None => State::Shown,
             },
-            None if attachment.source.is_none() => State::Refused("the file is no longer at its source".into()),
-            None if attachment.size.is_some_and(|size| size > self.settings.max_file_bytes) => State::Refused(format!(
-                "it is larger than the {} MB that this Creatio takes",
-                self.settings.max_file_bytes / (1024 * 1024)
-            )),
+            None if attachment.source.is_none() => {
+                State::Refused("the file is no longer at its source".into())
+            }
+            None if attachment
+                .size
+                .is_some_and(|size| size > self.settings.max_file_bytes) =>
+            {
+                State::Refused(format!(
+                    "it is larger than the {} MB that this Creatio takes",
+                    self.settings.max_file_bytes / (1024 * 1024)
+                ))
+            }
             None => State::Wanted,
         }
     }
 
     /// Facts and lines for files that will never be attached, known before the message is written:
     /// they travel with the message's own activity.
-    pub(crate) fn refused(&self, known: &Known, message: &Message) -> (Vec<(String, String)>, Vec<String>) {
+    pub(crate) fn refused(
+        &self,
+        known: &Known,
+        message: &Message,
+    ) -> (Vec<(String, String)>, Vec<String>) {
         let mut claims = Vec::new();
         let mut remarks = Vec::new();
         for attachment in &message.attachments {
@@ -80,7 +99,13 @@ impl Creatio {
     }
 
     /// Rows of files that shall be attached, and of links that stand in for those that could not.
-    pub(crate) fn file_rows(&self, work: &Work, known: &Known, message: &Message, case: &str) -> Vec<Row> {
+    pub(crate) fn file_rows(
+        &self,
+        work: &Work,
+        known: &Known,
+        message: &Message,
+        case: &str,
+    ) -> Vec<Row> {
         let mut rows = Vec::new();
         for attachment in &message.attachments {
             let key = key(message, attachment);
@@ -88,12 +113,25 @@ impl Creatio {
                 State::Wanted => {
                     let name = text::truncate(&wire::clean(&attachment.file_name()), MEDIUM);
                     let id = ids::uuid(&["creatio", "file", &work.session.id, &work.target, &key]);
-                    rows.push(file_row(format!("filerow/{key}"), id, &name, standard::FILE, case));
+                    rows.push(file_row(
+                        format!("filerow/{key}"),
+                        id,
+                        &name,
+                        standard::FILE,
+                        case,
+                    ));
                 }
                 State::Refused(_) | State::Failed(_) => {
                     if let Some(url) = address(attachment) {
-                        let id = ids::uuid(&["creatio", "link", &work.session.id, &work.target, &key]);
-                        rows.push(file_row(format!("link/{key}"), id, url, standard::LINK, case));
+                        let id =
+                            ids::uuid(&["creatio", "link", &work.session.id, &work.target, &key]);
+                        rows.push(file_row(
+                            format!("link/{key}"),
+                            id,
+                            url,
+                            standard::LINK,
+                            case,
+                        ));
                     }
                 }
                 State::Line | State::Shown => {}
@@ -104,7 +142,9 @@ impl Creatio {
 
     /// The session's link among the case's attachments.
     pub(crate) fn session_link(&self, work: &Work, url: Option<&str>, case: &str) -> Option<Row> {
-        let url = url.filter(|url| self.settings.session_link_file && wire::is_link(url) && text::utf16_len(url) <= MEDIUM)?;
+        let url = url.filter(|url| {
+            self.settings.session_link_file && wire::is_link(url) && text::utf16_len(url) <= MEDIUM
+        })?;
         let id = ids::uuid(&["creatio", "link", &work.session.id, &work.target]);
         let mut row = file_row("link".into(), id, url, standard::LINK, case);
         row.columns.insert("Notes".into(), "View session".into());
@@ -132,19 +172,31 @@ impl Creatio {
                         untold.push(told);
                     }
                     let gone = format!("unfile/{key}");
-                    if let Some(row) = known.get(&format!("filerow/{key}")).filter(|row| !row.starts_with('!') && !known.is(&gone)) {
+                    if let Some(row) = known
+                        .get(&format!("filerow/{key}"))
+                        .filter(|row| !row.starts_with('!') && !known.is(&gone))
+                    {
                         let call = HttpCall::new(Method::Delete, self.record("CaseFile", row));
-                        steps.push(Step::new("file.remove", Repeat::Keyed, call).claim_as(gone, row));
+                        steps.push(
+                            Step::new("file.remove", Repeat::Keyed, call).claim_as(gone, row),
+                        );
                     }
                 }
                 State::Line | State::Refused(_) | State::Shown => {}
             }
         }
-        if let Some(activity) = known.get(&format!("said/{}", message.id)).filter(|_| !untold.is_empty()) {
+        if let Some(activity) = known
+            .get(&format!("said/{}", message.id))
+            .filter(|_| !untold.is_empty())
+        {
             let call = HttpCall::new(Method::Patch, self.record("Activity", activity))
                 .json(json!({ "DetailedResult": wire::clean(&message_text(message, &remarks)) }));
             let step = Step::new("activity.remark", Repeat::Keyed, call);
-            steps.push(untold.into_iter().fold(step, |step, fact| step.claim_as(fact, "activity")));
+            steps.push(
+                untold
+                    .into_iter()
+                    .fold(step, |step, fact| step.claim_as(fact, "activity")),
+            );
         }
         steps.truncate(UPLOADS);
         steps
@@ -152,9 +204,15 @@ impl Creatio {
 
     /// PUT of the bytes: a repeat writes the same bytes over themselves.
     fn upload(&self, key: &str, row: &str, attachment: &Attachment) -> Step {
-        let media = MediaRef { attachment: attachment.clone(), max_bytes: self.settings.max_file_bytes };
-        let mut call = HttpCall::new(Method::Put, format!("{}/Data", self.record("CaseFile", row)))
-            .header("content-type", "application/octet-stream");
+        let media = MediaRef {
+            attachment: attachment.clone(),
+            max_bytes: self.settings.max_file_bytes,
+        };
+        let mut call = HttpCall::new(
+            Method::Put,
+            format!("{}/Data", self.record("CaseFile", row)),
+        )
+        .header("content-type", "application/octet-stream");
         call.body = Body::Media(media);
         Step::new("file.upload", Repeat::Keyed, call).claim_as(format!("file/{key}"), row)
     }
@@ -162,13 +220,21 @@ impl Creatio {
 
 fn file_row(fact: String, id: String, name: &str, kind: &str, case: &str) -> Row {
     let columns = json!({ "Name": name, "CaseId": case, "TypeId": kind });
-    Row::new("CaseFile", fact, id, columns.as_object().cloned().unwrap_or_else(Map::new))
+    Row::new(
+        "CaseFile",
+        fact,
+        id,
+        columns.as_object().cloned().unwrap_or_else(Map::new),
+    )
 }
 
 /// What a rep finds in the record's notes about a message's files.
 pub(crate) fn placeholders(known: &Known, message: &Message) -> Vec<String> {
     let why = |attachment: &Attachment| {
-        known.get(&format!("file/{}", key(message, attachment)))?.strip_prefix('!').map(|why| remark(attachment, why))
+        known
+            .get(&format!("file/{}", key(message, attachment)))?
+            .strip_prefix('!')
+            .map(|why| remark(attachment, why))
     };
     message.attachments.iter().filter_map(why).collect()
 }

@@ -8,15 +8,19 @@ mod rows;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use handoffd_contract::event::{DeliveryState, HandoffCompleted, MessageEvent, ReplyStatus, SessionClosed};
-use handoffd_contract::{Data, Handoff, HttpCall, Item, Known, Message, Method, Record, Refusal, Repeat, Step, Work, ids};
+use handoffd_contract::event::{
+    DeliveryState, HandoffCompleted, MessageEvent, ReplyStatus, SessionClosed,
+};
+use handoffd_contract::{
+    Data, Handoff, HttpCall, Item, Known, Message, Method, Record, Refusal, Repeat, Step, Work, ids,
+};
 use serde_json::json;
 
-use crate::settings::Mode;
 use crate::Creatio;
+use crate::settings::Mode;
+pub(crate) use compose::OURS;
 use compose::Place;
 use files::placeholders;
-pub(crate) use compose::OURS;
 pub(crate) use open::{ADOPTED, NONE};
 use open::{Records, records};
 use rows::Row;
@@ -40,8 +44,12 @@ impl Creatio {
                     }
                     steps
                 }
-                Data::ReplyStatus(status) if status.target == work.target => self.told(work, known, item, status),
-                Data::SessionClosed(closed) if closed.closed_by.as_deref() != Some(work.target.as_str()) => {
+                Data::ReplyStatus(status) if status.target == work.target => {
+                    self.told(work, known, item, status)
+                }
+                Data::SessionClosed(closed)
+                    if closed.closed_by.as_deref() != Some(work.target.as_str()) =>
+                {
                     self.closed(known, item, closed)
                 }
                 _ => Vec::new(),
@@ -54,13 +62,21 @@ impl Creatio {
         Ok(Vec::new())
     }
 
-    fn handoff(&self, work: &Work, known: &Known, item: &Item, handoff: &Handoff) -> Result<Vec<Step>, Refusal> {
+    fn handoff(
+        &self,
+        work: &Work,
+        known: &Known,
+        item: &Item,
+        handoff: &Handoff,
+    ) -> Result<Vec<Step>, Refusal> {
         let done = format!("completed/{}", item.id);
         if known.is(&done) {
             return Ok(Vec::new());
         }
         let steps = self.open(work, known, item, Some(handoff))?;
-        let Some(records) = records(known).filter(|_| steps.is_empty()) else { return Ok(steps) };
+        let Some(records) = records(known).filter(|_| steps.is_empty()) else {
+            return Ok(steps);
+        };
 
         let (mut rows, last) = self.handoff_rows(work, known, item, handoff, records);
         for message in &handoff.transcript {
@@ -68,7 +84,11 @@ impl Creatio {
         }
         let mut steps = self.ensure(rows, known, false);
         steps.extend(self.fields(work, known, item, handoff, records));
-        let uploads = handoff.transcript.iter().flat_map(|m| self.file_steps(known, m)).take(files::UPLOADS);
+        let uploads = handoff
+            .transcript
+            .iter()
+            .flat_map(|m| self.file_steps(known, m))
+            .take(files::UPLOADS);
         steps.extend(uploads);
         distinct(&mut steps);
         if !steps.is_empty() {
@@ -76,7 +96,10 @@ impl Creatio {
         }
         let completed = Data::HandoffCompleted(self.completed(work, known, item, handoff, records));
         let record = Record {
-            facts: vec![(done.clone(), records.case.to_owned()), (format!("last/{}", item.id), last.to_string())],
+            facts: vec![
+                (done.clone(), records.case.to_owned()),
+                (format!("last/{}", item.id), last.to_string()),
+            ],
             events: vec![(done, completed)],
         };
         Ok(vec![Step::new("handoff.completed", Repeat::Keyed, record)])
@@ -84,15 +107,38 @@ impl Creatio {
 
     /// The note, the session's link and a row per message that is not shown yet; and when the last
     /// of them sorts.
-    fn handoff_rows(&self, work: &Work, known: &Known, item: &Item, handoff: &Handoff, records: Records<'_>) -> (Vec<Row>, i64) {
-        let url = handoff.session.url.as_deref().or(work.session.url.as_deref());
-        let asked = handoff.handoff.requested_at.unwrap_or(item.time).as_millisecond();
+    fn handoff_rows(
+        &self,
+        work: &Work,
+        known: &Known,
+        item: &Item,
+        handoff: &Handoff,
+        records: Records<'_>,
+    ) -> (Vec<Row>, i64) {
+        let url = handoff
+            .session
+            .url
+            .as_deref()
+            .or(work.session.url.as_deref());
+        let asked = handoff
+            .handoff
+            .requested_at
+            .unwrap_or(item.time)
+            .as_millisecond();
         let opens = known.get("fields") == Some(item.id.as_str()) && !known.is("opened");
-        let place = |start| Place { case: records.case, contact: records.contact, start };
+        let place = |start| Place {
+            case: records.case,
+            contact: records.contact,
+            start,
+        };
 
         let mut rows = Vec::new();
         let mut last: Option<i64> = None;
-        for message in handoff.transcript.iter().filter(|message| !is_empty(message)) {
+        for message in handoff
+            .transcript
+            .iter()
+            .filter(|message| !is_empty(message))
+        {
             let time = message.time.as_millisecond();
             // Creatio sorts by StartDate alone, and WhatsApp counts in seconds.
             let start = last.map_or(time, |last| time.max(last + 1));
@@ -104,47 +150,95 @@ impl Creatio {
         let (at, last) = match (opens, first, last) {
             (true, Some(first), Some(last)) => (first - 1, last),
             (_, _, last) => {
-                let at = last.map_or(asked, |last| asked.max(last + 1)).max(latest(known, &item.id).map_or(i64::MIN, |l| l + 1));
+                let at = last
+                    .map_or(asked, |last| asked.max(last + 1))
+                    .max(latest(known, &item.id).map_or(i64::MIN, |l| l + 1));
                 (at, at)
             }
         };
-        let (title, mut text) =
-            compose::note(handoff, item.rendered.as_ref(), url, work.session.language.as_deref(), &work.session.id);
+        let (title, mut text) = compose::note(
+            handoff,
+            item.rendered.as_ref(),
+            url,
+            work.session.language.as_deref(),
+            &work.session.id,
+        );
         for remark in compose::mapped("case", item.rendered.as_ref()).1 {
             text.push_str(&format!("\nNote: {remark}"));
         }
         let id = ids::uuid(&["creatio", "note", &work.session.id, &work.target, &item.id]);
-        rows.insert(0, self.activity(format!("note/{}", item.id), id, &item.id, &title, &text, place(at)));
+        rows.insert(
+            0,
+            self.activity(
+                format!("note/{}", item.id),
+                id,
+                &item.id,
+                &title,
+                &text,
+                place(at),
+            ),
+        );
         rows.extend(self.session_link(work, url, records.case));
         (rows, last)
     }
 
     /// A message's row, when it is not shown.
-    fn unsaid(&self, work: &Work, known: &Known, message: &Message, place: Place<'_>) -> Option<Row> {
+    fn unsaid(
+        &self,
+        work: &Work,
+        known: &Known,
+        message: &Message,
+        place: Place<'_>,
+    ) -> Option<Row> {
         let fact = format!("said/{}", message.id);
         if known.is(&fact) {
             return None;
         }
         let (claims, remarks) = self.refused(known, message);
-        let id = ids::uuid(&["creatio", "said", &work.session.id, &work.target, &message.id]);
+        let id = ids::uuid(&[
+            "creatio",
+            "said",
+            &work.session.id,
+            &work.target,
+            &message.id,
+        ]);
         let mut row = self.message_row(fact, id, message, &remarks, place);
         row.claims.extend(claims);
         Some(row)
     }
 
     /// The case's columns, when the case was opened before people were needed.
-    fn fields(&self, work: &Work, known: &Known, item: &Item, handoff: &Handoff, records: Records<'_>) -> Option<Step> {
+    fn fields(
+        &self,
+        work: &Work,
+        known: &Known,
+        item: &Item,
+        handoff: &Handoff,
+        records: Records<'_>,
+    ) -> Option<Step> {
         if known.is("fields") {
             return None;
         }
         let mut columns = self.case_columns(work, item.rendered.as_ref(), Some(handoff));
         columns.retain(|column, _| !known.is(&dropped_fact("Case", column)));
         let memo = json!({ "columns": columns.keys().collect::<Vec<_>>() });
-        let call = HttpCall::new(Method::Patch, self.record("Case", records.case)).json(columns.into());
-        Some(Step::new("case.update", Repeat::Keyed, call).claim_as("fields", &item.id).memo(memo))
+        let call =
+            HttpCall::new(Method::Patch, self.record("Case", records.case)).json(columns.into());
+        Some(
+            Step::new("case.update", Repeat::Keyed, call)
+                .claim_as("fields", &item.id)
+                .memo(memo),
+        )
     }
 
-    fn completed(&self, work: &Work, known: &Known, item: &Item, handoff: &Handoff, records: Records<'_>) -> HandoffCompleted {
+    fn completed(
+        &self,
+        work: &Work,
+        known: &Known,
+        item: &Item,
+        handoff: &Handoff,
+        records: Records<'_>,
+    ) -> HandoffCompleted {
         let mut ids = BTreeMap::from([
             ("case".to_owned(), records.case.to_owned()),
             ("contact".to_owned(), records.contact.to_owned()),
@@ -155,20 +249,39 @@ impl Creatio {
         let mut notes: Vec<String> = item.rendered.iter().flat_map(|r| r.notes.clone()).collect();
         notes.extend(compose::mapped("case", item.rendered.as_ref()).1);
         notes.extend(compose::mapped("contact", item.rendered.as_ref()).1);
-        notes.extend(known.under("dropped/").map(|(column, why)| format!("{} was left out: {why}", column.replace('/', "."))));
-        notes.extend(handoff.transcript.iter().flat_map(|m| placeholders(known, m)));
+        notes.extend(
+            known
+                .under("dropped/")
+                .map(|(column, why)| format!("{} was left out: {why}", column.replace('/', "."))),
+        );
+        notes.extend(
+            handoff
+                .transcript
+                .iter()
+                .flat_map(|m| placeholders(known, m)),
+        );
         HandoffCompleted {
             target: work.target.clone(),
             handoff: item.id.clone(),
             records: ids,
-            url: Some(self.settings.case_url.replace("{site}", &self.settings.site).replace("{id}", records.case)),
+            url: Some(
+                self.settings
+                    .case_url
+                    .replace("{site}", &self.settings.site)
+                    .replace("{id}", records.case),
+            ),
             notes,
         }
     }
 
     /// The messages at the front of `items`, and how many items they are: several without files in
     /// one batch, one with files by itself.
-    fn messages(&self, work: &Work, known: &Known, items: &[Item]) -> Result<(Vec<Step>, usize), Refusal> {
+    fn messages(
+        &self,
+        work: &Work,
+        known: &Known,
+        items: &[Item],
+    ) -> Result<(Vec<Step>, usize), Refusal> {
         let mut rows = Vec::new();
         let mut run = 0;
         let mut last = None;
@@ -192,7 +305,11 @@ impl Creatio {
                 return Ok((steps, run + 1));
             };
             if self.settings.mode == Mode::EveryConversation && unopened(known) {
-                let steps = self.ensure(self.opening_rows(work, item, &event.message, records), known, false);
+                let steps = self.ensure(
+                    self.opening_rows(work, item, &event.message, records),
+                    known,
+                    false,
+                );
                 if !steps.is_empty() {
                     return Ok((steps, run + 1));
                 }
@@ -202,13 +319,20 @@ impl Creatio {
             let before = last.or_else(|| latest(known, &item.id));
             let start = after(time, before);
             last = Some(start);
-            let place = Place { case: records.case, contact: records.contact, start };
+            let place = Place {
+                case: records.case,
+                contact: records.contact,
+                start,
+            };
             let with_files = !message.attachments.is_empty();
             if with_files && !rows.is_empty() {
                 break;
             }
             run += 1;
-            rows.extend(self.unsaid(work, known, message, place).map(|row| row.claim(format!("last/{}", item.id), start.to_string())));
+            rows.extend(
+                self.unsaid(work, known, message, place)
+                    .map(|row| row.claim(format!("last/{}", item.id), start.to_string())),
+            );
             if with_files {
                 rows.extend(self.file_rows(work, known, message, records.case));
                 let mut steps = self.ensure(rows, known, false);
@@ -221,53 +345,103 @@ impl Creatio {
     }
 
     /// What stands first on a case that a message opened: the way to the session.
-    fn opening_rows(&self, work: &Work, item: &Item, message: &Message, records: Records<'_>) -> Vec<Row> {
+    fn opening_rows(
+        &self,
+        work: &Work,
+        item: &Item,
+        message: &Message,
+        records: Records<'_>,
+    ) -> Vec<Row> {
         let url = work.session.url.as_deref();
         let id = ids::uuid(&["creatio", "opened", &work.session.id, &work.target]);
-        let place = Place { case: records.case, contact: records.contact, start: message.time.as_millisecond() - 1 };
+        let place = Place {
+            case: records.case,
+            contact: records.contact,
+            start: message.time.as_millisecond() - 1,
+        };
         let text = compose::link_line(url, &work.session.id);
-        let mut rows = vec![self.activity("opened".into(), id, &item.id, "WhatsApp conversation", &text, place)];
+        let mut rows = vec![self.activity(
+            "opened".into(),
+            id,
+            &item.id,
+            "WhatsApp conversation",
+            &text,
+            place,
+        )];
         rows.extend(self.session_link(work, url, records.case));
         rows
     }
 
-    /// A rep must never believe that a reply arrived when it did not.
+    /// A rep must never believe that a reply arrived when it did not, nor that it still waits when
+    /// it has gone out.
     fn told(&self, work: &Work, known: &Known, item: &Item, status: &ReplyStatus) -> Vec<Step> {
-        let (state, title) = match status.state {
-            DeliveryState::Held => ("held", "Not delivered to WhatsApp yet"),
-            DeliveryState::Failed => ("failed", "Not delivered to WhatsApp"),
+        let fact = |state: &str| format!("told/{}/{state}", status.message_id);
+        let waited = known.is(&fact("held"));
+        let detail = status
+            .detail
+            .as_deref()
+            .unwrap_or("WhatsApp gave no reason");
+        let (state, line) = match status.state {
+            DeliveryState::Held => ("held", format!("Not delivered to WhatsApp yet: {detail}")),
+            DeliveryState::Failed => ("failed", format!("Not delivered to WhatsApp: {detail}")),
+            DeliveryState::Delivered | DeliveryState::Read if waited => (
+                "delivered",
+                "Delivered to WhatsApp: the reply that was waiting".to_owned(),
+            ),
             // Creatio has no light way to acknowledge; a row per receipt would bury the conversation.
-            DeliveryState::Sent | DeliveryState::Delivered | DeliveryState::Read => return Vec::new(),
+            DeliveryState::Sent | DeliveryState::Delivered | DeliveryState::Read => {
+                return Vec::new();
+            }
         };
-        let Some(records) = records(known) else { return Vec::new() };
-        let fact = format!("told/{}/{state}", status.message_id);
-        if known.is(&fact) {
+        let Some(records) = records(known).filter(|_| !known.is(&fact(state))) else {
             return Vec::new();
-        }
-        let id = ids::uuid(&["creatio", "told", &work.session.id, &work.target, &status.message_id, state]);
-        let detail = status.detail.as_deref().unwrap_or("WhatsApp gave no reason");
+        };
+        let id = ids::uuid(&[
+            "creatio",
+            "told",
+            &work.session.id,
+            &work.target,
+            &status.message_id,
+            state,
+        ]);
         let start = after(item.time.as_millisecond(), latest(known, &item.id));
-        let place = Place { case: records.case, contact: records.contact, start };
-        let line = format!("{title}: {detail}");
-        let row = self.activity(fact, id, &item.id, &line, &line, place).claim(format!("last/{}", item.id), start.to_string());
-        self.ensure(vec![row], known, true)
+        let place = Place {
+            case: records.case,
+            contact: records.contact,
+            start,
+        };
+        let row = self.activity(fact(state), id, &item.id, &line, &line, place);
+        self.ensure(
+            vec![row.claim(format!("last/{}", item.id), start.to_string())],
+            known,
+            true,
+        )
     }
 
     /// Closes the case, unless somebody has: a look, then the write.
     fn closed(&self, known: &Known, item: &Item, closed: &SessionClosed) -> Vec<Step> {
-        let (Some(status), Some(records)) = (&self.settings.resolved_status, records(known)) else { return Vec::new() };
+        let (Some(status), Some(records)) = (&self.settings.resolved_status, records(known)) else {
+            return Vec::new();
+        };
         let fact = format!("closed/{}", item.id);
         if known.is(&fact) || closed.resolved == Some(false) {
             return Vec::new();
         }
         let looked = format!("closing/{}", item.id);
         if !known.is(&looked) {
-            let filter = format!("Id eq {} and Status/IsFinal eq false and Status/IsResolved eq false", records.case);
-            let call = HttpCall::get(self.path("Case")).query("$filter", filter).query("$select", "Id,StatusId").query("$top", "1");
+            let filter = format!(
+                "Id eq {} and Status/IsFinal eq false and Status/IsResolved eq false",
+                records.case
+            );
+            let call = HttpCall::get(self.path("Case"))
+                .query("$filter", filter)
+                .query("$select", "Id,StatusId")
+                .query("$top", "1");
             let memo = json!({ "closing": looked, "closed": fact });
             return vec![Step::look("case.is_open", call).claim(looked).memo(memo)];
         }
-        let call = HttpCall::new(Method::Patch, self.record("Case", records.case)).json(json!({ "StatusId": status }));
+        let call = HttpCall::new(Method::Patch, self.record("Case", records.case))
+            .json(json!({ "StatusId": status }));
         let step = Step::new("case.close", Repeat::Keyed, call).claim_as(fact, ended(records.case));
         vec![step.memo(json!({ "columns": ["StatusId"] }))]
     }
@@ -278,7 +452,10 @@ impl Creatio {
 fn distinct(steps: &mut Vec<Step>) {
     let mut claimed = BTreeSet::new();
     steps.retain(|step| {
-        let fresh = step.claims.iter().all(|claim| !claimed.contains(&claim.fact));
+        let fresh = step
+            .claims
+            .iter()
+            .all(|claim| !claimed.contains(&claim.fact));
         claimed.extend(step.claims.iter().map(|claim| claim.fact.clone()));
         fresh
     });
@@ -296,7 +473,10 @@ fn skipped(event: &MessageEvent, customer: bool) -> bool {
 
 /// Whether a message has nothing that could be shown.
 fn is_empty(message: &Message) -> bool {
-    message.text.as_deref().is_none_or(|text| text.trim().is_empty())
+    message
+        .text
+        .as_deref()
+        .is_none_or(|text| text.trim().is_empty())
         && message.attachments.is_empty()
         && message.location.is_none()
 }
@@ -310,7 +490,11 @@ fn unopened(known: &Known) -> bool {
 
 /// When the last row of an earlier item sorts.
 fn latest(known: &Known, item: &str) -> Option<i64> {
-    known.under("last/").filter(|(id, _)| *id != item).filter_map(|(_, at)| at.parse().ok()).max()
+    known
+        .under("last/")
+        .filter(|(id, _)| *id != item)
+        .filter_map(|(_, at)| at.parse().ok())
+        .max()
 }
 
 /// When a row sorts that comes after another: its own time, and within the same second just behind.

@@ -1,6 +1,8 @@
 //! Who the customer is in Creatio, and which case the session has.
 
-use handoffd_contract::{Handoff, HttpCall, Item, Known, Reason, Refusal, Rendered, Step, Work, ids};
+use handoffd_contract::{
+    Handoff, HttpCall, Item, Known, Reason, Refusal, Rendered, Step, Work, ids,
+};
 use serde_json::{Map, Value, json};
 
 use super::compose::{self, MEDIUM, mapped};
@@ -11,6 +13,8 @@ use crate::{Creatio, phone, wire};
 pub(crate) const NONE: &str = "none";
 /// Why the case's columns need no handoff: they are somebody else's.
 pub(crate) const ADOPTED: &str = "adopted";
+
+const DAY_MS: i64 = 86_400_000;
 
 /// The records of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,13 +27,18 @@ pub(crate) struct Records<'a> {
 
 /// The session's records, when both are known.
 pub(crate) fn records(known: &Known) -> Option<Records<'_>> {
-    Some(Records { case: known.get("case")?, contact: contact(known)? })
+    Some(Records {
+        case: known.get("case")?,
+        contact: contact(known)?,
+    })
 }
 
 /// The contact: as found by its numbers or created by us, else as found by its own columns.
 fn contact(known: &Known) -> Option<&str> {
     known.get("contact").or_else(|| {
-        let found = known.get("contact/columns").filter(|found| *found != NONE)?;
+        let found = known
+            .get("contact/columns")
+            .filter(|found| *found != NONE)?;
         (known.get("contact/numbers") == Some(NONE)).then_some(found)
     })
 }
@@ -41,19 +50,30 @@ pub(crate) fn case_id(work: &Work) -> String {
 
 impl Creatio {
     /// The calls that find or create the contact, then the case; none when both are known.
-    pub(crate) fn open(&self, work: &Work, known: &Known, item: &Item, handoff: Option<&Handoff>) -> Result<Vec<Step>, Refusal> {
-        let Some(contact) = contact(known) else { return self.contact_steps(work, known, item) };
+    pub(crate) fn open(
+        &self,
+        work: &Work,
+        known: &Known,
+        item: &Item,
+        handoff: Option<&Handoff>,
+    ) -> Result<Vec<Step>, Refusal> {
+        let Some(contact) = contact(known) else {
+            return self.contact_steps(work, known, item);
+        };
         if known.is("case") {
             return Ok(Vec::new());
         }
         let untried = known.absent("case") && known.absent("case/open");
         if self.settings.append_to_open_case && untried {
-            return Ok(vec![self.open_case_look(contact, item)]);
+            return Ok(vec![self.open_case_look(contact, work)]);
         }
         let mut columns = self.case_columns(work, item.rendered.as_ref(), handoff);
         columns.insert("ContactId".into(), contact.into());
         columns.insert("RegisteredOn".into(), wire::time(item.time).into());
-        let mut row = Row::new("Case", "case", case_id(work), columns).claim("since", wire::time(item.time));
+        // Nobody wrote on a case of ours before it was there: clocks may differ by as much as they
+        // like. On a case that was there, only what comes from now on is for this customer.
+        let since = wire::millis(item.time.as_millisecond() - DAY_MS);
+        let mut row = Row::new("Case", "case", case_id(work), columns).claim("since", since);
         if handoff.is_some() {
             row = row.claim("fields", &item.id);
         }
@@ -62,9 +82,16 @@ impl Creatio {
 
     /// Columns of a case that a handoff (or, without one, a customer's first message) fills. Who
     /// shall work on it is said only when people are needed: the owner is reminded at once.
-    pub(crate) fn case_columns(&self, work: &Work, rendered: Option<&Rendered>, handoff: Option<&Handoff>) -> Map<String, Value> {
+    pub(crate) fn case_columns(
+        &self,
+        work: &Work,
+        rendered: Option<&Rendered>,
+        handoff: Option<&Handoff>,
+    ) -> Map<String, Value> {
         let session = &work.session;
-        let url = handoff.and_then(|h| h.session.url.as_deref()).or(session.url.as_deref());
+        let url = handoff
+            .and_then(|h| h.session.url.as_deref())
+            .or(session.url.as_deref());
         let language = session.language.as_deref();
         let mut columns = Map::new();
         let mut set = |column: &str, value: Option<String>| {
@@ -72,8 +99,14 @@ impl Creatio {
                 columns.insert(column.to_owned(), value.into());
             }
         };
-        set("Subject", Some(compose::subject(handoff.map(|h| &h.handoff), &work.contact)));
-        set("Symptoms", Some(compose::symptoms(handoff, url, language, &session.id)));
+        set(
+            "Subject",
+            Some(compose::subject(handoff.map(|h| &h.handoff), &work.contact)),
+        );
+        set(
+            "Symptoms",
+            Some(compose::symptoms(handoff, url, language, &session.id)),
+        );
         set("OriginId", Some(self.settings.origin.clone()));
         if handoff.is_some() {
             set("OwnerId", self.settings.owner.clone());
@@ -86,10 +119,20 @@ impl Creatio {
 
     /// The phone lookup, the lookup by the contact's own columns beside it, and the creation.
     fn contact_steps(&self, work: &Work, known: &Known, item: &Item) -> Result<Vec<Step>, Refusal> {
-        let number = work.contact.e164().filter(|number| !phone::digits(number).is_empty());
-        let key = work.contact.key().or_else(|| number.as_deref().map(phone::digits)).ok_or_else(|| {
-            Refusal::park(Reason::NoCustomer, "neither wa_id, user id nor phone is in the event")
-        })?;
+        let number = work
+            .contact
+            .e164()
+            .filter(|number| !phone::digits(number).is_empty());
+        let key = work
+            .contact
+            .key()
+            .or_else(|| number.as_deref().map(phone::digits))
+            .ok_or_else(|| {
+                Refusal::park(
+                    Reason::NoCustomer,
+                    "neither wa_id, user id nor phone is in the event",
+                )
+            })?;
         let id = ids::uuid(&["creatio", "contact", &key]);
         if known.absent("contact") {
             let mut looks = Vec::new();
@@ -104,7 +147,10 @@ impl Creatio {
             }
         }
         let mut columns = Map::new();
-        columns.insert("Name".into(), wire::one_line(&work.contact.display_name(), MEDIUM).into());
+        columns.insert(
+            "Name".into(),
+            wire::one_line(&work.contact.display_name(), MEDIUM).into(),
+        );
         if let Some(number) = &number {
             // The server makes the matching ContactCommunication row itself.
             columns.insert("MobilePhone".into(), phone::stored(number).into());
@@ -113,22 +159,42 @@ impl Creatio {
             columns.insert("TypeId".into(), kind.clone().into());
         }
         columns.extend(mapped("contact", item.rendered.as_ref()).0);
-        Ok(self.ensure(vec![Row::new("Contact", "contact", id, columns)], known, true))
+        Ok(self.ensure(
+            vec![Row::new("Contact", "contact", id, columns)],
+            known,
+            true,
+        ))
     }
 
     fn number_look(&self, number: Option<&str>) -> Step {
-        let Some((number, prefix)) = number.and_then(|n| Some((n, phone::search_prefix(n)?))) else {
+        let Some((number, prefix)) = number.and_then(|n| Some((n, phone::search_prefix(n)?)))
+        else {
             // Nothing to look for: the fact is a decision, not an answer.
-            let record = handoffd_contract::Record { facts: vec![("contact/numbers".into(), NONE.into())], events: Vec::new() };
-            return Step::new("contact.no_number", handoffd_contract::Repeat::Keyed, record);
+            let record = handoffd_contract::Record {
+                facts: vec![("contact/numbers".into(), NONE.into())],
+                events: Vec::new(),
+            };
+            return Step::new(
+                "contact.no_number",
+                handoffd_contract::Repeat::Keyed,
+                record,
+            );
         };
-        let filter = format!("startswith(SearchNumber,{}) and NonActual eq false", wire::quoted(&prefix));
+        let filter = format!(
+            "startswith(SearchNumber,{}) and NonActual eq false",
+            wire::quoted(&prefix)
+        );
         let call = HttpCall::get(self.path("ContactCommunication"))
             .query("$filter", filter)
-            .query("$select", "Id,ContactId,Number,SearchNumber,NonActual,CreatedOn")
+            .query(
+                "$select",
+                "Id,ContactId,Number,SearchNumber,NonActual,CreatedOn",
+            )
             .query("$orderby", "CreatedOn desc")
             .query("$top", "20");
-        Step::look("contact.numbers", call).claim("contact/numbers").memo(json!({ "number": number }))
+        Step::look("contact.numbers", call)
+            .claim("contact/numbers")
+            .memo(json!({ "number": number }))
     }
 
     /// Contacts by their own phone columns and by the id that we would give: the one call also
@@ -145,15 +211,22 @@ impl Creatio {
             .query("$select", "Id,MobilePhone,Phone,CreatedOn")
             .query("$orderby", "CreatedOn desc")
             .query("$top", "20");
-        Step::look("contact.columns", call).claim("contact/columns").memo(json!({ "number": number, "id": id }))
+        Step::look("contact.columns", call)
+            .claim("contact/columns")
+            .memo(json!({ "number": number, "id": id }))
     }
 
-    fn open_case_look(&self, contact: &str, item: &Item) -> Step {
+    fn open_case_look(&self, contact: &str, work: &Work) -> Step {
         let call = HttpCall::get(self.path("Case"))
-            .query("$filter", format!("Contact/Id eq {contact} and Status/IsFinal eq false"))
+            .query(
+                "$filter",
+                format!("Contact/Id eq {contact} and Status/IsFinal eq false"),
+            )
             .query("$select", "Id,Number,StatusId,ContactId,CreatedOn")
             .query("$orderby", "CreatedOn desc")
             .query("$top", "1");
-        Step::look("case.open", call).claim("case/open").memo(json!({ "since": wire::time(item.time) }))
+        Step::look("case.open", call)
+            .claim("case/open")
+            .memo(json!({ "since": wire::time(work.now) }))
     }
 }

@@ -37,8 +37,19 @@ pub(crate) struct Row {
 
 impl Row {
     /// A row that establishes `fact` with its id as value.
-    pub(crate) fn new(set: &'static str, fact: impl Into<String>, id: String, columns: Map<String, Value>) -> Row {
-        Row { set, claims: vec![(fact.into(), id.clone())], id, columns, hollow: None }
+    pub(crate) fn new(
+        set: &'static str,
+        fact: impl Into<String>,
+        id: String,
+        columns: Map<String, Value>,
+    ) -> Row {
+        Row {
+            set,
+            claims: vec![(fact.into(), id.clone())],
+            id,
+            columns,
+            hollow: None,
+        }
     }
 
     /// Adds a fact.
@@ -52,19 +63,26 @@ impl Row {
     }
 
     fn is_unsure(&self, known: &Known) -> bool {
-        self.claims.first().is_some_and(|(fact, _)| known.unsure(fact))
+        self.claims
+            .first()
+            .is_some_and(|(fact, _)| known.unsure(fact))
     }
 
     /// What is sent, without the columns that the site refused before.
     fn body(&self, known: &Known) -> Value {
         let mut body = Map::new();
         body.insert("Id".into(), self.id.clone().into());
-        let hollow = self.hollow.as_ref().filter(|_| known.is(&hollow_fact(&self.id)));
+        let hollow = self
+            .hollow
+            .as_ref()
+            .filter(|_| known.is(&hollow_fact(&self.id)));
         for (column, value) in &self.columns {
             if known.is(&dropped_fact(self.set, column)) {
                 continue;
             }
-            let value = hollow.and_then(|columns| columns.get(column)).unwrap_or(value);
+            let value = hollow
+                .and_then(|columns| columns.get(column))
+                .unwrap_or(value);
             body.insert(column.clone(), value.clone());
         }
         Value::Object(body)
@@ -95,11 +113,24 @@ impl Creatio {
     pub(crate) fn ensure(&self, rows: Vec<Row>, known: &Known, in_order: bool) -> Vec<Step> {
         let mut named = BTreeSet::new();
         // The same message or file twice in one plan is one row.
-        let fresh = |row: &Row| row.claims.first().is_some_and(|(fact, _)| named.insert(fact.clone()));
-        let rows: Vec<Row> = rows.into_iter().filter(|row| !row.is_known(known)).filter(fresh).collect();
-        let (unsure, absent): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| row.is_unsure(known));
+        let fresh = |row: &Row| {
+            row.claims
+                .first()
+                .is_some_and(|(fact, _)| named.insert(fact.clone()))
+        };
+        let rows: Vec<Row> = rows
+            .into_iter()
+            .filter(|row| !row.is_known(known))
+            .filter(fresh)
+            .collect();
+        let (unsure, absent): (Vec<Row>, Vec<Row>) =
+            rows.into_iter().partition(|row| row.is_unsure(known));
         if in_order {
-            let mut steps = if unsure.is_empty() { self.writes(&absent, known, true) } else { self.looks(&unsure) };
+            let mut steps = if unsure.is_empty() {
+                self.writes(&absent, known, true)
+            } else {
+                self.looks(&unsure)
+            };
             steps.truncate(1);
             return steps;
         }
@@ -116,7 +147,9 @@ impl Creatio {
         for row in rows {
             let body = row.body(known);
             let size = body.to_string().len() + 400;
-            let full = !self.settings.batch || open.len() >= self.settings.batch_size || bytes + size > BATCH_BYTES;
+            let full = !self.settings.batch
+                || open.len() >= self.settings.batch_size
+                || bytes + size > BATCH_BYTES;
             if full && !open.is_empty() {
                 steps.push(self.write(std::mem::take(&mut open), in_order));
                 bytes = 0;
@@ -137,12 +170,15 @@ impl Creatio {
         if rows.len() == 1
             && let Some((row, body)) = rows.pop()
         {
-            let call = HttpCall::post(self.path(row.set), body).header("accept", "application/json");
-            return with_claims(Step::new(create_name(row.set), Repeat::Keyed, call), &row.claims).memo(row.memo());
+            let call =
+                HttpCall::post(self.path(row.set), body).header("accept", "application/json");
+            return with_claims(
+                Step::new(create_name(row.set), Repeat::Keyed, call),
+                &row.claims,
+            )
+            .memo(row.memo());
         }
-        let part = |(at, (row, body)): (usize, &(&Row, Value))| {
-            json!({ "id": format!("r{at}"), "method": "POST", "url": row.set, "headers": part_headers(), "body": body })
-        };
+        let part = |(at, (row, body)): (usize, &(&Row, Value))| json!({ "id": format!("r{at}"), "method": "POST", "url": row.set, "headers": part_headers(), "body": body });
         let parts: Vec<Value> = rows.iter().enumerate().map(part).collect();
         let mut call = self.batch(parts);
         if !in_order {
@@ -158,7 +194,10 @@ impl Creatio {
 
     fn looks(&self, rows: &[Row]) -> Vec<Step> {
         let size = if self.settings.batch { PARTS } else { 1 };
-        rows.chunks(size).take(CALLS).map(|chunk| self.look(chunk)).collect()
+        rows.chunks(size)
+            .take(CALLS)
+            .map(|chunk| self.look(chunk))
+            .collect()
     }
 
     fn look(&self, rows: &[Row]) -> Step {
@@ -171,9 +210,14 @@ impl Creatio {
             let url = format!("{}({})?$select={}", row.set, row.id, columns(row));
             json!({ "id": format!("r{at}"), "method": "GET", "url": url, "headers": part_headers() })
         };
-        let call = self.batch(rows.iter().enumerate().map(part).collect()).header("prefer", "continue-on-error");
+        let call = self
+            .batch(rows.iter().enumerate().map(part).collect())
+            .header("prefer", "continue-on-error");
         let memo: Vec<Value> = rows.iter().map(Row::memo).collect();
-        rows.iter().fold(Step::look("rows.look", call).memo(memo.into()), |step, row| with_claims(step, &row.claims))
+        rows.iter().fold(
+            Step::look("rows.look", call).memo(memo.into()),
+            |step, row| with_claims(step, &row.claims),
+        )
     }
 
     /// A JSON `$batch`; at most 100 parts.
@@ -200,7 +244,10 @@ pub(crate) fn part_headers() -> Value {
 }
 
 fn with_claims(mut step: Step, claims: &[(String, String)]) -> Step {
-    step.claims.extend(claims.iter().map(|(fact, value)| Claim { fact: fact.clone(), candidate: Some(value.clone()) }));
+    step.claims.extend(claims.iter().map(|(fact, value)| Claim {
+        fact: fact.clone(),
+        candidate: Some(value.clone()),
+    }));
     step
 }
 

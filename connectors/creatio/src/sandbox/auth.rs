@@ -18,7 +18,8 @@ const USER: &str = "handoffd";
 /// Its password.
 pub(super) const PASSWORD: &str = "Correct-Horse-9";
 /// Switches of this part.
-pub(super) const SWITCHES: &str = "token_style, token_seconds, session_minutes, expiry_style, end_sessions, locked";
+pub(super) const SWITCHES: &str =
+    "token_style, token_seconds, session_minutes, expiry_style, end_sessions, locked";
 /// Tokens and sessions that are kept.
 const MAX: usize = 10_000;
 
@@ -70,11 +71,21 @@ impl Auth {
                     Some("identity_host") => (true, false),
                     Some("site") => (false, true),
                     Some("both") => (true, true),
-                    _ => return Err("token_style takes \"identity_host\", \"site\" or \"both\"".into()),
+                    _ => {
+                        return Err(
+                            "token_style takes \"identity_host\", \"site\" or \"both\"".into()
+                        );
+                    }
                 };
             }
-            "token_seconds" => self.token_seconds = value.as_i64().ok_or("token_seconds takes a whole number")?,
-            "session_minutes" => self.session_minutes = value.as_i64().ok_or("session_minutes takes a whole number")?,
+            "token_seconds" => {
+                self.token_seconds = value.as_i64().ok_or("token_seconds takes a whole number")?
+            }
+            "session_minutes" => {
+                self.session_minutes = value
+                    .as_i64()
+                    .ok_or("session_minutes takes a whole number")?
+            }
             "expiry_style" => {
                 self.ending = match value.as_str() {
                     Some("401") => Ending::Status401,
@@ -96,19 +107,40 @@ impl Auth {
     /// A token that the proof suite uses without asking for one.
     pub(super) fn back_door(&mut self, now: Timestamp) -> String {
         let token = "proof".to_owned();
-        self.tokens.insert(token.clone(), now.as_second() + 365 * 86_400);
+        self.tokens
+            .insert(token.clone(), now.as_second() + 365 * 86_400);
         token
     }
 
     /// Paths that need no sign-in.
-    pub(super) fn endpoint(&mut self, now: Timestamp, request: &Request, path: &str, framework: bool) -> Option<Response> {
+    pub(super) fn endpoint(
+        &mut self,
+        now: Timestamp,
+        request: &Request,
+        path: &str,
+        framework: bool,
+    ) -> Option<Response> {
         let post = request.method == "POST";
         match path {
-            "/connect/token" if self.own_host => Some(if post { self.token(now, request) } else { Response::empty(405) }),
-            "/0/connect/token" if self.own_site => Some(if post { self.token(now, request) } else { Response::empty(405) }),
+            "/connect/token" if self.own_host => Some(if post {
+                self.token(now, request)
+            } else {
+                Response::empty(405)
+            }),
+            "/0/connect/token" if self.own_site => Some(if post {
+                self.token(now, request)
+            } else {
+                Response::empty(405)
+            }),
             "/.well-known/openid-configuration" if self.own_host => Some(discovery(request, "")),
-            "/0/.well-known/openid-configuration" if self.own_site => Some(discovery(request, "/0")),
-            "/ServiceModel/AuthService.svc/Login" => Some(if post { self.login(now, request) } else { Response::empty(405) }),
+            "/0/.well-known/openid-configuration" if self.own_site => {
+                Some(discovery(request, "/0"))
+            }
+            "/ServiceModel/AuthService.svc/Login" => Some(if post {
+                self.login(now, request)
+            } else {
+                Response::empty(405)
+            }),
             // Refused on .NET Framework: the form is at the site's root.
             "/0/ServiceModel/AuthService.svc/Login" if framework => Some(Response::empty(401)),
             _ => None,
@@ -117,8 +149,15 @@ impl Auth {
 
     fn token(&mut self, now: Timestamp, request: &Request) -> Response {
         let refuse = |error: &str| Response::json(400, &json!({ "error": error }));
-        let Some(form) = request.form() else { return refuse("invalid_request") };
-        let field = |name: &str| form.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str()).unwrap_or_default();
+        let Some(form) = request.form() else {
+            return refuse("invalid_request");
+        };
+        let field = |name: &str| {
+            form.iter()
+                .find(|(n, _)| n == name)
+                .map(|(_, v)| v.as_str())
+                .unwrap_or_default()
+        };
         if field("client_id") != CLIENT_ID || field("client_secret") != CLIENT_SECRET {
             return refuse("invalid_client");
         }
@@ -130,11 +169,15 @@ impl Auth {
         }
         self.issued += 1;
         let number = self.issued.to_string();
-        let token: String = (0..36).map(|part| ids::short(&["token", &number, &part.to_string()])).collect::<Vec<_>>().join("");
+        let token: String = (0..36)
+            .map(|part| ids::short(&["token", &number, &part.to_string()]))
+            .collect::<Vec<_>>()
+            .join("");
         let token = format!("eyJhbGciOiJSUzI1NiJ9.{token}");
         self.tokens.retain(|_, until| *until > now.as_second());
         if self.tokens.len() < MAX {
-            self.tokens.insert(token.clone(), now.as_second() + self.token_seconds);
+            self.tokens
+                .insert(token.clone(), now.as_second() + self.token_seconds);
         }
         Response::json(
             200,
@@ -144,10 +187,16 @@ impl Auth {
     }
 
     fn login(&mut self, now: Timestamp, request: &Request) -> Response {
-        let Some(body) = request.json() else { return Response::empty(400) };
+        let Some(body) = request.json() else {
+            return Response::empty(400);
+        };
         let text = |key: &str| body.get(key).and_then(Value::as_str).unwrap_or_default();
         if text("UserName") != USER || text("UserPassword") != PASSWORD || self.locked {
-            let message = if self.locked { "The user account is locked." } else { "Invalid username or password specified" };
+            let message = if self.locked {
+                "The user account is locked."
+            } else {
+                "Invalid username or password specified"
+            };
             // A refusal is a 200 as well.
             return Response::json(
                 200,
@@ -162,7 +211,13 @@ impl Auth {
         let oldest = now.as_second() - self.session_minutes * 60;
         self.sessions.retain(|_, session| session.used > oldest);
         if self.sessions.len() < MAX {
-            self.sessions.insert(id.clone(), Session { csrf: csrf.clone(), used: now.as_second() });
+            self.sessions.insert(
+                id.clone(),
+                Session {
+                    csrf: csrf.clone(),
+                    used: now.as_second(),
+                },
+            );
         }
         let name: Vec<String> = USER.bytes().map(|b| b.to_string()).collect();
         Response::json(200, &json!({ "Code": 0, "Message": "", "Exception": null, "PasswordChangeUrl": null, "RedirectUrl": null }))
@@ -174,7 +229,10 @@ impl Auth {
 
     /// Whether a request is signed in.
     pub(super) fn check(&mut self, now: Timestamp, request: &Request) -> Result<(), Response> {
-        if let Some(token) = request.header("authorization").and_then(|value| value.strip_prefix("Bearer ")) {
+        if let Some(token) = request
+            .header("authorization")
+            .and_then(|value| value.strip_prefix("Bearer "))
+        {
             return match self.tokens.get(token) {
                 Some(until) if *until > now.as_second() => Ok(()),
                 _ => Err(Fault::denied().response()),
@@ -187,13 +245,25 @@ impl Auth {
             .flat_map(|(_, value)| value.split(';'))
             .filter_map(|pair| pair.trim().split_once('='))
             .collect();
-        let cookie = |name: &str| cookies.iter().find(|(n, _)| *n == name).map(|(_, v)| *v).unwrap_or_default();
+        let cookie = |name: &str| {
+            cookies
+                .iter()
+                .find(|(n, _)| *n == name)
+                .map(|(_, v)| *v)
+                .unwrap_or_default()
+        };
         let oldest = now.as_second() - self.session_minutes * 60;
-        match self.sessions.get_mut(cookie(".ASPXAUTH")).filter(|session| session.used > oldest) {
+        match self
+            .sessions
+            .get_mut(cookie(".ASPXAUTH"))
+            .filter(|session| session.used > oldest)
+        {
             Some(session) => {
                 session.used = now.as_second();
                 let sent = request.header("bpmcsrf").unwrap_or_default();
-                if request.method != "GET" && (sent != session.csrf || cookie("BPMCSRF") != session.csrf) {
+                if request.method != "GET"
+                    && (sent != session.csrf || cookie("BPMCSRF") != session.csrf)
+                {
                     return Err(Response::empty(403));
                 }
                 Ok(())
@@ -208,11 +278,14 @@ impl Auth {
             return Response::json(401, &body);
         }
         match self.ending {
-            Ending::Redirect if had_cookies => {
-                Response::empty(302).with("location", "/Login/NuiLogin.aspx?ReturnUrl=%2f0%2fodata").with("content-type", "text/html")
-            }
+            Ending::Redirect if had_cookies => Response::empty(302)
+                .with("location", "/Login/NuiLogin.aspx?ReturnUrl=%2f0%2fodata")
+                .with("content-type", "text/html"),
             Ending::Page if had_cookies => {
-                let mut page = Response::text(200, "<!DOCTYPE html><html><head><script src=\"/Login/bootstrap.login.js\"></script></head></html>");
+                let mut page = Response::text(
+                    200,
+                    "<!DOCTYPE html><html><head><script src=\"/Login/bootstrap.login.js\"></script></head></html>",
+                );
                 page.headers = vec![("content-type".into(), "text/html; charset=utf-8".into())];
                 page
             }
@@ -223,5 +296,8 @@ impl Auth {
 
 fn discovery(request: &Request, prefix: &str) -> Response {
     let base = super::odata::origin(request);
-    Response::json(200, &json!({ "issuer": base, "token_endpoint": format!("{base}{prefix}/connect/token"), "grant_types_supported": ["client_credentials", "authorization_code"] }))
+    Response::json(
+        200,
+        &json!({ "issuer": base, "token_endpoint": format!("{base}{prefix}/connect/token"), "grant_types_supported": ["client_credentials", "authorization_code"] }),
+    )
 }

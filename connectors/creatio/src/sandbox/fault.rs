@@ -32,7 +32,10 @@ impl Fault {
 
     /// The Web API layer's model error.
     pub(super) fn model(key: &str, text: &str) -> Fault {
-        Fault { status: 400, body: json!({ "Message": "The request is invalid.", "ModelState": { key: [text] } }) }
+        Fault {
+            status: 400,
+            body: json!({ "Message": "The request is invalid.", "ModelState": { key: [text] } }),
+        }
     }
 
     /// Nothing is routed there.
@@ -46,21 +49,34 @@ impl Fault {
 
     /// The request is not signed in.
     pub(super) fn denied() -> Fault {
-        Fault { status: 401, body: json!({ "Message": "Authorization has been denied for this request." }) }
+        Fault {
+            status: 401,
+            body: json!({ "Message": "Authorization has been denied for this request." }),
+        }
     }
 
     /// A right is missing.
     pub(super) fn forbidden(text: &str) -> Fault {
-        Fault { status: 403, body: json!({ "Message": text }) }
+        Fault {
+            status: 403,
+            body: json!({ "Message": text }),
+        }
     }
 
     /// A missing row: an empty body.
     pub(super) fn missing() -> Fault {
-        Fault { status: 404, body: Value::Null }
+        Fault {
+            status: 404,
+            body: Value::Null,
+        }
     }
 
     /// As a response.
     pub(super) fn response(&self) -> Response {
-        if self.body.is_null() { Response::empty(self.status) } else { Response::json(self.status, &self.body) }
+        if self.body.is_null() {
+            Response::empty(self.status)
+        } else {
+            Response::json(self.status, &self.body)
+        }
     }
 }

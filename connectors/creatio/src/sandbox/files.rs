@@ -32,7 +32,12 @@ pub(super) struct Files {
 
 impl Files {
     pub(super) fn new() -> Files {
-        Files { max: 10 * 1024 * 1024, files: BTreeMap::new(), order: Vec::new(), kept: 0 }
+        Files {
+            max: 10 * 1024 * 1024,
+            files: BTreeMap::new(),
+            order: Vec::new(),
+            kept: 0,
+        }
     }
 
     /// A file's bytes, while they are kept.
@@ -42,15 +47,28 @@ impl Files {
 
     /// Size and fingerprint (the beginning of SHA-256).
     pub(super) fn about(&self, id: &str) -> Option<(usize, &str)> {
-        self.files.get(id).map(|file| (file.size, file.print.as_str()))
+        self.files
+            .get(id)
+            .map(|file| (file.size, file.print.as_str()))
     }
 
     pub(super) fn put(&mut self, id: &str, bytes: Vec<u8>) {
         self.forget(id);
         let digest = Sha256::digest(&bytes);
-        let print = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let print = digest
+            .iter()
+            .take(8)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         self.kept += bytes.len();
-        self.files.insert(id.to_owned(), File { size: bytes.len(), print, bytes: Some(bytes) });
+        self.files.insert(
+            id.to_owned(),
+            File {
+                size: bytes.len(),
+                print,
+                bytes: Some(bytes),
+            },
+        );
         self.order.push(id.to_owned());
         let mut oldest = 0;
         while self.kept > MAX_TOTAL && oldest < self.order.len() {
@@ -74,13 +92,22 @@ impl Files {
 
 impl Site {
     /// `PUT <set>(<id>)/Data`.
-    pub(super) fn put_data(&mut self, now: Timestamp, set: &str, id: &str, bytes: &[u8]) -> Result<(), Fault> {
+    pub(super) fn put_data(
+        &mut self,
+        now: Timestamp,
+        set: &str,
+        id: &str,
+        bytes: &[u8],
+    ) -> Result<(), Fault> {
         self.store.get(set, id).ok_or_else(Fault::missing)?;
         if self.store.schema.column(set, "Data").is_none() {
             return Err(Fault::routing(&format!("{set}({id})/Data"), set));
         }
         if bytes.len() as u64 > self.files.max {
-            return Err(Fault::odata(500, "MaxFileSizeExceededException: the file exceeds the maximum size"));
+            return Err(Fault::odata(
+                500,
+                "MaxFileSizeExceededException: the file exceeds the maximum size",
+            ));
         }
         self.files.put(id, bytes.to_vec());
         let size = Map::from_iter([("Size".to_owned(), Value::from(bytes.len()))]);
@@ -98,28 +125,58 @@ impl Site {
         }
     }
 
-    fn try_upload(&mut self, now: Timestamp, request: &Request) -> Result<(), (&'static str, String)> {
+    fn try_upload(
+        &mut self,
+        now: Timestamp,
+        request: &Request,
+    ) -> Result<(), (&'static str, String)> {
         let bad = |message: &str| ("ArgumentException", message.to_owned());
         let parameter = |name: &str| request.param(name).unwrap_or_default();
         let id = wire::guid(parameter("fileId")).ok_or_else(|| bad("fileId is no id"))?;
-        let total: u64 = parameter("totalFileLength").parse().map_err(|_| bad("totalFileLength is no number"))?;
+        let total: u64 = parameter("totalFileLength")
+            .parse()
+            .map_err(|_| bad("totalFileLength is no number"))?;
         let (set, parent) = (parameter("entitySchemaName"), parameter("parentColumnName"));
-        if !matches!((set, parent), ("CaseFile", "Case") | ("ActivityFile", "Activity")) || parameter("columnName") != "Data" {
-            return Err(bad("entitySchemaName, parentColumnName or columnName is not known"));
+        if !matches!(
+            (set, parent),
+            ("CaseFile", "Case") | ("ActivityFile", "Activity")
+        ) || parameter("columnName") != "Data"
+        {
+            return Err(bad(
+                "entitySchemaName, parentColumnName or columnName is not known",
+            ));
         }
         if total > self.files.max {
-            return Err(("MaxFileSizeExceededException", "The file exceeds the maximum size".to_owned()));
+            return Err((
+                "MaxFileSizeExceededException",
+                "The file exceeds the maximum size".to_owned(),
+            ));
         }
         // `bytes 0-122/123`, the end inclusive; without it the body is the whole file.
         let range = request.header("content-range").map(|range| {
             let (span, whole) = range.strip_prefix("bytes ")?.split_once('/')?;
             let (from, to) = span.split_once('-')?;
-            Some((from.parse::<u64>().ok()?, to.parse::<u64>().ok()?, whole.parse::<u64>().ok()?))
+            Some((
+                from.parse::<u64>().ok()?,
+                to.parse::<u64>().ok()?,
+                whole.parse::<u64>().ok()?,
+            ))
         });
         let from = match range {
             None if request.body.len() as u64 == total => 0,
-            None => return Err(bad("the body is shorter than totalFileLength and there is no Content-Range")),
-            Some(Some((from, to, whole))) if whole == total && from <= to && to - from + 1 == request.body.len() as u64 && to < total => from,
+            None => {
+                return Err(bad(
+                    "the body is shorter than totalFileLength and there is no Content-Range",
+                ));
+            }
+            Some(Some((from, to, whole)))
+                if whole == total
+                    && from <= to
+                    && to - from + 1 == request.body.len() as u64
+                    && to < total =>
+            {
+                from
+            }
             Some(_) => return Err(bad("Content-Range does not fit the body")),
         };
         if self.store.get(set, &id).is_none() {
@@ -128,24 +185,37 @@ impl Site {
                 ("Name".to_owned(), parameter("fileName").into()),
                 (format!("{parent}Id"), parameter("parentColumnValue").into()),
             ]);
-            self.store.insert(now, &Site::user(), set, &row).map_err(|_| bad("the row could not be saved"))?;
+            self.store
+                .insert(now, &Site::user(), set, &row)
+                .map_err(|_| bad("the row could not be saved"))?;
         }
-        let mut bytes = if from == 0 { Vec::new() } else { self.files.bytes(&id).unwrap_or_default().to_vec() };
+        let mut bytes = if from == 0 {
+            Vec::new()
+        } else {
+            self.files.bytes(&id).unwrap_or_default().to_vec()
+        };
         if bytes.len() as u64 != from {
             return Err(bad("a chunk is missing"));
         }
         bytes.extend_from_slice(&request.body);
         let size = Map::from_iter([("Size".to_owned(), Value::from(bytes.len()))]);
         self.files.put(&id, bytes);
-        self.store.update(now, &Site::user(), set, &id, &size).map_err(|_| bad("the row could not be saved"))
+        self.store
+            .update(now, &Site::user(), set, &id, &size)
+            .map_err(|_| bad("the row could not be saved"))
     }
 
     /// `GET …/rest/FileService/Download/<set>/<id>`.
     pub(super) fn download(&self, path: &str) -> Response {
-        let id = path.rsplit('/').next().and_then(wire::guid).unwrap_or_default();
+        let id = path
+            .rsplit('/')
+            .next()
+            .and_then(wire::guid)
+            .unwrap_or_default();
         match self.files.bytes(&id) {
             Some(bytes) => {
-                let mut response = Response::empty(200).with("content-type", "application/octet-stream");
+                let mut response =
+                    Response::empty(200).with("content-type", "application/octet-stream");
                 response.body = bytes.to_vec();
                 response
             }

@@ -65,10 +65,20 @@ impl Filter {
     /// Parses and checks a filter.
     pub(super) fn parse(text: &str, entity: &str, schema: &Schema) -> Result<Filter, Fault> {
         let tokens = tokens(text)?;
-        let mut parser = Parser { tokens, at: 0, entity, schema, nodes: 0, depth: 0 };
+        let mut parser = Parser {
+            tokens,
+            at: 0,
+            entity,
+            schema,
+            nodes: 0,
+            depth: 0,
+        };
         let filter = parser.or()?;
         if parser.at < parser.tokens.len() {
-            return Err(syntax(&format!("unexpected token at position {}", parser.at)));
+            return Err(syntax(&format!(
+                "unexpected token at position {}",
+                parser.at
+            )));
         }
         if parser.nodes > NODES {
             return Err(Fault::odata(
@@ -88,7 +98,9 @@ impl Filter {
             Filter::And(a, b) => a.passes(store, row) && b.passes(store, row),
             Filter::Or(a, b) => a.passes(store, row) || b.passes(store, row),
             Filter::Not(a) => !a.passes(store, row),
-            Filter::Compare(op, path, literal) => compare(*op, path.value(store, row).as_ref(), literal),
+            Filter::Compare(op, path, literal) => {
+                compare(*op, path.value(store, row).as_ref(), literal)
+            }
             Filter::Text(function, path, part) => {
                 let value = path.value(store, row);
                 let text = value.as_ref().and_then(Value::as_str).unwrap_or_default();
@@ -118,8 +130,12 @@ impl Filter {
                 [(key, _)] if path.column == "Id" => store.equal(entity, key, id),
                 _ => None,
             },
-            Filter::Compare(Op::Eq, path, Literal::Text(text)) if path.steps.is_empty() => store.equal(entity, &path.column, text),
-            Filter::Text(Function::StartsWith, path, part) if path.steps.is_empty() => store.starting(entity, &path.column, part),
+            Filter::Compare(Op::Eq, path, Literal::Text(text)) if path.steps.is_empty() => {
+                store.equal(entity, &path.column, text)
+            }
+            Filter::Text(Function::StartsWith, path, part) if path.steps.is_empty() => {
+                store.starting(entity, &path.column, part)
+            }
             _ => None,
         }
     }
@@ -148,12 +164,18 @@ fn compare(op: Op, value: Option<&Value>, literal: &Literal) -> bool {
         // An unset flag, number or text is stored as its empty value, an unset lookup as NULL.
         Literal::Bool(wanted) => value.and_then(Value::as_bool).unwrap_or(false).cmp(wanted),
         Literal::Number(wanted) => value.and_then(Value::as_i64).unwrap_or(0).cmp(wanted),
-        Literal::Text(wanted) => value.and_then(Value::as_str).unwrap_or_default().cmp(wanted),
+        Literal::Text(wanted) => value
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .cmp(wanted),
         Literal::Guid(wanted) => match value.and_then(Value::as_str) {
             Some(id) => id.cmp(wanted),
             None => return op == Op::Ne,
         },
-        Literal::Date(wanted) => match value.and_then(Value::as_str).and_then(|text| text.parse::<Timestamp>().ok()) {
+        Literal::Date(wanted) => match value
+            .and_then(Value::as_str)
+            .and_then(|text| text.parse::<Timestamp>().ok())
+        {
             Some(at) => at.cmp(wanted),
             None => return op == Op::Ne,
         },
@@ -194,7 +216,9 @@ fn tokens(text: &str) -> Result<Vec<Token>, Fault> {
                 let mut literal = String::new();
                 rest = &rest[1..];
                 loop {
-                    let Some(end) = rest.find('\'') else { return Err(syntax("there is an unterminated string literal")) };
+                    let Some(end) = rest.find('\'') else {
+                        return Err(syntax("there is an unterminated string literal"));
+                    };
                     literal.push_str(&rest[..end]);
                     rest = &rest[end + 1..];
                     match rest.strip_prefix('\'') {
@@ -208,7 +232,9 @@ fn tokens(text: &str) -> Result<Vec<Token>, Fault> {
                 tokens.push(Token::Text(literal));
             }
             _ => {
-                let end = rest.find(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | ',' | '\'')).unwrap_or(rest.len());
+                let end = rest
+                    .find(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | ',' | '\''))
+                    .unwrap_or(rest.len());
                 tokens.push(Token::Word(rest[..end].to_owned()));
                 rest = &rest[end..];
             }
@@ -222,7 +248,10 @@ fn tokens(text: &str) -> Result<Vec<Token>, Fault> {
 }
 
 fn syntax(what: &str) -> Fault {
-    Fault::odata(400, format!("The query specified in the URI is not valid. Syntax error: {what}."))
+    Fault::odata(
+        400,
+        format!("The query specified in the URI is not valid. Syntax error: {what}."),
+    )
 }
 
 struct Parser<'a> {
@@ -252,7 +281,11 @@ impl Parser<'_> {
     }
 
     fn expect(&mut self, token: &Token) -> Result<(), Fault> {
-        if self.take().as_ref() == Some(token) { Ok(()) } else { Err(syntax("a bracket or comma is missing")) }
+        if self.take().as_ref() == Some(token) {
+            Ok(())
+        } else {
+            Err(syntax("a bracket or comma is missing"))
+        }
     }
 
     fn or(&mut self) -> Result<Filter, Fault> {
@@ -305,9 +338,12 @@ impl Parser<'_> {
                 };
                 match function {
                     Some(function) => self.call(function),
-                    None if self.tokens.get(self.at) == Some(&Token::Open) => {
-                        Err(Fault::odata(400, format!("The query specified in the URI is not valid. An unknown function with name '{word}' was found.")))
-                    }
+                    None if self.tokens.get(self.at) == Some(&Token::Open) => Err(Fault::odata(
+                        400,
+                        format!(
+                            "The query specified in the URI is not valid. An unknown function with name '{word}' was found."
+                        ),
+                    )),
                     None => self.comparison(&word),
                 }
             }
@@ -317,17 +353,26 @@ impl Parser<'_> {
 
     fn call(&mut self, function: Function) -> Result<Filter, Fault> {
         self.expect(&Token::Open)?;
-        let Some(Token::Word(path)) = self.take() else { return Err(syntax("a property was expected")) };
+        let Some(Token::Word(path)) = self.take() else {
+            return Err(syntax("a property was expected"));
+        };
         let (path, kind) = self.path(&path)?;
         self.expect(&Token::Comma)?;
-        let Some(Token::Text(part)) = self.take() else { return Err(syntax("a string was expected")) };
+        let Some(Token::Text(part)) = self.take() else {
+            return Err(syntax("a string was expected"));
+        };
         self.expect(&Token::Close)?;
         self.nodes += 3 + path.steps.len();
         if !matches!(kind, Kind::Text(_)) {
-            return Err(Fault::odata(400, "The query specified in the URI is not valid. No function signature for the function matches the specified arguments."));
+            return Err(Fault::odata(
+                400,
+                "The query specified in the URI is not valid. No function signature for the function matches the specified arguments.",
+            ));
         }
         // `startswith(…) eq true` is the same.
-        if self.peek_word() == Some("eq") && self.tokens.get(self.at + 1) == Some(&Token::Word("true".into())) {
+        if self.peek_word() == Some("eq")
+            && self.tokens.get(self.at + 1) == Some(&Token::Word("true".into()))
+        {
             self.at += 2;
         }
         Ok(Filter::Text(function, path, part))
@@ -411,15 +456,30 @@ impl Parser<'_> {
         };
         let mut steps = Vec::new();
         for name in navigation {
-            let (target, key) = self.schema.navigate(entity, name).ok_or_else(|| unknown(name, entity))?;
+            let (target, key) = self
+                .schema
+                .navigate(entity, name)
+                .ok_or_else(|| unknown(name, entity))?;
             steps.push((key.to_owned(), target.to_owned()));
             entity = target;
         }
-        let found = self.schema.column(entity, column).ok_or_else(|| unknown(column, entity))?;
+        let found = self
+            .schema
+            .column(entity, column)
+            .ok_or_else(|| unknown(column, entity))?;
         if matches!(found.kind, Kind::Lookup(_)) {
-            return Err(Fault::odata(500, format!("Column by path {column} not found in schema {entity}.")));
+            return Err(Fault::odata(
+                500,
+                format!("Column by path {column} not found in schema {entity}."),
+            ));
         }
-        Ok((Path { steps, column: column.to_owned() }, found.kind.clone()))
+        Ok((
+            Path {
+                steps,
+                column: column.to_owned(),
+            },
+            found.kind.clone(),
+        ))
     }
 }
 
@@ -438,7 +498,10 @@ fn literal(word: &str) -> Result<Literal, Fault> {
             } else if let Ok(at) = word.parse::<Timestamp>() {
                 Literal::Date(at)
             } else {
-                return Err(syntax(&format!("the literal at '{}' is not understood", lower.chars().take(40).collect::<String>())));
+                return Err(syntax(&format!(
+                    "the literal at '{}' is not understood",
+                    lower.chars().take(40).collect::<String>()
+                )));
             }
         }
     })
@@ -456,10 +519,26 @@ mod tests {
     fn live_sites_rules_are_enforced() {
         let id = "1f2e3d4c-0000-4000-8000-0123456789ab";
         let table = [
-            ("Case", format!("Contact/Id eq {id} and Status/IsFinal eq false"), 200),
-            ("Activity", format!("Case/Id eq {id} and CreatedOn gt 2026-11-20T09:00:00Z"), 200),
-            ("ContactCommunication", "startswith(SearchNumber,'222') and NonActual eq false".into(), 200),
-            ("Contact", "Name eq 'O''Neil' or (not contains(Name,'x'))".into(), 200),
+            (
+                "Case",
+                format!("Contact/Id eq {id} and Status/IsFinal eq false"),
+                200,
+            ),
+            (
+                "Activity",
+                format!("Case/Id eq {id} and CreatedOn gt 2026-11-20T09:00:00Z"),
+                200,
+            ),
+            (
+                "ContactCommunication",
+                "startswith(SearchNumber,'222') and NonActual eq false".into(),
+                200,
+            ),
+            (
+                "Contact",
+                "Name eq 'O''Neil' or (not contains(Name,'x'))".into(),
+                200,
+            ),
             ("SocialMessage", format!("EntityId eq {id}"), 200),
             ("ActivityFile", format!("Activity/Case/Id eq {id}"), 200),
             ("Activity", format!("CaseId eq {id}"), 500),

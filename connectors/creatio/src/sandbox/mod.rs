@@ -92,26 +92,44 @@ impl Site {
             return response;
         }
         if let Some(Err(wait)) = self.rate.as_mut().map(|rate| rate.count("", now)) {
-            return Response::text(429, "Too many requests").with("retry-after", ((wait + 999) / 1_000).to_string());
+            return Response::text(429, "Too many requests")
+                .with("retry-after", ((wait + 999) / 1_000).to_string());
         }
-        if let Some(rest) = path.strip_prefix("/odata").filter(|rest| rest.is_empty() || rest.starts_with('/')) {
+        if let Some(rest) = path
+            .strip_prefix("/odata")
+            .filter(|rest| rest.is_empty() || rest.starts_with('/'))
+        {
             return self.odata(now, request, rest);
         }
         match (request.method.as_str(), path) {
             ("POST", "/rest/FileApiService/UploadFile") => self.upload(now, request),
             ("GET", _) if path.starts_with("/rest/FileService/Download/") => self.download(path),
-            ("POST", _) if path.eq_ignore_ascii_case("/ServiceModel/UserInfoService.svc/GetCurrentUserInfo") => {
+            ("POST", _)
+                if path.eq_ignore_ascii_case(
+                    "/ServiceModel/UserInfoService.svc/GetCurrentUserInfo",
+                ) =>
+            {
                 let info = json!({ "userId": person("user"), "userName": "handoffd", "contactId": Site::user(), "contactName": PEOPLE[0], "cultureName": "en-US" });
                 Response::json(200, &json!({ "userInfo": info, "success": true }))
             }
-            _ => Fault::routing(&request.path, path.trim_start_matches('/').split('/').next().unwrap_or_default()).response(),
+            _ => Fault::routing(
+                &request.path,
+                path.trim_start_matches('/')
+                    .split('/')
+                    .next()
+                    .unwrap_or_default(),
+            )
+            .response(),
         }
     }
 }
 
 /// The server's own page for a path that no application takes.
 fn nothing_there() -> Response {
-    let mut response = Response::text(404, "<!DOCTYPE html><html><head><title>404 - File or directory not found.</title></head></html>");
+    let mut response = Response::text(
+        404,
+        "<!DOCTYPE html><html><head><title>404 - File or directory not found.</title></head></html>",
+    );
     response.headers = vec![("content-type".into(), "text/html".into())];
     response
 }
@@ -129,7 +147,12 @@ impl Sandbox for Site {
             return Response::text(200, "Pong");
         }
         match path.strip_prefix(self.prefix()).map(str::to_owned) {
-            Some(rest) if rest.starts_with('/') && !(self.prefix().is_empty() && rest.starts_with("/0/")) => self.data(now, request, &rest),
+            Some(rest)
+                if rest.starts_with('/')
+                    && !(self.prefix().is_empty() && rest.starts_with("/0/")) =>
+            {
+                self.data(now, request, &rest)
+            }
             _ => nothing_there(),
         }
     }
@@ -151,8 +174,16 @@ impl Sandbox for Site {
     }
 
     fn switch(&mut self, name: &str, value: &Value) -> Result<(), String> {
-        let flag = || value.as_bool().ok_or_else(|| format!("{name} takes true or false"));
-        let number = || value.as_u64().ok_or_else(|| format!("{name} takes a whole number"));
+        let flag = || {
+            value
+                .as_bool()
+                .ok_or_else(|| format!("{name} takes true or false"))
+        };
+        let number = || {
+            value
+                .as_u64()
+                .ok_or_else(|| format!("{name} takes a whole number"))
+        };
         let text = || value.as_str().ok_or_else(|| format!("{name} takes a text"));
         match name {
             "runtime" => {
@@ -188,13 +219,25 @@ impl Sandbox for Site {
                 self.rate = (max > 0).then(|| Limit::new(max, 1_000));
             }
             "deny" => {
-                let pairs = value.as_array().ok_or("deny takes a list such as [\"Case:create\"]")?;
-                let pair = |pair: &Value| pair.as_str().and_then(|p| p.split_once(':')).map(|(e, o)| (e.to_owned(), o.to_owned()));
-                self.denied = pairs.iter().map(pair).collect::<Option<_>>().ok_or("each is \"Entity:operation\"")?;
+                let pairs = value
+                    .as_array()
+                    .ok_or("deny takes a list such as [\"Case:create\"]")?;
+                let pair = |pair: &Value| {
+                    pair.as_str()
+                        .and_then(|p| p.split_once(':'))
+                        .map(|(e, o)| (e.to_owned(), o.to_owned()))
+                };
+                self.denied = pairs
+                    .iter()
+                    .map(pair)
+                    .collect::<Option<_>>()
+                    .ok_or("each is \"Entity:operation\"")?;
             }
             "column" => {
                 let part = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
-                self.store.schema.add(part("entity"), part("name"), part("kind"))?;
+                self.store
+                    .schema
+                    .add(part("entity"), part("name"), part("kind"))?;
             }
             _ => {
                 let known = self.auth.switch(name, value)? || self.processes.switch(name, value)?;
@@ -237,7 +280,10 @@ impl Sandbox for Site {
     fn sign_in(&mut self, now: Timestamp, auth: &handoffd_contract::Auth) -> Vec<(String, String)> {
         match auth {
             handoffd_contract::Auth::None => Vec::new(),
-            _ => vec![("authorization".into(), format!("Bearer {}", self.auth.back_door(now)))],
+            _ => vec![(
+                "authorization".into(),
+                format!("Bearer {}", self.auth.back_door(now)),
+            )],
         }
     }
 }

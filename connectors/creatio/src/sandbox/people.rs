@@ -16,7 +16,10 @@ impl Site {
     pub(super) fn seen(&self) -> Value {
         let mut cases: Vec<&Row> = self.store.all("Case").collect();
         cases.sort_by_key(|case| case.text("Number"));
-        let contacts = self.store.all("Contact").filter(|c| c.text("TypeId") != "60733efc-f36b-1410-a883-16d83cab0980");
+        let contacts = self
+            .store
+            .all("Contact")
+            .filter(|c| c.text("TypeId") != "60733efc-f36b-1410-a883-16d83cab0980");
         json!({
             "audience": "the team; Creatio itself shows none of this to the customer",
             "cases": cases.into_iter().map(|case| self.case_page(case)).collect::<Vec<_>>(),
@@ -33,11 +36,24 @@ impl Site {
 
     fn case_page(&self, case: &Row) -> Value {
         let id = case.text("Id");
-        let own = |column: &str| case.0.iter().any(|(name, value)| name == column && !value.is_null());
-        let fields: Map<String, Value> =
-            case.0.iter().filter(|(name, _)| name.starts_with("Usr") && own(name)).map(|(name, value)| (name.clone(), value.clone())).collect();
+        let own = |column: &str| {
+            case.0
+                .iter()
+                .any(|(name, value)| name == column && !value.is_null())
+        };
+        let fields: Map<String, Value> = case
+            .0
+            .iter()
+            .filter(|(name, _)| name.starts_with("Usr") && own(name))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
         let mut timeline = self.store.of("Activity", "CaseId", id);
-        timeline.sort_by_key(|activity| activity.text("StartDate").parse::<Timestamp>().unwrap_or(Timestamp::UNIX_EPOCH));
+        timeline.sort_by_key(|activity| {
+            activity
+                .text("StartDate")
+                .parse::<Timestamp>()
+                .unwrap_or(Timestamp::UNIX_EPOCH)
+        });
         json!({
             "id": id,
             "number": case.text("Number"),
@@ -61,8 +77,12 @@ impl Site {
     /// A tile of the timeline: title, status and details; the author is the owner.
     fn tile(&self, activity: &Row) -> Value {
         let id = activity.text("Id");
-        let files: Vec<Value> =
-            self.store.of("ActivityFile", "ActivityId", id).into_iter().map(|file| self.file_line(file)).collect();
+        let files: Vec<Value> = self
+            .store
+            .of("ActivityFile", "ActivityId", id)
+            .into_iter()
+            .map(|file| self.file_line(file))
+            .collect();
         let mut tile = json!({
             "id": id,
             "at": activity.text("StartDate"),
@@ -109,8 +129,17 @@ impl Site {
 
     /// A rep's act; the README has the table.
     pub(super) fn acted(&mut self, now: Timestamp, act: &Value) -> Result<Value, String> {
-        let text = |key: &str| act.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let rep = person(if text("rep").is_empty() { "Rosa Rep" } else { act["rep"].as_str().unwrap_or_default() });
+        let text = |key: &str| {
+            act.get(key)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let rep = person(if text("rep").is_empty() {
+            "Rosa Rep"
+        } else {
+            act["rep"].as_str().unwrap_or_default()
+        });
         if self.store.get("Contact", &rep).is_none() {
             return Err("there is no such rep; there are Rosa Rep, Sam Support, Supervisor".into());
         }
@@ -171,25 +200,53 @@ impl Site {
     fn case_of(&self, act: &Value) -> Result<String, String> {
         let wanted = act.get("case").and_then(Value::as_str).unwrap_or_default();
         let found = match wanted {
-            "" | "latest" => self.store.all("Case").max_by_key(|case| case.text("Number").to_owned()),
-            wanted => self.store.all("Case").find(|case| case.text("Id") == wanted.to_ascii_lowercase() || case.text("Number") == wanted),
+            "" | "latest" => self
+                .store
+                .all("Case")
+                .max_by_key(|case| case.text("Number").to_owned()),
+            wanted => self.store.all("Case").find(|case| {
+                case.text("Id") == wanted.to_ascii_lowercase() || case.text("Number") == wanted
+            }),
         };
-        found.map(|case| case.text("Id").to_owned()).ok_or_else(|| "there is no such case".to_owned())
+        found
+            .map(|case| case.text("Id").to_owned())
+            .ok_or_else(|| "there is no such case".to_owned())
     }
 
-    fn save(&mut self, now: Timestamp, rep: &str, entity: &str, row: Value) -> Result<String, String> {
+    fn save(
+        &mut self,
+        now: Timestamp,
+        rep: &str,
+        entity: &str,
+        row: Value,
+    ) -> Result<String, String> {
         let mut row = row.as_object().cloned().unwrap_or_default();
-        row.retain(|_, value| value.as_str().is_none_or(|text| !text.is_empty() && text != ZERO));
-        let id = self.store.insert(now, rep, entity, &row).map_err(|fault| words(&fault))?;
+        row.retain(|_, value| {
+            value
+                .as_str()
+                .is_none_or(|text| !text.is_empty() && text != ZERO)
+        });
+        let id = self
+            .store
+            .insert(now, rep, entity, &row)
+            .map_err(|fault| words(&fault))?;
         self.signal(now, entity, &id, None);
         Ok(id)
     }
 
-    fn change(&mut self, now: Timestamp, rep: &str, act: &Value, columns: Value) -> Result<Value, String> {
+    fn change(
+        &mut self,
+        now: Timestamp,
+        rep: &str,
+        act: &Value,
+        columns: Value,
+    ) -> Result<Value, String> {
         let case = self.case_of(act)?;
         let before = self.store.get("Case", &case).cloned();
         let columns = columns.as_object().cloned().unwrap_or_default();
-        self.store.update(now, rep, "Case", &case, &columns).map_err(|fault| words(&fault))?;
+        self.store
+            .update(now, rep, "Case", &case, &columns)
+            .map_err(|fault| words(&fault))?;
         self.signal(now, "Case", &case, before.as_ref());
         Ok(json!({ "case": case }))
     }

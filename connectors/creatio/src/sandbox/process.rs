@@ -8,14 +8,13 @@ use handoffd_contract::sandbox::Delivery;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::Site;
 use super::schema::CASE_SCHEMA;
 use super::store::Row;
-use super::Site;
 use crate::standard::{CALL, TASK};
 
 /// Switches of this part.
-pub(super) const SWITCHES: &str =
-    "webhook_url, webhook_payload, webhook_retries, webhook_retry_delay_ms, webhook_delay_ms, webhook_own_rows, webhook_feed";
+pub(super) const SWITCHES: &str = "webhook_url, webhook_payload, webhook_retries, webhook_retry_delay_ms, webhook_delay_ms, webhook_own_rows, webhook_feed";
 /// Milliseconds that a "Call web service" element waits for an answer.
 const TIMEOUT_MS: u64 = 5_000;
 /// Processes that wait; the oldest is given up then.
@@ -61,23 +60,44 @@ pub(super) struct Processes {
 
 impl Processes {
     pub(super) fn switch(&mut self, name: &str, value: &Value) -> Result<bool, String> {
-        let number = || value.as_i64().filter(|n| *n >= 0).ok_or_else(|| format!("{name} takes a whole number"));
+        let number = || {
+            value
+                .as_i64()
+                .filter(|n| *n >= 0)
+                .ok_or_else(|| format!("{name} takes a whole number"))
+        };
         match name {
-            "webhook_url" => self.url = value.as_str().ok_or("webhook_url takes an address, or \"\" for none")?.to_owned(),
+            "webhook_url" => {
+                self.url = value
+                    .as_str()
+                    .ok_or("webhook_url takes an address, or \"\" for none")?
+                    .to_owned()
+            }
             "webhook_payload" => {
                 self.payload = match value.as_str() {
                     Some("full") => Payload::Full,
                     Some("ids") => Payload::Ids,
                     Some("case_only") => Payload::CaseOnly,
                     Some("odd") => Payload::Odd,
-                    _ => return Err("webhook_payload takes \"full\", \"ids\", \"case_only\" or \"odd\"".into()),
+                    _ => {
+                        return Err(
+                            "webhook_payload takes \"full\", \"ids\", \"case_only\" or \"odd\""
+                                .into(),
+                        );
+                    }
                 };
             }
             "webhook_retries" => self.retries = number()?.unsigned_abs(),
             "webhook_retry_delay_ms" => self.retry_delay = number()?,
             "webhook_delay_ms" => self.delay = number()?,
-            "webhook_own_rows" => self.only_others = !value.as_bool().ok_or("webhook_own_rows takes true or false")?,
-            "webhook_feed" => self.feed = value.as_bool().ok_or("webhook_feed takes true or false")?,
+            "webhook_own_rows" => {
+                self.only_others = !value
+                    .as_bool()
+                    .ok_or("webhook_own_rows takes true or false")?
+            }
+            "webhook_feed" => {
+                self.feed = value.as_bool().ok_or("webhook_feed takes true or false")?
+            }
             _ => return Ok(false),
         }
         Ok(true)
@@ -87,12 +107,19 @@ impl Processes {
         if self.waiting.len() >= MAX_WAITING {
             self.waiting.pop_front();
         }
-        self.waiting.push_back(Signal { kind, id: id.to_owned(), due: now.as_millisecond() + self.delay, attempt: 0 });
+        self.waiting.push_back(Signal {
+            kind,
+            id: id.to_owned(),
+            due: now.as_millisecond() + self.delay,
+            attempt: 0,
+        });
     }
 
     /// An error code or no answer is retried as often as the service says.
     pub(super) fn answered(&mut self, now: Timestamp, id: u64, status: Option<u16>) {
-        let Some(mut signal) = self.sent.remove(&id) else { return };
+        let Some(mut signal) = self.sent.remove(&id) else {
+            return;
+        };
         if status.is_none_or(|status| status >= 400) && signal.attempt < self.retries {
             signal.attempt += 1;
             signal.due = now.as_millisecond() + self.retry_delay;
@@ -107,13 +134,24 @@ impl Site {
         if self.processes.url.is_empty() {
             return;
         }
-        let Some(row) = self.store.get(entity, id) else { return };
-        if self.processes.only_others && before.is_none() && row.text("CreatedById") == Site::user() {
+        let Some(row) = self.store.get(entity, id) else {
+            return;
+        };
+        if self.processes.only_others && before.is_none() && row.text("CreatedById") == Site::user()
+        {
             return;
         }
         let kind = match (entity, before) {
-            ("Activity", None) if matches!(row.text("TypeId"), TASK | CALL) && !row.text("CaseId").is_empty() => "new_activity",
-            ("SocialMessage", None) if self.processes.feed && row.text("EntitySchemaUId") == CASE_SCHEMA => "new_post",
+            ("Activity", None)
+                if matches!(row.text("TypeId"), TASK | CALL) && !row.text("CaseId").is_empty() =>
+            {
+                "new_activity"
+            }
+            ("SocialMessage", None)
+                if self.processes.feed && row.text("EntitySchemaUId") == CASE_SCHEMA =>
+            {
+                "new_post"
+            }
             ("Case", Some(before)) if before.text("StatusId") != row.text("StatusId") => {
                 let status = self.store.get("CaseStatus", row.text("StatusId"));
                 match status {
@@ -136,7 +174,9 @@ impl Site {
                 later.push_back(signal);
                 continue;
             }
-            let Some(body) = self.payload(&signal) else { continue };
+            let Some(body) = self.payload(&signal) else {
+                continue;
+            };
             self.processes.next += 1;
             let id = self.processes.next;
             due.push(Delivery {
@@ -163,8 +203,12 @@ impl Site {
         let case = row.text(case_column);
         if entity == "Case" {
             return Some(match self.processes.payload {
-                Payload::Odd => json!({ "EventType": signal.kind, "CaseId": format!("{{{}}}", case.to_uppercase()) }),
-                _ => json!({ "event_type": signal.kind, "caseId": case, "statusId": row.text("StatusId") }),
+                Payload::Odd => {
+                    json!({ "EventType": signal.kind, "CaseId": format!("{{{}}}", case.to_uppercase()) })
+                }
+                _ => {
+                    json!({ "event_type": signal.kind, "caseId": case, "statusId": row.text("StatusId") })
+                }
             });
         }
         let text = match row.text(text_column) {
@@ -172,11 +216,15 @@ impl Site {
             text => text,
         };
         Some(match self.processes.payload {
-            Payload::Full => json!({ "event_type": signal.kind, "caseId": case, id_key: signal.id, "text": text, "createdById": row.text("CreatedById") }),
+            Payload::Full => {
+                json!({ "event_type": signal.kind, "caseId": case, id_key: signal.id, "text": text, "createdById": row.text("CreatedById") })
+            }
             Payload::Ids => json!({ "event_type": signal.kind, "caseId": case, id_key: signal.id }),
             Payload::CaseOnly => json!({ "event_type": signal.kind, "caseId": case }),
-            Payload::Odd => json!({ "EventType": "NewActivity", "CaseId": format!("{{{}}}", case.to_uppercase()),
-                "ActivityId": format!("{{{}}}", signal.id.to_uppercase()), "Text": format!("<p>{}</p>", handoffd_contract::text::html(text)) }),
+            Payload::Odd => {
+                json!({ "EventType": "NewActivity", "CaseId": format!("{{{}}}", case.to_uppercase()),
+                "ActivityId": format!("{{{}}}", signal.id.to_uppercase()), "Text": format!("<p>{}</p>", handoffd_contract::text::html(text)) })
+            }
         })
     }
 }

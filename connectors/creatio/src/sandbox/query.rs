@@ -35,7 +35,11 @@ pub(super) struct Query {
 
 impl Query {
     /// Reads the query's parameters.
-    pub(super) fn parse(store: &Store, entity: &str, parameters: &[(String, String)]) -> Result<Query, Fault> {
+    pub(super) fn parse(
+        store: &Store,
+        entity: &str,
+        parameters: &[(String, String)],
+    ) -> Result<Query, Fault> {
         let mut query = Query::default();
         for (name, value) in parameters {
             match name.as_str() {
@@ -47,7 +51,10 @@ impl Query {
                 "$skip" => query.skip = number(name, value)?,
                 "$count" => query.count = value == "true",
                 other if other.starts_with('$') => {
-                    return Err(Fault::odata(400, format!("The query parameter '{other}' is not supported.")));
+                    return Err(Fault::odata(
+                        400,
+                        format!("The query parameter '{other}' is not supported."),
+                    ));
                 }
                 _ => {}
             }
@@ -57,12 +64,25 @@ impl Query {
 
     /// The answer for a set.
     pub(super) fn list(&self, store: &Store, entity: &str, context: &str) -> Result<Value, Fault> {
-        let candidates = self.filter.as_ref().and_then(|filter| filter.candidates(store, entity));
-        let passes = |row: &&Row| self.filter.as_ref().is_none_or(|filter| filter.passes(store, row));
-        let mut rows: Vec<&Row> = store.some(entity, candidates.as_ref()).filter(passes).collect();
+        let candidates = self
+            .filter
+            .as_ref()
+            .and_then(|filter| filter.candidates(store, entity));
+        let passes = |row: &&Row| {
+            self.filter
+                .as_ref()
+                .is_none_or(|filter| filter.passes(store, row))
+        };
+        let mut rows: Vec<&Row> = store
+            .some(entity, candidates.as_ref())
+            .filter(passes)
+            .collect();
         let total = rows.len();
         if total > MAX_ROWS && self.top.is_none() {
-            return Err(Fault::odata(500, format!("The number of rows exceeds MaxEntityRowCount ({MAX_ROWS}).")));
+            return Err(Fault::odata(
+                500,
+                format!("The number of rows exceeds MaxEntityRowCount ({MAX_ROWS})."),
+            ));
         }
         rows.sort_by(|a, b| {
             let by = self.order.iter().map(|(column, descending)| {
@@ -71,10 +91,21 @@ impl Query {
             });
             by.fold(Ordering::Equal, Ordering::then)
         });
-        let page = rows.into_iter().skip(self.skip).take(self.top.unwrap_or(MAX_ROWS));
-        let value: Vec<Value> = page.map(|row| json_of(store, entity, row, &self.shape)).collect();
-        let selected = self.shape.select.as_ref().map(|s| format!("({})", s.join(","))).unwrap_or_default();
-        let mut body = json!({ "@odata.context": format!("{context}#{entity}{selected}"), "value": value });
+        let page = rows
+            .into_iter()
+            .skip(self.skip)
+            .take(self.top.unwrap_or(MAX_ROWS));
+        let value: Vec<Value> = page
+            .map(|row| json_of(store, entity, row, &self.shape))
+            .collect();
+        let selected = self
+            .shape
+            .select
+            .as_ref()
+            .map(|s| format!("({})", s.join(",")))
+            .unwrap_or_default();
+        let mut body =
+            json!({ "@odata.context": format!("{context}#{entity}{selected}"), "value": value });
         if self.count {
             body["@odata.count"] = total.into();
         }
@@ -83,7 +114,14 @@ impl Query {
 
     /// How many rows pass.
     pub(super) fn total(&self, store: &Store, entity: &str) -> usize {
-        store.all(entity).filter(|row| self.filter.as_ref().is_none_or(|filter| filter.passes(store, row))).count()
+        store
+            .all(entity)
+            .filter(|row| {
+                self.filter
+                    .as_ref()
+                    .is_none_or(|filter| filter.passes(store, row))
+            })
+            .count()
     }
 
     /// The answer for one row.
@@ -102,23 +140,41 @@ pub(super) fn whole(store: &Store, entity: &str, row: &Row, context: &str) -> Va
 fn json_of(store: &Store, entity: &str, row: &Row, shape: &Shape) -> Value {
     let mut body = Map::new();
     for column in store.schema.0.get(entity).into_iter().flatten() {
-        if shape.select.as_ref().is_some_and(|select| !select.contains(&column.name)) {
+        if shape
+            .select
+            .as_ref()
+            .is_some_and(|select| !select.contains(&column.name))
+        {
             continue;
         }
         if column.kind == Kind::Stream {
             let link = format!("{entity}({})/{}", row.text("Id"), column.name);
-            body.insert(format!("{}@odata.mediaEditLink", column.name), link.clone().into());
+            body.insert(
+                format!("{}@odata.mediaEditLink", column.name),
+                link.clone().into(),
+            );
             body.insert(format!("{}@odata.mediaReadLink", column.name), link.into());
-            body.insert(format!("{}@odata.mediaContentType", column.name), "application/octet-stream".into());
+            body.insert(
+                format!("{}@odata.mediaContentType", column.name),
+                "application/octet-stream".into(),
+            );
             continue;
         }
-        let value = row.0.get(&column.name).filter(|value| !value.is_null()).cloned().unwrap_or_else(|| unset(&column.kind));
+        let value = row
+            .0
+            .get(&column.name)
+            .filter(|value| !value.is_null())
+            .cloned()
+            .unwrap_or_else(|| unset(&column.kind));
         body.insert(column.name.clone(), value);
     }
     for (name, inner) in &shape.expand {
         let target = store.schema.navigate(entity, name);
-        let found = target.and_then(|(target, key)| Some((target, store.get(target, row.text(key))?)));
-        let value = found.map_or(Value::Null, |(target, row)| json_of(store, target, row, inner));
+        let found =
+            target.and_then(|(target, key)| Some((target, store.get(target, row.text(key))?)));
+        let value = found.map_or(Value::Null, |(target, row)| {
+            json_of(store, target, row, inner)
+        });
         body.insert(name.clone(), value);
     }
     Value::Object(body)
@@ -137,10 +193,12 @@ fn unset(kind: &Kind) -> Value {
 
 fn compare(a: Option<&Value>, b: Option<&Value>) -> Ordering {
     match (a, b) {
-        (Some(Value::String(a)), Some(Value::String(b))) => match (a.parse::<jiff::Timestamp>(), b.parse::<jiff::Timestamp>()) {
-            (Ok(a), Ok(b)) => a.cmp(&b),
-            _ => a.cmp(b),
-        },
+        (Some(Value::String(a)), Some(Value::String(b))) => {
+            match (a.parse::<jiff::Timestamp>(), b.parse::<jiff::Timestamp>()) {
+                (Ok(a), Ok(b)) => a.cmp(&b),
+                _ => a.cmp(b),
+            }
+        }
         (Some(Value::Number(a)), Some(Value::Number(b))) => a.as_i64().cmp(&b.as_i64()),
         (Some(Value::Bool(a)), Some(Value::Bool(b))) => a.cmp(b),
         (a, b) => a.is_some().cmp(&b.is_some()),
@@ -148,7 +206,14 @@ fn compare(a: Option<&Value>, b: Option<&Value>) -> Ordering {
 }
 
 fn number(name: &str, value: &str) -> Result<usize, Fault> {
-    value.parse().map_err(|_| Fault::odata(400, format!("Invalid value for {name} query option found; a non-negative integer was expected.")))
+    value.parse().map_err(|_| {
+        Fault::odata(
+            400,
+            format!(
+                "Invalid value for {name} query option found; a non-negative integer was expected."
+            ),
+        )
+    })
 }
 
 fn unknown(name: &str, entity: &str) -> Fault {
@@ -166,7 +231,10 @@ fn select(store: &Store, entity: &str, text: &str) -> Result<Vec<String>, Fault>
         .map(str::trim)
         .filter(|name| !name.is_empty())
         .map(|name| {
-            let found = store.schema.column(entity, name).ok_or_else(|| unknown(name, entity))?;
+            let found = store
+                .schema
+                .column(entity, name)
+                .ok_or_else(|| unknown(name, entity))?;
             Ok(found.name.clone())
         })
         .collect()
@@ -174,38 +242,72 @@ fn select(store: &Store, entity: &str, text: &str) -> Result<Vec<String>, Fault>
 
 fn order(store: &Store, entity: &str, text: &str) -> Result<Vec<(String, bool)>, Fault> {
     let mut order = Vec::new();
-    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+    for part in text
+        .split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+    {
         let (name, direction) = part.split_once(' ').unwrap_or((part, "asc"));
         let descending = match direction.trim() {
             "asc" => false,
             "desc" => true,
-            _ => return Err(Fault::odata(400, "The query specified in the URI is not valid. Syntax error in $orderby.")),
+            _ => {
+                return Err(Fault::odata(
+                    400,
+                    "The query specified in the URI is not valid. Syntax error in $orderby.",
+                ));
+            }
         };
         // A navigation path is no column, and is refused like any other unknown name.
-        let column = store.schema.column(entity, name).ok_or_else(|| unknown(name, entity))?;
+        let column = store
+            .schema
+            .column(entity, name)
+            .ok_or_else(|| unknown(name, entity))?;
         order.push((column.name.clone(), descending));
     }
     Ok(order)
 }
 
 /// `Status` or `Status($select=Name,IsFinal;$expand=…)`, separated by commas.
-fn expand(store: &Store, entity: &str, text: &str, depth: usize) -> Result<Vec<(String, Shape)>, Fault> {
+fn expand(
+    store: &Store,
+    entity: &str,
+    text: &str,
+    depth: usize,
+) -> Result<Vec<(String, Shape)>, Fault> {
     if depth > MAX_DEPTH {
-        return Err(Fault::odata(400, format!("The request includes a $expand path which is too deep. The maximum depth allowed is {MAX_DEPTH}.")));
+        return Err(Fault::odata(
+            400,
+            format!(
+                "The request includes a $expand path which is too deep. The maximum depth allowed is {MAX_DEPTH}."
+            ),
+        ));
     }
     let mut all = Vec::new();
     for part in top_level(text, ',') {
         let (name, options) = match part.split_once('(') {
-            Some((name, rest)) => (name.trim(), rest.strip_suffix(')').ok_or_else(|| unknown(part, entity))?),
+            Some((name, rest)) => (
+                name.trim(),
+                rest.strip_suffix(')')
+                    .ok_or_else(|| unknown(part, entity))?,
+            ),
             None => (part, ""),
         };
-        let (target, _) = store.schema.navigate(entity, name).ok_or_else(|| unknown(name, entity))?;
+        let (target, _) = store
+            .schema
+            .navigate(entity, name)
+            .ok_or_else(|| unknown(name, entity))?;
         let mut shape = Shape::default();
         for option in top_level(options, ';') {
             match option.split_once('=') {
                 Some(("$select", names)) => shape.select = Some(select(store, target, names)?),
                 Some(("$expand", inner)) => shape.expand = expand(store, target, inner, depth + 1)?,
-                _ => return Err(Fault::odata(400, "The query specified in the URI is not valid. An option of $expand is not supported.")),
+                _ => {
+                    return Err(Fault::odata(
+                        400,
+                        "The query specified in the URI is not valid. An option of $expand is not supported.",
+                    ));
+                }
             }
         }
         all.push((name.to_owned(), shape));

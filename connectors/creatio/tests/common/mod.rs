@@ -2,14 +2,16 @@
 
 #![expect(dead_code, reason = "each test file uses its own part")]
 
-use handoffd_contract::event::{
-    Attachment, AttachmentKind, Author, AuthorKind, Contact, Data, Handoff, Location, Message, MessageEvent, Reasoning,
-    ReplyStatus, Session, SessionClosed, Source,
-};
 use handoffd_contract::event::DeliveryState;
+use handoffd_contract::event::{
+    Attachment, AttachmentKind, Author, AuthorKind, Contact, Data, Handoff, Location, Message,
+    MessageEvent, Reasoning, ReplyStatus, Session, SessionClosed, Source,
+};
 use handoffd_contract::proof::{Stage, encode};
 use handoffd_contract::sandbox::{Request, Response, Sandbox};
-use handoffd_contract::{Auth, Connector, HttpCall, HttpReply, Item, MediaProblem, MediaRef, Rendered};
+use handoffd_contract::{
+    Auth, Connector, HttpCall, HttpReply, Item, MediaProblem, MediaRef, Rendered,
+};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -43,7 +45,11 @@ pub fn site() -> Box<dyn Sandbox> {
 /// A site that knows Ana already.
 pub fn site_with_ana() -> Box<dyn Sandbox> {
     let mut site = site();
-    site.act(at(-3_600), &json!({ "act": "contact", "name": "Ana López", "phone": "+34 600 11-12 22" })).unwrap();
+    site.act(
+        at(-3_600),
+        &json!({ "act": "contact", "name": "Ana López", "phone": "+34 600 11-12 22" }),
+    )
+    .unwrap();
     site
 }
 
@@ -59,7 +65,12 @@ pub fn session() -> Session {
 }
 
 pub fn ana() -> Contact {
-    Contact { phone: Some("+34600111222".into()), wa_id: Some("34600111222".into()), name: Some("Ana <b>López</b>".into()), ..Contact::default() }
+    Contact {
+        phone: Some("+34600111222".into()),
+        wa_id: Some("34600111222".into()),
+        name: Some("Ana <b>López</b>".into()),
+        ..Contact::default()
+    }
 }
 
 pub fn message(id: &str, seconds: i64, kind: AuthorKind, text: &str) -> Message {
@@ -89,17 +100,51 @@ pub fn attachment(id: &str, kind: AttachmentKind, name: &str, source: Option<&st
 /// Text, image, voice note, document, a lost file, a sticker and a place.
 pub fn transcript() -> Vec<Message> {
     let mut photo = message("m2", -290, AuthorKind::Customer, "look:");
-    photo.attachments.push(attachment("a1", AttachmentKind::Image, "photo.jpg", Some("https://media.example/photo.jpg")));
+    photo.attachments.push(attachment(
+        "a1",
+        AttachmentKind::Image,
+        "photo.jpg",
+        Some("https://media.example/photo.jpg"),
+    ));
     let mut voice = message("m3", -290, AuthorKind::Customer, "");
-    voice.attachments.push(Attachment { transcript: Some("where is my parcel".into()), ..attachment("a1", AttachmentKind::Voice, "v.ogg", Some("https://media.example/v.ogg")) });
+    voice.attachments.push(Attachment {
+        transcript: Some("where is my parcel".into()),
+        ..attachment(
+            "a1",
+            AttachmentKind::Voice,
+            "v.ogg",
+            Some("https://media.example/v.ogg"),
+        )
+    });
     let mut lost = message("m5", -280, AuthorKind::Customer, "");
-    lost.attachments.push(attachment("a1", AttachmentKind::Document, "lost.pdf", None));
-    lost.attachments.push(attachment("a2", AttachmentKind::Document, "gone.pdf", Some("https://media.example/gone.pdf")));
-    lost.attachments.push(attachment("a3", AttachmentKind::Sticker, "s.webp", Some("https://media.example/s.webp")));
+    lost.attachments
+        .push(attachment("a1", AttachmentKind::Document, "lost.pdf", None));
+    lost.attachments.push(attachment(
+        "a2",
+        AttachmentKind::Document,
+        "gone.pdf",
+        Some("https://media.example/gone.pdf"),
+    ));
+    lost.attachments.push(attachment(
+        "a3",
+        AttachmentKind::Sticker,
+        "s.webp",
+        Some("https://media.example/s.webp"),
+    ));
     let mut place = message("m6", -270, AuthorKind::Customer, "");
-    place.location = Some(Location { latitude: 40.4168, longitude: -3.7038, name: Some("Sol".into()), address: None });
+    place.location = Some(Location {
+        latitude: 40.4168,
+        longitude: -3.7038,
+        name: Some("Sol".into()),
+        address: None,
+    });
     vec![
-        message("m1", -300, AuthorKind::Customer, "Hi, \"order\" <8812> & co 👋🏽"),
+        message(
+            "m1",
+            -300,
+            AuthorKind::Customer,
+            "Hi, \"order\" <8812> & co 👋🏽",
+        ),
         photo,
         voice,
         message("m4", -290, AuthorKind::Assistant, "One moment"),
@@ -126,33 +171,77 @@ pub fn handoff(transcript: Vec<Message>) -> Data {
 }
 
 pub fn item(id: &str, seconds: i64, data: Data) -> Item {
-    Item { id: id.into(), time: at(seconds), data, rendered: None }
+    Item {
+        id: id.into(),
+        time: at(seconds),
+        data,
+        rendered: None,
+    }
 }
 
 pub fn rendered(item: Item, case: Value) -> Item {
-    let section = case.as_object().unwrap().iter().map(|(k, v)| (k.clone(), v.clone())).collect();
-    let rendered = Rendered { version: 1, sections: [("case".to_owned(), section)].into(), notes: vec!["Topic was cut".into()] };
-    Item { rendered: Some(rendered), ..item }
+    let section = case
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect();
+    let rendered = Rendered {
+        version: 1,
+        sections: [("case".to_owned(), section)].into(),
+        notes: vec!["Topic was cut".into()],
+    };
+    Item {
+        rendered: Some(rendered),
+        ..item
+    }
 }
 
 pub fn received(id: &str, seconds: i64, text: &str) -> Item {
     let message = message(id, seconds, AuthorKind::Customer, text);
-    item(&format!("e-{id}"), seconds, Data::MessageReceived(MessageEvent { message, session: None, contact: None, reference: None }))
+    item(
+        &format!("e-{id}"),
+        seconds,
+        Data::MessageReceived(MessageEvent {
+            message,
+            session: None,
+            contact: None,
+            reference: None,
+        }),
+    )
 }
 
 pub fn sent(id: &str, seconds: i64, reference: Option<&str>) -> Item {
     let message = message(id, seconds, AuthorKind::Agent, "from the platform");
-    let event = MessageEvent { message, session: None, contact: None, reference: reference.map(str::to_owned) };
+    let event = MessageEvent {
+        message,
+        session: None,
+        contact: None,
+        reference: reference.map(str::to_owned),
+    };
     item(&format!("e-{id}"), seconds, Data::MessageSent(event))
 }
 
 pub fn status(id: &str, seconds: i64, state: DeliveryState) -> Item {
-    let status = ReplyStatus { target: "crm".into(), message_id: "rep-1".into(), state, detail: Some("the 24-hour window is closed".into()) };
+    let status = ReplyStatus {
+        target: "crm".into(),
+        message_id: "rep-1".into(),
+        state,
+        detail: Some("the 24-hour window is closed".into()),
+    };
     item(id, seconds, Data::ReplyStatus(status))
 }
 
 pub fn closed(id: &str, seconds: i64) -> Item {
-    item(id, seconds, Data::SessionClosed(SessionClosed { resolved: Some(true), reason: None, closed_by: None }))
+    item(
+        id,
+        seconds,
+        Data::SessionClosed(SessionClosed {
+            resolved: Some(true),
+            reason: None,
+            closed_by: None,
+        }),
+    )
 }
 
 pub fn media(wanted: &MediaRef) -> Result<Vec<u8>, MediaProblem> {
@@ -178,7 +267,11 @@ pub fn outcome(view: &Value) -> Value {
     view
 }
 
-pub fn stage<'a>(connector: &'a dyn Connector, sandbox: &'a dyn Fn() -> Box<dyn Sandbox>, chapters: Vec<Vec<Item>>) -> Stage<'a> {
+pub fn stage<'a>(
+    connector: &'a dyn Connector,
+    sandbox: &'a dyn Fn() -> Box<dyn Sandbox>,
+    chapters: Vec<Vec<Item>>,
+) -> Stage<'a> {
     Stage {
         connector,
         sandbox,
@@ -199,12 +292,20 @@ pub fn call(site: &mut dyn Sandbox, call: &HttpCall) -> Response {
 }
 
 pub fn get(site: &mut dyn Sandbox, path: &str, query: &[(&str, &str)]) -> Response {
-    let with = query.iter().fold(HttpCall::get(path), |call, (name, value)| call.query(*name, *value));
+    let with = query
+        .iter()
+        .fold(HttpCall::get(path), |call, (name, value)| {
+            call.query(*name, *value)
+        });
     call(site, &with)
 }
 
 pub fn reply(response: Response) -> HttpReply {
-    HttpReply { status: response.status, headers: response.headers, body: response.body }
+    HttpReply {
+        status: response.status,
+        headers: response.headers,
+        body: response.body,
+    }
 }
 
 pub fn json_of(response: &Response) -> Value {
@@ -212,10 +313,20 @@ pub fn json_of(response: &Response) -> Value {
 }
 
 pub fn unsigned(method: &str, path: &str) -> Request {
-    Request { method: method.into(), path: path.into(), ..Request::default() }
+    Request {
+        method: method.into(),
+        path: path.into(),
+        ..Request::default()
+    }
 }
 
-pub fn signed(site: &mut dyn Sandbox, method: &str, path: &str, mime: &str, body: &[u8]) -> Response {
+pub fn signed(
+    site: &mut dyn Sandbox,
+    method: &str,
+    path: &str,
+    mime: &str,
+    body: &[u8],
+) -> Response {
     let mut headers = site.sign_in(at(10), &Auth::Target);
     headers.push(("content-type".into(), mime.into()));
     let (path, query) = path.split_once('?').unwrap_or((path, ""));

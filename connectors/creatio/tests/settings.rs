@@ -1,0 +1,268 @@
+//! Wrong settings: each problem with its path and remedy, all at once, and no value of a secret.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use handoffd_contract::Credential;
+use serde_json::{Value, json};
+
+fn good() -> Value {
+    json!({ "site": "https://acme.creatio.com", "auth": { "kind": "oauth", "client_id": "3F4A", "client_secret": "creatio_secret" } })
+}
+
+fn with(key: &str, value: Value) -> Value {
+    let mut settings = good();
+    match key.split_once('.') {
+        Some((table, key)) => settings[table][key] = value,
+        None => settings[key] = value,
+    }
+    settings
+}
+
+fn problems(settings: &Value) -> Vec<(String, String)> {
+    match handoffd_creatio::connector("crm", settings) {
+        Ok(_) => Vec::new(),
+        Err(problems) => problems.into_iter().map(|p| (p.path, p.message)).collect(),
+    }
+}
+
+#[test]
+fn every_wrong_setting_is_named_with_its_remedy() {
+    let table: Vec<(&str, Value, &str, &str)> = vec![
+        ("site", json!(null), "site", "is missing"),
+        ("site", json!(7), "site", "is a number"),
+        (
+            "site",
+            json!("acme.creatio.com"),
+            "site",
+            "begin with https://",
+        ),
+        (
+            "site",
+            json!("http://acme.creatio.com"),
+            "site",
+            "plain http",
+        ),
+        (
+            "site",
+            json!("https://acme.creatio.com/?x"),
+            "site",
+            "neither user, query",
+        ),
+        ("site", json!("https://user@acme"), "site", "neither user"),
+        ("site", json!("https:///x"), "site", "valid host"),
+        (
+            "runtime",
+            json!("dotnet"),
+            "runtime",
+            "\"framework\" or \"net\"",
+        ),
+        (
+            "mode",
+            json!("always"),
+            "mode",
+            "\"handoff_only\" or \"every_conversation\"",
+        ),
+        (
+            "auth",
+            json!("oauth"),
+            "auth",
+            "is a text; expected a table",
+        ),
+        ("auth", json!(null), "auth", "is missing"),
+        (
+            "auth.kind",
+            json!("basic"),
+            "auth.kind",
+            "\"oauth\" or \"forms\"",
+        ),
+        ("auth.client_id", json!(""), "auth.client_id", "is missing"),
+        (
+            "auth.client_secret",
+            json!("hunter2 is not a name!"),
+            "auth.client_secret",
+            "no secret's name",
+        ),
+        ("auth.scope", json!("x"), "auth.scope", "is not a setting"),
+        (
+            "auth.token_url",
+            json!("http://is.example/connect/token"),
+            "auth.token_url",
+            "plain http",
+        ),
+        (
+            "owner_id",
+            json!("Rosa"),
+            "owner_id",
+            "expected a record id",
+        ),
+        (
+            "group_id",
+            json!("00000000-0000-0000-0000-000000000000"),
+            "group_id",
+            "expected a record id",
+        ),
+        ("priority_id", json!(3), "priority_id", "is a number"),
+        ("batch", json!("yes"), "batch", "true or false"),
+        ("batch_size", json!(101), "batch_size", "from 1 to 100"),
+        ("batch_size", json!(0), "batch_size", "from 1 to 100"),
+        ("max_file_mb", json!(-1), "max_file_mb", "from 1 to 2000"),
+        ("poll_seconds", json!(1.5), "poll_seconds", "from 0 to 3600"),
+        ("case_url", json!("https://x/cases"), "case_url", "{id}"),
+        (
+            "case_columns",
+            json!(["Usr Category"]),
+            "case_columns[0]",
+            "column's code",
+        ),
+        (
+            "case_columns",
+            json!("UsrX"),
+            "case_columns",
+            "list of texts",
+        ),
+        (
+            "reply_marker",
+            json!("suffix"),
+            "reply_marker",
+            "\"all\" or \"prefix\"",
+        ),
+        (
+            "reply_marker",
+            json!("prefix"),
+            "reply_prefix",
+            "is missing",
+        ),
+        ("reply_prefix", json!("/wa"), "reply_prefix", "no effect"),
+        (
+            "reply_types",
+            json!(["email"]),
+            "reply_types[0]",
+            "\"task\"",
+        ),
+        (
+            "append_to_open_case",
+            json!(true),
+            "integration_contact_id",
+            "is missing",
+        ),
+        (
+            "webhook_token",
+            json!("a/b c"),
+            "webhook_token",
+            "no secret's name",
+        ),
+        ("ownerId", json!("x"), "ownerId", "did you mean owner_id?"),
+        ("nonsense", json!(1), "nonsense", "is not a setting"),
+    ];
+    for (key, value, path, words) in table {
+        let found = problems(&with(key, value));
+        assert!(
+            found
+                .iter()
+                .any(|(p, message)| p == path && message.contains(words)),
+            "{key}: expected {path} … {words}, got {found:?}"
+        );
+        assert_eq!(found.len(), 1, "{key}: {found:?}");
+        assert!(!format!("{found:?}").contains("hunter2"));
+    }
+}
+
+#[test]
+fn all_problems_come_at_once() {
+    let found = problems(
+        &json!({ "site": "ftp://x", "auth": { "kind": "forms", "user": 7, "extra": 1 }, "batch_size": 0, "nonsense": true }),
+    );
+    let paths: Vec<&str> = found.iter().map(|(path, _)| path.as_str()).collect();
+    for path in [
+        "site",
+        "auth.user",
+        "auth.password",
+        "auth.extra",
+        "batch_size",
+        "nonsense",
+    ] {
+        assert!(paths.contains(&path), "{path} of {paths:?}");
+    }
+    assert_eq!(
+        problems(&json!("text"))
+            .iter()
+            .filter(|(path, _)| path.is_empty())
+            .count(),
+        1
+    );
+}
+
+#[test]
+fn what_people_paste_is_tidied() {
+    for site in [
+        "https://acme.creatio.com",
+        " https://acme.creatio.com/ ",
+        "https://acme.creatio.com/0",
+        "https://acme.creatio.com/0/odata/",
+        "https://acme.creatio.com/0/Shell",
+    ] {
+        let connector = handoffd_creatio::connector("crm", &with("site", json!(site))).unwrap();
+        assert_eq!(connector.base(), "https://acme.creatio.com", "{site}");
+    }
+    assert!(
+        problems(&with(
+            "owner_id",
+            json!("{7E9F1204-F46B-1410-FB9A-0050BA5D6C38}")
+        ))
+        .is_empty()
+    );
+    assert!(problems(&with("site", json!("http://127.0.0.1:9103"))).is_empty());
+}
+
+#[test]
+fn the_sign_in_is_found_by_both_conventions_or_as_set() {
+    let urls = |settings: &Value| match handoffd_creatio::connector("crm", settings)
+        .unwrap()
+        .credential()
+    {
+        Credential::ClientCredentials { token_urls, .. } => token_urls,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        urls(&good()),
+        [
+            "https://acme-is.creatio.com/connect/token",
+            "https://acme.creatio.com/0/connect/token"
+        ]
+    );
+    assert_eq!(
+        urls(&with("site", json!("http://127.0.0.1:9103"))),
+        ["http://127.0.0.1:9103/0/connect/token"]
+    );
+    assert_eq!(
+        urls(&with(
+            "auth.token_url",
+            json!("https://is.example/connect/token")
+        )),
+        ["https://is.example/connect/token"]
+    );
+    let forms = with(
+        "auth",
+        json!({ "kind": "forms", "user": "bot", "password": "creatio_password" }),
+    );
+    match handoffd_creatio::connector("crm", &forms)
+        .unwrap()
+        .credential()
+    {
+        Credential::Forms {
+            login_url,
+            user,
+            password,
+        } => {
+            assert_eq!(
+                login_url,
+                "https://acme.creatio.com/ServiceModel/AuthService.svc/Login"
+            );
+            assert_eq!(
+                (user.as_str(), password.0.as_str()),
+                ("bot", "creatio_password")
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+}
