@@ -115,7 +115,7 @@ fn a_reps_file_comes_with_an_address_that_serves_it() {
 fn a_reply_on_several_tickets_goes_to_the_newest_that_is_ours() {
     let mut desk = opened(json!({}));
     let ours = ticket(&desk)["id"].as_str().unwrap().to_owned();
-    let body = json!({"properties": {"subject": "another matter", "hs_pipeline_stage": "1"}});
+    let body = json!({"properties": {"subject": "another matter", "hs_pipeline": "0", "hs_pipeline_stage": "1"}});
     let (status, other) = desk.request("POST", "/crm/objects/2026-03/tickets", &body);
     assert_eq!(status, 201);
     desk.webhooks();
@@ -264,7 +264,8 @@ fn a_lost_contact_does_not_stop_the_ticket() {
 #[test]
 fn a_merged_ticket_goes_on_in_the_one_that_is_left() {
     let mut desk = opened(json!({}));
-    let body = json!({"properties": {"subject": "main", "hs_pipeline_stage": "1"}});
+    let body =
+        json!({"properties": {"subject": "main", "hs_pipeline": "0", "hs_pipeline_stage": "1"}});
     let (_, main) = desk.request("POST", "/crm/objects/2026-03/tickets", &body);
     desk.webhooks();
     desk.act(json!({"act": "merge_ticket", "from": ticket(&desk)["id"], "into": main["id"]}));

@@ -609,3 +609,55 @@ fn communications_and_notes_of_the_transcript_survive_mishaps() {
             .contains("<long>")
     );
 }
+
+#[test]
+fn notes_side_by_side_survive_two_mishaps() {
+    let connector = connector(json!({"transcript": "notes"}));
+    let chapters = vec![vec![item("h1", 60, handoff(vec![short(1)]))]];
+    let report = played(&*connector, &returning, chapters, 2);
+    assert_eq!((report.calls, report.round_trips), (4, 3));
+    assert_eq!(texts(&report).len(), 2);
+}
+
+/// A ticket with our key is there already, with a thread: as after a lost ledger.
+fn known_with_thread() -> Box<dyn Sandbox> {
+    let mut portal = returning();
+    let properties = json!({
+        "subject": "known", "hs_pipeline": "0", "hs_pipeline_stage": "2", "hs_ticket_priority": "LOW", "wa_handoff_id": "hnd-52953352cc4e4bc1a1fb",
+    });
+    let mut request = handoffd_contract::sandbox::Request {
+        method: "POST".into(),
+        path: "/crm/objects/2026-03/tickets".into(),
+        headers: portal.sign_in(at(-60), &handoffd_contract::Auth::Target),
+        body: json!({"properties": properties}).to_string().into_bytes(),
+        ..Default::default()
+    };
+    request
+        .headers
+        .push(("content-type".into(), "application/json".into()));
+    assert_eq!(portal.handle(at(-60), &request).status, 201);
+    portal.act(at(-50), &json!({"act": "thread"})).unwrap();
+    portal
+}
+
+#[test]
+fn a_known_ticket_is_adopted_and_nothing_of_it_is_set_back() {
+    let connector = connector(json!({"comments": "thread-or-note", "priority": "HIGH"}));
+    let chapters = vec![vec![item("h1", 60, handoff(vec![short(1)]))]];
+    let report = played(&*connector, &known_with_thread, chapters, 2);
+    let ticket = &report.outcome["tickets"][0];
+    assert_eq!(report.outcome["tickets"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        (ticket["stage"].as_str(), ticket["priority"].as_str()),
+        (Some("Waiting on contact"), Some("LOW"))
+    );
+    assert_eq!(
+        ticket["thread"].as_array().unwrap().len(),
+        1,
+        "the comment is in the thread"
+    );
+    assert!(
+        texts(&report)[0].contains("message number 1"),
+        "what its description does not hold is in a note"
+    );
+}

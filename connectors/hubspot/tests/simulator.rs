@@ -23,8 +23,7 @@ fn desk() -> Desk {
 }
 
 fn new_ticket(desk: &mut Desk) -> String {
-    let body =
-        json!({"properties": {"subject": "s", "hs_pipeline_stage": "1", "wa_handoff_id": "hnd-1"}});
+    let body = json!({"properties": {"subject": "s", "hs_pipeline": "0", "hs_pipeline_stage": "1", "wa_handoff_id": "hnd-1"}});
     let (status, ticket) = desk.request("POST", TICKETS, &body);
     assert_eq!(status, 201);
     ticket["id"].as_str().unwrap().to_owned()
@@ -65,7 +64,7 @@ fn what_is_not_documented_is_refused() {
         (
             "POST",
             TICKETS,
-            ticket(json!({"subject": "s", "hs_pipeline_stage": "177000001"})),
+            ticket(json!({"subject": "s", "hs_pipeline": "0", "hs_pipeline_stage": "177000001"})),
             400,
             "INVALID_OPTION",
         ),
@@ -79,35 +78,45 @@ fn what_is_not_documented_is_refused() {
         (
             "POST",
             TICKETS,
-            ticket(json!({"subject": "s", "hs_pipeline_stage": "1", "mood": "x"})),
+            ticket(
+                json!({"subject": "s", "hs_pipeline": "0", "hs_pipeline_stage": "1", "mood": "x"}),
+            ),
             400,
             "PROPERTY_DOESNT_EXIST",
         ),
         (
             "POST",
             TICKETS,
-            ticket(json!({"subject": "s", "hs_pipeline_stage": "1", "content": long})),
+            ticket(
+                json!({"subject": "s", "hs_pipeline": "0", "hs_pipeline_stage": "1", "content": long}),
+            ),
             400,
             "INVALID_LENGTH",
         ),
         (
             "POST",
             TICKETS,
-            ticket(json!({"subject": "s", "hs_pipeline_stage": "1", "hs_object_id": "1"})),
+            ticket(
+                json!({"subject": "s", "hs_pipeline": "0", "hs_pipeline_stage": "1", "hs_object_id": "1"}),
+            ),
             400,
             "READ_ONLY_VALUE",
         ),
         (
             "POST",
             TICKETS,
-            ticket(json!({"subject": "s", "hs_pipeline_stage": "1", "hubspot_owner_id": "1"})),
+            ticket(
+                json!({"subject": "s", "hs_pipeline": "0", "hs_pipeline_stage": "1", "hubspot_owner_id": "1"}),
+            ),
             400,
             "INVALID_OWNER_ID",
         ),
         (
             "POST",
             TICKETS,
-            ticket(json!({"subject": "s", "hs_pipeline_stage": "1", "wa_handoff_id": "hnd-1"})),
+            ticket(
+                json!({"subject": "s", "hs_pipeline": "0", "hs_pipeline_stage": "1", "wa_handoff_id": "hnd-1"}),
+            ),
             400,
             "CONFLICTING_UNIQUE_VALUE",
         ),

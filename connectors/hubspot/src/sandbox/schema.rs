@@ -61,7 +61,8 @@ impl Kind {
     pub(super) fn required(self) -> &'static [&'static str] {
         match self {
             Kind::Contact => &[],
-            Kind::Ticket => &["subject", "hs_pipeline_stage"],
+            // The pipeline too, because there are several.
+            Kind::Ticket => &["subject", "hs_pipeline", "hs_pipeline_stage"],
             Kind::Note => &["hs_timestamp"],
             Kind::Communication => &["hs_communication_channel_type", "hs_timestamp"],
         }
