@@ -152,7 +152,7 @@ fn records(known: &Known) -> Vec<String> {
             }
             (Some(("engine", _)), _) => {}
             (Some((group, _)), Fact::Is(_)) => *counts.entry(group).or_default() += 1,
-            (None, Fact::Is(value)) => lines.push(format!("{name} = {value}")),
+            (None, Fact::Is(value)) => lines.push(format!("{name} = {}", discreet(value))),
         }
     }
     if !counts.is_empty() {
@@ -162,10 +162,20 @@ fn records(known: &Known) -> Vec<String> {
     lines
 }
 
+/// A fact's value if it is an id, a number or a time; anything longer may hold what people wrote.
+fn discreet(value: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:+/=!".contains(c);
+    if value.len() <= 120 && value.chars().all(plain) {
+        value.to_owned()
+    } else {
+        format!("({} characters, not shown)", value.chars().count())
+    }
+}
+
 fn facts_json(known: &Known) -> Value {
     let facts = known.0.iter().map(|(name, fact)| {
         let value = match fact {
-            Fact::Is(value) => json!(value),
+            Fact::Is(value) => json!(discreet(value)),
             Fact::Unsure { since, .. } => json!({"unsure_since": since}),
         };
         (name.clone(), value)

@@ -16,6 +16,9 @@ use crate::sandbox::{Running, Served};
 /// The session of the story.
 pub(super) const SESSION: &str = "demo-session";
 const CUSTOMER: &str = "4915112345678";
+const PHOTO: &[u8] = b"\xff\xd8\xff\xe0 a photo of a broken box";
+const VOICE: &[u8] = b"OggS a voice note";
+const INVOICE: &[u8] = b"%PDF-1.4 invoice 8812";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What arrived, and what did not.
@@ -69,8 +72,9 @@ impl Story {
             let what = format!("{}: the handoff with summary and transcript", crm.name());
             let words = ["llegó roto", "wants a refund", "Quiero que me devuelvan"];
             self.expect(told, what, || words.iter().all(|word| shows(crm, word))).await;
-            for file in ["caja rota.jpg", "Factura 8812.pdf"] {
-                self.expect(told, format!("{}: the file {file}", crm.name()), || shows(crm, file)).await;
+            for (file, bytes) in [("caja rota.jpg", PHOTO), ("voice.ogg", VOICE), ("Factura 8812.pdf", INVOICE)] {
+                let what = format!("{}: the file {file}, whole", crm.name());
+                self.expect(told, what, || holds(&crm.view(), file, bytes.len())).await;
             }
         }
         for name in ["salesforce", "hubspot", "creatio"] {
@@ -142,16 +146,16 @@ impl Story {
             }
             self.customer(act)
         };
-        let photo = media("image", "image/jpeg", b"\xff\xd8\xff\xe0 a photo of a broken box", None, Some("así llegó"))?;
+        let photo = media("image", "image/jpeg", PHOTO, None, Some("así llegó"))?;
         transcript.push(message(&photo, json!({"attachments": [{
             "id": "photo", "kind": "image", "mime": "image/jpeg", "name": "caja rota.jpg", "caption": "así llegó",
             "source": {"from": "whatsapp", "media_id": photo["media_id"]}}]})));
-        let voice = media("voice", "audio/ogg", b"OggS a voice note", None, None)?;
+        let voice = media("voice", "audio/ogg", VOICE, None, None)?;
         transcript.push(message(&voice, json!({"attachments": [{
             "id": "voice", "kind": "voice", "mime": "audio/ogg; codecs=opus", "name": "voice.ogg",
             "transcript": "Quiero que me devuelvan el dinero, por favor.",
             "source": {"from": "whatsapp", "media_id": voice["media_id"]}}]})));
-        let invoice = media("document", "application/pdf", b"%PDF-1.4 invoice 8812", Some("Factura 8812.pdf"), None)?;
+        let invoice = media("document", "application/pdf", INVOICE, Some("Factura 8812.pdf"), None)?;
         transcript.push(message(&invoice, json!({"attachments": [{
             "id": "invoice", "kind": "document", "mime": "application/pdf", "name": "Factura 8812.pdf",
             "source": {"from": "whatsapp", "media_id": invoice["media_id"]}}]})));
@@ -264,6 +268,23 @@ fn handoff(transcript: Vec<Value>) -> Value {
         "transcript": transcript,
         "fields": {"order_id": 8812, "category": "refund", "vip": true, "purchase_date": "2026-11-12", "amount": 129.9},
     })
+}
+
+/// Whether a file of that name and size is there.
+fn holds(value: &Value, file: &str, size: usize) -> bool {
+    match value {
+        Value::Array(items) => items.iter().any(|item| holds(item, file, size)),
+        Value::Object(members) => {
+            // A CRM may put something of its own between the name and its ending.
+            let stem = file.split('.').next().unwrap_or(file);
+            let named = ["name", "file_name"]
+                .iter()
+                .any(|key| members.get(*key).and_then(Value::as_str).is_some_and(|name| name.starts_with(stem)));
+            let sized = ["size", "bytes"].iter().any(|key| members.get(*key).and_then(Value::as_u64) == Some(size as u64));
+            (named && sized) || members.values().any(|value| holds(value, file, size))
+        }
+        _ => false,
+    }
 }
 
 fn shows(served: &Served, words: &str) -> bool {

@@ -79,7 +79,7 @@ async fn creatio_appends_a_second_handoff() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_broken_crm_delays_nobody_else() {
     let world = World::new(Exit::CloudApi).await;
-    let rule = json!({"target": "hubspot", "match": {}, "fault": {"status": {"status": 503}}});
+    let rule = json!({"target": "hubspot", "match": {}, "fault": {"kind": "status", "status": 503}});
     world.sims.fault(serde_json::from_value(rule).unwrap()).unwrap();
     world.publish("handoff.requested", "handoff-1", world.handoff(&CRMS)).await;
     world.until_shown("salesforce", "box.jpg").await;

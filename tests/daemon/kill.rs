@@ -8,10 +8,10 @@ use crate::world::{Exit, SOON, World};
 async fn survives(target: &str) {
     let mut world = World::new(Exit::CloudApi).await;
     // Slow answers, so that the kills fall between effect and answer.
-    let rule = json!({"target": target, "match": {}, "fault": {"delay_ms": {"ms": 150, "before": false}}});
+    let rule = json!({"target": target, "match": {}, "fault": {"kind": "delay", "ms": 150, "when": "after"}});
     world.sims.fault(serde_json::from_value(rule).unwrap()).unwrap();
     world.publish("handoff.requested", "handoff-1", world.handoff(&[target])).await;
-    let requests = |world: &World| world.crm(target).counts()["total"].as_u64().unwrap_or_default();
+    let requests = |world: &World| world.crm(target).counts()["finished"].as_u64().unwrap_or_default();
     for _ in 0..6 {
         let before = requests(&world);
         eventually(SOON, || async { requests(&world) > before || world.lane(target).await["state"] == "idle" }).await;

@@ -32,7 +32,7 @@ async fn a_wrong_event_is_kept_and_listed() {
 async fn a_refusal_parks_the_lane_until_it_is_retried() {
     let world = World::new(Exit::CloudApi).await;
     let rule = json!({"target": "creatio", "match": {"method": "POST", "path_contains": "Case"},
-        "fault": {"status": {"status": 403, "body": "{\"error\":{\"code\":\"\",\"message\":\"No rights for Case\"}}"}}});
+        "fault": {"kind": "status", "status": 403, "body": {"error": {"code": "", "message": "No rights for Case"}}}});
     world.sims.fault(serde_json::from_value(rule).unwrap()).unwrap();
     world.publish("handoff.requested", "handoff-1", world.handoff(&["creatio"])).await;
     eventually(SOON, || async { world.lane("creatio").await["state"] == "parked" }).await;

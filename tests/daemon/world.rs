@@ -220,7 +220,10 @@ impl World {
                     text.matches(words).count().max(plain.matches(words).count())
                 }
                 Value::Array(items) => items.iter().map(|item| walk(item, words)).sum(),
-                Value::Object(members) => members.values().map(|value| walk(value, words)).sum(),
+                // An activity's title repeats the beginning of its text.
+                Value::Object(members) => {
+                    members.iter().filter(|(key, _)| *key != "title").map(|(_, value)| walk(value, words)).sum()
+                }
                 _ => 0,
             }
         }
@@ -260,13 +263,6 @@ impl World {
         }
     }
 
-    pub async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
-        let url = format!("http://{}{path}", self.plan.listen);
-        let reply = self.client.post(url).json(body).send().await.unwrap();
-        let status = reply.status().as_u16();
-        (status, serde_json::from_slice(&reply.bytes().await.unwrap()).unwrap_or_default())
-    }
-
     /// The next event of this type that the gateway gets; others are passed over.
     pub async fn taken(&self, kind: &str) -> Value {
         loop {
@@ -281,8 +277,8 @@ impl World {
     /// The texts on the customer's phone that came from the business, in order.
     pub fn phone(&self) -> Vec<String> {
         let view = self.crm("whatsapp").view();
-        let phones = view["customers"].as_array().or(view["phones"].as_array()).cloned().unwrap_or_default();
-        let conversations = phones.iter().filter_map(|phone| phone["conversation"].as_array());
+        let phones = view["phones"].as_object().cloned().unwrap_or_default();
+        let conversations = phones.values().filter_map(|phone| phone["conversation"].as_array());
         conversations
             .flatten()
             .filter(|entry| entry["from"] == "business")

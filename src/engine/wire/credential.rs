@@ -82,7 +82,7 @@ impl SignIn {
             timeout,
             own: Mutex::new(None),
             customers: Mutex::new(HashMap::new()),
-            mint: Mutex::new(Bucket::new(per_minute, per_minute, Duration::from_secs(60))),
+            mint: Mutex::new(Bucket::new(per_minute.div_ceil(2), per_minute.div_ceil(2), Duration::from_secs(60))),
         })
     }
 
