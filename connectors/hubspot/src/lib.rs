@@ -15,7 +15,7 @@
 //! | `fault`, `answer`, `read` | what a reply proves |
 //! | `hear` | what webhooks and polls tell |
 //! | `check` | what the portal must have |
-//! | [`sandbox`] | the other side (feature `sandbox`) |
+//! | `sandbox` | the other side (feature `sandbox`) |
 //!
 //! Invariants: one ticket per session, by a unique property; a note is looked for by its printed
 //! marker before it is repeated; only a note that begins with the reply prefix reaches a customer.
@@ -44,7 +44,8 @@ use serde_json::Value;
 
 pub use settings::Settings;
 
-/// The connector for these settings. `name` is the target's name, for nothing but messages.
+/// The connector for these settings. Problems are told by their path inside the settings of target
+/// `name`.
 ///
 /// # Errors
 /// Every problem of the settings.
