@@ -247,6 +247,28 @@ fn problems_of_all_sections_come_together() {
 }
 
 #[test]
+fn postgres_addresses_of_every_form_are_taken() {
+    let folder = Folder::new();
+    for url in [
+        "postgres://me@db/handoffd?sslmode=require",
+        "postgresql://me@one:5432,two:5433/handoffd",
+        "postgres:///handoffd?host=/run/postgresql",
+    ] {
+        let config = folder
+            .load(&format!("[ledger]\nurl = \"{url}\""), &[])
+            .expect(url);
+        assert_eq!(config.ledger.url, url);
+    }
+    let text = "[ledger]\nurl = \"postgres:///handoffd\"\npassword = \"p\"\n[secrets]\np = { value = \"x\" }";
+    assert_eq!(
+        folder.problems(text, &[]),
+        [
+            "ledger.password: the address has no single host to use it for; write it into the address"
+        ]
+    );
+}
+
+#[test]
 fn a_missing_file_is_one_problem() {
     let problems = load(
         Some(Path::new("/nowhere/handoffd.toml")),

@@ -62,15 +62,25 @@ pub(super) fn ledger(mut section: Reader<'_>, folder: &Path, secrets: &Secrets) 
         }
         format!("sqlite:{}", folder.join(file).display())
     } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        // An address without a host (a socket) or with several is PostgreSQL's own and is left as it is.
         let parsed = Url::parse(&url).ok().filter(Url::has_host);
+        let rest = url.split_once("://").map_or("", |(_, rest)| rest);
         match parsed {
             Some(parsed) => with_password(parsed, password.as_ref()),
+            None if rest.is_empty() => {
+                let example = "write \"postgres://user@host/database\"";
+                section.problem(&path, "not an address", example);
+                url
+            }
             None => {
-                section.problem(
-                    &path,
-                    "not an address",
-                    "write \"postgres://user@host/database\"",
-                );
+                if password.is_some() {
+                    let found = "the address has no single host to use it for";
+                    section.problem(
+                        &section.path_of("password"),
+                        found,
+                        "write it into the address",
+                    );
+                }
                 url
             }
         }

@@ -181,6 +181,7 @@ fn unknown_name<'a>(of: &str, name: &str, known: impl Iterator<Item = &'a str> +
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mapping::filters::{FILTERS, TESTS};
     use crate::mapping::{bare, sample};
 
     #[test]
@@ -236,5 +237,17 @@ mod tests {
             unknown("target.name").as_deref(),
             Some("`target` is a text and has no `name`")
         );
+    }
+
+    #[test]
+    fn the_readme_names_everything() {
+        let readme = include_str!("../../mappings/README.md");
+        let names = KNOWN
+            .iter()
+            .flat_map(|(top, has)| std::iter::once(top).chain(*has));
+        for name in names.chain(MESSAGE).chain(FILTERS).chain(TESTS) {
+            let alone = readme.contains(&format!("`{name}`"));
+            assert!(alone || readme.contains(&format!("`{name}(")), "{name}");
+        }
     }
 }
