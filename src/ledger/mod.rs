@@ -15,6 +15,7 @@
 //! inbox (webhooks as they came)   feed (cursor, lease)   mapping (versions)   daemon (who lives)
 //! ```
 
+pub mod postgres;
 mod rows;
 mod rules;
 pub mod sqlite;
@@ -620,9 +621,7 @@ pub async fn open(url: &str) -> Result<Arc<dyn Ledger>> {
             path.trim_start_matches("//"),
         )?))
     } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-        Err(LedgerError::Failed(
-            "PostgreSQL is not available yet".into(),
-        ))
+        Ok(Arc::new(postgres::Postgres::open(url).await?))
     } else {
         Err(LedgerError::Failed(
             "ledger.url must begin with sqlite: or postgres://".into(),

@@ -13,6 +13,7 @@ mod heard;
 mod intake;
 mod lanes;
 mod operated;
+mod server;
 mod together;
 mod world;
 
@@ -22,14 +23,18 @@ use world::World;
 macro_rules! conformance {
     ($($module:ident: $($case:ident)*;)*) => {
         mod sqlite {
-            $($(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $case() {
-                    let world = crate::World::sqlite();
-                    crate::$module::$case(&world).await;
-                    world.end().await;
-                }
-            )*)*
+            $($(conformance!(sqlite $module $case);)*)*
+        }
+        mod postgres {
+            $($(conformance!(postgres $module $case);)*)*
+        }
+    };
+    ($ledger:ident $module:ident $case:ident) => {
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $case() {
+            let world = crate::World::$ledger().await;
+            crate::$module::$case(&world).await;
+            world.end().await;
         }
     };
 }

@@ -1,9 +1,11 @@
 //! What every case starts from: a fresh ledger with two handles, a clock that stands still, and
 //! short ways to say what happens.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use handoffd::ledger::postgres::Postgres;
 use handoffd::ledger::sqlite::{Counters, Sqlite};
 use handoffd::ledger::{Admission, Admitted, Attempt, Lease, Ledger, Next, Release};
 use handoffd_contract::event::{MessageEvent, Session};
@@ -25,10 +27,11 @@ enum Ground {
         counters: [Arc<Counters>; 2],
         _folder: Folder,
     },
+    Postgres(Box<Schema>),
 }
 
 impl World {
-    pub fn sqlite() -> World {
+    pub async fn sqlite() -> World {
         let folder = Folder::new();
         let [a, b] = [0, 1].map(|_| Sqlite::open(folder.file()).expect("opens"));
         let counters = [a.counters(), b.counters()];
@@ -42,6 +45,17 @@ impl World {
         }
     }
 
+    pub async fn postgres() -> World {
+        let mut schema = Schema::new().await;
+        schema.begin().await;
+        let [a, b] = [schema.open().await, schema.open().await];
+        World {
+            a: Arc::new(a),
+            b: Arc::new(b),
+            ground: Ground::Postgres(Box::new(schema)),
+        }
+    }
+
     /// After every case: no statement of it read a large table from end to end.
     pub async fn end(self) {
         match self.ground {
@@ -49,6 +63,10 @@ impl World {
                 for (sql, rows) in counters.iter().flat_map(|counters| counters.scans()) {
                     assert!(may_scan(&sql), "{rows} rows were scanned by {sql}");
                 }
+            }
+            Ground::Postgres(schema) => {
+                drop((self.a, self.b));
+                schema.end().await;
             }
         }
     }
@@ -64,6 +82,112 @@ fn may_scan(sql: &str) -> bool {
     ]
     .iter()
     .any(|part| sql.contains(part))
+}
+
+/// The variable that names a PostgreSQL for tests.
+const SERVER: &str = "HANDOFFD_TEST_POSTGRES";
+
+/// A schema of its own on the PostgreSQL for tests, in which no sequential scan is made where any
+/// index can serve.
+pub struct Schema {
+    name: String,
+    server: String,
+    admin: tokio_postgres::Client,
+    scans: HashMap<String, i64>,
+}
+
+impl Schema {
+    pub async fn new() -> Schema {
+        let server = std::env::var(SERVER).unwrap_or_else(|_| {
+            panic!(
+                "{SERVER} names no PostgreSQL. Run `tests/run`, which starts a private one, or set \
+                 it to a database on which this test may create schemas, such as \
+                 postgres://postgres@127.0.0.1:5432/postgres"
+            )
+        });
+        let (admin, connection) = tokio_postgres::connect(&server, tokio_postgres::NoTls)
+            .await
+            .unwrap_or_else(|error| panic!("{SERVER}: {error}"));
+        tokio::spawn(connection);
+        let name = format!("t{}", uuid::Uuid::new_v4().simple());
+        admin
+            .batch_execute(&format!("CREATE SCHEMA {name}; SET search_path = {name}"))
+            .await
+            .expect("a schema");
+        Schema {
+            name,
+            server,
+            admin,
+            scans: HashMap::new(),
+        }
+    }
+
+    /// The address of a ledger in this schema.
+    pub fn url(&self) -> String {
+        let Schema { name, server, .. } = self;
+        let more = if server.contains('?') { '&' } else { '?' };
+        format!(
+            "{server}{more}application_name={name}\
+             &options=-csearch_path%3D{name}%20-cenable_seqscan%3Doff"
+        )
+    }
+
+    pub async fn open(&self) -> Postgres {
+        Postgres::open(&self.url()).await.expect("opens")
+    }
+
+    /// Runs a statement of the test's own in this schema, on one connection. Returns the first
+    /// value, if any, which must be text.
+    pub async fn sql(&self, sql: &str) -> String {
+        let rows = self.admin.simple_query(sql).await.expect(sql);
+        let first = rows.iter().find_map(|message| match message {
+            tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+            _ => None,
+        });
+        first.unwrap_or_default()
+    }
+
+    /// Waits until no connection to this schema is left.
+    async fn alone(&self) {
+        let left = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1";
+        while self
+            .admin
+            .query_one(left, &[&self.name])
+            .await
+            .expect("counts")
+            .get::<_, i64>(0)
+            > 0
+        {}
+    }
+
+    /// Whole-table scans until now, by table. They are complete when no connection is left.
+    async fn scans(&self) -> HashMap<String, i64> {
+        self.alone().await;
+        let scans = "SELECT relname::text, seq_scan FROM pg_stat_user_tables
+                      WHERE schemaname = $1 AND relname NOT IN ('daemon', 'poison', 'handoffd_schema')";
+        let rows = self.admin.query(scans, &[&self.name]).await.expect("scans");
+        rows.iter().map(|row| (row.get(0), row.get(1))).collect()
+    }
+
+    /// Migrates, which may scan.
+    async fn begin(&mut self) {
+        drop(self.open().await);
+        self.scans = self.scans().await;
+    }
+
+    async fn end(self) {
+        assert_eq!(self.scans().await, self.scans, "whole-table scans");
+        self.drop().await;
+    }
+
+    pub async fn drop(self) {
+        self.alone().await;
+        let name = &self.name;
+        self.admin
+            .batch_execute(&format!("DROP SCHEMA {name} CASCADE"))
+            .await
+            .expect("dropped");
+    }
 }
 
 /// A folder that is gone afterwards.

@@ -1,0 +1,425 @@
+//! The rep's side: feeds and their leases, webhooks as they came, and how what was heard finds its
+//! lane.
+
+use std::collections::BTreeMap;
+
+use handoffd_contract::Stop;
+use jiff::Timestamp;
+
+use super::db::{Db, Outcome, Text, texts};
+use super::intake::{admit, wake_lanes};
+use super::lanes::{lane_ref, put_facts, tally};
+use crate::ledger::rows::{self, Arrival, FactRow};
+use crate::ledger::rules;
+use crate::ledger::{Admitted, FeedLease, Hear, InboxRow, LaneRef, Lease, LedgerError};
+
+/// Says which feed a lane listens to.
+pub(super) async fn listen(db: &Db<'_>, lease: &Lease, key: Option<&str>) -> Outcome<()> {
+    let before: Option<String> = db
+        .one(
+            "SELECT feed FROM lane
+              WHERE id = $1 AND epoch = $2 AND lease_owner IS NOT NULL FOR UPDATE",
+            &[&lease.lane, &lease.epoch],
+            |row| Ok(row.try_get(0)?),
+        )
+        .await?
+        .ok_or(LedgerError::Stale)?;
+    let key = key.map(|key| Text(key).clean().into_owned());
+    if before == key {
+        return Ok(());
+    }
+    db.run(
+        "UPDATE lane SET feed = $2 WHERE id = $1",
+        &[&lease.lane, &key],
+    )
+    .await?;
+    if let Some(before) = before {
+        db.run(
+            "UPDATE feed SET listeners = listeners - 1 WHERE target = $1 AND key = $2",
+            &[&Text(&lease.target), &before],
+        )
+        .await?;
+    }
+    if let Some(key) = key {
+        db.run(
+            "INSERT INTO feed (target, key, listeners) VALUES ($1, $2, 1)
+             ON CONFLICT (target, key) DO UPDATE SET listeners = feed.listeners + 1",
+            &[&Text(&lease.target), &key],
+        )
+        .await?;
+        db.wake();
+    }
+    Ok(())
+}
+
+/// Claims feeds that somebody listens to and nobody holds.
+pub(super) async fn claim_feeds(
+    db: &Db<'_>,
+    now: i64,
+    daemon: &str,
+    limit: i64,
+    until: i64,
+) -> Outcome<Vec<FeedLease>> {
+    db.all(
+        "WITH ready AS MATERIALIZED (
+             SELECT target, key FROM feed
+              WHERE listeners > 0 AND coalesce(lease_until, 0) <= $3
+              ORDER BY coalesce(lease_until, 0) LIMIT $4
+                FOR UPDATE SKIP LOCKED)
+         UPDATE feed SET epoch = feed.epoch + 1, lease_owner = $1, lease_until = $2
+           FROM ready WHERE feed.target = ready.target AND feed.key = ready.key
+         RETURNING feed.target, feed.key, feed.cursor, feed.epoch",
+        &[&Text(daemon), &until, &now, &limit],
+        |row| {
+            Ok(FeedLease {
+                target: row.try_get(0)?,
+                key: row.try_get(1)?,
+                cursor: row.try_get(2)?,
+                epoch: row.try_get(3)?,
+            })
+        },
+    )
+    .await
+}
+
+/// Makes feed leases last until `until`; returns those that are lost or no longer wanted.
+pub(super) async fn renew_feeds(
+    db: &Db<'_>,
+    feeds: &[FeedLease],
+    until: i64,
+) -> Outcome<Vec<FeedLease>> {
+    let targets = texts(feeds.iter().map(|feed| &feed.target));
+    let keys = texts(feeds.iter().map(|feed| &feed.key));
+    let epochs: Vec<_> = feeds.iter().map(|feed| feed.epoch).collect();
+    let renewed: Vec<(String, String)> = db
+        .all(
+            "WITH wanted AS MATERIALIZED (
+                 SELECT feed.target, feed.key
+                   FROM unnest($1::text[], $2::text[], $3::bigint[]) AS mine (target, key, epoch)
+                   JOIN feed ON feed.target = mine.target AND feed.key = mine.key
+                            AND feed.epoch = mine.epoch
+                  WHERE feed.lease_owner IS NOT NULL AND feed.listeners > 0
+                  ORDER BY feed.target, feed.key
+                    FOR UPDATE OF feed)
+             UPDATE feed SET lease_until = $4
+               FROM wanted WHERE feed.target = wanted.target AND feed.key = wanted.key
+             RETURNING feed.target, feed.key",
+            &[&targets, &keys, &epochs, &until],
+            |row| Ok((row.try_get(0)?, row.try_get(1)?)),
+        )
+        .await?;
+    let kept = |feed: &&FeedLease| {
+        renewed
+            .iter()
+            .any(|(target, key)| *target == feed.target && *key == feed.key)
+    };
+    Ok(feeds.iter().filter(|feed| !kept(feed)).cloned().collect())
+}
+
+/// Gives a feed back. One that was taken over is left alone.
+pub(super) async fn release_feed(db: &Db<'_>, feed: &FeedLease) -> Outcome<()> {
+    let released = db
+        .run(
+            "UPDATE feed SET lease_owner = NULL, lease_until = NULL
+              WHERE target = $1 AND key = $2 AND epoch = $3",
+            &[&Text(&feed.target), &Text(&feed.key), &feed.epoch],
+        )
+        .await?;
+    if released > 0 {
+        db.wake();
+    }
+    Ok(())
+}
+
+/// The lanes that listen to a feed.
+pub(super) async fn listeners(db: &Db<'_>, target: &str, key: &str) -> Outcome<Vec<LaneRef>> {
+    db.all(
+        "SELECT id, session, target FROM lane WHERE target = $1 AND feed = $2 ORDER BY id",
+        &[&Text(target), &Text(key)],
+        lane_ref,
+    )
+    .await
+}
+
+/// Stores what was heard.
+pub(super) async fn hear(
+    db: &Db<'_>,
+    now: i64,
+    hear: &Hear,
+    arrivals: &[Arrival],
+) -> Outcome<Vec<Admitted>> {
+    let admitted = admit(db, now, arrivals).await?;
+    if !hear.facts.is_empty() {
+        let facts: BTreeMap<_, _> = hear
+            .facts
+            .iter()
+            .map(|(lane, name, value)| ((*lane, name), value))
+            .collect();
+        let lanes: Vec<_> = facts.keys().map(|(lane, _)| *lane).collect();
+        let told: Vec<_> = facts
+            .iter()
+            .map(|((_, name), value)| FactRow::is(*name, *value))
+            .collect();
+        wake_lanes(db, now, &lanes).await?;
+        put_facts(db, &lanes, &told).await?;
+    }
+    if let Some((feed, cursor)) = &hear.cursor {
+        move_cursor(db, feed, cursor).await?;
+    }
+    if let Some((id, epoch)) = hear.inbox {
+        close_webhook(db, id, epoch).await?;
+    }
+    Ok(admitted)
+}
+
+async fn move_cursor(db: &Db<'_>, feed: &FeedLease, cursor: &str) -> Outcome<()> {
+    let moved = db
+        .run(
+            "UPDATE feed SET cursor = $4
+              WHERE target = $1 AND key = $2 AND epoch = $3 AND lease_owner IS NOT NULL",
+            &[
+                &Text(&feed.target),
+                &Text(&feed.key),
+                &feed.epoch,
+                &Text(cursor),
+            ],
+        )
+        .await?;
+    if moved == 0 {
+        Err(LedgerError::Stale.into())
+    } else {
+        Ok(())
+    }
+}
+
+async fn close_webhook(db: &Db<'_>, id: i64, epoch: i64) -> Outcome<()> {
+    let closed = db
+        .run(
+            "UPDATE inbox
+                SET state = 'done', due_at = NULL, reason = NULL, words = NULL, headers = '{}',
+                    body = '', lease_owner = NULL, lease_until = NULL
+              WHERE id = $1 AND epoch = $2 AND lease_owner IS NOT NULL",
+            &[&id, &epoch],
+        )
+        .await?;
+    if closed == 0 {
+        Err(LedgerError::Stale.into())
+    } else {
+        Ok(())
+    }
+}
+
+/// Keeps a webhook as it came, unless the same came within a day.
+pub(super) async fn inbox_put(
+    db: &Db<'_>,
+    now: i64,
+    target: &str,
+    headers: &str,
+    body: &[u8],
+) -> Outcome<bool> {
+    let key = rows::body_key(body);
+    let forgotten = now - rules::WEBHOOK_MEMORY;
+    db.run(
+        "DELETE FROM inbox WHERE id = ANY (ARRAY (
+             SELECT id FROM inbox WHERE state = 'done' AND received_at <= $1
+              ORDER BY received_at LIMIT 10
+                FOR UPDATE SKIP LOCKED))",
+        &[&forgotten],
+    )
+    .await?;
+    db.run(
+        "UPDATE inbox SET key = NULL WHERE target = $1 AND key = $2 AND received_at <= $3",
+        &[&Text(target), &key, &forgotten],
+    )
+    .await?;
+    let kept = db
+        .run(
+            "INSERT INTO inbox (target, key, headers, body, received_at, state, due_at)
+             VALUES ($1, $2, $3, $4, $5, 'due', $5)
+             ON CONFLICT (target, key) DO NOTHING",
+            &[&Text(target), &key, &Text(headers), &body, &now],
+        )
+        .await?;
+    if kept > 0 {
+        db.wake();
+    }
+    Ok(kept > 0)
+}
+
+/// Claims webhooks that are ready, oldest first.
+pub(super) async fn inbox_claim(
+    db: &Db<'_>,
+    now: i64,
+    daemon: &str,
+    limit: i64,
+    until: i64,
+) -> Outcome<Vec<InboxRow>> {
+    let mut claimed = db
+        .all(
+            "UPDATE inbox SET epoch = epoch + 1, lease_owner = $1, lease_until = $2
+              WHERE id = ANY (ARRAY (
+                        SELECT id FROM inbox WHERE due_at IS NOT NULL AND ready_at <= $3
+                         ORDER BY ready_at LIMIT $4
+                           FOR UPDATE SKIP LOCKED))
+             RETURNING id, target, headers, body, attempts, epoch",
+            &[&Text(daemon), &until, &now, &limit],
+            |row| {
+                Ok(InboxRow {
+                    id: row.try_get(0)?,
+                    target: row.try_get(1)?,
+                    headers: row.try_get(2)?,
+                    body: row.try_get(3)?,
+                    attempts: tally(row, 4)?,
+                    epoch: row.try_get(5)?,
+                })
+            },
+        )
+        .await?;
+    claimed.sort_by_key(|row| row.id);
+    Ok(claimed)
+}
+
+/// Puts a webhook off, or parks it.
+pub(super) async fn inbox_later(
+    db: &Db<'_>,
+    row: &InboxRow,
+    at: Option<Timestamp>,
+    stop: &Stop,
+) -> Outcome<()> {
+    let put_off = db
+        .run(
+            "UPDATE inbox
+                SET state = $3, due_at = $4, reason = $5, words = $6, attempts = attempts + 1,
+                    lease_owner = NULL, lease_until = NULL
+              WHERE id = $1 AND epoch = $2 AND lease_owner IS NOT NULL",
+            &[
+                &row.id,
+                &row.epoch,
+                &if at.is_some() { "due" } else { "parked" },
+                &at.map(Timestamp::as_microsecond),
+                &stop.reason.label(),
+                &Text(&stop.words),
+            ],
+        )
+        .await?;
+    if put_off == 0 {
+        return Err(LedgerError::Stale.into());
+    }
+    db.wake();
+    Ok(())
+}
+
+/// Parked webhooks, oldest first.
+pub(super) async fn inbox_parked(
+    db: &Db<'_>,
+    limit: i64,
+) -> Outcome<Vec<(i64, String, Timestamp, Stop)>> {
+    db.all(
+        "SELECT id, target, received_at, reason, words FROM inbox
+          WHERE state = 'parked' ORDER BY id LIMIT $1",
+        &[&limit],
+        |row| {
+            let stop = rows::stop(row.try_get(3)?, row.try_get(4)?)
+                .ok_or_else(|| LedgerError::Failed("parked without a reason".into()))?;
+            Ok((
+                row.try_get(0)?,
+                row.try_get(1)?,
+                rows::at(row.try_get(2)?)?,
+                stop,
+            ))
+        },
+    )
+    .await
+}
+
+/// Makes parked webhooks due again, or drops them.
+pub(super) async fn inbox_settle(
+    db: &Db<'_>,
+    now: i64,
+    id: Option<i64>,
+    retry: bool,
+) -> Outcome<u64> {
+    let settled = if retry {
+        db.run(
+            "UPDATE inbox SET state = 'due', due_at = $2, attempts = 0, reason = NULL, words = NULL
+              WHERE state = 'parked' AND ($1::bigint IS NULL OR id = $1)",
+            &[&id, &now],
+        )
+        .await?
+    } else {
+        db.run(
+            "UPDATE inbox SET state = 'done', reason = NULL, words = NULL, headers = '{}', body = ''
+              WHERE state = 'parked' AND ($1::bigint IS NULL OR id = $1)",
+            &[&id],
+        )
+        .await?
+    };
+    if settled > 0 {
+        db.wake();
+    }
+    Ok(settled)
+}
+
+/// The lane of a target in which a fact has this value, or may have it; the newest, if several.
+/// An empty value matches any.
+pub(super) async fn lane_by_fact(
+    db: &Db<'_>,
+    target: &str,
+    name: &str,
+    value: &str,
+) -> Outcome<Option<LaneRef>> {
+    if value.is_empty() {
+        db.one(
+            "SELECT lane.id, lane.session, lane.target
+               FROM fact JOIN lane ON lane.id = fact.lane
+              WHERE fact.name = $2 AND lane.target = $1
+              ORDER BY fact.lane DESC LIMIT 1",
+            &[&Text(target), &Text(name)],
+            lane_ref,
+        )
+        .await
+    } else {
+        db.one(
+            "SELECT lane.id, lane.session, lane.target
+               FROM fact JOIN lane ON lane.id = fact.lane
+              WHERE fact.name = $2
+                AND left(coalesce(fact.value, fact.candidate), 200) = left($3, 200)
+                AND coalesce(fact.value, fact.candidate) = $3
+                AND lane.target = $1
+              ORDER BY fact.lane DESC LIMIT 1",
+            &[&Text(target), &Text(name), &Text(value)],
+            lane_ref,
+        )
+        .await
+    }
+}
+
+/// Whether a fact of the lane has this value, or may have it. An empty value is nobody's.
+pub(super) async fn is_ours(db: &Db<'_>, lane: i64, value: &str) -> Outcome<bool> {
+    if value.is_empty() {
+        return Ok(false);
+    }
+    let found = db
+        .one(
+            "SELECT 1 FROM fact WHERE lane = $1 AND coalesce(value, candidate) = $2 LIMIT 1",
+            &[&lane, &Text(value)],
+            |_| Ok(()),
+        )
+        .await?;
+    Ok(found.is_some())
+}
+
+/// The session in which a customer last wrote to a business number; the newest, if none shows it.
+pub(super) async fn session_of(
+    db: &Db<'_>,
+    business_number: &str,
+    customer: &str,
+) -> Outcome<Option<String>> {
+    db.one(
+        "SELECT id FROM session WHERE business_number = $1 AND customer = $2
+          ORDER BY inbound_at DESC NULLS LAST, number DESC LIMIT 1",
+        &[&Text(business_number), &Text(customer)],
+        |row| Ok(row.try_get(0)?),
+    )
+    .await
+}

@@ -1,0 +1,179 @@
+//! What PostgreSQL must do beyond the suite: migrate once, come back after its connections are
+//! gone, lose against another transaction and go on, tell the other daemons.
+
+use std::sync::Arc;
+
+use handoffd::ledger::postgres::Postgres;
+use handoffd::ledger::{Ledger, LedgerError, Next};
+use tokio::task::JoinSet;
+
+use crate::world::*;
+
+/// Cuts every connection to the schema, as a restart of the server does.
+const CUT: &str = "SELECT count(pg_terminate_backend(pid))::text FROM pg_stat_activity
+                    WHERE application_name = current_schema()";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_may_open_a_fresh_schema_at_once() {
+    let schema = Schema::new().await;
+    let mut tasks = JoinSet::new();
+    for _ in 0..6 {
+        let url = schema.url();
+        tasks.spawn(async move { Postgres::open(&url).await.map(|_| ()) });
+    }
+    assert_eq!(tasks.join_all().await, [(); 6].map(Ok));
+    let ledger = schema.open().await;
+    ledger.ping().await.unwrap();
+    drop(ledger);
+    schema.drop().await;
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused() {
+    let schema = Schema::new().await;
+    drop(schema.open().await);
+    schema.sql("UPDATE handoffd_schema SET version = 99").await;
+    let refused = Postgres::open(&schema.url()).await.map(|_| ());
+    let Err(LedgerError::Failed(words)) = refused else {
+        panic!("{refused:?}")
+    };
+    assert!(
+        words.contains("newer handoffd: its schema is version 99"),
+        "{words}"
+    );
+    schema.drop().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_reached_is_said() {
+    for (url, says) in [
+        ("postgres://nobody@127.0.0.1:1/x", "refused"),
+        (
+            "postgres://u@127.0.0.1:1/x?sslmode=prefer",
+            "disable, require or verify-full",
+        ),
+    ] {
+        let Err(LedgerError::Failed(words)) = Postgres::open(url).await.map(|_| ()) else {
+            panic!("{url} opens")
+        };
+        assert!(words.contains(says), "{words}");
+    }
+}
+
+#[tokio::test]
+async fn encryption_is_not_given_up_when_the_server_has_none() {
+    let schema = Schema::new().await;
+    if schema.sql("SHOW ssl").await == "off" {
+        let opened = Postgres::open(&format!("{}&sslmode=require", schema.url())).await;
+        let Err(LedgerError::Failed(words)) = opened.map(|_| ()) else {
+            panic!("opens without TLS")
+        };
+        assert!(words.contains("TLS"), "{words}");
+    }
+    schema.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_goes_on_when_its_connections_are_cut() {
+    let schema = Schema::new().await;
+    let ledger: Arc<dyn Ledger> = Arc::new(schema.open().await);
+    let mut stored = 0;
+    for round in 0..5 {
+        for n in 0..20 {
+            ledger
+                .put(t(0), plain(message("s", &format!("{round}-{n}"))))
+                .await;
+            stored += 1;
+        }
+        schema.sql(CUT).await;
+    }
+    assert_eq!(ledger.story("s").await.unwrap().events.len(), stored);
+    drop(ledger);
+    schema.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_loses_a_deadlock_is_done_again() {
+    let schema = Schema::new().await;
+    let ledger: Arc<dyn Ledger> = Arc::new(schema.open().await);
+    ledger.put(t(0), opening("s", "1", &["hub"])).await;
+    // Takes the locks in the wrong order, and is more patient than the ledger's transaction.
+    schema.sql("SET deadlock_timeout = '60s'").await;
+    schema.sql("BEGIN").await;
+    schema.sql("SELECT id::text FROM lane FOR UPDATE").await;
+    let admitting = {
+        let ledger = Arc::clone(&ledger);
+        tokio::spawn(async move { ledger.put(t(1), plain(message("s", "2"))).await })
+    };
+    let waiting = "SELECT count(*)::text FROM pg_stat_activity
+                    WHERE application_name = current_schema() AND wait_event_type = 'Lock'";
+    while schema.sql(waiting).await != "1" {}
+    schema.sql("SELECT id FROM session FOR UPDATE").await;
+    schema.sql("COMMIT").await;
+    admitting.await.unwrap();
+    assert_eq!(ledger.story("s").await.unwrap().events.len(), 2);
+    drop(ledger);
+    schema.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_daemon_tells_the_others() {
+    let schema = Schema::new().await;
+    let a: Arc<dyn Ledger> = Arc::new(schema.open().await);
+    let b: Arc<dyn Ledger> = Arc::new(schema.open().await);
+    let mut since = "-infinity".to_owned();
+    for round in 0..2 {
+        // A new listener says so once; from then on only the other daemon's changes come.
+        let listening = format!(
+            "SELECT count(*)::text FROM pg_stat_activity
+              WHERE application_name = current_schema() AND backend_start > '{since}'
+                AND query SIMILAR TO '(LISTEN|NOTIFY) %' AND state = 'idle'"
+        );
+        while schema.sql(&listening).await != "2" {}
+        let changed = b.changed();
+        for n in 0.. {
+            let waiting = changed.notified();
+            let id = format!("{round}-{n}");
+            a.put(t(0), opening(&id, &id, &["hub"])).await;
+            waiting.await;
+            if n == 3 {
+                break;
+            }
+        }
+        since = schema.sql("SELECT clock_timestamp()::text").await;
+        schema.sql(CUT).await;
+    }
+    drop((a, b));
+    schema.drop().await;
+}
+
+#[tokio::test]
+async fn a_nul_in_what_comes_from_outside_stops_nothing() {
+    let schema = Schema::new().await;
+    let ledger: Arc<dyn Ledger> = Arc::new(schema.open().await);
+    let mut odd = inbound("s\0x", "1\0", "491", t(0));
+    odd.opens = vec!["hub".into()];
+    ledger.put(t(0), odd).await;
+    assert_eq!(
+        ledger
+            .admit(t(0), vec![plain(message("s\0x", "1\0"))])
+            .await
+            .unwrap(),
+        [handoffd::ledger::Admitted::Duplicate]
+    );
+    let lease = ledger.take(t(0), "hub").await;
+    let loaded = ledger.load(&lease, 10, 10_000).await.unwrap();
+    assert_eq!((loaded.events.len(), loaded.last_inbound), (1, Some(t(0))));
+    let changes = vec![handoffd::ledger::Change::Set("a\0".into(), "b\0".into())];
+    ledger
+        .finish(&lease, t(1), vec![], changes, vec![])
+        .await
+        .unwrap();
+    assert!(ledger.is_ours(lease.lane, "b\0").await.unwrap());
+    ledger
+        .release(lease, t(1), leaving(99, Next::Idle))
+        .await
+        .unwrap();
+    drop(ledger);
+    schema.drop().await;
+}
