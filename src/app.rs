@@ -30,6 +30,7 @@ use crate::intake::http::HttpIntake;
 use crate::intake::{Gate, Route, Router};
 use crate::intake::amqp;
 use crate::ledger::{self, Ledger};
+use crate::mapping::Mapping;
 use crate::publisher::Publisher;
 use crate::relay::feeds::Feeds;
 use crate::relay::webhooks::{self, Door};
@@ -253,6 +254,21 @@ fn target(config: &Config, one: &Connected, wire: Arc<Wire>) -> Target {
     }
 }
 
+/// Reads a target's mapping.
+///
+/// # Errors
+/// What is wrong with it, a line each; also that it is for another kind of target.
+pub fn mapping_of(one: &Connected, file: &str, text: &str) -> Result<Mapping, String> {
+    let mapping = Mapping::parse(file, text).map_err(|problems| {
+        problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n  ")
+    })?;
+    if mapping.kind() == one.kind {
+        Ok(mapping)
+    } else {
+        Err(format!("{file}: it is a mapping for {}, and the target is {}", mapping.kind(), one.kind))
+    }
+}
+
 /// Gives every target its first mapping: the configured file, else the shipped one. Later versions
 /// are applied by people.
 async fn seed(ledger: &dyn Ledger, connected: &[Connected]) -> anyhow::Result<()> {
@@ -269,10 +285,7 @@ async fn seed(ledger: &dyn Ledger, connected: &[Connected]) -> anyhow::Result<()
                 (kind.mapping.to_owned(), "the shipped mapping")
             }
         };
-        crate::mapping::Mapping::parse(&format!("{name}.toml"), &text).map_err(|problems| {
-            let words: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            anyhow!("target.{name}.mapping:\n  {}", words.join("\n  "))
-        })?;
+        mapping_of(one, &format!("{name}.toml"), &text).map_err(|words| anyhow!("target.{name}.mapping:\n  {words}"))?;
         match ledger.mapping_get(name, None).await? {
             None => {
                 // Two daemons that start at once both try; the second finds version 1 there.

@@ -13,7 +13,6 @@ use crate::app::{self, Connected};
 use crate::config::{self, Config};
 use crate::engine::wire::Wire;
 use crate::engine::wire::credential::SignIn;
-use crate::mapping::Mapping;
 use crate::relay::webhooks::Door;
 
 #[derive(Debug, Args)]
@@ -107,10 +106,7 @@ fn mapping(one: &Connected) -> Vec<String> {
     let name = path.display().to_string();
     match std::fs::read_to_string(path) {
         Err(error) => vec![format!("target.{}.mapping: {name} cannot be read: {}", one.config.name, error.kind())],
-        Ok(text) => match Mapping::parse(&name, &text) {
-            Ok(_) => Vec::new(),
-            Err(problems) => problems.iter().map(ToString::to_string).collect(),
-        },
+        Ok(text) => app::mapping_of(one, &name, &text).err().into_iter().collect(),
     }
 }
 

@@ -79,7 +79,14 @@ impl Plan {
     /// A plan for these simulators.
     #[must_use]
     pub fn new(running: &Running, ledger: String, listen: SocketAddr) -> Plan {
-        let credentials = running.targets().map(|served| (served.name().to_owned(), served.credentials())).collect();
+        let mut credentials = BTreeMap::new();
+        for served in running.targets() {
+            // HubSpot's simulator gives webhook credentials once it knows where webhooks go. Where
+            // its token is another, or there are no webhooks, the address is corrected later.
+            let hook = format!("http://{listen}/webhooks/{}/sandbox-path-token", served.name());
+            let _ = served.switch("webhook_url", &json!(hook));
+            credentials.insert(served.name().to_owned(), served.credentials());
+        }
         Plan {
             ledger,
             listen,

@@ -1,14 +1,15 @@
 //! Listens where reps write: one task per stream or poll that this daemon holds.
 //!
 //! A stream may lose, repeat and reorder events, and may fall silent without closing; so the cursor
-//! is stored with what was heard, a stream that is silent for too long is opened again, and after
-//! every opening each of its conversations is read back.
+//! is stored with what was heard, a stream that is silent for too long is opened again, and each of
+//! its conversations is read back after every opening and once a minute.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
+
 use handoffd_contract::feed::Read;
 use handoffd_contract::{Feed, Frame, HttpCall, Known, Reason, Stop, Work};
 use jiff::{SignedDuration, Timestamp};
@@ -30,6 +31,8 @@ const MAX_EVENT: usize = 1024 * 1024;
 /// A lane that wants its stream open before it calls waits at most so long: what the stream misses
 /// is read back after it opens, so waiting longer would only keep the rep from the record.
 const OPEN_WAIT: Duration = Duration::from_secs(3);
+/// How often an open stream's conversations are read back, in case it lost an event.
+const READ_BACK: Duration = Duration::from_secs(60);
 /// Feeds claimed at a time.
 const CLAIM: usize = 200;
 
@@ -285,14 +288,16 @@ async fn stream(
         }
     };
     feeds.set_open(lease, true);
-    for lane in lanes {
-        if let Ok(Some(Feed::Stream { backfill: Some(read), .. })) = feed_of(relay, target, lane, cursor.as_deref()).await {
-            poll_back(relay, target, &read).await?;
-        }
-    }
+    read_back(relay, target, lanes, cursor.as_deref()).await?;
+    let mut read_at = Instant::now();
     let mut bytes = response.bytes_stream();
     let mut parser = Parser::new(MAX_EVENT);
     loop {
+        if read_at.elapsed() > READ_BACK {
+            let lanes = relay.ledger.listeners(&lease.target, &lease.key).await?;
+            read_back(relay, target, &lanes, cursor.as_deref()).await?;
+            read_at = Instant::now();
+        }
         let piece = tokio::time::timeout(idle, bytes.next()).await;
         let Ok(piece) = piece else {
             let words = format!("the event stream was silent for {} s", idle.as_secs());
@@ -325,9 +330,14 @@ async fn stream(
     }
 }
 
-async fn poll_back(relay: &Relay, target: &Target, read: &Read) -> Result<(), Deaf> {
-    let reply = relay.read(target, read).await?;
-    relay.take(target, &Frame::Reply { read, reply: &reply }, Settle::default()).await?;
+/// Reads the lanes' conversations, for what the stream may not have told.
+async fn read_back(relay: &Relay, target: &Target, lanes: &[LaneRef], cursor: Option<&str>) -> Result<(), Deaf> {
+    for lane in lanes {
+        if let Ok(Some(Feed::Stream { backfill: Some(read), .. })) = feed_of(relay, target, lane, cursor).await {
+            let reply = relay.read(target, &read).await?;
+            relay.take(target, &Frame::Reply { read: &read, reply: &reply }, Settle::default()).await?;
+        }
+    }
     Ok(())
 }
 

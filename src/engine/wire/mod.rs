@@ -28,6 +28,10 @@ use media::Library;
 /// The most bytes of a reply that are read.
 pub const MAX_REPLY: usize = 8 * 1024 * 1024;
 
+/// How long a call that carries a file may take at least; its source has a time limit of its own
+/// for every piece.
+const FILE_TIMEOUT: Duration = Duration::from_secs(600);
+
 /// Why there is no reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
@@ -84,12 +88,13 @@ impl Wire {
     /// # Errors
     /// [`Failure`].
     pub async fn send(&self, call: &HttpCall) -> Result<HttpReply, Failure> {
-        match tokio::time::timeout(self.timeout, self.exchange(call)).await {
+        let limit = if carries_file(&call.body) { self.timeout.max(FILE_TIMEOUT) } else { self.timeout };
+        match tokio::time::timeout(limit, self.exchange(call)).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(Failure::Lost(Stop::new(
-                Reason::TimedOut,
-                format!("no answer within {} s", self.timeout.as_secs()),
-            ))),
+            Err(_) => {
+                let words = format!("no answer within {} s", limit.as_secs());
+                Err(Failure::Lost(Stop::new(Reason::TimedOut, words)))
+            }
         }
     }
 
@@ -312,6 +317,14 @@ fn cause(error: &reqwest::Error) -> String {
         Some(io) => format!("connection failed: {}", io.kind()),
         None if error.is_connect() => format!("connection failed: {deepest}"),
         None => "the connection broke off".to_owned(),
+    }
+}
+
+fn carries_file(body: &Body) -> bool {
+    match body {
+        Body::Media(_) => true,
+        Body::Multipart(parts) => parts.iter().any(|part| matches!(part.content, Content::Media(_))),
+        Body::Empty | Body::Json(_) | Body::Form(_) => false,
     }
 }
 
