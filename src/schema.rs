@@ -1,0 +1,352 @@
+//! The published schemas: what producers may send, what the gateway gets, and over which channels.
+//!
+//! Everything is generated from the types that decode the events, plus the few rules that types
+//! cannot say. `handoffd schema` prints the AsyncAPI document, which holds every schema.
+//! <https://www.asyncapi.com/docs/reference/specification/v3.0.0>
+
+mod outbound;
+
+use handoffd_contract::event::{
+    ContactUpdated, Handoff, HandoffCompleted, HandoffFailed, MessageEvent, MessageStatus,
+    ReplyStatus, SessionAssigned, SessionClosed,
+};
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde_json::{Map, Value, json};
+
+use self::outbound::{Closed, Handback, ReplyRequested};
+
+/// An event that goes in or out.
+struct Kind {
+    /// Its `type`.
+    name: &'static str,
+    /// What it says, in a sentence.
+    summary: &'static str,
+    /// Whether it comes in; otherwise it goes out.
+    inbound: bool,
+    /// The schema of its `data`.
+    data: fn(&mut SchemaGenerator) -> Schema,
+}
+
+impl Kind {
+    /// The name in the document; `session.closed` goes both ways, and says more on the way in.
+    fn key(&self) -> String {
+        if self.inbound {
+            self.name.to_owned()
+        } else {
+            format!("out.{}", self.name)
+        }
+    }
+}
+
+const fn of<T: JsonSchema>(name: &'static str, inbound: bool, summary: &'static str) -> Kind {
+    Kind {
+        name,
+        summary,
+        inbound,
+        data: SchemaGenerator::subschema_for::<T>,
+    }
+}
+
+const KINDS: &[Kind] = &[
+    of::<Handoff>(
+        "handoff.requested",
+        true,
+        "The assistant hands the conversation to people.",
+    ),
+    of::<MessageEvent>("message.received", true, "The customer wrote."),
+    of::<MessageEvent>(
+        "message.sent",
+        true,
+        "The assistant or the platform wrote to the customer.",
+    ),
+    of::<MessageStatus>(
+        "message.status",
+        true,
+        "What became of a message to the customer.",
+    ),
+    of::<SessionClosed>("session.closed", true, "The platform closed the session."),
+    of::<ContactUpdated>(
+        "contact.updated",
+        true,
+        "The platform learned more about the contact.",
+    ),
+    of::<ReplyRequested>(
+        "reply.requested",
+        false,
+        "A rep's message, to be sent to the customer.",
+    ),
+    of::<ReplyStatus>(
+        "reply.status",
+        false,
+        "A rep's reply is held back, or failed.",
+    ),
+    of::<HandoffCompleted>(
+        "handoff.completed",
+        false,
+        "A CRM's record shows the whole handoff.",
+    ),
+    of::<HandoffFailed>(
+        "handoff.failed",
+        false,
+        "A CRM could not be given the handoff.",
+    ),
+    of::<SessionAssigned>(
+        "session.assigned",
+        false,
+        "A rep was assigned, joined or left.",
+    ),
+    of::<Closed>(
+        "session.closed",
+        false,
+        "A rep ended the conversation in a CRM.",
+    ),
+    of::<Handback>(
+        "session.handback",
+        false,
+        "The assistant may take the conversation back.",
+    ),
+];
+
+/// The AsyncAPI document, as JSON; the same text every time.
+#[must_use]
+pub fn document() -> String {
+    let settings = SchemaSettings::draft07().with(|settings| {
+        settings.definitions_path = "/components/schemas".into();
+        settings.meta_schema = None;
+    });
+    let mut generator = SchemaGenerator::new(settings);
+    let mut schemas = Map::new();
+    let mut messages = Map::new();
+    for kind in KINDS {
+        schemas.insert(kind.key(), envelope(kind, &mut generator));
+        let message = json!({
+            "name": kind.name,
+            "title": kind.name,
+            "summary": kind.summary,
+            "contentType": "application/cloudevents+json",
+            "payload": { "$ref": format!("#/components/schemas/{}", kind.key()) },
+        });
+        messages.insert(kind.key(), message);
+    }
+    let mut definitions = generator.take_definitions(true);
+    strict(&mut definitions);
+    schemas.extend(definitions);
+    format!("{:#}\n", async_api(messages, schemas))
+}
+
+/// The JSON Schema (2020-12) of one event that may be sent in, complete in itself; none for a type
+/// that handoffd does not take.
+#[must_use]
+pub fn event(kind: &str) -> Option<Value> {
+    let kind = KINDS.iter().find(|one| one.inbound && one.name == kind)?;
+    Some(alone(kind))
+}
+
+/// The JSON Schema of one event that goes out.
+#[must_use]
+pub fn outgoing(kind: &str) -> Option<Value> {
+    let kind = KINDS.iter().find(|one| !one.inbound && one.name == kind)?;
+    Some(alone(kind))
+}
+
+fn alone(kind: &Kind) -> Value {
+    let mut generator = SchemaSettings::draft2020_12().into_generator();
+    let mut schema = envelope(kind, &mut generator);
+    let mut definitions = generator.take_definitions(true);
+    strict(&mut definitions);
+    schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
+    schema["$defs"] = Value::Object(definitions);
+    schema
+}
+
+/// A CloudEvent of this kind.
+fn envelope(kind: &Kind, generator: &mut SchemaGenerator) -> Value {
+    let data = (kind.data)(generator).to_value();
+    let word = json!({ "type": "string", "minLength": 1 });
+    json!({
+        "title": kind.name,
+        "description": kind.summary,
+        "type": "object",
+        "required": ["specversion", "id", "source", "type", "subject", "time", "data"],
+        "properties": {
+            "specversion": { "const": "1.0" },
+            "id": word,
+            "source": word,
+            "type": { "const": kind.name },
+            "subject": { "type": "string", "minLength": 1, "description": "The session's id." },
+            "time": { "type": "string", "format": "date-time" },
+            "datacontenttype": { "type": "string" },
+            "sequence": {
+                "description": "The session's running number, when the gateway numbers its events.",
+                "oneOf": [
+                    { "type": "string", "pattern": "^[0-9]{1,19}$" },
+                    { "type": "integer", "minimum": 0, "maximum": i64::MAX },
+                ],
+            },
+            "data": data,
+        },
+    })
+}
+
+/// What the types cannot say about a contact and a session; the intake checks the same.
+fn strict(definitions: &mut Map<String, Value>) {
+    let mut set = |name: &str, property: &str, key: &str, value: Value| {
+        if let Some(property) = definitions
+            .get_mut(name)
+            .and_then(|schema| schema.pointer_mut(&format!("/properties/{property}")))
+        {
+            property[key] = value;
+        }
+    };
+    set(
+        "Contact",
+        "phone",
+        "pattern",
+        json!(r"^\+[1-9][0-9]{1,14}$"),
+    );
+    set(
+        "Contact",
+        "wa_id",
+        "pattern",
+        json!(r"^(whatsapp:)?\+?[0-9]{1,20}$"),
+    );
+    set(
+        "Contact",
+        "user_id",
+        "pattern",
+        json!(r"^[A-Z]{2}\.(ENT\.)?[A-Za-z0-9]{1,128}$"),
+    );
+    set(
+        "Session",
+        "business_number",
+        "pattern",
+        json!(r"^\+?[0-9]{3,20}$"),
+    );
+    set("Contact", "email", "pattern", json!(r"^[^@\s]+@[^@\s]+$"));
+    set("Session", "url", "pattern", json!("^https?://"));
+    set("Location", "latitude", "minimum", json!(-90));
+    set("Location", "latitude", "maximum", json!(90));
+    set("Location", "longitude", "minimum", json!(-180));
+    set("Location", "longitude", "maximum", json!(180));
+    set("Handoff", "targets", "minItems", json!(1));
+    // A file at a CRM is handoffd's own: it is fetched with the CRM's sign-in.
+    if let Some(Value::Array(sources)) = definitions.get_mut("Source").map(|all| &mut all["oneOf"])
+    {
+        sources.retain(|source| source["properties"]["from"]["const"] != "target");
+        for source in sources {
+            if source["properties"]["url"].is_object() {
+                source["properties"]["url"]["pattern"] = json!("^https?://");
+            }
+        }
+    }
+    for (name, ids) in [
+        ("Contact", ["wa_id", "user_id", "phone"].as_slice()),
+        ("MessageStatus", &["message_id", "reference"]),
+    ] {
+        if let Some(schema) = definitions.get_mut(name) {
+            let any: Vec<_> = ids
+                .iter()
+                .map(|id| json!({ "required": [id], "properties": { *id: { "type": "string" } } }))
+                .collect();
+            schema["anyOf"] = Value::Array(any);
+        }
+    }
+}
+
+fn async_api(messages: Map<String, Value>, schemas: Map<String, Value>) -> Value {
+    let on = |channel: &str, inbound: bool| {
+        let refs: Vec<_> = KINDS
+            .iter()
+            .filter(|kind| kind.inbound == inbound)
+            .map(|kind| json!({ "$ref": format!("#/channels/{channel}/messages/{}", kind.key()) }))
+            .collect();
+        Value::Array(refs)
+    };
+    let of = |inbound: bool| {
+        let refs: Map<_, _> = KINDS
+            .iter()
+            .filter(|kind| kind.inbound == inbound)
+            .map(|kind| {
+                let key = kind.key();
+                let reference = json!({ "$ref": format!("#/components/messages/{key}") });
+                (key, reference)
+            })
+            .collect();
+        Value::Object(refs)
+    };
+    json!({
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "handoffd",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Events by which a WhatsApp gateway hands conversations to handoffd, and \
+                            by which handoffd answers. Each is a CloudEvent 1.0.",
+            "license": { "name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0" },
+        },
+        "defaultContentType": "application/cloudevents+json",
+        "channels": {
+            "events": {
+                "address": null,
+                "title": "Events for handoffd",
+                "description": "The exchange of intake.amqp.exchange, with a routing key that \
+                                intake.amqp.routing_keys binds.",
+                "messages": of(true),
+            },
+            "http": {
+                "address": "/v1/events",
+                "title": "Events for handoffd, over HTTP",
+                "description": "POST, one event or a batch, with a bearer token.",
+                "messages": of(true),
+                "bindings": { "http": {} },
+            },
+            "replies": {
+                "address": null,
+                "title": "Events for the gateway",
+                "description": "The exchange of intake.amqp.publish_exchange. Every message is \
+                                mandatory and confirmed, and has an AMQP message_id that is the \
+                                same at every repeat.",
+                "messages": of(false),
+            },
+        },
+        "operations": {
+            "takeEvents": {
+                "action": "receive",
+                "summary": "Events are acknowledged when they are stored.",
+                "channel": { "$ref": "#/channels/events" },
+                "messages": on("events", true),
+            },
+            "takeEventsOverHttp": {
+                "action": "receive",
+                "summary": "Events are answered with 202 when they are stored.",
+                "channel": { "$ref": "#/channels/http" },
+                "messages": on("http", true),
+                "bindings": { "http": { "method": "POST" } },
+            },
+            "publishReplies": {
+                "action": "send",
+                "summary": "Messages for the customer, and what became of handoffs.",
+                "channel": { "$ref": "#/channels/replies" },
+                "messages": on("replies", false),
+            },
+        },
+        "components": { "messages": messages, "schemas": schemas },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use handoffd_contract::Data;
+
+    use super::*;
+
+    #[test]
+    fn every_type_that_is_taken_has_a_schema() {
+        let inbound: Vec<_> = KINDS
+            .iter()
+            .filter(|kind| kind.inbound)
+            .map(|kind| kind.name)
+            .collect();
+        assert_eq!(inbound, Data::INBOUND);
+    }
+}

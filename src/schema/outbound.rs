@@ -1,0 +1,56 @@
+//! Payloads that only go out. The WhatsApp connector writes them; these types are their published
+//! form, and a test holds the one against the other.
+#![expect(dead_code, reason = "the types exist for their schemas")]
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde_json::{Map, Value};
+
+/// The payload of `reply.requested`: one message that the gateway sends to the customer.
+#[derive(JsonSchema)]
+pub(super) struct ReplyRequested {
+    /// The session id.
+    session: String,
+    /// The business number that the message goes out from.
+    business_number: String,
+    /// Our id of the message, the same at every repeat: the gateway's idempotency key. It comes back
+    /// as `reference` in `message.sent` and `message.status`.
+    reference: String,
+    /// The target in which the rep wrote.
+    target: String,
+    /// The CRM's own id of the rep's message.
+    reply_message_id: String,
+    /// The customer's phone as WhatsApp knows it, with a leading `+`.
+    to: Option<String>,
+    /// The customer's business-scoped user id, to be used where there is no phone.
+    user_id: Option<String>,
+    /// The rep's name.
+    author: Option<String>,
+    /// Until when free text may be sent.
+    window_expires_at: Option<Timestamp>,
+    /// The message in the Cloud API's own form (`type`, and a field of that name), except that a
+    /// file comes as `attachment` with where its bytes are.
+    message: Map<String, Value>,
+}
+
+/// The payload of `session.closed` on its way out.
+#[derive(JsonSchema)]
+pub(super) struct Closed {
+    /// The session id.
+    session: String,
+    /// The target in which it was ended.
+    closed_by: String,
+    /// The CRM's word for it.
+    reason: Option<String>,
+}
+
+/// The payload of `session.handback`.
+#[derive(JsonSchema)]
+pub(super) struct Handback {
+    /// The session id.
+    session: String,
+    /// The target in which the rep ended it.
+    target: String,
+    /// The CRM's word for it.
+    word: Option<String>,
+}

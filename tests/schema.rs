@@ -1,0 +1,306 @@
+//! The published schemas say what the intake does: they take the shipped examples, and refuse what
+//! is wrong as far as a schema can tell.
+
+use std::collections::BTreeSet;
+
+use handoffd::schema::{document, event, outgoing};
+use handoffd_contract::event::Session;
+use handoffd_contract::{Call, Contact, Data, Item, Known, Work};
+use jsonschema::Validator;
+use serde_json::{Value, json};
+
+const EXAMPLES: &[(&str, &str)] = &[
+    (
+        "handoff.requested",
+        include_str!("events/handoff.requested.json"),
+    ),
+    (
+        "message.received",
+        include_str!("events/message.received.json"),
+    ),
+    ("message.sent", include_str!("events/message.sent.json")),
+    ("message.status", include_str!("events/message.status.json")),
+    ("session.closed", include_str!("events/session.closed.json")),
+    (
+        "contact.updated",
+        include_str!("events/contact.updated.json"),
+    ),
+];
+const WRONG: &str = include_str!("events/wrong.txt");
+
+fn validator(schema: &Value) -> Validator {
+    jsonschema::options()
+        .should_validate_formats(true)
+        .build(schema)
+        .expect("a valid schema")
+}
+
+fn example(kind: &str) -> Value {
+    let (_, text) = EXAMPLES
+        .iter()
+        .find(|(name, _)| *name == kind)
+        .expect("an example");
+    serde_json::from_str(text).expect("JSON")
+}
+
+#[test]
+fn the_shipped_examples_are_valid() {
+    for kind in Data::INBOUND {
+        let validator = validator(&event(kind).unwrap());
+        let errors: Vec<_> = validator
+            .iter_errors(&example(kind))
+            .map(|error| error.to_string())
+            .collect();
+        assert_eq!(errors, Vec::<String>::new(), "{kind}");
+        for other in Data::INBOUND.iter().filter(|other| *other != kind) {
+            assert!(
+                !validator.is_valid(&example(other)),
+                "a {other} is no {kind}"
+            );
+        }
+    }
+    assert_eq!(
+        event("rep.replied"),
+        None,
+        "what is handoffd's own cannot be sent in"
+    );
+}
+
+/// The table of wrong events once more. What a schema cannot tell is listed, so that nobody takes a
+/// valid event for a right one.
+#[test]
+fn a_wrong_event_is_invalid_where_a_schema_can_tell() {
+    let lines: Vec<&str> = WRONG
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .collect();
+    let mut passed = Vec::new();
+    let mut refused = 0;
+    for pair in lines.chunks(2) {
+        let mut change = pair[0].splitn(3, ' ');
+        let (kind, pointer) = (change.next().unwrap(), change.next().unwrap());
+        let value: Value = serde_json::from_str(change.next().unwrap()).unwrap();
+        let mut wrong = example(kind);
+        let (above, name) = pointer.rsplit_once('/').unwrap();
+        match wrong.pointer_mut(above).unwrap() {
+            Value::Array(list) => list[name.parse::<usize>().unwrap()] = value,
+            object => object[name] = value,
+        }
+        if validator(&event(kind).unwrap()).is_valid(&wrong) {
+            passed.push(format!("{kind} {pointer}"));
+        } else {
+            refused += 1;
+        }
+    }
+    assert!(refused >= 30, "only {refused} were refused");
+    assert_eq!(passed, CANNOT_TELL);
+}
+
+/// Limits of the configuration, control characters, what must be the same or different elsewhere in
+/// the event, and base64.
+const CANNOT_TELL: &[&str] = &[
+    "handoff.requested /id",
+    "handoff.requested /id",
+    "handoff.requested /source",
+    "handoff.requested /data_base64",
+    "handoff.requested /data/session/id",
+    "handoff.requested /data/handoff/summary",
+    "handoff.requested /data/transcript/4/id",
+    "handoff.requested /data/transcript/1/text",
+    "handoff.requested /data/transcript/2/attachments",
+    "handoff.requested /data/transcript/2/attachments",
+    "handoff.requested /data/transcript/4/attachments/0/source/data",
+    "handoff.requested /data/fields/",
+    "message.received /data/message/author/kind",
+    "message.sent /data/message/author/kind",
+];
+
+#[test]
+fn the_document_is_the_same_every_time_and_whole() {
+    assert_eq!(document(), document());
+    let document: Value = serde_json::from_str(&document()).unwrap();
+    assert_eq!(document["asyncapi"], "3.0.0");
+    let mut open = vec![&document];
+    let mut references = 0;
+    while let Some(value) = open.pop() {
+        match value {
+            Value::Object(map) => {
+                if let Some(Value::String(reference)) = map.get("$ref") {
+                    let pointer = reference.strip_prefix('#').unwrap();
+                    assert!(
+                        document.pointer(pointer).is_some(),
+                        "{reference} leads nowhere"
+                    );
+                    references += 1;
+                }
+                open.extend(map.values());
+            }
+            Value::Array(list) => open.extend(list),
+            _ => {}
+        }
+    }
+    assert!(references > 40);
+    for kind in Data::INBOUND {
+        let pointer = format!("/channels/events/messages/{kind}");
+        assert!(document.pointer(&pointer).is_some(), "{kind}");
+        // The document's own schema of the event is as good as the one that stands alone.
+        let schema = json!({
+            "$ref": format!("#/components/schemas/{kind}"),
+            "components": document["components"],
+        });
+        assert!(validator(&schema).is_valid(&example(kind)), "{kind}");
+        assert!(!validator(&schema).is_valid(&json!({})), "{kind}");
+    }
+    assert!(outgoing("reply.requested").is_some());
+}
+
+/// What the WhatsApp connector publishes for each event of a session, until there is nothing left.
+fn published(items: Vec<Item>) -> Vec<Value> {
+    let settings = json!({
+        "exit": "gateway", "exchange": "out", "routing_key": "reply.requested",
+        "notify": { "exchange": "out", "prefix": "", "reply_status": true }, "handback": true,
+    });
+    let connector = handoffd_whatsapp::connector("whatsapp", &settings).expect("settings");
+    let now = "2026-03-02T10:00:00Z".parse().expect("a time");
+    let work = Work {
+        target: "whatsapp".to_owned(),
+        session: Session {
+            id: "s".to_owned(),
+            business_number: "+4930901820".to_owned(),
+            ..Session::default()
+        },
+        contact: Contact {
+            wa_id: Some("4915112345678".to_owned()),
+            ..Contact::default()
+        },
+        items,
+        last_inbound: Some(now),
+        now,
+    };
+    let mut known = Known::default();
+    let mut bodies = Vec::new();
+    for _ in 0..50 {
+        let steps = connector.next(&work, &known).unwrap_or_default();
+        if steps.is_empty() {
+            break;
+        }
+        for step in steps {
+            match &step.call {
+                Call::Publish(publish) => bodies.push(publish.body.clone()),
+                Call::Record(record) => {
+                    for (fact, value) in &record.facts {
+                        known.set(fact, value);
+                    }
+                }
+                _ => {}
+            }
+            for claim in &step.claims {
+                known.set(&claim.fact, claim.candidate.clone().unwrap_or_default());
+            }
+        }
+    }
+    bodies
+}
+
+#[test]
+fn what_goes_out_is_as_published() {
+    let item = |id: &str, data: Data| Item {
+        id: id.to_owned(),
+        time: "2026-03-02T09:50:00Z".parse().unwrap(),
+        data,
+        rendered: None,
+    };
+    let file = json!({
+        "id": "f", "mime": "application/pdf", "name": "a.pdf",
+        "source": { "from": "target", "target": "crm", "url": "/f" },
+    });
+    let data = |kind: &str, data: Value| {
+        serde_json::from_value::<Data>(json!({ "type": kind, "data": data })).unwrap()
+    };
+    let bodies = published(vec![
+        item(
+            "1",
+            data(
+                "rep.replied",
+                json!({
+                    "target": "crm", "message_id": "m", "author": "Rita", "text": "Hello",
+                    "attachments": [file],
+                }),
+            ),
+        ),
+        item(
+            "2",
+            data(
+                "reply.status",
+                json!({
+                    "target": "crm", "message_id": "m", "state": "failed", "detail": "why",
+                }),
+            ),
+        ),
+        item(
+            "3",
+            data(
+                "handoff.completed",
+                json!({
+                    "target": "crm", "handoff": "h", "records": { "ticket": "7" }, "url": "https://crm.test/7",
+                }),
+            ),
+        ),
+        item(
+            "4",
+            data(
+                "handoff.failed",
+                json!({
+                    "target": "crm", "reason": "forbidden", "words": "no right",
+                }),
+            ),
+        ),
+        item(
+            "5",
+            data(
+                "session.assigned",
+                json!({ "target": "crm", "rep": "Rita" }),
+            ),
+        ),
+        item(
+            "6",
+            data("rep.ended", json!({ "target": "crm", "word": "Closed" })),
+        ),
+    ]);
+    let mut kinds = BTreeSet::new();
+    for body in &bodies {
+        let kind = body["type"].as_str().unwrap();
+        let validator = validator(&outgoing(kind).expect(kind));
+        let errors: Vec<_> = validator
+            .iter_errors(body)
+            .map(|error| error.to_string())
+            .collect();
+        assert_eq!(errors, Vec::<String>::new(), "{body:#}");
+        // Every field that goes out is described.
+        let schema = outgoing(kind).unwrap();
+        let name = schema["properties"]["data"]["$ref"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        let described = schema
+            .pointer(&format!("{}/properties", name.trim_start_matches('#')))
+            .unwrap();
+        for field in body["data"].as_object().unwrap().keys() {
+            assert!(
+                described.get(field).is_some(),
+                "{kind} does not describe {field}"
+            );
+        }
+        kinds.insert(kind);
+    }
+    let all = [
+        "handoff.completed",
+        "handoff.failed",
+        "reply.requested",
+        "reply.status",
+        "session.assigned",
+        "session.closed",
+        "session.handback",
+    ];
+    assert_eq!(kinds, all.into());
+}
