@@ -7,35 +7,24 @@
 
 mod cursor;
 mod poll;
+mod reply;
 mod webhook;
 
-use handoffd_contract::event::AttachmentKind;
-use handoffd_contract::event::RepReply;
 use handoffd_contract::feed::Read;
 use handoffd_contract::{
-    About, Attachment, Frame, Heard, Hearing, HttpCall, HttpReply, Reason, Refusal, Source, Stop,
-    What, text,
+    About, Frame, Heard, Hearing, HttpCall, HttpReply, Reason, Refusal, Stop, What,
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::answer::Answer;
-use crate::plan::{OURS, ended};
-use crate::settings::Marker;
+use crate::plan::ended;
 use crate::{Creatio, wire};
 use cursor::{Cursor, Phase};
+use reply::{Chosen, humane, said};
 
 /// What is read of an activity.
 const ACTIVITY: &str = "Id,Title,DetailedResult,Body,CaseId,CreatedById,CreatedOn,ModifiedOn,TypeId,StatusId,GlobalActivityID";
-
-/// Who decided that an activity is a reply.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Chosen {
-    /// The customer's business process, by calling us.
-    ByProcess,
-    /// Nobody; the settings do.
-    BySettings,
-}
 
 impl Creatio {
     /// Understands a frame.
@@ -126,62 +115,6 @@ impl Creatio {
         }
     }
 
-    /// An activity as a reply, or why it is none.
-    fn reply(&self, case: &str, row: &Value, chosen: Chosen) -> Result<Heard, String> {
-        let activity = id(row, "Id").ok_or("an activity without id")?;
-        if string(row, "GlobalActivityID").starts_with(OURS) || self.is_integration(row) {
-            return Err("our own activity".into());
-        }
-        if chosen == Chosen::BySettings {
-            if !id(row, "TypeId").is_some_and(|kind| self.settings.reply_types.contains(&kind)) {
-                return Err("an activity that is no reply type".into());
-            }
-            if self.settings.reply_when_completed
-                && id(row, "StatusId").as_deref() != Some(&self.settings.activity_status)
-            {
-                return Err("an activity that is not completed".into());
-            }
-        }
-        let (title, details) = (
-            humane(string(row, "Title")),
-            humane(string(row, "DetailedResult")),
-        );
-        let body = humane(string(row, "Body"));
-        let text = match &self.settings.reply_marker {
-            Marker::All => [details, body, title]
-                .into_iter()
-                .find(|text| !text.is_empty()),
-            Marker::Prefix(prefix) => {
-                let marked = |text: &str| {
-                    text.strip_prefix(prefix.as_str())
-                        .map(|rest| rest.trim().to_owned())
-                };
-                match (marked(&details), marked(&title)) {
-                    (Some(text), _) => Some(text),
-                    // A marked title alone says that the details are the reply.
-                    (None, Some(title)) => Some(if title.is_empty() { details } else { title }),
-                    (None, None) => return Err("an activity without the reply marker".into()),
-                }
-            }
-        };
-        let text = text
-            .filter(|text| !text.is_empty())
-            .ok_or("an activity without text")?;
-        Ok(heard(
-            &format!("activity/{activity}"),
-            case,
-            &activity,
-            at(row),
-            said(&activity, Some(text), Vec::new()),
-        ))
-    }
-
-    /// Whether a row's author is the integration user.
-    fn is_integration(&self, row: &Value) -> bool {
-        let author = id(row, "CreatedById");
-        author.is_some() && author == self.settings.integration_contact
-    }
-
     /// Feed posts are internal unless the settings say that they are replies.
     fn posts_said(&self, body: &Value) -> Hearing {
         let mut hearing = Hearing::default();
@@ -202,16 +135,6 @@ impl Creatio {
             ));
         }
         hearing
-    }
-
-    /// A text without the marker; `None` when it must have one and has not.
-    fn unmarked(&self, text: &str) -> Option<String> {
-        match &self.settings.reply_marker {
-            Marker::All => Some(text.to_owned()),
-            Marker::Prefix(prefix) => text
-                .strip_prefix(prefix.as_str())
-                .map(|rest| rest.trim().to_owned()),
-        }
     }
 
     /// Files on activities of the case: each needs a look at its activity, which decides whether
@@ -301,37 +224,6 @@ impl Creatio {
         })
     }
 
-    fn file(
-        &self,
-        case: &str,
-        file: &str,
-        name: &str,
-        size: Option<&Value>,
-        created: &str,
-    ) -> Heard {
-        let (kind, mime) = kind_of(name);
-        let attachment = Attachment {
-            id: file.to_owned(),
-            kind,
-            mime: mime.map(str::to_owned),
-            name: Some(name.to_owned()).filter(|name| !name.trim().is_empty()),
-            size: size.and_then(Value::as_u64).filter(|size| *size > 0),
-            caption: None,
-            transcript: None,
-            source: Some(Source::Target {
-                target: self.name.clone(),
-                url: format!("{}/Data", self.record("ActivityFile", file)),
-            }),
-        };
-        heard(
-            &format!("file/{file}"),
-            case,
-            file,
-            created.parse().ok(),
-            said(file, None, vec![attachment]),
-        )
-    }
-
     /// The case is resolved or closed, or is not, or is again.
     fn ended_said(&self, read: &Read, body: &Value) -> Hearing {
         let mut cursor = Cursor::parse(read.memo.get("cursor").and_then(Value::as_str));
@@ -385,18 +277,6 @@ fn heard(name: &str, case: &str, echo: &str, at: Option<Timestamp>, what: What) 
     }
 }
 
-fn said(message_id: &str, text: Option<String>, attachments: Vec<Attachment>) -> What {
-    What::Replied(RepReply {
-        target: String::new(),
-        message_id: message_id.to_owned(),
-        author: None,
-        text,
-        attachments,
-        options: Vec::new(),
-        template: None,
-    })
-}
-
 fn skipped(why: impl Into<String>) -> Hearing {
     Hearing {
         skipped: Some(why.into()),
@@ -431,51 +311,4 @@ fn at(row: &Value) -> Option<Timestamp> {
 
 fn at_of(row: &Value, column: &str) -> Option<Timestamp> {
     string(row, column).parse().ok()
-}
-
-/// Plain text from what may be rich text. Only what is clearly HTML is taken for it: a rep may well
-/// write `a < b`.
-fn humane(raw: &str) -> String {
-    let lower = raw.to_ascii_lowercase();
-    let tags = ["</", "<br", "<p>", "<p ", "<div", "<span", "<img"];
-    let entities = ["&nbsp;", "&amp;", "&lt;", "&gt;", "&quot;", "&#"];
-    let html = tags
-        .iter()
-        .chain(&entities)
-        .any(|mark| lower.contains(mark));
-    if html {
-        text::plain(raw)
-    } else {
-        raw.trim().to_owned()
-    }
-}
-
-/// Kind and MIME type by the file name's ending.
-fn kind_of(name: &str) -> (AttachmentKind, Option<&'static str>) {
-    let ending = name
-        .rsplit_once('.')
-        .map(|(_, ending)| ending.to_ascii_lowercase())
-        .unwrap_or_default();
-    match ending.as_str() {
-        "jpg" | "jpeg" => (AttachmentKind::Image, Some("image/jpeg")),
-        "png" => (AttachmentKind::Image, Some("image/png")),
-        "mp4" => (AttachmentKind::Video, Some("video/mp4")),
-        "3gp" => (AttachmentKind::Video, Some("video/3gpp")),
-        "mp3" => (AttachmentKind::Audio, Some("audio/mpeg")),
-        "m4a" => (AttachmentKind::Audio, Some("audio/mp4")),
-        "ogg" => (AttachmentKind::Audio, Some("audio/ogg")),
-        "amr" => (AttachmentKind::Audio, Some("audio/amr")),
-        "pdf" => (AttachmentKind::Document, Some("application/pdf")),
-        "txt" => (AttachmentKind::Document, Some("text/plain")),
-        "doc" => (AttachmentKind::Document, Some("application/msword")),
-        "docx" => (
-            AttachmentKind::Document,
-            Some("application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
-        ),
-        "xlsx" => (
-            AttachmentKind::Document,
-            Some("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
-        ),
-        _ => (AttachmentKind::Document, None),
-    }
 }

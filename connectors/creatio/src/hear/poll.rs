@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::cursor::Cursor;
-use super::{Chosen, closure, id, rows, skipped, string};
+use super::reply::Chosen;
+use super::{closure, id, rows, skipped, string};
 use crate::plan::part_headers;
 use crate::{Creatio, wire};
 

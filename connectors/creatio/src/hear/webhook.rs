@@ -10,7 +10,8 @@ use handoffd_contract::feed::Read;
 use handoffd_contract::{Hearing, HttpCall, Reason, Refusal, What};
 use serde_json::{Value, json};
 
-use super::{ACTIVITY, heard, humane, said, skipped};
+use super::reply::{humane, said};
+use super::{ACTIVITY, heard, skipped};
 use crate::plan::ended;
 use crate::{Creatio, wire};
 

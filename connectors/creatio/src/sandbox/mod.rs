@@ -4,9 +4,9 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | `schema` | objects, columns, and the rows of the default configuration |
-//! | `store` | rows: keys, widths, defaults, and what objects do when they are saved |
-//! | `filter`, `query` | reading |
+//! | `schema`, `seed` | objects and columns, and the rows of the default configuration |
+//! | `store`, `rules` | rows: keys and indexes; widths, defaults, and what objects do when saved |
+//! | `filter`, `grammar`, `query` | reading |
 //! | `odata` | the entity sets over HTTP, and `$batch` |
 //! | `auth` | tokens, sessions, and how they end |
 //! | `files` | bytes of files, and the file service |
@@ -18,11 +18,14 @@ mod auth;
 mod fault;
 mod files;
 mod filter;
+mod grammar;
 mod odata;
 mod people;
 mod process;
 mod query;
+mod rules;
 mod schema;
+mod seed;
 mod store;
 
 use handoffd_contract::sandbox::{Delivery, Limit, Request, Response, Sandbox};
@@ -33,7 +36,7 @@ use auth::Auth;
 use fault::Fault;
 use files::Files;
 use process::Processes;
-use schema::{PEOPLE, person};
+use seed::{PEOPLE, person};
 use store::{Engine, Store};
 
 /// Bytes of a request's body that a site takes.

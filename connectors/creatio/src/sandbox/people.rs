@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::Site;
 use super::fault::Fault;
-use super::schema::{CASE_SCHEMA, person};
+use super::seed::{CASE_SCHEMA, person};
 use super::store::Row;
 use crate::standard::{CALL, COMPLETED, FILE, LINK, TASK, ZERO};
 
@@ -48,11 +48,13 @@ impl Site {
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
         let mut timeline = self.store.of("Activity", "CaseId", id);
-        timeline.sort_by_key(|activity| {
-            activity
-                .text("StartDate")
-                .parse::<Timestamp>()
-                .unwrap_or(Timestamp::UNIX_EPOCH)
+        // Nothing is promised about activities of the same moment; the id stands for chance.
+        timeline.sort_by_cached_key(|activity| {
+            let start = activity.text("StartDate").parse::<Timestamp>();
+            (
+                start.unwrap_or(Timestamp::UNIX_EPOCH),
+                activity.text("Id").to_owned(),
+            )
         });
         json!({
             "id": id,

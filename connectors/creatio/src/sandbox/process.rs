@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::Site;
-use super::schema::CASE_SCHEMA;
+use super::seed::CASE_SCHEMA;
 use super::store::Row;
 use crate::standard::{CALL, TASK};
 

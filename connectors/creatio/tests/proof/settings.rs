@@ -1,7 +1,5 @@
 //! Wrong settings: each problem with its path and remedy, all at once, and no value of a secret.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use handoffd_contract::Credential;
 use serde_json::{Value, json};
 

@@ -1,16 +1,14 @@
 //! A customer, a session and what happens in it, for the tests of this crate.
 
-#![expect(dead_code, reason = "each test file uses its own part")]
-
-use handoffd_contract::event::DeliveryState;
 use handoffd_contract::event::{
-    Attachment, AttachmentKind, Author, AuthorKind, Contact, Data, Handoff, Location, Message,
-    MessageEvent, Reasoning, ReplyStatus, Session, SessionClosed, Source,
+    Attachment, AttachmentKind, Author, AuthorKind, Contact, Data, DeliveryState, Handoff,
+    Location, Message, MessageEvent, Reasoning, ReplyStatus, Session, SessionClosed, Source,
 };
 use handoffd_contract::proof::{Stage, encode};
 use handoffd_contract::sandbox::{Request, Response, Sandbox};
 use handoffd_contract::{
-    Auth, Connector, HttpCall, HttpReply, Item, MediaProblem, MediaRef, Rendered,
+    Auth, Call, Connector, HttpCall, HttpReply, Item, Known, MediaProblem, MediaRef, Rendered,
+    Reply, Stop, Verdict, Work,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -338,4 +336,79 @@ pub fn signed(
         body: body.to_vec(),
     };
     site.handle(at(10), &request)
+}
+
+pub fn work(contact: &Contact, items: Vec<Item>) -> Work {
+    Work {
+        target: "crm".into(),
+        session: session(),
+        contact: contact.clone(),
+        items,
+        last_inbound: None,
+        now: at(0),
+    }
+}
+
+/// One wave after the other, as the engine does, until nothing is left; a refusal is the answer.
+pub fn run(
+    connector: &dyn Connector,
+    site: &mut dyn Sandbox,
+    work: &Work,
+    known: &mut Known,
+) -> Option<Stop> {
+    for _ in 0..200 {
+        let steps = connector.next(work, known).unwrap();
+        if steps.is_empty() {
+            return None;
+        }
+        for step in steps {
+            let verdict = match &step.call {
+                Call::Record(record) => {
+                    record
+                        .facts
+                        .iter()
+                        .for_each(|(name, value)| known.set(name.clone(), value.clone()));
+                    continue;
+                }
+                Call::Http(http) => {
+                    let reply = match encode(http, site, at(1), &media) {
+                        Ok(request) => Reply::Http(reply(site.handle(at(1), &request))),
+                        Err(problem) => Reply::Media(problem),
+                    };
+                    connector.read(&step, &reply)
+                }
+                Call::Publish(_) => unreachable!("Creatio publishes nothing"),
+            };
+            match verdict {
+                Verdict::Known(facts) => {
+                    for fact in facts {
+                        match fact.value {
+                            Some(value) => known.set(fact.fact, value),
+                            None => drop(known.0.remove(&fact.fact)),
+                        }
+                    }
+                }
+                Verdict::Never(stop) => return Some(stop),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    panic!("no end")
+}
+
+pub fn parked(connector: &dyn Connector, site: &mut dyn Sandbox, work: &Work) -> Stop {
+    run(connector, site, work, &mut Known::default()).expect("it parks")
+}
+
+pub fn connector_run(
+    connector: &dyn Connector,
+    site: &mut dyn Sandbox,
+    session: &str,
+    contact: &Contact,
+) -> Known {
+    let mut known = Known::default();
+    let mut work = work(contact, vec![item("h1", 0, handoff(Vec::new()))]);
+    work.session.id = session.into();
+    assert_eq!(run(connector, site, &work, &mut known), None);
+    known
 }

@@ -1,14 +1,11 @@
 //! The connector against its simulator, with up to two mishaps at every place.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod common;
-
-use common::*;
 use handoffd_contract::Item;
 use handoffd_contract::event::{AttachmentKind, AuthorKind, DeliveryState};
 use handoffd_contract::proof::prove;
 use serde_json::json;
+
+use crate::common::*;
 
 /// The whole life of a session.
 fn life() -> Vec<Vec<Item>> {
@@ -232,7 +229,11 @@ fn a_site_without_batch_ends_the_same() {
         site
     };
     let with = prove(
-        &stage(&*common::connector(json!({})), &site_with_ana, life()),
+        &stage(
+            &*crate::common::connector(json!({})),
+            &site_with_ana,
+            life(),
+        ),
         0,
     );
     let without = prove(&stage(&*connector, &site, life()), 1);

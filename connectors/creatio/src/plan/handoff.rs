@@ -1,0 +1,231 @@
+//! A handoff: the case's first, or one more on the same case.
+
+use std::collections::BTreeMap;
+
+use handoffd_contract::event::HandoffCompleted;
+use handoffd_contract::{
+    Data, Handoff, HttpCall, Item, Known, Message, Method, Record, Refusal, Repeat, Step, Work, ids,
+};
+use serde_json::json;
+
+use super::compose::{self, Place};
+use super::files::{UPLOADS, placeholders};
+use super::later::latest;
+use super::open::{Records, records};
+use super::rows::{Row, dropped_fact};
+use super::{distinct, is_empty};
+use crate::Creatio;
+
+impl Creatio {
+    pub(super) fn handoff(
+        &self,
+        work: &Work,
+        known: &Known,
+        item: &Item,
+        handoff: &Handoff,
+    ) -> Result<Vec<Step>, Refusal> {
+        let done = format!("completed/{}", item.id);
+        if known.is(&done) {
+            return Ok(Vec::new());
+        }
+        let steps = self.open(work, known, item, Some(handoff))?;
+        let Some(records) = records(known).filter(|_| steps.is_empty()) else {
+            return Ok(steps);
+        };
+
+        let (mut rows, last) = self.handoff_rows(work, known, item, handoff, records);
+        for message in &handoff.transcript {
+            rows.extend(self.file_rows(work, known, message, records.case));
+        }
+        let mut steps = self.ensure(rows, known, false);
+        steps.extend(self.fields(work, known, item, handoff, records));
+        let uploads = handoff
+            .transcript
+            .iter()
+            .flat_map(|m| self.file_steps(known, m))
+            .take(UPLOADS);
+        steps.extend(uploads);
+        distinct(&mut steps);
+        if !steps.is_empty() {
+            return Ok(steps);
+        }
+        let completed = Data::HandoffCompleted(self.completed(work, known, item, handoff, records));
+        let record = Record {
+            facts: vec![
+                (done.clone(), records.case.to_owned()),
+                (format!("last/{}", item.id), last.to_string()),
+            ],
+            events: vec![(done, completed)],
+        };
+        Ok(vec![Step::new("handoff.completed", Repeat::Keyed, record)])
+    }
+
+    /// The note, the session's link and a row per message that is not shown yet; and when the last
+    /// of them sorts.
+    pub(super) fn handoff_rows(
+        &self,
+        work: &Work,
+        known: &Known,
+        item: &Item,
+        handoff: &Handoff,
+        records: Records<'_>,
+    ) -> (Vec<Row>, i64) {
+        let url = handoff
+            .session
+            .url
+            .as_deref()
+            .or(work.session.url.as_deref());
+        let asked = handoff
+            .handoff
+            .requested_at
+            .unwrap_or(item.time)
+            .as_millisecond();
+        let opens = known.get("fields") == Some(item.id.as_str()) && !known.is("opened");
+        let place = |start| Place {
+            case: records.case,
+            contact: records.contact,
+            start,
+        };
+
+        let mut rows = Vec::new();
+        let mut last: Option<i64> = None;
+        for message in handoff
+            .transcript
+            .iter()
+            .filter(|message| !is_empty(message))
+        {
+            let time = message.time.as_millisecond();
+            // Creatio sorts by StartDate alone, and WhatsApp counts in seconds.
+            let start = last.map_or(time, |last| time.max(last + 1));
+            last = Some(start);
+            rows.extend(self.unsaid(work, known, message, place(start)));
+        }
+        let first = handoff.transcript.first().map(|m| m.time.as_millisecond());
+        // The note that opens a case is its first activity; a later one comes after what was said.
+        let (at, last) = match (opens, first, last) {
+            (true, Some(first), Some(last)) => (first - 1, last),
+            (_, _, last) => {
+                let at = last
+                    .map_or(asked, |last| asked.max(last + 1))
+                    .max(latest(known, &item.id).map_or(i64::MIN, |l| l + 1));
+                (at, at)
+            }
+        };
+        let (title, mut text) = compose::note(
+            handoff,
+            item.rendered.as_ref(),
+            url,
+            work.session.language.as_deref(),
+            &work.session.id,
+        );
+        for remark in compose::mapped("case", item.rendered.as_ref()).1 {
+            text.push_str(&format!("\nNote: {remark}"));
+        }
+        let id = ids::uuid(&["creatio", "note", &work.session.id, &work.target, &item.id]);
+        rows.insert(
+            0,
+            self.activity(
+                format!("note/{}", item.id),
+                id,
+                &item.id,
+                &title,
+                &text,
+                place(at),
+            ),
+        );
+        rows.extend(self.session_link(work, url, records.case));
+        (rows, last)
+    }
+
+    /// A message's row, when it is not shown.
+    pub(super) fn unsaid(
+        &self,
+        work: &Work,
+        known: &Known,
+        message: &Message,
+        place: Place<'_>,
+    ) -> Option<Row> {
+        let fact = format!("said/{}", message.id);
+        if known.is(&fact) {
+            return None;
+        }
+        let (claims, remarks) = self.refused(known, message);
+        let id = ids::uuid(&[
+            "creatio",
+            "said",
+            &work.session.id,
+            &work.target,
+            &message.id,
+        ]);
+        let mut row = self.message_row(fact, id, message, &remarks, place);
+        row.claims.extend(claims);
+        Some(row)
+    }
+
+    /// The case's columns, when the case was opened before people were needed.
+    pub(super) fn fields(
+        &self,
+        work: &Work,
+        known: &Known,
+        item: &Item,
+        handoff: &Handoff,
+        records: Records<'_>,
+    ) -> Option<Step> {
+        if known.is("fields") {
+            return None;
+        }
+        let mut columns = self.case_columns(work, item.rendered.as_ref(), Some(handoff));
+        columns.retain(|column, _| !known.is(&dropped_fact("Case", column)));
+        let memo = json!({ "columns": columns.keys().collect::<Vec<_>>() });
+        let call =
+            HttpCall::new(Method::Patch, self.record("Case", records.case)).json(columns.into());
+        Some(
+            Step::new("case.update", Repeat::Keyed, call)
+                .claim_as("fields", &item.id)
+                .memo(memo),
+        )
+    }
+
+    pub(super) fn completed(
+        &self,
+        work: &Work,
+        known: &Known,
+        item: &Item,
+        handoff: &Handoff,
+        records: Records<'_>,
+    ) -> HandoffCompleted {
+        let mut ids = BTreeMap::from([
+            ("case".to_owned(), records.case.to_owned()),
+            ("contact".to_owned(), records.contact.to_owned()),
+        ]);
+        if let Some(number) = known.get("case/number") {
+            ids.insert("number".to_owned(), number.to_owned());
+        }
+        let mut notes: Vec<String> = item.rendered.iter().flat_map(|r| r.notes.clone()).collect();
+        notes.extend(compose::mapped("case", item.rendered.as_ref()).1);
+        notes.extend(compose::mapped("contact", item.rendered.as_ref()).1);
+        notes.extend(
+            known
+                .under("dropped/")
+                .map(|(column, why)| format!("{} was left out: {why}", column.replace('/', "."))),
+        );
+        notes.extend(
+            handoff
+                .transcript
+                .iter()
+                .flat_map(|m| placeholders(known, m)),
+        );
+        HandoffCompleted {
+            target: work.target.clone(),
+            handoff: item.id.clone(),
+            records: ids,
+            url: Some(
+                self.settings
+                    .case_url
+                    .replace("{site}", &self.settings.site)
+                    .replace("{id}", records.case),
+            ),
+            notes,
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! What an answer proves about one row: that it is there, that it is not, or that a part of it is
+//! refused for good.
+
+use handoffd_contract::{Learned, Reason, Stop};
+use serde_json::Value;
+
+use super::{End, outer};
+use crate::answer::{Answer, named};
+use crate::plan::{dropped_fact, hollow_fact};
+use crate::wire;
+
+/// Columns without which a row makes no sense; all others can be left out.
+pub(super) const ESSENTIAL: [&str; 12] = [
+    "Id",
+    "Name",
+    "Title",
+    "Subject",
+    "StartDate",
+    "DueDate",
+    "CaseId",
+    "DetailedResult",
+    "ContactId",
+    "RegisteredOn",
+    "MobilePhone",
+    "Data",
+];
+
+/// A row's facts, each with the value that it has once the row exists.
+pub(super) fn claims(memo: &Value) -> Vec<(String, String)> {
+    let pair = |pair: &Value| {
+        Some((
+            pair.get(0)?.as_str()?.to_owned(),
+            pair.get(1)?.as_str()?.to_owned(),
+        ))
+    };
+    memo.get("claims")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(pair)
+        .collect()
+}
+
+pub(super) fn there(memo: &Value, body: Option<&Value>) -> Vec<Learned> {
+    let mut learned: Vec<Learned> = claims(memo)
+        .into_iter()
+        .map(|(fact, value)| Learned::is(fact, value))
+        .collect();
+    let number = body
+        .and_then(|body| body.get("Number"))
+        .and_then(Value::as_str)
+        .filter(|number| !number.is_empty());
+    if let Some(number) = number.filter(|_| text(memo, "set") == "Case") {
+        learned.push(Learned::is("case/number", number));
+    }
+    learned
+}
+
+pub(super) fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Whether a body is the row itself. A proxy's page, or a routing error that comes with 200, is not.
+pub(super) fn is_row(memo: &Value, body: Option<&Value>) -> bool {
+    let id = body
+        .and_then(|body| body.get("Id"))
+        .and_then(Value::as_str)
+        .and_then(wire::guid);
+    id.as_deref() == Some(text(memo, "id"))
+}
+
+pub(super) fn created(memo: &Value, answer: Answer, body: Option<&Value>) -> End {
+    if answer == Answer::Ok {
+        return if is_row(memo, body) {
+            End::Settled(there(memo, body))
+        } else {
+            End::Unsettled(answer.stop(), None)
+        };
+    }
+    let set = text(memo, "set");
+    match answer {
+        Answer::Refused(words) => refused(memo, set, &words),
+        Answer::Forbidden(words) => End::Never(Stop::new(
+            Reason::Forbidden,
+            format!(
+                "the integration user may not create {set}: {words}. Grant the object and column permissions, and \"Access to OData\""
+            ),
+        )),
+        Answer::NoSet(words) | Answer::Missing(words) => End::Never(Stop::new(
+            Reason::NotFound,
+            format!(
+                "OData has no {set}: {words}. Case management is not installed, or OData is being rebuilt \
+                 (a minute or two after a change of the configuration); then retry"
+            ),
+        )),
+        Answer::TooLarge(words) => {
+            End::Never(Stop::new(Reason::TooLarge, format!("{set}: {words}")))
+        }
+        other => outer(other),
+    }
+}
+
+/// A value is refused. One optional thing does not stop a handoff: a column that the answer names is
+/// left out from now on, a text that is refused is replaced, a file becomes a line.
+pub(super) fn refused(memo: &Value, set: &str, words: &str) -> End {
+    let columns: Vec<String> = memo
+        .get("columns")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|column| column.as_str().map(str::to_owned))
+        .collect();
+    let mut learned: Vec<Learned> = claims(memo)
+        .into_iter()
+        .map(|(fact, _)| Learned::absent(fact))
+        .collect();
+    let why = short(words);
+    if let Some(column) = named(words, columns.iter()) {
+        if !ESSENTIAL.contains(&column.as_str()) {
+            learned.push(Learned::is(dropped_fact(set, column), why));
+            return End::Settled(learned);
+        }
+        let replaceable = memo
+            .get("hollow")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
+        if replaceable
+            .filter_map(Value::as_str)
+            .any(|name| name == column)
+        {
+            learned.push(Learned::is(hollow_fact(text(memo, "id")), why));
+            return End::Settled(learned);
+        }
+    }
+    if set == "CaseFile" {
+        let fact = claims(memo)
+            .into_iter()
+            .map(|(fact, _)| fact)
+            .next()
+            .unwrap_or_default();
+        return match fact.strip_prefix("filerow/") {
+            Some(key) => {
+                learned.push(Learned::is(
+                    format!("file/{key}"),
+                    format!("!Creatio refused it: {why}"),
+                ));
+                End::Settled(learned)
+            }
+            None => End::Settled(vec![Learned::is(fact, format!("!{why}"))]),
+        };
+    }
+    End::Never(Stop::new(
+        Reason::Invalid,
+        format!("{set}: {words}. `handoffd check --live` looks up every configured id and column"),
+    ))
+}
+
+/// Words for a fact's value.
+pub(super) fn short(words: &str) -> String {
+    wire::one_line(words, 160)
+}
+
+pub(super) fn looked(memo: &Value, answer: Answer, body: Option<&Value>) -> End {
+    let absent = || {
+        End::Settled(
+            claims(memo)
+                .into_iter()
+                .map(|(fact, _)| Learned::absent(fact))
+                .collect(),
+        )
+    };
+    match answer {
+        Answer::Ok if is_row(memo, body) => End::Settled(there(memo, body)),
+        // Some builds answer a missing row with 200 and an empty list.
+        Answer::Ok
+            if body
+                .and_then(|b| b.get("value"))
+                .and_then(Value::as_array)
+                .is_some_and(Vec::is_empty) =>
+        {
+            absent()
+        }
+        Answer::Missing(_) => absent(),
+        // A look that did not succeed proves nothing, whatever stood in its way.
+        other => match outer(other) {
+            End::Nothing(stop, after) => End::Unsettled(stop, after),
+            end => end,
+        },
+    }
+}

@@ -1,0 +1,13 @@
+//! The connector and its simulator, each against what is documented, and against each other.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod answers;
+mod common;
+mod odata;
+mod polls;
+mod prove;
+mod settings;
+mod site;
+mod webhooks;
+mod whole;
