@@ -92,3 +92,47 @@ async fn no_text_and_no_secret_leaks() {
         }
     }
 }
+
+/// The live check signs in everywhere, names what is missing, and creates it when asked to.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_live_check_names_what_is_missing_and_creates_it() {
+    let world = World::with(Exit::CloudApi, |plan| {
+        plan.settings.insert("hubspot".into(), json!({"handoff_id_property": "not_there_yet", "stage": "1", "pipeline": "0"}));
+    })
+    .await;
+    let (code, text) = world.command(&["check", "--live"]);
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("not_there_yet") && text.contains("--create-missing"), "{text}");
+    let (_, text) = world.command(&["check", "--live", "--create-missing"]);
+    assert!(text.contains("created"), "{text}");
+    let (code, text) = world.command(&["check", "--live"]);
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("everything needed is there"), "{text}");
+    assert!(!text.contains("Bearer"), "{text}");
+}
+
+/// A configuration that is wrong in many places is told in one go, before anything is opened.
+#[test]
+fn a_wrong_configuration_is_told_at_once() {
+    let folder = handoffd::demo::world::Folder::new().unwrap();
+    let file = folder.path().join("wrong.toml");
+    let text = r#"
+        [http]
+        listen = "somewhere"
+        colour = "blue"
+        [[target]]
+        name = "crm one"
+        kind = "salesforcee"
+    "#;
+    std::fs::write(&file, text).unwrap();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_handoffd"))
+        .args(["check", "--config"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&output.stdout);
+    for words in ["http.listen", "http.colour", "target", "salesforce"] {
+        assert!(text.contains(words), "{words} is not in\n{text}");
+    }
+}
