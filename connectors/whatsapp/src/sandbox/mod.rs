@@ -173,7 +173,7 @@ impl Meta {
                 None => Response::empty(404),
             });
         }
-        let Some((version, rest)) = path
+        let Some((_, rest)) = path
             .split_first()
             .filter(|(version, _)| is_version(version))
         else {
@@ -182,7 +182,6 @@ impl Meta {
                 ..Fault::invalid("Unknown path components")
             });
         };
-        let _ = version;
         match (method, rest) {
             ("POST", [id, "messages"]) if *id == NUMBER_ID => self.post(now, request),
             ("POST", [id, "media"]) if *id == NUMBER_ID => {

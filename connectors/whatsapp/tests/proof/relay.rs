@@ -1,6 +1,6 @@
 //! What leaves, in which form and to whom.
 
-use handoffd_contract::event::{AttachmentKind, DeliveryState, MessageStatus};
+use handoffd_contract::event::{AttachmentKind, DeliveryState, MessageStatus, RepEnded};
 use handoffd_contract::{Call, Data};
 use jiff::SignedDuration;
 use serde_json::json;
@@ -199,4 +199,36 @@ fn the_gateways_ids_are_learned_from_what_it_says_it_sent() {
     world.play(&[items(later)]).expect("settles");
     assert_eq!(world.known.get(&format!("state/{reference}")), Some("read"));
     assert_eq!(states(&world).last().map(String::as_str), Some("m-1 Read"));
+}
+
+/// The gateway ends a session only after it has the replies before the ending, and gets what the rep
+/// writes afterwards only after the ending.
+#[test]
+fn an_ending_stays_between_the_replies_around_it() {
+    let connector = gateway(json!({}));
+    let ended = Data::RepEnded(RepEnded {
+        target: "crm".into(),
+        word: None,
+    });
+    let story = vec![
+        replied("e-1", reply("m-1", &"word ".repeat(900))),
+        item("e-2", ended),
+        replied("e-3", reply("m-3", "One more thing.")),
+    ];
+    let world = play(&*connector, &[hello(), items(story)]);
+    let published: Vec<&str> = world
+        .plans
+        .iter()
+        .filter(|plan| plan.contains("publish"))
+        .map(String::as_str)
+        .collect();
+    assert_eq!(
+        published,
+        [
+            "reply.publish",
+            "reply.publish",
+            "event.publish",
+            "reply.publish"
+        ]
+    );
 }

@@ -261,3 +261,26 @@ fn facts_and_memos_hold_no_text() {
         );
     }
 }
+
+/// A send draws on what the number and what the customer may get; nothing else draws on anything.
+#[test]
+fn sends_draw_on_budgets_that_exist() {
+    let (send, upload, publish) = steps();
+    let spent: Vec<(&str, &str)> = send
+        .spends
+        .iter()
+        .map(|spend| (spend.budget, spend.key.as_str()))
+        .collect();
+    let wanted = [
+        ("number", "106540352242922"),
+        ("pair", "106540352242922/+4915112345678"),
+    ];
+    assert_eq!(spent, wanted);
+    let budgets: Vec<&str> = cloud(json!({}))
+        .budgets()
+        .iter()
+        .map(|budget| budget.name)
+        .collect();
+    assert_eq!(budgets, ["number", "pair"]);
+    assert!(upload.spends.is_empty() && publish.spends.is_empty());
+}

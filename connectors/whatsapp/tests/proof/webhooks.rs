@@ -31,9 +31,10 @@ fn statuses_are_heard_wherever_they_are() {
     // Two entries with two changes each, beside messages and empty lists.
     let change = |words: [&str; 2]| json!({"field": "messages", "value": {"statuses": words.map(status), "errors": [], "messages": []}});
     let body = json!({"object": "whatsapp_business_account", "entry": [
-        {"id": "1", "changes": [change(["sent", "delivered"]), change(["read", "played"])]},
+        {"id": "1", "changes": [change(["sent", "delivered"]), change(["read", "warned"])]},
         {"id": "2", "changes": [{"field": "account_update", "value": {}}]},
         {"id": "3"},
+        {"id": "4", "changes": [change(["played", "warned"])]},
     ]});
     let hearing = hear(&*connector, body.to_string().as_bytes()).expect("JSON");
     let states: Vec<DeliveryState> = hearing

@@ -50,6 +50,8 @@ pub struct World<'a> {
     pub operator: usize,
     pub held: Option<Refusal>,
     pub log: Vec<String>,
+    /// The names of the steps of each plan.
+    pub plans: Vec<String>,
     late: Option<Request>,
 }
 
@@ -82,6 +84,7 @@ impl<'a> World<'a> {
             operator: 0,
             held: None,
             log: Vec::new(),
+            plans: Vec::new(),
             late: None,
         }
     }
@@ -288,6 +291,8 @@ impl<'a> World<'a> {
     /// Carries out one plan.
     fn wave(&mut self, steps: Vec<Step>) -> Result<(), String> {
         let before = self.known.clone();
+        let names: Vec<&str> = steps.iter().map(|step| step.name).collect();
+        self.plans.push(names.join(" "));
         for step in steps.iter().filter(|step| step.repeat != Repeat::Safe) {
             for claim in &step.claims {
                 if step.repeat == Repeat::Blind && before.unsure(&claim.fact) {
