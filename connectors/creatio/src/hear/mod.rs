@@ -43,13 +43,13 @@ impl Creatio {
         );
         match Answer::of(reply) {
             Answer::Ok => {}
-            Answer::SignedOut(_) if polled => {
+            // The engine renews the credential and comes again with the same frame.
+            Answer::SignedOut(_) => {
                 return Ok(Hearing {
                     unauthorized: true,
                     ..Hearing::default()
                 });
             }
-            Answer::SignedOut(words) => return Err(hold(Reason::Unauthorized, &words)),
             // A poll comes again; what a webhook needs does not, so it must not be forgotten.
             other if polled => {
                 return Ok(skipped(format!(
@@ -224,13 +224,13 @@ impl Creatio {
         })
     }
 
-    /// The case is resolved or closed, or is not, or is again.
+    /// The case is resolved or closed, or is not, or is again; the cursor remembers which.
     fn ended_said(&self, read: &Read, body: &Value) -> Hearing {
         let mut cursor = Cursor::parse(read.memo.get("cursor").and_then(Value::as_str));
         let heard = closure(&mut cursor, rows(body));
         Hearing {
             heard: heard.into_iter().collect(),
-            cursor: None,
+            cursor: Some(cursor.text()),
             ..Hearing::default()
         }
     }

@@ -219,18 +219,18 @@ impl Creatio {
         let mut hearing = self.activities(read, body);
         let since = read.memo.get("since").and_then(Value::as_i64).unwrap_or(0);
         let position = Cursor::parse(read.memo.get("cursor").and_then(Value::as_str));
+        // The reads that follow go on from what this page left: the last one's cursor is kept.
+        let mut memo = read.memo.clone();
+        memo["cursor"] = hearing.cursor.clone().into();
         if let Some(case) = id(&read.memo, "case") {
-            for part in self
-                .parts(&case, position.after(since), 0)
-                .into_iter()
-                .skip(1)
-            {
-                hearing.fetch.push(Read {
+            let parts = self.parts(&case, position.after(since), 0);
+            hearing
+                .fetch
+                .extend(parts.into_iter().skip(1).map(|part| Read {
                     tag: part.tag,
                     call: self.part_call(&part),
-                    memo: read.memo.clone(),
-                });
-            }
+                    memo: memo.clone(),
+                }));
         }
         hearing
     }

@@ -200,30 +200,26 @@ fn a_poll_hears_replies_files_and_closures_once() {
         );
         scene.act(json!({ "act": "resolve" }));
         let ended = scene.poll();
-        if batch {
-            assert!(
-                matches!(
-                    &ended[..],
-                    [Heard {
-                        what: What::Ended { .. },
-                        ..
-                    }]
-                ),
-                "{ended:?}"
-            );
-            assert!(scene.poll().is_empty());
-            scene.act(json!({ "act": "close" }));
-            assert!(
-                scene.poll().is_empty(),
-                "closed after resolved is no second ending"
-            );
-            scene.act(json!({ "act": "reopen" }));
-            assert!(scene.poll().is_empty());
-            scene.act(json!({ "act": "resolve" }));
-            assert_eq!(scene.poll().len(), 1, "resolved again is a second ending");
-        } else {
-            assert_eq!(ended.len(), 1);
-        }
+        assert!(
+            matches!(
+                &ended[..],
+                [Heard {
+                    what: What::Ended { .. },
+                    ..
+                }]
+            ),
+            "{ended:?}"
+        );
+        assert!(scene.poll().is_empty());
+        scene.act(json!({ "act": "close" }));
+        assert!(
+            scene.poll().is_empty(),
+            "closed after resolved is no second ending"
+        );
+        scene.act(json!({ "act": "reopen" }));
+        assert!(scene.poll().is_empty());
+        scene.act(json!({ "act": "resolve" }));
+        assert_eq!(scene.poll().len(), 1, "resolved again is a second ending");
     }
 }
 
