@@ -26,9 +26,9 @@ use crate::engine::wire::media::Library;
 use crate::engine::wire::policy::Policy;
 use crate::engine::wire::{Options, Wire};
 use crate::engine::{Engine, Left, Settings, Target};
+use crate::intake::amqp;
 use crate::intake::http::HttpIntake;
 use crate::intake::{Gate, Route, Router};
-use crate::intake::amqp;
 use crate::ledger::{self, Ledger};
 use crate::mapping::Mapping;
 use crate::publisher::Publisher;
@@ -72,26 +72,42 @@ pub fn connect(config: &Config) -> Result<Vec<Connected>, Vec<Problem>> {
                     &connector.credential(),
                     webhook.as_ref(),
                 ));
-                connected.push(Connected { config: target.clone(), kind: kind.name, connector });
+                connected.push(Connected {
+                    config: target.clone(),
+                    kind: kind.name,
+                    connector,
+                });
             }
             Err(found) => problems.extend(problems_of_target(&target.name, found)),
         }
     }
-    if problems.is_empty() { Ok(connected) } else { Err(problems) }
+    if problems.is_empty() {
+        Ok(connected)
+    } else {
+        Err(problems)
+    }
 }
 
 /// A target's wire.
 ///
 /// # Errors
 /// A secret does not have its shape, or the base address does not parse.
-pub fn wire(config: &Config, connected: &Connected, library: &Arc<Library>) -> anyhow::Result<Wire> {
+pub fn wire(
+    config: &Config,
+    connected: &Connected,
+    library: &Arc<Library>,
+) -> anyhow::Result<Wire> {
     let target = &connected.config;
     let secret = |name: &str| config.secrets.get(name).cloned();
     let sign_in = SignIn::new(connected.connector.credential(), target.timeout, secret)
         .map_err(|why| anyhow!("target.{}: {why}", target.name))?;
     let base = Url::parse(connected.connector.base())
         .with_context(|| format!("target.{}: the base address does not parse", target.name))?;
-    let options = Options { base, timeout: target.timeout, connect_timeout: target.connect_timeout };
+    let options = Options {
+        base,
+        timeout: target.timeout,
+        connect_timeout: target.connect_timeout,
+    };
     Ok(Wire::new(options, sign_in, Arc::clone(library))?)
 }
 
@@ -104,7 +120,10 @@ pub fn library(config: &Config, connected: &[Connected]) -> anyhow::Result<Arc<L
     if !allow_hosts.is_empty() {
         allow_hosts.extend(connected.iter().flat_map(|one| one.connector.file_hosts()));
     }
-    let policy = Policy { allow_hosts, allow_private: config.media.allow_private };
+    let policy = Policy {
+        allow_hosts,
+        allow_private: config.media.allow_private,
+    };
     Ok(Arc::new(Library::new(policy, config.media.timeout)?))
 }
 
@@ -126,8 +145,11 @@ impl App {
     /// # Errors
     /// What is wrong with the configuration, the ledger or the address.
     pub async fn new(config: &Config) -> anyhow::Result<App> {
-        let connected = connect(config).map_err(|problems| anyhow!("{}", crate::config::tidy(&problems)))?;
-        let ledger = ledger::open(&config.ledger.url).await.context("the ledger cannot be opened")?;
+        let connected =
+            connect(config).map_err(|problems| anyhow!("{}", crate::config::tidy(&problems)))?;
+        let ledger = ledger::open(&config.ledger.url)
+            .await
+            .context("the ledger cannot be opened")?;
         seed(&*ledger, &connected).await?;
 
         let library = library(config, &connected)?;
@@ -138,7 +160,8 @@ impl App {
             let wire = Arc::new(wire(config, one, &library)?);
             let secret = |name: &str| -> Option<SecretString> { config.secrets.get(name).cloned() };
             if let Some(auth) = one.connector.webhook() {
-                let door = Door::new(auth, secret).map_err(|why| anyhow!("target.{}: {why}", one.config.name))?;
+                let door = Door::new(auth, secret)
+                    .map_err(|why| anyhow!("target.{}: {why}", one.config.name))?;
                 doors.insert(one.config.name.clone(), door);
             }
             routes.push(Route {
@@ -150,7 +173,11 @@ impl App {
             targets.insert(one.config.name.clone(), Arc::new(target(config, one, wire)));
         }
         library.shelve(targets.iter().map(|(name, target)| {
-            (name.clone(), Arc::clone(&target.connector), Arc::clone(&target.wire))
+            (
+                name.clone(),
+                Arc::clone(&target.connector),
+                Arc::clone(&target.wire),
+            )
         }));
 
         let schedule = schedule(config);
@@ -159,6 +186,7 @@ impl App {
             ledger: Arc::clone(&ledger),
             targets: targets.clone(),
             publisher: Publisher::new(config.intake.amqp.clone()),
+            library,
             mappings: Mappings::default(),
             feeds,
             settings: Settings {
@@ -180,8 +208,16 @@ impl App {
             schedule,
         };
         let router = Arc::new(Router::new(routes));
-        let gate = Gate { ledger: Arc::clone(&ledger), router, limits: config.intake.limits };
-        let intake = config.intake.amqp.clone().map(|amqp| amqp::AmqpIntake::new(gate.clone(), amqp));
+        let gate = Gate {
+            ledger: Arc::clone(&ledger),
+            router,
+            limits: config.intake.limits,
+        };
+        let intake = config
+            .intake
+            .amqp
+            .clone()
+            .map(|amqp| amqp::AmqpIntake::new(gate.clone(), amqp));
         let state = intake.as_ref().map(amqp::AmqpIntake::state);
         let http = HttpIntake {
             gate: gate.clone(),
@@ -203,7 +239,15 @@ impl App {
             .await
             .with_context(|| format!("http.listen: {} cannot be bound", config.http.listen))?;
         let address = listener.local_addr()?;
-        Ok(App { address, engine, relay, gate, intake, routes, listener })
+        Ok(App {
+            address,
+            engine,
+            relay,
+            gate,
+            intake,
+            routes,
+            listener,
+        })
     }
 
     /// What the daemon remembers.
@@ -224,7 +268,8 @@ impl App {
         tasks.spawn(Arc::clone(&self.engine.feeds).run(self.relay.clone(), stop.clone()));
         tasks.spawn(inbox::run(self.relay, stop.clone()));
         tasks.spawn(admin::upkeep(Arc::clone(&self.engine.ledger), stop.clone()));
-        let serving = axum::serve(self.listener, self.routes).with_graceful_shutdown(stop.clone().cancelled_owned());
+        let serving = axum::serve(self.listener, self.routes)
+            .with_graceful_shutdown(stop.clone().cancelled_owned());
         let server = tokio::spawn(async move { serving.await });
         let left = self.engine.run(stop).await;
         tasks.close();
@@ -237,7 +282,11 @@ impl App {
 
 fn schedule(config: &Config) -> Schedule {
     let backoff = config.engine.backoff;
-    Schedule { first: backoff.first, max: backoff.max, factor: backoff.factor }
+    Schedule {
+        first: backoff.first,
+        max: backoff.max,
+        factor: backoff.factor,
+    }
 }
 
 fn target(config: &Config, one: &Connected, wire: Arc<Wire>) -> Target {
@@ -249,7 +298,11 @@ fn target(config: &Config, one: &Connected, wire: Arc<Wire>) -> Target {
         wire,
         permits: Arc::new(Semaphore::new(one.config.concurrency)),
         concurrency: one.config.concurrency,
-        breaker: Breaker::new(Limits { failures: breaker.failures, first: breaker.first, max: breaker.max }),
+        breaker: Breaker::new(Limits {
+            failures: breaker.failures,
+            first: breaker.first,
+            max: breaker.max,
+        }),
         budgets: Budgets::new(one.connector.budgets()),
     }
 }
@@ -260,12 +313,20 @@ fn target(config: &Config, one: &Connected, wire: Arc<Wire>) -> Target {
 /// What is wrong with it, a line each; also that it is for another kind of target.
 pub fn mapping_of(one: &Connected, file: &str, text: &str) -> Result<Mapping, String> {
     let mapping = Mapping::parse(file, text).map_err(|problems| {
-        problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n  ")
+        problems
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("\n  ")
     })?;
     if mapping.kind() == one.kind {
         Ok(mapping)
     } else {
-        Err(format!("{file}: it is a mapping for {}, and the target is {}", mapping.kind(), one.kind))
+        Err(format!(
+            "{file}: it is a mapping for {}, and the target is {}",
+            mapping.kind(),
+            one.kind
+        ))
     }
 }
 
@@ -276,20 +337,26 @@ async fn seed(ledger: &dyn Ledger, connected: &[Connected]) -> anyhow::Result<()
         let name = &one.config.name;
         let (text, from) = match &one.config.mapping {
             Some(path) => {
-                let text = std::fs::read_to_string(path)
-                    .with_context(|| format!("target.{name}.mapping: {} cannot be read", path.display()))?;
+                let text = std::fs::read_to_string(path).with_context(|| {
+                    format!("target.{name}.mapping: {} cannot be read", path.display())
+                })?;
                 (text, "the configured file")
             }
             None => {
-                let kind = connectors::kind(one.kind).ok_or_else(|| anyhow!("no such connector: {}", one.kind))?;
+                let kind = connectors::kind(one.kind)
+                    .ok_or_else(|| anyhow!("no such connector: {}", one.kind))?;
                 (kind.mapping.to_owned(), "the shipped mapping")
             }
         };
-        mapping_of(one, &format!("{name}.toml"), &text).map_err(|words| anyhow!("target.{name}.mapping:\n  {words}"))?;
+        mapping_of(one, &format!("{name}.toml"), &text)
+            .map_err(|words| anyhow!("target.{name}.mapping:\n  {words}"))?;
         match ledger.mapping_get(name, None).await? {
             None => {
                 // Two daemons that start at once both try; the second finds version 1 there.
-                match ledger.mapping_put(Timestamp::now(), name, &text, "handoffd", from, Some(0)).await {
+                match ledger
+                    .mapping_put(Timestamp::now(), name, &text, "handoffd", from, Some(0))
+                    .await
+                {
                     Ok(_) | Err(ledger::LedgerError::Conflict(_)) => {}
                     Err(error) => return Err(error.into()),
                 }

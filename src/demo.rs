@@ -5,7 +5,7 @@
 //! message after the handoff, a reply with a file from each CRM, receipts, and closure; then it is
 //! printed what each rep sees and what the customer's phone shows.
 
-mod outline;
+mod seen;
 mod story;
 pub mod world;
 
@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::cli::say;
 use crate::config;
-use outline::outline;
+use seen::seen;
 use story::Story;
 use world::{Folder, Plan, free_port, simulators};
 
@@ -42,18 +42,25 @@ pub async fn run(args: Args) -> anyhow::Result<u8> {
     let ledger = format!("sqlite:{}", folder.path().join("ledger.db").display());
     let mut plan = Plan::new(&simulators, ledger, listen);
     // Short, because somebody is watching.
-    plan.settings.insert("hubspot".into(), json!({"poll_seconds": 2}));
-    plan.settings.insert("creatio".into(), json!({"poll_seconds": 2}));
+    plan.settings
+        .insert("hubspot".into(), json!({"poll_seconds": 2}));
+    plan.settings
+        .insert("creatio".into(), json!({"poll_seconds": 2}));
     plan.over = json!({"log": {"level": "warn"}});
     let file = folder.path().join("handoffd.toml");
     std::fs::write(&file, plan.toml()?).context("the configuration cannot be written")?;
-    let config = config::load(Some(&file), config::environment().filter(|(name, _)| !name.starts_with("HANDOFFD_")))
-        .map_err(|problems| anyhow::anyhow!("{}", config::tidy(&problems)))?;
+    let config = config::load(
+        Some(&file),
+        config::environment().filter(|(name, _)| !name.starts_with("HANDOFFD_")),
+    )
+    .map_err(|problems| anyhow::anyhow!("{}", config::tidy(&problems)))?;
     crate::cli::log_quietly();
     let app = App::new(&config).await?;
     for served in simulators.targets() {
         if let Some(url) = plan.webhook_url(served.name())? {
-            served.switch("webhook_url", &json!(url)).map_err(anyhow::Error::msg)?;
+            served
+                .switch("webhook_url", &json!(url))
+                .map_err(anyhow::Error::msg)?;
         }
     }
     let ledger = app.ledger();
@@ -69,7 +76,10 @@ pub async fn run(args: Args) -> anyhow::Result<u8> {
             "creatio" => "WHAT THE REP SEES IN CREATIO (a case with one activity per message)",
             _ => "WHAT THE CUSTOMER'S PHONE SHOWS",
         };
-        say(&format!("\n━━ {title}\n{}", outline(&served.view())));
+        say(&format!(
+            "\n━━ {title}\n{}",
+            seen(served.name(), &served.view())
+        ));
     }
     say("\n━━ WHAT ARRIVED");
     for line in &told.arrived {
@@ -79,14 +89,27 @@ pub async fn run(args: Args) -> anyhow::Result<u8> {
         say(&format!("  ✗ {line}"));
     }
     let failed = !told.missing.is_empty();
-    say(if failed { "\nnot everything arrived" } else { "\neverything arrived" });
+    say(if failed {
+        "\nnot everything arrived"
+    } else {
+        "\neverything arrived"
+    });
     if !args.once {
-        say(&format!("\nstill running; stop with Ctrl-C\n  handoffd    http://{listen}   (/healthz /readyz /metrics, POST /v1/events)"));
+        say(&format!(
+            "\nstill running; stop with Ctrl-C\n  handoffd    http://{listen}   (/healthz /readyz /metrics, POST /v1/events)"
+        ));
         for served in simulators.targets() {
             say(&format!("  {:<11} {}", served.name(), served.base()));
         }
-        say(&format!("  control     http://{}   (read, act, inject faults)", simulators.control()));
-        say(&format!("  ask it:     handoffd --config {} show {}", file.display(), story::SESSION));
+        say(&format!(
+            "  control     http://{}   (read, act, inject faults)",
+            simulators.control()
+        ));
+        say(&format!(
+            "  ask it:     handoffd --config {} show {}",
+            file.display(),
+            story::SESSION
+        ));
         tokio::signal::ctrl_c().await?;
     }
     stop.cancel();

@@ -10,7 +10,10 @@ async fn main() -> ExitCode {
     match cli::main(Cli::parse()).await {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            #[expect(clippy::print_stderr, reason = "the one place where a command's failure is told")]
+            #[expect(
+                clippy::print_stderr,
+                reason = "the one place where a command's failure is told"
+            )]
             {
                 eprintln!("handoffd: {error:#}");
             }

@@ -36,16 +36,31 @@ pub const BROKER_UP: &str = "handoffd_broker_up";
 /// Describes every metric to the recorder.
 pub fn describe() {
     describe_counter!(ATTEMPTS, "Calls to targets, by target, step and outcome");
-    describe_histogram!(ATTEMPT_SECONDS, Unit::Seconds, "How long calls to targets took");
-    describe_histogram!(HANDOFF_SECONDS, Unit::Seconds, "From a handoff's arrival to its complete record");
+    describe_histogram!(
+        ATTEMPT_SECONDS,
+        Unit::Seconds,
+        "How long calls to targets took"
+    );
+    describe_histogram!(
+        HANDOFF_SECONDS,
+        Unit::Seconds,
+        "From a handoff's arrival to its complete record"
+    );
     describe_counter!(EVENTS, "Events admitted, by type and result");
     describe_counter!(POISON, "Events that could not be understood, by origin");
     describe_counter!(HEARD, "Things heard from targets, by target and what");
     describe_gauge!(LAST_HEARD, Unit::Seconds, "When each target was last heard");
     describe_gauge!(LANES, "Lanes by target and state");
-    describe_gauge!(OLDEST_DUE, Unit::Seconds, "How long the oldest due lane has waited");
+    describe_gauge!(
+        OLDEST_DUE,
+        Unit::Seconds,
+        "How long the oldest due lane has waited"
+    );
     describe_gauge!(INBOX, "Webhooks that wait, by target");
-    describe_gauge!(POISON_KEPT, "Events kept because they could not be understood");
+    describe_gauge!(
+        POISON_KEPT,
+        "Events kept because they could not be understood"
+    );
     describe_gauge!(CIRCUIT_OPEN, "1 while a target's circuit is open");
     describe_gauge!(WORKING, "Lanes being worked on");
     describe_gauge!(FEEDS, "Feeds that are open");

@@ -72,40 +72,71 @@ fn told(session: &str, story: &Story, now: Timestamp) -> String {
         }
     }
     let _ = match story.last_inbound.map(window) {
-        Some(at) if at > now => writeln!(out, "  WhatsApp window  open until {at} ({} left)", span(now, at)),
-        Some(at) => writeln!(out, "  WhatsApp window  closed since {at}: only templates can be sent"),
+        Some(at) if at > now => writeln!(
+            out,
+            "  WhatsApp window  open until {at} ({} left)",
+            span(now, at)
+        ),
+        Some(at) => writeln!(
+            out,
+            "  WhatsApp window  closed since {at}: only templates can be sent"
+        ),
         None => writeln!(out, "  WhatsApp window  the customer has not written yet"),
     };
     let _ = writeln!(out, "\nwhat came in ({} events)", story.events.len());
     for (seq, kind, time, id, received) in &story.events {
         let late = received.duration_since(*time).as_secs();
-        let late = if late > 60 { format!("  received {late} s later") } else { String::new() };
+        let late = if late > 60 {
+            format!("  received {late} s later")
+        } else {
+            String::new()
+        };
         let _ = writeln!(out, "  #{seq:<6} {time:.0}  {kind:<18} {id}{late}");
     }
     for (lane, head, known) in &story.lanes {
         let _ = writeln!(out, "\n{}: {}", lane.target, sentence(lane, now));
         let shown = story.events.iter().filter(|(seq, ..)| seq <= head).count();
-        let _ = writeln!(out, "  shown up to event #{head} ({shown} events), {} to go", lane.pending);
+        let _ = writeln!(
+            out,
+            "  shown up to event #{head} ({shown} events), {} to go",
+            lane.pending
+        );
         for line in records(known) {
             let _ = writeln!(out, "  {line}");
         }
-        let attempts: Vec<_> = story.attempts.iter().filter(|(target, _)| *target == lane.target).collect();
+        let attempts: Vec<_> = story
+            .attempts
+            .iter()
+            .filter(|(target, _)| *target == lane.target)
+            .collect();
         let skipped = attempts.len().saturating_sub(20);
         if skipped > 0 {
             let _ = writeln!(out, "  … {skipped} earlier calls");
         }
         for (_, attempt) in &attempts[skipped..] {
-            let status = attempt.status.map_or("   ".to_owned(), |status| status.to_string());
-            let why = attempt.stop.as_ref().map(|stop| format!("  {}: {}", stop.reason.label(), stop.words));
+            let status = attempt
+                .status
+                .map_or("   ".to_owned(), |status| status.to_string());
+            let why = attempt
+                .stop
+                .as_ref()
+                .map(|stop| format!("  {}: {}", stop.reason.label(), stop.words));
             let _ = writeln!(
                 out,
                 "  {:.3}  {:<22} {status} {:>6} ms  {}{}",
-                attempt.started_at, attempt.step, attempt.millis, attempt.outcome, why.unwrap_or_default()
+                attempt.started_at,
+                attempt.step,
+                attempt.millis,
+                attempt.outcome,
+                why.unwrap_or_default()
             );
         }
     }
     if story.lanes.is_empty() {
-        let _ = writeln!(out, "\nno target has taken this session on: no handoff has come for it");
+        let _ = writeln!(
+            out,
+            "\nno target has taken this session on: no handoff has come for it"
+        );
     }
     out
 }
@@ -115,15 +146,30 @@ fn told(session: &str, story: &Story, now: Timestamp) -> String {
 pub fn sentence(lane: &LaneRow, now: Timestamp) -> String {
     let why = |lane: &LaneRow| {
         lane.stop.as_ref().map_or(String::new(), |stop| {
-            format!("{} ({}): {}", stop.reason.title(), stop.reason.label(), stop.words)
+            format!(
+                "{} ({}): {}",
+                stop.reason.title(),
+                stop.reason.label(),
+                stop.words
+            )
         })
     };
-    let working = lane.leased_by.as_ref().map(|who| format!(" (being worked on by {who})")).unwrap_or_default();
+    let working = lane
+        .leased_by
+        .as_ref()
+        .map(|who| format!(" (being worked on by {who})"))
+        .unwrap_or_default();
     let state = match lane.state {
         LaneState::Idle => "everything is shown".to_owned(),
         LaneState::Due if lane.stop.is_some() => {
-            let at = lane.due_at.map_or("soon".to_owned(), |at| format!("in {}", span(now, at)));
-            format!("tries again {at}, after {} failures. {}", lane.attempts, why(lane))
+            let at = lane
+                .due_at
+                .map_or("soon".to_owned(), |at| format!("in {}", span(now, at)));
+            format!(
+                "tries again {at}, after {} failures. {}",
+                lane.attempts,
+                why(lane)
+            )
         }
         LaneState::Due => "has work to do".to_owned(),
         LaneState::Held => format!("waits. {}", why(lane)),
@@ -148,7 +194,9 @@ fn records(known: &Known) -> Vec<String> {
     for (name, fact) in &known.0 {
         match (name.split_once('/'), fact) {
             (_, Fact::Unsure { since, .. }) => {
-                lines.push(format!("unsure since {since:.0}: {name} (a call left and its outcome is not known yet)"));
+                lines.push(format!(
+                    "unsure since {since:.0}: {name} (a call left and its outcome is not known yet)"
+                ));
             }
             (Some(("engine", _)), _) => {}
             (Some((group, _)), Fact::Is(_)) => *counts.entry(group).or_default() += 1,
@@ -156,7 +204,10 @@ fn records(known: &Known) -> Vec<String> {
         }
     }
     if !counts.is_empty() {
-        let counted: Vec<String> = counts.iter().map(|(group, count)| format!("{count} × {group}")).collect();
+        let counted: Vec<String> = counts
+            .iter()
+            .map(|(group, count)| format!("{count} × {group}"))
+            .collect();
         lines.push(format!("facts: {}", counted.join(", ")));
     }
     lines
@@ -222,7 +273,13 @@ pub async fn lanes(ledger: &dyn Ledger, filter: LaneFilter) -> Result<String, Le
     let rows = ledger.lanes(filter).await?;
     let mut out = String::new();
     for lane in &rows {
-        let _ = writeln!(out, "{:<38} {:<14} {}", lane.session, lane.target, sentence(lane, now));
+        let _ = writeln!(
+            out,
+            "{:<38} {:<14} {}",
+            lane.session,
+            lane.target,
+            sentence(lane, now)
+        );
     }
     if rows.is_empty() {
         out.push_str("no such lane\n");
@@ -242,8 +299,13 @@ pub async fn parked(ledger: &dyn Ledger) -> Result<String, LedgerError> {
         let _ = writeln!(
             out,
             "{:>6} × {:<14} {:<16} {}\n         oldest {} ago, for example session {}\n         handoffd explain {}",
-            group.count, group.target, group.stop.reason.label(), group.stop.words,
-            span(group.oldest, now), group.example, group.stop.reason.label()
+            group.count,
+            group.target,
+            group.stop.reason.label(),
+            group.stop.words,
+            span(group.oldest, now),
+            group.example,
+            group.stop.reason.label()
         );
     }
     let kept = ledger.poisoned(0, 50).await?;
@@ -251,12 +313,23 @@ pub async fn parked(ledger: &dyn Ledger) -> Result<String, LedgerError> {
         let _ = writeln!(
             out,
             "event {:<6} {} by {}, {} bytes: {}\n         handoffd retry --event {}  (after a fix)   handoffd skip --event {}",
-            row.id, row.received_at, row.poison.origin, row.poison.raw.len(), row.poison.stop.words, row.id, row.id
+            row.id,
+            row.received_at,
+            row.poison.origin,
+            row.poison.raw.len(),
+            row.poison.stop.words,
+            row.id,
+            row.id
         );
     }
     let webhooks = ledger.inbox_parked(50).await?;
     for (id, target, at, stop) in &webhooks {
-        let _ = writeln!(out, "webhook {id:<6} for {target} of {at}: {} {}", stop.reason.label(), stop.words);
+        let _ = writeln!(
+            out,
+            "webhook {id:<6} for {target} of {at}: {} {}",
+            stop.reason.label(),
+            stop.words
+        );
     }
     if out.is_empty() {
         out.push_str("nothing needs a person\n");
@@ -281,15 +354,25 @@ pub fn done(word: &str, sessions: &[crate::ledger::LaneRef], dry_run: bool) -> S
 /// # Errors
 /// Why it still cannot be, or that there is no such event, or that the ledger failed.
 pub async fn readmit(gate: &Gate, id: i64) -> Result<String, String> {
-    let rows = gate.ledger.poisoned(id - 1, 1).await.map_err(|error| error.to_string())?;
-    let row = rows.into_iter().find(|row| row.id == id).ok_or_else(|| format!("there is no kept event {id}"))?;
+    let rows = gate
+        .ledger
+        .poisoned(id - 1, 1)
+        .await
+        .map_err(|error| error.to_string())?;
+    let row = rows
+        .into_iter()
+        .find(|row| row.id == id)
+        .ok_or_else(|| format!("there is no kept event {id}"))?;
     let now = Timestamp::now();
     let incoming = Incoming::of_poison(row.poison);
     let admission = gate
         .judge(&incoming, now)
         .map_err(|stop| format!("event {id} still cannot be understood: {}", stop.words))?;
     let session = admission.event.session.clone();
-    gate.ledger.unpoison(now, id, vec![admission]).await.map_err(|error| error.to_string())?;
+    gate.ledger
+        .unpoison(now, id, vec![admission])
+        .await
+        .map_err(|error| error.to_string())?;
     Ok(format!("event {id} is admitted to session {session}"))
 }
 
@@ -298,7 +381,10 @@ pub async fn readmit(gate: &Gate, id: i64) -> Result<String, String> {
 /// # Errors
 /// The ledger failed.
 pub async fn drop_poison(ledger: &dyn Ledger, id: i64) -> Result<String, String> {
-    ledger.unpoison(Timestamp::now(), id, Vec::new()).await.map_err(|error| error.to_string())?;
+    ledger
+        .unpoison(Timestamp::now(), id, Vec::new())
+        .await
+        .map_err(|error| error.to_string())?;
     Ok(format!("event {id} is given up"))
 }
 
@@ -315,14 +401,22 @@ pub fn select(
     if let Some(label) = &reason
         && handoffd_contract::Reason::parse(label).is_none()
     {
-        let labels: Vec<&str> = handoffd_contract::Reason::ALL.iter().map(|reason| reason.label()).collect();
-        return Err(format!("no such reason: {label}; one of {}", labels.join(", ")));
+        let labels: Vec<&str> = handoffd_contract::Reason::ALL
+            .iter()
+            .map(|reason| reason.label())
+            .collect();
+        return Err(format!(
+            "no such reason: {label}; one of {}",
+            labels.join(", ")
+        ));
     }
     match (session, target, reason, all) {
         (Some(session), target, None, false) => Ok(Select::Session(session, target)),
         (None, target, Some(reason), false) => Ok(Select::Reason(reason, target)),
         (None, Some(target), None, false) => Ok(Select::Target(target)),
         (None, None, None, true) => Ok(Select::All),
-        _ => Err("name a session, a reason, a target, or all; a target may narrow the first two".into()),
+        _ => Err(
+            "name a session, a reason, a target, or all; a target may narrow the first two".into(),
+        ),
     }
 }

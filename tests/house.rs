@@ -13,30 +13,44 @@ fn files(folder: &str, endings: &[&str]) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut open = vec![root().join(folder)];
     while let Some(folder) = open.pop() {
-        for entry in fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+        for entry in
+            fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+        {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 if !path.ends_with("target") {
                     open.push(path);
                 }
-            } else if endings.iter().any(|ending| path.to_string_lossy().ends_with(ending)) {
+            } else if endings
+                .iter()
+                .any(|ending| path.to_string_lossy().ends_with(ending))
+            {
                 found.push(path);
             }
         }
     }
-    assert!(!found.is_empty(), "no files in {folder}: this check checks nothing");
+    assert!(
+        !found.is_empty(),
+        "no files in {folder}: this check checks nothing"
+    );
     found
 }
 
 fn name(path: &Path) -> String {
-    path.strip_prefix(root()).unwrap().to_string_lossy().into_owned()
+    path.strip_prefix(root())
+        .unwrap()
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// Code without comments and without the tests at the end of the file.
 fn code(path: &Path) -> String {
     let text = fs::read_to_string(path).unwrap();
     let text = text.split("#[cfg(test)]\nmod tests").next().unwrap();
-    text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+    text.lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// Files of the daemon that mention a word in code, beside those that may.
@@ -60,24 +74,45 @@ fn who_knows(words: &[&str], may: &[&str]) -> Vec<String> {
 
 #[test]
 fn only_the_ledger_knows_sql() {
-    let words = ["rusqlite::", "tokio_postgres::", "deadpool_postgres::", "SELECT ", "INSERT INTO "];
+    let words = [
+        "rusqlite::",
+        "tokio_postgres::",
+        "deadpool_postgres::",
+        "SELECT ",
+        "INSERT INTO ",
+    ];
     assert_eq!(who_knows(&words, &["src/ledger/"]), [""; 0]);
 }
 
 #[test]
 fn only_the_wire_knows_reqwest() {
     // The simulators' server and the demo are on the other side of the wire.
-    assert_eq!(who_knows(&["reqwest::"], &["src/engine/wire/", "src/sandbox", "src/demo"]), [""; 0]);
+    assert_eq!(
+        who_knows(
+            &["reqwest::"],
+            &["src/engine/wire/", "src/sandbox", "src/demo"]
+        ),
+        [""; 0]
+    );
 }
 
 #[test]
 fn only_the_two_ends_of_the_broker_know_lapin() {
-    assert_eq!(who_knows(&["lapin::"], &["src/intake/amqp", "src/publisher"]), [""; 0]);
+    assert_eq!(
+        who_knows(&["lapin::"], &["src/intake/amqp", "src/publisher"]),
+        [""; 0]
+    );
 }
 
 #[test]
 fn only_the_reconnect_loop_knows_backoff() {
-    assert_eq!(who_knows(&["use backoff", "backoff::backoff", "backoff::Exp"], &["src/reconnect.rs"]), [""; 0]);
+    assert_eq!(
+        who_knows(
+            &["use backoff", "backoff::backoff", "backoff::Exp"],
+            &["src/reconnect.rs"]
+        ),
+        [""; 0]
+    );
 }
 
 #[test]
@@ -87,21 +122,47 @@ fn only_mappings_know_templates() {
 
 #[test]
 fn one_table_names_the_connectors() {
-    let words = ["handoffd_salesforce::", "handoffd_hubspot::", "handoffd_creatio::", "handoffd_whatsapp::"];
+    let words = [
+        "handoffd_salesforce::",
+        "handoffd_hubspot::",
+        "handoffd_creatio::",
+        "handoffd_whatsapp::",
+    ];
     assert_eq!(who_knows(&words, &["src/connectors.rs"]), [""; 0]);
 }
 
 #[test]
 fn anyhow_stays_with_the_commands() {
     let words = ["anyhow::", "anyhow!("];
-    assert_eq!(who_knows(&words, &["src/cli/", "src/main.rs", "src/app.rs", "src/demo", "src/sandbox/command.rs"]), [""; 0]);
+    assert_eq!(
+        who_knows(
+            &words,
+            &[
+                "src/cli/",
+                "src/main.rs",
+                "src/app.rs",
+                "src/demo",
+                "src/sandbox/command.rs"
+            ]
+        ),
+        [""; 0]
+    );
 }
 
 /// A connector can do no I/O because it has nothing to do it with.
 #[test]
 fn connectors_depend_on_nothing_that_does_io() {
     let allowed: BTreeSet<&str> = [
-        "handoffd-contract", "base64", "jiff", "jsonwebtoken", "schemars", "serde", "serde_json", "sha2", "thiserror", "uuid",
+        "handoffd-contract",
+        "base64",
+        "jiff",
+        "jsonwebtoken",
+        "schemars",
+        "serde",
+        "serde_json",
+        "sha2",
+        "thiserror",
+        "uuid",
     ]
     .into();
     for manifest in files("connectors", &["Cargo.toml"]) {
@@ -109,10 +170,24 @@ fn connectors_depend_on_nothing_that_does_io() {
         let table: toml::Table = text.parse().unwrap();
         let dependencies = table["dependencies"].as_table().unwrap();
         for dependency in dependencies.keys() {
-            assert!(allowed.contains(dependency.as_str()), "{}: {dependency}", name(&manifest));
+            assert!(
+                allowed.contains(dependency.as_str()),
+                "{}: {dependency}",
+                name(&manifest)
+            );
         }
     }
-    let forbidden = ["std::net", "std::fs", "std::time::SystemTime", "std::time::Instant", "Timestamp::now", "std::env", "rand::", "std::thread", "tokio"];
+    let forbidden = [
+        "std::net",
+        "std::fs",
+        "std::time::SystemTime",
+        "std::time::Instant",
+        "Timestamp::now",
+        "std::env",
+        "rand::",
+        "std::thread",
+        "tokio",
+    ];
     for path in files("connectors", &[".rs"]) {
         let name = name(&path);
         if name.contains("/tests/") {
@@ -133,26 +208,61 @@ fn every_connector_has_the_same_shape() {
         for part in ["lib", "settings", "plan", "read", "hear", "sandbox"] {
             let file = folder.join("src").join(format!("{part}.rs"));
             let module = folder.join("src").join(part).join("mod.rs");
-            assert!(file.is_file() || module.is_file(), "{connector} has no {part}");
+            assert!(
+                file.is_file() || module.is_file(),
+                "{connector} has no {part}"
+            );
         }
-        assert!(folder.join("README.md").is_file(), "{connector} has no README");
-        assert!(folder.join("tests/proof.rs").is_file(), "{connector} has no proof");
-        assert!(root().join("mappings").join(format!("{connector}.toml")).is_file(), "{connector} has no mapping");
+        assert!(
+            folder.join("README.md").is_file(),
+            "{connector} has no README"
+        );
+        assert!(
+            folder.join("tests/proof.rs").is_file(),
+            "{connector} has no proof"
+        );
+        assert!(
+            root()
+                .join("mappings")
+                .join(format!("{connector}.toml"))
+                .is_file(),
+            "{connector} has no mapping"
+        );
     }
 }
 
 #[test]
 fn the_top_level_is_the_agreed_one() {
-    let allowed = ["Cargo.toml", "Cargo.lock", "LICENSE", "README.md", "src", "connectors", "mappings", "tests", "deploy", "target"];
+    let allowed = [
+        "Cargo.toml",
+        "Cargo.lock",
+        "LICENSE",
+        "README.md",
+        "src",
+        "connectors",
+        "mappings",
+        "tests",
+        "deploy",
+        "target",
+    ];
     for entry in fs::read_dir(root()).unwrap() {
         let name = entry.unwrap().file_name().to_string_lossy().into_owned();
-        assert!(name.starts_with('.') || allowed.contains(&name.as_str()), "{name} is not of the agreed layout");
+        assert!(
+            name.starts_with('.') || allowed.contains(&name.as_str()),
+            "{name} is not of the agreed layout"
+        );
     }
 }
 
 #[test]
 fn nothing_is_left_behind() {
-    let marks = [concat!("to", "do!("), concat!("unimpl", "emented!("), concat!("db", "g!("), concat!("#[ig", "nore"), concat!("#[al", "low(")];
+    let marks = [
+        concat!("to", "do!("),
+        concat!("unimpl", "emented!("),
+        concat!("db", "g!("),
+        concat!("#[ig", "nore"),
+        concat!("#[al", "low("),
+    ];
     for folder in ["src", "connectors", "tests"] {
         for path in files(folder, &[".rs"]) {
             let text = fs::read_to_string(&path).unwrap();
@@ -172,6 +282,9 @@ fn tests_wait_for_conditions_not_for_time() {
         // The one place that waits between two looks at a condition, and the fault proxy, whose
         // trade is delay.
         let may = name.starts_with("tests/support/");
-        assert!(may || naps == 0 || path.ends_with("house.rs"), "{name} sleeps");
+        assert!(
+            may || naps == 0 || path.ends_with("house.rs"),
+            "{name} sleeps"
+        );
     }
 }

@@ -36,7 +36,7 @@ use tokio_util::sync::CancellationToken;
 use crate::engine::Engine;
 use crate::intake::Gate;
 use crate::intake::amqp::IntakeState;
-use crate::ledger::{Ledger, LaneState};
+use crate::ledger::{LaneState, Ledger};
 use crate::metrics as names;
 
 /// What the admin routes need.
@@ -95,17 +95,29 @@ pub fn routes(admin: Arc<Admin>) -> Router {
 
 async fn guard(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
     if let Some(token) = &admin.token {
-        let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let given = given.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or("");
+        let given = request
+            .headers()
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok());
+        let given = given
+            .and_then(|value| value.strip_prefix("Bearer "))
+            .unwrap_or("");
         if !bool::from(given.as_bytes().ct_eq(token.expose_secret().as_bytes())) {
-            return (StatusCode::UNAUTHORIZED, "show the admin token: Authorization: Bearer …\n").into_response();
+            return (
+                StatusCode::UNAUTHORIZED,
+                "show the admin token: Authorization: Bearer …\n",
+            )
+                .into_response();
         }
     }
     next.run(request).await
 }
 
 async fn metrics_page(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], admin.prometheus.render())
+    (
+        [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
+        admin.prometheus.render(),
+    )
 }
 
 /// Keeps the gauges of the ledger current, and the recorder's histograms from growing.
@@ -119,16 +131,21 @@ pub async fn upkeep(ledger: Arc<dyn Ledger>, stop: CancellationToken) {
         }
         handle.run_upkeep();
         let now = Timestamp::now();
-        let Ok(stats) = ledger.stats(now).await else { continue };
+        let Ok(stats) = ledger.stats(now).await else {
+            continue;
+        };
         for (target, state, count) in &stats.lanes {
-            gauge!(names::LANES, "target" => target.clone(), "state" => state.word()).set(*count as f64);
+            gauge!(names::LANES, "target" => target.clone(), "state" => state.word())
+                .set(*count as f64);
         }
         for (target, state) in missing(&stats.lanes) {
             gauge!(names::LANES, "target" => target, "state" => state.word()).set(0.0);
         }
         let due: std::collections::BTreeMap<_, _> = stats.oldest_due.iter().cloned().collect();
         for (target, _, _) in &stats.lanes {
-            let waited = due.get(target).map_or(0.0, |at| now.duration_since(*at).as_secs_f64().max(0.0));
+            let waited = due
+                .get(target)
+                .map_or(0.0, |at| now.duration_since(*at).as_secs_f64().max(0.0));
             gauge!(names::OLDEST_DUE, "target" => target.clone()).set(waited);
         }
         for (target, count) in &stats.inbox {
@@ -140,10 +157,16 @@ pub async fn upkeep(ledger: Arc<dyn Ledger>, stop: CancellationToken) {
 
 /// States in which a target has no lane now, so that their gauge falls back to zero.
 fn missing(lanes: &[(String, LaneState, i64)]) -> Vec<(String, LaneState)> {
-    let targets: std::collections::BTreeSet<&String> = lanes.iter().map(|(target, _, _)| target).collect();
+    let targets: std::collections::BTreeSet<&String> =
+        lanes.iter().map(|(target, _, _)| target).collect();
     let mut missing = Vec::new();
     for target in targets {
-        for state in [LaneState::Idle, LaneState::Due, LaneState::Held, LaneState::Parked] {
+        for state in [
+            LaneState::Idle,
+            LaneState::Due,
+            LaneState::Held,
+            LaneState::Parked,
+        ] {
             if !lanes.iter().any(|(t, s, _)| t == target && *s == state) {
                 missing.push((target.clone(), state));
             }

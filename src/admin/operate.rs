@@ -12,7 +12,10 @@ use serde_json::{Value, json};
 
 use super::Admin;
 use crate::ledger::{LaneFilter, LaneRef, LaneState, LedgerError};
-use crate::operate::{drop_poison as give_up, group_json, lane_json, poison_json, readmit as judge_again, select, show_json};
+use crate::operate::{
+    drop_poison as give_up, group_json, lane_json, poison_json, readmit as judge_again, select,
+    show_json,
+};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,7 +30,10 @@ pub(super) struct LaneQuery {
     limit: usize,
 }
 
-pub(super) async fn lanes(State(admin): State<Arc<Admin>>, Query(query): Query<LaneQuery>) -> Response {
+pub(super) async fn lanes(
+    State(admin): State<Arc<Admin>>,
+    Query(query): Query<LaneQuery>,
+) -> Response {
     let state = match query.state.as_deref().map(LaneState::parse) {
         Some(None) => return refuse("state must be idle, due, held or parked"),
         Some(state) => state,
@@ -41,7 +47,10 @@ pub(super) async fn lanes(State(admin): State<Arc<Admin>>, Query(query): Query<L
         after: query.after,
         limit: query.limit.min(1_000),
     };
-    answer(admin.ledger.lanes(filter).await, |rows| json!({"lanes": rows.iter().map(lane_json).collect::<Vec<_>>()}))
+    answer(
+        admin.ledger.lanes(filter).await,
+        |rows| json!({"lanes": rows.iter().map(lane_json).collect::<Vec<_>>()}),
+    )
 }
 
 pub(super) async fn parked(State(admin): State<Arc<Admin>>) -> Response {
@@ -65,7 +74,11 @@ pub(super) async fn parked(State(admin): State<Arc<Admin>>) -> Response {
 pub(super) async fn session(State(admin): State<Arc<Admin>>, Path(id): Path<String>) -> Response {
     match show_json(&*admin.ledger, &id).await {
         Ok(Some(story)) => Json(story).into_response(),
-        Ok(None) => (StatusCode::NOT_FOUND, Json(json!({"error": "the ledger knows nothing of this session"}))).into_response(),
+        Ok(None) => (
+            StatusCode::NOT_FOUND,
+            Json(json!({"error": "the ledger knows nothing of this session"})),
+        )
+            .into_response(),
         Err(error) => failed(&error),
     }
 }
@@ -86,7 +99,10 @@ pub(super) async fn retry(State(admin): State<Arc<Admin>>, Json(which): Json<Whi
     let dry_run = which.dry_run;
     match select(which.session, which.target, which.reason, which.all) {
         Err(words) => refuse(&words),
-        Ok(select) => lanes_done(admin.ledger.retry(Timestamp::now(), select, dry_run).await, dry_run),
+        Ok(select) => lanes_done(
+            admin.ledger.retry(Timestamp::now(), select, dry_run).await,
+            dry_run,
+        ),
     }
 }
 
@@ -94,7 +110,10 @@ pub(super) async fn skip(State(admin): State<Arc<Admin>>, Json(which): Json<Whic
     let dry_run = which.dry_run;
     match select(which.session, which.target, which.reason, which.all) {
         Err(words) => refuse(&words),
-        Ok(select) => lanes_done(admin.ledger.skip(Timestamp::now(), select, dry_run).await, dry_run),
+        Ok(select) => lanes_done(
+            admin.ledger.skip(Timestamp::now(), select, dry_run).await,
+            dry_run,
+        ),
     }
 }
 
@@ -115,8 +134,10 @@ fn worded(outcome: Result<String, String>) -> Response {
 
 fn lanes_done(outcome: Result<Vec<LaneRef>, LedgerError>, dry_run: bool) -> Response {
     answer(outcome, |lanes| {
-        let lanes: Vec<Value> =
-            lanes.iter().map(|lane| json!({"session": lane.session, "target": lane.target})).collect();
+        let lanes: Vec<Value> = lanes
+            .iter()
+            .map(|lane| json!({"session": lane.session, "target": lane.target}))
+            .collect();
         json!({"dry_run": dry_run, "count": lanes.len(), "lanes": lanes})
     })
 }
@@ -129,7 +150,11 @@ fn answer<T>(outcome: Result<T, LedgerError>, shape: impl FnOnce(T) -> Value) ->
 }
 
 fn failed(error: &LedgerError) -> Response {
-    (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"error": error.to_string()}))).into_response()
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        Json(json!({"error": error.to_string()})),
+    )
+        .into_response()
 }
 
 fn refuse(words: &str) -> Response {

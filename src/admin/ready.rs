@@ -36,7 +36,9 @@ pub(super) async fn readyz(State(admin): State<Arc<Admin>>) -> (StatusCode, Json
     for (name, target) in &admin.engine.targets {
         let state = match target.breaker.gate() {
             Gate::Closed => json!({"ok": true}),
-            Gate::Probe => json!({"ok": false, "words": "the target failed repeatedly; one lane is trying it now"}),
+            Gate::Probe => {
+                json!({"ok": false, "words": "the target failed repeatedly; one lane is trying it now"})
+            }
             Gate::Open(left) => json!({
                 "ok": false,
                 "words": format!("the target failed repeatedly; it is tried again in {} s", left.as_secs() + 1),
@@ -44,6 +46,13 @@ pub(super) async fn readyz(State(admin): State<Arc<Admin>>) -> (StatusCode, Json
         };
         targets.insert(name.clone(), state);
     }
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({"ready": ready, "ledger": ledger, "broker": broker, "targets": targets})))
+    let status = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (
+        status,
+        Json(json!({"ready": ready, "ledger": ledger, "broker": broker, "targets": targets})),
+    )
 }

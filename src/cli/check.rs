@@ -52,8 +52,15 @@ pub(super) async fn check(path: Option<&Path>, args: &CheckArgs) -> anyhow::Resu
         say(&problems.join("\n"));
         return Ok(1);
     }
-    let names: Vec<&str> = connected.iter().map(|one| one.config.name.as_str()).collect();
-    say(&format!("the configuration is right: {} targets ({})", names.len(), names.join(", ")));
+    let names: Vec<&str> = connected
+        .iter()
+        .map(|one| one.config.name.as_str())
+        .collect();
+    say(&format!(
+        "the configuration is right: {} targets ({})",
+        names.len(),
+        names.join(", ")
+    ));
     if !args.live {
         say("add --live to sign in to each target and verify what is needed there");
         return Ok(0);
@@ -65,7 +72,9 @@ pub(super) async fn check(path: Option<&Path>, args: &CheckArgs) -> anyhow::Resu
             Ok(()) => say("RabbitMQ\n  ok       connection and sign-in"),
             Err(words) => {
                 bad += 1;
-                say(&format!("RabbitMQ\n  MISSING  connection and sign-in: {words}"));
+                say(&format!(
+                    "RabbitMQ\n  MISSING  connection and sign-in: {words}"
+                ));
             }
         }
     }
@@ -73,7 +82,11 @@ pub(super) async fn check(path: Option<&Path>, args: &CheckArgs) -> anyhow::Resu
         let wire = app::wire(&config, one, &library)?;
         bad += live(one, &wire, args.create_missing).await;
     }
-    say(if bad == 0 { "everything needed is there" } else { "something is missing; see above" });
+    say(if bad == 0 {
+        "everything needed is there"
+    } else {
+        "something is missing; see above"
+    });
     Ok(u8::from(bad > 0))
 }
 
@@ -89,7 +102,10 @@ fn secrets(config: &Config, one: &Connected) -> Vec<String> {
             problems.push(format!("target.{}: {why}", one.config.name));
         }
         for name in crate::relay::webhooks::names(&auth) {
-            let short = config.secrets.get(&name).is_some_and(|value| value.expose_secret().len() < 12);
+            let short = config
+                .secrets
+                .get(&name)
+                .is_some_and(|value| value.expose_secret().len() < 12);
             if short {
                 problems.push(format!(
                     "target.{}: the secret `{name}` is shorter than 12 characters; use a random one, such as from `openssl rand -hex 24`",
@@ -102,24 +118,41 @@ fn secrets(config: &Config, one: &Connected) -> Vec<String> {
 }
 
 fn mapping(one: &Connected) -> Vec<String> {
-    let Some(path) = &one.config.mapping else { return Vec::new() };
+    let Some(path) = &one.config.mapping else {
+        return Vec::new();
+    };
     let name = path.display().to_string();
     match std::fs::read_to_string(path) {
-        Err(error) => vec![format!("target.{}.mapping: {name} cannot be read: {}", one.config.name, error.kind())],
-        Ok(text) => app::mapping_of(one, &name, &text).err().into_iter().collect(),
+        Err(error) => vec![format!(
+            "target.{}.mapping: {name} cannot be read: {}",
+            one.config.name,
+            error.kind()
+        )],
+        Ok(text) => app::mapping_of(one, &name, &text)
+            .err()
+            .into_iter()
+            .collect(),
     }
 }
 
 /// Verifies one target; returns how much is missing.
 async fn live(one: &Connected, wire: &Wire, create: bool) -> usize {
-    let mut text = format!("{} ({}, {})\n", one.config.name, one.kind, one.connector.base());
+    let mut text = format!(
+        "{} ({}, {})\n",
+        one.config.name,
+        one.kind,
+        one.connector.base()
+    );
     let mut missing = 0;
     for check in one.connector.checks() {
         let findings = match wire.send(&check.call).await {
             Ok(reply) => one.connector.checked(&check, &reply),
             Err(failure) => {
                 let stop = failure.stop();
-                vec![Finding::missing(check.what, format!("{}: {}", stop.reason.title(), stop.words))]
+                vec![Finding::missing(
+                    check.what,
+                    format!("{}: {}", stop.reason.title(), stop.words),
+                )]
             }
         };
         for finding in findings {
@@ -134,7 +167,11 @@ async fn live(one: &Connected, wire: &Wire, create: bool) -> usize {
                         continue;
                     }
                     Err(words) => {
-                        let _ = writeln!(text, "  FAILED   {}: it could not be created: {words}", finding.what);
+                        let _ = writeln!(
+                            text,
+                            "  FAILED   {}: it could not be created: {words}",
+                            finding.what
+                        );
                     }
                 }
             } else {
@@ -153,10 +190,16 @@ async fn live(one: &Connected, wire: &Wire, create: bool) -> usize {
 /// Carries out the calls that create what is missing. What exists already is as good.
 async fn fix(wire: &Wire, calls: &[HttpCall]) -> Result<(), String> {
     for call in calls {
-        let reply = wire.send(call).await.map_err(|failure| failure.stop().words)?;
+        let reply = wire
+            .send(call)
+            .await
+            .map_err(|failure| failure.stop().words)?;
         if !reply.ok() && reply.status != 409 {
             let json = reply.json().unwrap_or_default();
-            let words = json["message"].as_str().unwrap_or("no further words").to_owned();
+            let words = json["message"]
+                .as_str()
+                .unwrap_or("no further words")
+                .to_owned();
             return Err(format!("answered {}: {words}", reply.status));
         }
     }

@@ -69,25 +69,47 @@ pub(super) async fn run(config: Option<&Path>, command: Command) -> anyhow::Resu
     let report = match command {
         Command::Check { files } => commands::check(&files),
         Command::Test { files } => commands::test(&files),
-        Command::Preview { file, event, seq: None } => commands::preview(&file, event.as_deref()),
-        Command::Preview { file, seq: Some(seq), .. } => {
+        Command::Preview {
+            file,
+            event,
+            seq: None,
+        } => commands::preview(&file, event.as_deref()),
+        Command::Preview {
+            file,
+            seq: Some(seq),
+            ..
+        } => {
             let (_, ledger) = operate::open(config).await?;
-            let event = ledger.event(seq).await?.ok_or_else(|| anyhow!("the ledger has no event #{seq}"))?;
+            let event = ledger
+                .event(seq)
+                .await?
+                .ok_or_else(|| anyhow!("the ledger has no event #{seq}"))?;
             let name = file.display().to_string();
-            let text = std::fs::read_to_string(&file).with_context(|| format!("{name} cannot be read"))?;
+            let text =
+                std::fs::read_to_string(&file).with_context(|| format!("{name} cannot be read"))?;
             match crate::mapping::Mapping::parse(&name, &text) {
                 Ok(mapping) => commands::shown(&mapping, &event),
-                Err(problems) => Report { text: commands::listed(&problems), ok: false },
+                Err(problems) => Report {
+                    text: commands::listed(&problems),
+                    ok: false,
+                },
             }
         }
-        Command::Apply { target, file, why, who, expect } => {
+        Command::Apply {
+            target,
+            file,
+            why,
+            who,
+            expect,
+        } => {
             let (config, ledger) = operate::open(config).await?;
             let kind = config
                 .target(&target)
                 .map(|target| target.kind.clone())
                 .ok_or_else(|| anyhow!("there is no target {target} in the configuration"))?;
             let name = file.display().to_string();
-            let text = std::fs::read_to_string(&file).with_context(|| format!("{name} cannot be read"))?;
+            let text =
+                std::fs::read_to_string(&file).with_context(|| format!("{name} cannot be read"))?;
             let change = commands::Change {
                 target: &target,
                 kind: &kind,

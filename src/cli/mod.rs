@@ -15,7 +15,13 @@ use clap::{Parser, Subcommand};
 #[command(name = "handoffd", version, max_term_width = 100)]
 pub struct Cli {
     /// The configuration file.
-    #[arg(long, short, global = true, env = "HANDOFFD_CONFIG", value_name = "FILE")]
+    #[arg(
+        long,
+        short,
+        global = true,
+        env = "HANDOFFD_CONFIG",
+        value_name = "FILE"
+    )]
     config: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
@@ -86,7 +92,10 @@ pub async fn main(cli: Cli) -> anyhow::Result<u8> {
 
 /// Logs only warnings, for a demo that prints what matters itself.
 pub(crate) fn log_quietly() {
-    log::init(&crate::config::LogConfig { format: crate::config::LogFormat::Text, level: "warn".into() });
+    log::init(&crate::config::LogConfig {
+        format: crate::config::LogFormat::Text,
+        level: "warn".into(),
+    });
 }
 
 /// Prints to standard output; a closed pipe is no error of ours.

@@ -59,7 +59,8 @@ pub(super) struct WhichArgs {
 
 /// The configuration and its ledger.
 pub(super) async fn open(path: Option<&Path>) -> anyhow::Result<(Config, Arc<dyn Ledger>)> {
-    let config = config::load(path, config::environment()).map_err(|problems| anyhow!("{}", config::tidy(&problems)))?;
+    let config = config::load(path, config::environment())
+        .map_err(|problems| anyhow!("{}", config::tidy(&problems)))?;
     let ledger = ledger::open(&config.ledger.url).await?;
     Ok((config, ledger))
 }
@@ -67,7 +68,9 @@ pub(super) async fn open(path: Option<&Path>) -> anyhow::Result<(Config, Arc<dyn
 pub(super) async fn show(path: Option<&Path>, session: &str, json: bool) -> anyhow::Result<u8> {
     let (_, ledger) = open(path).await?;
     let shown = if json {
-        operate::show_json(&*ledger, session).await?.map(|story| format!("{story:#}"))
+        operate::show_json(&*ledger, session)
+            .await?
+            .map(|story| format!("{story:#}"))
     } else {
         operate::show(&*ledger, session).await?
     };
@@ -92,9 +95,17 @@ pub(super) async fn lanes(path: Option<&Path>, args: LanesArgs) -> anyhow::Resul
     let state = match args.state.as_deref() {
         None if args.parked => Some(LaneState::Parked),
         None => None,
-        Some(word) => Some(LaneState::parse(word).ok_or_else(|| anyhow!("--state is idle, due, held or parked"))?),
+        Some(word) => Some(
+            LaneState::parse(word)
+                .ok_or_else(|| anyhow!("--state is idle, due, held or parked"))?,
+        ),
     };
-    let filter = LaneFilter { target: args.target, state, reason: args.reason, ..LaneFilter::default() };
+    let filter = LaneFilter {
+        target: args.target,
+        state,
+        reason: args.reason,
+        ..LaneFilter::default()
+    };
     say(&operate::lanes(&*ledger, filter).await?);
     Ok(0)
 }
@@ -123,7 +134,8 @@ pub(super) async fn retry(path: Option<&Path>, args: WhichArgs) -> anyhow::Resul
         }
         return Ok(failed);
     }
-    let select = operate::select(args.session, args.target, args.reason, args.all).map_err(|words| anyhow!(words))?;
+    let select = operate::select(args.session, args.target, args.reason, args.all)
+        .map_err(|words| anyhow!(words))?;
     let lanes = ledger.retry(Timestamp::now(), select, args.dry_run).await?;
     say(&operate::done("tried again", &lanes, args.dry_run));
     Ok(0)
@@ -141,13 +153,16 @@ pub(super) async fn skip(path: Option<&Path>, args: WhichArgs) -> anyhow::Result
             let words = if args.dry_run {
                 format!("event {id} would be given up")
             } else {
-                operate::drop_poison(&*ledger, id).await.map_err(|words| anyhow!(words))?
+                operate::drop_poison(&*ledger, id)
+                    .await
+                    .map_err(|words| anyhow!(words))?
             };
             say(&words);
         }
         return Ok(0);
     }
-    let select = operate::select(args.session, args.target, args.reason, args.all).map_err(|words| anyhow!(words))?;
+    let select = operate::select(args.session, args.target, args.reason, args.all)
+        .map_err(|words| anyhow!(words))?;
     let lanes = ledger.skip(Timestamp::now(), select, args.dry_run).await?;
     say(&operate::done("skipped", &lanes, args.dry_run));
     Ok(0)
@@ -163,7 +178,9 @@ async fn kept(ledger: &dyn Ledger, args: &WhichArgs) -> anyhow::Result<Option<Ve
     }
     let mut ids: Vec<i64> = Vec::new();
     loop {
-        let rows = ledger.poisoned(ids.last().copied().unwrap_or(0), 500).await?;
+        let rows = ledger
+            .poisoned(ids.last().copied().unwrap_or(0), 500)
+            .await?;
         if rows.is_empty() {
             return Ok(Some(ids));
         }
@@ -172,7 +189,8 @@ async fn kept(ledger: &dyn Ledger, args: &WhichArgs) -> anyhow::Result<Option<Ve
 }
 
 fn gate(config: &Config, ledger: &Arc<dyn Ledger>) -> anyhow::Result<Gate> {
-    let connected = app::connect(config).map_err(|problems| anyhow!("{}", config::tidy(&problems)))?;
+    let connected =
+        app::connect(config).map_err(|problems| anyhow!("{}", config::tidy(&problems)))?;
     let routes = connected.iter().map(|one| Route {
         name: one.config.name.clone(),
         kind: one.kind.to_owned(),
@@ -180,7 +198,11 @@ fn gate(config: &Config, ledger: &Arc<dyn Ledger>) -> anyhow::Result<Gate> {
         connector: Arc::clone(&one.connector),
     });
     let router = Arc::new(Router::new(routes.collect()));
-    Ok(Gate { ledger: Arc::clone(ledger), router, limits: config.intake.limits })
+    Ok(Gate {
+        ledger: Arc::clone(ledger),
+        router,
+        limits: config.intake.limits,
+    })
 }
 
 pub(super) fn explain(label: Option<&str>) -> u8 {
@@ -192,11 +214,17 @@ pub(super) fn explain(label: Option<&str>) -> u8 {
     };
     match Reason::parse(label) {
         Some(reason) => {
-            say(&format!("{} ({label})\n\n{}", reason.title(), reason.explain()));
+            say(&format!(
+                "{} ({label})\n\n{}",
+                reason.title(),
+                reason.explain()
+            ));
             0
         }
         None => {
-            say(&format!("no such reason: {label}. `handoffd explain` lists them all."));
+            say(&format!(
+                "no such reason: {label}. `handoffd explain` lists them all."
+            ));
             1
         }
     }

@@ -23,7 +23,10 @@ pub(super) async fn run(path: Option<&Path>) -> anyhow::Result<u8> {
     }
     let app = App::new(&config).await?;
     let stop = CancellationToken::new();
-    let targets: Vec<&str> = config.enabled().map(|target| target.name.as_str()).collect();
+    let targets: Vec<&str> = config
+        .enabled()
+        .map(|target| target.name.as_str())
+        .collect();
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         daemon = %config.daemon.name,
@@ -47,8 +50,13 @@ pub(super) async fn run(path: Option<&Path>) -> anyhow::Result<u8> {
 }
 
 async fn stop_on_signal(stop: CancellationToken) {
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
-        tracing::error!("signals cannot be waited for; stop the daemon with SIGKILL, nothing is lost");
+    let (Ok(mut term), Ok(mut int)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
+        tracing::error!(
+            "signals cannot be waited for; stop the daemon with SIGKILL, nothing is lost"
+        );
         return;
     };
     tokio::select! {
@@ -62,12 +70,18 @@ async fn stop_on_signal(stop: CancellationToken) {
 
 /// Tells systemd that we live, as long as the ledger answers.
 async fn watchdog(ledger: std::sync::Arc<dyn crate::ledger::Ledger>, stop: CancellationToken) {
-    let Some(limit) = sd_notify::watchdog_enabled() else { return };
+    let Some(limit) = sd_notify::watchdog_enabled() else {
+        return;
+    };
     loop {
         if tokio::time::timeout(limit / 2, ledger.ping()).await.is_ok() {
             notify(&[sd_notify::NotifyState::Watchdog]);
         }
-        if stop.run_until_cancelled(tokio::time::sleep(limit / 3)).await.is_none() {
+        if stop
+            .run_until_cancelled(tokio::time::sleep(limit / 3))
+            .await
+            .is_none()
+        {
             return;
         }
     }

@@ -12,7 +12,11 @@ pub(super) fn seen(name: &str, view: &Value) -> String {
         "salesforce" => list(view, "conversations").for_each(|thread| page.salesforce(thread)),
         "hubspot" => list(view, "tickets").for_each(|ticket| page.hubspot(ticket)),
         "creatio" => list(view, "cases").for_each(|case| page.creatio(case)),
-        _ => view["phones"].as_object().into_iter().flatten().for_each(|(_, phone)| page.phone(phone)),
+        _ => view["phones"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .for_each(|(_, phone)| page.phone(phone)),
     }
     if page.0.is_empty() {
         page.line("nothing");
@@ -25,7 +29,11 @@ struct Page(String);
 impl Page {
     fn salesforce(&mut self, thread: &Value) {
         self.field("status", &thread["status"]);
-        for (name, value) in thread["routing attributes"].as_object().into_iter().flatten() {
+        for (name, value) in thread["routing attributes"]
+            .as_object()
+            .into_iter()
+            .flatten()
+        {
             self.field(name, value);
         }
         for entry in list(thread, "thread") {
@@ -45,7 +53,12 @@ impl Page {
             for file in list(&entry["content"], "attachments") {
                 said = attached(&said, file.get("name"), None);
             }
-            let receipts: Vec<&str> = entry["receipts"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            let receipts: Vec<&str> = entry["receipts"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .collect();
             if !receipts.is_empty() {
                 let _ = write!(said, "  ({})", receipts.join(", ").to_lowercase());
             }
@@ -54,12 +67,24 @@ impl Page {
     }
 
     fn hubspot(&mut self, ticket: &Value) {
-        for name in ["subject", "pipeline", "stage", "priority", "owner", "contacts", "properties"] {
+        for name in [
+            "subject",
+            "pipeline",
+            "stage",
+            "priority",
+            "owner",
+            "contacts",
+            "properties",
+        ] {
             self.field(name, &ticket[name]);
         }
         self.field("description", &ticket["content"]);
         for note in list(ticket, "timeline") {
-            let who = if text(note, "by") == "app" { "note by handoffd" } else { "note by the rep" };
+            let who = if text(note, "by") == "app" {
+                "note by handoffd"
+            } else {
+                "note by the rep"
+            };
             let mut said = text(note, "text").to_owned();
             for file in list(note, "files") {
                 said = attached(&said, file.get("name"), file.get("size"));
@@ -69,10 +94,16 @@ impl Page {
     }
 
     fn creatio(&mut self, case: &Value) {
-        for name in ["number", "subject", "status", "priority", "origin", "owner", "group", "contact", "fields"] {
+        for name in [
+            "number", "subject", "status", "priority", "origin", "owner", "group", "contact",
+            "fields",
+        ] {
             self.field(name, &case[name]);
         }
-        self.field("description", &Value::String(plain(text(case, "description_html"))));
+        self.field(
+            "description",
+            &Value::String(plain(text(case, "description_html"))),
+        );
         for activity in list(case, "timeline") {
             let title = text(activity, "title");
             let who = match title.split_once(':') {
@@ -86,7 +117,11 @@ impl Page {
             self.entry(activity, who, &said);
         }
         for post in list(case, "feed") {
-            self.entry(post, &format!("{} in the feed (internal)", text(post, "by")), text(post, "text"));
+            self.entry(
+                post,
+                &format!("{} in the feed (internal)", text(post, "by")),
+                text(post, "text"),
+            );
         }
         for file in list(case, "attachments") {
             self.line(&attached("", file.get("name"), file.get("size")));
@@ -103,7 +138,11 @@ impl Page {
             if entry["bytes"].is_number() {
                 let kind = Value::String(text(entry, "type").to_owned());
                 let name = entry.get("file_name").unwrap_or(&kind);
-                said = attached(entry["caption"].as_str().unwrap_or_default(), Some(name), entry.get("bytes"));
+                said = attached(
+                    entry["caption"].as_str().unwrap_or_default(),
+                    Some(name),
+                    entry.get("bytes"),
+                );
             }
             let ticks = match text(entry, "status") {
                 "read" => "  ✓✓ read",
@@ -111,7 +150,11 @@ impl Page {
                 "sent" => "  ✓",
                 _ => "",
             };
-            let who = if text(entry, "from") == "business" { "      business" } else { "customer" };
+            let who = if text(entry, "from") == "business" {
+                "      business"
+            } else {
+                "customer"
+            };
             self.line(&format!("{who}: {said}{ticks}"));
         }
     }
@@ -120,12 +163,26 @@ impl Page {
         let shown = match value {
             Value::Null => return,
             Value::String(text) => text.clone(),
-            Value::Array(items) => {
-                items.iter().map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned)).collect::<Vec<_>>().join(", ")
-            }
-            Value::Object(members) => {
-                members.iter().map(|(name, value)| format!("{name}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned))).collect::<Vec<_>>().join("  ")
-            }
+            Value::Array(items) => items
+                .iter()
+                .map(|item| {
+                    item.as_str()
+                        .map_or_else(|| item.to_string(), str::to_owned)
+                })
+                .collect::<Vec<_>>()
+                .join(", "),
+            Value::Object(members) => members
+                .iter()
+                .map(|(name, value)| {
+                    format!(
+                        "{name}={}",
+                        value
+                            .as_str()
+                            .map_or_else(|| value.to_string(), str::to_owned)
+                    )
+                })
+                .collect::<Vec<_>>()
+                .join("  "),
             other => other.to_string(),
         };
         if !shown.trim().is_empty() {
@@ -135,20 +192,34 @@ impl Page {
 
     /// One entry of a timeline, with the time of day.
     fn entry(&mut self, entry: &Value, who: &str, said: &str) {
-        let at = ["at", "time"].iter().find_map(|name| entry[*name].as_str()).unwrap_or_default();
+        let at = ["at", "time"]
+            .iter()
+            .find_map(|name| entry[*name].as_str())
+            .unwrap_or_default();
         let clock = at.get(11..19).unwrap_or_default();
-        let said = if who == "·" { format!("{clock} · {said}") } else { format!("{clock} {who}: {said}") };
+        let said = if who == "·" {
+            format!("{clock} · {said}")
+        } else {
+            format!("{clock} {who}: {said}")
+        };
         self.line(said.trim_start());
     }
 
     fn line(&mut self, text: &str) {
-        let _ = writeln!(self.0, "  {}", text.trim_end().replace('\n', "\n             "));
+        let _ = writeln!(
+            self.0,
+            "  {}",
+            text.trim_end().replace('\n', "\n             ")
+        );
     }
 }
 
 fn attached(said: &str, name: Option<&Value>, bytes: Option<&Value>) -> String {
     let name = name.and_then(Value::as_str).unwrap_or("file");
-    let size = bytes.and_then(Value::as_u64).map(|bytes| format!(", {bytes} bytes")).unwrap_or_default();
+    let size = bytes
+        .and_then(Value::as_u64)
+        .map(|bytes| format!(", {bytes} bytes"))
+        .unwrap_or_default();
     let space = if said.is_empty() { "" } else { " " };
     format!("{said}{space}[📎 {name}{size}]")
 }

@@ -41,8 +41,18 @@ pub(super) struct Story {
 }
 
 impl Story {
-    pub(super) fn new(running: &Running, ledger: Arc<dyn Ledger>, daemon: SocketAddr, token: &str) -> anyhow::Result<Story> {
-        let served = |name: &str| running.target(name).cloned().ok_or_else(|| anyhow!("no simulator of {name}"));
+    pub(super) fn new(
+        running: &Running,
+        ledger: Arc<dyn Ledger>,
+        daemon: SocketAddr,
+        token: &str,
+    ) -> anyhow::Result<Story> {
+        let served = |name: &str| {
+            running
+                .target(name)
+                .cloned()
+                .ok_or_else(|| anyhow!("no simulator of {name}"))
+        };
         Ok(Story {
             salesforce: served("salesforce")?,
             hubspot: served("hubspot")?,
@@ -66,15 +76,22 @@ impl Story {
 
     async fn scenes(&self, told: &mut Told) -> anyhow::Result<()> {
         let transcript = self.conversation().await?;
-        self.post("handoff.requested", "handoff-1", handoff(transcript)).await?;
+        self.post("handoff.requested", "handoff-1", handoff(transcript))
+            .await?;
         let crms = [&self.salesforce, &self.hubspot, &self.creatio];
         for crm in crms {
             let what = format!("{}: the handoff with summary and transcript", crm.name());
             let words = ["llegó roto", "wants a refund", "Quiero que me devuelvan"];
-            self.expect(told, what, || words.iter().all(|word| shows(crm, word))).await;
-            for (file, bytes) in [("caja rota.jpg", PHOTO), ("voice.ogg", VOICE), ("Factura 8812.pdf", INVOICE)] {
+            self.expect(told, what, || words.iter().all(|word| shows(crm, word)))
+                .await;
+            for (file, bytes) in [
+                ("caja rota.jpg", PHOTO),
+                ("voice.ogg", VOICE),
+                ("Factura 8812.pdf", INVOICE),
+            ] {
                 let what = format!("{}: the file {file}, whole", crm.name());
-                self.expect(told, what, || holds(&crm.view(), file, bytes.len())).await;
+                self.expect(told, what, || holds(&crm.view(), file, bytes.len()))
+                    .await;
             }
         }
         for name in ["salesforce", "hubspot", "creatio"] {
@@ -84,46 +101,105 @@ impl Story {
         }
 
         let later = self.customer(json!({"act": "text", "text": "¿Hay alguien ahí? 🙏"}))?;
-        self.received(&later, json!({"text": "¿Hay alguien ahí? 🙏"})).await?;
+        self.received(&later, json!({"text": "¿Hay alguien ahí? 🙏"}))
+            .await?;
         for crm in crms {
             let what = format!("{}: the customer's message after the handoff", crm.name());
-            self.expect(told, what, || shows(crm, "¿Hay alguien ahí? 🙏")).await;
+            self.expect(told, what, || shows(crm, "¿Hay alguien ahí? 🙏"))
+                .await;
         }
 
         let pdf = STANDARD.encode(b"%PDF-1.4 a return label for order 8812\n%%EOF\n");
-        let act = |served: &Served, act: Value| served.act(&act).map_err(|words| anyhow!("{}: {words}", served.name()));
+        let act = |served: &Served, act: Value| {
+            served
+                .act(&act)
+                .map_err(|words| anyhow!("{}: {words}", served.name()))
+        };
         act(&self.salesforce, json!({"act": "accept", "rep": "Ana"}))?;
-        act(&self.salesforce, json!({"act": "whisper", "text": "INTERNAL: offer a refund, not a voucher"}))?;
-        act(&self.salesforce, json!({"act": "file", "name": "return-label.pdf", "mime": "application/pdf", "base64": pdf, "text": "Your return label"}))?;
-        act(&self.salesforce, json!({"act": "text", "text": "Hello, this is Ana. Your refund is on its way."}))?;
-        self.expect(told, "salesforce: the rep's reply is on the phone", || shows(&self.phone, "this is Ana")).await;
-        self.expect(told, "salesforce: the rep's file is on the phone", || shows(&self.phone, "return-label.pdf")).await;
-
-        act(&self.hubspot, json!({"act": "note", "text": "INTERNAL: a regular customer"}))?;
-        act(&self.hubspot, json!({"act": "attach", "text": "HubSpot here: do you prefer cash or a voucher?",
-            "name": "offer.pdf", "mime": "application/pdf", "data": pdf}))?;
-        self.expect(told, "hubspot: the rep's reply is on the phone", || shows(&self.phone, "cash or a voucher")).await;
-        self.expect(told, "hubspot: the rep's file is on the phone", || shows(&self.phone, "offer.pdf")).await;
-
-        act(&self.creatio, json!({"act": "note", "text": "INTERNAL: check the invoice"}))?;
-        act(&self.creatio, json!({"act": "reply", "text": "Creatio here: your case is with logistics."}))?;
-        self.expect(told, "creatio: the rep's reply is on the phone", || shows(&self.phone, "is with logistics")).await;
-
-        told.note("no internal note is on the phone", !shows(&self.phone, "INTERNAL"));
-        let once = ["this is Ana", "cash or a voucher", "is with logistics"];
-        told.note("each reply is on the phone once", once.iter().all(|words| count(&self.phone, words) == 1));
-
-        self.customer(json!({"act": "read"}))?;
-        self.expect(told, "the reps' messages are read, and Salesforce shows the receipt", || {
-            let text = self.salesforce.view().to_string();
-            text.contains("Read") || text.contains("read")
+        act(
+            &self.salesforce,
+            json!({"act": "whisper", "text": "INTERNAL: offer a refund, not a voucher"}),
+        )?;
+        act(
+            &self.salesforce,
+            json!({"act": "file", "name": "return-label.pdf", "mime": "application/pdf", "base64": pdf, "text": "Your return label"}),
+        )?;
+        act(
+            &self.salesforce,
+            json!({"act": "text", "text": "Hello, this is Ana. Your refund is on its way."}),
+        )?;
+        self.expect(told, "salesforce: the rep's reply is on the phone", || {
+            shows(&self.phone, "this is Ana")
+        })
+        .await;
+        self.expect(told, "salesforce: the rep's file is on the phone", || {
+            shows(&self.phone, "return-label.pdf")
         })
         .await;
 
+        act(
+            &self.hubspot,
+            json!({"act": "note", "text": "INTERNAL: a regular customer"}),
+        )?;
+        act(
+            &self.hubspot,
+            json!({"act": "attach", "text": "HubSpot here: do you prefer cash or a voucher?",
+            "name": "offer.pdf", "mime": "application/pdf", "data": pdf}),
+        )?;
+        self.expect(told, "hubspot: the rep's reply is on the phone", || {
+            shows(&self.phone, "cash or a voucher")
+        })
+        .await;
+        self.expect(told, "hubspot: the rep's file is on the phone", || {
+            shows(&self.phone, "offer.pdf")
+        })
+        .await;
+
+        act(
+            &self.creatio,
+            json!({"act": "note", "text": "INTERNAL: check the invoice"}),
+        )?;
+        act(
+            &self.creatio,
+            json!({"act": "reply", "text": "Creatio here: your case is with logistics."}),
+        )?;
+        self.expect(told, "creatio: the rep's reply is on the phone", || {
+            shows(&self.phone, "is with logistics")
+        })
+        .await;
+
+        told.note(
+            "no internal note is on the phone",
+            !shows(&self.phone, "INTERNAL"),
+        );
+        let once = ["this is Ana", "cash or a voucher", "is with logistics"];
+        told.note(
+            "each reply is on the phone once",
+            once.iter().all(|words| count(&self.phone, words) == 1),
+        );
+
+        self.customer(json!({"act": "read"}))?;
+        self.expect(
+            told,
+            "the reps' messages are read, and Salesforce shows the receipt",
+            || {
+                let text = self.salesforce.view().to_string();
+                text.contains("Read") || text.contains("read")
+            },
+        )
+        .await;
+
         act(&self.salesforce, json!({"act": "end"}))?;
-        let ended = self.eventually(async || self.has_event("rep.ended").await).await;
+        let ended = self
+            .eventually(async || self.has_event("rep.ended").await)
+            .await;
         told.note("the rep's end of the chat is on record", ended);
-        self.post("session.closed", "closed-1", json!({"resolved": true, "reason": "refund paid"})).await?;
+        self.post(
+            "session.closed",
+            "closed-1",
+            json!({"resolved": true, "reason": "refund paid"}),
+        )
+        .await?;
         let idle = self.eventually(async || self.all_idle().await).await;
         told.note("nothing is left to do in any lane", idle);
         Ok(())
@@ -134,9 +210,19 @@ impl Story {
     async fn conversation(&self) -> anyhow::Result<Vec<Value>> {
         let mut transcript = Vec::new();
         let said = self.customer(json!({"act": "text", "name": "Ana María \"Anita\" <López> 🌸", "text": "Hola 👋 mi paquete llegó roto 😡"}))?;
-        transcript.push(message(&said, json!({"text": "Hola 👋 mi paquete llegó roto 😡"})));
-        transcript.push(self.assistant("Lo siento mucho. ¿Puede enviarme una foto y la factura?").await?);
-        let media = |kind: &str, mime: &str, content: &[u8], name: Option<&str>, caption: Option<&str>| {
+        transcript.push(message(
+            &said,
+            json!({"text": "Hola 👋 mi paquete llegó roto 😡"}),
+        ));
+        transcript.push(
+            self.assistant("Lo siento mucho. ¿Puede enviarme una foto y la factura?")
+                .await?,
+        );
+        let media = |kind: &str,
+                     mime: &str,
+                     content: &[u8],
+                     name: Option<&str>,
+                     caption: Option<&str>| {
             let mut act = json!({"act": "media", "kind": kind, "mime": mime, "base64": STANDARD.encode(content)});
             if let Some(name) = name {
                 act["file_name"] = json!(name);
@@ -151,11 +237,20 @@ impl Story {
             "id": "photo", "kind": "image", "mime": "image/jpeg", "name": "caja rota.jpg", "caption": "así llegó",
             "source": {"from": "whatsapp", "media_id": photo["media_id"]}}]})));
         let voice = media("voice", "audio/ogg", VOICE, None, None)?;
-        transcript.push(message(&voice, json!({"attachments": [{
+        transcript.push(message(
+            &voice,
+            json!({"attachments": [{
             "id": "voice", "kind": "voice", "mime": "audio/ogg; codecs=opus", "name": "voice.ogg",
             "transcript": "Quiero que me devuelvan el dinero, por favor.",
-            "source": {"from": "whatsapp", "media_id": voice["media_id"]}}]})));
-        let invoice = media("document", "application/pdf", INVOICE, Some("Factura 8812.pdf"), None)?;
+            "source": {"from": "whatsapp", "media_id": voice["media_id"]}}]}),
+        ));
+        let invoice = media(
+            "document",
+            "application/pdf",
+            INVOICE,
+            Some("Factura 8812.pdf"),
+            None,
+        )?;
         transcript.push(message(&invoice, json!({"attachments": [{
             "id": "invoice", "kind": "document", "mime": "application/pdf", "name": "Factura 8812.pdf",
             "source": {"from": "whatsapp", "media_id": invoice["media_id"]}}]})));
@@ -164,13 +259,18 @@ impl Story {
         pin["act"] = json!("location");
         let pin = self.customer(pin)?;
         transcript.push(message(&pin, json!({"location": place})));
-        transcript.push(self.assistant("Le paso con una persona de nuestro equipo.").await?);
+        transcript.push(
+            self.assistant("Le paso con una persona de nuestro equipo.")
+                .await?,
+        );
         Ok(transcript)
     }
 
     fn customer(&self, mut act: Value) -> anyhow::Result<Value> {
         act["from"] = json!(CUSTOMER);
-        self.phone.act(&act).map_err(|words| anyhow!("the customer: {words}"))
+        self.phone
+            .act(&act)
+            .map_err(|words| anyhow!("the customer: {words}"))
     }
 
     /// The assistant writes through the Cloud API, as the platform does before the handoff.
@@ -178,31 +278,57 @@ impl Story {
         let given = self.phone.credentials();
         let (settings, secrets) = (&given["settings"], &given["secrets"]);
         let part = |name: &str| settings[name].as_str().unwrap_or_default();
-        let url = format!("{}/{}/{}/messages", self.phone.base(), part("version"), part("phone_number_id"));
+        let url = format!(
+            "{}/{}/{}/messages",
+            self.phone.base(),
+            part("version"),
+            part("phone_number_id")
+        );
         let token = secrets[part("access_token")].as_str().unwrap_or_default();
         let body = json!({"messaging_product": "whatsapp", "recipient_type": "individual", "to": format!("+{CUSTOMER}"),
             "type": "text", "text": {"body": text}});
-        let reply = self.client.post(url).bearer_auth(token).json(&body).send().await?.error_for_status()?;
+        let reply = self
+            .client
+            .post(url)
+            .bearer_auth(token)
+            .json(&body)
+            .send()
+            .await?
+            .error_for_status()?;
         let reply: Value = reply.json().await?;
-        let id = reply.pointer("/messages/0/id").and_then(Value::as_str).context("the send has no id")?;
-        Ok(json!({"id": id, "time": Timestamp::now(), "author": {"kind": "assistant"}, "text": text}))
+        let id = reply
+            .pointer("/messages/0/id")
+            .and_then(Value::as_str)
+            .context("the send has no id")?;
+        Ok(
+            json!({"id": id, "time": Timestamp::now(), "author": {"kind": "assistant"}, "text": text}),
+        )
     }
 
     /// The gateway tells that the customer wrote.
     async fn received(&self, said: &Value, content: Value) -> anyhow::Result<()> {
         let message = message(said, content);
         let id = format!("received-{}", message["id"].as_str().unwrap_or_default());
-        self.post("message.received", &id, json!({"message": message})).await
+        self.post("message.received", &id, json!({"message": message}))
+            .await
     }
 
     async fn post(&self, kind: &str, id: &str, data: Value) -> anyhow::Result<()> {
         let event = json!({"specversion": "1.0", "id": id, "source": "/demo/gateway", "type": kind, "subject": SESSION,
             "time": Timestamp::now(), "datacontenttype": "application/json", "data": data});
         let request = self.client.post(&self.events).bearer_auth(&self.token);
-        let reply = request.header("content-type", "application/cloudevents+json").body(event.to_string()).send().await?;
+        let reply = request
+            .header("content-type", "application/cloudevents+json")
+            .body(event.to_string())
+            .send()
+            .await?;
         let status = reply.status().as_u16();
         let words = reply.text().await?;
-        if status == 202 { Ok(()) } else { Err(anyhow!("the daemon answered {status} to {kind}: {words}")) }
+        if status == 202 {
+            Ok(())
+        } else {
+            Err(anyhow!("the daemon answered {status} to {kind}: {words}"))
+        }
     }
 
     async fn expect(&self, told: &mut Told, what: impl Into<String>, condition: impl Fn() -> bool) {
@@ -223,17 +349,26 @@ impl Story {
 
     async fn completed(&self, target: &str) -> bool {
         self.ledger.story(SESSION).await.is_ok_and(|story| {
-            story.lanes.iter().any(|(lane, _, known)| lane.target == target && known.under("completed/").next().is_some())
+            story.lanes.iter().any(|(lane, _, known)| {
+                lane.target == target && known.under("completed/").next().is_some()
+            })
         })
     }
 
     async fn has_event(&self, kind: &str) -> bool {
-        self.ledger.story(SESSION).await.is_ok_and(|story| story.events.iter().any(|(_, found, ..)| found == kind))
+        self.ledger
+            .story(SESSION)
+            .await
+            .is_ok_and(|story| story.events.iter().any(|(_, found, ..)| found == kind))
     }
 
     async fn all_idle(&self) -> bool {
         self.ledger.story(SESSION).await.is_ok_and(|story| {
-            story.lanes.len() == 4 && story.lanes.iter().all(|(lane, ..)| lane.state == LaneState::Idle)
+            story.lanes.len() == 4
+                && story
+                    .lanes
+                    .iter()
+                    .all(|(lane, ..)| lane.state == LaneState::Idle)
         })
     }
 }
@@ -249,7 +384,8 @@ impl Told {
 }
 
 fn message(said: &Value, content: Value) -> Value {
-    let mut message = json!({"id": said["id"], "time": said["timestamp"], "author": {"kind": "customer"}});
+    let mut message =
+        json!({"id": said["id"], "time": said["timestamp"], "author": {"kind": "customer"}});
     if let (Value::Object(message), Value::Object(content)) = (&mut message, content) {
         message.extend(content);
     }
@@ -277,10 +413,15 @@ fn holds(value: &Value, file: &str, size: usize) -> bool {
         Value::Object(members) => {
             // A CRM may put something of its own between the name and its ending.
             let stem = file.split('.').next().unwrap_or(file);
-            let named = ["name", "file_name"]
+            let named = ["name", "file_name"].iter().any(|key| {
+                members
+                    .get(*key)
+                    .and_then(Value::as_str)
+                    .is_some_and(|name| name.starts_with(stem))
+            });
+            let sized = ["size", "bytes"]
                 .iter()
-                .any(|key| members.get(*key).and_then(Value::as_str).is_some_and(|name| name.starts_with(stem)));
-            let sized = ["size", "bytes"].iter().any(|key| members.get(*key).and_then(Value::as_u64) == Some(size as u64));
+                .any(|key| members.get(*key).and_then(Value::as_u64) == Some(size as u64));
             (named && sized) || members.values().any(|value| holds(value, file, size))
         }
         _ => false,
@@ -297,7 +438,9 @@ fn count(served: &Served, words: &str) -> usize {
         match value {
             Value::String(text) => {
                 let plain = handoffd_contract::text::plain(text);
-                text.matches(words).count().max(plain.matches(words).count())
+                text.matches(words)
+                    .count()
+                    .max(plain.matches(words).count())
             }
             Value::Array(items) => items.iter().map(|item| walk(item, words)).sum(),
             Value::Object(members) => members.values().map(|value| walk(value, words)).sum(),

@@ -46,7 +46,9 @@ impl Drop for Folder {
 /// A port cannot be bound.
 pub async fn simulators(stop: CancellationToken) -> Result<Running, sandbox::Error> {
     let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let options = KINDS.iter().fold(Options::new(free), |options, kind| options.target(kind.name, free, kind.sandbox));
+    let options = KINDS.iter().fold(Options::new(free), |options, kind| {
+        options.target(kind.name, free, kind.sandbox)
+    });
     sandbox::serve(options, stop).await
 }
 
@@ -55,7 +57,9 @@ pub async fn simulators(stop: CancellationToken) -> Result<Running, sandbox::Err
 /// # Errors
 /// There is none.
 pub fn free_port() -> std::io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
+        .local_addr()?
+        .port())
 }
 
 /// What a daemon's configuration is made from.
@@ -83,7 +87,10 @@ impl Plan {
         for served in running.targets() {
             // HubSpot's simulator gives webhook credentials once it knows where webhooks go. Where
             // its token is another, or there are no webhooks, the address is corrected later.
-            let hook = format!("http://{listen}/webhooks/{}/sandbox-path-token", served.name());
+            let hook = format!(
+                "http://{listen}/webhooks/{}/sandbox-path-token",
+                served.name()
+            );
             let _ = served.switch("webhook_url", &json!(hook));
             credentials.insert(served.name().to_owned(), served.credentials());
         }
@@ -106,7 +113,9 @@ impl Plan {
         secrets.insert("events_token".into(), json!({"value": self.events_token}));
         let mut targets = Vec::new();
         for kind in KINDS {
-            let Some(given) = self.credentials.get(kind.name) else { continue };
+            let Some(given) = self.credentials.get(kind.name) else {
+                continue;
+            };
             let settings = self.settings_of(kind.name)?;
             let named = given["secrets"].as_object().into_iter().flatten();
             secrets.extend(named.map(|(name, value)| (name.clone(), json!({"value": value}))));
@@ -131,21 +140,31 @@ impl Plan {
     pub fn webhook_url(&self, kind: &str) -> anyhow::Result<Option<String>> {
         let settings = self.settings_of(kind)?;
         let found = connectors::kind(kind).ok_or_else(|| anyhow!("no such kind: {kind}"))?;
-        let connector = (found.connector)(kind, &settings).map_err(|problems| anyhow!("{kind}: {problems:?}"))?;
+        let connector = (found.connector)(kind, &settings)
+            .map_err(|problems| anyhow!("{kind}: {problems:?}"))?;
         let address = format!("http://{}/webhooks/{kind}", self.listen);
         let token = match connector.webhook() {
             None => return Ok(None),
             Some(WebhookAuth::MetaSha256 { .. }) => return Ok(Some(address)),
-            Some(WebhookAuth::PathToken { token } | WebhookAuth::HubSpotV3 { token, .. }) => token.0,
+            Some(WebhookAuth::PathToken { token } | WebhookAuth::HubSpotV3 { token, .. }) => {
+                token.0
+            }
         };
-        let value = self.credentials.get(kind).and_then(|given| given["secrets"][&token].as_str());
-        let value = value.with_context(|| format!("{kind}: the simulator's credentials lack {token}"))?;
+        let value = self
+            .credentials
+            .get(kind)
+            .and_then(|given| given["secrets"][&token].as_str());
+        let value =
+            value.with_context(|| format!("{kind}: the simulator's credentials lack {token}"))?;
         Ok(Some(format!("{address}/{value}")))
     }
 
     /// A kind's settings: the simulator's, with the daemon's address where the CRM calls it.
     fn settings_of(&self, kind: &str) -> anyhow::Result<Value> {
-        let given = self.credentials.get(kind).with_context(|| format!("{kind}: no credentials"))?;
+        let given = self
+            .credentials
+            .get(kind)
+            .with_context(|| format!("{kind}: no credentials"))?;
         let mut settings = given["settings"].clone();
         if let Some(url) = settings.pointer_mut("/webhook/public_url") {
             *url = json!(format!("http://{}/webhooks/{kind}", self.listen));

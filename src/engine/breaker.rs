@@ -47,7 +47,10 @@ impl Breaker {
     /// A closed circuit.
     #[must_use]
     pub fn new(limits: Limits) -> Breaker {
-        Breaker { limits, state: Mutex::new(State::default()) }
+        Breaker {
+            limits,
+            state: Mutex::new(State::default()),
+        }
     }
 
     /// What may be sent now.
@@ -75,13 +78,19 @@ impl Breaker {
     pub fn failure(&self) -> Option<Duration> {
         let mut state = self.lock();
         state.failures = state.failures.saturating_add(1);
-        let probing = state.open_until.is_some_and(|until| until <= Instant::now());
+        let probing = state
+            .open_until
+            .is_some_and(|until| until <= Instant::now());
         let full = state.open_until.is_none() && state.failures >= self.limits.failures;
         if !probing && !full {
             return None;
         }
         let factor = 1u32 << state.opened.min(16);
-        let wait = self.limits.first.saturating_mul(factor).min(self.limits.max);
+        let wait = self
+            .limits
+            .first
+            .saturating_mul(factor)
+            .min(self.limits.max);
         state.opened += 1;
         state.open_until = Some(Instant::now() + wait);
         Some(wait)
@@ -98,11 +107,19 @@ mod tests {
 
     #[test]
     fn opens_after_failures_probes_and_closes_on_success() {
-        let limits = Limits { failures: 3, first: Duration::ZERO, max: Duration::ZERO };
+        let limits = Limits {
+            failures: 3,
+            first: Duration::ZERO,
+            max: Duration::ZERO,
+        };
         let breaker = Breaker::new(limits);
         assert_eq!(breaker.failure(), None);
         assert!(!breaker.success());
-        assert_eq!((breaker.failure(), breaker.failure()), (None, None), "a success resets the count");
+        assert_eq!(
+            (breaker.failure(), breaker.failure()),
+            (None, None),
+            "a success resets the count"
+        );
         assert!(breaker.failure().is_some());
         assert_eq!(breaker.gate(), Gate::Probe);
         assert!(breaker.success());
@@ -111,10 +128,18 @@ mod tests {
 
     #[test]
     fn stays_open_longer_each_time() {
-        let limits = Limits { failures: 1, first: Duration::from_secs(10), max: Duration::from_secs(15) };
+        let limits = Limits {
+            failures: 1,
+            first: Duration::from_secs(10),
+            max: Duration::from_secs(15),
+        };
         let breaker = Breaker::new(limits);
         assert_eq!(breaker.failure(), Some(Duration::from_secs(10)));
         assert!(matches!(breaker.gate(), Gate::Open(left) if left > Duration::from_secs(8)));
-        assert_eq!(breaker.failure(), None, "failures of calls that were under way do not count again");
+        assert_eq!(
+            breaker.failure(),
+            None,
+            "failures of calls that were under way do not count again"
+        );
     }
 }

@@ -35,14 +35,22 @@ impl Bucket {
     pub fn take(&mut self, now: Instant) -> Duration {
         self.settle(now);
         self.tokens -= 1.0;
-        if self.tokens >= 0.0 { Duration::ZERO } else { Duration::from_secs_f64(-self.tokens / self.per_second) }
+        if self.tokens >= 0.0 {
+            Duration::ZERO
+        } else {
+            Duration::from_secs_f64(-self.tokens / self.per_second)
+        }
     }
 
     /// How long a token would have to be waited for; takes nothing.
     fn wait(&mut self, now: Instant) -> Duration {
         self.settle(now);
         let missing = 1.0 - self.tokens;
-        if missing <= 0.0 { Duration::ZERO } else { Duration::from_secs_f64(missing / self.per_second) }
+        if missing <= 0.0 {
+            Duration::ZERO
+        } else {
+            Duration::from_secs_f64(missing / self.per_second)
+        }
     }
 
     fn settle(&mut self, now: Instant) {
@@ -76,8 +84,15 @@ impl Budgets {
     /// Budgets as a connector declares them.
     #[must_use]
     pub fn new(declared: Vec<Budget>) -> Budgets {
-        let state = State { buckets: HashMap::new(), living: 1, paused_until: None };
-        Budgets { declared, state: Mutex::new(state) }
+        let state = State {
+            buckets: HashMap::new(),
+            living: 1,
+            paused_until: None,
+        };
+        Budgets {
+            declared,
+            state: Mutex::new(state),
+        }
     }
 
     /// How many daemons share the target: budgets that count for the whole account are divided.
@@ -86,7 +101,12 @@ impl Budgets {
         let living = living.max(1);
         if state.living != living {
             state.living = living;
-            let shared: Vec<&str> = self.declared.iter().filter(|b| b.shared).map(|b| b.name).collect();
+            let shared: Vec<&str> = self
+                .declared
+                .iter()
+                .filter(|b| b.shared)
+                .map(|b| b.name)
+                .collect();
             state.buckets.retain(|(name, _), _| !shared.contains(name));
         }
     }
@@ -114,13 +134,18 @@ impl Budgets {
         let mut keys: Vec<(&'static str, String)> = vec![("api", String::new())];
         keys.extend(spends.iter().map(|spend| (spend.budget, spend.key.clone())));
         let living = state.living;
-        let mut longest = state.paused_until.map_or(Duration::ZERO, |at| at.saturating_duration_since(now));
+        let mut longest = state
+            .paused_until
+            .map_or(Duration::ZERO, |at| at.saturating_duration_since(now));
         keys.retain(|(name, _)| self.declared.iter().any(|budget| budget.name == *name));
         for key in &keys {
             if state.buckets.len() >= MAX_BUCKETS {
                 state.buckets.retain(|_, bucket| !bucket.full(now));
             }
-            let bucket = state.buckets.entry(key.clone()).or_insert_with(|| self.open(key.0, living));
+            let bucket = state
+                .buckets
+                .entry(key.clone())
+                .or_insert_with(|| self.open(key.0, living));
             longest = longest.max(bucket.wait(now));
         }
         if !longest.is_zero() {
@@ -138,7 +163,11 @@ impl Budgets {
         match self.declared.iter().find(|budget| budget.name == name) {
             Some(budget) => {
                 let share = if budget.shared { living } else { 1 };
-                Bucket::new((budget.burst / share).max(1), budget.refill, budget.per * share)
+                Bucket::new(
+                    (budget.burst / share).max(1),
+                    budget.refill,
+                    budget.per * share,
+                )
             }
             None => Bucket::new(u32::MAX, u32::MAX, Duration::from_secs(1)),
         }
@@ -154,19 +183,37 @@ mod tests {
     use super::*;
 
     fn budgets() -> Budgets {
-        let budget = |name, burst, shared| Budget { name, burst, refill: burst, per: Duration::from_secs(1_000), shared };
+        let budget = |name, burst, shared| Budget {
+            name,
+            burst,
+            refill: burst,
+            per: Duration::from_secs(1_000),
+            shared,
+        };
         Budgets::new(vec![budget("api", 4, true), budget("pair", 2, false)])
     }
 
     #[test]
     fn a_call_takes_from_all_its_buckets_or_from_none() {
         let budgets = budgets();
-        let pair = |key: &str| [Spend { budget: "pair", key: key.into() }];
+        let pair = |key: &str| {
+            [Spend {
+                budget: "pair",
+                key: key.into(),
+            }]
+        };
         assert_eq!(budgets.take(&pair("a")), Ok(()));
         assert_eq!(budgets.take(&pair("a")), Ok(()));
-        assert!(budgets.take(&pair("a")).is_err(), "the customer's bucket is empty");
+        assert!(
+            budgets.take(&pair("a")).is_err(),
+            "the customer's bucket is empty"
+        );
         assert_eq!(budgets.take(&pair("b")), Ok(()));
-        assert_eq!(budgets.take(&[]), Ok(()), "the refusal took nothing from the target's bucket");
+        assert_eq!(
+            budgets.take(&[]),
+            Ok(()),
+            "the refusal took nothing from the target's bucket"
+        );
         assert!(budgets.take(&[]).is_err());
     }
 
@@ -181,6 +228,10 @@ mod tests {
     fn a_pause_holds_everything() {
         let budgets = budgets();
         budgets.pause(Instant::now() + Duration::from_secs(60));
-        assert!(budgets.take(&[]).is_err_and(|wait| wait > Duration::from_secs(50)));
+        assert!(
+            budgets
+                .take(&[])
+                .is_err_and(|wait| wait > Duration::from_secs(50))
+        );
     }
 }

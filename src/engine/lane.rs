@@ -45,15 +45,22 @@ pub async fn work(engine: &Engine, target: &Target, lease: Lease, stop: &Cancell
     let outcome = match release {
         Ok(release) => {
             note(target, &lease, &release);
-            engine.ledger.release(lease, Timestamp::now(), release).await
+            engine
+                .ledger
+                .release(lease, Timestamp::now(), release)
+                .await
         }
         Err(error) => Err(error),
     };
     match outcome {
         Ok(()) => {}
-        Err(LedgerError::Stale) => tracing::warn!(%session, target_name = %name, "another daemon took the lane over"),
+        Err(LedgerError::Stale) => {
+            tracing::warn!(%session, target_name = %name, "another daemon took the lane over")
+        }
         // The lease runs out by itself and the facts are written; nothing is lost.
-        Err(error) => tracing::error!(%session, target_name = %name, %error, "the lane could not be left properly"),
+        Err(error) => {
+            tracing::error!(%session, target_name = %name, %error, "the lane could not be left properly")
+        }
     }
 }
 
@@ -62,8 +69,10 @@ async fn keep(engine: &Engine, lease: &Lease) {
     let every = engine.settings.lease / 3;
     loop {
         tokio::time::sleep(every).await;
-        let lasts = SignedDuration::try_from(engine.settings.lease).unwrap_or(SignedDuration::from_secs(30));
-        if let Err(LedgerError::Stale) = engine.ledger.renew(lease, Timestamp::now() + lasts).await {
+        let lasts = SignedDuration::try_from(engine.settings.lease)
+            .unwrap_or(SignedDuration::from_secs(30));
+        if let Err(LedgerError::Stale) = engine.ledger.renew(lease, Timestamp::now() + lasts).await
+        {
             tracing::warn!(session = %lease.session, target_name = %lease.target, "the lease was taken over");
             return;
         }
@@ -99,10 +108,23 @@ struct Worker<'a> {
     idle_rounds: u32,
 }
 
-async fn run(engine: &Engine, target: &Target, lease: &Lease, stop: &CancellationToken) -> Result<Release, LedgerError> {
+async fn run(
+    engine: &Engine,
+    target: &Target,
+    lease: &Lease,
+    stop: &CancellationToken,
+) -> Result<Release, LedgerError> {
     let settings = &engine.settings;
-    let loaded = engine.ledger.load(lease, settings.load_events, settings.load_bytes).await?;
-    let newest = loaded.events.iter().map(|(seq, _)| *seq).max().unwrap_or(loaded.head);
+    let loaded = engine
+        .ledger
+        .load(lease, settings.load_events, settings.load_bytes)
+        .await?;
+    let newest = loaded
+        .events
+        .iter()
+        .map(|(seq, _)| *seq)
+        .max()
+        .unwrap_or(loaded.head);
     let mut worker = Worker {
         engine,
         target,
@@ -115,7 +137,15 @@ async fn run(engine: &Engine, target: &Target, lease: &Lease, stop: &Cancellatio
         idle_rounds: 0,
     };
     let opens = |data: &Data| target.connector.opens(data);
-    let planned = match assemble(&engine.mappings, &*engine.ledger, &target.name, &loaded, opens).await {
+    let planned = match assemble(
+        &engine.mappings,
+        &*engine.ledger,
+        &target.name,
+        &loaded,
+        opens,
+    )
+    .await
+    {
         Ok(planned) => planned,
         Err(Refused::Connector(refusal)) => return Ok(worker.refused(refusal)),
         Err(Refused::Ledger(error)) => return Err(error),
@@ -136,7 +166,13 @@ async fn run(engine: &Engine, target: &Target, lease: &Lease, stop: &Cancellatio
             return Ok(worker.leave(Next::Idle, 0));
         }
         if stop.is_cancelled() {
-            return Ok(worker.leave(Next::Due { at: Timestamp::now(), stop: None }, lease.attempts));
+            return Ok(worker.leave(
+                Next::Due {
+                    at: Timestamp::now(),
+                    stop: None,
+                },
+                lease.attempts,
+            ));
         }
         match worker.wave(steps).await? {
             Wave::Moved => worker.idle_rounds = 0,
@@ -150,7 +186,10 @@ async fn run(engine: &Engine, target: &Target, lease: &Lease, stop: &Cancellatio
             Wave::Later { after, stop } => return Ok(worker.later(after, stop)),
             Wave::Defer(wait) => {
                 let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::from_secs(60));
-                let next = Next::Due { at: Timestamp::now() + wait, stop: None };
+                let next = Next::Due {
+                    at: Timestamp::now() + wait,
+                    stop: None,
+                };
                 return Ok(worker.leave(next, lease.attempts));
             }
             Wave::Park(stop) => return Ok(worker.park(stop)),
@@ -180,7 +219,11 @@ impl Worker<'_> {
         let claims: Vec<(String, Option<String>)> = steps
             .iter()
             .filter(|step| step.repeat != Repeat::Safe && !matches!(step.call, Call::Record(_)))
-            .flat_map(|step| step.claims.iter().map(|claim| (claim.fact.clone(), claim.candidate.clone())))
+            .flat_map(|step| {
+                step.claims
+                    .iter()
+                    .map(|claim| (claim.fact.clone(), claim.candidate.clone()))
+            })
             .collect();
         if let Some(step) = steps.iter().find(|step| blindly(step, &before)) {
             let words = format!("{} would repeat blindly", step.name);
@@ -188,7 +231,10 @@ impl Worker<'_> {
         }
         if !claims.is_empty() {
             let now = Timestamp::now();
-            self.engine.ledger.begin(self.lease, now, claims.clone()).await?;
+            self.engine
+                .ledger
+                .begin(self.lease, now, claims.clone())
+                .await?;
             for (name, candidate) in claims {
                 let since = self.known.unsure_since(&name).unwrap_or(now);
                 self.known.0.insert(name, Fact::Unsure { since, candidate });
@@ -197,15 +243,24 @@ impl Worker<'_> {
         if steps.iter().any(|step| step.listen)
             && let Some(key) = self.known.get(FEED).filter(|key| !key.is_empty())
         {
-            self.engine.feeds.wait_until_open(&self.target.name, key).await;
+            self.engine
+                .feeds
+                .wait_until_open(&self.target.name, key)
+                .await;
         }
         let mut wave = Wave::Still;
         let mut calls = FuturesUnordered::new();
         for step in steps {
             if let Call::Record(record) = step.call {
-                let changes = record.facts.into_iter().map(|(name, value)| Change::Set(name, value)).collect();
+                let changes = record
+                    .facts
+                    .into_iter()
+                    .map(|(name, value)| Change::Set(name, value))
+                    .collect();
                 let events = record.events.into_iter();
-                let events = events.map(|(id, data)| Engine::own_event(&self.lease.session, &self.target.name, &id, data));
+                let events = events.map(|(id, data)| {
+                    Engine::own_event(&self.lease.session, &self.target.name, &id, data)
+                });
                 let events = events.collect();
                 self.learn(Vec::new(), changes, events).await?;
                 wave = worse(wave, Wave::Moved);
@@ -225,7 +280,12 @@ impl Worker<'_> {
     }
 
     /// Writes down what one call came to.
-    async fn settle(&mut self, before: &Known, step: &Step, outcome: Outcome) -> Result<Wave, LedgerError> {
+    async fn settle(
+        &mut self,
+        before: &Known,
+        step: &Step,
+        outcome: Outcome,
+    ) -> Result<Wave, LedgerError> {
         let restore = || -> Vec<Change> {
             if step.repeat == Repeat::Safe {
                 return Vec::new();
@@ -266,12 +326,26 @@ impl Worker<'_> {
                 (changes, if moved { Wave::Moved } else { Wave::Still })
             }
             Verdict::Absent => {
-                let claims = step.claims.iter().map(|claim| Change::Remove(claim.fact.clone()));
+                let claims = step
+                    .claims
+                    .iter()
+                    .map(|claim| Change::Remove(claim.fact.clone()));
                 let moved = step.claims.iter().any(|claim| !before.absent(&claim.fact));
-                (claims.collect(), if moved { Wave::Moved } else { Wave::Still })
+                (
+                    claims.collect(),
+                    if moved { Wave::Moved } else { Wave::Still },
+                )
             }
-            Verdict::Later { stop, after, effect } => {
-                let changes = if effect == Effect::None { restore() } else { Vec::new() };
+            Verdict::Later {
+                stop,
+                after,
+                effect,
+            } => {
+                let changes = if effect == Effect::None {
+                    restore()
+                } else {
+                    Vec::new()
+                };
                 (changes, Wave::Later { after, stop })
             }
             // A refusal on purpose had no effect of its own; an earlier attempt may have had one.
@@ -290,7 +364,10 @@ impl Worker<'_> {
         events: Vec<Admission>,
     ) -> Result<(), LedgerError> {
         let now = Timestamp::now();
-        self.engine.ledger.finish(self.lease, now, attempts, changes.clone(), events).await?;
+        self.engine
+            .ledger
+            .finish(self.lease, now, attempts, changes.clone(), events)
+            .await?;
         for change in changes {
             match change {
                 Change::Set(name, value) => self.known.set(name, value),
@@ -307,7 +384,9 @@ impl Worker<'_> {
 
     /// Asks the connector for the next steps.
     fn next(&mut self) -> Result<Vec<Step>, Refusal> {
-        let Some((work, _)) = &mut self.plan else { return Ok(Vec::new()) };
+        let Some((work, _)) = &mut self.plan else {
+            return Ok(Vec::new());
+        };
         work.now = Timestamp::now();
         self.target.connector.next(work, &self.known)
     }
@@ -315,11 +394,17 @@ impl Worker<'_> {
     /// Up to which event everything is shown: the longest run of items for which the connector has
     /// nothing more to do. So an operator who skips gives up exactly what stands in the way.
     fn shown(&self) -> i64 {
-        let Some((work, seqs)) = &self.plan else { return self.head };
-        let mut prefix = Work { items: Vec::new(), ..work.clone() };
+        let Some((work, seqs)) = &self.plan else {
+            return self.head;
+        };
+        let mut prefix = Work {
+            items: Vec::new(),
+            ..work.clone()
+        };
         for item in &work.items {
             prefix.items.push(item.clone());
-            if !matches!(self.target.connector.next(&prefix, &self.known), Ok(steps) if steps.is_empty()) {
+            if !matches!(self.target.connector.next(&prefix, &self.known), Ok(steps) if steps.is_empty())
+            {
                 break;
             }
         }
@@ -330,7 +415,9 @@ impl Worker<'_> {
 
     /// Says where the lane listens, when that changed.
     async fn listen(&mut self) -> Result<(), LedgerError> {
-        let Some((work, _)) = &self.plan else { return Ok(()) };
+        let Some((work, _)) = &self.plan else {
+            return Ok(());
+        };
         let key = match self.target.connector.feed(work, &self.known, None) {
             Some(Feed::Stream { key, .. } | Feed::Poll { key, .. }) => Some(key),
             None => None,
@@ -338,7 +425,10 @@ impl Worker<'_> {
         if self.known.get(FEED).unwrap_or("") == key.as_deref().unwrap_or("") {
             return Ok(());
         }
-        self.engine.ledger.listen(self.lease, key.as_deref()).await?;
+        self.engine
+            .ledger
+            .listen(self.lease, key.as_deref())
+            .await?;
         let fact = Change::Set(FEED.to_owned(), key.unwrap_or_default());
         self.learn(Vec::new(), vec![fact], Vec::new()).await?;
         self.engine.feeds.look();
@@ -353,7 +443,11 @@ impl Worker<'_> {
     }
 
     fn later(&self, after: Option<Duration>, stop: Stop) -> Release {
-        let failures = if self.progressed { 1 } else { self.lease.attempts.saturating_add(1) };
+        let failures = if self.progressed {
+            1
+        } else {
+            self.lease.attempts.saturating_add(1)
+        };
         let jitter = rand::random::<f64>();
         // The first rejection of a credential is how a token's early end shows: a new one is
         // fetched and the call repeated at once.
@@ -363,8 +457,15 @@ impl Worker<'_> {
             Some(asked) => Schedule::asked(asked, jitter),
             None => self.engine.settings.schedule.after(failures, jitter),
         };
-        let at = Timestamp::now() + SignedDuration::try_from(wait).unwrap_or(SignedDuration::from_hours(24));
-        self.leave(Next::Due { at, stop: Some(stop) }, failures)
+        let at = Timestamp::now()
+            + SignedDuration::try_from(wait).unwrap_or(SignedDuration::from_hours(24));
+        self.leave(
+            Next::Due {
+                at,
+                stop: Some(stop),
+            },
+            failures,
+        )
     }
 
     fn park(&self, stop: Stop) -> Release {
@@ -372,16 +473,30 @@ impl Worker<'_> {
     }
 
     fn leave(&self, next: Next, attempts: u32) -> Release {
-        let head = if next == Next::Idle { self.head } else { self.shown() };
-        Release { head, seen: self.seen, next, attempts, events: Vec::new() }
+        let head = if next == Next::Idle {
+            self.head
+        } else {
+            self.shown()
+        };
+        Release {
+            head,
+            seen: self.seen,
+            next,
+            attempts,
+            events: Vec::new(),
+        }
     }
 
     /// How long each handoff that is now shown took, from its event to here.
     fn measure(&self, loaded: &Loaded) {
         for (_, event) in &loaded.events {
             if matches!(event.data, Data::HandoffRequested(_)) {
-                let took = Timestamp::now().duration_since(event.time).as_secs_f64().max(0.0);
-                histogram!(names::HANDOFF_SECONDS, "target" => self.target.name.clone()).record(took);
+                let took = Timestamp::now()
+                    .duration_since(event.time)
+                    .as_secs_f64()
+                    .max(0.0);
+                histogram!(names::HANDOFF_SECONDS, "target" => self.target.name.clone())
+                    .record(took);
             }
         }
     }
@@ -402,9 +517,20 @@ fn parked(lease: &Lease, target: &Target, head: i64, seen: i64, stop: Stop) -> R
         Vec::new()
     } else {
         let id = format!("failed/{}", lease.epoch);
-        vec![Engine::own_event(&lease.session, &target.name, &id, Data::HandoffFailed(failed))]
+        vec![Engine::own_event(
+            &lease.session,
+            &target.name,
+            &id,
+            Data::HandoffFailed(failed),
+        )]
     };
-    Release { head, seen, next: Next::Parked { stop }, attempts: lease.attempts, events }
+    Release {
+        head,
+        seen,
+        next: Next::Parked { stop },
+        attempts: lease.attempts,
+        events,
+    }
 }
 
 /// The result that decides what happens to the lane: a refusal, then a wait, then progress.
@@ -417,7 +543,10 @@ fn worse(a: Wave, b: Wave) -> Wave {
         Wave::Park(_) => 4,
     };
     match (a, b) {
-        (Wave::Later { after: x, stop }, Wave::Later { after: y, .. }) => Wave::Later { after: x.max(y), stop },
+        (Wave::Later { after: x, stop }, Wave::Later { after: y, .. }) => Wave::Later {
+            after: x.max(y),
+            stop,
+        },
         (Wave::Defer(x), Wave::Defer(y)) => Wave::Defer(x.max(y)),
         (a, b) => {
             if rank(&b) > rank(&a) {

@@ -41,6 +41,7 @@ use budget::Budgets;
 use plan::Mappings;
 use schedule::Schedule;
 use wire::Wire;
+use wire::media::Library;
 
 /// One configured connector with everything the engine needs to act for it.
 pub struct Target {
@@ -89,6 +90,8 @@ pub struct Engine {
     pub targets: BTreeMap<String, Arc<Target>>,
     /// The way to the gateway's exchange.
     pub publisher: Publisher,
+    /// Attachments, wherever their bytes are.
+    pub library: Arc<Library>,
     /// The mappings, compiled.
     pub mappings: Mappings,
     /// Who listens where.
@@ -131,7 +134,11 @@ impl Engine {
         let drained = tokio::time::timeout(self.settings.drain, async {
             while workers.join_next().await.is_some() {}
         });
-        let unfinished = if drained.await.is_ok() { 0 } else { workers.len() };
+        let unfinished = if drained.await.is_ok() {
+            0
+        } else {
+            workers.len()
+        };
         workers.shutdown().await;
         if let Err(error) = self.ledger.farewell(&self.settings.daemon).await {
             tracing::warn!(%error, "the leases could not be given back; they run out by themselves");
@@ -140,11 +147,16 @@ impl Engine {
     }
 
     /// Claims what is due in every target that has room, and says how long to wait at most.
-    async fn claim(self: &Arc<Engine>, workers: &mut JoinSet<()>, stop: &CancellationToken) -> Duration {
+    async fn claim(
+        self: &Arc<Engine>,
+        workers: &mut JoinSet<()>,
+        stop: &CancellationToken,
+    ) -> Duration {
         let mut pause = Duration::from_secs(1);
         for target in self.targets.values() {
             let free = target.permits.available_permits();
-            gauge!(names::WORKING, "target" => target.name.clone()).set((target.concurrency - free) as f64);
+            gauge!(names::WORKING, "target" => target.name.clone())
+                .set((target.concurrency - free) as f64);
             let mut limit = free;
             match target.breaker.gate() {
                 Gate::Closed => {}
@@ -163,8 +175,13 @@ impl Engine {
                 continue;
             }
             let now = Timestamp::now();
-            let until = now + SignedDuration::try_from(self.settings.lease).unwrap_or(SignedDuration::from_secs(30));
-            let claimed = self.ledger.claim(now, &self.settings.daemon, &target.name, limit, until).await;
+            let until = now
+                + SignedDuration::try_from(self.settings.lease)
+                    .unwrap_or(SignedDuration::from_secs(30));
+            let claimed = self
+                .ledger
+                .claim(now, &self.settings.daemon, &target.name, limit, until)
+                .await;
             let leases = match claimed {
                 Ok(leases) => leases,
                 Err(error) => {
@@ -174,7 +191,9 @@ impl Engine {
             };
             for lease in leases {
                 // The limit was the number of free permits and only this task takes them.
-                let Ok(permit) = Arc::clone(&target.permits).try_acquire_owned() else { break };
+                let Ok(permit) = Arc::clone(&target.permits).try_acquire_owned() else {
+                    break;
+                };
                 let (engine, target, stop) = (Arc::clone(self), Arc::clone(target), stop.clone());
                 workers.spawn(async move {
                     lane::work(&engine, &target, lease, &stop).await;
@@ -197,8 +216,13 @@ impl Engine {
 
     async fn beat(&self) {
         let now = Timestamp::now();
-        let window = SignedDuration::try_from(self.settings.lease * 2).unwrap_or(SignedDuration::from_secs(60));
-        match self.ledger.heartbeat(now, &self.settings.daemon, now - window).await {
+        let window = SignedDuration::try_from(self.settings.lease * 2)
+            .unwrap_or(SignedDuration::from_secs(60));
+        match self
+            .ledger
+            .heartbeat(now, &self.settings.daemon, now - window)
+            .await
+        {
             Ok(living) => {
                 for target in self.targets.values() {
                     target.budgets.share_among(living);
@@ -219,6 +243,12 @@ impl Engine {
             sequence: None,
             data,
         };
-        Admission { event, opens: Vec::new(), session: None, contact: None, inbound_at: None }
+        Admission {
+            event,
+            opens: Vec::new(),
+            session: None,
+            contact: None,
+            inbound_at: None,
+        }
     }
 }

@@ -1,12 +1,16 @@
 //! One step: budget, call, verdict.
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
+use handoffd_contract::event::AttachmentKind;
 use handoffd_contract::{
-    Auth, Call, Effect, MediaProblem, Publication, Reason, Reply, Step, Stop, Verdict,
+    Attachment, Auth, Call, Effect, MediaProblem, MediaRef, Publication, Publish, Reason, Reply,
+    Source, Step, Stop, Verdict,
 };
 use jiff::Timestamp;
 use metrics::{counter, histogram};
+use serde_json::Value;
 
 use super::wire::Failure;
 use super::{Engine, Target};
@@ -16,6 +20,9 @@ use crate::publisher::PublishError;
 
 /// A step waits at most so long for a budget inside the worker; for longer, the lane is left.
 const SHORT_WAIT: Duration = Duration::from_millis(1_500);
+
+/// The largest file that a message to the gateway carries, in bytes.
+const MAX_CARRIED: u64 = 16 << 20;
 
 /// What became of a step.
 pub enum Outcome {
@@ -56,7 +63,9 @@ pub async fn perform(engine: &Engine, target: &Target, lease: &Lease, step: &Ste
             }
             judge(target, step, reply, attempt, started).await
         }
-        Err(Failure::Media(problem)) => judge(target, step, Reply::Media(problem), attempt, started).await,
+        Err(Failure::Media(problem)) => {
+            judge(target, step, Reply::Media(problem), attempt, started).await
+        }
         Err(Failure::NotSent(stop)) => {
             weigh(target, &stop);
             attempt.outcome = "later".into();
@@ -94,30 +103,117 @@ async fn spend(target: &Target, step: &Step) -> Result<(), Duration> {
     }
 }
 
-async fn call(engine: &Engine, target: &Target, lease: &Lease, step: &Step) -> Result<Reply, Failure> {
+async fn call(
+    engine: &Engine,
+    target: &Target,
+    lease: &Lease,
+    step: &Step,
+) -> Result<Reply, Failure> {
     match &step.call {
         Call::Http(http) => match target.wire.send(http).await {
             Ok(reply) => Ok(Reply::Http(reply)),
             // A source that stays silent is given up after some tries, so that the handoff goes on.
-            Err(Failure::Media(MediaProblem::Unreachable)) if lease.attempts + 1 >= engine.settings.media_tries => {
+            Err(Failure::Media(MediaProblem::Unreachable))
+                if lease.attempts + 1 >= engine.settings.media_tries =>
+            {
                 Err(Failure::Media(MediaProblem::Gone))
             }
             Err(failure) => Err(failure),
         },
-        Call::Publish(publish) => match engine.publisher.publish(publish).await {
+        Call::Publish(publish) => match engine
+            .publisher
+            .publish(&*carried(engine, lease, publish).await?)
+            .await
+        {
             Ok(publication) => Ok(Reply::Published(publication)),
-            Err(PublishError::NotConfigured) => {
-                Err(Failure::NotSent(Stop::new(Reason::Unroutable, "no broker is configured to publish to")))
+            Err(PublishError::NotConfigured) => Err(Failure::NotSent(Stop::new(
+                Reason::Unroutable,
+                "no broker is configured to publish to",
+            ))),
+            Err(PublishError::Unreachable(words)) => {
+                Err(Failure::NotSent(Stop::new(Reason::Unreachable, words)))
             }
-            Err(PublishError::Unreachable(words)) => Err(Failure::NotSent(Stop::new(Reason::Unreachable, words))),
-            Err(PublishError::Lost(words)) => Err(Failure::Lost(Stop::new(Reason::TimedOut, words))),
+            Err(PublishError::Lost(words)) => {
+                Err(Failure::Lost(Stop::new(Reason::TimedOut, words)))
+            }
         },
         // Records never come here: they are written by the lane in the plan's own transaction.
         Call::Record(_) => Ok(Reply::Published(Publication::Confirmed)),
     }
 }
 
-async fn judge(target: &Target, step: &Step, reply: Reply, mut attempt: Attempt, sent_at: Instant) -> Outcome {
+/// A message whose files the gateway can fetch: one that only the CRM's own sign-in opens is put
+/// into the message.
+async fn carried<'a>(
+    engine: &Engine,
+    lease: &Lease,
+    publish: &'a Publish,
+) -> Result<Cow<'a, Publish>, Failure> {
+    let mut places = Vec::new();
+    find_closed(&publish.body, String::new(), &mut places);
+    if places.is_empty() {
+        return Ok(Cow::Borrowed(publish));
+    }
+    let mut publish = publish.clone();
+    for (place, source) in places {
+        let attachment = Attachment {
+            id: String::new(),
+            kind: AttachmentKind::Other,
+            mime: None,
+            name: None,
+            size: None,
+            caption: None,
+            transcript: None,
+            source: Some(source),
+        };
+        let wanted = MediaRef {
+            attachment,
+            max_bytes: MAX_CARRIED,
+        };
+        let data = match engine.library.inline(&wanted).await {
+            Err(MediaProblem::Unreachable) if lease.attempts + 1 >= engine.settings.media_tries => {
+                return Err(Failure::Media(MediaProblem::Gone));
+            }
+            other => other.map_err(Failure::Media)?,
+        };
+        if let Some(slot) = publish.body.pointer_mut(&place) {
+            *slot = serde_json::json!({"from": "inline", "data": data});
+        }
+    }
+    Ok(Cow::Owned(publish))
+}
+
+/// Where in a message there are sources that want a target's own sign-in.
+fn find_closed(value: &Value, place: String, found: &mut Vec<(String, Source)>) {
+    match value {
+        Value::Object(members) => {
+            if members.get("from").is_some_and(|from| from == "target")
+                && let Ok(source) = serde_json::from_value::<Source>(value.clone())
+            {
+                found.push((place, source));
+                return;
+            }
+            for (name, member) in members {
+                let name = name.replace('~', "~0").replace('/', "~1");
+                find_closed(member, format!("{place}/{name}"), found);
+            }
+        }
+        Value::Array(items) => {
+            for (n, item) in items.iter().enumerate() {
+                find_closed(item, format!("{place}/{n}"), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+async fn judge(
+    target: &Target,
+    step: &Step,
+    reply: Reply,
+    mut attempt: Attempt,
+    sent_at: Instant,
+) -> Outcome {
     let verdict = target.connector.read(step, &reply);
     let (word, stop) = match &verdict {
         Verdict::Known(_) => ("known", None),

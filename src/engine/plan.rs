@@ -101,10 +101,25 @@ pub async fn assemble(
             _ => None,
         };
         if let Some((session, contact)) = carried {
-            rendered = render(mappings, ledger, target, event, session, contact, &loaded.known, &mut pinned).await?;
+            rendered = render(
+                mappings,
+                ledger,
+                target,
+                event,
+                session,
+                contact,
+                &loaded.known,
+                &mut pinned,
+            )
+            .await?;
         }
         seqs.push(*seq);
-        items.push(Item { id: event.id.clone(), time: event.time, data: event.data.clone(), rendered });
+        items.push(Item {
+            id: event.id.clone(),
+            time: event.time,
+            data: event.data.clone(),
+            rendered,
+        });
     }
     let work = Work {
         target: target.to_owned(),
@@ -128,14 +143,18 @@ pub fn who(loaded: &Loaded) -> (Session, Contact) {
 /// A handoff that names its targets is nothing to the others.
 fn elsewhere(data: &Data, target: &str) -> bool {
     match data {
-        Data::HandoffRequested(handoff) => {
-            handoff.targets.as_ref().is_some_and(|names| !names.iter().any(|name| name == target))
-        }
+        Data::HandoffRequested(handoff) => handoff
+            .targets
+            .as_ref()
+            .is_some_and(|names| !names.iter().any(|name| name == target)),
         _ => false,
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "each is a different thing that the mapping sees; a struct would be used once")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each is a different thing that the mapping sees; a struct would be used once"
+)]
 async fn render(
     mappings: &Mappings,
     ledger: &dyn Ledger,
@@ -151,10 +170,18 @@ async fn render(
     let Some((used, mapping)) = mappings.get(ledger, target, version).await? else {
         return Ok(None);
     };
-    let input = Input { event, session, contact, target };
-    let rendered = mapping
-        .render(used, &input)
-        .map_err(|problem| Refused::Connector(Refusal::Park(Stop::new(Reason::Mapping, problem.to_string()))))?;
+    let input = Input {
+        event,
+        session,
+        contact,
+        target,
+    };
+    let rendered = mapping.render(used, &input).map_err(|problem| {
+        Refused::Connector(Refusal::Park(Stop::new(
+            Reason::Mapping,
+            problem.to_string(),
+        )))
+    })?;
     if version.is_none() {
         pinned.push(Change::Set(fact, used.to_string()));
     }

@@ -31,7 +31,8 @@ impl Schedule {
     #[must_use]
     pub fn asked(asked: Duration, jitter: f64) -> Duration {
         let asked = asked.min(LONGEST_ASKED);
-        asked + Duration::from_secs_f64((asked.as_secs_f64() * 0.1).min(2.0) * jitter.clamp(0.0, 1.0))
+        asked
+            + Duration::from_secs_f64((asked.as_secs_f64() * 0.1).min(2.0) * jitter.clamp(0.0, 1.0))
     }
 }
 
@@ -41,10 +42,17 @@ mod tests {
 
     #[test]
     fn waits_grow_to_the_longest_and_stay_there() {
-        let schedule = Schedule { first: Duration::from_secs(1), max: Duration::from_secs(60), factor: 2.0 };
+        let schedule = Schedule {
+            first: Duration::from_secs(1),
+            max: Duration::from_secs(60),
+            factor: 2.0,
+        };
         let waits: Vec<u64> = (1..=8).map(|n| schedule.after(n, 0.0).as_secs()).collect();
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60]);
         assert_eq!(schedule.after(u32::MAX, 1.0), Duration::from_secs(30));
-        assert_eq!(Schedule::asked(Duration::from_secs(u64::MAX), 0.0), LONGEST_ASKED);
+        assert_eq!(
+            Schedule::asked(Duration::from_secs(u64::MAX), 0.0),
+            LONGEST_ASKED
+        );
     }
 }

@@ -522,11 +522,12 @@ pub trait Ledger: Send + Sync {
         body: &[u8],
     ) -> Result<bool>;
 
-    /// Claims webhooks that are due, oldest first.
+    /// Claims a target's webhooks that are due, oldest first.
     async fn inbox_claim(
         &self,
         now: Timestamp,
         daemon: &str,
+        target: &str,
         limit: usize,
         until: Timestamp,
     ) -> Result<Vec<InboxRow>>;

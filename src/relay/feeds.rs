@@ -75,7 +75,9 @@ impl Feeds {
         self.look();
         let opened = async {
             // Two passes: the first may have begun before the lane said that it listens.
-            let _ = passes.wait_for(|pass| *pass >= seen + 2 || self.held.borrow().contains(&key)).await;
+            let _ = passes
+                .wait_for(|pass| *pass >= seen + 2 || self.held.borrow().contains(&key))
+                .await;
             if self.held.borrow().contains(&key) {
                 let _ = open.wait_for(|open| open.contains(&key)).await;
             }
@@ -91,8 +93,19 @@ impl Feeds {
 
     fn set_open(&self, lease: &FeedLease, is_open: bool) {
         let key = (lease.target.clone(), lease.key.clone());
-        self.open.send_if_modified(|open| if is_open { open.insert(key) } else { open.remove(&key) });
-        let count = self.open.borrow().iter().filter(|(target, _)| *target == lease.target).count();
+        self.open.send_if_modified(|open| {
+            if is_open {
+                open.insert(key)
+            } else {
+                open.remove(&key)
+            }
+        });
+        let count = self
+            .open
+            .borrow()
+            .iter()
+            .filter(|(target, _)| *target == lease.target)
+            .count();
         gauge!(names::FEEDS, "target" => lease.target.clone()).set(count as f64);
     }
 
@@ -105,17 +118,25 @@ impl Feeds {
         renewal.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let now = Timestamp::now();
-            match relay.ledger.claim_feeds(now, &relay.daemon, CLAIM, now + lasts).await {
+            match relay
+                .ledger
+                .claim_feeds(now, &relay.daemon, CLAIM, now + lasts)
+                .await
+            {
                 Ok(claimed) => {
                     for lease in claimed {
                         let key = (lease.target.clone(), lease.key.clone());
                         let cancel = stop.child_token();
-                        if let Some((_, old)) = held.insert(key.clone(), (lease.clone(), cancel.clone())) {
+                        if let Some((_, old)) =
+                            held.insert(key.clone(), (lease.clone(), cancel.clone()))
+                        {
                             old.cancel();
                         }
                         let (feeds, relay) = (Arc::clone(&self), relay.clone());
                         tasks.spawn(async move {
-                            cancel.run_until_cancelled(listen(&feeds, &relay, lease.clone())).await;
+                            cancel
+                                .run_until_cancelled(listen(&feeds, &relay, lease.clone()))
+                                .await;
                             feeds.set_open(&lease, false);
                             key
                         });
@@ -165,7 +186,9 @@ impl Feeds {
 
 /// Listens to one feed until no lane listens to it any more or the lease is lost.
 async fn listen(feeds: &Feeds, relay: &Relay, lease: FeedLease) {
-    let Some(target) = relay.targets.get(&lease.target) else { return };
+    let Some(target) = relay.targets.get(&lease.target) else {
+        return;
+    };
     let mut cursor = lease.cursor.clone();
     let mut failures: u32 = 0;
     loop {
@@ -188,7 +211,17 @@ async fn listen(feeds: &Feeds, relay: &Relay, lease: FeedLease) {
         let since = Instant::now();
         let outcome = match feed {
             Feed::Stream { open, idle, .. } => {
-                let outcome = stream(feeds, relay, target, &lease, &mut cursor, &lanes, &open, idle).await;
+                let outcome = stream(
+                    feeds,
+                    relay,
+                    target,
+                    &lease,
+                    &mut cursor,
+                    &lanes,
+                    &open,
+                    idle,
+                )
+                .await;
                 feeds.set_open(&lease, false);
                 outcome
             }
@@ -208,7 +241,9 @@ async fn listen(feeds: &Feeds, relay: &Relay, lease: FeedLease) {
         match outcome {
             Ok(()) => {}
             Err(Deaf::Stale) => return,
-            Err(Deaf::Unauthorized) => pause(relay, &mut failures, Some(Duration::from_millis(200))).await,
+            Err(Deaf::Unauthorized) => {
+                pause(relay, &mut failures, Some(Duration::from_millis(200))).await
+            }
             Err(Deaf::Later(stop, after)) => {
                 tracing::info!(target_name = %target.name, reason = stop.reason.label(), words = %stop.words, "the feed is interrupted");
                 pause(relay, &mut failures, after).await;
@@ -232,7 +267,12 @@ async fn pause(relay: &Relay, failures: &mut u32, asked: Option<Duration>) {
 }
 
 /// What the connector says of a lane's feed now.
-async fn feed_of(relay: &Relay, target: &Target, lane: &LaneRef, cursor: Option<&str>) -> Result<Option<Feed>, Deaf> {
+async fn feed_of(
+    relay: &Relay,
+    target: &Target,
+    lane: &LaneRef,
+    cursor: Option<&str>,
+) -> Result<Option<Feed>, Deaf> {
     let (_, loaded) = relay.ledger.peek(lane.lane).await?;
     let (session, contact) = who(&loaded);
     let work = Work {
@@ -247,10 +287,27 @@ async fn feed_of(relay: &Relay, target: &Target, lane: &LaneRef, cursor: Option<
     Ok(target.connector.feed(&work, known, cursor))
 }
 
-async fn poll(relay: &Relay, target: &Target, lease: &FeedLease, cursor: &mut Option<String>, read: &Read) -> Result<(), Deaf> {
+async fn poll(
+    relay: &Relay,
+    target: &Target,
+    lease: &FeedLease,
+    cursor: &mut Option<String>,
+    read: &Read,
+) -> Result<(), Deaf> {
     let reply = relay.read(target, read).await?;
-    let settle = Settle { feed: Some((lease.clone(), None)), ..Settle::default() };
-    let took = relay.take(target, &Frame::Reply { read, reply: &reply }, settle).await?;
+    let settle = Settle {
+        feed: Some((lease.clone(), None)),
+    };
+    let took = relay
+        .take(
+            target,
+            &Frame::Reply {
+                read,
+                reply: &reply,
+            },
+            settle,
+        )
+        .await?;
     if took.cursor.is_some() {
         *cursor = took.cursor;
     }
@@ -258,7 +315,10 @@ async fn poll(relay: &Relay, target: &Target, lease: &FeedLease, cursor: &mut Op
 }
 
 /// Opens a stream, reads back what was missed, and hears until it ends.
-#[expect(clippy::too_many_arguments, reason = "the state of one listening task, which lives in its caller's loop")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the state of one listening task, which lives in its caller's loop"
+)]
 async fn stream(
     feeds: &Feeds,
     relay: &Relay,
@@ -301,7 +361,10 @@ async fn stream(
         let piece = tokio::time::timeout(idle, bytes.next()).await;
         let Ok(piece) = piece else {
             let words = format!("the event stream was silent for {} s", idle.as_secs());
-            return Err(Deaf::Later(Stop::new(Reason::TimedOut, words), Some(Duration::ZERO)));
+            return Err(Deaf::Later(
+                Stop::new(Reason::TimedOut, words),
+                Some(Duration::ZERO),
+            ));
         };
         let piece = match piece {
             Some(Ok(piece)) => piece,
@@ -309,9 +372,15 @@ async fn stream(
             _ => {
                 let rest = parser.rest();
                 if !rest.is_empty() {
-                    hear(relay, target, lease, cursor, "", "stray", &rest, sent_at, open).await?;
+                    hear(
+                        relay, target, lease, cursor, "", "stray", &rest, sent_at, open,
+                    )
+                    .await?;
                 }
-                return Err(Deaf::Later(Stop::new(Reason::Unreachable, "the event stream ended"), Some(Duration::from_millis(250))));
+                return Err(Deaf::Later(
+                    Stop::new(Reason::Unreachable, "the event stream ended"),
+                    Some(Duration::from_millis(250)),
+                ));
             }
         };
         let found = parser
@@ -320,10 +389,24 @@ async fn stream(
         for found in found {
             match found {
                 Found::Event(event) => {
-                    hear(relay, target, lease, cursor, &event.id, &event.event, &event.data, sent_at, open).await?;
+                    hear(
+                        relay,
+                        target,
+                        lease,
+                        cursor,
+                        &event.id,
+                        &event.event,
+                        &event.data,
+                        sent_at,
+                        open,
+                    )
+                    .await?;
                 }
                 Found::Stray(line) => {
-                    hear(relay, target, lease, cursor, "", "stray", &line, sent_at, open).await?;
+                    hear(
+                        relay, target, lease, cursor, "", "stray", &line, sent_at, open,
+                    )
+                    .await?;
                 }
             }
         }
@@ -331,17 +414,38 @@ async fn stream(
 }
 
 /// Reads the lanes' conversations, for what the stream may not have told.
-async fn read_back(relay: &Relay, target: &Target, lanes: &[LaneRef], cursor: Option<&str>) -> Result<(), Deaf> {
+async fn read_back(
+    relay: &Relay,
+    target: &Target,
+    lanes: &[LaneRef],
+    cursor: Option<&str>,
+) -> Result<(), Deaf> {
     for lane in lanes {
-        if let Ok(Some(Feed::Stream { backfill: Some(read), .. })) = feed_of(relay, target, lane, cursor).await {
+        if let Ok(Some(Feed::Stream {
+            backfill: Some(read),
+            ..
+        })) = feed_of(relay, target, lane, cursor).await
+        {
             let reply = relay.read(target, &read).await?;
-            relay.take(target, &Frame::Reply { read: &read, reply: &reply }, Settle::default()).await?;
+            relay
+                .take(
+                    target,
+                    &Frame::Reply {
+                        read: &read,
+                        reply: &reply,
+                    },
+                    Settle::default(),
+                )
+                .await?;
         }
     }
     Ok(())
 }
 
-#[expect(clippy::too_many_arguments, reason = "one frame and the state of the task that hears it")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one frame and the state of the task that hears it"
+)]
 async fn hear(
     relay: &Relay,
     target: &Target,
@@ -354,8 +458,15 @@ async fn hear(
     open: &HttpCall,
 ) -> Result<(), Deaf> {
     let own = (!id.is_empty()).then(|| id.to_owned());
-    let settle = Settle { feed: Some((lease.clone(), own)), ..Settle::default() };
-    let frame = Frame::Event { key: &lease.key, id, event, data };
+    let settle = Settle {
+        feed: Some((lease.clone(), own)),
+    };
+    let frame = Frame::Event {
+        key: &lease.key,
+        id,
+        event,
+        data,
+    };
     match relay.take(target, &frame, settle).await {
         Ok(took) => {
             if took.cursor.is_some() {

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use handoffd_contract::event::{MessageStatus, RepEnded, SessionAssigned};
 use handoffd_contract::feed::Read;
-use handoffd_contract::{About, Data, Event, Frame, Heard, Hearing, HttpReply, Reason, Refusal, Stop, What};
+use handoffd_contract::{
+    About, Data, Event, Frame, Heard, Hearing, HttpReply, Reason, Refusal, Stop, What,
+};
 use jiff::Timestamp;
 use metrics::{counter, gauge};
 
@@ -45,8 +47,6 @@ impl From<LedgerError> for Deaf {
 pub struct Settle {
     /// The feed, and its new cursor if the frame itself holds one.
     pub feed: Option<(FeedLease, Option<String>)>,
-    /// The webhook.
-    pub inbox: Option<(i64, i64)>,
 }
 
 /// What a frame came to.
@@ -64,18 +64,32 @@ impl Relay {
     ///
     /// # Errors
     /// [`Deaf`]; nothing was written.
-    pub async fn take(&self, target: &Target, frame: &Frame<'_>, settle: Settle) -> Result<Took, Deaf> {
+    pub async fn take(
+        &self,
+        target: &Target,
+        frame: &Frame<'_>,
+        settle: Settle,
+    ) -> Result<Took, Deaf> {
         let mut heard: Vec<Heard> = Vec::new();
         let mut cursor = None;
         let mut reads = VecDeque::new();
         let mut hearing = understand(target, frame)?;
+        // Whose reply it is; a dead session can show in a reply that is not a 401.
+        let mut auth = match frame {
+            Frame::Reply { read, .. } => Some(read.call.auth.clone()),
+            Frame::Event { .. } | Frame::Webhook { .. } => None,
+        };
         let mut done = 0;
         loop {
             if hearing.unauthorized {
+                if let Some(auth) = &auth {
+                    target.wire.reject(auth, Instant::now()).await;
+                }
                 return Err(Deaf::Unauthorized);
             }
             if let Some(why) = &hearing.skipped {
-                counter!(names::HEARD, "target" => target.name.clone(), "what" => "skipped").increment(1);
+                counter!(names::HEARD, "target" => target.name.clone(), "what" => "skipped")
+                    .increment(1);
                 tracing::debug!(target_name = %target.name, why, "heard, and left alone");
             }
             heard.append(&mut hearing.heard);
@@ -84,10 +98,20 @@ impl Relay {
             let Some(read) = reads.pop_front() else { break };
             done += 1;
             if done > MAX_READS {
-                return Err(Deaf::Never(Stop::new(Reason::LimitExceeded, "one frame asked for too many reads")));
+                return Err(Deaf::Never(Stop::new(
+                    Reason::LimitExceeded,
+                    "one frame asked for too many reads",
+                )));
             }
             let reply = self.read(target, &read).await?;
-            hearing = understand(target, &Frame::Reply { read: &read, reply: &reply })?;
+            auth = Some(read.call.auth.clone());
+            hearing = understand(
+                target,
+                &Frame::Reply {
+                    read: &read,
+                    reply: &reply,
+                },
+            )?;
         }
         self.commit(target, heard, cursor, settle).await
     }
@@ -114,7 +138,10 @@ impl Relay {
             429 => {
                 let wait = Duration::from_secs(reply.retry_after().unwrap_or(5).clamp(1, 3_600));
                 target.budgets.pause(Instant::now() + wait);
-                Err(Deaf::Later(Stop::new(Reason::RateLimited, words()), Some(wait)))
+                Err(Deaf::Later(
+                    Stop::new(Reason::RateLimited, words()),
+                    Some(wait),
+                ))
             }
             500.. => Err(Deaf::Later(Stop::new(Reason::ServerError, words()), None)),
             _ => Ok(reply),
@@ -129,30 +156,38 @@ impl Relay {
         settle: Settle,
     ) -> Result<Took, Deaf> {
         let now = Timestamp::now();
-        let mut hear = Hear { inbox: settle.inbox, ..Hear::default() };
+        let mut hear = Hear::default();
         let mut took = Took::default();
         for heard in heard {
             let Some(lane) = self.find(target, &heard.about).await? else {
                 took.unmatched += 1;
-                counter!(names::HEARD, "target" => target.name.clone(), "what" => "unmatched").increment(1);
+                counter!(names::HEARD, "target" => target.name.clone(), "what" => "unmatched")
+                    .increment(1);
                 continue;
             };
             if let Some(record) = &heard.echo
                 && self.ledger.is_ours(lane.lane, record).await?
             {
-                counter!(names::HEARD, "target" => target.name.clone(), "what" => "echo").increment(1);
+                counter!(names::HEARD, "target" => target.name.clone(), "what" => "echo")
+                    .increment(1);
                 continue;
             }
             let at = heard.at.unwrap_or(now);
             match data(target, heard.what) {
                 Ok((what, data)) => {
-                    counter!(names::HEARD, "target" => target.name.clone(), "what" => what).increment(1);
-                    gauge!(names::LAST_HEARD, "target" => target.name.clone()).set(now.as_second() as f64);
+                    counter!(names::HEARD, "target" => target.name.clone(), "what" => what)
+                        .increment(1);
+                    gauge!(names::LAST_HEARD, "target" => target.name.clone())
+                        .set(now.as_second() as f64);
                     tracing::info!(target_name = %target.name, session = %lane.session, what, "heard");
                     hear.events.push(event(target, &lane, heard.id, at, data));
                 }
                 Err(facts) => {
-                    hear.facts.extend(facts.into_iter().map(|(name, value)| (lane.lane, name, value)));
+                    hear.facts.extend(
+                        facts
+                            .into_iter()
+                            .map(|(name, value)| (lane.lane, name, value)),
+                    );
                 }
             }
         }
@@ -176,26 +211,36 @@ impl Relay {
                 ..Default::default()
             };
             let lane = self.ledger.lanes(filter).await?.into_iter().next();
-            Ok(lane.map(|row| LaneRef { lane: row.id, session: row.session, target: row.target }))
+            Ok(lane.map(|row| LaneRef {
+                lane: row.id,
+                session: row.session,
+                target: row.target,
+            }))
         };
         match about {
-            About::Fact { name, value } => Ok(self.ledger.lane_by_fact(&target.name, name, value).await?),
-            About::Session(session) => in_session(session.clone()).await,
-            About::Customer { business_number, customer } => {
-                match self.ledger.session_of(business_number, customer).await? {
-                    Some(session) => in_session(session).await,
-                    None => Ok(None),
-                }
+            About::Fact { name, value } => {
+                Ok(self.ledger.lane_by_fact(&target.name, name, value).await?)
             }
+            About::Session(session) => in_session(session.clone()).await,
+            About::Customer {
+                business_number,
+                customer,
+            } => match self.ledger.session_of(business_number, customer).await? {
+                Some(session) => in_session(session).await,
+                None => Ok(None),
+            },
         }
     }
 }
 
 fn understand(target: &Target, frame: &Frame<'_>) -> Result<Hearing, Deaf> {
-    target.connector.hear(frame).map_err(|refusal| match refusal {
-        Refusal::Park(stop) => Deaf::Never(stop),
-        Refusal::Hold { stop, .. } => Deaf::Later(stop, None),
-    })
+    target
+        .connector
+        .hear(frame)
+        .map_err(|refusal| match refusal {
+            Refusal::Park(stop) => Deaf::Never(stop),
+            Refusal::Hold { stop, .. } => Deaf::Later(stop, None),
+        })
 }
 
 fn stop_of(failure: &Failure) -> Stop {
@@ -209,13 +254,36 @@ fn data(target: &Target, what: What) -> Result<(&'static str, Data), Vec<(String
             reply.target.clone_from(&target.name);
             ("reply", Data::RepReplied(reply))
         }
-        What::Ended { word } => ("ended", Data::RepEnded(RepEnded { target: target.name.clone(), word })),
-        What::Assigned { rep } => {
-            ("assigned", Data::SessionAssigned(SessionAssigned { target: target.name.clone(), rep }))
-        }
-        What::Status { message_id, reference, state, error_code, error } => {
-            ("status", Data::MessageStatus(MessageStatus { message_id, reference, status: state, error_code, error }))
-        }
+        What::Ended { word } => (
+            "ended",
+            Data::RepEnded(RepEnded {
+                target: target.name.clone(),
+                word,
+            }),
+        ),
+        What::Assigned { rep } => (
+            "assigned",
+            Data::SessionAssigned(SessionAssigned {
+                target: target.name.clone(),
+                rep,
+            }),
+        ),
+        What::Status {
+            message_id,
+            reference,
+            state,
+            error_code,
+            error,
+        } => (
+            "status",
+            Data::MessageStatus(MessageStatus {
+                message_id,
+                reference,
+                status: state,
+                error_code,
+                error,
+            }),
+        ),
         What::Facts(facts) => return Err(facts),
     })
 }
@@ -229,5 +297,11 @@ fn event(target: &Target, lane: &LaneRef, id: String, time: Timestamp, data: Dat
         sequence: None,
         data,
     };
-    Admission { event, opens: Vec::new(), session: None, contact: None, inbound_at: None }
+    Admission {
+        event,
+        opens: Vec::new(),
+        session: None,
+        contact: None,
+        inbound_at: None,
+    }
 }

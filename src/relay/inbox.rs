@@ -1,17 +1,21 @@
-//! Works off webhooks that were stored as they came.
+//! Works off webhooks that were stored as they came: one after the other within a target, so that
+//! they keep their order, and every target by itself, so that a slow CRM delays nobody else's.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use handoffd_contract::{Frame, Reason, Stop};
 use jiff::{SignedDuration, Timestamp};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Relay;
 use super::hearing::{Deaf, Settle};
-use crate::ledger::InboxRow;
+use crate::engine::Target;
+use crate::ledger::{Hear, InboxRow};
 
-/// Webhooks claimed at a time; they are worked off one after the other, in the order of arrival.
-const CLAIM: usize = 50;
+/// Webhooks claimed at a time. Few, because each may cost reads and the lease must last for all.
+const CLAIM: usize = 16;
 
 /// A webhook that names no record of ours is looked at again so often, since it can overtake the
 /// answer that tells us the record's id; then it is somebody else's.
@@ -19,21 +23,36 @@ const UNMATCHED_TRIES: u32 = 2;
 
 /// Works until stopped.
 pub async fn run(relay: Relay, stop: CancellationToken) {
+    let mut tasks = JoinSet::new();
+    for target in relay.targets.values() {
+        let (relay, target, stop) = (relay.clone(), Arc::clone(target), stop.clone());
+        tasks.spawn(async move { work(&relay, &target, &stop).await });
+    }
+    while tasks.join_next().await.is_some() {}
+}
+
+async fn work(relay: &Relay, target: &Target, stop: &CancellationToken) {
     let lasts = SignedDuration::try_from(relay.lease).unwrap_or(SignedDuration::from_secs(30));
     while !stop.is_cancelled() {
         let changed = relay.ledger.changed();
         let changed = changed.notified();
         let now = Timestamp::now();
-        let rows = relay.ledger.inbox_claim(now, &relay.daemon, CLAIM, now + lasts).await;
-        let rows = rows.unwrap_or_else(|error| {
-            tracing::error!(%error, "the ledger could not be asked for webhooks");
+        let claimed = relay
+            .ledger
+            .inbox_claim(now, &relay.daemon, &target.name, CLAIM, now + lasts)
+            .await;
+        let rows = claimed.unwrap_or_else(|error| {
+            tracing::error!(target_name = %target.name, %error, "the ledger could not be asked for webhooks");
             Vec::new()
         });
-        let claimed = rows.len();
+        let full = rows.len() == CLAIM;
         for row in rows {
-            one(&relay, row).await;
+            // What is not begun within the lease is somebody's for the taking again.
+            if Timestamp::now() < now + lasts / 2 && !stop.is_cancelled() {
+                one(relay, target, row).await;
+            }
         }
-        if claimed == CLAIM {
+        if full {
             continue;
         }
         tokio::select! {
@@ -44,43 +63,49 @@ pub async fn run(relay: Relay, stop: CancellationToken) {
     }
 }
 
-async fn one(relay: &Relay, row: InboxRow) {
-    let outcome = match relay.targets.get(&row.target) {
-        None => Err(Deaf::Never(Stop::new(Reason::Unmatched, "the target is no longer configured"))),
-        Some(target) => {
-            let headers: Vec<(String, String)> = serde_json::from_str(&row.headers).unwrap_or_default();
-            let frame = Frame::Webhook { headers: &headers, body: &row.body };
-            // While tries are left, what matches nothing is looked at again and nothing is settled;
-            // what did match is recorded all the same, and its repeat is a no-op.
-            let last = row.attempts >= UNMATCHED_TRIES;
-            let settle = Settle { inbox: last.then_some((row.id, row.epoch)), ..Settle::default() };
-            match relay.take(target, &frame, settle).await {
-                Ok(took) if took.unmatched > 0 && !last => {
-                    let words = "the webhook names a record that no session has yet";
-                    Err(Deaf::Later(Stop::new(Reason::Unmatched, words), Some(Duration::from_secs(2 + 10 * u64::from(row.attempts)))))
-                }
-                Ok(_) if !last => {
-                    let done = crate::ledger::Hear { inbox: Some((row.id, row.epoch)), ..Default::default() };
-                    relay.ledger.hear(Timestamp::now(), done).await.map(drop).map_err(Deaf::from)
-                }
-                Ok(_) => Ok(()),
-                Err(deaf) => Err(deaf),
-            }
-        }
-    };
-    let later = match outcome {
+async fn one(relay: &Relay, target: &Target, row: InboxRow) {
+    let (wait, stop) = match heard(relay, target, &row).await {
         Ok(()) | Err(Deaf::Stale) => return,
-        Err(Deaf::Unauthorized) => (Some(Duration::from_millis(100)), Stop::new(Reason::Unauthorized, "a read was refused")),
+        Err(Deaf::Unauthorized) => (
+            Some(Duration::from_millis(100)),
+            Stop::new(Reason::Unauthorized, "a read was refused"),
+        ),
         Err(Deaf::Later(stop, after)) => {
             let wait = relay.schedule.after(row.attempts + 1, rand::random());
             (Some(after.unwrap_or(wait)), stop)
         }
         Err(Deaf::Never(stop)) => (None, stop),
     };
-    let (wait, stop) = later;
-    tracing::info!(target_name = %row.target, reason = stop.reason.label(), words = %stop.words, again = wait.is_some(), "a webhook waits");
-    let at = wait.map(|wait| Timestamp::now() + SignedDuration::try_from(wait).unwrap_or(SignedDuration::from_hours(1)));
+    tracing::info!(
+        target_name = %target.name, reason = stop.reason.label(), words = %stop.words, again = wait.is_some(),
+        "a webhook waits"
+    );
+    let at = wait.map(|wait| {
+        Timestamp::now() + SignedDuration::try_from(wait).unwrap_or(SignedDuration::from_hours(1))
+    });
     if let Err(error) = relay.ledger.inbox_later(&row, at, stop).await {
         tracing::debug!(%error, "a webhook's lease runs out by itself");
     }
+}
+
+/// Takes a webhook. While tries are left, one that matches nothing is not settled but looked at
+/// again; what did match is recorded all the same, and its repeat is a no-op.
+async fn heard(relay: &Relay, target: &Target, row: &InboxRow) -> Result<(), Deaf> {
+    let headers: Vec<(String, String)> = serde_json::from_str(&row.headers).unwrap_or_default();
+    let frame = Frame::Webhook {
+        headers: &headers,
+        body: &row.body,
+    };
+    let took = relay.take(target, &frame, Settle::default()).await?;
+    if took.unmatched > 0 && row.attempts < UNMATCHED_TRIES {
+        let words = "the webhook names a record that no session has yet";
+        let wait = Duration::from_secs(2 + 10 * u64::from(row.attempts));
+        return Err(Deaf::Later(Stop::new(Reason::Unmatched, words), Some(wait)));
+    }
+    let done = Hear {
+        inbox: Some((row.id, row.epoch)),
+        ..Hear::default()
+    };
+    relay.ledger.hear(Timestamp::now(), done).await?;
+    Ok(())
 }

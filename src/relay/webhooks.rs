@@ -45,29 +45,44 @@ impl Door {
     ///
     /// # Errors
     /// A secret is missing; the words name it.
-    pub fn new(auth: WebhookAuth, secret: impl Fn(&str) -> Option<SecretString>) -> Result<Door, String> {
+    pub fn new(
+        auth: WebhookAuth,
+        secret: impl Fn(&str) -> Option<SecretString>,
+    ) -> Result<Door, String> {
         let mut secrets = HashMap::new();
         for name in names(&auth) {
-            let value = secret(&name).ok_or_else(|| format!("the secret `{name}` is not configured"))?;
+            let value =
+                secret(&name).ok_or_else(|| format!("the secret `{name}` is not configured"))?;
             secrets.insert(name, value);
         }
         Ok(Door { auth, secrets })
     }
 
     fn secret(&self, secret: &handoffd_contract::Secret) -> &str {
-        self.secrets.get(&secret.0).map_or("", |value| value.expose_secret())
+        self.secrets
+            .get(&secret.0)
+            .map_or("", |value| value.expose_secret())
     }
 
     /// Whether the request is the target's.
     fn admits(&self, knock: &Knock<'_>) -> bool {
         match &self.auth {
             WebhookAuth::PathToken { token } => same(knock.token, self.secret(token)),
-            WebhookAuth::HubSpotV3 { secret, public_url, token } => {
-                same(knock.token, self.secret(token)) && hubspot_v3(self.secret(secret), public_url, knock)
+            WebhookAuth::HubSpotV3 {
+                secret,
+                public_url,
+                token,
+            } => {
+                same(knock.token, self.secret(token))
+                    && hubspot_v3(self.secret(secret), public_url, knock)
             }
             WebhookAuth::MetaSha256 { secrets, .. } => {
-                let given = knock.header("x-hub-signature-256").and_then(|value| value.strip_prefix("sha256="));
-                let Some(given) = given.and_then(unhex) else { return false };
+                let given = knock
+                    .header("x-hub-signature-256")
+                    .and_then(|value| value.strip_prefix("sha256="));
+                let Some(given) = given.and_then(unhex) else {
+                    return false;
+                };
                 // Every secret is tried, so that the time does not tell which one fits.
                 secrets.iter().fold(false, |fits, secret| {
                     fits | bool::from(hmac(self.secret(secret), &[knock.body]).ct_eq(&given))
@@ -83,7 +98,10 @@ pub fn names(auth: &WebhookAuth) -> Vec<String> {
     let secrets: Vec<&handoffd_contract::Secret> = match auth {
         WebhookAuth::PathToken { token } => vec![token],
         WebhookAuth::HubSpotV3 { secret, token, .. } => vec![secret, token],
-        WebhookAuth::MetaSha256 { secrets, verify_token } => secrets.iter().chain([verify_token]).collect(),
+        WebhookAuth::MetaSha256 {
+            secrets,
+            verify_token,
+        } => secrets.iter().chain([verify_token]).collect(),
     };
     secrets.into_iter().map(|secret| secret.0.clone()).collect()
 }
@@ -106,10 +124,16 @@ impl Knock<'_> {
 
 /// The routes `/webhooks/{target}` and `/webhooks/{target}/{token}`.
 pub fn routes(ledger: Arc<dyn Ledger>, targets: BTreeMap<String, Door>) -> Router {
-    let state = Webhooks { ledger, targets: Arc::new(targets) };
+    let state = Webhooks {
+        ledger,
+        targets: Arc::new(targets),
+    };
     Router::new()
         .route("/webhooks/{target}", get(challenge).post(bare))
-        .route("/webhooks/{target}/{token}", get(challenge_at).post(with_token))
+        .route(
+            "/webhooks/{target}/{token}",
+            get(challenge_at).post(with_token),
+        )
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(state)
 }
@@ -146,8 +170,18 @@ async fn store(
     body: &[u8],
 ) -> Response {
     let now = Timestamp::now();
-    let knock = Knock { method, query: uri.query().unwrap_or(""), token, headers, body, now };
-    let admitted = state.targets.get(target).is_some_and(|door| door.admits(&knock));
+    let knock = Knock {
+        method,
+        query: uri.query().unwrap_or(""),
+        token,
+        headers,
+        body,
+        now,
+    };
+    let admitted = state
+        .targets
+        .get(target)
+        .is_some_and(|door| door.admits(&knock));
     if !admitted {
         // The same answer for an unknown target and a wrong signature; the log says which.
         tracing::warn!(target_name = %target, known = state.targets.contains_key(target), "a webhook was refused");
@@ -207,30 +241,53 @@ fn answer(state: &Webhooks, target: &str, query: &HashMap<String, String>) -> Re
 /// <https://developers.hubspot.com/docs/apps/legacy-apps/authentication/validating-requests>
 fn hubspot_v3(secret: &str, public_url: &str, knock: &Knock<'_>) -> bool {
     let timestamp = knock.header("x-hubspot-request-timestamp").unwrap_or("");
-    let age = timestamp.parse::<i64>().map(|at| knock.now.as_millisecond().saturating_sub(at));
+    let age = timestamp
+        .parse::<i64>()
+        .map(|at| knock.now.as_millisecond().saturating_sub(at));
     if !age.is_ok_and(|age| age.abs() <= MAX_AGE_MS) {
         return false;
     }
     let given = knock.header("x-hubspot-signature-v3").unwrap_or("");
-    let Ok(given) = base64::engine::general_purpose::STANDARD.decode(given) else { return false };
+    let Ok(given) = base64::engine::general_purpose::STANDARD.decode(given) else {
+        return false;
+    };
     let mut address = format!("{}/{}", public_url.trim_end_matches('/'), knock.token);
     if !knock.query.is_empty() {
         let mut query = knock.query.to_owned();
         for (escape, character) in [
-            ("%3A", ":"), ("%2F", "/"), ("%3F", "?"), ("%40", "@"), ("%21", "!"), ("%24", "$"),
-            ("%27", "'"), ("%28", "("), ("%29", ")"), ("%2A", "*"), ("%2C", ","), ("%3B", ";"),
+            ("%3A", ":"),
+            ("%2F", "/"),
+            ("%3F", "?"),
+            ("%40", "@"),
+            ("%21", "!"),
+            ("%24", "$"),
+            ("%27", "'"),
+            ("%28", "("),
+            ("%29", ")"),
+            ("%2A", "*"),
+            ("%2C", ","),
+            ("%3B", ";"),
         ] {
-            query = query.replace(escape, character).replace(&escape.to_lowercase(), character);
+            query = query
+                .replace(escape, character)
+                .replace(&escape.to_lowercase(), character);
         }
         address = format!("{address}?{query}");
     }
-    let signed = [knock.method.as_str().as_bytes(), address.as_bytes(), knock.body, timestamp.as_bytes()];
+    let signed = [
+        knock.method.as_str().as_bytes(),
+        address.as_bytes(),
+        knock.body,
+        timestamp.as_bytes(),
+    ];
     hmac(secret, &signed).ct_eq(&given).into()
 }
 
 fn hmac(secret: &str, pieces: &[&[u8]]) -> Vec<u8> {
     // HMAC takes a key of any length.
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else { return Vec::new() };
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else {
+        return Vec::new();
+    };
     for piece in pieces {
         mac.update(piece);
     }
@@ -247,7 +304,10 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
     if text.len() % 2 != 0 || !text.is_ascii() {
         return None;
     }
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()
+    (0..text.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok())
+        .collect()
 }
 
 #[cfg(test)]
@@ -268,7 +328,10 @@ mod tests {
 
     fn door(auth: WebhookAuth, secrets: &[(&str, &str)]) -> Door {
         let find = |name: &str| {
-            secrets.iter().find(|(n, _)| *n == name).map(|(_, value)| SecretString::from((*value).to_owned()))
+            secrets
+                .iter()
+                .find(|(n, _)| *n == name)
+                .map(|(_, value)| SecretString::from((*value).to_owned()))
         };
         Door::new(auth, find).unwrap()
     }
@@ -278,11 +341,16 @@ mod tests {
         let body = br#"[{"eventId":1}]"#;
         let at = 1_763_596_800_123i64;
         let address = "https://connector.example.test/webhooks/hubspot/tok?c=acme";
-        let signature = base64::engine::general_purpose::STANDARD
-            .encode(hmac("client-secret", &[b"POST", address.as_bytes(), body, at.to_string().as_bytes()]));
+        let signature = base64::engine::general_purpose::STANDARD.encode(hmac(
+            "client-secret",
+            &[b"POST", address.as_bytes(), body, at.to_string().as_bytes()],
+        ));
         let mut headers = HeaderMap::new();
         headers.insert("x-hubspot-signature-v3", signature.parse().unwrap());
-        headers.insert("x-hubspot-request-timestamp", at.to_string().parse().unwrap());
+        headers.insert(
+            "x-hubspot-request-timestamp",
+            at.to_string().parse().unwrap(),
+        );
         let auth = WebhookAuth::HubSpotV3 {
             secret: Secret("s".into()),
             public_url: "https://connector.example.test/webhooks/hubspot".into(),
@@ -290,11 +358,26 @@ mod tests {
         };
         let door = door(auth, &[("s", "client-secret"), ("t", "tok")]);
         assert!(door.admits(&knock(&headers, "tok", body, at + 1_000)));
-        assert!(!door.admits(&knock(&headers, "tok", body, at + 300_001)), "too old");
-        assert!(!door.admits(&knock(&headers, "tok", body, at - 300_001)), "from the future");
-        assert!(!door.admits(&knock(&headers, "tok", br#"[{"eventId":2}]"#, at)), "another body");
-        assert!(!door.admits(&knock(&headers, "other", body, at)), "another path token");
-        assert!(!door.admits(&knock(&HeaderMap::new(), "tok", body, at)), "no signature");
+        assert!(
+            !door.admits(&knock(&headers, "tok", body, at + 300_001)),
+            "too old"
+        );
+        assert!(
+            !door.admits(&knock(&headers, "tok", body, at - 300_001)),
+            "from the future"
+        );
+        assert!(
+            !door.admits(&knock(&headers, "tok", br#"[{"eventId":2}]"#, at)),
+            "another body"
+        );
+        assert!(
+            !door.admits(&knock(&headers, "other", body, at)),
+            "another path token"
+        );
+        assert!(
+            !door.admits(&knock(&HeaderMap::new(), "tok", body, at)),
+            "no signature"
+        );
     }
 
     #[test]
@@ -313,9 +396,15 @@ mod tests {
         };
         let door = door(auth(), &[("new", "n"), ("old", "o"), ("verify", "v")]);
         for (key, fits) in [("n", true), ("o", true), ("x", false)] {
-            let hex: String = hmac(key, &[body]).iter().map(|byte| format!("{byte:02x}")).collect();
+            let hex: String = hmac(key, &[body])
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
             let mut headers = HeaderMap::new();
-            headers.insert("x-hub-signature-256", format!("sha256={hex}").parse().unwrap());
+            headers.insert(
+                "x-hub-signature-256",
+                format!("sha256={hex}").parse().unwrap(),
+            );
             assert_eq!(door.admits(&knock(&headers, "", body, 0)), fits, "{key}");
         }
         let mut headers = HeaderMap::new();
@@ -325,7 +414,12 @@ mod tests {
 
     #[test]
     fn an_empty_token_fits_nothing() {
-        let door = door(WebhookAuth::PathToken { token: Secret("t".into()) }, &[("t", "")]);
+        let door = door(
+            WebhookAuth::PathToken {
+                token: Secret("t".into()),
+            },
+            &[("t", "")],
+        );
         assert!(!door.admits(&knock(&HeaderMap::new(), "", b"{}", 0)));
     }
 }

@@ -10,19 +10,34 @@ const CRMS: [&str; 3] = ["salesforce", "hubspot", "creatio"];
 async fn is_shown_once(target: &str) {
     let world = World::new(Exit::CloudApi).await;
     let handoff = world.handoff(&[target]);
-    world.publish("handoff.requested", "handoff-1", handoff.clone()).await;
-    world.publish("handoff.requested", "handoff-1", handoff.clone()).await;
+    world
+        .publish("handoff.requested", "handoff-1", handoff.clone())
+        .await;
+    world
+        .publish("handoff.requested", "handoff-1", handoff.clone())
+        .await;
     world.until_shown(target, "box.jpg").await;
     world.until_idle().await;
-    world.publish("handoff.requested", "handoff-1", handoff).await;
+    world
+        .publish("handoff.requested", "handoff-1", handoff)
+        .await;
     let id = world.customer_writes("Is anybody there?").await;
     world.until_shown(target, "Is anybody there?").await;
     world.until_idle().await;
     assert!(!id.is_empty());
-    for words in ["My parcel is broken 📦", "I am sorry to hear that.", "Is anybody there?"] {
+    for words in [
+        "My parcel is broken 📦",
+        "I am sorry to hear that.",
+        "Is anybody there?",
+    ] {
         assert_eq!(world.count(target, words), 1, "{words}");
     }
-    for words in ["A broken parcel; she wants a refund.", "user_requested_human_assistance", "insufficient_tools", "angry"] {
+    for words in [
+        "A broken parcel; she wants a refund.",
+        "user_requested_human_assistance",
+        "insufficient_tools",
+        "angry",
+    ] {
         assert!(world.count(target, words) > 0, "{words}");
     }
     assert_eq!(world.get("/v1/parked").await["groups"], json!([]));
@@ -52,11 +67,15 @@ async fn appends(target: &str) {
     again["transcript"].as_array_mut().unwrap().truncate(1);
     again["transcript"][0]["text"] = json!("And where is my label?");
     world.publish("handoff.requested", "handoff-2", again).await;
-    world.until_shown(target, "She asks for the return label now.").await;
+    world
+        .until_shown(target, "She asks for the return label now.")
+        .await;
     world.until_shown(target, "And where is my label?").await;
     world.until_idle().await;
     let view = world.crm(target).view();
-    let records = ["conversations", "tickets", "cases"].iter().find_map(|name| view[*name].as_array());
+    let records = ["conversations", "tickets", "cases"]
+        .iter()
+        .find_map(|name| view[*name].as_array());
     assert_eq!(records.map(Vec::len), Some(1), "{view:#}");
 }
 
@@ -79,14 +98,24 @@ async fn creatio_appends_a_second_handoff() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_broken_crm_delays_nobody_else() {
     let world = World::new(Exit::CloudApi).await;
-    let rule = json!({"target": "hubspot", "match": {}, "fault": {"kind": "status", "status": 503}});
-    world.sims.fault(serde_json::from_value(rule).unwrap()).unwrap();
-    world.publish("handoff.requested", "handoff-1", world.handoff(&CRMS)).await;
+    let rule =
+        json!({"target": "hubspot", "match": {}, "fault": {"kind": "status", "status": 503}});
+    world
+        .sims
+        .fault(serde_json::from_value(rule).unwrap())
+        .unwrap();
+    world
+        .publish("handoff.requested", "handoff-1", world.handoff(&CRMS))
+        .await;
     world.until_shown("salesforce", "box.jpg").await;
     world.until_shown("creatio", "box.jpg").await;
     assert_eq!(world.count("hubspot", "broken parcel"), 0);
     let lane = world.lane("hubspot").await;
-    assert_eq!((lane["state"].as_str(), lane["reason"].as_str()), (Some("due"), Some("server-error")), "{lane}");
+    assert_eq!(
+        (lane["state"].as_str(), lane["reason"].as_str()),
+        (Some("due"), Some("server-error")),
+        "{lane}"
+    );
     world.sims.clear_faults(None);
     world.until_shown("hubspot", "box.jpg").await;
     world.until_idle().await;

@@ -11,15 +11,28 @@ async fn a_wrong_event_is_kept_and_listed() {
     let world = World::new(Exit::CloudApi).await;
     let mut wrong = world.event("handoff.requested", "wrong", world.handoff(&["creatio"]));
     wrong["data"]["transcript"][0]["time"] = json!("yesterday");
-    world.gateway.publish(EVENTS, "handoff.requested", wrong.to_string().as_bytes()).await;
-    world.gateway.publish(EVENTS, "handoff.requested", b"{ not json").await;
+    world
+        .gateway
+        .publish(EVENTS, "handoff.requested", wrong.to_string().as_bytes())
+        .await;
+    world
+        .gateway
+        .publish(EVENTS, "handoff.requested", b"{ not json")
+        .await;
     world.hand_over("creatio").await;
     let parked = world.get("/v1/parked").await;
-    assert_eq!(parked["events"].as_array().map(Vec::len), Some(2), "{parked:#}");
+    assert_eq!(
+        parked["events"].as_array().map(Vec::len),
+        Some(2),
+        "{parked:#}"
+    );
     let (code, text) = world.command(&["lanes", "--parked"]);
     assert_eq!(code, 0);
     assert!(text.contains("transcript[0].time"), "{text}");
-    assert!(!text.contains("My parcel"), "message texts do not belong here: {text}");
+    assert!(
+        !text.contains("My parcel"),
+        "message texts do not belong here: {text}"
+    );
     let (code, text) = world.command(&["retry", "--events"]);
     assert_eq!(code, 1, "it still cannot be understood: {text}");
     let (_, text) = world.command(&["skip", "--events"]);
@@ -33,13 +46,28 @@ async fn a_refusal_parks_the_lane_until_it_is_retried() {
     let world = World::new(Exit::CloudApi).await;
     let rule = json!({"target": "creatio", "match": {"method": "POST", "path_contains": "Case"},
         "fault": {"kind": "status", "status": 403, "body": {"error": {"code": "", "message": "No rights for Case"}}}});
-    world.sims.fault(serde_json::from_value(rule).unwrap()).unwrap();
-    world.publish("handoff.requested", "handoff-1", world.handoff(&["creatio"])).await;
-    eventually(SOON, || async { world.lane("creatio").await["state"] == "parked" }).await;
+    world
+        .sims
+        .fault(serde_json::from_value(rule).unwrap())
+        .unwrap();
+    world
+        .publish(
+            "handoff.requested",
+            "handoff-1",
+            world.handoff(&["creatio"]),
+        )
+        .await;
+    eventually(SOON, || async {
+        world.lane("creatio").await["state"] == "parked"
+    })
+    .await;
     let lane = world.lane("creatio").await;
     assert_eq!(lane["reason"], "forbidden", "{lane}");
     let (_, text) = world.command(&["show", &world.session]);
-    assert!(text.contains("PARKED") && text.contains("forbidden"), "{text}");
+    assert!(
+        text.contains("PARKED") && text.contains("forbidden"),
+        "{text}"
+    );
     let (code, _) = world.command(&["explain", "forbidden"]);
     assert_eq!(code, 0);
     world.sims.clear_faults(None);
@@ -65,28 +93,63 @@ async fn a_stop_is_orderly() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_text_and_no_secret_leaks() {
     let world = World::new(Exit::CloudApi).await;
-    world.publish("handoff.requested", "handoff-1", world.handoff(&["salesforce", "hubspot", "creatio"])).await;
+    world
+        .publish(
+            "handoff.requested",
+            "handoff-1",
+            world.handoff(&["salesforce", "hubspot", "creatio"]),
+        )
+        .await;
     for target in ["salesforce", "hubspot", "creatio"] {
         world.until_shown(target, "box.jpg").await;
     }
     world.act("salesforce", json!({"act": "accept", "rep": "Rosa"}));
-    world.act("salesforce", json!({"act": "text", "text": "a reply to nobody's eyes"}));
+    world.act(
+        "salesforce",
+        json!({"act": "text", "text": "a reply to nobody's eyes"}),
+    );
     world.until_shown("whatsapp", "nobody's eyes").await;
     world.until_idle().await;
     let client = reqwest::Client::new();
-    let metrics = client.get(format!("http://{}/metrics", world.plan.listen)).send().await.unwrap().text().await.unwrap();
+    let metrics = client
+        .get(format!("http://{}/metrics", world.plan.listen))
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
     assert!(metrics.contains("handoffd_attempts_total"), "{metrics}");
-    let story = world.get(&format!("/v1/sessions/{}", world.session)).await.to_string();
+    let story = world
+        .get(&format!("/v1/sessions/{}", world.session))
+        .await
+        .to_string();
     let (_, show) = world.command(&["show", &world.session]);
-    let mut forbidden: Vec<String> = ["My parcel", "I am sorry", "nobody's eyes", "López", "broken parcel"].map(str::to_owned).into();
+    let mut forbidden: Vec<String> = [
+        "My parcel",
+        "I am sorry",
+        "nobody's eyes",
+        "López",
+        "broken parcel",
+    ]
+    .map(str::to_owned)
+    .into();
     for given in world.plan.credentials.values() {
         for secret in given["secrets"].as_object().into_iter().flatten() {
             forbidden.push(secret.1.as_str().unwrap().to_owned());
         }
     }
     let log = world.log();
-    assert!(log.contains("\"attempt\"") || log.contains("attempt"), "there is a log");
-    for (place, text) in [("log", &log), ("metrics", &metrics), ("story", &story), ("show", &show)] {
+    assert!(
+        log.contains("\"attempt\"") || log.contains("attempt"),
+        "there is a log"
+    );
+    for (place, text) in [
+        ("log", &log),
+        ("metrics", &metrics),
+        ("story", &story),
+        ("show", &show),
+    ] {
         for words in &forbidden {
             assert!(!text.contains(words.as_str()), "{place} holds {words}");
         }
@@ -97,12 +160,18 @@ async fn no_text_and_no_secret_leaks() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_live_check_names_what_is_missing_and_creates_it() {
     let world = World::with(Exit::CloudApi, |plan| {
-        plan.settings.insert("hubspot".into(), json!({"handoff_id_property": "not_there_yet", "stage": "1", "pipeline": "0"}));
+        plan.settings.insert(
+            "hubspot".into(),
+            json!({"handoff_id_property": "not_there_yet", "stage": "1", "pipeline": "0"}),
+        );
     })
     .await;
     let (code, text) = world.command(&["check", "--live"]);
     assert_eq!(code, 1, "{text}");
-    assert!(text.contains("not_there_yet") && text.contains("--create-missing"), "{text}");
+    assert!(
+        text.contains("not_there_yet") && text.contains("--create-missing"),
+        "{text}"
+    );
     let (_, text) = world.command(&["check", "--live", "--create-missing"]);
     assert!(text.contains("created"), "{text}");
     let (code, text) = world.command(&["check", "--live"]);

@@ -12,7 +12,11 @@ fn reply(world: &World, target: &str, text: &str) {
 }
 
 fn note(world: &World, target: &str, text: &str) {
-    let act = if target == "salesforce" { "whisper" } else { "note" };
+    let act = if target == "salesforce" {
+        "whisper"
+    } else {
+        "note"
+    };
     world.act(target, json!({"act": act, "text": text}));
 }
 
@@ -24,12 +28,17 @@ async fn reaches_the_phone_once(target: &str) {
     }
     note(&world, target, "INTERNAL: she is a regular");
     reply(&world, target, "Hello, your refund is on its way.");
-    world.until_shown("whatsapp", "your refund is on its way").await;
+    world
+        .until_shown("whatsapp", "your refund is on its way")
+        .await;
     note(&world, target, "INTERNAL: paid");
     reply(&world, target, "Anything else?");
     world.until_shown("whatsapp", "Anything else?").await;
     world.until_idle().await;
-    assert_eq!(world.phone(), ["Hello, your refund is on its way.", "Anything else?"]);
+    assert_eq!(
+        world.phone(),
+        ["Hello, your refund is on its way.", "Anything else?"]
+    );
     assert_eq!(world.count("whatsapp", "INTERNAL"), 0);
 }
 
@@ -55,9 +64,15 @@ async fn a_reps_file_reaches_the_phone() {
     world.hand_over("salesforce").await;
     world.act("salesforce", json!({"act": "accept", "rep": "Rosa"}));
     let base64 = "JVBERi0xLjQgYSBsYWJlbA==";
-    world.act("salesforce", json!({"act": "file", "name": "label.pdf", "mime": "application/pdf", "base64": base64}));
+    world.act(
+        "salesforce",
+        json!({"act": "file", "name": "label.pdf", "mime": "application/pdf", "base64": base64}),
+    );
     world.until_shown("whatsapp", "label.pdf").await;
-    world.act("salesforce", json!({"act": "text", "text": "That is your label."}));
+    world.act(
+        "salesforce",
+        json!({"act": "text", "text": "That is your label."}),
+    );
     world.until_shown("whatsapp", "That is your label.").await;
     assert_eq!(world.phone(), ["label.pdf", "That is your label."]);
 }
@@ -68,7 +83,10 @@ async fn a_reply_leaves_by_the_gateways_exchange() {
     let world = World::new(Exit::Gateway).await;
     world.hand_over("salesforce").await;
     world.act("salesforce", json!({"act": "accept", "rep": "Rosa"}));
-    world.act("salesforce", json!({"act": "text", "text": "By the exchange."}));
+    world.act(
+        "salesforce",
+        json!({"act": "text", "text": "By the exchange."}),
+    );
     let event = world.taken("reply.requested").await;
     let data = &event["data"];
     assert_eq!(data["to"], json!(format!("+{CUSTOMER}")), "{event:#}");
@@ -96,7 +114,10 @@ async fn an_unroutable_reply_waits_until_somebody_takes_it() {
         world.lane("whatsapp").await["reason"] == "unroutable"
     })
     .await;
-    world.gateway.queue(crate::world::TAKEN, crate::world::OUT, "#").await;
+    world
+        .gateway
+        .queue(crate::world::TAKEN, crate::world::OUT, "#")
+        .await;
     let event: Value = world.taken("reply.requested").await;
     assert!(event.to_string().contains("Wait for me."));
 }

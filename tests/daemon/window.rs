@@ -19,21 +19,37 @@ fn stale(world: &World, target: &str) -> Value {
 async fn a_reply_waits_for_the_window_and_goes_out_when_it_opens() {
     let world = World::new(Exit::CloudApi).await;
     let target = "salesforce";
-    world.publish("handoff.requested", "handoff-1", stale(&world, target)).await;
+    world
+        .publish("handoff.requested", "handoff-1", stale(&world, target))
+        .await;
     world.until_shown(target, "box.jpg").await;
     world.until_idle().await;
     world.act(target, json!({"act": "accept", "rep": "Rosa"}));
-    world.act(target, json!({"act": "text", "text": "Are you still there?"}));
+    world.act(
+        target,
+        json!({"act": "text", "text": "Are you still there?"}),
+    );
     world.until_shown(target, "24-hour window").await;
     let lane = world.lane("whatsapp").await;
-    assert_eq!((lane["state"].as_str(), lane["reason"].as_str()), (Some("held"), Some("window-closed")), "{lane}");
+    assert_eq!(
+        (lane["state"].as_str(), lane["reason"].as_str()),
+        (Some("held"), Some("window-closed")),
+        "{lane}"
+    );
     assert_eq!(world.phone(), [""; 0], "nothing may leave");
     let (_, text) = world.command(&["show", &world.session]);
-    assert!(text.contains("closed since") && text.contains("window-closed"), "{text}");
+    assert!(
+        text.contains("closed since") && text.contains("window-closed"),
+        "{text}"
+    );
 
     world.customer_writes("Yes, I am.").await;
     world.until_shown("whatsapp", "Are you still there?").await;
     world.until_idle().await;
     assert_eq!(world.phone(), ["Are you still there?"]);
-    assert_eq!(world.count(target, "24-hour window"), 1, "the rep is told once");
+    assert_eq!(
+        world.count(target, "24-hour window"),
+        1,
+        "the rep is told once"
+    );
 }

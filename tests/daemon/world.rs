@@ -62,8 +62,10 @@ impl World {
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port().unwrap()));
         let ledger = format!("sqlite:{}", folder.path().join("ledger.db").display());
         let mut plan = Plan::new(&sims, ledger, listen);
-        plan.settings.insert("hubspot".into(), json!({"poll_seconds": 5}));
-        plan.settings.insert("creatio".into(), json!({"poll_seconds": 5}));
+        plan.settings
+            .insert("hubspot".into(), json!({"poll_seconds": 5}));
+        plan.settings
+            .insert("creatio".into(), json!({"poll_seconds": 5}));
         if exit == Exit::Gateway {
             let settings = json!({
                 "exit": "gateway", "exchange": OUT, "routing_key": "reply.requested",
@@ -81,8 +83,16 @@ impl World {
         });
         change(&mut plan);
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let mut world =
-            World { sims, gateway, broker, plan, folder, session: unique("session"), daemon: None, client };
+        let mut world = World {
+            sims,
+            gateway,
+            broker,
+            plan,
+            folder,
+            session: unique("session"),
+            daemon: None,
+            client,
+        };
         world.start().await;
         world
     }
@@ -99,7 +109,11 @@ impl World {
     pub async fn start(&mut self) {
         assert!(self.daemon.is_none(), "it runs already");
         std::fs::write(self.config(), self.plan.toml().unwrap()).unwrap();
-        let log = File::options().create(true).append(true).open(self.folder.path().join("log")).unwrap();
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.folder.path().join("log"))
+            .unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_handoffd"))
             .args(["run", "--config"])
             .arg(self.config())
@@ -116,7 +130,11 @@ impl World {
         }
         let ready = format!("http://{}/readyz", self.plan.listen);
         eventually(SOON, || async {
-            self.client.get(&ready).send().await.is_ok_and(|reply| reply.status() == 200)
+            self.client
+                .get(&ready)
+                .send()
+                .await
+                .is_ok_and(|reply| reply.status() == 200)
         })
         .await;
     }
@@ -132,7 +150,13 @@ impl World {
     pub fn stop(&mut self) -> Option<i32> {
         let mut child = self.daemon.take().expect("it runs");
         let id = child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &id])
+                .status()
+                .unwrap()
+                .success()
+        );
         child.wait().unwrap().code()
     }
 
@@ -149,7 +173,11 @@ impl World {
             .arg(self.config())
             .output()
             .unwrap();
-        let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let text = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
         (output.status.code().unwrap_or(-1), text)
     }
 
@@ -158,13 +186,17 @@ impl World {
     }
 
     pub fn act(&self, name: &str, act: Value) -> Value {
-        self.crm(name).act(&act).unwrap_or_else(|words| panic!("{name}: {words}"))
+        self.crm(name)
+            .act(&act)
+            .unwrap_or_else(|words| panic!("{name}: {words}"))
     }
 
     /// Publishes an event of the session.
     pub async fn publish(&self, kind: &str, id: &str, data: Value) {
         let event = self.event(kind, id, data);
-        self.gateway.publish(EVENTS, kind, event.to_string().as_bytes()).await;
+        self.gateway
+            .publish(EVENTS, kind, event.to_string().as_bytes())
+            .await;
     }
 
     pub fn event(&self, kind: &str, id: &str, data: Value) -> Value {
@@ -174,18 +206,29 @@ impl World {
 
     /// The customer writes: on the phone, and as the gateway's event.
     pub async fn customer_writes(&self, text: &str) -> String {
-        let said = self.act("whatsapp", json!({"act": "text", "from": CUSTOMER, "text": text}));
+        let said = self.act(
+            "whatsapp",
+            json!({"act": "text", "from": CUSTOMER, "text": text}),
+        );
         let id = said["id"].as_str().unwrap().to_owned();
         let message = json!({"id": id, "time": said["timestamp"], "author": {"kind": "customer"}, "text": text});
-        self.publish("message.received", &format!("received-{id}"), json!({"message": message})).await;
+        self.publish(
+            "message.received",
+            &format!("received-{id}"),
+            json!({"message": message}),
+        )
+        .await;
         id
     }
 
     /// The handoff's payload: a text, an assistant's answer, and a picture that is at WhatsApp.
     pub fn handoff(&self, targets: &[&str]) -> Value {
         let text = self.act("whatsapp", json!({"act": "text", "from": CUSTOMER, "name": "Ana \"A\" <López>", "text": "My parcel is broken 📦"}));
-        let photo = self.act("whatsapp", json!({"act": "media", "from": CUSTOMER, "kind": "image", "mime": "image/jpeg",
-            "content": "a photo of a broken box"}));
+        let photo = self.act(
+            "whatsapp",
+            json!({"act": "media", "from": CUSTOMER, "kind": "image", "mime": "image/jpeg",
+            "content": "a photo of a broken box"}),
+        );
         json!({
             "session": {"id": self.session, "url": format!("https://assistant.example.com/s/{}", self.session),
                 "business_number": BUSINESS, "language": "en"},
@@ -206,7 +249,8 @@ impl World {
 
     /// Hands over to one CRM and waits until its record is complete.
     pub async fn hand_over(&self, target: &str) {
-        self.publish("handoff.requested", "handoff-1", self.handoff(&[target])).await;
+        self.publish("handoff.requested", "handoff-1", self.handoff(&[target]))
+            .await;
         self.until_shown(target, "My parcel is broken").await;
         self.until_idle().await;
     }
@@ -217,13 +261,17 @@ impl World {
             match value {
                 Value::String(text) => {
                     let plain = handoffd_contract::text::plain(text);
-                    text.matches(words).count().max(plain.matches(words).count())
+                    text.matches(words)
+                        .count()
+                        .max(plain.matches(words).count())
                 }
                 Value::Array(items) => items.iter().map(|item| walk(item, words)).sum(),
                 // An activity's title repeats the beginning of its text.
-                Value::Object(members) => {
-                    members.iter().filter(|(key, _)| *key != "title").map(|(_, value)| walk(value, words)).sum()
-                }
+                Value::Object(members) => members
+                    .iter()
+                    .filter(|(key, _)| *key != "title")
+                    .map(|(_, value)| walk(value, words))
+                    .sum(),
                 _ => 0,
             }
         }
@@ -241,24 +289,39 @@ impl World {
     pub fn until_idle(&self) -> impl Future<Output = ()> {
         eventually(SOON, || async {
             let lanes = self.lanes().await;
-            !lanes.is_empty() && lanes.iter().all(|lane| lane["state"] == "idle" && lane["leased_by"].is_null())
+            !lanes.is_empty()
+                && lanes
+                    .iter()
+                    .all(|lane| lane["state"] == "idle" && lane["leased_by"].is_null())
         })
     }
 
     /// The session's lanes, as the admin API says.
     pub async fn lanes(&self) -> Vec<Value> {
-        let story = self.get(&format!("/v1/lanes?session={}", self.session)).await;
+        let story = self
+            .get(&format!("/v1/lanes?session={}", self.session))
+            .await;
         story["lanes"].as_array().cloned().unwrap_or_default()
     }
 
     pub async fn lane(&self, target: &str) -> Value {
-        self.lanes().await.into_iter().find(|lane| lane["target"] == target).unwrap_or_default()
+        self.lanes()
+            .await
+            .into_iter()
+            .find(|lane| lane["target"] == target)
+            .unwrap_or_default()
     }
 
     pub async fn get(&self, path: &str) -> Value {
-        let reply = self.client.get(format!("http://{}{path}", self.plan.listen)).send().await;
+        let reply = self
+            .client
+            .get(format!("http://{}{path}", self.plan.listen))
+            .send()
+            .await;
         match reply {
-            Ok(reply) => serde_json::from_slice(&reply.bytes().await.unwrap_or_default()).unwrap_or_default(),
+            Ok(reply) => {
+                serde_json::from_slice(&reply.bytes().await.unwrap_or_default()).unwrap_or_default()
+            }
             Err(_) => Value::Null,
         }
     }
@@ -278,12 +341,17 @@ impl World {
     pub fn phone(&self) -> Vec<String> {
         let view = self.crm("whatsapp").view();
         let phones = view["phones"].as_object().cloned().unwrap_or_default();
-        let conversations = phones.values().filter_map(|phone| phone["conversation"].as_array());
+        let conversations = phones
+            .values()
+            .filter_map(|phone| phone["conversation"].as_array());
         conversations
             .flatten()
             .filter(|entry| entry["from"] == "business")
             .map(|entry| {
-                let text = entry["text"].as_str().or(entry["file_name"].as_str()).or(entry["caption"].as_str());
+                let text = entry["text"]
+                    .as_str()
+                    .or(entry["file_name"].as_str())
+                    .or(entry["caption"].as_str());
                 text.unwrap_or_default().to_owned()
             })
             .collect()
@@ -299,7 +367,9 @@ impl Drop for World {
         if std::thread::panicking() {
             let log = self.log();
             let from = log.len().saturating_sub(12_000);
-            let from = (from..log.len()).find(|at| log.is_char_boundary(*at)).unwrap_or(0);
+            let from = (from..log.len())
+                .find(|at| log.is_char_boundary(*at))
+                .unwrap_or(0);
             eprintln!("--- the daemon's log\n{}", &log[from..]);
         }
     }

@@ -249,7 +249,7 @@ pub async fn lanes_share_a_feed(w: &World) {
 
 async fn webhook(w: &World, body: &[u8]) -> InboxRow {
     assert!(w.a.inbox_put(t(0), "hub", "{}", body).await.unwrap());
-    w.a.inbox_claim(t(0), "me", 1, t(60))
+    w.a.inbox_claim(t(0), "me", "hub", 1, t(60))
         .await
         .unwrap()
         .remove(0)
@@ -332,7 +332,7 @@ pub async fn a_webhook_is_kept_once_a_day(w: &World) {
     assert!(!put(1, "hub", b"one").await);
     assert!(put(1, "sales", b"one").await, "another target's is another");
     assert!(put(1, "hub", b"two").await);
-    for row in w.a.inbox_claim(t(1), "me", 10, t(60)).await.unwrap() {
+    for row in w.a.inbox_claim(t(1), "me", "hub", 10, t(60)).await.unwrap() {
         let done = Hear {
             inbox: Some((row.id, row.epoch)),
             ..Hear::default()
@@ -346,7 +346,7 @@ pub async fn a_webhook_is_kept_once_a_day(w: &World) {
     assert!(put(day, "hub", b"one").await);
     assert!(!put(2 * day - 1, "hub", b"one").await);
     assert_eq!(
-        w.b.inbox_claim(t(2 * day), "me", 10, t(3 * day))
+        w.b.inbox_claim(t(2 * day), "me", "hub", 10, t(3 * day))
             .await
             .unwrap()
             .len(),
@@ -365,7 +365,7 @@ pub async fn webhooks_are_leased_put_off_and_parked(w: &World) {
             .unwrap()
     );
     assert!(w.a.inbox_put(t(1), "hub", "{}", b"second").await.unwrap());
-    let rows = w.a.inbox_claim(t(1), "me", 10, t(60)).await.unwrap();
+    let rows = w.a.inbox_claim(t(1), "me", "hub", 10, t(60)).await.unwrap();
     assert_eq!(
         rows.iter()
             .map(|row| row.body.as_slice())
@@ -377,13 +377,13 @@ pub async fn webhooks_are_leased_put_off_and_parked(w: &World) {
         (r#"{"h":"1"}"#, "hub")
     );
     assert!(
-        w.b.inbox_claim(t(59), "you", 10, t(90))
+        w.b.inbox_claim(t(59), "you", "hub", 10, t(90))
             .await
             .unwrap()
             .is_empty()
     );
     let again =
-        w.b.inbox_claim(t(60), "you", 1, t(90))
+        w.b.inbox_claim(t(60), "you", "hub", 1, t(90))
             .await
             .unwrap()
             .remove(0);
@@ -399,13 +399,13 @@ pub async fn webhooks_are_leased_put_off_and_parked(w: &World) {
         .await
         .unwrap();
     assert!(
-        w.a.inbox_claim(t(99), "me", 10, t(200))
+        w.a.inbox_claim(t(99), "me", "hub", 10, t(200))
             .await
             .unwrap()
             .is_empty()
     );
     let row =
-        w.a.inbox_claim(t(100), "me", 10, t(200))
+        w.a.inbox_claim(t(100), "me", "hub", 10, t(200))
             .await
             .unwrap()
             .remove(0);
@@ -446,7 +446,7 @@ pub async fn webhooks_are_settled(w: &World) {
         1
     );
     let row =
-        w.a.inbox_claim(t(5), "me", 10, t(60))
+        w.a.inbox_claim(t(5), "me", "hub", 10, t(60))
             .await
             .unwrap()
             .remove(0);
@@ -459,7 +459,7 @@ pub async fn webhooks_are_settled(w: &World) {
         "what was dropped is remembered"
     );
     assert_eq!(w.a.inbox_settle(t(7), None, true).await.unwrap(), 2);
-    let rows = w.a.inbox_claim(t(7), "me", 10, t(60)).await.unwrap();
+    let rows = w.a.inbox_claim(t(7), "me", "hub", 10, t(60)).await.unwrap();
     assert_eq!(rows.len(), 2);
     w.a.inbox_later(&rows[0], None, stop(Reason::Unmatched))
         .await

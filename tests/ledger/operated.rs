@@ -570,7 +570,7 @@ pub async fn a_farewell_frees_everything(w: &World) {
             .unwrap()
             .remove(0);
     let row =
-        w.a.inbox_claim(t(0), "one", 1, t(60))
+        w.a.inbox_claim(t(0), "one", "hub", 1, t(60))
             .await
             .unwrap()
             .remove(0);
@@ -598,7 +598,10 @@ pub async fn a_farewell_frees_everything(w: &World) {
         1
     );
     assert_eq!(
-        w.b.inbox_claim(t(1), "two", 1, t(60)).await.unwrap().len(),
+        w.b.inbox_claim(t(1), "two", "hub", 1, t(60))
+            .await
+            .unwrap()
+            .len(),
         1
     );
 }

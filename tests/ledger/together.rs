@@ -183,7 +183,7 @@ pub async fn a_webhook_from_many_sides_is_one(w: &World) {
     for (n, ledger) in daemons(w).take(8).enumerate() {
         tasks.spawn(async move {
             ledger
-                .inbox_claim(t(1), &format!("d{n}"), 5, t(60))
+                .inbox_claim(t(1), &format!("d{n}"), "hub", 5, t(60))
                 .await
                 .unwrap()
                 .len()

@@ -88,7 +88,10 @@ pub trait Connector: Send + Sync {
         if reply.ok() {
             vec![Finding::ok(check.what)]
         } else {
-            vec![Finding::missing(check.what, format!("answered {}", reply.status))]
+            vec![Finding::missing(
+                check.what,
+                format!("answered {}", reply.status),
+            )]
         }
     }
 }
@@ -240,13 +243,21 @@ impl Finding {
     /// As needed.
     #[must_use]
     pub fn ok(what: impl Into<String>) -> Finding {
-        Finding { what: what.into(), problem: None, fix: Vec::new() }
+        Finding {
+            what: what.into(),
+            problem: None,
+            fix: Vec::new(),
+        }
     }
 
     /// Missing.
     #[must_use]
     pub fn missing(what: impl Into<String>, problem: impl Into<String>) -> Finding {
-        Finding { what: what.into(), problem: Some(problem.into()), fix: Vec::new() }
+        Finding {
+            what: what.into(),
+            problem: Some(problem.into()),
+            fix: Vec::new(),
+        }
     }
 }
 
@@ -263,6 +274,9 @@ impl Problem {
     /// A problem.
     #[must_use]
     pub fn new(path: impl Into<String>, message: impl Into<String>) -> Problem {
-        Problem { path: path.into(), message: message.into() }
+        Problem {
+            path: path.into(),
+            message: message.into(),
+        }
     }
 }

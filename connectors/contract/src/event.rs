@@ -211,7 +211,10 @@ impl Contact {
     pub fn display_name(&self) -> String {
         let tail = |id: &String| {
             let start = id.chars().count().saturating_sub(8);
-            format!("WhatsApp user …{}", id.chars().skip(start).collect::<String>())
+            format!(
+                "WhatsApp user …{}",
+                id.chars().skip(start).collect::<String>()
+            )
         };
         [self.name.clone(), self.username.clone(), self.e164()]
             .into_iter()
@@ -362,7 +365,11 @@ impl Attachment {
             .filter(|c| c.is_ascii_alphanumeric() || *c == '-')
             .take(40)
             .collect();
-        format!("{}-{}.{extension}", self.kind.word(), if stem.is_empty() { "file" } else { &stem })
+        format!(
+            "{}-{}.{extension}",
+            self.kind.word(),
+            if stem.is_empty() { "file" } else { &stem }
+        )
     }
 }
 
@@ -483,7 +490,9 @@ pub struct MessageStatus {
 }
 
 /// How far a message to the customer has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum DeliveryState {
     /// Waiting: for the customer to write, or for a person to choose a template.

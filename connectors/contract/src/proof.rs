@@ -11,13 +11,16 @@ use std::fmt::Write as _;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
+use crate::Connector;
 use crate::event::{Contact, Data, Session};
 use crate::known::{Fact, Known};
 use crate::sandbox::{Request, Response, Sandbox};
-use crate::step::{Body, Call, Content, HttpCall, HttpReply, MediaProblem, MediaRef, Publication, Repeat, Reply, Step};
+use crate::step::{
+    Body, Call, Content, HttpCall, HttpReply, MediaProblem, MediaRef, Publication, Repeat, Reply,
+    Step,
+};
 use crate::verdict::{Effect, Refusal, Verdict};
 use crate::work::{Item, Work};
-use crate::Connector;
 
 /// What can go wrong with one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -119,8 +122,14 @@ pub fn prove(stage: &Stage<'_>, depth: usize) -> Report {
                     quiet.outcome,
                     run.outcome
                 );
-                let ids = |events: &BTreeMap<String, Data>| events.keys().cloned().collect::<BTreeSet<_>>();
-                assert_eq!(ids(&run.events), ids(&quiet.events), "with {mishaps:?} other events were recorded");
+                let ids = |events: &BTreeMap<String, Data>| {
+                    events.keys().cloned().collect::<BTreeSet<_>>()
+                };
+                assert_eq!(
+                    ids(&run.events),
+                    ids(&quiet.events),
+                    "with {mishaps:?} other events were recorded"
+                );
                 run.calls
             }
             Err(error) => panic!("with {mishaps:?}: {error}"),
@@ -176,7 +185,10 @@ fn play(stage: &Stage<'_>, mishaps: &BTreeMap<usize, Mishap>) -> Result<Run, Str
         loop {
             rounds += 1;
             if rounds > MAX_ROUNDS {
-                return Err(format!("no end after {MAX_ROUNDS} rounds\n{}", tail(&run.log)));
+                return Err(format!(
+                    "no end after {MAX_ROUNDS} rounds\n{}",
+                    tail(&run.log)
+                ));
             }
             let work = Work {
                 target: "crm".into(),
@@ -192,17 +204,29 @@ fn play(stage: &Stage<'_>, mishaps: &BTreeMap<usize, Mishap>) -> Result<Run, Str
                     break;
                 }
                 Ok(steps) => steps,
-                Err(Refusal::Hold { until: Some(until), .. }) => {
+                Err(Refusal::Hold {
+                    until: Some(until), ..
+                }) => {
                     now = until.max(now + SignedDuration::from_millis(1));
                     continue;
                 }
                 Err(Refusal::Hold { until: None, .. }) => break,
-                Err(Refusal::Park(stop)) => return Err(format!("parked: {stop:?}\n{}", tail(&run.log))),
+                Err(Refusal::Park(stop)) => {
+                    return Err(format!("parked: {stop:?}\n{}", tail(&run.log)));
+                }
             };
             if stage.connector.next(&work, &run.known) != Ok(steps.clone()) {
                 return Err("next is not a function".into());
             }
-            now = wave(stage, &mut *sandbox, &mut run, &mut late, mishaps, steps, now)?;
+            now = wave(
+                stage,
+                &mut *sandbox,
+                &mut run,
+                &mut late,
+                mishaps,
+                steps,
+                now,
+            )?;
         }
     }
     if let Some(request) = late.take() {
@@ -234,14 +258,20 @@ fn wave(
         }
         for claim in &step.claims {
             if step.repeat == Repeat::Blind && before.unsure(&claim.fact) {
-                return Err(format!("{} repeats blindly while {} is unsure", step.name, claim.fact));
+                return Err(format!(
+                    "{} repeats blindly while {} is unsure",
+                    step.name, claim.fact
+                ));
             }
             if !claimed.insert(claim.fact.clone()) {
                 return Err(format!("two steps of one plan claim {}", claim.fact));
             }
             run.known.0.insert(
                 claim.fact.clone(),
-                Fact::Unsure { since: now, candidate: claim.candidate.clone() },
+                Fact::Unsure {
+                    since: now,
+                    candidate: claim.candidate.clone(),
+                },
             );
         }
     }
@@ -269,7 +299,13 @@ fn wave(
         let request = match request {
             Ok(request) => request,
             Err(problem) => {
-                apply(&mut run.known, &before, &step, stage.connector.read(&step, &Reply::Media(problem)), &mut wait)?;
+                apply(
+                    &mut run.known,
+                    &before,
+                    &step,
+                    stage.connector.read(&step, &Reply::Media(problem)),
+                    &mut wait,
+                )?;
                 continue;
             }
         };
@@ -289,7 +325,9 @@ fn wave(
                 sandbox.handle(now, &request);
                 None
             }
-            Some(Mishap::Late) if step.repeat == Repeat::Blind || late.is_some() => Some(sandbox.handle(now, &request)),
+            Some(Mishap::Late) if step.repeat == Repeat::Blind || late.is_some() => {
+                Some(sandbox.handle(now, &request))
+            }
             Some(Mishap::Late) => {
                 *late = Some(request);
                 run.log.push(format!("{line} held up"));
@@ -306,7 +344,11 @@ fn wave(
         if let Some(request) = late.take() {
             sandbox.handle(now, &request);
         }
-        let _ = write!(line, " -> {mishap:?} {:?}", response.as_ref().map(|r| r.status));
+        let _ = write!(
+            line,
+            " -> {mishap:?} {:?}",
+            response.as_ref().map(|r| r.status)
+        );
         run.log.push(line);
         match response {
             None => wait = wait.max(SignedDuration::from_secs(2)),
@@ -370,13 +412,19 @@ fn reply(step: &Step, response: Response) -> Reply {
     if matches!(step.call, Call::Publish(_)) {
         return Reply::Published(match response.status {
             200 => Publication::Confirmed,
-            404 => Publication::Unroutable { words: "NO_ROUTE".into() },
+            404 => Publication::Unroutable {
+                words: "NO_ROUTE".into(),
+            },
             _ => Publication::Refused,
         });
     }
     Reply::Http(HttpReply {
         status: response.status,
-        headers: response.headers.into_iter().map(|(n, v)| (n.to_ascii_lowercase(), v)).collect(),
+        headers: response
+            .headers
+            .into_iter()
+            .map(|(n, v)| (n.to_ascii_lowercase(), v))
+            .collect(),
         body: response.body,
     })
 }
@@ -391,12 +439,19 @@ pub fn encode(
     now: Timestamp,
     media: &dyn Fn(&MediaRef) -> Result<Vec<u8>, MediaProblem>,
 ) -> Result<Request, MediaProblem> {
-    let mut headers: Vec<(String, String)> =
-        call.headers.iter().map(|(n, v)| (n.to_ascii_lowercase(), v.clone())).collect();
+    let mut headers: Vec<(String, String)> = call
+        .headers
+        .iter()
+        .map(|(n, v)| (n.to_ascii_lowercase(), v.clone()))
+        .collect();
     headers.extend(sandbox.sign_in(now, &call.auth));
     let fetch = |wanted: &MediaRef| {
         let bytes = media(wanted)?;
-        if bytes.len() as u64 > wanted.max_bytes { Err(MediaProblem::TooLarge) } else { Ok(bytes) }
+        if bytes.len() as u64 > wanted.max_bytes {
+            Err(MediaProblem::TooLarge)
+        } else {
+            Ok(bytes)
+        }
     };
     let has_type = headers.iter().any(|(n, _)| n == "content-type");
     let mut mime = |value: &str| {
@@ -427,7 +482,11 @@ pub fn encode(
             let mut out = Vec::new();
             for part in parts {
                 out.extend_from_slice(
-                    format!("--proof-boundary\r\nContent-Disposition: form-data; name=\"{}\"", part.name).as_bytes(),
+                    format!(
+                        "--proof-boundary\r\nContent-Disposition: form-data; name=\"{}\"",
+                        part.name
+                    )
+                    .as_bytes(),
                 );
                 if let Some(name) = &part.file_name {
                     out.extend_from_slice(format!("; filename=\"{name}\"").as_bytes());

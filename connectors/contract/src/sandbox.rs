@@ -28,13 +28,19 @@ impl Request {
     /// A header's value; `name` in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+        self.headers
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, v)| v.as_str())
     }
 
     /// A query parameter.
     #[must_use]
     pub fn param(&self, name: &str) -> Option<&str> {
-        self.query.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+        self.query
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, v)| v.as_str())
     }
 
     /// The body as JSON.
@@ -46,7 +52,11 @@ impl Request {
     /// The path's segments, percent-decoded, without empty ones at the ends.
     #[must_use]
     pub fn segments(&self) -> Vec<String> {
-        self.path.trim_matches('/').split('/').map(|part| decode(part, false)).collect()
+        self.path
+            .trim_matches('/')
+            .split('/')
+            .map(|part| decode(part, false))
+            .collect()
     }
 
     /// The parts of a `multipart/form-data` body, or `None` when it is not one.
@@ -112,7 +122,10 @@ impl Response {
     /// A response without a body.
     #[must_use]
     pub fn empty(status: u16) -> Response {
-        Response { status, ..Response::default() }
+        Response {
+            status,
+            ..Response::default()
+        }
     }
 
     /// Adds a header.
@@ -220,7 +233,10 @@ pub fn decode(text: &str, plus: bool) -> String {
     while at < bytes.len() {
         let hex = |b: u8| char::from(b).to_digit(16);
         match bytes[at] {
-            b'%' if at + 2 < bytes.len() && hex(bytes[at + 1]).is_some() && hex(bytes[at + 2]).is_some() => {
+            b'%' if at + 2 < bytes.len()
+                && hex(bytes[at + 1]).is_some()
+                && hex(bytes[at + 2]).is_some() =>
+            {
                 let value = hex(bytes[at + 1]).unwrap_or(0) * 16 + hex(bytes[at + 2]).unwrap_or(0);
                 out.push(value as u8);
                 at += 3;
@@ -256,10 +272,19 @@ pub fn parse_query(query: &str) -> Vec<(String, String)> {
 /// Parses a multipart body.
 #[must_use]
 pub fn multipart(content_type: &str, body: &[u8]) -> Option<Vec<FormPart>> {
-    if !content_type.to_ascii_lowercase().starts_with("multipart/form-data") {
+    if !content_type
+        .to_ascii_lowercase()
+        .starts_with("multipart/form-data")
+    {
         return None;
     }
-    let boundary = content_type.split("boundary=").nth(1)?.split(';').next()?.trim().trim_matches('"');
+    let boundary = content_type
+        .split("boundary=")
+        .nth(1)?
+        .split(';')
+        .next()?
+        .trim()
+        .trim_matches('"');
     let open = format!("--{boundary}");
     let next = format!("\r\n--{boundary}");
     let mut rest = body.strip_prefix(open.as_bytes())?;
@@ -273,7 +298,10 @@ pub fn multipart(content_type: &str, body: &[u8]) -> Option<Vec<FormPart>> {
         let head = String::from_utf8_lossy(&rest[..head_end]).into_owned();
         rest = &rest[head_end + 4..];
         let end = find(rest, next.as_bytes())?;
-        let mut part = FormPart { bytes: rest[..end].to_vec(), ..FormPart::default() };
+        let mut part = FormPart {
+            bytes: rest[..end].to_vec(),
+            ..FormPart::default()
+        };
         for line in head.split("\r\n") {
             let (name, value) = line.split_once(':')?;
             match name.trim().to_ascii_lowercase().as_str() {
@@ -298,7 +326,9 @@ pub fn multipart(content_type: &str, body: &[u8]) -> Option<Vec<FormPart>> {
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack.windows(needle.len()).position(|window| window == needle)
+    haystack
+        .windows(needle.len())
+        .position(|window| window == needle)
 }
 
 /// A sliding-window request limit, for simulators.
@@ -313,7 +343,11 @@ impl Limit {
     /// At most `max` requests in any `window_ms` milliseconds, per key.
     #[must_use]
     pub fn new(max: usize, window_ms: i64) -> Limit {
-        Limit { max, window_ms, seen: BTreeMap::new() }
+        Limit {
+            max,
+            window_ms,
+            seen: BTreeMap::new(),
+        }
     }
 
     /// Counts a request; `Err` holds the milliseconds until one is free.
@@ -325,7 +359,10 @@ impl Limit {
         let seen = self.seen.entry(key.to_owned()).or_default();
         seen.retain(|at| now - at < self.window_ms);
         if seen.len() >= self.max {
-            return Err(seen.first().map_or(0, |first| self.window_ms - (now - first)).max(1));
+            return Err(seen
+                .first()
+                .map_or(0, |first| self.window_ms - (now - first))
+                .max(1));
         }
         seen.push(now);
         Ok(())

@@ -52,21 +52,30 @@ impl Step {
     /// Adds a fact whose value the other side will choose.
     #[must_use]
     pub fn claim(mut self, fact: impl Into<String>) -> Step {
-        self.claims.push(Claim { fact: fact.into(), candidate: None });
+        self.claims.push(Claim {
+            fact: fact.into(),
+            candidate: None,
+        });
         self
     }
 
     /// Adds a fact whose value we chose.
     #[must_use]
     pub fn claim_as(mut self, fact: impl Into<String>, value: impl Into<String>) -> Step {
-        self.claims.push(Claim { fact: fact.into(), candidate: Some(value.into()) });
+        self.claims.push(Claim {
+            fact: fact.into(),
+            candidate: Some(value.into()),
+        });
         self
     }
 
     /// Draws on a further budget.
     #[must_use]
     pub fn spend(mut self, budget: &'static str, key: impl Into<String>) -> Step {
-        self.spends.push(Spend { budget, key: key.into() });
+        self.spends.push(Spend {
+            budget,
+            key: key.into(),
+        });
         self
     }
 
@@ -292,7 +301,12 @@ impl Part {
     /// A text field.
     #[must_use]
     pub fn text(name: impl Into<String>, text: impl Into<String>) -> Part {
-        Part { name: name.into(), file_name: None, mime: None, content: Content::Text(text.into()) }
+        Part {
+            name: name.into(),
+            file_name: None,
+            mime: None,
+            content: Content::Text(text.into()),
+        }
     }
 
     /// A file field with the attachment's name and type.
@@ -329,7 +343,11 @@ impl MediaRef {
     /// The MIME type, without parameters.
     #[must_use]
     pub fn mime(&self) -> String {
-        let mime = self.attachment.mime.as_deref().unwrap_or("application/octet-stream");
+        let mime = self
+            .attachment
+            .mime
+            .as_deref()
+            .unwrap_or("application/octet-stream");
         mime.split(';').next().unwrap_or(mime).trim().to_owned()
     }
 }
@@ -391,7 +409,10 @@ impl HttpReply {
     /// A header's value; `name` in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+        self.headers
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, v)| v.as_str())
     }
 
     /// The body as JSON, if it is JSON.
@@ -403,7 +424,10 @@ impl HttpReply {
     /// The body as text, lossily, at most `max` characters: for the other side's own words.
     #[must_use]
     pub fn words(&self, max: usize) -> String {
-        String::from_utf8_lossy(&self.body).chars().take(max).collect()
+        String::from_utf8_lossy(&self.body)
+            .chars()
+            .take(max)
+            .collect()
     }
 
     /// `Retry-After` in seconds, when it is given as a number.

@@ -67,9 +67,7 @@ pub fn split(text: &str, max: usize) -> Vec<String> {
 
 /// The last place at or before `end` that does not part a character from what is joined to it.
 fn unjoined(text: &str, end: usize) -> usize {
-    let joins = |c: char| {
-        matches!(c, '\u{200d}' | '\u{fe00}'..='\u{fe0f}' | '\u{300}'..='\u{36f}' | '\u{1f3fb}'..='\u{1f3ff}')
-    };
+    let joins = |c: char| matches!(c, '\u{200d}' | '\u{fe00}'..='\u{fe0f}' | '\u{300}'..='\u{36f}' | '\u{1f3fb}'..='\u{1f3ff}');
     let mut cut = end;
     while cut > end.saturating_sub(64) {
         let after = text[cut..].chars().next();
@@ -90,7 +88,8 @@ pub fn pack(lines: &[String], separator: &str, max: usize) -> Vec<String> {
     let mut open = String::new();
     for line in lines {
         for part in split(line, max) {
-            if !open.is_empty() && utf16_len(&open) + utf16_len(separator) + utf16_len(&part) > max {
+            if !open.is_empty() && utf16_len(&open) + utf16_len(separator) + utf16_len(&part) > max
+            {
                 pieces.push(std::mem::take(&mut open));
             }
             if !open.is_empty() {
@@ -248,7 +247,12 @@ fn decode_all(text: &str) -> (String, usize) {
 
 /// Decodes the entity at the start of `text`; an unknown one stays as it is.
 fn entity(text: &str) -> (String, usize) {
-    let Some(end) = text.char_indices().take(12).find(|(_, c)| *c == ';').map(|(at, _)| at) else {
+    let Some(end) = text
+        .char_indices()
+        .take(12)
+        .find(|(_, c)| *c == ';')
+        .map(|(at, _)| at)
+    else {
         return ("&".to_owned(), 1);
     };
     let name = &text[1..end];
@@ -264,7 +268,8 @@ fn entity(text: &str) -> (String, usize) {
                 Some(hex) => u32::from_str_radix(hex, 16).ok(),
                 None => number.parse().ok(),
             };
-            code.and_then(char::from_u32).filter(|c| !c.is_control() || *c == '\n')
+            code.and_then(char::from_u32)
+                .filter(|c| !c.is_control() || *c == '\n')
         }),
     };
     match decoded {
@@ -291,11 +296,15 @@ fn tidy(text: &str) -> String {
 /// Who a message is from, for lines that people read: `Customer`, `AI assistant`, or a name.
 #[must_use]
 pub fn author(message: &Message, contact: &Contact) -> String {
-    let name = message.author.name.clone().filter(|name| !name.trim().is_empty());
+    let name = message
+        .author
+        .name
+        .clone()
+        .filter(|name| !name.trim().is_empty());
     match message.author.kind {
-        AuthorKind::Customer => {
-            name.or_else(|| contact.name.clone()).map_or_else(|| "Customer".into(), |n| format!("Customer ({n})"))
-        }
+        AuthorKind::Customer => name
+            .or_else(|| contact.name.clone())
+            .map_or_else(|| "Customer".into(), |n| format!("Customer ({n})")),
         AuthorKind::Assistant => "AI assistant".to_owned(),
         AuthorKind::Agent => name.map_or_else(|| "Agent".into(), |n| format!("Agent ({n})")),
         AuthorKind::System => "System".to_owned(),
@@ -338,13 +347,20 @@ pub fn place(location: &Location) -> String {
         "https://maps.google.com/?q={:.6},{:.6}",
         location.latitude, location.longitude
     );
-    if name.is_empty() { format!("[location] {link}") } else { format!("[location: {name}] {link}") }
+    if name.is_empty() {
+        format!("[location] {link}")
+    } else {
+        format!("[location: {name}] {link}")
+    }
 }
 
 /// A message as a transcript line: `2026-11-20 09:58:12Z Customer (Ana): Where is my parcel?`
 #[must_use]
 pub fn line(message: &Message, contact: &Contact) -> String {
-    let time = message.time.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d %H:%M:%SZ");
+    let time = message
+        .time
+        .to_zoned(TimeZone::UTC)
+        .strftime("%Y-%m-%d %H:%M:%SZ");
     format!("{time} {}: {}", author(message, contact), body(message))
 }
 
@@ -354,7 +370,9 @@ pub fn encode(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(byte.into()),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                out.push(byte.into())
+            }
             _ => out.push_str(&format!("%{byte:02X}")),
         }
     }
@@ -378,14 +396,19 @@ mod tests {
         let family = "👨‍👩‍👧‍👦";
         let text = family.repeat(200);
         for piece in split(&text, 50) {
-            assert!(!piece.starts_with('\u{200d}') && !piece.ends_with('\u{200d}'), "{piece:?}");
+            assert!(
+                !piece.starts_with('\u{200d}') && !piece.ends_with('\u{200d}'),
+                "{piece:?}"
+            );
         }
         assert_eq!(split(&text, 50).concat(), text);
     }
 
     #[test]
     fn pack_cuts_between_lines() {
-        let lines: Vec<String> = (0..100).map(|n| format!("line {n} {}", "x".repeat(n))).collect();
+        let lines: Vec<String> = (0..100)
+            .map(|n| format!("line {n} {}", "x".repeat(n)))
+            .collect();
         let pieces = pack(&lines, "\n", 300);
         assert!(pieces.iter().all(|piece| utf16_len(piece) <= 300));
         assert_eq!(pieces.join("\n"), lines.join("\n"));
@@ -403,7 +426,10 @@ mod tests {
     fn rich_text_becomes_plain() {
         let rich = "<div><p>Hi <b>Ana</b>,</p><p>see <a href=\"https://x.test/a?b=1&amp;c=2\">this</a></p>\
                     <ul><li>one</li><li>two</li></ul><style>p{}</style></div>";
-        assert_eq!(plain(rich), "Hi Ana,\nsee this (https://x.test/a?b=1&c=2)\n• one\n• two");
+        assert_eq!(
+            plain(rich),
+            "Hi Ana,\nsee this (https://x.test/a?b=1&c=2)\n• one\n• two"
+        );
         assert_eq!(plain("1 < 2 & 3 > 2"), "1 < 2 & 3 > 2");
         assert_eq!(plain(&"<".repeat(10_000)).len(), 10_000);
     }

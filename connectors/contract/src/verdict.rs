@@ -35,7 +35,11 @@ impl Verdict {
     /// Try again after the engine's own backoff.
     #[must_use]
     pub fn later(stop: Stop, effect: Effect) -> Verdict {
-        Verdict::Later { stop, after: None, effect }
+        Verdict::Later {
+            stop,
+            after: None,
+            effect,
+        }
     }
 }
 
@@ -52,13 +56,19 @@ impl Learned {
     /// The fact holds.
     #[must_use]
     pub fn is(fact: impl Into<String>, value: impl Into<String>) -> Learned {
-        Learned { fact: fact.into(), value: Some(value.into()) }
+        Learned {
+            fact: fact.into(),
+            value: Some(value.into()),
+        }
     }
 
     /// The fact does not hold.
     #[must_use]
     pub fn absent(fact: impl Into<String>) -> Learned {
-        Learned { fact: fact.into(), value: None }
+        Learned {
+            fact: fact.into(),
+            value: None,
+        }
     }
 }
 

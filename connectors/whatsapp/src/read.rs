@@ -38,6 +38,10 @@ pub(crate) fn read(step: &Step, reply: &Reply) -> Verdict {
             None => bug(step),
         },
         (gateway::PUBLISH | gateway::NOTIFY, Reply::Published(said)) => published(step, said),
+        (gateway::PUBLISH, Reply::Media(problem)) => match text(&step.memo, "fact") {
+            Some(fact) => not_carried(fact, *problem),
+            None => bug(step),
+        },
         _ => bug(step),
     }
 }
@@ -131,6 +135,20 @@ fn no_bytes(fact: &str, problem: MediaProblem) -> Verdict {
     Verdict::known(fact, format!("!{words}"))
 }
 
+/// A file that the message must carry could not be had: the rep is told, the lane goes on.
+fn not_carried(fact: &str, problem: MediaProblem) -> Verdict {
+    match no_bytes(fact, problem) {
+        Verdict::Known(_) => {
+            let words = problem.words();
+            Verdict::known(
+                fact,
+                format!("!failed::{words}. Attach it again in another form, or send a link."),
+            )
+        }
+        later => later,
+    }
+}
+
 fn published(step: &Step, said: &Publication) -> Verdict {
     let (Some(fact), Some(value)) = (text(&step.memo, "fact"), text(&step.memo, "value")) else {
         return bug(step);
@@ -185,4 +203,39 @@ fn bug(step: &Step) -> Verdict {
 
 fn text<'a>(memo: &'a Value, name: &str) -> Option<&'a str> {
     memo.get(name).and_then(Value::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use handoffd_contract::{Call, Record, Repeat};
+    use serde_json::json;
+
+    #[test]
+    fn a_file_that_the_message_must_carry_and_cannot_be_had_is_told() {
+        let step = Step::new(
+            gateway::PUBLISH,
+            Repeat::Keyed,
+            Call::Record(Record::default()),
+        )
+        .memo(json!({"fact": "sent/1/0", "value": "r"}));
+        match read(&step, &Reply::Media(MediaProblem::TooLarge)) {
+            Verdict::Known(learned) => {
+                let value = learned[0].value.clone().unwrap_or_default();
+                assert!(value.starts_with("!failed::the file is larger"), "{value}");
+            }
+            other => panic!("{other:?}"),
+        }
+        let again = read(&step, &Reply::Media(MediaProblem::Unreachable));
+        assert!(
+            matches!(
+                again,
+                Verdict::Later {
+                    effect: Effect::None,
+                    ..
+                }
+            ),
+            "{again:?}"
+        );
+    }
 }

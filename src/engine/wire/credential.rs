@@ -65,11 +65,13 @@ impl SignIn {
     ) -> Result<SignIn, String> {
         let mut secrets = HashMap::new();
         for name in names(&credential) {
-            let value = secret(&name).ok_or_else(|| format!("the secret `{name}` is not configured"))?;
+            let value =
+                secret(&name).ok_or_else(|| format!("the secret `{name}` is not configured"))?;
             secrets.insert(name, value);
         }
         if let Credential::Miaw { private_key, .. } = &credential {
-            signing_key(&secrets[&private_key.0]).map_err(|why| format!("the secret `{}` {why}", private_key.0))?;
+            signing_key(&secrets[&private_key.0])
+                .map_err(|why| format!("the secret `{}` {why}", private_key.0))?;
         }
         let per_minute = match &credential {
             Credential::Miaw { per_minute, .. } => *per_minute,
@@ -78,11 +80,17 @@ impl SignIn {
         Ok(SignIn {
             credential,
             secrets,
-            client: client_builder(timeout).build().map_err(|error| error.to_string())?,
+            client: client_builder(timeout)
+                .build()
+                .map_err(|error| error.to_string())?,
             timeout,
             own: Mutex::new(None),
             customers: Mutex::new(HashMap::new()),
-            mint: Mutex::new(Bucket::new(per_minute.div_ceil(2), per_minute.div_ceil(2), Duration::from_secs(60))),
+            mint: Mutex::new(Bucket::new(
+                per_minute.div_ceil(2),
+                per_minute.div_ceil(2),
+                Duration::from_secs(60),
+            )),
         })
     }
 
@@ -101,7 +109,10 @@ impl SignIn {
     /// Forgets the token that a request of that time was signed in with; a newer one stays.
     pub async fn reject(&self, auth: &Auth, sent_at: Instant) {
         let forget = |slot: &mut Option<Token>| {
-            if slot.as_ref().is_some_and(|token| token.issued_at <= sent_at) {
+            if slot
+                .as_ref()
+                .is_some_and(|token| token.issued_at <= sent_at)
+            {
                 *slot = None;
             }
         };
@@ -119,7 +130,9 @@ impl SignIn {
 
     /// Where a customer's event stream begins.
     pub async fn first_event_id(&self, auth: &Auth) -> Option<String> {
-        let Auth::Customer { subject } = auth else { return None };
+        let Auth::Customer { subject } = auth else {
+            return None;
+        };
         self.customer(subject).await.ok()?.first_event_id
     }
 
@@ -132,26 +145,51 @@ impl SignIn {
             return Ok(token.headers.clone());
         }
         let token = match &self.credential {
-            Credential::None | Credential::Bearer { .. } | Credential::Miaw { .. } => return Ok(Vec::new()),
-            Credential::ClientCredentials { token_urls, client_id, client_secret } => {
+            Credential::None | Credential::Bearer { .. } | Credential::Miaw { .. } => {
+                return Ok(Vec::new());
+            }
+            Credential::ClientCredentials {
+                token_urls,
+                client_id,
+                client_secret,
+            } => {
                 let form = [
                     ("grant_type", "client_credentials"),
                     ("client_id", client_id),
-                    ("client_secret", self.secrets[&client_secret.0].expose_secret()),
+                    (
+                        "client_secret",
+                        self.secrets[&client_secret.0].expose_secret(),
+                    ),
                 ];
                 self.oauth(token_urls, &form).await?
             }
-            Credential::RefreshToken { token_url, client_id, client_secret, refresh_token } => {
+            Credential::RefreshToken {
+                token_url,
+                client_id,
+                client_secret,
+                refresh_token,
+            } => {
                 let form = [
                     ("grant_type", "refresh_token"),
                     ("client_id", client_id),
-                    ("client_secret", self.secrets[&client_secret.0].expose_secret()),
-                    ("refresh_token", self.secrets[&refresh_token.0].expose_secret()),
+                    (
+                        "client_secret",
+                        self.secrets[&client_secret.0].expose_secret(),
+                    ),
+                    (
+                        "refresh_token",
+                        self.secrets[&refresh_token.0].expose_secret(),
+                    ),
                 ];
                 self.oauth(std::slice::from_ref(token_url), &form).await?
             }
-            Credential::Forms { login_url, user, password } => {
-                self.forms(login_url, user, self.secrets[&password.0].expose_secret()).await?
+            Credential::Forms {
+                login_url,
+                user,
+                password,
+            } => {
+                self.forms(login_url, user, self.secrets[&password.0].expose_secret())
+                    .await?
             }
         };
         let headers = token.headers.clone();
@@ -172,7 +210,8 @@ impl SignIn {
             let Some(access) = json["access_token"].as_str().filter(|_| reply.ok()) else {
                 return Err(refused(&reply, "the token address"));
             };
-            let lifetime = Duration::from_secs(json["expires_in"].as_u64().unwrap_or(600).clamp(30, 86_400));
+            let lifetime =
+                Duration::from_secs(json["expires_in"].as_u64().unwrap_or(600).clamp(30, 86_400));
             return Ok(Token {
                 headers: bearer(access)?,
                 issued_at: Instant::now(),
@@ -189,11 +228,18 @@ impl SignIn {
     /// <https://academy.creatio.com/docs/8.x/dev/development-on-creatio-platform/integrations-and-api/authentication/authentication-basics/overview>
     async fn forms(&self, url: &str, user: &str, password: &str) -> Result<Token, Failure> {
         let body = json!({"UserName": user, "UserPassword": password});
-        let request = self.client.post(url).header("ForceUseSession", "true").json(&body);
+        let request = self
+            .client
+            .post(url)
+            .header("ForceUseSession", "true")
+            .json(&body);
         let reply = self.ask(request).await?;
         let json = reply.json().unwrap_or(Value::Null);
         if !reply.ok() || json["Code"].as_i64() != Some(0) {
-            let words = json["Message"].as_str().unwrap_or("the sign-in was refused").to_owned();
+            let words = json["Message"]
+                .as_str()
+                .unwrap_or("the sign-in was refused")
+                .to_owned();
             return Err(match reply.status {
                 200 | 401 | 403 => not_signed_in(Reason::Unauthorized, &words),
                 _ => refused(&reply, "the sign-in address"),
@@ -207,9 +253,14 @@ impl SignIn {
             .collect();
         let mut headers = vec![
             (COOKIE, sensitive(&cookies.join("; "))?),
-            (HeaderName::from_static("forceusesession"), HeaderValue::from_static("true")),
+            (
+                HeaderName::from_static("forceusesession"),
+                HeaderValue::from_static("true"),
+            ),
         ];
-        let csrf = cookies.iter().find_map(|cookie| cookie.strip_prefix("BPMCSRF="));
+        let csrf = cookies
+            .iter()
+            .find_map(|cookie| cookie.strip_prefix("BPMCSRF="));
         if let Some(csrf) = csrf {
             headers.push((HeaderName::from_static("bpmcsrf"), sensitive(csrf)?));
         }
@@ -262,7 +313,10 @@ impl SignIn {
             ..
         } = &self.credential
         else {
-            return Err(not_signed_in(Reason::Bug, "this target has no customer tokens"));
+            return Err(not_signed_in(
+                Reason::Bug,
+                "this target has no customer tokens",
+            ));
         };
         let now = Timestamp::now().as_second();
         let mut claims = json!({
@@ -275,10 +329,18 @@ impl SignIn {
         if let Some(audience) = audience {
             claims["aud"] = json!(audience);
         }
-        let key = signing_key(&self.secrets[&private_key.0]).map_err(|why| not_signed_in(Reason::IdentityRejected, &why))?;
-        let header = Header { kid: Some(key_id.clone()), ..Header::new(Algorithm::RS256) };
-        let identity = jsonwebtoken::encode(&header, &claims, &key)
-            .map_err(|_| not_signed_in(Reason::IdentityRejected, "the identity token could not be signed"))?;
+        let key = signing_key(&self.secrets[&private_key.0])
+            .map_err(|why| not_signed_in(Reason::IdentityRejected, &why))?;
+        let header = Header {
+            kid: Some(key_id.clone()),
+            ..Header::new(Algorithm::RS256)
+        };
+        let identity = jsonwebtoken::encode(&header, &claims, &key).map_err(|_| {
+            not_signed_in(
+                Reason::IdentityRejected,
+                "the identity token could not be signed",
+            )
+        })?;
         self.spend_mint().await?;
         let body = json!({
             "orgId": org_id,
@@ -311,8 +373,14 @@ impl SignIn {
     }
 
     async fn continued(&self, old: &Token) -> Result<Token, Failure> {
-        let Credential::Miaw { continuation_url, .. } = &self.credential else {
-            return Err(not_signed_in(Reason::Bug, "this target has no customer tokens"));
+        let Credential::Miaw {
+            continuation_url, ..
+        } = &self.credential
+        else {
+            return Err(not_signed_in(
+                Reason::Bug,
+                "this target has no customer tokens",
+            ));
         };
         self.spend_mint().await?;
         let mut request = self.client.get(continuation_url);
@@ -329,7 +397,10 @@ impl SignIn {
     async fn spend_mint(&self) -> Result<(), Failure> {
         let wait = self.mint.lock().await.take(Instant::now());
         if wait > Duration::from_secs(5) {
-            return Err(not_signed_in(Reason::RateLimited, "the organisation's token requests per minute are used up"));
+            return Err(not_signed_in(
+                Reason::RateLimited,
+                "the organisation's token requests per minute are used up",
+            ));
         }
         tokio::time::sleep(wait).await;
         Ok(())
@@ -344,7 +415,10 @@ impl SignIn {
         match tokio::time::timeout(self.timeout, asked).await {
             Ok(Ok(reply)) => Ok(reply),
             Ok(Err(failure)) => Err(Failure::NotSent(failure.stop())),
-            Err(_) => Err(not_signed_in(Reason::TimedOut, "the sign-in did not answer in time")),
+            Err(_) => Err(not_signed_in(
+                Reason::TimedOut,
+                "the sign-in did not answer in time",
+            )),
         }
     }
 }
@@ -356,7 +430,11 @@ pub fn names(credential: &Credential) -> Vec<String> {
         Credential::None => vec![],
         Credential::Bearer { token } => vec![token],
         Credential::ClientCredentials { client_secret, .. } => vec![client_secret],
-        Credential::RefreshToken { client_secret, refresh_token, .. } => vec![client_secret, refresh_token],
+        Credential::RefreshToken {
+            client_secret,
+            refresh_token,
+            ..
+        } => vec![client_secret, refresh_token],
         Credential::Miaw { private_key, .. } => vec![private_key],
         Credential::Forms { password, .. } => vec![password],
     };
@@ -384,7 +462,9 @@ pub fn signing_key(pem: &SecretString) -> Result<EncodingKey, String> {
     let probe = jsonwebtoken::encode(&Header::new(Algorithm::RS256), &json!({}), &key);
     let signature = probe.ok().and_then(|token| {
         let encoded = token.rsplit('.').next()?.to_owned();
-        base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(encoded).ok()
+        base64::engine::general_purpose::URL_SAFE_NO_PAD
+            .decode(encoded)
+            .ok()
     });
     match signature {
         Some(bytes) if bytes.len() >= 256 => Ok(key),
@@ -399,7 +479,9 @@ fn messaging_token(json: &Value) -> Result<Token, Failure> {
         .ok_or_else(|| not_signed_in(Reason::ServerError, "the answer holds no accessToken"))?;
     let lifetime = expiry(access)
         .map(|exp| exp - Timestamp::now().as_second())
-        .map_or(Duration::from_secs(600), |left| Duration::from_secs(u64::try_from(left).unwrap_or(0)));
+        .map_or(Duration::from_secs(600), |left| {
+            Duration::from_secs(u64::try_from(left).unwrap_or(0))
+        });
     let first = match &json["lastEventId"] {
         Value::String(id) => Some(id.clone()),
         Value::Number(id) => Some(id.to_string()),
@@ -417,21 +499,32 @@ fn messaging_token(json: &Value) -> Result<Token, Failure> {
 /// A JWT's `exp`, read without verifying: it is the target's own token.
 fn expiry(jwt: &str) -> Option<i64> {
     let payload = jwt.split('.').nth(1)?;
-    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
+    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD
+        .decode(payload.trim_end_matches('='))
+        .ok()?;
     serde_json::from_slice::<Value>(&bytes).ok()?["exp"].as_i64()
 }
 
 fn margin(lifetime: Duration) -> Duration {
-    lifetime.saturating_sub(Duration::from_secs(30)).max(lifetime / 2)
+    lifetime
+        .saturating_sub(Duration::from_secs(30))
+        .max(lifetime / 2)
 }
 
 fn bearer(token: &str) -> Result<Headers, Failure> {
-    Ok(vec![(AUTHORIZATION, sensitive(&format!("Bearer {token}"))?)])
+    Ok(vec![(
+        AUTHORIZATION,
+        sensitive(&format!("Bearer {token}"))?,
+    )])
 }
 
 fn sensitive(value: &str) -> Result<HeaderValue, Failure> {
-    let mut value = HeaderValue::from_bytes(value.as_bytes())
-        .map_err(|_| not_signed_in(Reason::Unauthorized, "the token holds characters that no header may have"))?;
+    let mut value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| {
+        not_signed_in(
+            Reason::Unauthorized,
+            "the token holds characters that no header may have",
+        )
+    })?;
     value.set_sensitive(true);
     Ok(value)
 }
@@ -446,7 +539,10 @@ fn refused(reply: &HttpReply, what: &str) -> Failure {
         500.. => Reason::ServerError,
         _ => Reason::Unauthorized,
     };
-    not_signed_in(reason, &format!("{what} answered {}: {}", reply.status, message_of(reply)))
+    not_signed_in(
+        reason,
+        &format!("{what} answered {}: {}", reply.status, message_of(reply)),
+    )
 }
 
 /// The sign-in's own words, from the members that are meant for people.

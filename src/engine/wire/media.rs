@@ -64,12 +64,19 @@ impl Library {
         if !policy.allow_private {
             builder = builder.dns_resolver(Arc::new(PublicOnly));
         }
-        Ok(Library { policy, client: builder.build()?, timeout, shelves: OnceLock::new() })
+        Ok(Library {
+            policy,
+            client: builder.build()?,
+            timeout,
+            shelves: OnceLock::new(),
+        })
     }
 
     /// Makes the targets known. Only the first call counts.
     pub fn shelve(&self, targets: impl Iterator<Item = (String, Arc<dyn Connector>, Arc<Wire>)>) {
-        let shelves = targets.map(|(name, connector, wire)| (name, Shelf { connector, wire })).collect();
+        let shelves = targets
+            .map(|(name, connector, wire)| (name, Shelf { connector, wire }))
+            .collect();
         // A second call would be a defect of the caller, and harmless.
         let _ = self.shelves.set(shelves);
     }
@@ -79,7 +86,12 @@ impl Library {
     /// # Errors
     /// [`MediaProblem`].
     pub async fn open(&self, wanted: &MediaRef, trouble: &Trouble) -> Result<File, MediaProblem> {
-        match wanted.attachment.source.as_ref().ok_or(MediaProblem::Gone)? {
+        match wanted
+            .attachment
+            .source
+            .as_ref()
+            .ok_or(MediaProblem::Gone)?
+        {
             Source::Inline { data } => {
                 let bytes = base64::engine::general_purpose::STANDARD
                     .decode(data.as_bytes())
@@ -87,19 +99,52 @@ impl Library {
                 if bytes.len() as u64 > wanted.max_bytes {
                     return Err(MediaProblem::TooLarge);
                 }
-                Ok(File { len: Some(bytes.len() as u64), body: bytes.into() })
+                Ok(File {
+                    len: Some(bytes.len() as u64),
+                    body: bytes.into(),
+                })
             }
             Source::Url { url } => self.fetch(url, wanted.max_bytes, trouble).await,
             Source::Target { target, url } => {
-                let shelf = self.shelves.get().and_then(|all| all.get(target)).ok_or(MediaProblem::Gone)?;
+                let shelf = self
+                    .shelves
+                    .get()
+                    .and_then(|all| all.get(target))
+                    .ok_or(MediaProblem::Gone)?;
                 let call = handoffd_contract::HttpCall::get(url.clone());
-                self.from_target(&shelf.wire, &call, wanted.max_bytes, trouble).await
+                self.from_target(&shelf.wire, &call, wanted.max_bytes, trouble)
+                    .await
             }
-            Source::Whatsapp { media_id } => self.from_whatsapp(media_id, wanted.max_bytes, trouble).await,
+            Source::Whatsapp { media_id } => {
+                self.from_whatsapp(media_id, wanted.max_bytes, trouble)
+                    .await
+            }
         }
     }
 
-    async fn fetch(&self, address: &str, max: u64, trouble: &Trouble) -> Result<File, MediaProblem> {
+    /// Reads an attachment whole, as base64, for a message that must carry it.
+    ///
+    /// # Errors
+    /// [`MediaProblem`].
+    pub async fn inline(&self, wanted: &MediaRef) -> Result<String, MediaProblem> {
+        let trouble = Trouble::default();
+        let file = self.open(wanted, &trouble).await?;
+        let bytes = http_body_util::BodyExt::collect(file.body).await;
+        match (bytes, trouble.get()) {
+            (_, Some(problem)) => Err(problem),
+            (Err(_), None) => Err(MediaProblem::Unreachable),
+            (Ok(bytes), None) => {
+                Ok(base64::engine::general_purpose::STANDARD.encode(bytes.to_bytes()))
+            }
+        }
+    }
+
+    async fn fetch(
+        &self,
+        address: &str,
+        max: u64,
+        trouble: &Trouble,
+    ) -> Result<File, MediaProblem> {
         let mut url = self.policy.check(address)?;
         for _ in 0..=MAX_REDIRECTS {
             let asked = self.client.get(url.clone()).send();
@@ -110,8 +155,13 @@ impl Library {
             if !response.status().is_redirection() {
                 return file(response, max, trouble);
             }
-            let next = response.headers().get("location").and_then(|value| value.to_str().ok());
-            let next = next.and_then(|next| url.join(next).ok()).ok_or(MediaProblem::Gone)?;
+            let next = response
+                .headers()
+                .get("location")
+                .and_then(|value| value.to_str().ok());
+            let next = next
+                .and_then(|next| url.join(next).ok())
+                .ok_or(MediaProblem::Gone)?;
             url = self.policy.check(next.as_str())?;
         }
         Err(MediaProblem::Forbidden)
@@ -133,23 +183,42 @@ impl Library {
 
     /// A WhatsApp media id is first exchanged for an address that lives for five minutes and wants
     /// the same token; the token is shown to the hosts that the connector names and to no other.
-    async fn from_whatsapp(&self, id: &str, max: u64, trouble: &Trouble) -> Result<File, MediaProblem> {
+    async fn from_whatsapp(
+        &self,
+        id: &str,
+        max: u64,
+        trouble: &Trouble,
+    ) -> Result<File, MediaProblem> {
         let shelves = self.shelves.get().ok_or(MediaProblem::Gone)?;
-        let lookup = shelves.values().find_map(|shelf| Some((shelf, shelf.connector.media_lookup(id)?)));
+        let lookup = shelves
+            .values()
+            .find_map(|shelf| Some((shelf, shelf.connector.media_lookup(id)?)));
         let (shelf, lookup) = lookup.ok_or(MediaProblem::Gone)?;
-        let reply = Box::pin(shelf.wire.send(&lookup.call)).await.map_err(|_| MediaProblem::Unreachable)?;
+        let reply = Box::pin(shelf.wire.send(&lookup.call))
+            .await
+            .map_err(|_| MediaProblem::Unreachable)?;
         if !reply.ok() {
             return Err(by_status(reply.status));
         }
         let json = reply.json().ok_or(MediaProblem::Unreachable)?;
         let address = json["url"].as_str().ok_or(MediaProblem::Gone)?;
-        let size = json["file_size"].as_str().and_then(|s| s.parse().ok()).or(json["file_size"].as_u64());
+        let size = json["file_size"]
+            .as_str()
+            .and_then(|s| s.parse().ok())
+            .or(json["file_size"].as_u64());
         if size.is_some_and(|size| size > max) {
             return Err(MediaProblem::TooLarge);
         }
-        let hosts = Policy { allow_hosts: lookup.hosts, allow_private: self.policy.allow_private };
+        let hosts = Policy {
+            allow_hosts: lookup.hosts,
+            allow_private: self.policy.allow_private,
+        };
         let url: Url = hosts.check(address)?;
-        let headers = shelf.wire.sign_in.headers(&handoffd_contract::Auth::Target).await;
+        let headers = shelf
+            .wire
+            .sign_in
+            .headers(&handoffd_contract::Auth::Target)
+            .await;
         let mut request = self.client.get(url);
         for (name, value) in headers.map_err(|_| MediaProblem::Unreachable)? {
             request = request.header(name, value);
@@ -190,8 +259,13 @@ fn file(response: reqwest::Response, max: u64, trouble: &Trouble) -> Result<File
     if len.is_some_and(|len| len > max) {
         return Err(MediaProblem::TooLarge);
     }
-    let bytes = response.bytes_stream().map(|piece| piece.map_err(|_| MediaProblem::Unreachable));
-    Ok(File { len, body: reqwest::Body::wrap_stream(bounded(bytes, max, trouble.clone())) })
+    let bytes = response
+        .bytes_stream()
+        .map(|piece| piece.map_err(|_| MediaProblem::Unreachable));
+    Ok(File {
+        len,
+        body: reqwest::Body::wrap_stream(bounded(bytes, max, trouble.clone())),
+    })
 }
 
 /// Passes bytes on until there are more than `max`.
@@ -200,22 +274,28 @@ fn bounded(
     max: u64,
     trouble: Trouble,
 ) -> impl Stream<Item = Result<bytes::Bytes, std::io::Error>> + Send + 'static {
-    stream::unfold((Box::pin(bytes), 0u64, false), move |(mut bytes, seen, ended)| {
-        let trouble = trouble.clone();
-        async move {
-            if ended {
-                return None;
-            }
-            let problem = match bytes.next().await? {
-                Ok(piece) if seen + piece.len() as u64 <= max => {
-                    let seen = seen + piece.len() as u64;
-                    return Some((Ok(piece), (bytes, seen, false)));
+    stream::unfold(
+        (Box::pin(bytes), 0u64, false),
+        move |(mut bytes, seen, ended)| {
+            let trouble = trouble.clone();
+            async move {
+                if ended {
+                    return None;
                 }
-                Ok(_) => MediaProblem::TooLarge,
-                Err(problem) => problem,
-            };
-            trouble.set(problem);
-            Some((Err(std::io::Error::other(problem.words())), (bytes, seen, true)))
-        }
-    })
+                let problem = match bytes.next().await? {
+                    Ok(piece) if seen + piece.len() as u64 <= max => {
+                        let seen = seen + piece.len() as u64;
+                        return Some((Ok(piece), (bytes, seen, false)));
+                    }
+                    Ok(_) => MediaProblem::TooLarge,
+                    Err(problem) => problem,
+                };
+                trouble.set(problem);
+                Some((
+                    Err(std::io::Error::other(problem.words())),
+                    (bytes, seen, true),
+                ))
+            }
+        },
+    )
 }

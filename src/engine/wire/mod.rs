@@ -78,9 +78,19 @@ impl Wire {
     ///
     /// # Errors
     /// The TLS library could not be set up.
-    pub fn new(options: Options, sign_in: SignIn, library: Arc<Library>) -> Result<Wire, reqwest::Error> {
+    pub fn new(
+        options: Options,
+        sign_in: SignIn,
+        library: Arc<Library>,
+    ) -> Result<Wire, reqwest::Error> {
         let client = client_builder(options.connect_timeout).build()?;
-        Ok(Wire { base: options.base, timeout: options.timeout, client, sign_in, library })
+        Ok(Wire {
+            base: options.base,
+            timeout: options.timeout,
+            client,
+            sign_in,
+            library,
+        })
     }
 
     /// Sends a call and reads its reply.
@@ -88,7 +98,11 @@ impl Wire {
     /// # Errors
     /// [`Failure`].
     pub async fn send(&self, call: &HttpCall) -> Result<HttpReply, Failure> {
-        let limit = if carries_file(&call.body) { self.timeout.max(FILE_TIMEOUT) } else { self.timeout };
+        let limit = if carries_file(&call.body) {
+            self.timeout.max(FILE_TIMEOUT)
+        } else {
+            self.timeout
+        };
         match tokio::time::timeout(limit, self.exchange(call)).await {
             Ok(outcome) => outcome,
             Err(_) => {
@@ -123,14 +137,27 @@ impl Wire {
             }
             request.send().await.map_err(|error| failure(&error))
         };
-        let response = tokio::time::timeout(self.timeout, opening).await.map_err(|_| {
-            Failure::NotSent(Stop::new(Reason::TimedOut, "the event stream did not open in time"))
-        })??;
+        let response = tokio::time::timeout(self.timeout, opening)
+            .await
+            .map_err(|_| {
+                Failure::NotSent(Stop::new(
+                    Reason::TimedOut,
+                    "the event stream did not open in time",
+                ))
+            })??;
         if response.status().as_u16() == 200 {
             Ok(Ok(response))
         } else {
-            Ok(Err(tokio::time::timeout(self.timeout, read_reply(response)).await.map_err(|_| {
-                Failure::NotSent(Stop::new(Reason::TimedOut, "the event stream did not open in time"))
+            Ok(Err(tokio::time::timeout(
+                self.timeout,
+                read_reply(response),
+            )
+            .await
+            .map_err(|_| {
+                Failure::NotSent(Stop::new(
+                    Reason::TimedOut,
+                    "the event stream did not open in time",
+                ))
             })??))
         }
     }
@@ -146,7 +173,10 @@ impl Wire {
         self.sign_in.first_event_id(auth).await
     }
 
-    async fn request(&self, call: &HttpCall) -> Result<(reqwest::RequestBuilder, media::Trouble), Failure> {
+    async fn request(
+        &self,
+        call: &HttpCall,
+    ) -> Result<(reqwest::RequestBuilder, media::Trouble), Failure> {
         let url = self.address(call)?;
         let mut headers = HeaderMap::new();
         for (name, value) in &call.headers {
@@ -169,13 +199,21 @@ impl Wire {
             Body::Empty if matches!(call.method, Method::Get | Method::Delete) => request,
             Body::Empty => request.body(Vec::new()),
             Body::Json(value) => {
-                headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+                headers
+                    .entry(CONTENT_TYPE)
+                    .or_insert(HeaderValue::from_static("application/json"));
                 request.body(value.to_string())
             }
             Body::Form(fields) => request.form(fields),
             Body::Media(wanted) => {
-                let file = self.library.open(wanted, &trouble).await.map_err(Failure::Media)?;
-                headers.entry(CONTENT_TYPE).or_insert(header_value(&wanted.mime())?);
+                let file = self
+                    .library
+                    .open(wanted, &trouble)
+                    .await
+                    .map_err(Failure::Media)?;
+                headers
+                    .entry(CONTENT_TYPE)
+                    .or_insert(header_value(&wanted.mime())?);
                 if let Some(len) = file.len {
                     headers.insert(reqwest::header::CONTENT_LENGTH, HeaderValue::from(len));
                 }
@@ -192,7 +230,11 @@ impl Wire {
             let mut out = match &part.content {
                 Content::Text(text) => reqwest::multipart::Part::text(text.clone()),
                 Content::Media(wanted) => {
-                    let file = self.library.open(wanted, trouble).await.map_err(Failure::Media)?;
+                    let file = self
+                        .library
+                        .open(wanted, trouble)
+                        .await
+                        .map_err(Failure::Media)?;
                     match file.len {
                         Some(len) => reqwest::multipart::Part::stream_with_length(file.body, len),
                         None => reqwest::multipart::Part::stream(file.body),
@@ -205,9 +247,11 @@ impl Wire {
             if let Some(mime) = &part.mime {
                 // An attachment's MIME type is a stranger's word; what does not parse is bytes.
                 out = if mime.parse::<mime_guard::Mime>().is_ok() {
-                    out.mime_str(mime).map_err(|_| bug("a part's MIME type does not parse"))?
+                    out.mime_str(mime)
+                        .map_err(|_| bug("a part's MIME type does not parse"))?
                 } else {
-                    out.mime_str("application/octet-stream").map_err(|_| bug("MIME"))?
+                    out.mime_str("application/octet-stream")
+                        .map_err(|_| bug("MIME"))?
                 };
             }
             form = form.part(part.name.clone(), out);
@@ -248,7 +292,10 @@ mod mime_guard {
 
         fn from_str(text: &str) -> Result<Mime, ()> {
             let token = |part: &str| {
-                !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b))
+                !part.is_empty()
+                    && part
+                        .bytes()
+                        .all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b))
             };
             match text.split_once('/') {
                 Some((kind, sub)) if token(kind) && token(sub) => Ok(Mime),
@@ -276,7 +323,12 @@ pub(crate) async fn read_reply(response: reqwest::Response) -> Result<HttpReply,
     let headers = response
         .headers()
         .iter()
-        .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+        .map(|(name, value)| {
+            (
+                name.as_str().to_owned(),
+                String::from_utf8_lossy(value.as_bytes()).into_owned(),
+            )
+        })
         .collect();
     let mut body = Vec::new();
     let mut stream = response.bytes_stream();
@@ -291,7 +343,11 @@ pub(crate) async fn read_reply(response: reqwest::Response) -> Result<HttpReply,
             break;
         }
     }
-    Ok(HttpReply { status, headers, body })
+    Ok(HttpReply {
+        status,
+        headers,
+        body,
+    })
 }
 
 /// What an error of the client says about the request's effect. Its text is not used: it may hold
@@ -323,7 +379,9 @@ fn cause(error: &reqwest::Error) -> String {
 fn carries_file(body: &Body) -> bool {
     match body {
         Body::Media(_) => true,
-        Body::Multipart(parts) => parts.iter().any(|part| matches!(part.content, Content::Media(_))),
+        Body::Multipart(parts) => parts
+            .iter()
+            .any(|part| matches!(part.content, Content::Media(_))),
         Body::Empty | Body::Json(_) | Body::Form(_) => false,
     }
 }
@@ -333,7 +391,9 @@ fn bug(words: &str) -> Failure {
 }
 
 fn same_origin(a: &Url, b: &Url) -> bool {
-    a.scheme() == b.scheme() && a.host() == b.host() && a.port_or_known_default() == b.port_or_known_default()
+    a.scheme() == b.scheme()
+        && a.host() == b.host()
+        && a.port_or_known_default() == b.port_or_known_default()
 }
 
 fn method(method: Method) -> reqwest::Method {

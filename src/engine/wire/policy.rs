@@ -28,7 +28,8 @@ impl Policy {
     /// [`MediaProblem::Forbidden`].
     pub fn check(&self, address: &str) -> Result<Url, MediaProblem> {
         let url = Url::parse(address).map_err(|_| MediaProblem::Forbidden)?;
-        let scheme_allowed = url.scheme() == "https" || (url.scheme() == "http" && self.allow_private);
+        let scheme_allowed =
+            url.scheme() == "https" || (url.scheme() == "http" && self.allow_private);
         if !scheme_allowed || !url.username().is_empty() || url.password().is_some() {
             return Err(MediaProblem::Forbidden);
         }
@@ -39,18 +40,27 @@ impl Policy {
             Some(Host::Domain(_)) => true,
             None => false,
         };
-        let host = url.host_str().unwrap_or_default().trim_end_matches('.').to_ascii_lowercase();
-        if address_allowed && self.lists(&host) { Ok(url) } else { Err(MediaProblem::Forbidden) }
+        let host = url
+            .host_str()
+            .unwrap_or_default()
+            .trim_end_matches('.')
+            .to_ascii_lowercase();
+        if address_allowed && self.lists(&host) {
+            Ok(url)
+        } else {
+            Err(MediaProblem::Forbidden)
+        }
     }
 
     fn lists(&self, host: &str) -> bool {
-        self.allow_hosts.is_empty() || self.allow_hosts.iter().any(|allowed| {
-            let allowed = allowed.to_ascii_lowercase();
-            match allowed.strip_prefix('.') {
-                Some(_) => host.ends_with(&allowed),
-                None => host == allowed,
-            }
-        })
+        self.allow_hosts.is_empty()
+            || self.allow_hosts.iter().any(|allowed| {
+                let allowed = allowed.to_ascii_lowercase();
+                match allowed.strip_prefix('.') {
+                    Some(_) => host.ends_with(&allowed),
+                    None => host == allowed,
+                }
+            })
     }
 }
 
@@ -120,33 +130,85 @@ mod tests {
 
     #[test]
     fn every_way_to_write_a_private_address_is_refused() {
-        let policy = Policy { allow_hosts: vec![".test".into()], allow_private: false };
+        let policy = Policy {
+            allow_hosts: vec![".test".into()],
+            allow_private: false,
+        };
         let open = |host: &str| Policy {
-            allow_hosts: vec![Url::parse(&format!("https://{host}/")).map_or(host.to_owned(), |u| {
-                u.host_str().unwrap_or_default().to_owned()
-            })],
+            allow_hosts: vec![
+                Url::parse(&format!("https://{host}/")).map_or(host.to_owned(), |u| {
+                    u.host_str().unwrap_or_default().to_owned()
+                }),
+            ],
             allow_private: false,
         };
         for host in [
-            "127.0.0.1", "2130706433", "0x7f000001", "0177.0.0.1", "127.1", "0", "10.1.2.3", "172.16.0.1",
-            "192.168.1.1", "169.254.169.254", "100.64.0.1", "[::1]", "[::]", "[::ffff:127.0.0.1]",
-            "[::ffff:a9fe:a9fe]", "[fe80::1]", "[fd00::1]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]", "[::127.0.0.1]",
-            "224.0.0.1", "255.255.255.255", "198.18.0.1", "[2001:db8::1]", "[ff02::1]",
+            "127.0.0.1",
+            "2130706433",
+            "0x7f000001",
+            "0177.0.0.1",
+            "127.1",
+            "0",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "[::1]",
+            "[::]",
+            "[::ffff:127.0.0.1]",
+            "[::ffff:a9fe:a9fe]",
+            "[fe80::1]",
+            "[fd00::1]",
+            "[64:ff9b::7f00:1]",
+            "[2002:7f00:1::]",
+            "[::127.0.0.1]",
+            "224.0.0.1",
+            "255.255.255.255",
+            "198.18.0.1",
+            "[2001:db8::1]",
+            "[ff02::1]",
         ] {
             let address = format!("https://{host}/x");
-            assert_eq!(open(host).check(&address), Err(MediaProblem::Forbidden), "{host}");
+            assert_eq!(
+                open(host).check(&address),
+                Err(MediaProblem::Forbidden),
+                "{host}"
+            );
         }
-        for address in ["ftp://a.test/x", "http://a.test/x", "https://user:pw@a.test/x", "file:///etc/passwd", "nonsense", "https://b.example/x"] {
-            assert_eq!(policy.check(address), Err(MediaProblem::Forbidden), "{address}");
+        for address in [
+            "ftp://a.test/x",
+            "http://a.test/x",
+            "https://user:pw@a.test/x",
+            "file:///etc/passwd",
+            "nonsense",
+            "https://b.example/x",
+        ] {
+            assert_eq!(
+                policy.check(address),
+                Err(MediaProblem::Forbidden),
+                "{address}"
+            );
         }
         assert!(policy.check("https://a.test/x").is_ok());
-        assert!(open("93.184.216.34").check("https://93.184.216.34/x").is_ok());
-        assert!(open("[2606:2800:220:1::1]").check("https://[2606:2800:220:1::1]/x").is_ok());
+        assert!(
+            open("93.184.216.34")
+                .check("https://93.184.216.34/x")
+                .is_ok()
+        );
+        assert!(
+            open("[2606:2800:220:1::1]")
+                .check("https://[2606:2800:220:1::1]/x")
+                .is_ok()
+        );
     }
 
     #[test]
     fn a_suffix_does_not_match_a_name_that_merely_ends_alike() {
-        let policy = Policy { allow_hosts: vec![".force.com".into()], allow_private: false };
+        let policy = Policy {
+            allow_hosts: vec![".force.com".into()],
+            allow_private: false,
+        };
         assert!(policy.check("https://a.documentforce.com/x").is_err());
         assert!(policy.check("https://a.force.com./x").is_ok());
     }

@@ -89,13 +89,21 @@ impl Parser {
 
     fn end_line(&mut self, line: &[u8], found: &mut Vec<Found>) {
         let line = String::from_utf8_lossy(line);
-        let line = if std::mem::take(&mut self.first) { line.trim_start_matches('\u{feff}') } else { &line };
+        let line = if std::mem::take(&mut self.first) {
+            line.trim_start_matches('\u{feff}')
+        } else {
+            &line
+        };
         if line.is_empty() {
             let data = std::mem::take(&mut self.data);
             let event = std::mem::take(&mut self.event);
             let id = std::mem::take(&mut self.id);
             if std::mem::take(&mut self.has_data) {
-                let event = if event.is_empty() { "message".to_owned() } else { event };
+                let event = if event.is_empty() {
+                    "message".to_owned()
+                } else {
+                    event
+                };
                 found.push(Found::Event(Event { id, event, data }));
             }
             return;
@@ -127,8 +135,16 @@ mod tests {
 
     fn expected() -> Vec<Found> {
         vec![
-            Found::Event(Event { id: String::new(), event: "ping".into(), data: "0".into() }),
-            Found::Event(Event { id: "7".into(), event: "X".into(), data: "{\"a\":\"ü😀\"}\nsecond".into() }),
+            Found::Event(Event {
+                id: String::new(),
+                event: "ping".into(),
+                data: "0".into(),
+            }),
+            Found::Event(Event {
+                id: "7".into(),
+                event: "X".into(),
+                data: "{\"a\":\"ü😀\"}\nsecond".into(),
+            }),
             Found::Stray("Jwt is expired".into()),
         ]
     }
@@ -137,7 +153,11 @@ mod tests {
     fn the_same_events_however_the_bytes_are_cut() {
         let bytes = STREAM.as_bytes();
         for first in 0..bytes.len() {
-            for second in [first, (first + 1).min(bytes.len()), (first + 7).min(bytes.len())] {
+            for second in [
+                first,
+                (first + 1).min(bytes.len()),
+                (first + 7).min(bytes.len()),
+            ] {
                 let mut parser = Parser::new(1_000);
                 let mut found = parser.feed(&bytes[..first]).unwrap();
                 found.extend(parser.feed(&bytes[first..second]).unwrap());

@@ -36,7 +36,10 @@ pub(crate) async fn connect(config: &AmqpConfig, name: &str) -> Result<Connectio
         .parse()
         .map_err(|_| "intake.amqp.url is not an AMQP address".to_owned())?;
     uri.query.heartbeat.get_or_insert(HEARTBEAT);
-    let patience = uri.query.connection_timeout.map_or(HANDSHAKE, Duration::from_millis);
+    let patience = uri
+        .query
+        .connection_timeout
+        .map_or(HANDSHAKE, Duration::from_millis);
     let tls = tls(config).await?;
     let runtime = lapin::runtime::default_runtime().map_err(|error| explain(&error))?;
     let properties = ConnectionProperties::default().with_connection_name(name.into());

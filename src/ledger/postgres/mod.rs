@@ -285,12 +285,13 @@ impl Ledger for Postgres {
         &self,
         now: Timestamp,
         daemon: &str,
+        target: &str,
         limit: usize,
         until: Timestamp,
     ) -> Result<Vec<InboxRow>> {
         let (now, until) = (now.as_microsecond(), until.as_microsecond());
         let limit = count(limit);
-        transact!(self, Statement, db => relay::inbox_claim(db, now, daemon, limit, until))
+        transact!(self, Statement, db => relay::inbox_claim(db, now, daemon, target, limit, until))
     }
 
     async fn inbox_later(&self, row: &InboxRow, at: Option<Timestamp>, stop: Stop) -> Result<()> {

@@ -251,6 +251,7 @@ pub(super) async fn inbox_claim(
     db: &Db<'_>,
     now: i64,
     daemon: &str,
+    target: &str,
     limit: i64,
     until: i64,
 ) -> Outcome<Vec<InboxRow>> {
@@ -258,11 +259,11 @@ pub(super) async fn inbox_claim(
         .all(
             "UPDATE inbox SET epoch = epoch + 1, lease_owner = $1, lease_until = $2
               WHERE id = ANY (ARRAY (
-                        SELECT id FROM inbox WHERE due_at IS NOT NULL AND ready_at <= $3
+                        SELECT id FROM inbox WHERE target = $5 AND due_at IS NOT NULL AND ready_at <= $3
                          ORDER BY ready_at LIMIT $4
                            FOR UPDATE SKIP LOCKED))
              RETURNING id, target, headers, body, attempts, epoch",
-            &[&Text(daemon), &until, &now, &limit],
+            &[&Text(daemon), &until, &now, &limit, &Text(target)],
             |row| {
                 Ok(InboxRow {
                     id: row.try_get(0)?,

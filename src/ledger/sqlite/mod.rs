@@ -286,12 +286,13 @@ impl Ledger for Sqlite {
         &self,
         now: Timestamp,
         daemon: &str,
+        target: &str,
         limit: usize,
         until: Timestamp,
     ) -> Result<Vec<InboxRow>> {
-        let daemon = daemon.to_owned();
+        let (daemon, target) = (daemon.to_owned(), target.to_owned());
         let (now, until) = (now.as_microsecond(), until.as_microsecond());
-        self.write(move |tx| relay::inbox_claim(tx, now, &daemon, count(limit), until))
+        self.write(move |tx| relay::inbox_claim(tx, now, &daemon, &target, count(limit), until))
             .await
     }
 

@@ -19,7 +19,8 @@ pub(super) fn act(meta: &mut Meta, now: Timestamp, act: &Value) -> Result<Value,
     let kind = need("act")?;
     let who = meta.phones.actor(need("from")?.trim_start_matches('+'));
     let phone = &mut meta.phones.0[who];
-    if let Some(name) = text("name") {
+    // A location's name is the place's.
+    if let Some(name) = text("name").filter(|_| kind != "location") {
         phone.name = name.to_owned();
     }
     phone.username = text("username")

@@ -161,6 +161,7 @@ CREATE TABLE inbox (
     CHECK (state <> 'parked' OR reason IS NOT NULL)
 ) STRICT;
 CREATE INDEX inbox_ready ON inbox (ready_at) WHERE due_at IS NOT NULL;
+CREATE INDEX inbox_ready_of ON inbox (target, ready_at) WHERE due_at IS NOT NULL;
 CREATE INDEX inbox_parked ON inbox (state, id) WHERE state = 'parked';
 CREATE INDEX inbox_done ON inbox (received_at) WHERE state = 'done';
 CREATE INDEX inbox_leased ON inbox (lease_owner) WHERE lease_owner IS NOT NULL;
