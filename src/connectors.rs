@@ -4,12 +4,15 @@ use handoffd_contract::sandbox::Sandbox;
 use handoffd_contract::{Connector, Problem};
 use serde_json::Value;
 
+/// Makes a connector of a target's settings, or says everything that is wrong with them.
+pub type Connect = fn(&str, &Value) -> Result<Box<dyn Connector>, Vec<Problem>>;
+
 /// A kind of target.
 pub struct Kind {
     /// Its name in the configuration.
     pub name: &'static str,
-    /// Makes a connector of a target's settings, or says everything that is wrong with them.
-    pub connector: fn(&str, &Value) -> Result<Box<dyn Connector>, Vec<Problem>>,
+    /// Makes a connector.
+    pub connector: Connect,
     /// A fresh simulator of its API.
     pub sandbox: fn() -> Box<dyn Sandbox>,
     /// The shipped mapping.

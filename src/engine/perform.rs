@@ -234,12 +234,12 @@ async fn judge(
             weigh(target, stop);
         }
         // The target answered on purpose, be it with a refusal.
-        _ if attempt.status.is_some() || matches!(reply, Reply::Published(_)) => {
-            if target.breaker.success() {
+        _ => {
+            let answered = attempt.status.is_some() || matches!(reply, Reply::Published(_));
+            if answered && target.breaker.success() {
                 tracing::info!(target_name = %target.name, "the target answers again");
             }
         }
-        _ => {}
     }
     Outcome::Judged(attempt, verdict)
 }

@@ -9,7 +9,7 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | [`incoming`] | bytes and headers as they came, and as poison |
-//! | [`decode`] | CloudEvents, structured, binary and batch |
+//! | [`mod@decode`] | CloudEvents, structured, binary and batch |
 //! | `payload`, `who`, `shape` | what each field must look like, and how an error is told |
 //! | [`route`] | which targets an event is for |
 //! | [`http`] | `POST /v1/events` |

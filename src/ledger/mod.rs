@@ -543,7 +543,8 @@ pub trait Ledger: Send + Sync {
     async fn inbox_settle(&self, now: Timestamp, id: Option<i64>, retry: bool) -> Result<u64>;
 
     /// The lane of a target in which a fact has this value (or is unsure with this candidate); an
-    /// empty value matches any. The newest lane, if there are several.
+    /// empty value matches any, for facts whose name carries the id. The newest lane, if there are
+    /// several.
     async fn lane_by_fact(&self, target: &str, name: &str, value: &str) -> Result<Option<LaneRef>>;
 
     /// Whether a fact of the lane has this value, or is unsure with this candidate.

@@ -142,6 +142,46 @@ pub(super) fn in_sequence<T, N: Ord>(events: &mut [T], sequence: impl Fn(&T) -> 
     }
 }
 
+/// How many lanes a target has, by what indexes can count without looking at the lanes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Tally {
+    /// All of them.
+    pub all: i64,
+    /// Those with a time at which they go on.
+    pub timed: i64,
+    /// Held ones.
+    pub held: i64,
+    /// Held ones with a time.
+    pub held_timed: i64,
+    /// Parked ones.
+    pub parked: i64,
+}
+
+impl Tally {
+    /// The part with this name in the counting statement.
+    pub fn part(&mut self, name: &str) -> Option<&mut i64> {
+        match name {
+            "all" => Some(&mut self.all),
+            "timed" => Some(&mut self.timed),
+            "held" => Some(&mut self.held),
+            "held-timed" => Some(&mut self.held_timed),
+            "parked" => Some(&mut self.parked),
+            _ => None,
+        }
+    }
+
+    /// How many are in each state.
+    pub fn states(self) -> [(LaneState, i64); 4] {
+        let due = self.timed - self.held_timed;
+        [
+            (LaneState::Idle, self.all - due - self.held - self.parked),
+            (LaneState::Due, due),
+            (LaneState::Held, self.held),
+            (LaneState::Parked, self.parked),
+        ]
+    }
+}
+
 /// What giving up the first event of a lane changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct GivenUp {

@@ -26,7 +26,6 @@ fn child(folder: &Folder) -> Command {
     command
 }
 
-#[expect(clippy::print_stdout, reason = "the child tells its parent")]
 /// Only a child does anything here; in the suite's own process the variable is not set.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn child_admits_for_ever() {
@@ -161,7 +160,6 @@ async fn a_full_disk_refuses_whole_batches_and_gives_way_again() {
     );
 }
 
-#[expect(clippy::print_stdout, reason = "the child tells its parent")]
 /// Only a child does anything here.
 #[tokio::test]
 async fn child_on_a_full_disk() {

@@ -179,7 +179,9 @@ fn later(failure: Failure) -> Verdict {
     let (reason, effect) = match failure.class {
         Class::Ambiguous => (Reason::ServerError, Effect::Possible),
         Class::Busy => (Reason::ServerError, Effect::None),
-        Class::Pair | Class::Number | Class::App => (Reason::RateLimited, Effect::None),
+        // Only this customer's messages came too fast; everybody else's go on.
+        Class::Pair => (Reason::Waiting, Effect::None),
+        Class::Number | Class::App => (Reason::RateLimited, Effect::None),
         Class::Auth => (Reason::Unauthorized, Effect::None),
         _ => (Reason::Account, Effect::None),
     };

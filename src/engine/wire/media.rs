@@ -112,11 +112,11 @@ impl Library {
                     .and_then(|all| all.get(target))
                     .ok_or(MediaProblem::Gone)?;
                 let call = handoffd_contract::HttpCall::get(url.clone());
-                self.from_target(&shelf.wire, &call, wanted.max_bytes, trouble)
+                self.fetch_signed_in(&shelf.wire, &call, wanted.max_bytes, trouble)
                     .await
             }
             Source::Whatsapp { media_id } => {
-                self.from_whatsapp(media_id, wanted.max_bytes, trouble)
+                self.fetch_whatsapp(media_id, wanted.max_bytes, trouble)
                     .await
             }
         }
@@ -167,7 +167,7 @@ impl Library {
         Err(MediaProblem::Forbidden)
     }
 
-    async fn from_target(
+    async fn fetch_signed_in(
         &self,
         wire: &Wire,
         call: &handoffd_contract::HttpCall,
@@ -183,7 +183,7 @@ impl Library {
 
     /// A WhatsApp media id is first exchanged for an address that lives for five minutes and wants
     /// the same token; the token is shown to the hosts that the connector names and to no other.
-    async fn from_whatsapp(
+    async fn fetch_whatsapp(
         &self,
         id: &str,
         max: u64,

@@ -2,18 +2,18 @@
 //!
 //! Every method is one transaction on a pooled connection. Transactions that lose against another
 //! one, or whose connection is gone before the commit, are done again a few times. Daemons tell
-//! each other of changes by NOTIFY ([`hints`]).
+//! each other of changes by NOTIFY (`hints`).
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | [`connect`] | the address, TLS, the pool |
-//! | [`schema`] | migrations; the tables are in `schema/*.sql` |
-//! | [`db`] | statements, and what can go wrong |
-//! | [`intake`] | events in, lanes opened and woken, poison |
-//! | [`lanes`] | claim, load, begin, finish, release |
-//! | [`relay`] | feeds, webhooks, finding a lane |
-//! | [`operate`] | lists, stories, retry, skip, numbers |
-//! | [`care`] | mappings, daemons, pulse |
+//! | `connect` | the address, TLS, the pool |
+//! | `schema` | migrations; the tables are in `schema/*.sql` |
+//! | `db` | statements, and what can go wrong |
+//! | `intake` | events in, lanes opened and woken, poison |
+//! | `lanes` | claim, load, begin, finish, release |
+//! | `relay` | feeds, webhooks, finding a lane |
+//! | `operate` | lists, stories, retry, skip, numbers |
+//! | `care` | mappings, daemons, pulse |
 
 mod care;
 mod connect;

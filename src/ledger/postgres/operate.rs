@@ -9,7 +9,7 @@ use super::db::{Db, Outcome, Text};
 use super::intake::who;
 use super::lanes::{facts, lane_ref, put_facts, tally};
 use crate::ledger::rows;
-use crate::ledger::rules::{self, GivenUp};
+use crate::ledger::rules::{self, GivenUp, Tally};
 use crate::ledger::{
     Attempt, Group, LaneFilter, LaneRef, LaneRow, LaneState, LedgerError, Select, Stats, Story,
 };
@@ -397,37 +397,10 @@ async fn give_up_first(db: &Db<'_>, chosen: &[&Chosen]) -> Outcome<()> {
     put_facts(db, &noted, &notes).await
 }
 
-/// Numbers for metrics. Idle lanes are what is left of all when the others are counted. `db` is a
-/// transaction that sees one moment.
+/// Numbers for metrics. `db` is a transaction that sees one moment.
 pub(super) async fn stats(db: &Db<'_>, now: i64) -> Outcome<Stats> {
-    let counted = |sql| async move {
-        db.all(sql, &[], |row| {
-            let (target, state, count): (String, String, i64) =
-                (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-            Ok((target, rows::lane_state(&state)?, count))
-        })
-        .await
-    };
-    let mut lanes: BTreeMap<(String, LaneState), i64> = BTreeMap::new();
-    for (target, state, count) in counted(
-        "SELECT target, 'idle', count(*) FROM lane GROUP BY target
-         UNION ALL
-         SELECT target, state, count(*) FROM lane WHERE due_at IS NOT NULL GROUP BY target, state
-         UNION ALL
-         SELECT target, state, count(*) FROM lane
-          WHERE reason IS NOT NULL AND state IN ('held', 'parked') AND due_at IS NULL
-          GROUP BY target, state",
-    )
-    .await?
-    {
-        if state != LaneState::Idle {
-            *lanes.entry((target.clone(), LaneState::Idle)).or_default() -= count;
-        }
-        *lanes.entry((target, state)).or_default() += count;
-    }
-    let targets: BTreeSet<&str> = lanes.keys().map(|(target, _)| target.as_str()).collect();
     let mut stats = Stats::default();
-    for target in targets {
+    for (target, tally) in tallies(db).await? {
         let oldest = db
             .one(
                 "SELECT due_at FROM lane
@@ -439,12 +412,12 @@ pub(super) async fn stats(db: &Db<'_>, now: i64) -> Outcome<Stats> {
             .await?;
         stats
             .oldest_due
-            .extend(oldest.map(|at| (target.to_owned(), at)));
+            .extend(oldest.map(|at| (target.clone(), at)));
+        let states = tally.states().into_iter();
+        stats
+            .lanes
+            .extend(states.map(|(state, count)| (target.clone(), state, count)));
     }
-    stats.lanes = lanes
-        .into_iter()
-        .map(|((target, state), count)| (target, state, count))
-        .collect();
     stats.poison = db
         .one(
             "SELECT count(*) FROM poison",
@@ -462,4 +435,30 @@ pub(super) async fn stats(db: &Db<'_>, now: i64) -> Outcome<Stats> {
         )
         .await?;
     Ok(stats)
+}
+
+/// Lanes by target, counted in indexes.
+async fn tallies(db: &Db<'_>) -> Outcome<BTreeMap<String, Tally>> {
+    let counts: Vec<(String, String, i64)> = db
+        .all(
+            "SELECT target, 'all', count(*) FROM lane GROUP BY target
+         UNION ALL
+         SELECT target, 'timed', count(*) FROM lane WHERE due_at IS NOT NULL GROUP BY target
+         UNION ALL
+         SELECT target, state, count(*) FROM lane
+          WHERE reason IS NOT NULL AND state IN ('held', 'parked') GROUP BY target, state
+         UNION ALL
+         SELECT target, 'held-timed', count(*) FROM lane
+          WHERE reason IS NOT NULL AND state = 'held' AND due_at IS NOT NULL GROUP BY target",
+            &[],
+            |row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)),
+        )
+        .await?;
+    let mut tallies: BTreeMap<String, Tally> = BTreeMap::new();
+    for (target, what, counted) in counts {
+        if let Some(count) = tallies.entry(target).or_default().part(&what) {
+            *count = counted;
+        }
+    }
+    Ok(tallies)
 }

@@ -259,7 +259,8 @@ pub(super) async fn inbox_claim(
         .all(
             "UPDATE inbox SET epoch = epoch + 1, lease_owner = $1, lease_until = $2
               WHERE id = ANY (ARRAY (
-                        SELECT id FROM inbox WHERE target = $5 AND due_at IS NOT NULL AND ready_at <= $3
+                        SELECT id FROM inbox
+                         WHERE target = $5 AND due_at IS NOT NULL AND ready_at <= $3
                          ORDER BY ready_at LIMIT $4
                            FOR UPDATE SKIP LOCKED))
              RETURNING id, target, headers, body, attempts, epoch",

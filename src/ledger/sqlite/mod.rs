@@ -1,17 +1,17 @@
 //! The ledger in one SQLite file, for one daemon.
 //!
 //! Write-ahead logging with full durability: what a method answered is on disk. One thread writes
-//! and commits whatever is waiting in one go ([`writer`]); a few connections read beside it
-//! ([`reader`]). Commands of an operator from another process take turns with it.
+//! and commits whatever is waiting in one go (`writer`); a few connections read beside it
+//! (`reader`). Commands of an operator from another process take turns with it.
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | [`schema`] | opening the file, migrations; the tables are in `schema/*.sql` |
-//! | [`intake`] | events in, lanes opened and woken, poison |
-//! | [`lanes`] | claim, load, begin, finish, release |
-//! | [`relay`] | feeds, webhooks, finding a lane |
-//! | [`operate`] | lists, stories, retry, skip, numbers |
-//! | [`care`] | mappings, daemons, pulse |
+//! | `schema` | opening the file, migrations; the tables are in `schema/*.sql` |
+//! | `intake` | events in, lanes opened and woken, poison |
+//! | `lanes` | claim, load, begin, finish, release |
+//! | `relay` | feeds, webhooks, finding a lane |
+//! | `operate` | lists, stories, retry, skip, numbers |
+//! | `care` | mappings, daemons, pulse |
 
 mod care;
 mod intake;

@@ -10,7 +10,7 @@ use super::intake;
 use super::lanes::{facts, lane_ref, put_fact};
 use super::tx::Tx;
 use crate::ledger::rows;
-use crate::ledger::rules::{self, GivenUp};
+use crate::ledger::rules::{self, GivenUp, Tally};
 use crate::ledger::{
     Attempt, Group, LaneFilter, LaneRef, LaneRow, LaneState, LedgerError, Result, Select, Stats,
     Story,
@@ -337,39 +337,10 @@ fn give_up_first(tx: &Tx<'_>, lane: &LaneRef, head: i64) -> Result<()> {
     Ok(())
 }
 
-/// Numbers for metrics. Idle lanes are what is left of all when the others are counted.
+/// Numbers for metrics.
 pub(super) fn stats(tx: &Tx<'_>, now: i64) -> Result<Stats> {
     let mut stats = Stats::default();
-    let mut busy: BTreeMap<String, i64> = BTreeMap::new();
-    let counted = tx.all(
-        "SELECT target, state, count(*) FROM lane WHERE due_at IS NOT NULL GROUP BY target, state
-         UNION ALL
-         SELECT target, state, count(*) FROM lane
-          WHERE reason IS NOT NULL AND state IN ('held', 'parked') AND due_at IS NULL
-          GROUP BY target, state",
-        [],
-        |row| {
-            Ok((
-                row.get::<_, String>(0)?,
-                row.get::<_, String>(1)?,
-                row.get::<_, i64>(2)?,
-            ))
-        },
-    )?;
-    let mut lanes: BTreeMap<(String, LaneState), i64> = BTreeMap::new();
-    for (target, state, count) in counted {
-        *busy.entry(target.clone()).or_default() += count;
-        *lanes
-            .entry((target, rows::lane_state(&state)?))
-            .or_default() += count;
-    }
-    let all: Vec<(String, i64)> = tx.all(
-        "SELECT target, count(*) FROM lane GROUP BY target",
-        [],
-        |row| Ok((row.get(0)?, row.get(1)?)),
-    )?;
-    for (target, count) in all {
-        let idle = count - busy.get(&target).copied().unwrap_or(0);
+    for (target, tally) in tallies(tx)? {
         let oldest: Option<i64> = tx.one(
             "SELECT due_at FROM lane
               WHERE target = ?1 AND due_at IS NOT NULL AND ready_at <= ?2
@@ -380,12 +351,11 @@ pub(super) fn stats(tx: &Tx<'_>, now: i64) -> Result<Stats> {
         if let Some(oldest) = oldest {
             stats.oldest_due.push((target.clone(), rows::at(oldest)?));
         }
-        lanes.insert((target, LaneState::Idle), idle);
+        let states = tally.states().into_iter();
+        stats
+            .lanes
+            .extend(states.map(|(state, count)| (target.clone(), state, count)));
     }
-    stats.lanes = lanes
-        .into_iter()
-        .map(|((target, state), count)| (target, state, count))
-        .collect();
     stats.poison = tx
         .one("SELECT count(*) FROM poison", [], |row| row.get(0))?
         .unwrap_or(0);
@@ -395,4 +365,30 @@ pub(super) fn stats(tx: &Tx<'_>, now: i64) -> Result<Stats> {
         |row| Ok((row.get(0)?, row.get(1)?)),
     )?;
     Ok(stats)
+}
+
+/// Lanes by target, counted in indexes.
+fn tallies(tx: &Tx<'_>) -> Result<BTreeMap<String, Tally>> {
+    let mut tallies: BTreeMap<String, Tally> = BTreeMap::new();
+    tx.each(
+        "SELECT target, 'all', count(*) FROM lane GROUP BY target
+         UNION ALL
+         SELECT target, 'timed', count(*) FROM lane WHERE due_at IS NOT NULL GROUP BY target
+         UNION ALL
+         SELECT target, state, count(*) FROM lane
+          WHERE reason IS NOT NULL AND state IN ('held', 'parked') GROUP BY target, state
+         UNION ALL
+         SELECT target, 'held-timed', count(*) FROM lane
+          WHERE reason IS NOT NULL AND state = 'held' AND due_at IS NOT NULL GROUP BY target",
+        [],
+        |row| {
+            let tally = tallies.entry(row.get(0)?).or_default();
+            let what: String = row.get(1)?;
+            if let Some(count) = tally.part(&what) {
+                *count = row.get(2)?;
+            }
+            Ok(true)
+        },
+    )?;
+    Ok(tallies)
 }

@@ -213,7 +213,8 @@ pub(super) fn inbox_claim(
 ) -> Result<Vec<InboxRow>> {
     let mut rows = tx.all(
         "UPDATE inbox SET epoch = epoch + 1, lease_owner = ?1, lease_until = ?2
-          WHERE id IN (SELECT id FROM inbox WHERE target = ?5 AND due_at IS NOT NULL AND ready_at <= ?3
+          WHERE id IN (SELECT id FROM inbox
+                        WHERE target = ?5 AND due_at IS NOT NULL AND ready_at <= ?3
                         ORDER BY ready_at LIMIT ?4)
          RETURNING id, target, headers, body, attempts, epoch",
         params![daemon, until, now, limit, target],

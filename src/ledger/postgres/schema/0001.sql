@@ -99,7 +99,6 @@ CREATE TABLE fact (
     CHECK (candidate IS NULL OR unsure_since IS NOT NULL)
 );
 CREATE INDEX fact_by_value ON fact (name, left(coalesce(value, candidate), 200), lane);
-CREATE INDEX fact_by_name ON fact (name, lane);
 
 -- Calls and what became of them; append-only.
 CREATE TABLE attempt (
