@@ -4,13 +4,15 @@
 //! and say so. Nothing here sleeps for a fixed time and hopes: [`eventually`] waits on a condition.
 
 mod broker;
+mod gateway;
 
 use std::env;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-pub use broker::{Broker, Gateway, Got, header};
+pub use broker::Broker;
+pub use gateway::{Gateway, Got, header};
 
 /// The shared broker, as `amqp://…`.
 #[must_use]
