@@ -1,0 +1,484 @@
+//! What goes wrong, and when: planned by seed, then carried out.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::book::Book;
+use crate::lot::Lot;
+use crate::options::{LedgerKind, Options};
+use crate::proxy::{Cut, Direction, Proxy};
+use crate::story::CRMS;
+use crate::world::{World, postgres};
+
+/// One thing that goes wrong.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Strike {
+    /// SIGKILL; started again after so long.
+    Kill { daemon: usize, down: Duration },
+    /// SIGTERM; started again after so long.
+    Stop { daemon: usize, down: Duration },
+    /// The broker's node is killed and started again.
+    BrokerKill,
+    /// The broker closes every connection.
+    BrokerCloses,
+    /// The network before the broker.
+    Amqp(Net),
+    /// The network before PostgreSQL.
+    Ledger(Net),
+    /// PostgreSQL ends every session of the run's database.
+    LedgerSessions,
+    /// The network before a simulator.
+    Crm(&'static str, Net),
+    /// A rule of the simulators' server.
+    Rule(Value),
+    /// Every token given out until now is no longer good.
+    Tokens(&'static str),
+    /// WhatsApp takes the next messages and then says that they did not arrive.
+    Undeliverable,
+    /// The next version of a mapping is published.
+    Mapping(&'static str),
+    /// The clock of a daemon is stepped by so many seconds.
+    Clock { daemon: usize, by: i64 },
+}
+
+/// What the network does.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Net {
+    Close,
+    Reset,
+    /// Each connection ends in the middle, after so many bytes.
+    Cut {
+        down: bool,
+        after: Range<u64>,
+        reset: bool,
+        lasts: Duration,
+    },
+    /// Nothing passes; nobody is told.
+    Hole {
+        up: bool,
+        down: bool,
+        lasts: Duration,
+    },
+    Slow {
+        delay: Duration,
+        lasts: Duration,
+    },
+    Refuse {
+        lasts: Duration,
+    },
+}
+
+impl Strike {
+    /// The kind's name, as counted and as in `--without`.
+    pub fn kind(&self) -> String {
+        match self {
+            Strike::Kill { .. } => "daemon killed".into(),
+            Strike::Stop { .. } => "daemon stopped".into(),
+            Strike::BrokerKill => "broker killed".into(),
+            Strike::BrokerCloses => "broker closes all connections".into(),
+            Strike::Amqp(net) => format!("network to the broker: {}", net.word()),
+            Strike::Ledger(net) => format!("network to PostgreSQL: {}", net.word()),
+            Strike::LedgerSessions => "PostgreSQL ends all sessions".into(),
+            Strike::Crm(_, net) => format!("network to a CRM: {}", net.word()),
+            Strike::Rule(_) => "CRM outage".into(),
+            Strike::Tokens(_) => "tokens expire".into(),
+            Strike::Undeliverable => "WhatsApp fails later".into(),
+            Strike::Mapping(_) => "mapping published".into(),
+            Strike::Clock { .. } => "clock stepped".into(),
+        }
+    }
+}
+
+impl Net {
+    fn word(&self) -> &'static str {
+        match self {
+            Net::Close => "closed",
+            Net::Reset => "reset",
+            Net::Cut { .. } => "cut in the middle",
+            Net::Hole { .. } => "black hole",
+            Net::Slow { .. } => "slow",
+            Net::Refuse { .. } => "refused",
+        }
+    }
+}
+
+impl fmt::Display for Strike {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}: {self:?}", self.kind())
+    }
+}
+
+/// The faults of a run: what strikes all the time by rate, and what strikes when.
+pub struct Plan {
+    pub standing: Vec<Value>,
+    pub schedule: Vec<(Duration, Strike)>,
+}
+
+/// Plans the faults of a run.
+pub fn plan(options: &Options, kind: LedgerKind) -> Plan {
+    if options.calm {
+        return Plan {
+            standing: Vec::new(),
+            schedule: Vec::new(),
+        };
+    }
+    let mut lot = Lot::new(options.seed, "faults");
+    let daemons = if kind == LedgerKind::Postgres {
+        options.daemons
+    } else {
+        1
+    };
+    let mut schedule = Vec::new();
+    let mut at = Duration::from_millis(1_500);
+    let mut last_broker = Duration::ZERO;
+    while at < options.lasts {
+        let strike = strike(&mut lot, options, kind, daemons);
+        // The broker takes seconds to come back; without a pause it would be down most of the time.
+        let broker = strike == Strike::BrokerKill;
+        if !(broker && at < last_broker + Duration::from_secs(15))
+            && !left_out(options, &strike.kind())
+        {
+            if broker {
+                last_broker = at;
+            }
+            schedule.push((at, strike));
+        }
+        at += Duration::from_millis(lot.within(100..1_100));
+    }
+    let standing = standing(&mut lot);
+    let standing = standing
+        .into_iter()
+        .filter(|rule| !left_out(options, rule["fault"]["kind"].as_str().unwrap_or_default()));
+    Plan {
+        standing: standing.collect(),
+        schedule,
+    }
+}
+
+fn left_out(options: &Options, kind: &str) -> bool {
+    options
+        .without
+        .iter()
+        .any(|left| kind.contains(left.as_str()))
+}
+
+fn strike(lot: &mut Lot, options: &Options, kind: LedgerKind, daemons: usize) -> Strike {
+    let postgres = u64::from(kind == LedgerKind::Postgres);
+    let weights: [(u64, u8); 13] = [
+        (22, 0),
+        (6, 1),
+        (3, 2),
+        (6, 3),
+        (14, 4),
+        (10 * postgres, 5),
+        (4 * postgres, 6),
+        (26, 7),
+        (10, 8),
+        (5, 9),
+        (5, 10),
+        (6 * u64::from(options.clock), 11),
+        (3, 12),
+    ];
+    let choice = *lot.weighted(&weights);
+    let daemon = lot.index(daemons);
+    let down = Duration::from_millis(lot.within(0..1_500));
+    match choice {
+        0 => Strike::Kill { daemon, down },
+        1 => Strike::Stop { daemon, down },
+        2 => Strike::BrokerKill,
+        3 => Strike::BrokerCloses,
+        4 => Strike::Amqp(net(lot)),
+        5 => Strike::Ledger(net(lot)),
+        6 => Strike::LedgerSessions,
+        7 => Strike::Crm(
+            *lot.pick(&["salesforce", "hubspot", "creatio", "whatsapp"]),
+            net(lot),
+        ),
+        8 => Strike::Rule(outage(lot)),
+        9 => Strike::Tokens(*lot.pick(&["salesforce", "creatio"])),
+        10 => Strike::Mapping(*lot.pick(&CRMS)),
+        12 => Strike::Undeliverable,
+        _ => {
+            let by = i64::try_from(lot.within(1..7_200)).unwrap_or(1);
+            Strike::Clock {
+                daemon,
+                by: if lot.chance(500) { by } else { -by },
+            }
+        }
+    }
+}
+
+fn net(lot: &mut Lot) -> Net {
+    let lasts = Duration::from_millis(lot.within(200..2_500));
+    match lot.within(0..6) {
+        0 => Net::Close,
+        1 => Net::Reset,
+        2 => Net::Cut {
+            down: lot.chance(500),
+            after: 1..4_000,
+            reset: lot.chance(500),
+            lasts,
+        },
+        3 => {
+            let (up, down) = *lot.pick(&[(true, false), (false, true), (true, true)]);
+            Net::Hole { up, down, lasts }
+        }
+        4 => Net::Slow {
+            delay: Duration::from_millis(lot.within(20..400)),
+            lasts,
+        },
+        _ => Net::Refuse { lasts },
+    }
+}
+
+/// A CRM fails altogether for some requests in a row.
+fn outage(lot: &mut Lot) -> Value {
+    let fault = match lot.within(0..6) {
+        0 => json!({"kind": "status", "status": 503}),
+        1 => json!({"kind": "after", "status": 502}),
+        2 => json!({"kind": "status", "status": 429, "headers": {"retry-after": "1"}}),
+        3 => json!({"kind": "drop_after"}),
+        4 => json!({"kind": "cut_streams", "now": true}),
+        _ => json!({"kind": "silence_streams", "ms": lot.within(200..3_000), "now": true}),
+    };
+    let target = *lot.pick(&["salesforce", "hubspot", "creatio", "whatsapp"]);
+    json!({"target": target, "times": lot.within(3..15), "fault": fault})
+}
+
+/// Rules that strike all the time, each a small share of what matches it.
+fn standing(lot: &mut Lot) -> Vec<Value> {
+    let requests = [
+        (0.008, json!({"kind": "status", "status": 500})),
+        (
+            0.006,
+            json!({"kind": "status", "status": 503, "headers": {"retry-after": "1"}}),
+        ),
+        (0.010, json!({"kind": "after", "status": 502})),
+        (
+            0.008,
+            json!({"kind": "status", "status": 429, "headers": {"retry-after": "1"}}),
+        ),
+        (0.006, json!({"kind": "status", "status": 429})),
+        (0.010, json!({"kind": "drop_before"})),
+        (0.006, json!({"kind": "drop_before", "reset": true})),
+        (0.014, json!({"kind": "drop_after"})),
+        (0.006, json!({"kind": "drop_after", "reset": true})),
+        (0.012, json!({"kind": "delay", "ms": 300})),
+        (0.012, json!({"kind": "delay", "ms": 500, "when": "after"})),
+        (0.003, json!({"kind": "hang", "ms": 8_000})),
+        (0.003, json!({"kind": "hang", "when": "after", "ms": 8_000})),
+        (0.008, json!({"kind": "truncate"})),
+        (
+            0.004,
+            json!({"kind": "slow_body", "bytes": 400, "every_ms": 30}),
+        ),
+    ];
+    let streams = [
+        (0.03, json!({"kind": "cut_streams"})),
+        (0.03, json!({"kind": "cut_streams", "at": 25})),
+        (0.02, json!({"kind": "silence_streams", "ms": 1_500})),
+        (0.05, json!({"kind": "duplicate"})),
+        (0.02, json!({"kind": "drop_frames"})),
+        (0.03, json!({"kind": "reorder"})),
+        (0.20, json!({"kind": "chunk_bytes", "bytes": 7})),
+    ];
+    let webhooks = [
+        (0.06, json!({"kind": "webhook_duplicate"})),
+        (0.05, json!({"kind": "webhook_delay", "ms": 1_500})),
+        (0.05, json!({"kind": "webhook_lost_answer"})),
+        (0.05, json!({"kind": "webhook_drop"})),
+    ];
+    let mut rules = Vec::new();
+    let mut add = |target: &str, list: &[(f64, Value)]| {
+        for (rate, fault) in list {
+            rules.push(
+                json!({"target": target, "rate": rate, "seed": lot.next() >> 12, "fault": fault}),
+            );
+        }
+    };
+    for target in CRMS.iter().chain(&["whatsapp"]) {
+        add(target, &requests);
+        add(target, &webhooks);
+    }
+    add("salesforce", &streams);
+    rules
+}
+
+/// Carries the plan out.
+pub async fn strike_all(world: Arc<World>, book: Arc<Book>, plan: Plan, began: Instant) {
+    for rule in &plan.standing {
+        let rule = serde_json::from_value(rule.clone()).expect("a rule as documented");
+        world.sims.fault(rule).expect("a rule that can be kept");
+    }
+    let mut under_way = JoinSet::new();
+    for (at, strike) in plan.schedule {
+        sleep_until(began + at).await;
+        let (world, book) = (Arc::clone(&world), Arc::clone(&book));
+        under_way.spawn(async move {
+            let kind = strike.kind();
+            if carry_out(&world, &book, strike).await {
+                book.count(&format!("fault: {kind}"));
+            }
+        });
+        while under_way.try_join_next().is_some() {}
+    }
+    while let Some(ended) = under_way.join_next().await {
+        ended.expect("a strike does not panic");
+    }
+}
+
+/// Carries one out; whether it really happened.
+async fn carry_out(world: &World, book: &Book, strike: Strike) -> bool {
+    match strike {
+        Strike::Kill { daemon, down } => {
+            if !world.kill(daemon).await {
+                return false;
+            }
+            sleep(down).await;
+            restart(world, book, daemon).await;
+            true
+        }
+        Strike::Stop { daemon, down } => {
+            match world.stop(daemon).await {
+                None => return false,
+                Some(0) => {}
+                Some(code) => book
+                    .open()
+                    .wrong
+                    .push(format!("a daemon that was stopped ended with {code}")),
+            }
+            sleep(down).await;
+            restart(world, book, daemon).await;
+            true
+        }
+        Strike::BrokerKill => {
+            let _turn = world.broker_turn.lock().await;
+            world.broker.kill().await;
+            world.broker.start().await;
+            true
+        }
+        Strike::BrokerCloses => {
+            // The node may be down at this moment.
+            let Ok(_turn) = world.broker_turn.try_lock() else {
+                return false;
+            };
+            world.broker.close_connections().await;
+            true
+        }
+        Strike::Amqp(net) => weather(&world.amqp, net).await,
+        Strike::Ledger(net) => match &world.ledger {
+            Some(proxy) => weather(proxy, net).await,
+            None => false,
+        },
+        Strike::LedgerSessions => match &world.database {
+            Some(database) => {
+                let sessions = format!(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'"
+                );
+                postgres(&sessions).await.is_ok()
+            }
+            None => false,
+        },
+        Strike::Crm(target, net) => weather(&world.nets[target], net).await,
+        Strike::Rule(rule) => {
+            let rule = serde_json::from_value(rule).expect("a rule as documented");
+            world.sims.fault(rule).is_ok()
+        }
+        Strike::Tokens("salesforce") => world
+            .sim("salesforce")
+            .switch("expire_tokens", &json!(true))
+            .is_ok(),
+        Strike::Tokens(target) => world
+            .sim(target)
+            .switch("end_sessions", &json!(true))
+            .is_ok(),
+        Strike::Undeliverable => {
+            let failures = json!({"code": 131_026, "count": 2});
+            world
+                .sim("whatsapp")
+                .switch("fail_later", &failures)
+                .is_ok()
+        }
+        Strike::Mapping(target) => mapping(world, target).await,
+        Strike::Clock { daemon, by } => {
+            let file = world.folder.path().join(format!("clock-{daemon}"));
+            std::fs::write(file, format!("{by:+}s\n")).is_ok()
+        }
+    }
+}
+
+async fn restart(world: &World, book: &Book, daemon: usize) {
+    world.start(daemon).await;
+    if !world.answers(daemon).await {
+        book.count("daemons that did not come up while faults went on");
+    }
+}
+
+/// Changes the weather for a while.
+async fn weather(proxy: &Proxy, net: Net) -> bool {
+    match net {
+        Net::Close => proxy.close_all(),
+        Net::Reset => proxy.reset_all(),
+        Net::Cut {
+            down,
+            after,
+            reset,
+            lasts,
+        } => {
+            let direction = if down { Direction::Down } else { Direction::Up };
+            proxy.change(|weather| {
+                weather.cut = Some(Cut {
+                    direction,
+                    after,
+                    reset,
+                })
+            });
+            sleep(lasts).await;
+            proxy.change(|weather| weather.cut = None);
+        }
+        Net::Hole { up, down, lasts } => {
+            proxy.change(|weather| (weather.hole_up, weather.hole_down) = (up, down));
+            sleep(lasts).await;
+            proxy.change(|weather| (weather.hole_up, weather.hole_down) = (false, false));
+        }
+        Net::Slow { delay, lasts } => {
+            proxy.change(|weather| (weather.delay, weather.jitter) = (delay, delay / 2));
+            sleep(lasts).await;
+            proxy.change(|weather| {
+                (weather.delay, weather.jitter) = (Duration::ZERO, Duration::ZERO)
+            });
+        }
+        Net::Refuse { lasts } => {
+            // Two of these may overlap; the run's end accepts again in any case.
+            let _ = tokio::time::timeout(lasts, proxy.refuse()).await;
+            sleep(lasts).await;
+            let _ = tokio::time::timeout(lasts, proxy.accept()).await;
+        }
+    }
+    true
+}
+
+/// Publishes the shipped mapping again, with one line more.
+async fn mapping(world: &World, target: &str) -> bool {
+    let shipped = format!("{}/mappings/{target}.toml", env!("CARGO_MANIFEST_DIR"));
+    let Ok(text) = std::fs::read_to_string(shipped) else {
+        return false;
+    };
+    let stamp = jiff::Timestamp::now().as_nanosecond();
+    let file = world.folder.path().join(format!("{target}-{stamp}.toml"));
+    if std::fs::write(&file, format!("{text}\n# edition {stamp}\n")).is_err() {
+        return false;
+    }
+    let file = file.display().to_string();
+    let arguments = ["mapping", "apply", target, &file, "--why", "chaos"];
+    let applied = world.command(&arguments);
+    tokio::time::timeout(Duration::from_secs(30), applied)
+        .await
+        .is_ok_and(|(ok, _)| ok)
+}

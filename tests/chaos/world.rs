@@ -1,0 +1,444 @@
+//! The parts of a run: a broker of its own, a ledger, the simulators, daemons, and proxies between.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use handoffd::demo::world::{Folder, Plan, free_port, simulators};
+use handoffd::sandbox::{Running, Served};
+use handoffd_test_support::{Broker, postgres_url, unique};
+use serde_json::{Value, json};
+use tokio::process::{Child, Command};
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use crate::gateway::{EVENTS, OUT};
+use crate::options::{Exit, LedgerKind, Options};
+use crate::proxy::Proxy;
+
+/// A daemon must be ready within this time, on a busy machine.
+const READY: Duration = Duration::from_secs(60);
+
+/// One daemon: its configuration, and its process while it runs.
+pub struct Daemon {
+    pub listen: SocketAddr,
+    pub config: PathBuf,
+    log: PathBuf,
+    process: Mutex<Option<Child>>,
+    up: AtomicBool,
+    wrap: Vec<(String, String)>,
+}
+
+pub struct World {
+    pub sims: Running,
+    pub broker: Broker,
+    pub amqp: Proxy,
+    pub ledger: Option<Proxy>,
+    /// Before each simulator.
+    pub nets: BTreeMap<String, Proxy>,
+    /// Before the daemons: webhooks come this way.
+    pub front: Proxy,
+    pub daemons: Vec<Daemon>,
+    pub folder: Folder,
+    pub database: Option<String>,
+    /// Held while the broker's node goes down and up.
+    pub broker_turn: Mutex<()>,
+    client: reqwest::Client,
+    turn: AtomicUsize,
+}
+
+impl World {
+    pub async fn new(options: &Options, kind: LedgerKind, exit: Exit) -> World {
+        let sims = simulators(CancellationToken::new())
+            .await
+            .expect("free ports");
+        let broker = Broker::own().await;
+        let amqp = Proxy::start(local(broker.port()), options.seed).await;
+        let folder = Folder::new().expect("a temporary folder");
+        let (url, database, ledger) = match kind {
+            LedgerKind::Sqlite => (
+                format!("sqlite:{}", folder.path().join("ledger.db").display()),
+                None,
+                None,
+            ),
+            LedgerKind::Postgres => {
+                let (url, database, proxy) = database(options.seed).await;
+                (url, Some(database), Some(proxy))
+            }
+        };
+        let mut nets = BTreeMap::new();
+        for served in sims.targets() {
+            nets.insert(
+                served.name().to_owned(),
+                Proxy::start(served.address(), options.seed).await,
+            );
+        }
+        let count = if kind == LedgerKind::Postgres {
+            options.daemons
+        } else {
+            1
+        };
+        let ports: Vec<u16> = (0..count)
+            .map(|_| free_port().expect("a free port"))
+            .collect();
+        let front = Proxy::start(local(ports[0]), options.seed).await;
+        let mut daemons = Vec::new();
+        for (n, port) in ports.iter().enumerate() {
+            let plan = plan(&sims, &nets, &front, &url, local(*port), exit);
+            let config = folder.path().join(format!("daemon-{n}.toml"));
+            std::fs::write(&config, configuration(&plan, n, &amqp))
+                .expect("the folder can be written");
+            if n == 0 {
+                lead_webhooks(&sims, &plan, &front);
+            }
+            daemons.push(Daemon {
+                listen: local(*port),
+                config,
+                log: folder.path().join(format!("daemon-{n}.log")),
+                process: Mutex::new(None),
+                up: AtomicBool::new(false),
+                wrap: clock_wrap(options, &folder, n),
+            });
+        }
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(Duration::from_secs(20))
+            .build()
+            .expect("a client");
+        switches(&sims);
+        World {
+            sims,
+            broker,
+            amqp,
+            ledger,
+            nets,
+            front,
+            daemons,
+            folder,
+            database,
+            broker_turn: Mutex::new(()),
+            client,
+            turn: AtomicUsize::new(0),
+        }
+    }
+
+    pub fn sim(&self, name: &str) -> Arc<Served> {
+        Arc::clone(self.sims.target(name).expect("one of the four"))
+    }
+
+    /// Starts a daemon that is down and waits until it listens.
+    pub async fn start(&self, n: usize) {
+        let daemon = &self.daemons[n];
+        let mut process = daemon.process.lock().await;
+        if process.is_none() {
+            let log = File::options()
+                .create(true)
+                .append(true)
+                .open(&daemon.log)
+                .expect("the log can be written");
+            let child = Command::new(env!("CARGO_BIN_EXE_handoffd"))
+                .args(["run", "--config"])
+                .arg(&daemon.config)
+                .envs(daemon.wrap.iter().cloned())
+                .stdin(Stdio::null())
+                .stdout(log.try_clone().expect("the log's handle"))
+                .stderr(log)
+                .kill_on_drop(true)
+                .spawn()
+                .expect("the daemon starts");
+            *process = Some(child);
+            daemon.up.store(true, Ordering::SeqCst);
+        }
+        drop(process);
+        self.lead();
+    }
+
+    /// Waits until a daemon answers over HTTP; false when it ended by itself, which is a breach.
+    pub async fn answers(&self, n: usize) -> bool {
+        let began = std::time::Instant::now();
+        while began.elapsed() < READY {
+            let url = format!("http://{}/healthz", self.daemons[n].listen);
+            if self
+                .client
+                .get(url)
+                .send()
+                .await
+                .is_ok_and(|reply| reply.status().is_success())
+            {
+                return true;
+            }
+            if let Some(child) = self.daemons[n].process.lock().await.as_mut()
+                && matches!(child.try_wait(), Ok(Some(_)))
+            {
+                return false;
+            }
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+        false
+    }
+
+    /// SIGKILL; whether there was something to kill.
+    pub async fn kill(&self, n: usize) -> bool {
+        let mut process = self.daemons[n].process.lock().await;
+        let Some(mut child) = process.take() else {
+            return false;
+        };
+        self.daemons[n].up.store(false, Ordering::SeqCst);
+        let _ = child.kill().await;
+        drop(process);
+        self.lead();
+        true
+    }
+
+    /// SIGTERM; the exit code, none when there was nothing to stop.
+    pub async fn stop(&self, n: usize) -> Option<i32> {
+        let mut process = self.daemons[n].process.lock().await;
+        let mut child = process.take()?;
+        self.daemons[n].up.store(false, Ordering::SeqCst);
+        let id = child.id()?.to_string();
+        let _ = Command::new("kill").args(["-TERM", &id]).status().await;
+        let ended = tokio::time::timeout(Duration::from_secs(60), child.wait()).await;
+        drop(process);
+        self.lead();
+        // A signal that comes before the daemon has begun to listen for it ends it at once.
+        let early = |status: ExitStatus| if status.signal() == Some(15) { 0 } else { -1 };
+        let code = |status: ExitStatus| status.code().unwrap_or_else(|| early(status));
+        Some(ended.ok().and_then(Result::ok).map_or(-2, code))
+    }
+
+    /// Leads webhooks to a daemon that lives, another one each time.
+    fn lead(&self) {
+        let living: Vec<&Daemon> = self
+            .daemons
+            .iter()
+            .filter(|daemon| daemon.up.load(Ordering::SeqCst))
+            .collect();
+        if !living.is_empty() {
+            let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+            self.front.lead_to(living[turn % living.len()].listen);
+        }
+    }
+
+    /// Reads from the admin API of any daemon that answers.
+    pub async fn get(&self, path: &str) -> Option<Value> {
+        for daemon in &self.daemons {
+            let url = format!("http://{}{path}", daemon.listen);
+            let Ok(reply) = self.client.get(url).send().await else {
+                continue;
+            };
+            if !reply.status().is_success() {
+                continue;
+            }
+            if let Ok(bytes) = reply.bytes().await {
+                return serde_json::from_slice(&bytes).ok();
+            }
+        }
+        None
+    }
+
+    /// Every lane that is not idle, as the admin API says; none when no daemon answers.
+    pub async fn open_lanes(&self) -> Option<Vec<Value>> {
+        let mut open = Vec::new();
+        for state in ["due", "held", "parked"] {
+            let mut after = 0;
+            loop {
+                let path = format!("/v1/lanes?state={state}&after={after}&limit=500");
+                let page = self.get(&path).await?["lanes"].as_array().cloned()?;
+                let Some(last) = page.last().and_then(|lane| lane["id"].as_i64()) else {
+                    break;
+                };
+                after = last;
+                open.extend(page);
+            }
+        }
+        Some(open)
+    }
+
+    /// A command of handoffd's on the first daemon's configuration: whether it succeeded, and what it said.
+    pub async fn command(&self, arguments: &[&str]) -> (bool, String) {
+        let output = Command::new(env!("CARGO_BIN_EXE_handoffd"))
+            .args(arguments)
+            .arg("--config")
+            .arg(&self.daemons[0].config)
+            .stdin(Stdio::null())
+            .output()
+            .await
+            .expect("the command runs");
+        let text = [output.stdout, output.stderr].concat();
+        (
+            output.status.success(),
+            String::from_utf8_lossy(&text).into_owned(),
+        )
+    }
+
+    /// The daemons' logs.
+    pub fn logs(&self) -> Vec<String> {
+        let read = |daemon: &Daemon| std::fs::read_to_string(&daemon.log).unwrap_or_default();
+        self.daemons.iter().map(read).collect()
+    }
+
+    /// Ends everything that was started.
+    pub async fn end(self) {
+        for n in 0..self.daemons.len() {
+            self.kill(n).await;
+        }
+        if let Some(database) = &self.database {
+            // A database that stays behind harms nobody; the server is private.
+            let _ = postgres(&format!("DROP DATABASE {database} WITH (FORCE)")).await;
+        }
+    }
+}
+
+/// Carries out a statement on the server's own database.
+pub async fn postgres(statement: &str) -> Result<(), tokio_postgres::Error> {
+    let (client, connection) =
+        tokio_postgres::connect(&postgres_url(), tokio_postgres::NoTls).await?;
+    let connection = tokio::spawn(connection);
+    let done = client.batch_execute(statement).await;
+    drop(client);
+    let _ = connection.await;
+    done
+}
+
+/// A database of its own, and the way to it through a proxy.
+async fn database(seed: u64) -> (String, String, Proxy) {
+    let name = unique("chaos").replace('-', "_");
+    postgres(&format!("CREATE DATABASE {name}"))
+        .await
+        .expect("a database can be made");
+    let mut url = Url::parse(&postgres_url()).expect("an address");
+    let proxy = Proxy::start(local(url.port().unwrap_or(5432)), seed).await;
+    url.set_port(Some(proxy.address().port()))
+        .expect("it has a host");
+    url.set_path(&name);
+    (url.to_string(), name, proxy)
+}
+
+fn local(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+/// What a daemon's configuration is made from: every simulator is behind its proxy.
+fn plan(
+    sims: &Running,
+    nets: &BTreeMap<String, Proxy>,
+    front: &Proxy,
+    ledger: &str,
+    listen: SocketAddr,
+    exit: Exit,
+) -> Plan {
+    let mut plan = Plan::new(sims, ledger.to_owned(), listen);
+    for served in sims.targets() {
+        let given = plan.credentials[served.name()].to_string();
+        let behind = given.replace(
+            &served.address().to_string(),
+            &nets[served.name()].address().to_string(),
+        );
+        plan.credentials.insert(
+            served.name().to_owned(),
+            serde_json::from_str(&behind).expect("it was JSON"),
+        );
+    }
+    let public = format!("http://{}/webhooks/hubspot", front.address());
+    let hubspot =
+        json!({"poll_seconds": 4, "search_per_second": 4, "webhook": {"public_url": public}});
+    plan.settings.insert("hubspot".into(), hubspot);
+    plan.settings
+        .insert("creatio".into(), json!({"poll_seconds": 4}));
+    let whatsapp = match exit {
+        Exit::Cloud => json!({"reconcile_seconds": 15, "notify": {"exchange": OUT}}),
+        Exit::Gateway => json!({
+            "exit": "gateway", "exchange": OUT, "routing_key": "reply.requested",
+            "base_url": null, "version": null, "phone_number_id": null, "waba_id": null,
+            "access_token": null, "webhooks": null, "notify": {"exchange": OUT},
+        }),
+    };
+    plan.settings.insert("whatsapp".into(), whatsapp);
+    plan
+}
+
+/// The configuration file of the n-th daemon.
+fn configuration(plan: &Plan, n: usize, amqp: &Proxy) -> String {
+    let mut plan = plan.clone();
+    plan.over = json!({
+        "daemon": {"name": format!("daemon-{n}")},
+        "engine": {"lease": "4s", "backoff": {"first": "200ms", "max": "3s"},
+            "breaker": {"first": "300ms", "max": "2s"}, "drain": "5s"},
+        "media": {"tries": 15},
+        "log": {"format": "json", "level": "info"},
+        "intake": {"amqp": {
+            "url": format!("amqp://guest:guest@{}/%2f", amqp.address()), "exchange": EVENTS,
+            "queue": "handoffd.events", "publish_exchange": OUT, "confirm_timeout": "4s",
+            "delivery_limit": 1_000_000, "reconnect": {"first": "100ms", "max": "1s"},
+        }},
+    });
+    let text = plan
+        .toml()
+        .expect("the simulators' credentials fit their connectors");
+    let mut config: toml::Table = toml::from_str(&text).expect("it was TOML");
+    for target in config
+        .get_mut("target")
+        .and_then(toml::Value::as_array_mut)
+        .into_iter()
+        .flatten()
+    {
+        let Some(target) = target.as_table_mut() else {
+            continue;
+        };
+        target.insert("timeout".into(), "4s".into());
+        target.insert("connect_timeout".into(), "1s".into());
+    }
+    toml::to_string(&config).expect("it is TOML")
+}
+
+/// The simulators call the daemons through the front.
+fn lead_webhooks(sims: &Running, plan: &Plan, front: &Proxy) {
+    for served in sims.targets() {
+        if let Some(url) = plan
+            .webhook_url(served.name())
+            .expect("as for the configuration")
+        {
+            let url = url.replace(&plan.listen.to_string(), &front.address().to_string());
+            served
+                .switch("webhook_url", &json!(url))
+                .expect("every simulator has it, or none");
+        }
+    }
+}
+
+/// Documented uncertainties as a short run needs them: waits are shorter than in production.
+fn switches(sims: &Running) {
+    let set = |target: &str, name: &str, value: Value| {
+        let served = sims.target(target).expect("one of the four");
+        served.switch(name, &value).expect("the simulator has it");
+    };
+    set("hubspot", "webhook_retry_seconds", json!(2));
+    set("hubspot", "search_lag", json!(1));
+    set("creatio", "webhook_retries", json!(2));
+    set("creatio", "webhook_retry_delay_ms", json!(1_500));
+    set("whatsapp", "status_delay_ms", json!(150));
+    set("salesforce", "ping_seconds", json!(5));
+}
+
+/// The environment in which a daemon's clock can be stepped.
+fn clock_wrap(options: &Options, folder: &Folder, n: usize) -> Vec<(String, String)> {
+    if !options.clock {
+        return Vec::new();
+    }
+    let file = folder.path().join(format!("clock-{n}"));
+    std::fs::write(&file, "+0s\n").expect("the folder can be written");
+    let library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
+    vec![
+        ("LD_PRELOAD".into(), library.into()),
+        ("FAKETIME_TIMESTAMP_FILE".into(), file.display().to_string()),
+        ("FAKETIME_NO_CACHE".into(), "1".into()),
+        ("FAKETIME_DONT_FAKE_MONOTONIC".into(), "1".into()),
+    ]
+}
