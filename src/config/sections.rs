@@ -176,7 +176,7 @@ pub(super) fn media(mut section: Reader<'_>) -> MediaConfig {
         allow_private: section.flag("allow_private", false),
         max_bytes: section.size("max_bytes", 1024..=4 << 30, 100 << 20),
         timeout: section.duration("timeout", SECOND..=HOUR, 2 * MINUTE),
-        tries: small(section.number("tries", 1..=20, 3)),
+        tries: small(section.number("tries", 1..=20, 8)),
     };
     section.finish();
     config

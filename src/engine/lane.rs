@@ -27,6 +27,13 @@ use crate::metrics as names;
 /// The fact that remembers which feed the lane listens to; the engine's own.
 const FEED: &str = "engine/feed";
 
+/// The fact that counts how often the source of a file could not be reached; the engine's own. What
+/// else the lane failed of does not count.
+fn source(step: &Step) -> Option<String> {
+    let claim = step.claims.first()?;
+    Some(format!("engine/source/{}", claim.fact))
+}
+
 /// Plans in a row that change nothing before the lane counts as stuck by a defect.
 const MAX_IDLE_ROUNDS: u32 = 5;
 
@@ -267,8 +274,9 @@ impl Worker<'_> {
                 continue;
             }
             let (engine, target, lease) = (self.engine, self.target, self.lease);
+            let tried = source(&step).and_then(|fact| self.known.get(&fact)?.parse().ok());
             calls.push(async move {
-                let outcome = perform(engine, target, lease, &step).await;
+                let outcome = perform(engine, target, lease, &step, tried.unwrap_or(0)).await;
                 (step, outcome)
             });
         }
@@ -313,7 +321,7 @@ impl Worker<'_> {
             }
             Outcome::Judged(attempt, verdict) => (attempt, verdict),
         };
-        let (changes, wave) = match verdict {
+        let (mut changes, wave) = match verdict {
             Verdict::Known(learned) => {
                 let changes: Vec<Change> = learned
                     .into_iter()
@@ -351,6 +359,17 @@ impl Worker<'_> {
             // A refusal on purpose had no effect of its own; an earlier attempt may have had one.
             Verdict::Never(stop) => (restore(), Wave::Park(stop)),
         };
+        if let Some(fact) = source(step) {
+            let tried = self.known.get(&fact).map(|n| n.parse().unwrap_or(0));
+            match (&wave, tried) {
+                (Wave::Later { stop, .. }, _) if stop.reason == Reason::MediaUnavailable => {
+                    let tried: u32 = tried.unwrap_or(0) + 1;
+                    changes.push(Change::Set(fact, tried.to_string()));
+                }
+                (Wave::Moved, Some(_)) => changes.push(Change::Remove(fact)),
+                _ => {}
+            }
+        }
         self.progressed |= matches!(wave, Wave::Moved);
         self.learn(vec![attempt], changes, Vec::new()).await?;
         Ok(wave)

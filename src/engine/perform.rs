@@ -37,7 +37,14 @@ pub enum Outcome {
 }
 
 /// Carries out one step that leaves the process. Whatever it claims is written down already.
-pub async fn perform(engine: &Engine, target: &Target, lease: &Lease, step: &Step) -> Outcome {
+/// `tried`: how often the source of its file could not be reached before.
+pub async fn perform(
+    engine: &Engine,
+    target: &Target,
+    lease: &Lease,
+    step: &Step,
+    tried: u32,
+) -> Outcome {
     if let Err(wait) = spend(target, step).await {
         return Outcome::Deferred(wait);
     }
@@ -46,7 +53,7 @@ pub async fn perform(engine: &Engine, target: &Target, lease: &Lease, step: &Ste
     }
     let started_at = Timestamp::now();
     let started = Instant::now();
-    let answer = call(engine, target, lease, step).await;
+    let answer = call(engine, target, step, tried).await;
     let took = started.elapsed();
     let mut attempt = Attempt {
         step: step.name.to_owned(),
@@ -106,15 +113,15 @@ async fn spend(target: &Target, step: &Step) -> Result<(), Duration> {
 async fn call(
     engine: &Engine,
     target: &Target,
-    lease: &Lease,
     step: &Step,
+    tried: u32,
 ) -> Result<Reply, Failure> {
     match &step.call {
         Call::Http(http) => match target.wire.send(http).await {
             Ok(reply) => Ok(Reply::Http(reply)),
             // A source that stays silent is given up after some tries, so that the handoff goes on.
             Err(Failure::Media(MediaProblem::Unreachable))
-                if lease.attempts + 1 >= engine.settings.media_tries =>
+                if tried + 1 >= engine.settings.media_tries =>
             {
                 Err(Failure::Media(MediaProblem::Gone))
             }
@@ -122,7 +129,7 @@ async fn call(
         },
         Call::Publish(publish) => match engine
             .publisher
-            .publish(&*carried(engine, lease, publish).await?)
+            .publish(&*carried(engine, tried, publish).await?)
             .await
         {
             Ok(publication) => Ok(Reply::Published(publication)),
@@ -146,7 +153,7 @@ async fn call(
 /// into the message.
 async fn carried<'a>(
     engine: &Engine,
-    lease: &Lease,
+    tried: u32,
     publish: &'a Publish,
 ) -> Result<Cow<'a, Publish>, Failure> {
     let mut places = Vec::new();
@@ -171,7 +178,7 @@ async fn carried<'a>(
             max_bytes: MAX_CARRIED,
         };
         let data = match engine.library.inline(&wanted).await {
-            Err(MediaProblem::Unreachable) if lease.attempts + 1 >= engine.settings.media_tries => {
+            Err(MediaProblem::Unreachable) if tried + 1 >= engine.settings.media_tries => {
                 return Err(Failure::Media(MediaProblem::Gone));
             }
             other => other.map_err(Failure::Media)?,
