@@ -567,8 +567,10 @@ pub trait Ledger: Send + Sync {
     async fn event(&self, seq: i64) -> Result<Option<Event>>;
 
     /// Makes parked and waiting lanes due now; with `dry_run` only says which. Facts that are unsure
-    /// in a lane parked as `unknown-outcome` are forgotten, because a person has looked. Of a
-    /// session, held lanes and backoffs are meant too, unless somebody works on them.
+    /// in a lane parked as `unknown-outcome` are forgotten, because a person has looked. A
+    /// parked lane's handoffs that are not complete are planned anew with the mapping in force, so
+    /// their `mapping/…` facts are forgotten. Of a session, held lanes and backoffs are meant too,
+    /// unless somebody works on them.
     async fn retry(&self, now: Timestamp, select: Select, dry_run: bool) -> Result<Vec<LaneRef>>;
 
     /// Gives up the first event that each selected parked or held lane does not show yet; the lane

@@ -93,6 +93,7 @@ conformance! {
         tells_a_story
         retry_makes_due_what_is_meant
         retry_forgets_what_a_person_has_looked_at
+        retry_plans_parked_handoffs_with_the_mapping_in_force
         skip_gives_up_the_first_event
         skip_gives_up_the_event_at_which_the_lane_stands
         skip_settles_an_unknown_outcome

@@ -359,6 +359,37 @@ pub async fn retry_forgets_what_a_person_has_looked_at(w: &World) {
     );
 }
 
+pub async fn retry_plans_parked_handoffs_with_the_mapping_in_force(w: &World) {
+    let pin = |name: &str| Change::Set(name.into(), "1".into());
+    let pins = ["mapping/shown", "completed/shown", "mapping/refused"];
+    let pinned = async |session: &str, next: Next| {
+        let seq = w.a.put(t(0), opening(session, session, &["hub"])).await;
+        let lease = w.a.take(t(0), "hub").await;
+        let changes = pins.map(pin).into();
+        w.a.finish(&lease, t(0), vec![], changes, vec![])
+            .await
+            .unwrap();
+        let release = Release {
+            seen: seq,
+            ..leaving(seq - 1, next)
+        };
+        w.a.release(lease.clone(), t(1), release).await.unwrap();
+        lease.lane
+    };
+    let stopped = pinned("s1", parked(Reason::Invalid)).await;
+    let at = t(500);
+    let backing_off = pinned("s2", Next::Due { at, stop: None }).await;
+    for session in ["s1", "s2"] {
+        let select = Select::Session(session.into(), None);
+        assert_eq!(w.a.retry(t(2), select, false).await.unwrap().len(), 1);
+    }
+    let known = w.a.peek(stopped).await.unwrap().1.known;
+    assert_eq!(known.get("mapping/shown"), Some("1"), "it is complete");
+    assert!(known.absent("mapping/refused"), "it is planned anew");
+    let known = w.a.peek(backing_off).await.unwrap().1.known;
+    assert_eq!(known.get("mapping/refused"), Some("1"), "nobody changed anything");
+}
+
 pub async fn skip_gives_up_the_first_event(w: &World) {
     let first = w.a.put(t(0), opening("s", "1", &["hub"])).await;
     let second = w.a.put(t(0), plain(message("s", "2"))).await;

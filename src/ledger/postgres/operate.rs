@@ -226,9 +226,26 @@ pub(super) async fn retry(
             &[&asking(&chosen)],
         )
         .await?;
+        forget_mappings(db, &chosen).await?;
         put_to_work(db, now, &chosen).await?;
     }
     Ok(chosen.into_iter().map(|chosen| chosen.lane).collect())
+}
+
+/// Parked handoffs that are not complete are planned anew with the mapping in force.
+async fn forget_mappings(db: &Db<'_>, chosen: &[Chosen]) -> Outcome<()> {
+    let parked = chosen.iter().filter(|chosen| chosen.state == "parked");
+    let parked: Vec<i64> = parked.map(|chosen| chosen.lane.lane).collect();
+    db.run(
+        "DELETE FROM fact
+          WHERE lane = ANY ($1) AND starts_with(name, 'mapping/')
+            AND NOT EXISTS (SELECT 1 FROM fact AS done
+                             WHERE done.lane = fact.lane
+                               AND done.name = 'completed/' || substr(fact.name, 9))",
+        &[&parked],
+    )
+    .await?;
+    Ok(())
 }
 
 /// Gives up what each lane stands at.

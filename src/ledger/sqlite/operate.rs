@@ -219,10 +219,26 @@ pub(super) fn retry(tx: &Tx<'_>, now: i64, select: &Select, dry_run: bool) -> Re
                     [lane.lane.lane],
                 )?;
             }
+            if lane.state == "parked" {
+                forget_mappings(tx, lane.lane.lane)?;
+            }
             put_to_work(tx, now, lane.lane.lane)?;
         }
     }
     Ok(chosen.into_iter().map(|chosen| chosen.lane).collect())
+}
+
+/// Handoffs that are not complete are planned anew with the mapping in force.
+fn forget_mappings(tx: &Tx<'_>, lane: i64) -> Result<()> {
+    tx.run(
+        "DELETE FROM fact
+          WHERE lane = ?1 AND name >= 'mapping/' AND name < 'mapping0'
+            AND NOT EXISTS (SELECT 1 FROM fact AS done
+                             WHERE done.lane = fact.lane
+                               AND done.name = 'completed/' || substr(fact.name, 9))",
+        [lane],
+    )?;
+    Ok(())
 }
 
 /// Gives up what each lane stands at.
