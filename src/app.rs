@@ -8,6 +8,7 @@ use anyhow::{Context as _, anyhow};
 use handoffd_contract::Connector;
 use jiff::Timestamp;
 use secrecy::SecretString;
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -62,7 +63,7 @@ pub fn connect(config: &Config) -> Result<Vec<Connected>, Vec<Problem>> {
             ));
             continue;
         };
-        match (kind.connector)(&target.name, &target.settings) {
+        match (kind.connector)(&target.name, &settings(config, target)) {
             Ok(connector) => {
                 let connector: Arc<dyn Connector> = Arc::from(connector);
                 let webhook = connector.webhook();
@@ -86,6 +87,21 @@ pub fn connect(config: &Config) -> Result<Vec<Connected>, Vec<Problem>> {
     } else {
         Err(problems)
     }
+}
+
+/// A target's settings; a WhatsApp target that leaves by the gateway publishes to the configured
+/// exchange unless it names another.
+fn settings(config: &Config, target: &TargetConfig) -> Value {
+    let mut settings = target.settings.clone();
+    if let (Some(amqp), Value::Object(members)) = (&config.intake.amqp, &mut settings)
+        && target.kind == "whatsapp"
+        && members.get("exit").is_some_and(|exit| exit == "gateway")
+    {
+        members
+            .entry("exchange")
+            .or_insert_with(|| amqp.publish_exchange.clone().into());
+    }
+    settings
 }
 
 /// A target's wire.
@@ -124,7 +140,11 @@ pub fn library(config: &Config, connected: &[Connected]) -> anyhow::Result<Arc<L
         allow_hosts,
         allow_private: config.media.allow_private,
     };
-    Ok(Arc::new(Library::new(policy, config.media.timeout)?))
+    Ok(Arc::new(Library::new(
+        policy,
+        config.media.timeout,
+        config.media.max_bytes,
+    )?))
 }
 
 /// The daemon, ready to run.

@@ -1,4 +1,5 @@
-//! The one table that names the connectors. A new one is a line here and a crate.
+//! The one table that names the connectors. A new one is a crate, a line here, its mapping, and its
+//! name among the kinds of `config` and the sections of `mapping`.
 
 use handoffd_contract::sandbox::Sandbox;
 use handoffd_contract::{Connector, Problem};

@@ -345,7 +345,8 @@ pub fn done(word: &str, sessions: &[crate::ledger::LaneRef], dry_run: bool) -> S
         let _ = writeln!(out, "{:<38} {}", lane.session, lane.target);
     }
     let would = if dry_run { "would be " } else { "" };
-    let _ = writeln!(out, "{} lanes {would}{word}", sessions.len());
+    let lanes = if sessions.len() == 1 { "lane" } else { "lanes" };
+    let _ = writeln!(out, "{} {lanes} {would}{word}", sessions.len());
     out
 }
 

@@ -56,7 +56,7 @@ impl Place {
             allow_hosts: Vec::new(),
             allow_private: true,
         };
-        let library = Arc::new(Library::new(policy, Duration::from_secs(10)).unwrap());
+        let library = Arc::new(Library::new(policy, Duration::from_secs(10), 1 << 20).unwrap());
         let second = Duration::from_secs(10);
         let base = Url::parse(connector.base()).unwrap();
         let options = Options {

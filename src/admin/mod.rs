@@ -55,6 +55,11 @@ pub struct Admin {
     pub prometheus: PrometheusHandle,
 }
 
+/// The bounds of the histograms, in seconds.
+const SECONDS: [f64; 12] = [
+    0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 300.0, 1_800.0, 7_200.0,
+];
+
 /// The process's metrics recorder; installed at the first call.
 ///
 /// # Panics
@@ -64,7 +69,11 @@ pub fn prometheus() -> PrometheusHandle {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
     HANDLE
         .get_or_init(|| {
-            let recorder = PrometheusBuilder::new().build_recorder();
+            // Histograms rather than summaries, so that several daemons can be added up.
+            let builder = PrometheusBuilder::new()
+                .set_buckets(&SECONDS)
+                .unwrap_or_default();
+            let recorder = builder.build_recorder();
             let handle = recorder.handle();
             if metrics::set_global_recorder(recorder).is_ok() {
                 names::describe();

@@ -61,6 +61,20 @@ pub(super) async fn check(path: Option<&Path>, args: &CheckArgs) -> anyhow::Resu
         names.len(),
         names.join(", ")
     ));
+    if let Some(public) = &config.http.public_url {
+        for one in connected
+            .iter()
+            .filter(|one| one.connector.webhook().is_some())
+        {
+            say(&format!(
+                "webhooks of {0} come to {public}/webhooks/{0}, with its path token behind it if it has one",
+                one.config.name
+            ));
+        }
+    }
+    if config.targets.is_empty() && path.is_none() {
+        say("no configuration file was named: use --config FILE or HANDOFFD_CONFIG");
+    }
     if !args.live {
         say("add --live to sign in to each target and verify what is needed there");
         return Ok(0);

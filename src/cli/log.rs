@@ -1,5 +1,7 @@
 //! The log: text for people or JSON for machines, one wide line per attempt.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogConfig, LogFormat};
@@ -17,7 +19,8 @@ pub fn init(config: &LogConfig) {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter(&config.level))
         .with_writer(std::io::stderr)
-        .with_target(false);
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal());
     // A second subscriber would be a defect of the caller, and harmless.
     let _ = match config.format {
         LogFormat::Text => builder.compact().try_init(),

@@ -112,6 +112,9 @@ pub(super) async fn lanes(path: Option<&Path>, args: LanesArgs) -> anyhow::Resul
 
 pub(super) async fn retry(path: Option<&Path>, args: WhichArgs) -> anyhow::Result<u8> {
     let (config, ledger) = open(path).await?;
+    if args.webhooks && args.dry_run {
+        return webhooks_meant(&*ledger).await;
+    }
     if args.webhooks {
         let count = ledger.inbox_settle(Timestamp::now(), None, true).await?;
         say(&format!("{count} webhooks are tried again"));
@@ -143,6 +146,9 @@ pub(super) async fn retry(path: Option<&Path>, args: WhichArgs) -> anyhow::Resul
 
 pub(super) async fn skip(path: Option<&Path>, args: WhichArgs) -> anyhow::Result<u8> {
     let (_, ledger) = open(path).await?;
+    if args.webhooks && args.dry_run {
+        return webhooks_meant(&*ledger).await;
+    }
     if args.webhooks {
         let count = ledger.inbox_settle(Timestamp::now(), None, false).await?;
         say(&format!("{count} webhooks are given up"));
@@ -165,6 +171,19 @@ pub(super) async fn skip(path: Option<&Path>, args: WhichArgs) -> anyhow::Result
         .map_err(|words| anyhow!(words))?;
     let lanes = ledger.skip(Timestamp::now(), select, args.dry_run).await?;
     say(&operate::done("skipped", &lanes, args.dry_run));
+    Ok(0)
+}
+
+/// Says which webhooks `--webhooks` means.
+async fn webhooks_meant(ledger: &dyn Ledger) -> anyhow::Result<u8> {
+    let parked = ledger.inbox_parked(1_000).await?;
+    for (id, target, at, stop) in &parked {
+        say(&format!(
+            "webhook {id} for {target} of {at}: {}",
+            stop.reason.label()
+        ));
+    }
+    say(&format!("{} webhooks are meant", parked.len()));
     Ok(0)
 }
 

@@ -508,6 +508,9 @@ impl Worker<'_> {
 
     /// How long each handoff that is now shown took, from its event to here.
     fn measure(&self, loaded: &Loaded) {
+        if self.target.kind == "whatsapp" {
+            return;
+        }
         for (_, event) in &loaded.events {
             if matches!(event.data, Data::HandoffRequested(_)) {
                 let took = Timestamp::now()

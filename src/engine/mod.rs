@@ -158,6 +158,8 @@ impl Engine {
             gauge!(names::WORKING, "target" => target.name.clone())
                 .set((target.concurrency - free) as f64);
             let mut limit = free;
+            let open = f64::from(u8::from(target.breaker.gate() != Gate::Closed));
+            gauge!(names::CIRCUIT_OPEN, "target" => target.name.clone()).set(open);
             match target.breaker.gate() {
                 Gate::Closed => {}
                 Gate::Probe if free == target.concurrency => limit = 1,
@@ -236,7 +238,8 @@ impl Engine {
     #[must_use]
     pub fn own_event(session: &str, target: &str, id: &str, data: Data) -> Admission {
         let event = Event {
-            id: format!("{session}/{id}"),
+            // Connectors know an event by its id alone, so that it must tell the targets apart.
+            id: format!("{session}/{target}/{id}"),
             source: format!("handoffd/{target}"),
             session: session.to_owned(),
             time: Timestamp::now(),

@@ -109,8 +109,17 @@ impl Router {
         let (back, crms): (Vec<&Route>, Vec<&Route>) = self
             .routes
             .iter()
-            .filter(|route| route.serves(number) && route.connector.opens(data))
+            .filter(|route| route.serves(number))
             .partition(|route| route.kind == WHATSAPP);
+        let crms: Vec<&Route> = crms
+            .into_iter()
+            .filter(|route| route.connector.opens(data))
+            .collect();
+        // Wherever a rep may write, the way back must be open, whatever event opened the record.
+        let back: Vec<&Route> = back
+            .into_iter()
+            .filter(|route| !crms.is_empty() || route.connector.opens(data))
+            .collect();
         let way_back = back
             .iter()
             .find(|route| is_named(route))

@@ -33,6 +33,8 @@ const MAX_EVENT: usize = 1024 * 1024;
 const OPEN_WAIT: Duration = Duration::from_secs(3);
 /// How often an open stream's conversations are read back, in case it lost an event.
 const READ_BACK: Duration = Duration::from_secs(60);
+/// How long until a feed that its connector sees no use in is considered again.
+const NOTHING_TO_HEAR: Duration = Duration::from_secs(30);
 /// Feeds claimed at a time.
 const CLAIM: usize = 200;
 
@@ -202,7 +204,11 @@ async fn listen(feeds: &Feeds, relay: &Relay, lease: FeedLease) {
         let Some(first) = lanes.first() else { return };
         let feed = match feed_of(relay, target, first, cursor.as_deref()).await {
             Ok(Some(feed)) => feed,
-            Ok(None) => return,
+            // Nothing to listen to for now, such as when the customer has been silent for long.
+            Ok(None) => {
+                tokio::time::sleep(NOTHING_TO_HEAR).await;
+                continue;
+            }
             Err(_) => {
                 pause(relay, &mut failures, None).await;
                 continue;
@@ -211,17 +217,7 @@ async fn listen(feeds: &Feeds, relay: &Relay, lease: FeedLease) {
         let since = Instant::now();
         let outcome = match feed {
             Feed::Stream { open, idle, .. } => {
-                let outcome = stream(
-                    feeds,
-                    relay,
-                    target,
-                    &lease,
-                    &mut cursor,
-                    &lanes,
-                    &open,
-                    idle,
-                )
-                .await;
+                let outcome = stream(feeds, relay, target, &lease, &mut cursor, &open, idle).await;
                 feeds.set_open(&lease, false);
                 outcome
             }
@@ -315,17 +311,12 @@ async fn poll(
 }
 
 /// Opens a stream, reads back what was missed, and hears until it ends.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the state of one listening task, which lives in its caller's loop"
-)]
 async fn stream(
     feeds: &Feeds,
     relay: &Relay,
     target: &Target,
     lease: &FeedLease,
     cursor: &mut Option<String>,
-    lanes: &[LaneRef],
     open: &HttpCall,
     idle: Duration,
 ) -> Result<(), Deaf> {
@@ -348,24 +339,43 @@ async fn stream(
         }
     };
     feeds.set_open(lease, true);
-    read_back(relay, target, lanes, cursor.as_deref()).await?;
     let mut read_at = Instant::now();
+    let mut heard_at = Instant::now();
+    let mut failures = 0;
     let mut bytes = response.bytes_stream();
     let mut parser = Parser::new(MAX_EVENT);
     loop {
-        if read_at.elapsed() > READ_BACK {
+        if Instant::now() >= read_at {
             let lanes = relay.ledger.listeners(&lease.target, &lease.key).await?;
-            read_back(relay, target, &lanes, cursor.as_deref()).await?;
-            read_at = Instant::now();
+            let wait = match read_back(relay, target, &lanes, cursor.as_deref()).await {
+                Ok(()) => {
+                    failures = 0;
+                    READ_BACK
+                }
+                // The stream itself is well: only the reading is tried again.
+                Err(Deaf::Later(_, after)) => {
+                    failures += 1;
+                    after
+                        .unwrap_or_else(|| relay.schedule.after(failures, rand::random()))
+                        .min(READ_BACK)
+                }
+                Err(other) => return Err(other),
+            };
+            read_at = Instant::now() + wait;
         }
-        let piece = tokio::time::timeout(idle, bytes.next()).await;
-        let Ok(piece) = piece else {
+        let until_read = read_at.saturating_duration_since(Instant::now());
+        let until_idle = idle.saturating_sub(heard_at.elapsed());
+        let Ok(piece) = tokio::time::timeout(until_read.min(until_idle), bytes.next()).await else {
+            if heard_at.elapsed() < idle {
+                continue;
+            }
             let words = format!("the event stream was silent for {} s", idle.as_secs());
             return Err(Deaf::Later(
                 Stop::new(Reason::TimedOut, words),
                 Some(Duration::ZERO),
             ));
         };
+        heard_at = Instant::now();
         let piece = match piece {
             Some(Ok(piece)) => piece,
             // Some gateways end a stream in the middle of a line that says why.

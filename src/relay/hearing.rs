@@ -135,9 +135,9 @@ impl Relay {
                 target.wire.reject(&read.call.auth, sent_at).await;
                 Err(Deaf::Unauthorized)
             }
+            // Such a limit can be the conversation's own: the target's lanes learn of theirs themselves.
             429 => {
-                let wait = Duration::from_secs(reply.retry_after().unwrap_or(5).clamp(1, 3_600));
-                target.budgets.pause(Instant::now() + wait);
+                let wait = Duration::from_secs(reply.retry_after().unwrap_or(2).clamp(1, 3_600));
                 Err(Deaf::Later(
                     Stop::new(Reason::RateLimited, words()),
                     Some(wait),
@@ -290,7 +290,8 @@ fn data(target: &Target, what: What) -> Result<(&'static str, Data), Vec<(String
 
 fn event(target: &Target, lane: &LaneRef, id: String, time: Timestamp, data: Data) -> Admission {
     let event = Event {
-        id,
+        // Connectors know an event by its id alone, and two portals of one kind may count alike.
+        id: format!("{}/{id}", target.name),
         source: format!("handoffd/heard/{}", target.name),
         session: lane.session.clone(),
         time,

@@ -72,9 +72,9 @@ async fn a_refusal_parks_the_lane_until_it_is_retried() {
     assert_eq!(code, 0);
     world.sims.clear_faults(None);
     let (_, text) = world.command(&["retry", "--reason", "forbidden", "--dry-run"]);
-    assert!(text.contains("1 lanes would be tried again"), "{text}");
+    assert!(text.contains("1 lane would be tried again"), "{text}");
     let (_, text) = world.command(&["retry", "--reason", "forbidden"]);
-    assert!(text.contains("1 lanes tried again"), "{text}");
+    assert!(text.contains("1 lane tried again"), "{text}");
     world.until_shown("creatio", "box.jpg").await;
     world.until_idle().await;
 }

@@ -188,7 +188,7 @@ reasons! {
     TimedOut, "timed-out", Target, "The other side did not answer in time",
     "The request left and no answer came. It may have had its effect, so handoffd looks before it repeats.\nLook at: the other side's status page. It is tried again by itself.";
     RateLimited, "rate-limited", Time, "The other side asks for fewer requests",
-    "The target answered 429 or said that a limit is reached. handoffd waits as long as it was told to and goes on.\nIf it happens often, lower `budget` for this target, or ask for a higher limit.";
+    "The target answered 429 or said that a limit is reached. handoffd waits as long as it was told to and goes on.\nIf it happens often, lower the target's rate settings (such as `api_per_10s`) or `concurrency`, or ask for a higher limit.";
     ServerError, "server-error", Target, "The other side failed",
     "The target answered with a 5xx status. It may have had its effect, so handoffd looks before it repeats. It is tried again by itself.";
     Unauthorized, "unauthorized", Target, "The credential was rejected",
@@ -212,7 +212,7 @@ reasons! {
     Mapping, "mapping", Person, "The mapping could not be applied",
     "An expression of the mapping failed for this event; the words name file, field and line.\nDo: mend the mapping (`handoffd mapping preview`), apply it, then `handoffd retry --reason mapping`.";
     WindowClosed, "window-closed", Conversation, "The 24-hour window is closed",
-    "WhatsApp takes free text only within 24 hours of the customer's last message. The reply is held, the rep was told, and it goes out when the customer writes again or a template is chosen.";
+    "WhatsApp takes free text only within 24 hours of the customer's last message. The reply is held, the rep was told, and it goes out when the customer writes again, or as the fallback template where one is configured.";
     Recipient, "recipient", Person, "The customer cannot be reached on WhatsApp",
     "WhatsApp says that this recipient cannot get the message; the words hold its code. The rep was told.";
     Content, "content", Person, "WhatsApp does not take this content",

@@ -32,8 +32,22 @@ pub fn feed(settings: &Settings, work: &Work, known: &Known, cursor: Option<&str
     Some(Feed::Poll {
         key: work.session.id.clone(),
         read: poll::read(settings, known, ticket, cursor),
-        every: Duration::from_secs(settings.poll_seconds),
+        every: every(settings.poll_seconds, work)?,
     })
+}
+
+/// How often: seldom when the customer has been silent for long, and not at all after a week.
+fn every(seconds: u64, work: &Work) -> Option<Duration> {
+    let silent = work
+        .last_inbound
+        .map_or(0, |last| work.now.duration_since(last).as_hours());
+    let times = match silent {
+        ..1 => 1,
+        1..24 => 4,
+        24..168 => 20,
+        _ => return None,
+    };
+    Some(Duration::from_secs(seconds * times))
 }
 
 /// What a frame says.

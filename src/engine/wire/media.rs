@@ -50,16 +50,23 @@ pub struct Library {
     policy: Policy,
     client: reqwest::Client,
     timeout: Duration,
+    /// The largest file, whatever the target takes.
+    max_bytes: u64,
     /// Set once the wires exist, which themselves need the library.
     shelves: OnceLock<BTreeMap<String, Shelf>>,
 }
 
 impl Library {
-    /// A library under a policy; `timeout` is for a file's first byte and for every further piece.
+    /// A library under a policy; `timeout` is for a file's first byte and for every further piece,
+    /// and no file may be larger than `max_bytes`.
     ///
     /// # Errors
     /// The TLS library could not be set up.
-    pub fn new(policy: Policy, timeout: Duration) -> Result<Library, reqwest::Error> {
+    pub fn new(
+        policy: Policy,
+        timeout: Duration,
+        max_bytes: u64,
+    ) -> Result<Library, reqwest::Error> {
         let mut builder = client_builder(timeout).read_timeout(timeout);
         if !policy.allow_private {
             builder = builder.dns_resolver(Arc::new(PublicOnly));
@@ -68,6 +75,7 @@ impl Library {
             policy,
             client: builder.build()?,
             timeout,
+            max_bytes,
             shelves: OnceLock::new(),
         })
     }
@@ -86,6 +94,7 @@ impl Library {
     /// # Errors
     /// [`MediaProblem`].
     pub async fn open(&self, wanted: &MediaRef, trouble: &Trouble) -> Result<File, MediaProblem> {
+        let max = wanted.max_bytes.min(self.max_bytes);
         match wanted
             .attachment
             .source
@@ -96,7 +105,7 @@ impl Library {
                 let bytes = base64::engine::general_purpose::STANDARD
                     .decode(data.as_bytes())
                     .map_err(|_| MediaProblem::Gone)?;
-                if bytes.len() as u64 > wanted.max_bytes {
+                if bytes.len() as u64 > max {
                     return Err(MediaProblem::TooLarge);
                 }
                 Ok(File {
@@ -104,7 +113,7 @@ impl Library {
                     body: bytes.into(),
                 })
             }
-            Source::Url { url } => self.fetch(url, wanted.max_bytes, trouble).await,
+            Source::Url { url } => self.fetch(url, max, trouble).await,
             Source::Target { target, url } => {
                 let shelf = self
                     .shelves
@@ -112,13 +121,9 @@ impl Library {
                     .and_then(|all| all.get(target))
                     .ok_or(MediaProblem::Gone)?;
                 let call = handoffd_contract::HttpCall::get(url.clone());
-                self.fetch_signed_in(&shelf.wire, &call, wanted.max_bytes, trouble)
-                    .await
+                self.fetch_signed_in(&shelf.wire, &call, max, trouble).await
             }
-            Source::Whatsapp { media_id } => {
-                self.fetch_whatsapp(media_id, wanted.max_bytes, trouble)
-                    .await
-            }
+            Source::Whatsapp { media_id } => self.fetch_whatsapp(media_id, max, trouble).await,
         }
     }
 
