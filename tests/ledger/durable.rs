@@ -91,7 +91,7 @@ async fn what_was_answered_survives_a_kill() {
 
 /// Admits until nothing more fits; returns how many did.
 async fn fill(ledger: &dyn Ledger, from: usize) -> usize {
-    for n in from.. {
+    for n in from..from + 100_000 {
         let batch = vec![
             opening(&format!("s{n}"), &format!("{n}-a"), &["hub"]),
             plain(message("all", &format!("{n}-b"))),

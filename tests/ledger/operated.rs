@@ -387,7 +387,11 @@ pub async fn retry_plans_parked_handoffs_with_the_mapping_in_force(w: &World) {
     assert_eq!(known.get("mapping/shown"), Some("1"), "it is complete");
     assert!(known.absent("mapping/refused"), "it is planned anew");
     let known = w.a.peek(backing_off).await.unwrap().1.known;
-    assert_eq!(known.get("mapping/refused"), Some("1"), "nobody changed anything");
+    assert_eq!(
+        known.get("mapping/refused"),
+        Some("1"),
+        "nobody changed anything"
+    );
 }
 
 pub async fn skip_gives_up_the_first_event(w: &World) {

@@ -1,5 +1,5 @@
 //! What comes in: events, what they say about session and customer, the lanes that they open and
-//! wake; and what could not be understood.
+//! wake.
 //!
 //! Locks are taken in one order, each kind sorted: sessions, customers, lanes. Whoever stores an
 //! event holds its session, so that numbers become visible in order; and holds the lanes that it
@@ -10,9 +10,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use tokio_postgres::Row;
 
 use super::db::{Db, Outcome, Text, maybe, texts};
-use crate::ledger::rows::{self, Arrival};
+use crate::ledger::Admitted;
+use crate::ledger::rows::Arrival;
 use crate::ledger::rules::Who;
-use crate::ledger::{Admitted, LedgerError, Poison, PoisonRow};
 
 /// A business number and a customer's key.
 type Pair = (String, String);
@@ -357,56 +357,4 @@ pub(super) async fn wake_lanes(db: &Db<'_>, now: i64, lanes: &[i64]) -> Outcome<
         db.wake();
     }
     Ok(())
-}
-
-/// Keeps something that could not be understood, once.
-pub(super) async fn poison(db: &Db<'_>, now: i64, poison: &Poison) -> Outcome<()> {
-    db.run(
-        "INSERT INTO poison (origin, key, reason, words, headers, raw, received_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)
-         ON CONFLICT (origin, key, reason) DO NOTHING",
-        &[
-            &Text(&poison.origin),
-            &rows::body_key(&poison.raw),
-            &poison.stop.reason.label(),
-            &Text(&poison.stop.words),
-            &Text(&poison.headers),
-            &poison.raw,
-            &now,
-        ],
-    )
-    .await?;
-    Ok(())
-}
-
-/// Kept poison after a number, oldest first.
-pub(super) async fn poisoned(db: &Db<'_>, after: i64, limit: i64) -> Outcome<Vec<PoisonRow>> {
-    db.all(
-        "SELECT id, received_at, origin, reason, words, headers, raw
-           FROM poison WHERE id > $1 ORDER BY id LIMIT $2",
-        &[&after, &limit],
-        |row| {
-            let stop = rows::stop(row.try_get(3)?, row.try_get(4)?)
-                .ok_or_else(|| LedgerError::Failed("poison without a reason".into()))?;
-            Ok(PoisonRow {
-                id: row.try_get(0)?,
-                received_at: rows::at(row.try_get(1)?)?,
-                poison: Poison {
-                    origin: row.try_get(2)?,
-                    stop,
-                    headers: row.try_get(5)?,
-                    raw: row.try_get(6)?,
-                },
-            })
-        },
-    )
-    .await
-}
-
-/// Takes poison out, and stores the events that it became.
-pub(super) async fn unpoison(db: &Db<'_>, now: i64, id: i64, arrivals: &[Arrival]) -> Outcome<()> {
-    if db.run("DELETE FROM poison WHERE id = $1", &[&id]).await? == 0 {
-        return Err(LedgerError::Conflict(format!("there is no undecodable event {id}")).into());
-    }
-    admit(db, now, arrivals).await.map(|_| ())
 }

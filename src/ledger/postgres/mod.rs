@@ -9,19 +9,25 @@
 //! | `connect` | the address, TLS, the pool |
 //! | `schema` | migrations; the tables are in `schema/*.sql` |
 //! | `db` | statements, and what can go wrong |
-//! | `intake` | events in, lanes opened and woken, poison |
+//! | `intake` | events in, lanes opened and woken |
+//! | `poison` | what could not be understood |
 //! | `lanes` | claim, load, begin, finish, release |
-//! | `relay` | feeds, webhooks, finding a lane |
-//! | `operate` | lists, stories, retry, skip, numbers |
+//! | `relay` | feeds, what was heard, finding a lane |
+//! | `inbox` | webhooks |
+//! | `operate` | lists, stories, numbers |
+//! | `mend` | retry, skip |
 //! | `care` | mappings, daemons, pulse |
 
 mod care;
 mod connect;
 mod db;
 mod hints;
+mod inbox;
 mod intake;
 mod lanes;
+mod mend;
 mod operate;
+mod poison;
 mod relay;
 mod schema;
 
@@ -161,16 +167,16 @@ impl Ledger for Postgres {
     }
 
     async fn poison(&self, now: Timestamp, poison: Poison) -> Result<()> {
-        transact!(self, Statement, db => intake::poison(db, now.as_microsecond(), &poison))
+        transact!(self, Statement, db => poison::poison(db, now.as_microsecond(), &poison))
     }
 
     async fn poisoned(&self, after: i64, limit: usize) -> Result<Vec<PoisonRow>> {
-        transact!(self, Statement, db => intake::poisoned(db, after, count(limit)))
+        transact!(self, Statement, db => poison::poisoned(db, after, count(limit)))
     }
 
     async fn unpoison(&self, now: Timestamp, id: i64, events: Vec<Admission>) -> Result<()> {
         let (now, arrivals) = (now.as_microsecond(), Arrival::all(&events)?);
-        transact!(self, Write, db => intake::unpoison(db, now, id, &arrivals))
+        transact!(self, Write, db => poison::unpoison(db, now, id, &arrivals))
     }
 
     async fn claim(
@@ -278,7 +284,7 @@ impl Ledger for Postgres {
         body: &[u8],
     ) -> Result<bool> {
         let now = now.as_microsecond();
-        transact!(self, Write, db => relay::inbox_put(db, now, target, headers, body))
+        transact!(self, Write, db => inbox::inbox_put(db, now, target, headers, body))
     }
 
     async fn inbox_claim(
@@ -291,20 +297,20 @@ impl Ledger for Postgres {
     ) -> Result<Vec<InboxRow>> {
         let (now, until) = (now.as_microsecond(), until.as_microsecond());
         let limit = count(limit);
-        transact!(self, Statement, db => relay::inbox_claim(db, now, daemon, target, limit, until))
+        transact!(self, Statement, db => inbox::inbox_claim(db, now, daemon, target, limit, until))
     }
 
     async fn inbox_later(&self, row: &InboxRow, at: Option<Timestamp>, stop: Stop) -> Result<()> {
-        transact!(self, Statement, db => relay::inbox_later(db, row, at, &stop))
+        transact!(self, Statement, db => inbox::inbox_later(db, row, at, &stop))
     }
 
     async fn inbox_parked(&self, limit: usize) -> Result<Vec<(i64, String, Timestamp, Stop)>> {
-        transact!(self, Statement, db => relay::inbox_parked(db, count(limit)))
+        transact!(self, Statement, db => inbox::inbox_parked(db, count(limit)))
     }
 
     async fn inbox_settle(&self, now: Timestamp, id: Option<i64>, retry: bool) -> Result<u64> {
         let now = now.as_microsecond();
-        transact!(self, Statement, db => relay::inbox_settle(db, now, id, retry))
+        transact!(self, Statement, db => inbox::inbox_settle(db, now, id, retry))
     }
 
     async fn lane_by_fact(&self, target: &str, name: &str, value: &str) -> Result<Option<LaneRef>> {
@@ -337,12 +343,12 @@ impl Ledger for Postgres {
 
     async fn retry(&self, now: Timestamp, select: Select, dry_run: bool) -> Result<Vec<LaneRef>> {
         let now = now.as_microsecond();
-        transact!(self, Write, db => operate::retry(db, now, &select, dry_run))
+        transact!(self, Write, db => mend::retry(db, now, &select, dry_run))
     }
 
     async fn skip(&self, now: Timestamp, select: Select, dry_run: bool) -> Result<Vec<LaneRef>> {
         let now = now.as_microsecond();
-        transact!(self, Write, db => operate::skip(db, now, &select, dry_run))
+        transact!(self, Write, db => mend::skip(db, now, &select, dry_run))
     }
 
     async fn mapping_put(

@@ -7,16 +7,22 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | `schema` | opening the file, migrations; the tables are in `schema/*.sql` |
-//! | `intake` | events in, lanes opened and woken, poison |
+//! | `intake` | events in, lanes opened and woken |
+//! | `poison` | what could not be understood |
 //! | `lanes` | claim, load, begin, finish, release |
-//! | `relay` | feeds, webhooks, finding a lane |
-//! | `operate` | lists, stories, retry, skip, numbers |
+//! | `relay` | feeds, what was heard, finding a lane |
+//! | `inbox` | webhooks |
+//! | `operate` | lists, stories, numbers |
+//! | `mend` | retry, skip |
 //! | `care` | mappings, daemons, pulse |
 
 mod care;
+mod inbox;
 mod intake;
 mod lanes;
+mod mend;
 mod operate;
+mod poison;
 mod reader;
 mod relay;
 mod schema;
@@ -119,18 +125,18 @@ impl Ledger for Sqlite {
     }
 
     async fn poison(&self, now: Timestamp, poison: Poison) -> Result<()> {
-        self.write(move |tx| intake::poison(tx, now.as_microsecond(), &poison))
+        self.write(move |tx| poison::poison(tx, now.as_microsecond(), &poison))
             .await
     }
 
     async fn poisoned(&self, after: i64, limit: usize) -> Result<Vec<PoisonRow>> {
-        self.read(move |tx| intake::poisoned(tx, after, count(limit)))
+        self.read(move |tx| poison::poisoned(tx, after, count(limit)))
             .await
     }
 
     async fn unpoison(&self, now: Timestamp, id: i64, events: Vec<Admission>) -> Result<()> {
         let (now, arrivals) = (now.as_microsecond(), Arrival::all(&events)?);
-        self.write(move |tx| intake::unpoison(tx, now, id, &arrivals))
+        self.write(move |tx| poison::unpoison(tx, now, id, &arrivals))
             .await
     }
 
@@ -278,7 +284,7 @@ impl Ledger for Sqlite {
     ) -> Result<bool> {
         let (target, headers, body) = (target.to_owned(), headers.to_owned(), body.to_vec());
         let now = now.as_microsecond();
-        self.write(move |tx| relay::inbox_put(tx, now, &target, &headers, &body))
+        self.write(move |tx| inbox::inbox_put(tx, now, &target, &headers, &body))
             .await
     }
 
@@ -292,23 +298,23 @@ impl Ledger for Sqlite {
     ) -> Result<Vec<InboxRow>> {
         let (daemon, target) = (daemon.to_owned(), target.to_owned());
         let (now, until) = (now.as_microsecond(), until.as_microsecond());
-        self.write(move |tx| relay::inbox_claim(tx, now, &daemon, &target, count(limit), until))
+        self.write(move |tx| inbox::inbox_claim(tx, now, &daemon, &target, count(limit), until))
             .await
     }
 
     async fn inbox_later(&self, row: &InboxRow, at: Option<Timestamp>, stop: Stop) -> Result<()> {
         let (id, epoch) = (row.id, row.epoch);
-        self.write(move |tx| relay::inbox_later(tx, id, epoch, at, &stop))
+        self.write(move |tx| inbox::inbox_later(tx, id, epoch, at, &stop))
             .await
     }
 
     async fn inbox_parked(&self, limit: usize) -> Result<Vec<(i64, String, Timestamp, Stop)>> {
-        self.read(move |tx| relay::inbox_parked(tx, count(limit)))
+        self.read(move |tx| inbox::inbox_parked(tx, count(limit)))
             .await
     }
 
     async fn inbox_settle(&self, now: Timestamp, id: Option<i64>, retry: bool) -> Result<u64> {
-        self.write(move |tx| relay::inbox_settle(tx, now.as_microsecond(), id, retry))
+        self.write(move |tx| inbox::inbox_settle(tx, now.as_microsecond(), id, retry))
             .await
     }
 
@@ -347,12 +353,12 @@ impl Ledger for Sqlite {
     }
 
     async fn retry(&self, now: Timestamp, select: Select, dry_run: bool) -> Result<Vec<LaneRef>> {
-        self.write(move |tx| operate::retry(tx, now.as_microsecond(), &select, dry_run))
+        self.write(move |tx| mend::retry(tx, now.as_microsecond(), &select, dry_run))
             .await
     }
 
     async fn skip(&self, now: Timestamp, select: Select, dry_run: bool) -> Result<Vec<LaneRef>> {
-        self.write(move |tx| operate::skip(tx, now.as_microsecond(), &select, dry_run))
+        self.write(move |tx| mend::skip(tx, now.as_microsecond(), &select, dry_run))
             .await
     }
 

@@ -133,3 +133,32 @@ fn into_wal(conn: &Connection) -> Result<()> {
 fn between_tries() {
     std::thread::sleep(Duration::from_millis(10));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A kill does not show whether a commit reached the disk; a power cut would.
+    #[test]
+    fn the_writer_waits_for_the_disk() {
+        let path = std::env::temp_dir().join(format!("handoffd-{}.db", uuid::Uuid::new_v4()));
+        let conn = writer(&path).expect("opens");
+        let number = |name| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+        let mode = conn.pragma_query_value(None, "journal_mode", |row| row.get::<_, String>(0));
+        assert_eq!(number("synchronous"), Ok(2), "FULL");
+        assert_eq!(number("foreign_keys"), Ok(1));
+        assert_eq!(mode.as_deref(), Ok("wal"));
+        assert!(
+            reader(&path)
+                .expect("opens")
+                .execute_batch("DELETE FROM event")
+                .is_err()
+        );
+        drop(conn);
+        for ending in ["", "-wal", "-shm"] {
+            let mut file = path.clone().into_os_string();
+            file.push(ending);
+            let _ = std::fs::remove_file(file);
+        }
+    }
+}
