@@ -246,6 +246,19 @@ pub(crate) fn ended(
     );
 }
 
+/// The entries were read after messaging sessions had ended: nothing more is to be heard of those.
+pub(crate) fn swept(hearing: &mut Hearing, conversation: &str, facts: Vec<(String, String)>) {
+    if !facts.is_empty() {
+        hearing.heard.push(Heard {
+            id: "swept".into(),
+            about: about(conversation),
+            echo: None,
+            at: None,
+            what: What::Facts(facts),
+        });
+    }
+}
+
 fn about(conversation: &str) -> About {
     About::Fact {
         name: "conversation".into(),

@@ -18,8 +18,15 @@ pub(crate) const ENTRIES: &str = "entries";
 /// Pages that one backfill reads; beyond that, the event stream's own replay has to do.
 const MAX_PAGES: u64 = 20;
 
-/// A page of a conversation's entries, oldest first, from `since` (Salesforce's milliseconds).
-pub(crate) fn entries(conversation: &str, subject: &str, since: Option<i64>, page: u64) -> Read {
+/// A page of a conversation's entries, oldest first, from `since` (Salesforce's milliseconds). When
+/// the last page was read, the facts `swept` hold.
+pub(crate) fn entries(
+    conversation: &str,
+    subject: &str,
+    since: Option<i64>,
+    page: u64,
+    swept: &[(String, String)],
+) -> Read {
     let mut call = HttpCall::get(format!("{}/entries", path(conversation)))
         .query("limit", PAGE.to_string())
         .query("direction", "FromStart")
@@ -30,8 +37,7 @@ pub(crate) fn entries(conversation: &str, subject: &str, since: Option<i64>, pag
     if let Some(since) = since {
         call = call.query("startTimestamp", since.max(0).to_string());
     }
-    let memo =
-        json!({ "conversation": conversation, "subject": subject, "since": since, "page": page });
+    let memo = json!({ "conversation": conversation, "subject": subject, "since": since, "page": page, "swept": swept });
     Read {
         tag: ENTRIES,
         call,
@@ -110,7 +116,12 @@ fn answer(s: &Settings, read: &Read, reply: &HttpReply) -> Result<Hearing, Refus
             });
         }
         // The conversation is gone, and with it what could be heard in it.
-        403 | 404 | 410 => return Ok(skipped(format!("{} answered {}", read.tag, reply.status))),
+        403 | 404 | 410 => {
+            let mut hearing = skipped(format!("{} answered {}", read.tag, reply.status));
+            let conversation = read.memo["conversation"].as_str().unwrap_or_default();
+            entry::swept(&mut hearing, conversation, swept(read));
+            return Ok(hearing);
+        }
         status => {
             let reason = if status == 429 {
                 Reason::RateLimited
@@ -173,11 +184,17 @@ fn backfill(s: &Settings, read: &Read, conversation: &str, subject: &str, body: 
         } else {
             newest
         };
-        hearing
-            .fetch
-            .push(self::entries(conversation, subject, Some(next), page + 1));
+        let read = self::entries(conversation, subject, Some(next), page + 1, &swept(read));
+        hearing.fetch.push(read);
+    } else {
+        entry::swept(&mut hearing, conversation, swept(read));
     }
     hearing
+}
+
+/// The facts that hold when a read of the entries is done.
+fn swept(read: &Read) -> Vec<(String, String)> {
+    serde_json::from_value(read.memo["swept"].clone()).unwrap_or_default()
 }
 
 /// Whether the rep who left ended the conversation or passed it on: `NEEDS_ROUTING` is the end,

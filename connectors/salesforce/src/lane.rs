@@ -12,6 +12,7 @@
 //! | `ended/<key>` | that messaging session ended; the value is when, in Salesforce's milliseconds |
 //! | `live/<key>` | when it was last heard to be alive |
 //! | `followed/<key>` | we began another one after that end |
+//! | `swept/<key>` | the entries were read after that end; the value is that of `ended/<key>` |
 //! | `part/<event or message>/<n>` | that text of it is shown; the value is the MIAW message id |
 //! | `said/<message>` | the whole message is shown |
 //! | `file/<message>/<attachment>` | the file is shown, or `!<why>` when a line says why it is not |
@@ -95,11 +96,24 @@ impl<'a> Lane<'a> {
     /// an event being heard once: what is heard and what we did are different facts.
     #[must_use]
     pub fn ended(&self) -> Vec<(String, String)> {
-        self.known
-            .under("ended/")
-            .filter(|(key, at)| time(Some(at)) > self.alive(key))
+        self.ends()
             .map(|(key, at)| (followed(key), at.to_owned()))
             .collect()
+    }
+
+    /// The ends among them after which the entries were not read yet, each as the fact that holds
+    /// once they were: what a rep wrote last may not have been heard.
+    #[must_use]
+    pub fn unswept(&self) -> Vec<(String, String)> {
+        self.ends()
+            .map(|(key, at)| (swept(key), at.to_owned()))
+            .filter(|(fact, at)| self.known.get(fact) != Some(at))
+            .collect()
+    }
+
+    fn ends(&self) -> impl Iterator<Item = (&str, &str)> {
+        let ends = self.known.under("ended/");
+        ends.filter(|(key, at)| time(Some(at)) > self.alive(key))
     }
 
     /// Until when an end of this messaging session says nothing new.
@@ -153,6 +167,12 @@ pub fn live(key: &str) -> String {
 #[must_use]
 pub fn followed(key: &str) -> String {
     format!("followed/{key}")
+}
+
+/// The fact that the entries were read after a messaging session had ended.
+#[must_use]
+pub fn swept(key: &str) -> String {
+    format!("swept/{key}")
 }
 
 /// How the end that we caused ourselves is recognised when the event stream tells of it.

@@ -49,11 +49,13 @@ impl Salesforce {
         Ok(Vec::new())
     }
 
-    /// The customer's event stream: open while a rep can still write, or when a step wants it open.
+    /// The customer's event stream: open while a rep can still write, or when a step wants it open;
+    /// and after an end until the entries were read once more.
     pub(crate) fn stream(&self, work: &Work, known: &Known) -> Option<Feed> {
         let lane = Lane::new(&self.settings.subject_prefix, work, known)?;
         let began = known.is("conversation") || known.unsure("conversation");
-        let open = began && lane.ended().is_empty();
+        let unswept = lane.unswept();
+        let open = began && (lane.ended().is_empty() || !unswept.is_empty());
         if !open
             && !self
                 .plan(work, known)
@@ -74,7 +76,7 @@ impl Salesforce {
             .map(|at| at - OVERLAP_MS);
         let backfill = known
             .get("conversation")
-            .map(|conversation| hear::entries(conversation, &lane.subject, since, 0));
+            .map(|conversation| hear::entries(conversation, &lane.subject, since, 0, &unswept));
         Some(Feed::Stream {
             key: lane.subject,
             open: call,

@@ -8,8 +8,8 @@ use handoffd_contract::event::{DeliveryState, SessionClosed};
 use handoffd_contract::proof::encode;
 use handoffd_contract::sandbox::{Request, Sandbox};
 use handoffd_contract::{
-    AuthorKind, Call, Contact, Data, Fact, Feed, HttpReply, Item, Known, Reason, Refusal, Reply,
-    Step, Verdict, Work,
+    AuthorKind, Call, Contact, Data, Fact, Feed, Frame, HttpReply, Item, Known, Reason, Refusal,
+    Reply, Step, Verdict, What, Work,
 };
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -287,7 +287,36 @@ fn the_stream_is_open_while_a_rep_can_write() {
         read.call.query
     );
     known.set("ended/0Mw1", "5");
+    let Some(Feed::Stream {
+        backfill: Some(read),
+        ..
+    }) = feed(Vec::new(), &known)
+    else {
+        panic!("open until what was written before the end is read")
+    };
+    let answer = HttpReply {
+        status: 200,
+        headers: Vec::new(),
+        body: br#"{"conversationEntries":[]}"#.to_vec(),
+    };
+    let frame = Frame::Reply {
+        read: &read,
+        reply: &answer,
+    };
+    let heard = connector(json!({})).hear(&frame).expect("heard").heard;
+    let facts = heard.iter().filter_map(|heard| match &heard.what {
+        What::Facts(facts) => Some(facts.clone()),
+        _ => None,
+    });
+    assert_eq!(
+        facts.flatten().collect::<Vec<_>>(),
+        [("swept/0Mw1".to_owned(), "5".to_owned())]
+    );
+    known.set("swept/0Mw1", "5");
     assert_eq!(feed(Vec::new(), &known), None);
+    known.set("ended/0Mw1", "6");
+    assert!(feed(Vec::new(), &known).is_some(), "it ended once more");
+    known.set("swept/0Mw1", "6");
     assert!(
         feed(
             vec![received(message("m1", AuthorKind::Customer, "hi"))],
