@@ -263,7 +263,7 @@ async fn pause(relay: &Relay, failures: &mut u32, asked: Option<Duration>) {
 }
 
 /// What the connector says of a lane's feed now.
-async fn feed_of(
+pub(super) async fn feed_of(
     relay: &Relay,
     target: &Target,
     lane: &LaneRef,

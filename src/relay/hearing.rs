@@ -1,17 +1,18 @@
 //! From what a connector heard to events in the ledger.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use handoffd_contract::event::{MessageStatus, RepEnded, SessionAssigned};
 use handoffd_contract::feed::Read;
 use handoffd_contract::{
-    About, Data, Event, Frame, Heard, Hearing, HttpReply, Reason, Refusal, Stop, What,
+    About, Data, Event, Feed, Frame, Heard, Hearing, HttpReply, Reason, Refusal, Stop, What,
 };
 use jiff::Timestamp;
 use metrics::{counter, gauge};
 
 use super::Relay;
+use super::feeds::feed_of;
 use crate::engine::Target;
 use crate::engine::wire::Failure;
 use crate::ledger::{Admission, FeedLease, Hear, LaneRef, LedgerError};
@@ -113,7 +114,37 @@ impl Relay {
                 },
             )?;
         }
+        if matches!(frame, Frame::Webhook { .. }) {
+            self.read_before(target, &heard).await?;
+        }
         self.commit(target, heard, cursor, settle).await
+    }
+
+    /// Webhooks get lost and overtake each other. Before a rep's reply is taken from one, the poll of
+    /// its record is read, so that what was written there earlier is heard earlier; what both tell
+    /// counts once.
+    async fn read_before(&self, target: &Target, heard: &[Heard]) -> Result<(), Deaf> {
+        let mut done = BTreeSet::new();
+        let replies = heard
+            .iter()
+            .filter(|heard| matches!(heard.what, What::Replied(_)));
+        for reply in replies {
+            let Some(lane) = self.find(target, &reply.about).await? else {
+                continue;
+            };
+            if !done.insert(lane.lane) {
+                continue;
+            }
+            if let Some(Feed::Poll { read, .. }) = feed_of(self, target, &lane, None).await? {
+                let answer = self.read(target, &read).await?;
+                let frame = Frame::Reply {
+                    read: &read,
+                    reply: &answer,
+                };
+                Box::pin(self.take(target, &frame, Settle::default())).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Reads something that a feed or frame asks for.
