@@ -131,6 +131,7 @@ async fn run(options: &Options, kind: LedgerKind, exit: Exit) -> Report {
         world: Arc::clone(&world),
         line,
         book: Arc::clone(&book),
+        exit,
         seed: options.seed,
         index,
     };

@@ -1,5 +1,6 @@
 //! What the run is asked to do.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub const USAGE: &str = "\
@@ -16,6 +17,7 @@ cargo test --release --test chaos -- [OPTIONS]
   --clock               steps the clock of a daemon as well; needs libfaketime
   --plan                prints what would be said and what would go wrong, and ends
   --json                the report as JSON
+  --binary PATH         the handoffd to test; the one that was built with this program otherwise
   --keep                keeps the folder with logs and ledger
 
 Services come from the environment, as tests/run sets it.";
@@ -48,6 +50,7 @@ pub struct Options {
     pub plan: bool,
     pub json: bool,
     pub keep: bool,
+    pub binary: PathBuf,
 }
 
 /// What the arguments ask for.
@@ -77,6 +80,7 @@ impl Options {
             plan: false,
             json: false,
             keep: false,
+            binary: env!("CARGO_BIN_EXE_handoffd").into(),
         };
         let mut filters = Vec::new();
         let mut arguments = arguments;
@@ -119,6 +123,7 @@ impl Options {
                     }
                 }
                 "--without" => options.without = value()?.split(',').map(str::to_owned).collect(),
+                "--binary" => options.binary = value()?.into(),
                 "--calm" => options.calm = true,
                 "--clock" => options.clock = true,
                 "--plan" => options.plan = true,

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -13,6 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::book::{Book, Reply};
 use crate::gateway::{Line, event};
 use crate::lot::Lot;
+use crate::options::Exit;
 use crate::story::{Act, CRMS, RepAct, Story, words};
 use crate::views::{PAGE, records};
 use crate::world::World;
@@ -29,6 +32,7 @@ pub struct Stage {
     pub world: Arc<World>,
     pub line: Arc<Line>,
     pub book: Arc<Book>,
+    pub exit: Exit,
     pub seed: u64,
     pub index: watch::Receiver<Index>,
 }
@@ -116,16 +120,19 @@ impl Teller<'_> {
         }
         if file {
             let stem = token.replace("-M", "x").replace('S', "file");
-            let bytes = json!({"act": "media", "from": self.story.customer.key, "kind": "document",
-                "mime": "application/pdf", "content": format!("%PDF-1.4 {stem}"), "file_name": format!("{stem}.pdf")});
-            let kept = self
-                .stage
-                .world
-                .sim("whatsapp")
-                .act(&bytes)
-                .expect("a customer can send a file");
+            let content = format!("%PDF-1.4 {stem}");
+            let source = match self.stage.exit {
+                Exit::Cloud => {
+                    let act = json!({"act": "media", "from": self.story.customer.key, "kind": "document",
+                        "mime": "application/pdf", "content": content, "file_name": format!("{stem}.pdf")});
+                    let kept = self.stage.world.sim("whatsapp").act(&act);
+                    let kept = kept.expect("a customer can send a file");
+                    json!({"from": "whatsapp", "media_id": kept["media_id"]})
+                }
+                Exit::Gateway => json!({"from": "inline", "data": STANDARD.encode(content)}),
+            };
             message["attachments"] = json!([{"id": "a", "kind": "document", "mime": "application/pdf",
-                "name": format!("{stem}.pdf"), "source": {"from": "whatsapp", "media_id": kept["media_id"]}}]);
+                "name": format!("{stem}.pdf"), "source": source}]);
             book.open().files.push((self.story.session.clone(), stem));
         }
         self.said.push(message.clone());

@@ -50,6 +50,7 @@ pub struct World {
     pub database: Option<String>,
     /// Held while the broker's node goes down and up.
     pub broker_turn: Mutex<()>,
+    binary: PathBuf,
     client: reqwest::Client,
     turn: AtomicUsize,
 }
@@ -124,6 +125,7 @@ impl World {
             folder,
             database,
             broker_turn: Mutex::new(()),
+            binary: options.binary.clone(),
             client,
             turn: AtomicUsize::new(0),
         }
@@ -143,7 +145,7 @@ impl World {
                 .append(true)
                 .open(&daemon.log)
                 .expect("the log can be written");
-            let child = Command::new(env!("CARGO_BIN_EXE_handoffd"))
+            let child = Command::new(&self.binary)
                 .args(["run", "--config"])
                 .arg(&daemon.config)
                 .envs(daemon.wrap.iter().cloned())
@@ -263,7 +265,7 @@ impl World {
 
     /// A command of handoffd's on the first daemon's configuration: whether it succeeded, and what it said.
     pub async fn command(&self, arguments: &[&str]) -> (bool, String) {
-        let output = Command::new(env!("CARGO_BIN_EXE_handoffd"))
+        let output = Command::new(&self.binary)
             .args(arguments)
             .arg("--config")
             .arg(&self.daemons[0].config)
