@@ -3,8 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use handoffd_contract::Stop;
+use handoffd_contract::{Contact, Stop};
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::rows::{FactRow, GIVEN_UP};
 use super::{LaneState, Next};
@@ -58,10 +59,21 @@ impl Who {
                 old.clone_from(new);
             }
         };
-        replace(&mut self.data, &news.data);
-        replace(&mut self.contact, &news.contact);
+        merge(&mut self.data, news.data.as_deref());
+        merge(&mut self.contact, news.contact.as_deref());
         replace(&mut self.business_number, &news.business_number);
-        replace(&mut self.customer, &news.customer);
+        // The whole of what is known decides: an event that names the customer by their number alone
+        // must not part them from what is kept under their business-scoped id.
+        let known = self
+            .contact
+            .as_deref()
+            .and_then(|json| serde_json::from_str::<Contact>(json).ok());
+        replace(
+            &mut self.customer,
+            &known
+                .and_then(|contact| contact.key())
+                .or_else(|| news.customer.clone()),
+        );
         self.inbound_at = self.inbound_at.max(news.inbound_at);
         *self != before
     }
@@ -72,6 +84,30 @@ impl Who {
             .as_deref()
             .zip(self.customer.as_deref())
     }
+}
+
+/// Lays what is newly said over what is known, member by member: what is not said, or is said to be
+/// empty, stays.
+fn merge(known: &mut Option<String>, news: Option<&str>) {
+    let Some(news) = news else { return };
+    let parsed = |text: &str| serde_json::from_str::<Value>(text).ok();
+    let (Some(Value::Object(mut all)), Some(Value::Object(news))) =
+        (known.as_deref().and_then(parsed), parsed(news))
+    else {
+        *known = Some(news.to_owned());
+        return;
+    };
+    for (name, value) in news {
+        match (all.get_mut(&name), value) {
+            (_, Value::Null) => {}
+            (Some(_), Value::String(text)) if text.is_empty() => {}
+            (Some(Value::Object(old)), Value::Object(new)) => old.extend(new),
+            (_, value) => {
+                all.insert(name, value);
+            }
+        }
+    }
+    *known = Some(Value::Object(all).to_string());
 }
 
 /// Where a lane is after it was left.
@@ -221,6 +257,38 @@ impl GivenUp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn who(contact: &str) -> Who {
+        let customer = serde_json::from_str::<Contact>(contact)
+            .ok()
+            .and_then(|contact| contact.key());
+        Who {
+            contact: Some(contact.to_owned()),
+            customer,
+            ..Who::default()
+        }
+    }
+
+    #[test]
+    fn what_an_event_does_not_say_about_the_customer_stays_known() {
+        let mut known = who(
+            r#"{"user_id":"DE.1","wa_id":"49151","email":"a@b.c","name":"Ana","external_ids":{"shop":"1"}}"#,
+        );
+        assert!(known.learn(&who(
+            r#"{"wa_id":"49151","name":"Ana M.","email":null,"external_ids":{"crm":"2"}}"#
+        )));
+        let contact: Contact = serde_json::from_str(known.contact.as_deref().unwrap()).unwrap();
+        assert_eq!(contact.email.as_deref(), Some("a@b.c"));
+        assert_eq!(contact.name.as_deref(), Some("Ana M."));
+        assert_eq!(contact.external_ids.len(), 2);
+        assert_eq!(
+            known.customer.as_deref(),
+            Some("DE.1"),
+            "still the same customer"
+        );
+        let before = known.clone();
+        assert!(!known.learn(&Who::default()) && known == before);
+    }
     use crate::ledger::rows::known;
 
     fn sorted(sequences: &[Option<u64>]) -> Vec<(usize, Option<u64>)> {
