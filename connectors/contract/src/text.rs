@@ -37,16 +37,8 @@ pub fn split(text: &str, max: usize) -> Vec<String> {
     let max = max.max(2);
     let mut pieces = Vec::new();
     let mut rest = text;
-    while utf16_len(rest) > max {
-        let mut units = 0;
-        let mut end = 0;
-        for (at, c) in rest.char_indices() {
-            if units + c.len_utf16() > max {
-                end = at;
-                break;
-            }
-            units += c.len_utf16();
-        }
+    // Only as much is looked at as one piece may hold, so that the work is linear.
+    while let Some(end) = overflow(rest, max) {
         let head = &rest[..end];
         let cut = ["\n\n", "\n", " "]
             .iter()
@@ -63,6 +55,15 @@ pub fn split(text: &str, max: usize) -> Vec<String> {
         pieces.push(String::new());
     }
     pieces
+}
+
+/// Where the first character begins that does not fit into `max` UTF-16 units; `None` when all fit.
+fn overflow(text: &str, max: usize) -> Option<usize> {
+    let mut units = 0;
+    text.char_indices().find_map(|(at, c)| {
+        units += c.len_utf16();
+        (units > max).then_some(at)
+    })
 }
 
 /// The last place at or before `end` that does not part a character from what is joined to it.
@@ -86,16 +87,21 @@ fn unjoined(text: &str, end: usize) -> usize {
 pub fn pack(lines: &[String], separator: &str, max: usize) -> Vec<String> {
     let mut pieces: Vec<String> = Vec::new();
     let mut open = String::new();
+    let mut used = 0;
+    let between = utf16_len(separator);
     for line in lines {
         for part in split(line, max) {
-            if !open.is_empty() && utf16_len(&open) + utf16_len(separator) + utf16_len(&part) > max
-            {
+            let units = utf16_len(&part);
+            if !open.is_empty() && used + between + units > max {
                 pieces.push(std::mem::take(&mut open));
+                used = 0;
             }
             if !open.is_empty() {
                 open.push_str(separator);
+                used += between;
             }
             open.push_str(&part);
+            used += units;
         }
     }
     if !open.is_empty() {
@@ -133,11 +139,17 @@ pub fn plain(html: &str) -> String {
     let mut hidden: Option<&'static str> = None;
     let mut links: Vec<(String, usize)> = Vec::new();
     let mut rest = html;
+    // The first '>' that is not passed yet; looked for once, or many a '<' would make the work quadratic.
+    let mut close = html.find('>');
     while let Some(at) = rest.find(['<', '&']) {
         if hidden.is_none() {
             out.push_str(&rest[..at]);
         }
         rest = &rest[at..];
+        let here = html.len() - rest.len();
+        if close.is_some_and(|close| close < here) {
+            close = rest.find('>').map(|at| here + at);
+        }
         if rest.starts_with('&') {
             let (text, used) = entity(rest);
             if hidden.is_none() {
@@ -150,13 +162,13 @@ pub fn plain(html: &str) -> String {
             .chars()
             .next()
             .is_some_and(|c| c.is_ascii_alphabetic() || c == '/' || c == '!');
-        let Some(end) = rest.find('>').filter(|_| looks_like_tag) else {
+        let Some(end) = close.filter(|_| looks_like_tag).map(|at| at - here) else {
             if hidden.is_none() {
                 out.push('<');
             }
             rest = &rest[1..];
             // Without any further '>' nothing is a tag; take the rest in one go.
-            if !rest.contains('>') {
+            if close.is_none() {
                 let (text, _) = decode_all(rest);
                 if hidden.is_none() {
                     out.push_str(&text);
