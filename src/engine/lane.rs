@@ -256,6 +256,8 @@ impl Worker<'_> {
                 .await;
         }
         let mut wave = Wave::Still;
+        let plan = self.plan.take();
+        let work = plan.as_ref().map(|(work, _)| work);
         let mut calls = FuturesUnordered::new();
         for step in steps {
             if let Call::Record(record) = step.call {
@@ -276,7 +278,7 @@ impl Worker<'_> {
             let (engine, target, lease) = (self.engine, self.target, self.lease);
             let tried = source(&step).and_then(|fact| self.known.get(&fact)?.parse().ok());
             calls.push(async move {
-                let outcome = perform(engine, target, lease, &step, tried.unwrap_or(0)).await;
+                let outcome = perform(engine, target, lease, &step, tried.unwrap_or(0), work).await;
                 (step, outcome)
             });
         }
@@ -284,6 +286,8 @@ impl Worker<'_> {
             let result = self.settle(&before, &step, outcome).await?;
             wave = worse(wave, result);
         }
+        drop(calls);
+        self.plan = plan;
         Ok(wave)
     }
 

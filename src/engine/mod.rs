@@ -15,6 +15,7 @@
 
 pub mod breaker;
 pub mod budget;
+pub mod hush;
 pub mod lane;
 pub mod perform;
 pub mod plan;

@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 use handoffd_contract::event::AttachmentKind;
 use handoffd_contract::{
     Attachment, Auth, Call, Effect, MediaProblem, MediaRef, Publication, Publish, Reason, Reply,
-    Source, Step, Stop, Verdict,
+    Source, Step, Stop, Verdict, Work,
 };
 use jiff::Timestamp;
 use metrics::{counter, histogram};
 use serde_json::Value;
 
 use super::wire::Failure;
-use super::{Engine, Target};
+use super::{Engine, Target, hush};
 use crate::ledger::{Attempt, Lease};
 use crate::metrics as names;
 use crate::publisher::PublishError;
@@ -38,13 +38,15 @@ pub enum Outcome {
 }
 
 /// Carries out one step that leaves the process. Whatever it claims is written down already.
-/// `tried`: how often the source of its file could not be reached before.
+/// `tried`: how often the source of its file could not be reached before. `work`: what the step is
+/// for; what was written in it is kept out of the other side's words.
 pub async fn perform(
     engine: &Engine,
     target: &Target,
     lease: &Lease,
     step: &Step,
     tried: u32,
+    work: Option<&Work>,
 ) -> Outcome {
     if let Err(wait) = spend(target, step).await {
         return Outcome::Deferred(wait);
@@ -69,10 +71,10 @@ pub async fn perform(
             if let Reply::Http(http) = &reply {
                 attempt.status = Some(http.status);
             }
-            judge(target, step, reply, attempt, started).await
+            judge(target, step, reply, attempt, started, work).await
         }
         Err(Failure::Media(problem)) => {
-            judge(target, step, Reply::Media(problem), attempt, started).await
+            judge(target, step, Reply::Media(problem), attempt, started, work).await
         }
         Err(Failure::NotSent(stop)) => {
             weigh(target, &stop);
@@ -216,8 +218,14 @@ async fn judge(
     reply: Reply,
     mut attempt: Attempt,
     sent_at: Instant,
+    work: Option<&Work>,
 ) -> Outcome {
-    let verdict = target.connector.read(step, &reply);
+    let mut verdict = target.connector.read(step, &reply);
+    if let Verdict::Later { stop, .. } | Verdict::Never(stop) = &mut verdict {
+        let words = target.wire.conceal(&stop.words);
+        let words = work.map_or_else(|| words.clone(), |work| hush::texts(&words, work));
+        stop.words = words;
+    }
     let (word, stop) = match &verdict {
         Verdict::Known(_) => ("known", None),
         Verdict::Absent => ("absent", None),

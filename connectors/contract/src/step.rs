@@ -430,10 +430,12 @@ impl HttpReply {
             .collect()
     }
 
-    /// `Retry-After` in seconds, when it is given as a number.
+    /// `Retry-After` in seconds, when it is given as a number; at most a day, since the sender may
+    /// be anybody and a time must bear the addition.
     #[must_use]
     pub fn retry_after(&self) -> Option<u64> {
-        self.header("retry-after")?.trim().parse().ok()
+        let seconds: u64 = self.header("retry-after")?.trim().parse().ok()?;
+        Some(seconds.min(86_400))
     }
 }
 

@@ -18,6 +18,7 @@ use tokio::sync::Mutex;
 
 use super::{Failure, client_builder, failure, read_reply};
 use crate::engine::budget::Bucket;
+use crate::engine::hush;
 
 /// Headers that sign a request in.
 pub type Headers = Vec<(HeaderName, HeaderValue)>;
@@ -92,6 +93,15 @@ impl SignIn {
                 Duration::from_secs(60),
             )),
         })
+    }
+
+    /// The words without this target's secrets, and without anything that looks like a token.
+    pub(super) fn conceal(&self, words: &str) -> String {
+        let secrets = self.secrets.values().map(ExposeSecret::expose_secret);
+        let words = secrets
+            .filter(|secret| secret.len() >= 4)
+            .fold(words.to_owned(), |words, secret| words.replace(secret, "…"));
+        hush::tokens(&words)
     }
 
     /// The headers for one request.
@@ -477,10 +487,11 @@ fn messaging_token(json: &Value) -> Result<Token, Failure> {
     let access = json["accessToken"]
         .as_str()
         .ok_or_else(|| not_signed_in(Reason::ServerError, "the answer holds no accessToken"))?;
+    // At most a day is believed: a time must bear the addition.
     let lifetime = expiry(access)
-        .map(|exp| exp - Timestamp::now().as_second())
+        .map(|exp| exp.saturating_sub(Timestamp::now().as_second()))
         .map_or(Duration::from_secs(600), |left| {
-            Duration::from_secs(u64::try_from(left).unwrap_or(0))
+            Duration::from_secs(u64::try_from(left.min(86_400)).unwrap_or(0))
         });
     let first = match &json["lastEventId"] {
         Value::String(id) => Some(id.clone()),

@@ -168,6 +168,22 @@ impl Wire {
         self.sign_in.reject(auth, sent_at).await;
     }
 
+    /// A sign-in's failure without secrets: its words may repeat the token that was refused.
+    fn concealed(&self, failure: Failure) -> Failure {
+        let quiet = |stop: Stop| Stop::new(stop.reason, self.conceal(&stop.words));
+        match failure {
+            Failure::NotSent(stop) => Failure::NotSent(quiet(stop)),
+            Failure::Lost(stop) => Failure::Lost(quiet(stop)),
+            Failure::Media(problem) => Failure::Media(problem),
+        }
+    }
+
+    /// The target's words without its secrets, and without anything that looks like a token.
+    #[must_use]
+    pub fn conceal(&self, words: &str) -> String {
+        self.sign_in.conceal(words)
+    }
+
     /// Where a customer's event stream begins, as the target said when it gave the token.
     pub async fn first_event_id(&self, auth: &Auth) -> Option<String> {
         self.sign_in.first_event_id(auth).await
@@ -189,7 +205,8 @@ impl Wire {
                     "a credential was about to leave for another origin",
                 )));
             }
-            for (name, value) in self.sign_in.headers(&call.auth).await? {
+            let signed = self.sign_in.headers(&call.auth).await;
+            for (name, value) in signed.map_err(|failure| self.concealed(failure))? {
                 headers.insert(name, value);
             }
         }
