@@ -17,6 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use metrics::histogram;
 use tokio_util::sync::CancellationToken;
 
+use super::grip::Grip;
 use super::perform::{Outcome, perform};
 use super::plan::{Refused, assemble};
 use super::schedule::Schedule;
@@ -37,10 +38,18 @@ fn source(step: &Step) -> Option<String> {
 /// Plans in a row that change nothing before the lane counts as stuck by a defect.
 const MAX_IDLE_ROUNDS: u32 = 5;
 
-/// Works on a lane until there is nothing more to do, and leaves it.
-pub async fn work(engine: &Engine, target: &Target, lease: Lease, stop: &CancellationToken) {
-    let running = std::panic::AssertUnwindSafe(run(engine, target, &lease, stop)).catch_unwind();
-    let keeping = keep(engine, &lease);
+/// Works on a lane that is leased until then, until there is nothing more to do, and leaves it.
+pub async fn work(
+    engine: &Engine,
+    target: &Target,
+    lease: Lease,
+    until: Timestamp,
+    stop: &CancellationToken,
+) {
+    let grip = Grip::new(engine, &lease, until);
+    let running =
+        std::panic::AssertUnwindSafe(run(engine, target, &lease, &grip, stop)).catch_unwind();
+    let keeping = keep(engine, &lease, &grip);
     let release = tokio::select! {
         outcome = running => outcome.unwrap_or_else(|_| {
             tracing::error!(target_name = %target.name, session = %lease.session, "a lane's worker panicked");
@@ -72,14 +81,11 @@ pub async fn work(engine: &Engine, target: &Target, lease: Lease, stop: &Cancell
 }
 
 /// Renews the lease; ends when it is lost.
-async fn keep(engine: &Engine, lease: &Lease) {
+async fn keep(engine: &Engine, lease: &Lease, grip: &Grip<'_>) {
     let every = engine.settings.lease / 3;
     loop {
         tokio::time::sleep(every).await;
-        let lasts = SignedDuration::try_from(engine.settings.lease)
-            .unwrap_or(SignedDuration::from_secs(30));
-        if let Err(LedgerError::Stale) = engine.ledger.renew(lease, Timestamp::now() + lasts).await
-        {
+        if let Err(LedgerError::Stale) = grip.renew().await {
             tracing::warn!(session = %lease.session, target_name = %lease.target, "the lease was taken over");
             return;
         }
@@ -105,6 +111,7 @@ struct Worker<'a> {
     engine: &'a Engine,
     target: &'a Target,
     lease: &'a Lease,
+    grip: &'a Grip<'a>,
     known: Known,
     head: i64,
     /// The newest event that was loaded.
@@ -119,6 +126,7 @@ async fn run(
     engine: &Engine,
     target: &Target,
     lease: &Lease,
+    grip: &Grip<'_>,
     stop: &CancellationToken,
 ) -> Result<Release, LedgerError> {
     let settings = &engine.settings;
@@ -136,6 +144,7 @@ async fn run(
         engine,
         target,
         lease,
+        grip,
         known: loaded.known.clone(),
         head: loaded.head,
         seen: newest,
@@ -275,10 +284,11 @@ impl Worker<'_> {
                 wave = worse(wave, Wave::Moved);
                 continue;
             }
-            let (engine, target, lease) = (self.engine, self.target, self.lease);
+            let (engine, target, lease, grip) = (self.engine, self.target, self.lease, self.grip);
             let tried = source(&step).and_then(|fact| self.known.get(&fact)?.parse().ok());
             calls.push(async move {
-                let outcome = perform(engine, target, lease, &step, tried.unwrap_or(0), work).await;
+                let tried = tried.unwrap_or(0);
+                let outcome = perform(engine, target, lease, grip, &step, tried, work).await;
                 (step, outcome)
             });
         }

@@ -9,12 +9,14 @@
 //! | [`lane`] | the life of one lane from claim to release |
 //! | [`plan`] | what a connector is asked: the work, with rendered mappings |
 //! | [`perform`] | one step: budget, call, verdict |
+//! | [`grip`] | how certain it is that a lane is still ours |
 //! | [`schedule`] | when a lane that failed goes on |
 //! | [`breaker`], [`budget`] | a target's circuit and rates |
 //! | [`wire`] | the way out: HTTP, credentials, attachments |
 
 pub mod breaker;
 pub mod budget;
+pub mod grip;
 pub mod hush;
 pub mod lane;
 pub mod perform;
@@ -199,7 +201,7 @@ impl Engine {
                 };
                 let (engine, target, stop) = (Arc::clone(self), Arc::clone(target), stop.clone());
                 workers.spawn(async move {
-                    lane::work(&engine, &target, lease, &stop).await;
+                    lane::work(&engine, &target, lease, until, &stop).await;
                     drop(permit);
                     engine.room.notify_one();
                 });

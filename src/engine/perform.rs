@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use metrics::{counter, histogram};
 use serde_json::Value;
 
+use super::grip::Grip;
 use super::wire::Failure;
 use super::{Engine, Target, hush};
 use crate::ledger::{Attempt, Lease};
@@ -21,13 +22,16 @@ use crate::publisher::PublishError;
 /// A step waits at most so long for a budget inside the worker; for longer, the lane is left.
 const SHORT_WAIT: Duration = Duration::from_millis(1_500);
 
+/// How long a lane is left that may not be ours any more.
+const NOT_FIRM: Duration = Duration::from_secs(1);
+
 /// The largest file that a message to the gateway carries, in bytes. In base64 it is a third longer,
 /// and RabbitMQ 4 takes messages of 16 MiB by default.
 const MAX_CARRIED: u64 = 11 << 20;
 
 /// What became of a step.
 pub enum Outcome {
-    /// It was not called: the budget is empty for so long.
+    /// It was not called: the budget is empty for so long, or the lane may not be ours any more.
     Deferred(Duration),
     /// It was not called: its time is over, and another plan is needed.
     Expired,
@@ -44,12 +48,16 @@ pub async fn perform(
     engine: &Engine,
     target: &Target,
     lease: &Lease,
+    grip: &Grip<'_>,
     step: &Step,
     tried: u32,
     work: Option<&Work>,
 ) -> Outcome {
     if let Err(wait) = spend(target, step).await {
         return Outcome::Deferred(wait);
+    }
+    if !grip.is_firm().await {
+        return Outcome::Deferred(NOT_FIRM);
     }
     if step.not_after.is_some_and(|limit| Timestamp::now() > limit) {
         return Outcome::Expired;
