@@ -101,13 +101,14 @@ impl Budgets {
         let living = living.max(1);
         if state.living != living {
             state.living = living;
-            let shared: Vec<&str> = self
-                .declared
-                .iter()
-                .filter(|b| b.shared)
-                .map(|b| b.name)
-                .collect();
-            state.buckets.retain(|(name, _), _| !shared.contains(name));
+            let now = Instant::now();
+            for ((name, _), bucket) in &mut state.buckets {
+                // What was taken already stays taken.
+                bucket.settle(now);
+                let mut other = self.open(name, living);
+                other.tokens = bucket.tokens.min(other.burst);
+                *bucket = other;
+            }
         }
     }
 
@@ -221,7 +222,10 @@ mod tests {
     fn daemons_share_what_counts_for_the_account() {
         let budgets = budgets();
         budgets.share_among(2);
-        assert_eq!((0..9).filter(|_| budgets.take(&[]).is_ok()).count(), 2);
+        let taken = || (0..9).filter(|_| budgets.take(&[]).is_ok()).count();
+        assert_eq!(taken(), 2);
+        budgets.share_among(1);
+        assert_eq!(taken(), 0, "a new share does not give back what was taken");
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub mod wire;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use handoffd_contract::{Connector, Data, Event};
 use jiff::{SignedDuration, Timestamp};
@@ -45,6 +45,10 @@ use plan::Mappings;
 use schedule::Schedule;
 use wire::Wire;
 use wire::media::Library;
+
+/// How often a daemon says that it lives, at the least: so long may daemons that do not know of
+/// each other yet use more of a rate than there is.
+const BEAT: Duration = Duration::from_secs(2);
 
 /// One configured connector with everything the engine needs to act for it.
 pub struct Target {
@@ -117,7 +121,14 @@ impl Engine {
     /// Works until stopped; then waits for what is under way, at most for the configured time.
     pub async fn run(self: Arc<Engine>, stop: CancellationToken) -> Left {
         let mut workers = JoinSet::new();
-        let mut heartbeat = tokio::time::interval(self.settings.lease / 3);
+        let every = (self.settings.lease / 3).min(BEAT);
+        if self.beat().await > 1 {
+            // The others take a smaller share from their next heartbeat on; until then it is theirs.
+            for target in self.targets.values() {
+                target.budgets.pause(Instant::now() + every);
+            }
+        }
+        let mut heartbeat = tokio::time::interval(every);
         heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while !stop.is_cancelled() {
             // Registered before the look, so that no wake-up falls between the two.
@@ -129,7 +140,9 @@ impl Engine {
                 () = changed => {}
                 () = room => {}
                 () = tokio::time::sleep(pause) => {}
-                _ = heartbeat.tick() => self.beat().await,
+                _ = heartbeat.tick() => {
+                    self.beat().await;
+                }
                 () = stop.cancelled() => {}
             }
             while workers.try_join_next().is_some() {}
@@ -219,7 +232,8 @@ impl Engine {
         }
     }
 
-    async fn beat(&self) {
+    /// Says that we live; returns how many do.
+    async fn beat(&self) -> u32 {
         let now = Timestamp::now();
         let window = SignedDuration::try_from(self.settings.lease * 2)
             .unwrap_or(SignedDuration::from_secs(60));
@@ -232,8 +246,12 @@ impl Engine {
                 for target in self.targets.values() {
                     target.budgets.share_among(living);
                 }
+                living
             }
-            Err(error) => tracing::warn!(%error, "the ledger did not take the heartbeat"),
+            Err(error) => {
+                tracing::warn!(%error, "the ledger did not take the heartbeat");
+                1
+            }
         }
     }
 
