@@ -4,11 +4,13 @@
 //! is stored with what was heard, a stream that is silent for too long is opened again, and each of
 //! its conversations is read back after every opening and once a minute.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 
 use handoffd_contract::feed::Read;
 use handoffd_contract::{Feed, Frame, HttpCall, Known, Reason, Stop, Work};
@@ -113,7 +115,7 @@ impl Feeds {
 
     /// Listens until stopped.
     pub async fn run(self: Arc<Feeds>, relay: Relay, stop: CancellationToken) {
-        let mut tasks: JoinSet<Key> = JoinSet::new();
+        let mut tasks: JoinSet<(FeedLease, bool)> = JoinSet::new();
         let mut held: HashMap<Key, (FeedLease, CancellationToken)> = HashMap::new();
         let lasts = SignedDuration::try_from(relay.lease).unwrap_or(SignedDuration::from_secs(30));
         let mut renewal = tokio::time::interval(relay.lease / 3);
@@ -136,11 +138,14 @@ impl Feeds {
                         }
                         let (feeds, relay) = (Arc::clone(&self), relay.clone());
                         tasks.spawn(async move {
-                            cancel
-                                .run_until_cancelled(listen(&feeds, &relay, lease.clone()))
-                                .await;
+                            let listening = AssertUnwindSafe(listen(&feeds, &relay, lease.clone()));
+                            let ended = cancel.run_until_cancelled(listening.catch_unwind()).await;
+                            let orderly = !matches!(ended, Some(Err(_)));
+                            if !orderly {
+                                tracing::error!(target_name = %lease.target, "a feed's task panicked; it is opened again when its lease has run out");
+                            }
                             feeds.set_open(&lease, false);
-                            key
+                            (lease, orderly)
                         });
                     }
                 }
@@ -168,11 +173,15 @@ impl Feeds {
                     }
                 }
                 Some(ended) = tasks.join_next() => {
-                    if let Ok(key) = ended
-                        && let Some((lease, _)) = held.remove(&key)
-                        && let Err(error) = relay.ledger.release_feed(&lease).await
+                    // One that was claimed again meanwhile belongs to its new task.
+                    if let Ok((ended, orderly)) = ended
+                        && let Entry::Occupied(entry) = held.entry((ended.target.clone(), ended.key.clone()))
+                        && entry.get().0.epoch == ended.epoch
                     {
-                        tracing::debug!(%error, "a feed could not be given back; its lease runs out by itself");
+                        entry.remove();
+                        if orderly && let Err(error) = relay.ledger.release_feed(&ended).await {
+                            tracing::debug!(%error, "a feed could not be given back; its lease runs out by itself");
+                        }
                     }
                 }
                 () = stop.cancelled() => break,
