@@ -1,0 +1,149 @@
+//! Many events wait in RabbitMQ while the daemon is down and so is its CRM; then the CRM refuses
+//! everything for good, and every session's lane is parked.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use handoffd_test_support::eventually;
+use jiff::Timestamp;
+use lapin::BasicProperties;
+use lapin::options::BasicPublishOptions;
+use serde_json::{Value, json};
+
+use crate::fleet::{EVENTS, Fleet};
+use crate::memory::Memory;
+use crate::options::Options;
+
+/// Confirms that are waited for together.
+const GROUP: usize = 500;
+/// On a busy machine, with a debug build.
+const LONG: Duration = Duration::from_secs(1_800);
+/// What nothing here may reach, in megabytes.
+const BOUND: u64 = 160;
+
+pub async fn run(options: &Options) {
+    let mut fleet = Fleet::with(None, 1, |plan| {
+        plan.over["log"]["level"] = json!("warn");
+    })
+    .await;
+    let start = Memory::of(fleet.process(0));
+    fleet.kill(0);
+    fleet.fault(fault(json!({"kind": "status", "status": 503})));
+    publish(&fleet, options.events).await;
+    println!(
+        "backlog: {} events wait; a new daemon has {start}",
+        options.events
+    );
+
+    fleet.spawn(0, &[]);
+    let began = Instant::now();
+    let events = i64::try_from(options.events).unwrap();
+    until(&fleet, "SELECT count(*) FROM event", events).await;
+    let took = began.elapsed();
+    let memory = Memory::of(fleet.process(0)).below(BOUND);
+    println!(
+        "  in the ledger after {:.1} s ({:.0}/s), the CRM down: {memory}",
+        took.as_secs_f64(),
+        options.events as f64 / took.as_secs_f64()
+    );
+
+    fleet.sims.clear_faults(None);
+    fleet.fault(fault(json!({"kind": "status", "status": 403,
+        "body": {"error": {"code": "", "message": "No rights for this object"}}})));
+    let lanes = i64::try_from(options.events / 2).unwrap();
+    let began = Instant::now();
+    until(
+        &fleet,
+        "SELECT count(*) FROM lane WHERE state = 'parked'",
+        lanes,
+    )
+    .await;
+    let memory = Memory::of(fleet.process(0)).below(BOUND);
+    println!(
+        "  {lanes} lanes parked after {:.1} s: {memory}",
+        began.elapsed().as_secs_f64()
+    );
+    let began = Instant::now();
+    let output = Command::new(env!("CARGO_BIN_EXE_handoffd"))
+        .args(["lanes", "--parked", "--config"])
+        .arg(fleet.config(0))
+        .output()
+        .unwrap();
+    let took = began.elapsed();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains("No rights for this object"), "{text}");
+    assert!(took < Duration::from_secs(10), "it took {took:?}");
+    println!(
+        "  `handoffd lanes --parked` took {:.2} s; the daemon has {}",
+        took.as_secs_f64(),
+        Memory::of(fleet.process(0))
+    );
+}
+
+fn fault(kind: Value) -> Value {
+    json!({"target": "creatio", "match": {"path_contains": "odata"}, "fault": kind})
+}
+
+/// Every second event is a handoff, the other a message of the session before it.
+async fn publish(fleet: &Fleet, events: usize) {
+    let mut unconfirmed = Vec::new();
+    for n in 0..events {
+        let session = format!("backlog-{}", n / 2);
+        let customer = format!("49151{:08}", n / 2);
+        let message = json!({"id": format!("wamid.{n}"), "time": Timestamp::now(),
+            "author": {"kind": "customer"}, "text": "My parcel is broken. ".repeat(20)});
+        let (kind, data) = if n % 2 == 0 {
+            let data = json!({
+                "session": {"id": session, "business_number": "+15550783881", "language": "en"},
+                "contact": {"phone": format!("+{customer}"), "wa_id": customer, "name": "Ana"},
+                "handoff": {"reasons": ["user_requested_human_assistance"], "summary": "A broken parcel.",
+                    "sentiment": "angry", "language": "en", "topic": "Refund"},
+                "transcript": [message], "targets": ["creatio"],
+            });
+            ("handoff.requested", data)
+        } else {
+            ("message.received", json!({"message": message}))
+        };
+        let event = json!({"specversion": "1.0", "id": format!("e{n}"), "source": "/test/gateway", "type": kind,
+            "subject": session, "time": Timestamp::now(), "datacontenttype": "application/json", "data": data});
+        let properties = BasicProperties::default()
+            .with_delivery_mode(2)
+            .with_content_type("application/cloudevents+json".into());
+        let options = BasicPublishOptions::default();
+        let body = event.to_string();
+        let sent = fleet
+            .gateway
+            .channel
+            .basic_publish(
+                EVENTS.into(),
+                kind.into(),
+                options,
+                body.as_bytes(),
+                properties,
+            )
+            .await
+            .unwrap();
+        unconfirmed.push(sent);
+        if unconfirmed.len() == GROUP || n + 1 == events {
+            for sent in unconfirmed.drain(..) {
+                assert!(sent.await.unwrap().is_ack());
+            }
+        }
+    }
+}
+
+/// Waits until the ledger counts so many.
+async fn until(fleet: &Fleet, sql: &str, count: i64) {
+    let file = fleet.folder().path().join("ledger.db");
+    eventually(LONG, || async {
+        let ledger = rusqlite::Connection::open_with_flags(
+            &file,
+            rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY,
+        )
+        .unwrap();
+        ledger
+            .query_row(sql, [], |row| row.get::<_, i64>(0))
+            .is_ok_and(|found| found >= count)
+    })
+    .await;
+}

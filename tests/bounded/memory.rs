@@ -1,0 +1,46 @@
+//! The daemon's resident memory, as the kernel counts it.
+
+/// In kilobytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Memory {
+    /// Now.
+    pub now: u64,
+    /// The most since the process began.
+    pub peak: u64,
+}
+
+impl Memory {
+    /// Of this process. <https://man7.org/linux/man-pages/man5/proc_pid_status.5.html>
+    pub fn of(process: u32) -> Memory {
+        let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+        let of = |name: &str| {
+            let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+            line.split_whitespace().nth(1).unwrap().parse().unwrap()
+        };
+        Memory {
+            now: of("VmRSS:"),
+            peak: of("VmHWM:"),
+        }
+    }
+
+    /// Fails when it was ever more than so many megabytes.
+    pub fn below(self, megabytes: u64) -> Memory {
+        assert!(
+            self.peak < megabytes * 1024,
+            "{self} is more than {megabytes} MB"
+        );
+        self
+    }
+}
+
+impl std::fmt::Display for Memory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let megabytes = |kilobytes: u64| kilobytes as f64 / 1024.0;
+        write!(
+            f,
+            "{:.1} MB, at most {:.1} MB",
+            megabytes(self.now),
+            megabytes(self.peak)
+        )
+    }
+}
