@@ -1,7 +1,6 @@
 //! The rep's side.
 
-use handoffd::ledger::{Change, Hear, InboxRow, Lease, LedgerError, Next};
-use handoffd_contract::Reason;
+use handoffd::ledger::{Change, Hear, Lease, LedgerError, Next};
 
 use crate::world::*;
 
@@ -247,14 +246,6 @@ pub async fn lanes_share_a_feed(w: &World) {
     );
 }
 
-async fn webhook(w: &World, body: &[u8]) -> InboxRow {
-    assert!(w.a.inbox_put(t(0), "hub", "{}", body).await.unwrap());
-    w.a.inbox_claim(t(0), "me", "hub", 1, t(60))
-        .await
-        .unwrap()
-        .remove(0)
-}
-
 pub async fn what_was_heard_is_one_transaction(w: &World) {
     let lease = open(w, "s1", "hub").await;
     let row = webhook(w, b"body").await;
@@ -322,148 +313,4 @@ pub async fn facts_that_were_heard_wake_the_lane(w: &World) {
         .await
         .unwrap();
     w.a.take(t(3), "hub").await;
-}
-
-pub async fn a_webhook_is_kept_once_a_day(w: &World) {
-    let day = 24 * 3_600;
-    let put =
-        async |at, target, body: &[u8]| w.a.inbox_put(t(at), target, "{}", body).await.unwrap();
-    assert!(put(0, "hub", b"one").await);
-    assert!(!put(1, "hub", b"one").await);
-    assert!(put(1, "sales", b"one").await, "another target's is another");
-    assert!(put(1, "hub", b"two").await);
-    for row in w.a.inbox_claim(t(1), "me", "hub", 10, t(60)).await.unwrap() {
-        let done = Hear {
-            inbox: Some((row.id, row.epoch)),
-            ..Hear::default()
-        };
-        w.a.hear(t(2), done).await.unwrap();
-    }
-    assert!(
-        !put(day - 1, "hub", b"one").await,
-        "it is remembered when it is done with"
-    );
-    assert!(put(day, "hub", b"one").await);
-    assert!(!put(2 * day - 1, "hub", b"one").await);
-    assert_eq!(
-        w.b.inbox_claim(t(2 * day), "me", "hub", 10, t(3 * day))
-            .await
-            .unwrap()
-            .len(),
-        1
-    );
-    assert!(
-        put(2 * day, "hub", b"one").await,
-        "even if the first one still waits"
-    );
-}
-
-pub async fn webhooks_are_leased_put_off_and_parked(w: &World) {
-    assert!(
-        w.a.inbox_put(t(0), "hub", r#"{"h":"1"}"#, b"first")
-            .await
-            .unwrap()
-    );
-    assert!(w.a.inbox_put(t(1), "hub", "{}", b"second").await.unwrap());
-    let rows = w.a.inbox_claim(t(1), "me", "hub", 10, t(60)).await.unwrap();
-    assert_eq!(
-        rows.iter()
-            .map(|row| row.body.as_slice())
-            .collect::<Vec<_>>(),
-        [&b"first"[..], b"second"]
-    );
-    assert_eq!(
-        (rows[0].headers.as_str(), rows[0].target.as_str()),
-        (r#"{"h":"1"}"#, "hub")
-    );
-    assert!(
-        w.b.inbox_claim(t(59), "you", "hub", 10, t(90))
-            .await
-            .unwrap()
-            .is_empty()
-    );
-    let again =
-        w.b.inbox_claim(t(60), "you", "hub", 1, t(90))
-            .await
-            .unwrap()
-            .remove(0);
-    assert_eq!((again.id, again.epoch), (rows[0].id, rows[0].epoch + 1));
-    let later =
-        w.a.inbox_later(&rows[0], Some(t(99)), stop(Reason::Unreachable))
-            .await;
-    assert_eq!(later, Err(LedgerError::Stale));
-    w.b.inbox_later(&again, Some(t(100)), stop(Reason::Unreachable))
-        .await
-        .unwrap();
-    w.a.inbox_later(&rows[1], None, stop(Reason::Unmatched))
-        .await
-        .unwrap();
-    assert!(
-        w.a.inbox_claim(t(99), "me", "hub", 10, t(200))
-            .await
-            .unwrap()
-            .is_empty()
-    );
-    let row =
-        w.a.inbox_claim(t(100), "me", "hub", 10, t(200))
-            .await
-            .unwrap()
-            .remove(0);
-    assert_eq!((row.id, row.attempts), (again.id, 1));
-    let parked = w.b.inbox_parked(10).await.unwrap();
-    assert_eq!(
-        parked,
-        [(rows[1].id, "hub".to_owned(), t(1), stop(Reason::Unmatched))]
-    );
-}
-
-pub async fn webhooks_are_settled(w: &World) {
-    for body in ["1", "2", "3", "4"] {
-        let row = webhook(w, body.as_bytes()).await;
-        w.a.inbox_later(&row, None, stop(Reason::Unmatched))
-            .await
-            .unwrap();
-    }
-    let parked = w.a.inbox_parked(10).await.unwrap();
-    assert_eq!(w.a.inbox_parked(2).await.unwrap(), parked[..2]);
-    assert_eq!(
-        w.a.inbox_settle(t(5), Some(parked[0].0), true)
-            .await
-            .unwrap(),
-        1
-    );
-    assert_eq!(
-        w.a.inbox_settle(t(5), Some(parked[0].0), true)
-            .await
-            .unwrap(),
-        0,
-        "no longer parked"
-    );
-    assert_eq!(
-        w.a.inbox_settle(t(5), Some(parked[1].0), false)
-            .await
-            .unwrap(),
-        1
-    );
-    let row =
-        w.a.inbox_claim(t(5), "me", "hub", 10, t(60))
-            .await
-            .unwrap()
-            .remove(0);
-    assert_eq!(
-        (row.id, row.body.as_slice(), row.attempts),
-        (parked[0].0, &b"1"[..], 0)
-    );
-    assert!(
-        !w.a.inbox_put(t(6), "hub", "{}", b"2").await.unwrap(),
-        "what was dropped is remembered"
-    );
-    assert_eq!(w.a.inbox_settle(t(7), None, true).await.unwrap(), 2);
-    let rows = w.a.inbox_claim(t(7), "me", "hub", 10, t(60)).await.unwrap();
-    assert_eq!(rows.len(), 2);
-    w.a.inbox_later(&rows[0], None, stop(Reason::Unmatched))
-        .await
-        .unwrap();
-    assert_eq!(w.a.inbox_settle(t(8), None, false).await.unwrap(), 1);
-    assert!(w.a.inbox_parked(10).await.unwrap().is_empty());
 }

@@ -2,159 +2,8 @@
 
 use handoffd::ledger::{Attempt, Change, LaneFilter, LaneState, LedgerError, Next, Release};
 use handoffd_contract::{Fact, Reason};
-use jiff::Timestamp;
 
 use crate::world::*;
-
-fn held(until: Option<Timestamp>) -> Next {
-    Next::Held {
-        stop: stop(Reason::WindowClosed),
-        until,
-    }
-}
-
-fn backoff(at: Timestamp) -> Next {
-    Next::Due {
-        at,
-        stop: Some(stop(Reason::ServerError)),
-    }
-}
-
-fn parked() -> Next {
-    Next::Parked {
-        stop: stop(Reason::Forbidden),
-    }
-}
-
-pub async fn claims_what_is_due_oldest_first(w: &World) {
-    for (n, session) in ["s3", "s1", "s2"].iter().enumerate() {
-        w.a.put(t(n as i64), opening(session, session, &["hub"]))
-            .await;
-    }
-    assert!(w.a.nothing(t(-1), "hub").await, "nothing is due yet");
-    let leases = w.a.claim(t(1), "me", "hub", 10, t(60)).await.unwrap();
-    let sessions: Vec<_> = leases.iter().map(|lease| lease.session.as_str()).collect();
-    assert_eq!(
-        sessions,
-        ["s3", "s1"],
-        "oldest first, and none before its time"
-    );
-    assert!(
-        leases
-            .iter()
-            .all(|lease| (lease.epoch, lease.attempts) == (1, 0) && lease.target == "hub")
-    );
-}
-
-pub async fn claims_no_more_than_asked_for_and_only_its_target(w: &World) {
-    for n in 0..5 {
-        w.a.put(
-            t(0),
-            opening(&format!("s{n}"), &n.to_string(), &["hub", "sales"]),
-        )
-        .await;
-    }
-    assert_eq!(
-        w.a.claim(t(1), "me", "hub", 3, t(60)).await.unwrap().len(),
-        3
-    );
-    assert_eq!(
-        w.a.claim(t(1), "me", "hub", 3, t(60)).await.unwrap().len(),
-        2
-    );
-    assert_eq!(
-        w.a.claim(t(1), "me", "hub", 0, t(60)).await.unwrap().len(),
-        0
-    );
-    assert_eq!(
-        w.a.claim(t(1), "me", "sales", 9, t(60))
-            .await
-            .unwrap()
-            .len(),
-        5
-    );
-}
-
-pub async fn a_live_lease_is_left_alone_and_a_dead_one_taken_over(w: &World) {
-    w.a.put(t(0), opening("s", "1", &["hub"])).await;
-    let first = w.a.take(t(0), "hub").await;
-    assert!(w.b.nothing(t(59), "hub").await);
-    let second = w.b.take(t(60), "hub").await;
-    assert_eq!((second.lane, second.epoch), (first.lane, first.epoch + 1));
-    assert_eq!(w.a.renew(&first, t(200)).await, Err(LedgerError::Stale));
-    w.b.begin(&second, t(61), vec![]).await.unwrap();
-
-    // A lease that ran out still counts until somebody takes it over.
-    w.b.begin(&second, t(500), vec![]).await.unwrap();
-    w.b.release(second, t(500), leaving(99, held(Some(t(600)))))
-        .await
-        .unwrap();
-    let third = w.a.take(t(600), "hub").await;
-    let fourth = w.b.take(t(660), "hub").await;
-    assert_eq!(
-        fourth.epoch,
-        third.epoch + 1,
-        "a held lane is taken over like any other"
-    );
-}
-
-pub async fn a_stale_lease_is_refused_everywhere(w: &World) {
-    w.a.put(t(0), opening("s", "1", &["hub"])).await;
-    let old = w.a.take(t(0), "hub").await;
-    let new = w.b.take(t(60), "hub").await;
-    let facts = || vec![Change::Set("case".into(), "1".into())];
-    let events = || vec![plain(message("s", "2"))];
-    for lease in [&old] {
-        assert_eq!(w.a.renew(lease, t(99)).await, Err(LedgerError::Stale));
-        assert_eq!(w.a.load(lease, 1, 1).await, Err(LedgerError::Stale));
-        assert_eq!(
-            w.a.begin(lease, t(61), vec![("x".into(), None)]).await,
-            Err(LedgerError::Stale)
-        );
-        let finish =
-            w.a.finish(lease, t(61), vec![attempt("a", "known")], facts(), events())
-                .await;
-        assert_eq!(finish, Err(LedgerError::Stale));
-        assert_eq!(
-            w.a.listen(lease, Some("feed")).await,
-            Err(LedgerError::Stale)
-        );
-        let release = Release {
-            events: events(),
-            ..leaving(99, parked())
-        };
-        assert_eq!(
-            w.a.release(lease.clone(), t(61), release).await,
-            Err(LedgerError::Stale)
-        );
-    }
-    let story = w.a.story("s").await.unwrap();
-    assert_eq!(
-        (story.events.len(), story.attempts.len()),
-        (1, 0),
-        "nothing was written"
-    );
-    let (row, _, known) = &story.lanes[0];
-    assert!(known.0.is_empty() && row.leased_by.is_some());
-
-    // One that was given back is as stale as one that was taken over.
-    w.b.release(new.clone(), t(62), leaving(99, Next::Idle))
-        .await
-        .unwrap();
-    assert_eq!(w.b.renew(&new, t(99)).await, Err(LedgerError::Stale));
-    assert_eq!(
-        w.b.release(new, t(62), leaving(99, Next::Idle)).await,
-        Err(LedgerError::Stale)
-    );
-}
-
-pub async fn renewing_keeps_a_lease(w: &World) {
-    w.a.put(t(0), opening("s", "1", &["hub"])).await;
-    let lease = w.a.take(t(0), "hub").await;
-    w.a.renew(&lease, t(300)).await.unwrap();
-    assert!(w.b.nothing(t(299), "hub").await);
-    w.b.take(t(300), "hub").await;
-}
 
 pub async fn loads_within_bounds_and_always_one(w: &World) {
     let first = w.a.put(t(0), opening("s", "0", &["hub"])).await;
@@ -414,7 +263,7 @@ pub async fn parked_lanes_collect_events_and_stay_parked(w: &World) {
     let seq = w.a.put(t(0), opening("s", "1", &["hub"])).await;
     let lease = w.a.take(t(0), "hub").await;
     w.a.put(t(1), plain(message("s", "2"))).await;
-    w.a.release(lease, t(2), leaving(seq - 1, parked()))
+    w.a.release(lease, t(2), leaving(seq - 1, parked(Reason::Forbidden)))
         .await
         .unwrap();
     w.a.put(t(3), inbound("s", "3", "491", t(3))).await;
@@ -479,7 +328,7 @@ pub async fn events_of_a_release_wake_the_lane_itself(w: &World) {
     let lease = w.a.take(t(1), "hub").await;
     let release = Release {
         events: vec![plain(message("s", "failed"))],
-        ..leaving(seq, parked())
+        ..leaving(seq, parked(Reason::Forbidden))
     };
     w.a.release(lease, t(2), release).await.unwrap();
     assert!(w.a.nothing(t(9_999), "hub").await, "unless it is parked");
@@ -499,56 +348,4 @@ pub async fn the_head_never_goes_back(w: &World) {
             .unwrap();
         assert_eq!(w.a.peek(lease.lane).await.unwrap().1.head, seq);
     }
-}
-
-pub async fn says_when_something_becomes_due(w: &World) {
-    assert_eq!(w.a.next_due(t(0)).await.unwrap(), None);
-    let seq = w.a.put(t(10), opening("s1", "1", &["hub"])).await;
-    assert_eq!(w.a.next_due(t(0)).await.unwrap(), Some(t(10)));
-    assert_eq!(
-        w.a.next_due(t(10)).await.unwrap(),
-        None,
-        "what is due already is to be claimed"
-    );
-    let lease = w.a.take(t(10), "hub").await;
-    assert_eq!(
-        w.b.next_due(t(10)).await.unwrap(),
-        Some(t(70)),
-        "the lease may run out"
-    );
-    w.a.release(lease, t(11), leaving(seq, backoff(t(50))))
-        .await
-        .unwrap();
-    w.a.put(t(12), opening("s2", "2", &["sales"])).await;
-    assert_eq!(w.a.next_due(t(12)).await.unwrap(), Some(t(50)));
-    w.a.put(t(20), opening("s3", "3", &["alpha"])).await;
-    assert_eq!(
-        w.a.next_due(t(12)).await.unwrap(),
-        Some(t(20)),
-        "of all targets"
-    );
-    assert!(w.a.inbox_put(t(15), "hub", "{}", b"x").await.unwrap());
-    assert_eq!(
-        w.a.next_due(t(12)).await.unwrap(),
-        Some(t(15)),
-        "and of the inbox"
-    );
-}
-
-pub async fn tells_those_who_wait(w: &World) {
-    let changed = w.a.changed();
-    let waiting = changed.notified();
-    w.a.put(t(0), plain(message("s", "no lane"))).await;
-    let seq = w.a.put(t(0), opening("s", "1", &["hub"])).await;
-    waiting.await;
-
-    let lease = w.a.take(t(0), "hub").await;
-    w.a.release(lease, t(1), leaving(seq, parked()))
-        .await
-        .unwrap();
-    let waiting = changed.notified();
-    w.a.retry(t(2), handoffd::ledger::Select::All, false)
-        .await
-        .unwrap();
-    waiting.await;
 }

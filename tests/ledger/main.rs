@@ -11,10 +11,14 @@
 mod durable;
 mod heard;
 mod intake;
+mod kept;
 mod lanes;
+mod leases;
+mod mended;
 mod operated;
 mod server;
 mod together;
+mod webhooks;
 mod world;
 
 use world::World;
@@ -55,11 +59,6 @@ conformance! {
         poison_is_kept_once
         poison_leaves_with_the_events_that_it_became;
     lanes:
-        claims_what_is_due_oldest_first
-        claims_no_more_than_asked_for_and_only_its_target
-        a_live_lease_is_left_alone_and_a_dead_one_taken_over
-        a_stale_lease_is_refused_everywhere
-        renewing_keeps_a_lease
         loads_within_bounds_and_always_one
         loads_in_the_gateways_order
         an_unsure_fact_keeps_its_since
@@ -72,7 +71,13 @@ conformance! {
         a_wake_up_during_the_lease_is_not_lost
         events_beyond_the_batch_make_it_due
         events_of_a_release_wake_the_lane_itself
-        the_head_never_goes_back
+        the_head_never_goes_back;
+    leases:
+        claims_what_is_due_oldest_first
+        claims_no_more_than_asked_for_and_only_its_target
+        a_live_lease_is_left_alone_and_a_dead_one_taken_over
+        a_stale_lease_is_refused_everywhere
+        renewing_keeps_a_lease
         says_when_something_becomes_due
         tells_those_who_wait;
     heard:
@@ -83,21 +88,24 @@ conformance! {
         a_feed_lives_as_long_as_somebody_listens
         lanes_share_a_feed
         what_was_heard_is_one_transaction
-        facts_that_were_heard_wake_the_lane
+        facts_that_were_heard_wake_the_lane;
+    webhooks:
         a_webhook_is_kept_once_a_day
         webhooks_are_leased_put_off_and_parked
         webhooks_are_settled;
     operated:
         lists_lanes_by_what_is_asked
         groups_parked_lanes
-        tells_a_story
+        tells_a_story;
+    mended:
         retry_makes_due_what_is_meant
         retry_forgets_what_a_person_has_looked_at
         retry_plans_parked_handoffs_with_the_mapping_in_force
         skip_gives_up_the_first_event
         skip_gives_up_the_event_at_which_the_lane_stands
         skip_settles_an_unknown_outcome
-        a_dry_run_changes_nothing
+        a_dry_run_changes_nothing;
+    kept:
         mappings_have_versions
         counts_the_living
         a_farewell_frees_everything

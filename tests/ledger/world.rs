@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use handoffd::ledger::postgres::Postgres;
 use handoffd::ledger::sqlite::{Counters, Sqlite};
-use handoffd::ledger::{Admission, Admitted, Attempt, Lease, Ledger, Next, Release};
+use handoffd::ledger::{Admission, Admitted, Attempt, InboxRow, Lease, Ledger, Next, Release};
 use handoffd_contract::event::{MessageEvent, Session};
 use handoffd_contract::{Author, Contact, Data, Event, Handoff, Message, Reason, Stop};
 use jiff::{SignedDuration, Timestamp};
@@ -322,6 +322,53 @@ pub fn leaving(head: i64, next: Next) -> Release {
         attempts: 0,
         events: Vec::new(),
     }
+}
+
+/// It waits for the customer.
+pub fn held(until: Option<Timestamp>) -> Next {
+    Next::Held {
+        stop: stop(Reason::WindowClosed),
+        until,
+    }
+}
+
+/// It failed and is tried again.
+pub fn backoff(at: Timestamp) -> Next {
+    Next::Due {
+        at,
+        stop: Some(stop(Reason::ServerError)),
+    }
+}
+
+/// It needs a person.
+pub fn parked(reason: Reason) -> Next {
+    Next::Parked { stop: stop(reason) }
+}
+
+/// Opens a session with one lane, which is claimed and left at once with nothing shown.
+pub async fn lane(w: &World, session: &str, target: &str, next: Next) -> Lease {
+    let id = format!("{session}-{target}");
+    let seq = w.a.put(t(0), opening(session, &id, &[target])).await;
+    let lease = w.a.take(t(0), target).await;
+    let release = Release {
+        attempts: 2,
+        seen: seq,
+        ..leaving(seq - 1, next)
+    };
+    let released = w.a.release(lease.clone(), t(1), release).await;
+    released.expect("releases");
+    lease
+}
+
+/// A webhook that came and is being worked on.
+pub async fn webhook(w: &World, body: &[u8]) -> InboxRow {
+    let kept = w.a.inbox_put(t(0), "hub", "{}", body).await;
+    assert_eq!(kept, Ok(true));
+    let mut rows =
+        w.a.inbox_claim(t(0), "me", "hub", 1, t(60))
+            .await
+            .expect("claims");
+    rows.remove(0)
 }
 
 /// The sequence number of an event that was new.
