@@ -220,6 +220,7 @@ impl Contact {
             .into_iter()
             .flatten()
             .find(|name| !name.trim().is_empty())
+            .map(|name| crate::text::truncate(&name, 250))
             .or_else(|| self.user_id.as_ref().map(tail))
             .unwrap_or_else(|| "WhatsApp customer".to_owned())
     }

@@ -340,15 +340,20 @@ pub struct MediaRef {
 }
 
 impl MediaRef {
-    /// The MIME type, without parameters.
+    /// The MIME type, without parameters; bytes when what was said is no MIME type, because it is a
+    /// stranger's word that becomes a header.
     #[must_use]
     pub fn mime(&self) -> String {
-        let mime = self
-            .attachment
-            .mime
-            .as_deref()
-            .unwrap_or("application/octet-stream");
-        mime.split(';').next().unwrap_or(mime).trim().to_owned()
+        let mime = self.attachment.mime.as_deref().unwrap_or("");
+        let mime = mime.split(';').next().unwrap_or(mime).trim();
+        let token = |part: &str| {
+            let allowed = |b: u8| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b);
+            !part.is_empty() && part.bytes().all(allowed)
+        };
+        match mime.split_once('/') {
+            Some((kind, sub)) if token(kind) && token(sub) => mime.to_owned(),
+            _ => "application/octet-stream".to_owned(),
+        }
     }
 }
 

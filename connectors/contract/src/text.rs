@@ -313,9 +313,11 @@ pub fn author(message: &Message, contact: &Contact) -> String {
         .name
         .clone()
         .filter(|name| !name.trim().is_empty());
+    // A name stands before every line, and a stranger chose it.
+    let name = name.map(|name| truncate(&name, 100));
     match message.author.kind {
         AuthorKind::Customer => name
-            .or_else(|| contact.name.clone())
+            .or_else(|| contact.name.as_ref().map(|name| truncate(name, 100)))
             .map_or_else(|| "Customer".into(), |n| format!("Customer ({n})")),
         AuthorKind::Assistant => "AI assistant".to_owned(),
         AuthorKind::Agent => name.map_or_else(|| "Agent".into(), |n| format!("Agent ({n})")),
