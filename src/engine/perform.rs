@@ -64,6 +64,10 @@ pub async fn perform(
     }
     let started_at = Timestamp::now();
     let started = Instant::now();
+    let hushed = |stop: Stop| match work {
+        Some(work) => Stop::new(stop.reason, hush::texts(&stop.words, work)),
+        None => stop,
+    };
     let answer = call(engine, target, step, tried).await;
     let took = started.elapsed();
     let mut attempt = Attempt {
@@ -85,12 +89,14 @@ pub async fn perform(
             judge(target, step, Reply::Media(problem), attempt, started, work).await
         }
         Err(Failure::NotSent(stop)) => {
+            let stop = hushed(stop);
             weigh(target, &stop);
             attempt.outcome = "later".into();
             attempt.stop = Some(stop.clone());
             Outcome::Judged(attempt, Verdict::later(stop, Effect::None))
         }
         Err(Failure::Lost(stop)) => {
+            let stop = hushed(stop);
             weigh(target, &stop);
             attempt.outcome = "lost".into();
             attempt.stop = Some(stop.clone());

@@ -98,9 +98,17 @@ impl SignIn {
     /// The words without this target's secrets, and without anything that looks like a token.
     pub(super) fn conceal(&self, words: &str) -> String {
         let secrets = self.secrets.values().map(ExposeSecret::expose_secret);
-        let words = secrets
-            .filter(|secret| secret.len() >= 4)
-            .fold(words.to_owned(), |words, secret| words.replace(secret, "…"));
+        let words =
+            secrets
+                .filter(|secret| secret.len() >= 4)
+                .fold(words.to_owned(), |words, secret| {
+                    let words = words.replace(secret, "…");
+                    // Words are cut to a length, perhaps in the middle of the secret.
+                    let cut = (4..secret.len())
+                        .rev()
+                        .find_map(|len| words.strip_suffix(secret.get(..len)?));
+                    cut.map_or(words.clone(), |rest| format!("{rest}…"))
+                });
         hush::tokens(&words)
     }
 
@@ -405,13 +413,13 @@ impl SignIn {
     }
 
     async fn spend_mint(&self) -> Result<(), Failure> {
-        let wait = self.mint.lock().await.take(Instant::now());
-        if wait > Duration::from_secs(5) {
+        let most = Duration::from_secs(5);
+        let Ok(wait) = self.mint.lock().await.take_within(Instant::now(), most) else {
             return Err(not_signed_in(
                 Reason::RateLimited,
                 "the organisation's token requests per minute are used up",
             ));
-        }
+        };
         tokio::time::sleep(wait).await;
         Ok(())
     }
