@@ -42,6 +42,15 @@ impl Bucket {
         }
     }
 
+    /// Takes a token that can be used within `most`, and says how long to wait before using it.
+    ///
+    /// # Errors
+    /// It would take longer: so long. Nothing was taken, so that who gives up does not hold up others.
+    pub fn take_within(&mut self, now: Instant, most: Duration) -> Result<Duration, Duration> {
+        let wait = self.wait(now);
+        if wait > most { Err(wait) } else { Ok(self.take(now)) }
+    }
+
     /// How long a token would have to be waited for; takes nothing.
     fn wait(&mut self, now: Instant) -> Duration {
         self.settle(now);
@@ -226,6 +235,25 @@ mod tests {
         assert_eq!(taken(), 2);
         budgets.share_among(1);
         assert_eq!(taken(), 0, "a new share does not give back what was taken");
+    }
+
+    #[test]
+    fn who_gives_up_takes_nothing() {
+        let mut bucket = Bucket::new(1, 1, Duration::from_secs(10));
+        let (now, most) = (Instant::now(), Duration::from_secs(5));
+        assert_eq!(bucket.take_within(now, most), Ok(Duration::ZERO));
+        for _ in 0..100 {
+            assert_eq!(
+                bucket.take_within(now, most),
+                Err(Duration::from_secs(10))
+            );
+        }
+        let later = now + Duration::from_secs(6);
+        assert_eq!(
+            bucket.take_within(later, most).map(|wait| wait.as_secs()),
+            Ok(4),
+            "a hundred refusals cost nothing"
+        );
     }
 
     #[test]
