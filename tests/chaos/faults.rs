@@ -43,8 +43,14 @@ pub enum Strike {
     Undeliverable,
     /// The next version of a mapping is published.
     Mapping(&'static str),
-    /// The clock of a daemon is stepped by so many seconds.
-    Clock { daemon: usize, by: i64 },
+    /// The clock of a daemon is stepped by so many seconds, and back again.
+    Clock {
+        daemon: usize,
+        by: i64,
+        lasts: Duration,
+    },
+    /// Nothing fits on the ledger's disk any more, for so long.
+    Disk { lasts: Duration },
 }
 
 /// What the network does.
@@ -91,6 +97,7 @@ impl Strike {
             Strike::Undeliverable => "WhatsApp fails later".into(),
             Strike::Mapping(_) => "mapping published".into(),
             Strike::Clock { .. } => "clock stepped".into(),
+            Strike::Disk { .. } => "disk full".into(),
         }
     }
 }
@@ -151,7 +158,7 @@ pub fn plan(options: &Options, kind: LedgerKind) -> Plan {
         }
         at += Duration::from_millis(lot.within(100..1_100));
     }
-    let standing = standing(&mut lot);
+    let standing = standing(&mut lot, options.lasts);
     let standing = standing
         .into_iter()
         .filter(|rule| !left_out(options, rule["fault"]["kind"].as_str().unwrap_or_default()));
@@ -170,7 +177,7 @@ fn left_out(options: &Options, kind: &str) -> bool {
 
 fn strike(lot: &mut Lot, options: &Options, kind: LedgerKind, daemons: usize) -> Strike {
     let postgres = u64::from(kind == LedgerKind::Postgres);
-    let weights: [(u64, u8); 13] = [
+    let weights: [(u64, u8); 14] = [
         (22, 0),
         (6, 1),
         (3, 2),
@@ -184,6 +191,10 @@ fn strike(lot: &mut Lot, options: &Options, kind: LedgerKind, daemons: usize) ->
         (5, 10),
         (6 * u64::from(options.clock), 11),
         (3, 12),
+        (
+            6 * u64::from(options.disk && kind == LedgerKind::Sqlite),
+            13,
+        ),
     ];
     let choice = *lot.weighted(&weights);
     let daemon = lot.index(daemons);
@@ -204,11 +215,15 @@ fn strike(lot: &mut Lot, options: &Options, kind: LedgerKind, daemons: usize) ->
         9 => Strike::Tokens(*lot.pick(&["salesforce", "creatio"])),
         10 => Strike::Mapping(*lot.pick(&CRMS)),
         12 => Strike::Undeliverable,
+        13 => Strike::Disk {
+            lasts: Duration::from_millis(lot.within(300..3_000)),
+        },
         _ => {
-            let by = i64::try_from(lot.within(1..7_200)).unwrap_or(1);
+            let by = i64::try_from(lot.within(1..600)).unwrap_or(1);
             Strike::Clock {
                 daemon,
                 by: if lot.chance(500) { by } else { -by },
+                lasts: Duration::from_millis(lot.within(500..5_000)),
             }
         }
     }
@@ -252,7 +267,7 @@ fn outage(lot: &mut Lot) -> Value {
 }
 
 /// Rules that strike all the time, each a small share of what matches it.
-fn standing(lot: &mut Lot) -> Vec<Value> {
+fn standing(lot: &mut Lot, lasts: Duration) -> Vec<Value> {
     let requests = [
         (0.008, json!({"kind": "status", "status": 500})),
         (
@@ -284,7 +299,6 @@ fn standing(lot: &mut Lot) -> Vec<Value> {
         (0.03, json!({"kind": "cut_streams", "at": 25})),
         (0.02, json!({"kind": "silence_streams", "ms": 1_500})),
         (0.05, json!({"kind": "duplicate"})),
-        (0.02, json!({"kind": "drop_frames"})),
         (0.03, json!({"kind": "reorder"})),
         (0.20, json!({"kind": "chunk_bytes", "bytes": 7})),
     ];
@@ -307,6 +321,10 @@ fn standing(lot: &mut Lot) -> Vec<Value> {
         add(target, &webhooks);
     }
     add("salesforce", &streams);
+    // What a stream left out is found by reading back after a minute: too long for a short run.
+    if lasts >= Duration::from_secs(40) {
+        add("salesforce", &[(0.02, json!({"kind": "drop_frames"}))]);
+    }
     rules
 }
 
@@ -406,9 +424,16 @@ async fn carry_out(world: &World, book: &Book, strike: Strike) -> bool {
                 .is_ok()
         }
         Strike::Mapping(target) => mapping(world, target).await,
-        Strike::Clock { daemon, by } => {
-            let file = world.folder.path().join(format!("clock-{daemon}"));
-            std::fs::write(file, format!("{by:+}s\n")).is_ok()
+        Strike::Clock { daemon, by, lasts } => {
+            let stepped = world.clock(daemon, by);
+            sleep(lasts).await;
+            stepped && world.clock(daemon, 0)
+        }
+        Strike::Disk { lasts } => {
+            let full = world.fill_disk();
+            sleep(lasts).await;
+            world.empty_disk();
+            full
         }
     }
 }

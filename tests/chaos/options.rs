@@ -7,14 +7,15 @@ pub const USAGE: &str = "\
 cargo test --release --test chaos -- [OPTIONS]
 
   --seed N              what is said and what goes wrong follows from it (1)
-  --handoffs N          how many conversations (24)
-  --for DURATION        how long faults are injected, such as 90s, 10m, 2h (30s)
+  --handoffs N          how many conversations (12)
+  --for DURATION        how long faults are injected, such as 90s, 10m, 2h (15s)
   --ledger KIND         sqlite, postgres, or both (both)
   --daemons N           daemons on one PostgreSQL ledger, 1 to 3 (2)
   --exit KIND           cloud, gateway, or both: how replies leave (both)
   --calm                no faults at all: shows that the judge finds nothing in a quiet run
   --without KIND,…      leaves out these kinds of fault
   --clock               steps the clock of a daemon as well; needs libfaketime
+  --disk                fills the disk of an SQLite ledger as well; needs the right to mount a tmpfs
   --plan                prints what would be said and what would go wrong, and ends
   --json                the report as JSON
   --binary PATH         the handoffd to test; the one that was built with this program otherwise
@@ -47,6 +48,7 @@ pub struct Options {
     pub calm: bool,
     pub without: Vec<String>,
     pub clock: bool,
+    pub disk: bool,
     pub plan: bool,
     pub json: bool,
     pub keep: bool,
@@ -69,14 +71,15 @@ impl Options {
     pub fn read(arguments: impl Iterator<Item = String>) -> Result<Asked, String> {
         let mut options = Options {
             seed: 1,
-            handoffs: 24,
-            lasts: Duration::from_secs(30),
+            handoffs: 12,
+            lasts: Duration::from_secs(15),
             ledgers: vec![LedgerKind::Sqlite, LedgerKind::Postgres],
             daemons: 2,
             exits: vec![Exit::Cloud, Exit::Gateway],
             calm: false,
             without: Vec::new(),
             clock: false,
+            disk: false,
             plan: false,
             json: false,
             keep: false,
@@ -126,6 +129,7 @@ impl Options {
                 "--binary" => options.binary = value()?.into(),
                 "--calm" => options.calm = true,
                 "--clock" => options.clock = true,
+                "--disk" => options.disk = true,
                 "--plan" => options.plan = true,
                 "--json" => options.json = true,
                 "--keep" => options.keep = true,

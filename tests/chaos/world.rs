@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
@@ -64,6 +65,21 @@ impl World {
         let amqp = Proxy::start(local(broker.port()), options.seed).await;
         let folder = Folder::new().expect("a temporary folder");
         let (url, database, ledger) = match kind {
+            LedgerKind::Sqlite if options.disk => {
+                let disk = folder.path().join("disk");
+                std::fs::create_dir_all(&disk).expect("the folder can be written");
+                let mount = ["-t", "tmpfs", "-o", "size=192m", "tmpfs"];
+                let mounted = Command::new("mount").args(mount).arg(&disk).status().await;
+                assert!(
+                    mounted.is_ok_and(|status| status.success()),
+                    "a tmpfs can be mounted"
+                );
+                (
+                    format!("sqlite:{}", disk.join("ledger.db").display()),
+                    None,
+                    None,
+                )
+            }
             LedgerKind::Sqlite => (
                 format!("sqlite:{}", folder.path().join("ledger.db").display()),
                 None,
@@ -91,14 +107,13 @@ impl World {
             .collect();
         let front = Proxy::start(local(ports[0]), options.seed).await;
         let mut daemons = Vec::new();
+        let mut first = None;
         for (n, port) in ports.iter().enumerate() {
             let plan = plan(&sims, &nets, &front, &url, local(*port), exit);
             let config = folder.path().join(format!("daemon-{n}.toml"));
             std::fs::write(&config, configuration(&plan, n, &amqp))
                 .expect("the folder can be written");
-            if n == 0 {
-                lead_webhooks(&sims, &plan, &front);
-            }
+            first.get_or_insert(plan);
             daemons.push(Daemon {
                 listen: local(*port),
                 config,
@@ -107,6 +122,10 @@ impl World {
                 up: AtomicBool::new(false),
                 wrap: clock_wrap(options, &folder, n),
             });
+        }
+        // Making a plan points the webhooks at its daemon; here they come through the front.
+        if let Some(first) = &first {
+            lead_webhooks(&sims, first, &front);
         }
         let client = reqwest::Client::builder()
             .no_proxy()
@@ -280,6 +299,30 @@ impl World {
         )
     }
 
+    /// Steps a daemon's clock away from the system's by so many seconds; whether it can be.
+    pub fn clock(&self, daemon: usize, by: i64) -> bool {
+        let file = self.folder.path().join(format!("clock-{daemon}"));
+        file.exists() && std::fs::write(file, format!("{by:+}s\n")).is_ok()
+    }
+
+    /// Fills the ledger's disk; whether nothing more fits.
+    pub fn fill_disk(&self) -> bool {
+        let file = self.folder.path().join("disk/filler");
+        let Ok(mut file) = File::create(file) else {
+            return false;
+        };
+        let block = vec![0; 64 << 10];
+        while file.write_all(&block).is_ok() {}
+        while file.write_all(&[0]).is_ok() {}
+        true
+    }
+
+    /// Makes room again.
+    pub fn empty_disk(&self) {
+        // It may be gone already: two of these may overlap.
+        let _ = std::fs::remove_file(self.folder.path().join("disk/filler"));
+    }
+
     /// The daemons' logs.
     pub fn logs(&self) -> Vec<String> {
         let read = |daemon: &Daemon| std::fs::read_to_string(&daemon.log).unwrap_or_default();
@@ -290,6 +333,10 @@ impl World {
     pub async fn end(self) {
         for n in 0..self.daemons.len() {
             self.kill(n).await;
+        }
+        let disk = self.folder.path().join("disk");
+        if disk.exists() {
+            let _ = Command::new("umount").arg("-l").arg(disk).status().await;
         }
         if let Some(database) = &self.database {
             // A database that stays behind harms nobody; the server is private.
@@ -350,7 +397,7 @@ fn plan(
     }
     let public = format!("http://{}/webhooks/hubspot", front.address());
     let hubspot =
-        json!({"poll_seconds": 4, "search_per_second": 4, "webhook": {"public_url": public}});
+        json!({"poll_seconds": 4, "search_per_second": 4, "api_per_10s": 380, "webhook": {"public_url": public}});
     plan.settings.insert("hubspot".into(), hubspot);
     plan.settings
         .insert("creatio".into(), json!({"poll_seconds": 4}));
@@ -423,6 +470,8 @@ fn switches(sims: &Running) {
     };
     set("hubspot", "webhook_retry_seconds", json!(2));
     set("hubspot", "search_lag", json!(1));
+    // A run of minutes has the conversations of hours.
+    set("hubspot", "api_per_10s", json!(400));
     set("creatio", "webhook_retries", json!(2));
     set("creatio", "webhook_retry_delay_ms", json!(1_500));
     set("whatsapp", "status_delay_ms", json!(150));
