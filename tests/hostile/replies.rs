@@ -1,0 +1,141 @@
+//! What CRMs answer: any status, any headers, any body, to every call that a connector makes.
+
+use handoffd_contract::{HttpReply, MediaProblem, Publication, Reply, Step, Stop, Verdict};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+use serde_json::json;
+
+use crate::bent::{self, bent_bytes};
+use crate::cases::check;
+use crate::played::{self, Played};
+
+fn reply(played: &Played) -> impl Strategy<Value = (Step, Reply)> + use<> {
+    let real: Vec<(Step, HttpReply)> = played
+        .steps
+        .iter()
+        .filter_map(|(step, reply)| match reply {
+            Reply::Http(reply) => Some((step.clone(), reply.clone())),
+            _ => None,
+        })
+        .collect();
+    let steps: Vec<Step> = played.steps.iter().map(|(step, _)| step.clone()).collect();
+    let headers = vec(
+        (
+            select(vec![
+                "retry-after",
+                "content-type",
+                "location",
+                "x-business-use-case-usage",
+                "sforce-limit-info",
+                "odata-error",
+            ]),
+            bent::text(),
+        ),
+        0..3,
+    );
+    let headers = headers.boxed();
+    let status = prop_oneof![
+        3 => select(vec![200_u16, 201, 204, 207, 301, 400, 401, 403, 404, 409, 412, 413, 415, 422, 423, 429, 477, 500, 502, 503]),
+        1 => any::<u16>(),
+    ];
+    let status = status.boxed();
+    let odd = select(vec![
+        Reply::Media(MediaProblem::Gone),
+        Reply::Media(MediaProblem::Unreachable),
+        Reply::Published(Publication::Confirmed),
+        Reply::Published(Publication::Refused),
+        Reply::Published(Publication::Unroutable {
+            words: "NO_ROUTE".into(),
+        }),
+    ]);
+    let errors = json!({"error": {"code": 131_047, "message": "m", "error_data": {"details": "d"}, "innererror": {"message": "duplicate key"}},
+        "message": "m", "category": "VALIDATION_ERROR", "errors": [{"code": "X", "context": {"propertyName": ["subject"]}}], "status": "error",
+        "ModelState": {"Subject": ["too long"]}});
+    let http = (select(real), any::<bool>()).prop_flat_map(move |((step, real), error)| {
+        let body = if error {
+            errors.clone()
+        } else {
+            played::body(&real)
+        };
+        let body = prop_oneof![4 => bent_bytes(body), 1 => vec(any::<u8>(), 0..60)];
+        (Just(step), status.clone(), headers.clone(), body).prop_map(
+            |(step, status, headers, body)| {
+                let headers = headers
+                    .into_iter()
+                    .map(|(name, value)| (name.to_owned(), value))
+                    .collect();
+                (
+                    step,
+                    Reply::Http(HttpReply {
+                        status,
+                        headers,
+                        body,
+                    }),
+                )
+            },
+        )
+    });
+    prop_oneof![12 => http, 1 => (select(steps), odd)]
+}
+
+/// The statuses beside 2xx after which a claimed fact may be known, and why.
+fn documented(kind: &str, status: u16) -> bool {
+    match kind {
+        // 409: the record that we asked for, under an id that only we derive, is there.
+        "salesforce" => matches!(status, 400..=499),
+        // 409 and a 500 whose text says `duplicate key`: the same.
+        "creatio" => matches!(status, 400..=500),
+        // A refusal that is final is a value as well: `!failed`, or a note for the rep.
+        "whatsapp" => status >= 300,
+        _ => matches!(status, 400..=499),
+    }
+}
+
+#[test]
+fn no_reply_panics_or_proves_what_it_does_not_say() {
+    for played in played::all() {
+        assert!(!played.steps.is_empty(), "{} planned nothing", played.kind);
+        check(300, &reply(&played), |(step, reply)| {
+            let verdict = played.connector.read(&step, &reply);
+            assert_eq!(played.connector.read(&step, &reply), verdict, "a function");
+            match &verdict {
+                Verdict::Known(learned) => {
+                    let Reply::Http(http) = &reply else { return };
+                    let proven = learned.iter().any(|fact| {
+                        fact.value
+                            .as_deref()
+                            .is_some_and(|value| !value.starts_with('!'))
+                            && step.claims.iter().any(|claim| claim.fact == fact.fact)
+                    });
+                    assert!(
+                        !proven || http.ok() || documented(played.kind, http.status),
+                        "{} {} answered {}: {learned:?}",
+                        played.kind,
+                        step.name,
+                        http.status
+                    );
+                    let size: usize = learned
+                        .iter()
+                        .map(|fact| fact.value.as_ref().map_or(0, String::len))
+                        .sum();
+                    assert!(size <= 400_000, "{size} bytes of facts");
+                }
+                Verdict::Later { stop, after, .. } => {
+                    bounded(stop);
+                    assert!(
+                        after.is_none_or(|after| after.as_secs() <= 86_400),
+                        "{after:?}"
+                    );
+                }
+                Verdict::Never(stop) => bounded(stop),
+                Verdict::Absent => {}
+            }
+        });
+    }
+}
+
+fn bounded(stop: &Stop) {
+    assert!(!stop.words.is_empty(), "{stop:?}");
+    assert!(stop.words.chars().count() <= Stop::MAX_WORDS);
+}

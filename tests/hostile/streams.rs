@@ -1,0 +1,80 @@
+//! Event streams: the same events however the bytes are cut, and never more memory than allowed.
+
+use handoffd::engine::wire::sse::{Found, Parser, TooLarge};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+
+use crate::bent;
+use crate::cases::check;
+
+fn stream() -> impl Strategy<Value = Vec<u8>> {
+    let line = prop_oneof![
+        6 => select(vec!["data: a", "data:b", "data", "event: X", "id: 7", "id: \0", "retry: 5", ": note", "Jwt is expired", "\u{feff}data: c", ":", "data: {\"a\":\"ü😀\"}"])
+            .prop_map(|line| line.as_bytes().to_vec()),
+        2 => vec(any::<u8>(), 0..20),
+        1 => bent::text().prop_map(|text| text.chars().take(80).collect::<String>().into_bytes()),
+    ];
+    let end = select(vec![
+        "\n", "\r", "\r\n", "\n\n", "\r\r", "\r\n\r\n", "\n\r", "",
+    ]);
+    vec((line, end), 0..30).prop_map(|lines| {
+        let lines = lines.into_iter();
+        lines
+            .flat_map(|(line, end)| [line, end.as_bytes().to_vec()])
+            .flatten()
+            .collect()
+    })
+}
+
+fn whole(bytes: &[u8], max: usize) -> (Vec<Found>, Result<String, TooLarge>) {
+    pieces([bytes], max)
+}
+
+fn pieces<'a>(
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+    max: usize,
+) -> (Vec<Found>, Result<String, TooLarge>) {
+    let mut parser = Parser::new(max);
+    let mut found = Vec::new();
+    for piece in pieces {
+        match parser.feed(piece) {
+            Ok(more) => found.extend(more),
+            Err(error) => return (found, Err(error)),
+        }
+    }
+    (found, Ok(parser.rest()))
+}
+
+#[test]
+fn cutting_a_stream_anywhere_changes_nothing() {
+    check(
+        400,
+        &(stream(), vec(any::<Index>(), 0..6)),
+        |(bytes, cuts)| {
+            let expected = whole(&bytes, 10_000);
+            assert_eq!(pieces(bytes.chunks(1), 10_000), expected, "byte by byte");
+            let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
+            cuts.extend([0, bytes.len()]);
+            cuts.sort_unstable();
+            let cut = cuts.windows(2).map(|pair| &bytes[pair[0]..pair[1]]);
+            assert_eq!(pieces(cut, 10_000), expected, "cut at {cuts:?}");
+        },
+    );
+}
+
+#[test]
+fn nothing_is_kept_beyond_the_limit() {
+    check(400, &(stream(), 1_usize..60), |(bytes, max)| {
+        let (found, end) = pieces(bytes.chunks(1), max);
+        for found in found {
+            let Found::Event(event) = found else { continue };
+            // What is not UTF-8 is shown as a mark of three bytes.
+            assert!(event.data.len() <= 3 * (max + 1), "{}", event.data.len());
+            assert!(event.id.len() <= 3 * max && event.event.len() <= 3 * max.max(7));
+        }
+        if let Ok(rest) = end {
+            assert!(rest.len() <= 3 * max);
+        }
+    });
+}
