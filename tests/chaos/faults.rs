@@ -148,9 +148,8 @@ pub fn plan(options: &Options, kind: LedgerKind) -> Plan {
         let strike = strike(&mut lot, options, kind, daemons);
         // The broker takes seconds to come back; without a pause it would be down most of the time.
         let broker = strike == Strike::BrokerKill;
-        if !(broker && at < last_broker + Duration::from_secs(15))
-            && !left_out(options, &strike.kind())
-        {
+        let too_soon = broker && at < last_broker + Duration::from_secs(15);
+        if !too_soon && !left_out(options, &strike.kind()) {
             if broker {
                 last_broker = at;
             }
@@ -208,12 +207,12 @@ fn strike(lot: &mut Lot, options: &Options, kind: LedgerKind, daemons: usize) ->
         5 => Strike::Ledger(net(lot)),
         6 => Strike::LedgerSessions,
         7 => Strike::Crm(
-            *lot.pick(&["salesforce", "hubspot", "creatio", "whatsapp"]),
+            lot.pick(&["salesforce", "hubspot", "creatio", "whatsapp"]),
             net(lot),
         ),
         8 => Strike::Rule(outage(lot)),
-        9 => Strike::Tokens(*lot.pick(&["salesforce", "creatio"])),
-        10 => Strike::Mapping(*lot.pick(&CRMS)),
+        9 => Strike::Tokens(lot.pick(&["salesforce", "creatio"])),
+        10 => Strike::Mapping(lot.pick(&CRMS)),
         12 => Strike::Undeliverable,
         13 => Strike::Disk {
             lasts: Duration::from_millis(lot.within(300..3_000)),
@@ -241,7 +240,7 @@ fn net(lot: &mut Lot) -> Net {
             lasts,
         },
         3 => {
-            let (up, down) = *lot.pick(&[(true, false), (false, true), (true, true)]);
+            let (up, down) = lot.pick(&[(true, false), (false, true), (true, true)]);
             Net::Hole { up, down, lasts }
         }
         4 => Net::Slow {
@@ -262,7 +261,7 @@ fn outage(lot: &mut Lot) -> Value {
         4 => json!({"kind": "cut_streams", "now": true}),
         _ => json!({"kind": "silence_streams", "ms": lot.within(200..3_000), "now": true}),
     };
-    let target = *lot.pick(&["salesforce", "hubspot", "creatio", "whatsapp"]);
+    let target = lot.pick(&["salesforce", "hubspot", "creatio", "whatsapp"]);
     json!({"target": target, "times": lot.within(3..15), "fault": fault})
 }
 

@@ -304,10 +304,7 @@ fn replied(
         } else {
             let missing = untold.entry((&reply.session, reply.target)).or_default();
             *missing += 1;
-            match told(evidence, reply, *missing) {
-                Some(fate) => fate,
-                None => "neither delivered nor told",
-            }
+            told(evidence, reply, *missing).unwrap_or("neither delivered nor told")
         };
         *counted.entry(fate).or_default() += 1;
         lost.that(fate != "neither delivered nor told", || {

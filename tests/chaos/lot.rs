@@ -39,8 +39,8 @@ impl Lot {
         self.within(0..1_000) < in_thousand
     }
 
-    pub fn pick<'a, T>(&mut self, list: &'a [T]) -> &'a T {
-        &list[self.index(list.len())]
+    pub fn pick<T: Copy>(&mut self, list: &[T]) -> T {
+        list[self.index(list.len())]
     }
 
     /// One of the choices, each as often as its weight says.

@@ -125,7 +125,7 @@ fn customer(n: usize, lot: &mut Lot) -> Customer {
     Customer {
         key,
         hidden,
-        name: (*lot.pick(&NAMES)).to_owned(),
+        name: lot.pick(&NAMES).to_owned(),
     }
 }
 

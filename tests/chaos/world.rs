@@ -396,8 +396,7 @@ fn plan(
         );
     }
     let public = format!("http://{}/webhooks/hubspot", front.address());
-    let hubspot =
-        json!({"poll_seconds": 4, "search_per_second": 4, "api_per_10s": 380, "webhook": {"public_url": public}});
+    let hubspot = json!({"poll_seconds": 4, "search_per_second": 4, "api_per_10s": 380, "webhook": {"public_url": public}});
     plan.settings.insert("hubspot".into(), hubspot);
     plan.settings
         .insert("creatio".into(), json!({"poll_seconds": 4}));
