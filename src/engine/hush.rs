@@ -209,9 +209,9 @@ mod tests {
             ),
             (
                 "bad value 'My card is \\\"4000 1234\\\" &amp; it&#39;s' for Subject",
-                "bad value '…&amp; it&#39;s' for Subject",
+                "bad value '…\\\" &amp; it&#39;s' for Subject",
             ),
-            ("4000 1234 & it's <lost> is not a date", "… is not a date"),
+            ("4000 1234 & it's <lost> is not a date", "…> is not a date"),
             (
                 "for ANA MARÍA LÓPEZ there is no owner",
                 "for … there is no owner",
