@@ -77,6 +77,22 @@ pub async fn a_live_lease_is_left_alone_and_a_dead_one_taken_over(w: &World) {
     );
 }
 
+pub async fn a_takeover_begins_afresh(w: &World) {
+    let first = w.a.put(t(0), opening("s", "1", &["hub"])).await;
+    w.a.take(t(0), "hub").await;
+    let second = w.a.put(t(1), plain(message("s", "2"))).await;
+    let lease = w.b.take(t(60), "hub").await;
+    let loaded = w.b.load(&lease, 10, 10_000).await.unwrap();
+    let seqs: Vec<_> = loaded.events.iter().map(|(seq, _)| *seq).collect();
+    assert_eq!(seqs, [first, second]);
+    let idle = leaving(second, Next::Idle);
+    w.b.release(lease, t(61), idle).await.unwrap();
+    assert!(
+        w.b.nothing(t(61), "hub").await,
+        "the wake-up was for the first"
+    );
+}
+
 pub async fn a_stale_lease_is_refused_everywhere(w: &World) {
     w.a.put(t(0), opening("s", "1", &["hub"])).await;
     let old = w.a.take(t(0), "hub").await;

@@ -76,6 +76,7 @@ conformance! {
         claims_what_is_due_oldest_first
         claims_no_more_than_asked_for_and_only_its_target
         a_live_lease_is_left_alone_and_a_dead_one_taken_over
+        a_takeover_begins_afresh
         a_stale_lease_is_refused_everywhere
         renewing_keeps_a_lease
         says_when_something_becomes_due
@@ -104,6 +105,7 @@ conformance! {
         skip_gives_up_the_first_event
         skip_gives_up_the_event_at_which_the_lane_stands
         skip_settles_an_unknown_outcome
+        what_is_being_worked_on_is_left_alone
         a_dry_run_changes_nothing;
     kept:
         mappings_have_versions

@@ -324,6 +324,17 @@ pub async fn skip_settles_an_unknown_outcome(w: &World) {
     w.a.take(t(2), "wa").await;
 }
 
+pub async fn what_is_being_worked_on_is_left_alone(w: &World) {
+    lane(w, "s", "wa", held(Some(t(10)))).await;
+    let lease = w.a.take(t(10), "wa").await;
+    let select = || Select::Session("s".into(), None);
+    assert_eq!(w.a.retry(t(11), select(), false).await.unwrap(), []);
+    assert_eq!(w.a.skip(t(11), select(), false).await.unwrap(), []);
+    let loaded = w.a.load(&lease, 10, 10_000).await.unwrap();
+    assert_eq!(loaded.events.len(), 1, "nothing was given up");
+    assert_eq!(state(w, "s").await, LaneState::Held);
+}
+
 pub async fn a_dry_run_changes_nothing(w: &World) {
     let lease = unsure(w, "s", Reason::UnknownOutcome).await;
     let before = w.a.story("s").await.unwrap();

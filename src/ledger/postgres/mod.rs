@@ -2,7 +2,8 @@
 //!
 //! Every method is one transaction on a pooled connection. Transactions that lose against another
 //! one, or whose connection is gone before the commit, are done again a few times. Daemons tell
-//! each other of changes by NOTIFY (`hints`).
+//! each other of changes by NOTIFY (`hints`). Connections must stay its own: prepared statements and
+//! LISTEN do not go through a pooler that hands connections out per transaction.
 //!
 //! | module | what it holds |
 //! | --- | --- |
@@ -64,7 +65,9 @@ pub struct Postgres {
 /// How a transaction sees the others.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// One statement, which is a transaction by itself.
+    /// One statement, which is a transaction by itself. Whether it took place is not known when its
+    /// connection breaks, so it is one that may be done twice: at worst a lease is held by nobody
+    /// until it runs out, or its second doing is refused as stale.
     Statement,
     /// Several statements, each of which sees what was committed before it.
     Write,
