@@ -5,6 +5,8 @@
 pub struct Memory {
     /// Now.
     pub now: u64,
+    /// Of it, what is not the program itself and other files.
+    pub own: u64,
     /// The most since the process began.
     pub peak: u64,
 }
@@ -19,6 +21,7 @@ impl Memory {
         };
         Memory {
             now: of("VmRSS:"),
+            own: of("RssAnon:"),
             peak: of("VmHWM:"),
         }
     }
@@ -38,8 +41,9 @@ impl std::fmt::Display for Memory {
         let megabytes = |kilobytes: u64| kilobytes as f64 / 1024.0;
         write!(
             f,
-            "{:.1} MB, at most {:.1} MB",
+            "{:.1} MB ({:.1} without the program), at most {:.1} MB",
             megabytes(self.now),
+            megabytes(self.own),
             megabytes(self.peak)
         )
     }
