@@ -134,6 +134,8 @@ fn hubspot(key: &str, address: &str, body: &[u8], age: i64) -> [(&'static str, S
     ]
 }
 
+type Headers = Vec<(&'static str, String)>;
+
 const REFUSED: (u16, &str) = (401, "not authenticated\n");
 const HUBSPOT: &str = "https://hooks.example.test/webhooks/hubspot/token-value";
 
@@ -145,7 +147,7 @@ async fn every_wrong_webhook_gets_its_exact_answer() {
     let body = br#"[{"eventId":1}]"#.to_vec();
     let right = |age| hubspot("client-value", HUBSPOT, &body, age).to_vec();
     let stale = "1700000000000".to_owned();
-    let table: Vec<(&str, &str, Vec<(&str, String)>)> = vec![
+    let table: Vec<(&str, &str, Headers)> = vec![
         ("no such target", "nobody/token-value", vec![]),
         ("no such target, no token", "nobody", vec![]),
         ("a path token is missing", "creatio", vec![]),

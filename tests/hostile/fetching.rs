@@ -188,11 +188,10 @@ async fn a_handoff_full_of_private_addresses_is_shown_without_them() {
     world.until_idle().await;
     assert_eq!(trap.visits(), 0);
     for target in ["hubspot", "creatio"] {
-        for n in 0..urls.len() {
+        for (n, url) in urls.iter().enumerate() {
             assert!(
                 world.count(target, &format!("bait{n}x.pdf")) > 0,
-                "{target}: {}",
-                urls[n]
+                "{target}: {url}"
             );
         }
         assert!(

@@ -76,12 +76,9 @@ async fn an_error_that_repeats_the_request_leaks_nothing() {
         .await
         .to_string();
     let parked = world.get("/v1/parked").await.to_string();
-    let metrics = reqwest::get(format!("http://{}/metrics", world.plan.listen))
-        .await
-        .unwrap()
-        .text()
-        .await
-        .unwrap();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let metrics = client.get(format!("http://{}/metrics", world.plan.listen));
+    let metrics = metrics.send().await.unwrap().text().await.unwrap();
     let (_, show) = world.command(&["show", &world.session]);
     let (_, lanes) = world.command(&["lanes", "--parked"]);
     let log = world.log();
