@@ -218,7 +218,8 @@ fn strike(lot: &mut Lot, options: &Options, kind: LedgerKind, daemons: usize) ->
             lasts: Duration::from_millis(lot.within(300..3_000)),
         },
         _ => {
-            let by = i64::try_from(lot.within(1..600)).unwrap_or(1);
+            // What falls due in a future that is taken back waits for it: as long as the step at most.
+            let by = i64::try_from(lot.within(1..45)).unwrap_or(1);
             Strike::Clock {
                 daemon,
                 by: if lot.chance(500) { by } else { -by },
