@@ -48,7 +48,11 @@ impl Bucket {
     /// It would take longer: so long. Nothing was taken, so that who gives up does not hold up others.
     pub fn take_within(&mut self, now: Instant, most: Duration) -> Result<Duration, Duration> {
         let wait = self.wait(now);
-        if wait > most { Err(wait) } else { Ok(self.take(now)) }
+        if wait > most {
+            Err(wait)
+        } else {
+            Ok(self.take(now))
+        }
     }
 
     /// How long a token would have to be waited for; takes nothing.
@@ -243,10 +247,7 @@ mod tests {
         let (now, most) = (Instant::now(), Duration::from_secs(5));
         assert_eq!(bucket.take_within(now, most), Ok(Duration::ZERO));
         for _ in 0..100 {
-            assert_eq!(
-                bucket.take_within(now, most),
-                Err(Duration::from_secs(10))
-            );
+            assert_eq!(bucket.take_within(now, most), Err(Duration::from_secs(10)));
         }
         let later = now + Duration::from_secs(6);
         assert_eq!(

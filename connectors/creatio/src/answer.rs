@@ -78,6 +78,11 @@ impl Answer {
 }
 
 fn sort(status: u16, words: String, after: Option<Duration>) -> Answer {
+    let words = if words.is_empty() {
+        format!("answered {status} without words")
+    } else {
+        words
+    };
     let has = |needles: &[&str]| {
         let lower = words.to_ascii_lowercase();
         needles.iter().any(|needle| lower.contains(needle))
