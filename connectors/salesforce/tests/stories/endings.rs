@@ -303,7 +303,7 @@ fn the_stream_is_open_while_a_rep_can_write() {
         read: &read,
         reply: &answer,
     };
-    let heard = connector(json!({})).hear(&frame).expect("heard").heard;
+    let heard = connector.hear(&frame).expect("heard").heard;
     let facts = heard.iter().filter_map(|heard| match &heard.what {
         What::Facts(facts) => Some(facts.clone()),
         _ => None,
