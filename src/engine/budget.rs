@@ -42,21 +42,8 @@ impl Bucket {
         }
     }
 
-    /// Takes a token that can be used within `most`, and says how long to wait before using it.
-    ///
-    /// # Errors
-    /// It would take longer: so long. Nothing was taken, so that who gives up does not hold up others.
-    pub fn take_within(&mut self, now: Instant, most: Duration) -> Result<Duration, Duration> {
-        let wait = self.wait(now);
-        if wait > most {
-            Err(wait)
-        } else {
-            Ok(self.take(now))
-        }
-    }
-
     /// How long a token would have to be waited for; takes nothing.
-    fn wait(&mut self, now: Instant) -> Duration {
+    pub fn wait(&mut self, now: Instant) -> Duration {
         self.settle(now);
         let missing = 1.0 - self.tokens;
         if missing <= 0.0 {
@@ -242,19 +229,14 @@ mod tests {
     }
 
     #[test]
-    fn who_gives_up_takes_nothing() {
+    fn asking_how_long_takes_nothing() {
         let mut bucket = Bucket::new(1, 1, Duration::from_secs(10));
-        let (now, most) = (Instant::now(), Duration::from_secs(5));
-        assert_eq!(bucket.take_within(now, most), Ok(Duration::ZERO));
+        let now = Instant::now();
+        assert_eq!(bucket.take(now), Duration::ZERO);
         for _ in 0..100 {
-            assert_eq!(bucket.take_within(now, most), Err(Duration::from_secs(10)));
+            assert_eq!(bucket.wait(now), Duration::from_secs(10));
         }
-        let later = now + Duration::from_secs(6);
-        assert_eq!(
-            bucket.take_within(later, most).map(|wait| wait.as_secs()),
-            Ok(4),
-            "a hundred refusals cost nothing"
-        );
+        assert_eq!(bucket.wait(now + Duration::from_secs(10)), Duration::ZERO);
     }
 
     #[test]

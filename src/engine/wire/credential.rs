@@ -26,6 +26,9 @@ pub type Headers = Vec<(HeaderName, HeaderValue)>;
 /// A customer's token is given up when so many others are newer.
 const MAX_CUSTOMERS: usize = 20_000;
 
+/// A call waits at most so long for its turn to ask for a customer's token.
+const MINT_WAIT: Duration = Duration::from_secs(5);
+
 /// How a target is signed in to, with its state.
 pub struct SignIn {
     credential: Credential,
@@ -412,16 +415,22 @@ impl SignIn {
         messaging_token(&reply.json().unwrap_or(Value::Null))
     }
 
+    /// Waits for its turn, in the order of asking. Whoever leaves meanwhile, be it by this limit or
+    /// by the caller's own, has taken nothing: else those who give up would use up the minute.
     async fn spend_mint(&self) -> Result<(), Failure> {
-        let most = Duration::from_secs(5);
-        let Ok(wait) = self.mint.lock().await.take_within(Instant::now(), most) else {
-            return Err(not_signed_in(
+        let turn = async {
+            let mut mint = self.mint.lock().await;
+            let wait = mint.wait(Instant::now());
+            tokio::time::sleep(wait).await;
+            mint.take(Instant::now());
+        };
+        let waited = tokio::time::timeout(MINT_WAIT, turn).await;
+        waited.map_err(|_| {
+            not_signed_in(
                 Reason::RateLimited,
                 "the organisation's token requests per minute are used up",
-            ));
-        };
-        tokio::time::sleep(wait).await;
-        Ok(())
+            )
+        })
     }
 
     /// A token request cannot have had an effect on the target's records, so its loss is harmless.
