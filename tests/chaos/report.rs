@@ -69,6 +69,11 @@ impl Report {
                 served.counts()["finished"].as_u64().unwrap_or(0),
             );
         }
+        let gave_up = world.gave_up.load(std::sync::atomic::Ordering::Relaxed);
+        put(
+            "daemons started again after they ended by themselves",
+            gave_up as u64,
+        );
         let mut checks = findings.checks;
         let mut list = |name: &'static str, words: &[String]| {
             let examples = words.iter().take(20).cloned().collect();

@@ -51,6 +51,8 @@ pub struct World {
     pub database: Option<String>,
     /// Held while the broker's node goes down and up.
     pub broker_turn: Mutex<()>,
+    /// How often a daemon ended by itself: at its start, when the ledger cannot be reached.
+    pub gave_up: AtomicUsize,
     binary: PathBuf,
     client: reqwest::Client,
     turn: AtomicUsize,
@@ -144,6 +146,7 @@ impl World {
             folder,
             database,
             broker_turn: Mutex::new(()),
+            gave_up: AtomicUsize::new(0),
             binary: options.binary.clone(),
             client,
             turn: AtomicUsize::new(0),
@@ -181,7 +184,20 @@ impl World {
         self.lead();
     }
 
-    /// Waits until a daemon answers over HTTP; false when it ended by itself, which is a breach.
+    /// Whether a daemon that was started has ended by itself.
+    async fn ended(&self, n: usize) -> bool {
+        let mut process = self.daemons[n].process.lock().await;
+        let over = process
+            .as_mut()
+            .is_some_and(|child| matches!(child.try_wait(), Ok(Some(_))));
+        if over {
+            *process = None;
+            self.gave_up.fetch_add(1, Ordering::Relaxed);
+        }
+        over
+    }
+
+    /// Waits until a daemon answers over HTTP.
     pub async fn answers(&self, n: usize) -> bool {
         let began = std::time::Instant::now();
         while began.elapsed() < READY {
@@ -195,10 +211,10 @@ impl World {
             {
                 return true;
             }
-            if let Some(child) = self.daemons[n].process.lock().await.as_mut()
-                && matches!(child.try_wait(), Ok(Some(_)))
-            {
-                return false;
+            // A daemon that ends by itself is started again, as a service manager does.
+            if self.ended(n).await {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                self.start(n).await;
             }
             tokio::time::sleep(Duration::from_millis(30)).await;
         }
