@@ -121,3 +121,32 @@ async fn an_unroutable_reply_waits_until_somebody_takes_it() {
     let event: Value = world.taken("reply.requested").await;
     assert!(event.to_string().contains("Wait for me."));
 }
+
+/// A file on a rep's note arrives, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_on_a_note_in_hubspot_reaches_the_phone() {
+    let world = World::new(Exit::CloudApi).await;
+    world.hand_over("hubspot").await;
+    let label = json!({"act": "attach", "name": "label.pdf", "mime": "application/pdf", "data": "JVBERi0xLjQgYSBsYWJlbA==",
+        "text": "That is your label."});
+    world.act("hubspot", label);
+    world.until_shown("whatsapp", "That is your label.").await;
+    world.until_idle().await;
+    assert_eq!(world.phone(), ["label.pdf", "That is your label."]);
+}
+
+/// A file on a rep's activity arrives with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_on_an_activity_in_creatio_reaches_the_phone() {
+    let world = World::new(Exit::CloudApi).await;
+    world.hand_over("creatio").await;
+    let done = world.act(
+        "creatio",
+        json!({"act": "reply", "text": "That is your label."}),
+    );
+    let label = json!({"act": "attach", "activity": done["activity"], "name": "label.pdf", "base64": "JVBERi0xLjQgYSBsYWJlbA=="});
+    world.act("creatio", label);
+    world.until_shown("whatsapp", "That is your label.").await;
+    world.until_shown("whatsapp", "label.pdf").await;
+    world.until_idle().await;
+}

@@ -1,9 +1,10 @@
 //! Outside WhatsApp's 24 hours no free text leaves; the reply waits and the rep knows.
 
+use handoffd_test_support::eventually;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::world::{Exit, World};
+use crate::world::{Exit, SOON, World};
 
 /// The handoff of a customer who wrote two days ago.
 fn stale(world: &World, target: &str) -> Value {
@@ -15,27 +16,21 @@ fn stale(world: &World, target: &str) -> Value {
     handoff
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_reply_waits_for_the_window_and_goes_out_when_it_opens() {
+async fn waits_for_the_window(target: &str) {
     let world = World::new(Exit::CloudApi).await;
-    let target = "salesforce";
+    let handoff = stale(&world, target);
     world
-        .publish("handoff.requested", "handoff-1", stale(&world, target))
+        .publish("handoff.requested", "handoff-1", handoff)
         .await;
     world.until_shown(target, "box.jpg").await;
     world.until_idle().await;
-    world.act(target, json!({"act": "accept", "rep": "Rosa"}));
-    world.act(
-        target,
-        json!({"act": "text", "text": "Are you still there?"}),
-    );
+    reply(&world, target, "Are you still there?");
     world.until_shown(target, "24-hour window").await;
-    let lane = world.lane("whatsapp").await;
-    assert_eq!(
-        (lane["state"].as_str(), lane["reason"].as_str()),
-        (Some("held"), Some("window-closed")),
-        "{lane}"
-    );
+    eventually(SOON, || async {
+        let lane = world.lane("whatsapp").await;
+        lane["state"] == "held" && lane["reason"] == "window-closed"
+    })
+    .await;
     assert_eq!(world.phone(), [""; 0], "nothing may leave");
     let (_, text) = world.command(&["show", &world.session]);
     assert!(
@@ -47,9 +42,30 @@ async fn a_reply_waits_for_the_window_and_goes_out_when_it_opens() {
     world.until_shown("whatsapp", "Are you still there?").await;
     world.until_idle().await;
     assert_eq!(world.phone(), ["Are you still there?"]);
-    assert_eq!(
-        world.count(target, "24-hour window"),
-        1,
-        "the rep is told once"
-    );
+    let told = world.count(target, "24-hour window");
+    assert_eq!(told, 1, "the rep is told once");
+}
+
+fn reply(world: &World, target: &str, text: &str) {
+    if target == "salesforce" {
+        world.act(target, json!({"act": "accept", "rep": "Rosa"}));
+        world.act(target, json!({"act": "text", "text": text}));
+    } else {
+        world.act(target, json!({"act": "reply", "text": text}));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reply_in_salesforce_waits_for_the_window() {
+    waits_for_the_window("salesforce").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reply_in_hubspot_waits_for_the_window() {
+    waits_for_the_window("hubspot").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reply_in_creatio_waits_for_the_window() {
+    waits_for_the_window("creatio").await;
 }
