@@ -159,12 +159,21 @@ impl Story {
             &self.creatio,
             json!({"act": "note", "text": "INTERNAL: check the invoice"}),
         )?;
-        act(
+        let reply = act(
             &self.creatio,
             json!({"act": "reply", "text": "Creatio here: your case is with logistics."}),
         )?;
+        act(
+            &self.creatio,
+            json!({"act": "attach", "activity": reply["activity"], "name": "case.pdf", "base64": pdf}),
+        )?;
         self.expect(told, "creatio: the rep's reply is on the phone", || {
             shows(&self.phone, "is with logistics")
+        })
+        .await;
+
+        self.expect(told, "creatio: the rep's file is on the phone", || {
+            shows(&self.phone, "case.pdf")
         })
         .await;
 
