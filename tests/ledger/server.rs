@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use handoffd::ledger::postgres::Postgres;
-use handoffd::ledger::{Ledger, LedgerError, Next};
+use handoffd::ledger::{Ledger, LedgerError, Next, Select};
+use handoffd_contract::Reason;
 use tokio::task::JoinSet;
 
 use crate::world::*;
@@ -144,6 +145,103 @@ async fn one_daemon_tells_the_others() {
         schema.sql(CUT).await;
     }
     drop((a, b));
+    schema.drop().await;
+}
+
+/// 4,000 sessions with one idle lane each, five events, two facts, an attempt, a feed that nobody
+/// wants and a webhook that is done with.
+const MUCH: &str = "
+    INSERT INTO session (id, data, business_number, customer, inbound_at)
+        SELECT 's' || n, '{}', '+49', 'c' || n, n FROM generate_series(1, 4000) n;
+    INSERT INTO customer SELECT '+49', 'c' || n, n FROM generate_series(1, 4000) n;
+    INSERT INTO event (key, session, kind, producer_id, time, received_at, body)
+        SELECT decode(md5(n::text), 'hex'), 's' || (n % 4000 + 1), 'x', n, n, n, '{}'
+          FROM generate_series(1, 20000) n;
+    INSERT INTO lane (session, target, head, state, updated_at)
+        SELECT 's' || n, 'hub', 20000, 'idle', n FROM generate_series(1, 4000) n;
+    INSERT INTO fact (lane, name, value)
+        SELECT id, name, id FROM lane, (VALUES ('ticket'), ('contact')) names (name);
+    INSERT INTO attempt (lane, step, started_at, millis, outcome)
+        SELECT id, 'x', 1, 1, 'known' FROM lane;
+    INSERT INTO inbox (target, key, headers, body, received_at, state)
+        SELECT 'hub', decode(md5(n::text), 'hex'), '{}', '', 1800000000000000 + n, 'done'
+          FROM generate_series(1, 4000) n;
+    INSERT INTO feed (target, key, listeners)
+        SELECT 'hub', 'user' || n, 0 FROM generate_series(1, 4000) n;
+    ANALYZE";
+
+#[tokio::test]
+async fn what_it_reads_does_not_grow_with_what_is_stored() {
+    let schema = Schema::new().await;
+    drop(schema.open().await);
+    schema.sql(MUCH).await;
+    let url = schema.url().replace("%20-cenable_seqscan%3Doff", "");
+    let before = schema.rows_read().await;
+
+    let ledger: Arc<dyn Ledger> = Arc::new(Postgres::open(&url).await.unwrap());
+    let seq = ledger.put(t(0), inbound("s7", "new", "c7", t(0))).await;
+    let lease = ledger.take(t(0), "hub").await;
+    ledger.renew(&lease, t(60)).await.unwrap();
+    assert_eq!(
+        ledger.load(&lease, 50, 100_000).await.unwrap().events.len(),
+        1
+    );
+    ledger
+        .begin(&lease, t(1), vec![("note".into(), None)])
+        .await
+        .unwrap();
+    let changes = vec![handoffd::ledger::Change::Set("note".into(), "n".into())];
+    ledger
+        .finish(&lease, t(1), vec![attempt("x", "known")], changes, vec![])
+        .await
+        .unwrap();
+    ledger.listen(&lease, Some("user")).await.unwrap();
+    let feeds = ledger.claim_feeds(t(1), "me", 5, t(60)).await.unwrap();
+    ledger.renew_feeds(&feeds, t(70)).await.unwrap();
+    ledger.release_feed(&feeds[0]).await.unwrap();
+    assert_eq!(ledger.listeners("hub", "user").await.unwrap().len(), 1);
+    assert!(
+        ledger
+            .lane_by_fact("hub", "ticket", "77")
+            .await
+            .unwrap()
+            .is_some()
+    );
+    assert!(!ledger.is_ours(lease.lane, "nobody's").await.unwrap());
+    assert!(ledger.session_of("+49", "c9").await.unwrap().is_some());
+    assert!(ledger.inbox_put(t(1), "hub", "{}", b"new").await.unwrap());
+    assert_eq!(
+        ledger
+            .inbox_claim(t(1), "me", "hub", 9, t(60))
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
+    ledger.next_due(t(1)).await.unwrap();
+    ledger
+        .release(lease, t(2), leaving(seq, parked(Reason::Mapping)))
+        .await
+        .unwrap();
+    assert_eq!(
+        ledger.retry(t(3), Select::All, false).await.unwrap().len(),
+        1
+    );
+    assert_eq!(
+        ledger
+            .skip(t(3), Select::Target("hub".into()), false)
+            .await
+            .unwrap(),
+        []
+    );
+    assert_eq!(ledger.groups().await.unwrap(), []);
+    assert_eq!(ledger.story("s7").await.unwrap().events.len(), 6);
+    ledger.event(seq).await.unwrap();
+    ledger.farewell("me").await.unwrap();
+    drop(ledger);
+
+    let read = schema.rows_read().await - before;
+    assert!(read < 500, "{read} rows were read");
     schema.drop().await;
 }
 

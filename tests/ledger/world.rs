@@ -169,6 +169,17 @@ impl Schema {
         rows.iter().map(|row| (row.get(0), row.get(1))).collect()
     }
 
+    /// Rows that scans of tables and indexes passed until now. Complete when no connection is left.
+    pub async fn rows_read(&self) -> i64 {
+        self.alone().await;
+        let read = "SELECT (SELECT sum(seq_tup_read)::bigint FROM pg_stat_user_tables
+                             WHERE schemaname = $1)
+                         + (SELECT sum(idx_tup_read)::bigint FROM pg_stat_user_indexes
+                             WHERE schemaname = $1)";
+        let row = self.admin.query_one(read, &[&self.name]).await;
+        row.expect("counts").get(0)
+    }
+
     /// Migrates, which may scan.
     async fn begin(&mut self) {
         drop(self.open().await);
