@@ -550,6 +550,9 @@ pub trait Ledger: Send + Sync {
     /// Whether a fact of the lane has this value, or is unsure with this candidate.
     async fn is_ours(&self, lane: i64, value: &str) -> Result<bool>;
 
+    /// Whether the event with this source and id was admitted.
+    async fn has(&self, source: &str, id: &str) -> Result<bool>;
+
     /// The session in which the customer last wrote to a business number; the newest one, if they
     /// are not known to have written.
     async fn session_of(&self, business_number: &str, customer: &str) -> Result<Option<String>>;

@@ -51,7 +51,7 @@ impl Arrival {
             inbound_at,
         } = admission;
         Ok(Arrival {
-            key: digest(&[event.source.as_bytes(), event.id.as_bytes()]),
+            key: event_key(&event.source, &event.id),
             session: event.session.clone(),
             kind: event.data.kind(),
             producer_id: event.id.clone(),
@@ -213,6 +213,11 @@ pub(super) fn digest(parts: &[&[u8]]) -> Vec<u8> {
         hash.update(part);
     }
     hash.finalize()[..16].to_vec()
+}
+
+/// The key under which an event is recognised.
+pub(super) fn event_key(source: &str, id: &str) -> Vec<u8> {
+    digest(&[source.as_bytes(), id.as_bytes()])
 }
 
 /// The key under which an inbox or poison row is recognised.

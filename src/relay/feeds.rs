@@ -35,6 +35,9 @@ const MAX_EVENT: usize = 1024 * 1024;
 const OPEN_WAIT: Duration = Duration::from_secs(3);
 /// How often an open stream's conversations are read back, in case it lost an event.
 const READ_BACK: Duration = Duration::from_secs(60);
+/// How often an event that needs something read is tried, before the stream is opened anew and what
+/// it told is read back.
+const READ_TRIES: u32 = 5;
 /// How long until a feed that its connector sees no use in is considered again.
 const NOTHING_TO_HEAR: Duration = Duration::from_secs(30);
 /// Feeds claimed at a time.
@@ -477,16 +480,26 @@ async fn hear(
     open: &HttpCall,
 ) -> Result<(), Deaf> {
     let own = (!id.is_empty()).then(|| id.to_owned());
-    let settle = Settle {
-        feed: Some((lease.clone(), own)),
-    };
     let frame = Frame::Event {
         key: &lease.key,
         id,
         event,
         data,
     };
-    match relay.take(target, &frame, settle).await {
+    let mut failures = 0;
+    let taken = loop {
+        let settle = Settle {
+            feed: Some((lease.clone(), own.clone())),
+        };
+        match relay.take(target, &frame, settle).await {
+            // The stream itself is well: only what must be read beside it is tried again.
+            Err(Deaf::Later(_, after)) if failures < READ_TRIES => {
+                pause(relay, &mut failures, after).await;
+            }
+            taken => break taken,
+        }
+    };
+    match taken {
         Ok(took) => {
             if took.cursor.is_some() {
                 *cursor = took.cursor;

@@ -114,28 +114,37 @@ impl Relay {
                 },
             )?;
         }
-        if matches!(frame, Frame::Webhook { .. }) {
+        if matches!(frame, Frame::Webhook { .. } | Frame::Event { .. }) {
             self.read_before(target, &heard).await?;
         }
         self.commit(target, heard, cursor, settle).await
     }
 
-    /// Webhooks get lost and overtake each other. Before a rep's reply is taken from one, the poll of
-    /// its record is read, so that what was written there earlier is heard earlier; what both tell
-    /// counts once.
+    /// Webhooks and a stream's events get lost and overtake each other. Before a rep's reply is taken
+    /// from one, its record is read, so that what was written there earlier is heard earlier; what
+    /// both tell counts once.
     async fn read_before(&self, target: &Target, heard: &[Heard]) -> Result<(), Deaf> {
         let mut done = BTreeSet::new();
         let replies = heard
             .iter()
             .filter(|heard| matches!(heard.what, What::Replied(_)));
         for reply in replies {
+            let id = event_id(target, &reply.id);
+            if self.ledger.has(&source(target), &id).await? {
+                continue;
+            }
             let Some(lane) = self.find(target, &reply.about).await? else {
                 continue;
             };
             if !done.insert(lane.lane) {
                 continue;
             }
-            if let Some(Feed::Poll { read, .. }) = feed_of(self, target, &lane, None).await? {
+            let read = match feed_of(self, target, &lane, None).await? {
+                Some(Feed::Poll { read, .. }) => Some(read),
+                Some(Feed::Stream { backfill, .. }) => backfill,
+                None => None,
+            };
+            if let Some(read) = read {
                 let answer = self.read(target, &read).await?;
                 let frame = Frame::Reply {
                     read: &read,
@@ -152,7 +161,7 @@ impl Relay {
     /// # Errors
     /// [`Deaf::Later`] when there is no useful reply.
     pub async fn read(&self, target: &Target, read: &Read) -> Result<HttpReply, Deaf> {
-        while let Err(wait) = target.budgets.take(&[]) {
+        while let Err(wait) = target.budgets.take(&read.spends) {
             tokio::time::sleep(wait.max(Duration::from_millis(5))).await;
         }
         let sent_at = Instant::now();
@@ -319,11 +328,20 @@ fn data(target: &Target, what: What) -> Result<(&'static str, Data), Vec<(String
     })
 }
 
+/// The id of an event that was heard. Connectors know an event by its id alone, and two portals of
+/// one kind may count alike.
+fn event_id(target: &Target, id: &str) -> String {
+    format!("{}/{id}", target.name)
+}
+
+fn source(target: &Target) -> String {
+    format!("handoffd/heard/{}", target.name)
+}
+
 fn event(target: &Target, lane: &LaneRef, id: String, time: Timestamp, data: Data) -> Admission {
     let event = Event {
-        // Connectors know an event by its id alone, and two portals of one kind may count alike.
-        id: format!("{}/{id}", target.name),
-        source: format!("handoffd/heard/{}", target.name),
+        id: event_id(target, &id),
+        source: source(target),
         session: lane.session.clone(),
         time,
         sequence: None,

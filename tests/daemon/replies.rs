@@ -57,6 +57,34 @@ async fn a_reply_in_creatio_reaches_the_phone_once() {
     reaches_the_phone_once("creatio").await;
 }
 
+/// The stream loses the first reply, or carries it after the second: the customer reads them in the
+/// order in which they were written.
+async fn replies_keep_their_order(switch: &str) {
+    let world = World::new(Exit::CloudApi).await;
+    world.hand_over("salesforce").await;
+    world.act("salesforce", json!({"act": "accept", "rep": "Rosa"}));
+    world.until_idle().await;
+    world
+        .crm("salesforce")
+        .switch(switch, &json!(1))
+        .expect("a switch");
+    reply(&world, "salesforce", "First.");
+    reply(&world, "salesforce", "Second.");
+    world.until_shown("whatsapp", "Second.").await;
+    world.until_shown("whatsapp", "First.").await;
+    assert_eq!(world.phone(), ["First.", "Second."]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reply_that_the_stream_loses_is_not_overtaken() {
+    replies_keep_their_order("gap").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reply_that_the_stream_delays_is_not_overtaken() {
+    replies_keep_their_order("reorder").await;
+}
+
 /// A file that a rep attaches arrives as a file, before the text.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reps_file_reaches_the_phone() {

@@ -68,6 +68,20 @@ pub async fn a_candidate_may_be_ours(w: &World) {
     assert_eq!(w.b.lane_by_fact("hub", "note/2", "n2").await.unwrap(), None);
 }
 
+pub async fn an_event_is_known_by_source_and_id(w: &World) {
+    let has = async |source, id| w.b.has(source, id).await.unwrap();
+    assert!(!has("/gateway", "1").await);
+    w.a.put(t(0), plain(message("s1", "1"))).await;
+    for (source, id, known) in [
+        ("/gateway", "1", true),
+        ("/gateway", "2", false),
+        ("/gatewa", "y1", false),
+        ("", "/gateway1", false),
+    ] {
+        assert_eq!(has(source, id).await, known, "{source} {id}");
+    }
+}
+
 pub async fn finds_the_customers_session(w: &World) {
     let find = async |customer| w.b.session_of("+4930123", customer).await.unwrap();
     assert_eq!(find("491").await, None);

@@ -84,6 +84,7 @@ conformance! {
     heard:
         a_fact_leads_to_its_lane
         a_candidate_may_be_ours
+        an_event_is_known_by_source_and_id
         finds_the_customers_session
         feeds_are_claimed_once_and_taken_over
         a_feed_lives_as_long_as_somebody_listens

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::event::{DeliveryState, RepReply};
-use crate::step::{HttpCall, HttpReply};
+use crate::step::{HttpCall, HttpReply, Spend};
 
 /// Where to listen for a session's rep.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,7 +24,8 @@ pub enum Feed {
         open: HttpCall,
         /// Silent for longer than this, it is taken for dead.
         idle: Duration,
-        /// What to read for this lane after every (re)connect, since a stream may lose events.
+        /// What to read for this lane after every (re)connect, now and then, and before a rep's
+        /// reply is taken from the stream, since a stream may lose and reorder events.
         backfill: Option<Read>,
     },
     /// A read, again and again.
@@ -47,6 +48,31 @@ pub struct Read {
     pub call: HttpCall,
     /// What `hear` needs beside the reply.
     pub memo: Value,
+    /// Which of the target's budgets it draws on, beside `api`.
+    pub spends: Vec<Spend>,
+}
+
+impl Read {
+    /// A read that draws on no budget of its own.
+    #[must_use]
+    pub fn new(tag: &'static str, call: HttpCall, memo: Value) -> Read {
+        Read {
+            tag,
+            call,
+            memo,
+            spends: Vec::new(),
+        }
+    }
+
+    /// Draws on a further budget.
+    #[must_use]
+    pub fn spend(mut self, budget: &'static str, key: impl Into<String>) -> Read {
+        self.spends.push(Spend {
+            budget,
+            key: key.into(),
+        });
+        self
+    }
 }
 
 /// Something that came from the target without having been asked for by a step.

@@ -84,11 +84,7 @@ fn read_owner(
         handoffd_contract::text::encode(owner)
     ));
     let memo = serde_json::json!({"ticket": ticket, "owner": owner, "id": id, "at": at});
-    Read {
-        tag: OWNER,
-        call,
-        memo,
-    }
+    Read::new(OWNER, call, memo)
 }
 
 fn owner(read: &Read, reply: &HttpReply) -> Result<Hearing, Refusal> {

@@ -613,11 +613,7 @@ fn odd_frames_are_refused_or_left_alone() {
         );
         assert!(hearing.skipped.unwrap_or_default().contains(why), "{odd}");
     }
-    let read = |tag| Read {
-        tag,
-        call: HttpCall::get("/x"),
-        memo: json!({"ticket": "1"}),
-    };
+    let read = |tag| Read::new(tag, HttpCall::get("/x"), json!({"ticket": "1"}));
     let answer = |tag, status, body: &str| {
         let reply = HttpReply {
             status,

@@ -160,12 +160,8 @@ impl Entry {
             };
             if rep.is_none() && newest {
                 let session = self.session.clone().unwrap_or_else(|| self.id.clone());
-                hearing.fetch.push(Read {
-                    tag: ROUTING,
-                    call: HttpCall::get(path(&self.conversation))
-                        .auth(Auth::Customer { subject: subject.to_owned() }),
-                    memo: json!({ "conversation": self.conversation, "subject": subject, "session": session, "at": self.at }),
-                });
+                hearing.fetch.push(Read::new(ROUTING, HttpCall::get(path(&self.conversation))
+                        .auth(Auth::Customer { subject: subject.to_owned() }), json!({ "conversation": self.conversation, "subject": subject, "session": session, "at": self.at })));
             }
             self.heard(
                 hearing,

@@ -15,6 +15,8 @@ use crate::settings::Settings;
 
 /// The tag of a page of the entries list.
 pub(crate) const ENTRIES: &str = "entries";
+/// The budget of reads of a conversation's entries.
+pub(crate) const LIST: &str = "entries";
 /// Pages that one backfill reads; beyond that, the event stream's own replay has to do.
 const MAX_PAGES: u64 = 20;
 
@@ -38,11 +40,7 @@ pub(crate) fn entries(
         call = call.query("startTimestamp", since.max(0).to_string());
     }
     let memo = json!({ "conversation": conversation, "subject": subject, "since": since, "page": page, "swept": swept });
-    Read {
-        tag: ENTRIES,
-        call,
-        memo,
-    }
+    Read::new(ENTRIES, call, memo).spend(LIST, conversation)
 }
 
 pub(crate) fn hear(s: &Settings, frame: &Frame<'_>) -> Result<Hearing, Refusal> {

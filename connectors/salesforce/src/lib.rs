@@ -130,6 +130,14 @@ impl Connector for Salesforce {
                 per: Duration::from_secs(60),
                 shared: false,
             },
+            // Clients that list the entries every second report 429; every two seconds is taken.
+            Budget {
+                name: hear::LIST,
+                burst: 1,
+                refill: 1,
+                per: Duration::from_secs(2),
+                shared: false,
+            },
         ]
     }
 

@@ -5,6 +5,7 @@ use handoffd_contract::{Auth, Body, HttpCall, Known, MediaRef, Method, Part, Rep
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::hear::LIST;
 use crate::lane::Lane;
 use crate::pieces::{Content, Piece};
 use crate::{Salesforce, routing};
@@ -137,7 +138,8 @@ impl Salesforce {
                 .query("entryTypeFilter", "Message");
             return self
                 .step("message.look", Repeat::Safe, call, lane, &memo)
-                .claim(fact);
+                .claim(fact)
+                .spend(LIST, conversation);
         }
         let mut envelope = json!({ "esDeveloperName": self.settings.es_developer_name });
         if first {

@@ -77,6 +77,14 @@ pub(super) fn who(row: &Row, from: usize) -> Outcome<Who> {
     })
 }
 
+/// Whether the event with this key is stored.
+pub(super) async fn has(db: &Db<'_>, key: &[u8]) -> Outcome<bool> {
+    let found = db
+        .one("SELECT 1 FROM event WHERE key = $1", &[&key], |_| Ok(()))
+        .await?;
+    Ok(found.is_some())
+}
+
 /// Stores the events that are new; returns their numbers by key.
 async fn insert_events(
     db: &Db<'_>,

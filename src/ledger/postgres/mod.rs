@@ -46,7 +46,7 @@ use tokio_postgres::IsolationLevel;
 use self::connect::Address;
 use self::db::{Db, Fault, Outcome};
 use self::hints::Hints;
-use super::rows::{self, Arrival, NewMapping, count};
+use super::rows::{self, Arrival, NewMapping, count, event_key};
 use super::{
     Admission, Admitted, Attempt, Change, FeedLease, Group, Hear, InboxRow, LaneFilter, LaneRef,
     LaneRow, Lease, Ledger, LedgerError, Loaded, MappingRow, Poison, PoisonRow, Release, Result,
@@ -322,6 +322,11 @@ impl Ledger for Postgres {
 
     async fn is_ours(&self, lane: i64, value: &str) -> Result<bool> {
         transact!(self, Statement, db => relay::is_ours(db, lane, value))
+    }
+
+    async fn has(&self, source: &str, id: &str) -> Result<bool> {
+        let key = event_key(source, id);
+        transact!(self, Statement, db => intake::has(db, &key))
     }
 
     async fn session_of(&self, business_number: &str, customer: &str) -> Result<Option<String>> {

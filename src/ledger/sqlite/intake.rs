@@ -31,6 +31,12 @@ fn admit_one(tx: &Tx<'_>, now: i64, arrival: &Arrival) -> Result<Admitted> {
     Ok(Admitted::New(seq))
 }
 
+/// Whether the event with this key is stored.
+pub(super) fn has(tx: &Tx<'_>, key: &[u8]) -> Result<bool> {
+    let found = tx.one("SELECT 1 FROM event WHERE key = ?1", [key], |_| Ok(()))?;
+    Ok(found.is_some())
+}
+
 fn insert_event(tx: &Tx<'_>, now: i64, arrival: &Arrival) -> Result<Option<i64>> {
     tx.one(
         "INSERT INTO event (key, session, kind, producer_id, time, sequence, received_at, body)

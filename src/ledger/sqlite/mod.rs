@@ -41,7 +41,7 @@ use self::reader::Readers;
 pub use self::tx::Counters;
 use self::tx::Tx;
 use self::writer::Writer;
-use super::rows::{self, Arrival, NewMapping, count};
+use super::rows::{self, Arrival, NewMapping, count, event_key};
 use super::{
     Admission, Admitted, Attempt, Change, FeedLease, Group, Hear, InboxRow, LaneFilter, LaneRef,
     LaneRow, Lease, Ledger, LedgerError, Loaded, MappingRow, Poison, PoisonRow, Release, Result,
@@ -327,6 +327,11 @@ impl Ledger for Sqlite {
     async fn is_ours(&self, lane: i64, value: &str) -> Result<bool> {
         let value = value.to_owned();
         self.read(move |tx| relay::is_ours(tx, lane, &value)).await
+    }
+
+    async fn has(&self, source: &str, id: &str) -> Result<bool> {
+        let key = event_key(source, id);
+        self.read(move |tx| intake::has(tx, &key)).await
     }
 
     async fn session_of(&self, business_number: &str, customer: &str) -> Result<Option<String>> {

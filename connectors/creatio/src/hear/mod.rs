@@ -149,11 +149,7 @@ impl Creatio {
             };
             let call = HttpCall::get(self.record("Activity", &activity)).query("$select", ACTIVITY);
             let memo = json!({ "case": case, "file": file, "name": string(row, "Name"), "size": row.get("Size"), "at": string(row, "CreatedOn") });
-            hearing.fetch.push(Read {
-                tag: "file",
-                call,
-                memo,
-            });
+            hearing.fetch.push(Read::new("file", call, memo));
         }
         hearing
     }
@@ -217,11 +213,7 @@ impl Creatio {
             .query("$select", "Id,Name,Size,ActivityId,CreatedById,CreatedOn")
             .query("$orderby", "CreatedOn")
             .query("$top", "20");
-        Some(Read {
-            tag: "activity_files",
-            call,
-            memo: json!({ "case": case }),
-        })
+        Some(Read::new("activity_files", call, json!({ "case": case })))
     }
 
     /// The case is resolved or closed, or is not, or is again; the cursor remembers which.

@@ -45,18 +45,10 @@ impl Creatio {
             let call = self
                 .batch(requests.collect())
                 .header("prefer", "continue-on-error");
-            Read {
-                tag: "case",
-                call,
-                memo,
-            }
+            Read::new("case", call, memo)
         } else {
             let part = parts.into_iter().next()?;
-            Read {
-                tag: part.tag,
-                call: self.part_call(&part),
-                memo,
-            }
+            Read::new(part.tag, self.part_call(&part), memo)
         };
         Some(Feed::Poll {
             key: format!("case/{case}"),
@@ -224,13 +216,12 @@ impl Creatio {
         memo["cursor"] = hearing.cursor.clone().into();
         if let Some(case) = id(&read.memo, "case") {
             let parts = self.parts(&case, position.after(since), 0);
-            hearing
-                .fetch
-                .extend(parts.into_iter().skip(1).map(|part| Read {
-                    tag: part.tag,
-                    call: self.part_call(&part),
-                    memo: memo.clone(),
-                }));
+            hearing.fetch.extend(
+                parts
+                    .into_iter()
+                    .skip(1)
+                    .map(|part| Read::new(part.tag, self.part_call(&part), memo.clone())),
+            );
         }
         hearing
     }

@@ -85,11 +85,7 @@ impl Creatio {
             (Some(activity), case, _) => {
                 let call =
                     HttpCall::get(self.record("Activity", &activity)).query("$select", ACTIVITY);
-                Ok(fetch(Read {
-                    tag: "activity",
-                    call,
-                    memo: json!({ "case": case }),
-                }))
+                Ok(fetch(Read::new("activity", call, json!({ "case": case }))))
             }
             // Without the activity's id a repeat cannot be recognised by the text alone, so the
             // newest activity of the case is asked for, and is known by its own id.
@@ -99,11 +95,7 @@ impl Creatio {
                     .query("$select", ACTIVITY)
                     .query("$orderby", "CreatedOn desc")
                     .query("$top", "1");
-                Ok(fetch(Read {
-                    tag: "newest",
-                    call,
-                    memo: json!({ "case": case }),
-                }))
+                Ok(fetch(Read::new("newest", call, json!({ "case": case }))))
             }
             (None, None, _) => Err(Refusal::park(
                 Reason::Undecodable,

@@ -232,11 +232,7 @@ fn rows_are_replies_only_when_a_rep_wrote_them_as_one() {
 }
 
 fn read(tag: &'static str, memo: Value) -> Read {
-    Read {
-        tag,
-        call: handoffd_contract::HttpCall::get("/x"),
-        memo,
-    }
+    Read::new(tag, handoffd_contract::HttpCall::get("/x"), memo)
 }
 
 fn reply_to(connector: &dyn Connector, read: &Read, body: Value) -> Hearing {

@@ -29,11 +29,7 @@ pub fn read(settings: &Settings, note: &str, then: Value) -> Read {
     let call = HttpCall::get(settings.paths.one("notes", note))
         .query("properties", "hs_note_body,hs_timestamp,hs_attachment_ids")
         .query("associations", "tickets");
-    Read {
-        tag: NOTE,
-        call,
-        memo: json!({"note": note, "then": then}),
-    }
+    Read::new(NOTE, call, json!({"note": note, "then": then}))
 }
 
 /// The rest of a note that begins with the reply prefix; `None` for every other note.
@@ -110,11 +106,7 @@ pub fn note(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Heari
                 body,
             );
             Ok(Hearing {
-                fetch: vec![Read {
-                    tag: TICKETS,
-                    call,
-                    memo: pending,
-                }],
+                fetch: vec![Read::new(TICKETS, call, pending)],
                 ..Hearing::default()
             })
         }
@@ -212,11 +204,7 @@ fn go_on(settings: &Settings, mut pending: Value) -> Hearing {
         let call = HttpCall::get(settings.paths.signed_url(&next))
             .query("expirationSeconds", FILE_SECONDS);
         return Hearing {
-            fetch: vec![Read {
-                tag: FILE,
-                call,
-                memo: pending,
-            }],
+            fetch: vec![Read::new(FILE, call, pending)],
             ..Hearing::default()
         };
     }

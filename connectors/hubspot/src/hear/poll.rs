@@ -36,11 +36,11 @@ pub fn read(settings: &Settings, known: &Known, ticket: &str, cursor: Option<&st
             "hs_pipeline_stage,hubspot_owner_id",
         )
         .query("associations", "notes");
-    Read {
-        tag: TICKET,
+    Read::new(
+        TICKET,
         call,
-        memo: json!({"ticket": ticket, "cursor": cursor, "own": facts::own(known, "notes")}),
-    }
+        json!({"ticket": ticket, "cursor": cursor, "own": facts::own(known, "notes")}),
+    )
 }
 
 /// The ticket's answer.
@@ -154,11 +154,7 @@ fn page_done(settings: &Settings, mut state: Value, page: &Value) -> Hearing {
         .query("limit", "500")
         .query("after", after);
         return Hearing {
-            fetch: vec![Read {
-                tag: MORE,
-                call,
-                memo: state,
-            }],
+            fetch: vec![Read::new(MORE, call, state)],
             ..Hearing::default()
         };
     }
@@ -207,11 +203,7 @@ fn read_notes(settings: &Settings, state: Value) -> Read {
         format!("{}/batch/read", settings.paths.object("notes")),
         body,
     );
-    Read {
-        tag: NOTES,
-        call,
-        memo: state,
-    }
+    Read::new(NOTES, call, state)
 }
 
 /// The texts of new notes: those that are replies are read one by one, as after a webhook.
