@@ -10,11 +10,12 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::book::Book;
+use crate::gateway::{Line, QUEUE};
 use crate::lot::Lot;
 use crate::options::{LedgerKind, Options};
 use crate::proxy::{Cut, Direction, Proxy};
 use crate::story::CRMS;
-use crate::world::{World, postgres};
+use crate::world::World;
 
 /// One thing that goes wrong.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,8 +24,10 @@ pub enum Strike {
     Kill { daemon: usize, down: Duration },
     /// SIGTERM; started again after so long.
     Stop { daemon: usize, down: Duration },
-    /// The broker's node is killed and started again.
-    BrokerKill,
+    /// A node of the broker is killed and started again; in a cluster, after so long.
+    BrokerKill { node: usize, down: Duration },
+    /// The queue that the daemons consume is deleted, while nothing is in it.
+    QueueDeleted,
     /// The broker closes every connection.
     BrokerCloses,
     /// The network before the broker.
@@ -33,6 +36,8 @@ pub enum Strike {
     Ledger(Net),
     /// PostgreSQL ends every session of the run's database.
     LedgerSessions,
+    /// The PostgreSQL server crashes and is started again.
+    LedgerKill,
     /// The network before a simulator.
     Crm(&'static str, Net),
     /// A rule of the simulators' server.
@@ -86,11 +91,13 @@ impl Strike {
         match self {
             Strike::Kill { .. } => "daemon killed".into(),
             Strike::Stop { .. } => "daemon stopped".into(),
-            Strike::BrokerKill => "broker killed".into(),
+            Strike::BrokerKill { .. } => "broker node killed".into(),
+            Strike::QueueDeleted => "queue deleted".into(),
             Strike::BrokerCloses => "broker closes all connections".into(),
             Strike::Amqp(net) => format!("network to the broker: {}", net.word()),
             Strike::Ledger(net) => format!("network to PostgreSQL: {}", net.word()),
             Strike::LedgerSessions => "PostgreSQL ends all sessions".into(),
+            Strike::LedgerKill => "PostgreSQL killed".into(),
             Strike::Crm(_, net) => format!("network to a CRM: {}", net.word()),
             Strike::Rule(_) => "CRM outage".into(),
             Strike::Tokens(_) => "tokens expire".into(),
@@ -143,19 +150,19 @@ pub fn plan(options: &Options, kind: LedgerKind) -> Plan {
     };
     let mut schedule = Vec::new();
     let mut at = Duration::from_millis(1_500);
-    let mut last_broker = Duration::ZERO;
+    let mut last = (Duration::ZERO, Duration::ZERO);
     while at < options.lasts {
         let strike = strike(&mut lot, options, kind, daemons);
-        // The broker takes seconds to come back; without a pause it would be down most of the time.
-        let broker = strike == Strike::BrokerKill;
-        let too_soon = broker && at < last_broker + Duration::from_secs(15);
+        // Servers take seconds to come back; without a pause they would be down most of the time.
+        let too_soon = match strike {
+            Strike::BrokerKill { .. } => too_soon(&mut last.0, at, 15),
+            Strike::LedgerKill => too_soon(&mut last.1, at, 8),
+            _ => false,
+        };
         if !too_soon && !left_out(options, &strike.kind()) {
-            if broker {
-                last_broker = at;
-            }
             schedule.push((at, strike));
         }
-        at += Duration::from_millis(lot.within(100..1_100));
+        at += Duration::from_millis(lot.within(100..900));
     }
     let standing = standing(&mut lot, options.lasts);
     let standing = standing
@@ -167,6 +174,14 @@ pub fn plan(options: &Options, kind: LedgerKind) -> Plan {
     }
 }
 
+fn too_soon(last: &mut Duration, at: Duration, seconds: u64) -> bool {
+    let soon = at < *last + Duration::from_secs(seconds);
+    if !soon {
+        *last = at;
+    }
+    soon
+}
+
 fn left_out(options: &Options, kind: &str) -> bool {
     options
         .without
@@ -176,24 +191,24 @@ fn left_out(options: &Options, kind: &str) -> bool {
 
 fn strike(lot: &mut Lot, options: &Options, kind: LedgerKind, daemons: usize) -> Strike {
     let postgres = u64::from(kind == LedgerKind::Postgres);
-    let weights: [(u64, u8); 14] = [
-        (22, 0),
+    let disk = u64::from(options.disk && kind == LedgerKind::Sqlite);
+    let weights: [(u64, u8); 16] = [
+        (26, 0),
         (6, 1),
-        (3, 2),
-        (6, 3),
-        (14, 4),
-        (10 * postgres, 5),
-        (4 * postgres, 6),
-        (26, 7),
-        (10, 8),
+        (5, 2),
+        (5, 3),
+        (15, 4),
+        (24 * postgres, 5),
+        (5 * postgres, 6),
+        (20, 7),
+        (8, 8),
         (5, 9),
         (5, 10),
         (6 * u64::from(options.clock), 11),
-        (3, 12),
-        (
-            6 * u64::from(options.disk && kind == LedgerKind::Sqlite),
-            13,
-        ),
+        (5, 12),
+        (6 * disk, 13),
+        (5 * postgres, 14),
+        (6, 15),
     ];
     let choice = *lot.weighted(&weights);
     let daemon = lot.index(daemons);
@@ -201,7 +216,10 @@ fn strike(lot: &mut Lot, options: &Options, kind: LedgerKind, daemons: usize) ->
     match choice {
         0 => Strike::Kill { daemon, down },
         1 => Strike::Stop { daemon, down },
-        2 => Strike::BrokerKill,
+        2 => Strike::BrokerKill {
+            node: lot.index(options.nodes),
+            down: Duration::from_millis(lot.within(500..4_000)),
+        },
         3 => Strike::BrokerCloses,
         4 => Strike::Amqp(net(lot)),
         5 => Strike::Ledger(net(lot)),
@@ -214,6 +232,8 @@ fn strike(lot: &mut Lot, options: &Options, kind: LedgerKind, daemons: usize) ->
         9 => Strike::Tokens(lot.pick(&["salesforce", "creatio"])),
         10 => Strike::Mapping(lot.pick(&CRMS)),
         12 => Strike::Undeliverable,
+        14 => Strike::LedgerKill,
+        15 => Strike::QueueDeleted,
         13 => Strike::Disk {
             lasts: Duration::from_millis(lot.within(300..3_000)),
         },
@@ -329,7 +349,13 @@ fn standing(lot: &mut Lot, lasts: Duration) -> Vec<Value> {
 }
 
 /// Carries the plan out.
-pub async fn strike_all(world: Arc<World>, book: Arc<Book>, plan: Plan, began: Instant) {
+pub async fn strike_all(
+    world: Arc<World>,
+    line: Arc<Line>,
+    book: Arc<Book>,
+    plan: Plan,
+    began: Instant,
+) {
     for rule in &plan.standing {
         let rule = serde_json::from_value(rule.clone()).expect("a rule as documented");
         world.sims.fault(rule).expect("a rule that can be kept");
@@ -337,10 +363,10 @@ pub async fn strike_all(world: Arc<World>, book: Arc<Book>, plan: Plan, began: I
     let mut under_way = JoinSet::new();
     for (at, strike) in plan.schedule {
         sleep_until(began + at).await;
-        let (world, book) = (Arc::clone(&world), Arc::clone(&book));
+        let (world, line, book) = (Arc::clone(&world), Arc::clone(&line), Arc::clone(&book));
         under_way.spawn(async move {
             let kind = strike.kind();
-            if carry_out(&world, &book, strike).await {
+            if carry_out(&world, &line, &book, strike).await {
                 book.count(&format!("fault: {kind}"));
             }
         });
@@ -352,7 +378,7 @@ pub async fn strike_all(world: Arc<World>, book: Arc<Book>, plan: Plan, began: I
 }
 
 /// Carries one out; whether it really happened.
-async fn carry_out(world: &World, book: &Book, strike: Strike) -> bool {
+async fn carry_out(world: &World, line: &Line, book: &Book, strike: Strike) -> bool {
     match strike {
         Strike::Kill { daemon, down } => {
             if !world.kill(daemon).await {
@@ -375,32 +401,23 @@ async fn carry_out(world: &World, book: &Book, strike: Strike) -> bool {
             restart(world, book, daemon).await;
             true
         }
-        Strike::BrokerKill => {
-            let _turn = world.broker_turn.lock().await;
-            world.broker.kill().await;
-            world.broker.start().await;
-            true
+        Strike::BrokerKill { node, down } => world.rabbit.kill(node, down).await,
+        Strike::BrokerCloses => world.rabbit.close_connections().await,
+        Strike::QueueDeleted => {
+            let _silence = line.silence().await;
+            world.rabbit.delete(QUEUE).await
         }
-        Strike::BrokerCloses => {
-            // The node may be down at this moment.
-            let Ok(_turn) = world.broker_turn.try_lock() else {
-                return false;
-            };
-            world.broker.close_connections().await;
-            true
-        }
-        Strike::Amqp(net) => weather(&world.amqp, net).await,
-        Strike::Ledger(net) => match &world.ledger {
-            Some(proxy) => weather(proxy, net).await,
+        Strike::Amqp(net) => weather(&world.rabbit.daemons, net).await,
+        Strike::Ledger(net) => match &world.database {
+            Some(database) => weather(&database.proxy, net).await,
             None => false,
         },
         Strike::LedgerSessions => match &world.database {
-            Some(database) => {
-                let sessions = format!(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'"
-                );
-                postgres(&sessions).await.is_ok()
-            }
+            Some(database) => database.end_sessions().await,
+            None => false,
+        },
+        Strike::LedgerKill => match &world.database {
+            Some(database) => database.kill().await,
             None => false,
         },
         Strike::Crm(target, net) => weather(&world.nets[target], net).await,

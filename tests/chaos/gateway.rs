@@ -10,10 +10,10 @@ use lapin::options::{
     BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
     ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
 };
-use lapin::types::FieldTable;
+use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind};
 use serde_json::{Value, json};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, RwLock, RwLockWriteGuard};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +24,8 @@ use crate::lot::Lot;
 pub const EVENTS: &str = "gateway.events";
 /// Where handoffd publishes.
 pub const OUT: &str = "handoffd.out";
+/// The daemons' queue.
+pub const QUEUE: &str = "handoffd.events";
 /// The gateway's queue of what handoffd publishes.
 pub const TAKEN: &str = "gateway.taken";
 
@@ -35,6 +37,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 pub struct Line {
     url: String,
     open: Mutex<Option<(Connection, Channel)>>,
+    /// Held by everybody who publishes, and alone by who wants silence.
+    speaking: RwLock<()>,
     book: Arc<Book>,
 }
 
@@ -43,6 +47,7 @@ impl Line {
         Line {
             url,
             open: Mutex::new(None),
+            speaking: RwLock::new(()),
             book,
         }
     }
@@ -66,9 +71,12 @@ impl Line {
                     durable: true,
                     ..QueueDeclareOptions::default()
                 };
-                channel
-                    .queue_declare(TAKEN.into(), durable, FieldTable::default())
-                    .await?;
+                let mut quorum = FieldTable::default();
+                quorum.insert(
+                    "x-queue-type".into(),
+                    AMQPValue::LongString("quorum".into()),
+                );
+                channel.queue_declare(TAKEN.into(), durable, quorum).await?;
                 let options = QueueBindOptions::default();
                 channel
                     .queue_bind(
@@ -89,9 +97,15 @@ impl Line {
         }
     }
 
+    /// Nothing is being published, nor will be while this is held.
+    pub async fn silence(&self) -> RwLockWriteGuard<'_, ()> {
+        self.speaking.write().await
+    }
+
     /// Publishes an event until the broker has confirmed it.
     pub async fn publish(&self, kind: &str, body: &[u8]) {
         loop {
+            let _speaking = self.speaking.read().await;
             let mut open = self.open.lock().await;
             if open.is_none() {
                 *open = timeout(PATIENCE, connect(&self.url))

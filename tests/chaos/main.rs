@@ -24,10 +24,12 @@ mod play;
 #[path = "../support/proxy/mod.rs"]
 mod proxy;
 mod report;
+mod services;
 mod story;
 mod views;
 mod world;
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,7 +44,7 @@ use gateway::{Gateway, Line};
 use judge::{Evidence, Findings, judge};
 use options::{Asked, Exit, LedgerKind, Options, USAGE};
 use play::Stage;
-use report::Report;
+use report::{Report, Sum};
 use story::{CRMS, Story};
 use world::World;
 
@@ -72,21 +74,30 @@ fn main() -> ExitCode {
 /// Every run that is asked for: each ledger and each exit at least once.
 async fn all(options: Options) -> ExitCode {
     let count = options.ledgers.len().max(options.exits.len());
-    let runs = (0..count).map(|n| {
+    // The pairs change from round to round, so that every ledger meets every exit.
+    let runs = (0..options.rounds).flat_map(|round| {
+        let turn = usize::try_from(round).unwrap_or(0);
+        (0..count).map(move |n| (round, n, n + turn))
+    });
+    let runs = runs.map(|(round, ledger, exit)| {
+        let mut own = options.clone();
+        own.seed += round;
         (
-            options.ledgers[n % options.ledgers.len()],
-            options.exits[n % options.exits.len()],
+            own,
+            options.ledgers[ledger % options.ledgers.len()],
+            options.exits[exit % options.exits.len()],
         )
     });
     if options.plan {
-        for (kind, _) in runs {
-            report::print_plan(&options, kind);
+        for (own, kind, _) in runs {
+            report::print_plan(&own, kind);
         }
         return ExitCode::SUCCESS;
     }
     let (mut passed, mut failed) = planted::found();
-    for (kind, exit) in runs {
-        let report = run(&options, kind, exit).await;
+    let mut sum = Sum::default();
+    for (own, kind, exit) in runs {
+        let report = run(&own, kind, exit).await;
         if options.json {
             println!("{:#}", report.json());
         } else {
@@ -94,6 +105,10 @@ async fn all(options: Options) -> ExitCode {
         }
         passed += report.passed();
         failed += report.failed();
+        sum.add(&report);
+    }
+    if options.rounds > 1 {
+        println!("{}", sum.text());
     }
     println!("chaos: {passed} passed, {failed} failed");
     if failed == 0 {
@@ -108,11 +123,11 @@ async fn run(options: &Options, kind: LedgerKind, exit: Exit) -> Report {
     let plan = faults::plan(options, kind);
     let book = Arc::new(Book::default());
     let world = Arc::new(World::new(options, kind, exit).await);
-    let line = Arc::new(Line::new(world.broker.url(), Arc::clone(&book)));
+    let line = Arc::new(Line::new(world.rabbit.url(), Arc::clone(&book)));
     line.declare().await;
     let stop = CancellationToken::new();
     let gateway = Gateway {
-        url: world.broker.url(),
+        url: world.rabbit.url(),
         line: Arc::clone(&line),
         book: Arc::clone(&book),
         seed: options.seed,
@@ -130,7 +145,7 @@ async fn run(options: &Options, kind: LedgerKind, exit: Exit) -> Report {
     let looking = tokio::spawn(play::look(Arc::clone(&world), sender));
     let stage = Stage {
         world: Arc::clone(&world),
-        line,
+        line: Arc::clone(&line),
         book: Arc::clone(&book),
         exit,
         seed: options.seed,
@@ -140,18 +155,23 @@ async fn run(options: &Options, kind: LedgerKind, exit: Exit) -> Report {
     let began = Instant::now();
     let mut playing = JoinSet::new();
     for story in &stories {
-        playing.spawn(play::play(stage.clone(), story.clone(), began));
+        let (stage, story) = (stage.clone(), story.clone());
+        playing.spawn(async move {
+            let session = story.session.clone();
+            play::play(stage, story, began).await;
+            session
+        });
     }
-    faults::strike_all(Arc::clone(&world), Arc::clone(&book), plan, began).await;
+    let mut untold: BTreeSet<String> = stories.iter().map(|one| one.session.clone()).collect();
+    faults::strike_all(Arc::clone(&world), line, Arc::clone(&book), plan, began).await;
     sleep((began + options.lasts).saturating_duration_since(Instant::now())).await;
     let faulty = began.elapsed();
     peace(&world).await;
 
     let quiet = Instant::now();
-    let mut ended = true;
     let mut findings = loop {
         while let Some(story) = playing.try_join_next() {
-            story.expect("a story does not panic");
+            untold.remove(&story.expect("a story does not panic"));
         }
         operator::look_after(&world, &book).await;
         let unfinished = operator::unfinished(&world).await;
@@ -162,7 +182,6 @@ async fn run(options: &Options, kind: LedgerKind, exit: Exit) -> Report {
             }
         }
         if quiet.elapsed() > SETTLE {
-            ended = playing.is_empty();
             break look(&stories, &world, &book, exit);
         }
         sleep(Duration::from_millis(700)).await;
@@ -187,7 +206,7 @@ async fn run(options: &Options, kind: LedgerKind, exit: Exit) -> Report {
         &book,
         findings,
         unfinished,
-        ended,
+        untold.into_iter().collect(),
         (faulty, settled),
     );
     drop(stage);
@@ -206,8 +225,8 @@ async fn peace(world: &World) {
     let nets = world
         .nets
         .values()
-        .chain([&world.amqp, &world.front])
-        .chain(&world.ledger);
+        .chain([&world.rabbit.daemons, &world.front])
+        .chain(world.database.as_ref().map(|database| &database.proxy));
     for net in nets {
         net.calm();
         let _ = timeout(Duration::from_secs(5), net.accept()).await;

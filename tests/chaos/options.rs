@@ -11,6 +11,8 @@ cargo test --release --test chaos -- [OPTIONS]
   --for DURATION        how long faults are injected, such as 90s, 10m, 2h (15s)
   --ledger KIND         sqlite, postgres, or both (both)
   --daemons N           daemons on one PostgreSQL ledger, 1 to 3 (2)
+  --nodes N             nodes of the broker; more than one are a cluster, 1 to 3 (1)
+  --rounds N            so many runs one after the other, each with the next seed (1)
   --exit KIND           cloud, gateway, or both: how replies leave (both)
   --calm                no faults at all: shows that the judge finds nothing in a quiet run
   --without KIND,…      leaves out these kinds of fault
@@ -44,6 +46,8 @@ pub struct Options {
     pub lasts: Duration,
     pub ledgers: Vec<LedgerKind>,
     pub daemons: usize,
+    pub nodes: usize,
+    pub rounds: u64,
     pub exits: Vec<Exit>,
     pub calm: bool,
     pub without: Vec<String>,
@@ -75,6 +79,8 @@ impl Options {
             lasts: Duration::from_secs(15),
             ledgers: vec![LedgerKind::Sqlite, LedgerKind::Postgres],
             daemons: 2,
+            nodes: 1,
+            rounds: 1,
             exits: vec![Exit::Cloud, Exit::Gateway],
             calm: false,
             without: Vec::new(),
@@ -103,6 +109,10 @@ impl Options {
                 "--daemons" => {
                     options.daemons = usize::try_from(number(&value()?)?.clamp(1, 3)).unwrap_or(1);
                 }
+                "--nodes" => {
+                    options.nodes = usize::try_from(number(&value()?)?.clamp(1, 3)).unwrap_or(1);
+                }
+                "--rounds" => options.rounds = number(&value()?)?.max(1),
                 "--ledger" => {
                     options.ledgers = match value()?.as_str() {
                         "sqlite" => vec![LedgerKind::Sqlite],

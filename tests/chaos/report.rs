@@ -37,7 +37,7 @@ impl Report {
         book: &Book,
         findings: Findings,
         unfinished: Vec<String>,
-        ended: bool,
+        untold: Vec<String>,
         times: (Duration, Duration),
     ) -> Report {
         let pages = book.open();
@@ -92,10 +92,7 @@ impl Report {
             "nothing wrong is said to the gateway, nothing ends wrongly",
             &pages.wrong,
         );
-        list(
-            "every story was told to its end",
-            &vec![String::new(); usize::from(!ended)],
-        );
+        list("every story was told to its end", &untold);
         if !options.calm {
             let kills = counts.get("fault: daemon killed").copied().unwrap_or(0);
             let struck: u64 = counts
@@ -212,6 +209,44 @@ impl Report {
             );
         }
         let _ = std::fs::write(self.kept.join("report.txt"), self.text());
+    }
+}
+
+/// What several runs came to together.
+#[derive(Default)]
+pub struct Sum {
+    runs: u64,
+    seconds: f64,
+    checks: BTreeMap<&'static str, (u64, u64)>,
+    counts: BTreeMap<String, u64>,
+}
+
+impl Sum {
+    pub fn add(&mut self, report: &Report) {
+        self.runs += 1;
+        self.seconds += (report.times.0 + report.times.1).as_secs_f64();
+        for check in &report.checks {
+            let sum = self.checks.entry(check.name).or_default();
+            *sum = (sum.0 + check.checked, sum.1 + check.broken);
+        }
+        let replies = report.replies.iter();
+        let replies = replies.map(|(name, count)| (format!("replies {name}"), *count));
+        for (name, count) in report.counts.clone().into_iter().chain(replies) {
+            *self.counts.entry(name).or_default() += count;
+        }
+    }
+
+    pub fn text(&self) -> String {
+        let mut out = format!("\n{} runs, {:.0} s, together\n\n", self.runs, self.seconds);
+        for (name, count) in &self.counts {
+            let _ = writeln!(out, "  {count:>9}  {name}");
+        }
+        let _ = writeln!(out, "\n    checked    broken");
+        for (name, (checked, broken)) in &self.checks {
+            let mark = if *broken == 0 { ' ' } else { '✗' };
+            let _ = writeln!(out, "  {checked:>9} {broken:>9} {mark} {name}");
+        }
+        out
     }
 }
 

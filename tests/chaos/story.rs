@@ -104,7 +104,7 @@ pub fn plan(seed: u64, count: usize, lasts: Duration) -> Vec<Story> {
             targets,
             stale,
             begins: Duration::from_millis(spread * n as u64 / count as u64),
-            transcript: usize::try_from(lot.within(1..9)).unwrap_or(1),
+            transcript: usize::try_from(lot.within(1..20)).unwrap_or(1),
             events: Vec::new(),
             reps: Vec::new(),
         };

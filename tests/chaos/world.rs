@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write as _;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
@@ -13,16 +13,15 @@ use std::time::Duration;
 
 use handoffd::demo::world::{Folder, Plan, free_port, simulators};
 use handoffd::sandbox::{Running, Served};
-use handoffd_test_support::{Broker, postgres_url, unique};
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
-use url::Url;
 
-use crate::gateway::{EVENTS, OUT};
+use crate::gateway::{EVENTS, OUT, QUEUE};
 use crate::options::{Exit, LedgerKind, Options};
 use crate::proxy::Proxy;
+use crate::services::{Database, Rabbit, local};
 
 /// A daemon must be ready within this time, on a busy machine.
 const READY: Duration = Duration::from_secs(60);
@@ -39,18 +38,15 @@ pub struct Daemon {
 
 pub struct World {
     pub sims: Running,
-    pub broker: Broker,
-    pub amqp: Proxy,
-    pub ledger: Option<Proxy>,
+    pub rabbit: Rabbit,
+    /// PostgreSQL, where it is the ledger.
+    pub database: Option<Database>,
     /// Before each simulator.
     pub nets: BTreeMap<String, Proxy>,
     /// Before the daemons: webhooks come this way.
     pub front: Proxy,
     pub daemons: Vec<Daemon>,
     pub folder: Folder,
-    pub database: Option<String>,
-    /// Held while the broker's node goes down and up.
-    pub broker_turn: Mutex<()>,
     /// How often a daemon ended by itself: at its start, when the ledger cannot be reached.
     pub gave_up: AtomicUsize,
     binary: PathBuf,
@@ -63,10 +59,9 @@ impl World {
         let sims = simulators(CancellationToken::new())
             .await
             .expect("free ports");
-        let broker = Broker::own().await;
-        let amqp = Proxy::start(local(broker.port()), options.seed).await;
+        let rabbit = Rabbit::start(options.nodes, options.seed).await;
         let folder = Folder::new().expect("a temporary folder");
-        let (url, database, ledger) = match kind {
+        let (url, database) = match kind {
             LedgerKind::Sqlite if options.disk => {
                 let disk = folder.path().join("disk");
                 std::fs::create_dir_all(&disk).expect("the folder can be written");
@@ -76,20 +71,15 @@ impl World {
                     mounted.is_ok_and(|status| status.success()),
                     "a tmpfs can be mounted"
                 );
-                (
-                    format!("sqlite:{}", disk.join("ledger.db").display()),
-                    None,
-                    None,
-                )
+                (format!("sqlite:{}", disk.join("ledger.db").display()), None)
             }
             LedgerKind::Sqlite => (
                 format!("sqlite:{}", folder.path().join("ledger.db").display()),
                 None,
-                None,
             ),
             LedgerKind::Postgres => {
-                let (url, database, proxy) = database(options.seed).await;
-                (url, Some(database), Some(proxy))
+                let database = Database::start(options.seed).await;
+                (database.url(), Some(database))
             }
         };
         let mut nets = BTreeMap::new();
@@ -111,9 +101,9 @@ impl World {
         let mut daemons = Vec::new();
         let mut first = None;
         for (n, port) in ports.iter().enumerate() {
-            let plan = plan(&sims, &nets, &front, &url, local(*port), exit);
+            let plan = plan(options, &sims, &nets, &front, &url, local(*port), exit);
             let config = folder.path().join(format!("daemon-{n}.toml"));
-            std::fs::write(&config, configuration(&plan, n, &amqp))
+            std::fs::write(&config, configuration(&plan, n, &rabbit.daemons))
                 .expect("the folder can be written");
             first.get_or_insert(plan);
             daemons.push(Daemon {
@@ -137,15 +127,12 @@ impl World {
         switches(&sims);
         World {
             sims,
-            broker,
-            amqp,
-            ledger,
+            rabbit,
+            database,
             nets,
             front,
             daemons,
             folder,
-            database,
-            broker_turn: Mutex::new(()),
             gave_up: AtomicUsize::new(0),
             binary: options.binary.clone(),
             client,
@@ -354,44 +341,12 @@ impl World {
         if disk.exists() {
             let _ = Command::new("umount").arg("-l").arg(disk).status().await;
         }
-        if let Some(database) = &self.database {
-            // A database that stays behind harms nobody; the server is private.
-            let _ = postgres(&format!("DROP DATABASE {database} WITH (FORCE)")).await;
-        }
     }
-}
-
-/// Carries out a statement on the server's own database.
-pub async fn postgres(statement: &str) -> Result<(), tokio_postgres::Error> {
-    let (client, connection) =
-        tokio_postgres::connect(&postgres_url(), tokio_postgres::NoTls).await?;
-    let connection = tokio::spawn(connection);
-    let done = client.batch_execute(statement).await;
-    drop(client);
-    let _ = connection.await;
-    done
-}
-
-/// A database of its own, and the way to it through a proxy.
-async fn database(seed: u64) -> (String, String, Proxy) {
-    let name = unique("chaos").replace('-', "_");
-    postgres(&format!("CREATE DATABASE {name}"))
-        .await
-        .expect("a database can be made");
-    let mut url = Url::parse(&postgres_url()).expect("an address");
-    let proxy = Proxy::start(local(url.port().unwrap_or(5432)), seed).await;
-    url.set_port(Some(proxy.address().port()))
-        .expect("it has a host");
-    url.set_path(&name);
-    (url.to_string(), name, proxy)
-}
-
-fn local(port: u16) -> SocketAddr {
-    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }
 
 /// What a daemon's configuration is made from: every simulator is behind its proxy.
 fn plan(
+    options: &Options,
     sims: &Running,
     nets: &BTreeMap<String, Proxy>,
     front: &Proxy,
@@ -412,7 +367,9 @@ fn plan(
         );
     }
     let public = format!("http://{}/webhooks/hubspot", front.address());
-    let hubspot = json!({"poll_seconds": 4, "search_per_second": 4, "api_per_10s": 380, "webhook": {"public_url": public}});
+    // The account's requests must do for all open tickets.
+    let poll = (options.handoffs / 25).clamp(4, 30);
+    let hubspot = json!({"poll_seconds": poll, "search_per_second": 4, "api_per_10s": 380, "webhook": {"public_url": public}});
     plan.settings.insert("hubspot".into(), hubspot);
     plan.settings
         .insert("creatio".into(), json!({"poll_seconds": 4}));
@@ -439,7 +396,7 @@ fn configuration(plan: &Plan, n: usize, amqp: &Proxy) -> String {
         "log": {"format": "json", "level": "info"},
         "intake": {"amqp": {
             "url": format!("amqp://guest:guest@{}/%2f", amqp.address()), "exchange": EVENTS,
-            "queue": "handoffd.events", "publish_exchange": OUT, "confirm_timeout": "4s",
+            "queue": QUEUE, "publish_exchange": OUT, "confirm_timeout": "4s",
             "delivery_limit": 1_000_000, "reconnect": {"first": "100ms", "max": "1s"},
         }},
     });

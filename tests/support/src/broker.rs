@@ -47,6 +47,21 @@ impl Broker {
         broker
     }
 
+    /// Nodes of one cluster, each of which may be stopped and killed.
+    pub async fn cluster(count: usize) -> Vec<Broker> {
+        let first = Broker::own().await;
+        let seed = format!("{}@localhost", first.node);
+        let mut nodes = vec![first];
+        while nodes.len() < count {
+            let node = Broker::own().await;
+            node.ctl(&["stop_app"]).await;
+            node.ctl(&["join_cluster", &seed]).await;
+            node.ctl(&["start_app"]).await;
+            nodes.push(node);
+        }
+        nodes
+    }
+
     /// Its address.
     #[must_use]
     pub fn url(&self) -> String {

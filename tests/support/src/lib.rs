@@ -4,6 +4,7 @@
 //! and say so. Nothing here sleeps for a fixed time and hopes: [`eventually`] waits on a condition.
 
 mod broker;
+mod database;
 mod gateway;
 
 use std::env;
@@ -12,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 pub use broker::Broker;
+pub use database::Server;
 pub use gateway::{Gateway, Got, header};
 
 /// The shared broker, as `amqp://…`.
