@@ -505,6 +505,9 @@ pub trait Ledger: Send + Sync {
     /// Gives a feed back.
     async fn release_feed(&self, feed: &FeedLease) -> Result<()>;
 
+    /// How far a feed has been heard, whoever holds it.
+    async fn cursor(&self, target: &str, key: &str) -> Result<Option<String>>;
+
     /// The lanes that listen to a feed.
     async fn listeners(&self, target: &str, key: &str) -> Result<Vec<LaneRef>>;
 

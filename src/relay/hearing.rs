@@ -139,11 +139,7 @@ impl Relay {
             if !done.insert(lane.lane) {
                 continue;
             }
-            let read = match feed_of(self, target, &lane, None).await? {
-                Some(Feed::Poll { read, .. }) => Some(read),
-                Some(Feed::Stream { backfill, .. }) => backfill,
-                None => None,
-            };
+            let read = self.catch_up(target, &lane).await?;
             if let Some(read) = read {
                 let answer = self.read(target, &read).await?;
                 let frame = Frame::Reply {
@@ -154,6 +150,22 @@ impl Relay {
             }
         }
         Ok(())
+    }
+
+    /// What to read to hear of a lane what its feed has not told yet.
+    async fn catch_up(&self, target: &Target, lane: &LaneRef) -> Result<Option<Read>, Deaf> {
+        let key = match feed_of(self, target, lane, None).await? {
+            Some(Feed::Poll { key, .. }) => key,
+            Some(Feed::Stream { backfill, .. }) => return Ok(backfill),
+            None => return Ok(None),
+        };
+        let cursor = self.ledger.cursor(&target.name, &key).await?;
+        Ok(
+            match feed_of(self, target, lane, cursor.as_deref()).await? {
+                Some(Feed::Poll { read, .. }) => Some(read),
+                _ => None,
+            },
+        )
     }
 
     /// Reads something that a feed or frame asks for.

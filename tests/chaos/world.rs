@@ -368,7 +368,7 @@ fn plan(
     }
     let public = format!("http://{}/webhooks/hubspot", front.address());
     // The account's requests must do for all open tickets.
-    let poll = (options.handoffs / 25).clamp(4, 30);
+    let poll = (options.handoffs / 12).clamp(4, 30);
     let hubspot = json!({"poll_seconds": poll, "search_per_second": 4, "api_per_10s": 380, "webhook": {"public_url": public}});
     plan.settings.insert("hubspot".into(), hubspot);
     plan.settings

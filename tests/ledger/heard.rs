@@ -135,6 +135,10 @@ pub async fn feeds_are_claimed_once_and_taken_over(w: &World) {
         ..Hear::default()
     };
     w.a.hear(t(1), hear(&mine, "event-9")).await.unwrap();
+    let heard = async |target, key| w.b.cursor(target, key).await.unwrap();
+    assert_eq!(heard("sales", "user-1").await.as_deref(), Some("event-9"));
+    assert_eq!(heard("sales", "user-2").await, None);
+    assert_eq!(heard("hub", "user-1").await, None);
 
     let yours =
         w.b.claim_feeds(t(60), "you", 10, t(120))

@@ -270,6 +270,10 @@ impl Ledger for Postgres {
         transact!(self, Statement, db => relay::release_feed(db, feed))
     }
 
+    async fn cursor(&self, target: &str, key: &str) -> Result<Option<String>> {
+        transact!(self, Statement, db => relay::cursor(db, target, key))
+    }
+
     async fn listeners(&self, target: &str, key: &str) -> Result<Vec<LaneRef>> {
         transact!(self, Statement, db => relay::listeners(db, target, key))
     }

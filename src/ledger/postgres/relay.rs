@@ -168,6 +168,18 @@ pub(super) async fn hear(
     Ok(admitted)
 }
 
+/// How far a feed has been heard.
+pub(super) async fn cursor(db: &Db<'_>, target: &str, key: &str) -> Outcome<Option<String>> {
+    let found = db
+        .one(
+            "SELECT cursor FROM feed WHERE target = $1 AND key = $2",
+            &[&Text(target), &Text(key)],
+            |row| Ok(row.try_get::<_, Option<String>>(0)?),
+        )
+        .await?;
+    Ok(found.flatten())
+}
+
 async fn move_cursor(db: &Db<'_>, feed: &FeedLease, cursor: &str) -> Outcome<()> {
     let moved = db
         .run(

@@ -252,6 +252,11 @@ impl Ledger for Sqlite {
         self.write(move |tx| relay::release_feed(tx, &feed)).await
     }
 
+    async fn cursor(&self, target: &str, key: &str) -> Result<Option<String>> {
+        let (target, key) = (target.to_owned(), key.to_owned());
+        self.read(move |tx| relay::cursor(tx, &target, &key)).await
+    }
+
     async fn listeners(&self, target: &str, key: &str) -> Result<Vec<LaneRef>> {
         let (target, key) = (target.to_owned(), key.to_owned());
         self.read(move |tx| relay::listeners(tx, &target, &key))

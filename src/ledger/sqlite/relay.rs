@@ -139,6 +139,16 @@ pub(super) fn hear(tx: &Tx<'_>, now: i64, heard: &Heard) -> Result<Vec<Admitted>
     Ok(admitted)
 }
 
+/// How far a feed has been heard.
+pub(super) fn cursor(tx: &Tx<'_>, target: &str, key: &str) -> Result<Option<String>> {
+    let found = tx.one(
+        "SELECT cursor FROM feed WHERE target = ?1 AND key = ?2",
+        [target, key],
+        |row: &Row<'_>| row.get(0),
+    )?;
+    Ok(found.flatten())
+}
+
 fn move_cursor(tx: &Tx<'_>, feed: &FeedLease, cursor: &str) -> Result<()> {
     let moved = tx.run(
         "UPDATE feed SET cursor = ?4
