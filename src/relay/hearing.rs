@@ -15,7 +15,7 @@ use super::Relay;
 use super::feeds::feed_of;
 use crate::engine::Target;
 use crate::engine::wire::Failure;
-use crate::ledger::{Admission, FeedLease, Hear, LaneRef, LedgerError};
+use crate::ledger::{Admission, Admitted, FeedLease, Hear, LaneRef, LedgerError};
 use crate::metrics as names;
 
 /// Reads that one frame may cause, so that an odd reply cannot keep us busy.
@@ -198,6 +198,8 @@ impl Relay {
         let now = Timestamp::now();
         let mut hear = Hear::default();
         let mut took = Took::default();
+        // What each event is, for the log.
+        let mut whats = Vec::new();
         for heard in heard {
             let Some(lane) = self.find(target, &heard.about).await? else {
                 took.unmatched += 1;
@@ -215,12 +217,8 @@ impl Relay {
             let at = heard.at.unwrap_or(now);
             match data(target, heard.what) {
                 Ok((what, data)) => {
-                    counter!(names::HEARD, "target" => target.name.clone(), "what" => what)
-                        .increment(1);
-                    gauge!(names::LAST_HEARD, "target" => target.name.clone())
-                        .set(now.as_second() as f64);
-                    tracing::info!(target_name = %target.name, session = %lane.session, what, "heard");
                     hear.events.push(event(target, &lane, heard.id, at, data));
+                    whats.push((what, lane.session));
                 }
                 Err(facts) => {
                     hear.facts.extend(
@@ -238,7 +236,10 @@ impl Relay {
             }
         }
         if hear != Hear::default() {
-            self.ledger.hear(now, hear).await?;
+            let admitted = self.ledger.hear(now, hear).await?;
+            for ((what, session), admitted) in whats.iter().zip(admitted) {
+                note(target, session, what, admitted, now);
+            }
         }
         Ok(took)
     }
@@ -270,6 +271,20 @@ impl Relay {
                 None => Ok(None),
             },
         }
+    }
+}
+
+/// Says what was heard. Polls, read-backs and repeated webhooks tell the same thing many times: it
+/// is heard once.
+fn note(target: &Target, session: &str, what: &'static str, admitted: Admitted, now: Timestamp) {
+    let (what, is_new) = match admitted {
+        Admitted::New(_) => (what, true),
+        Admitted::Duplicate => ("repeat", false),
+    };
+    counter!(names::HEARD, "target" => target.name.clone(), "what" => what).increment(1);
+    if is_new {
+        gauge!(names::LAST_HEARD, "target" => target.name.clone()).set(now.as_second() as f64);
+        tracing::info!(target_name = %target.name, session, what, "heard");
     }
 }
 

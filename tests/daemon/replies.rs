@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{CUSTOMER, Exit, World};
+use crate::world::{CUSTOMER, Exit, SOON, World};
 
 fn reply(world: &World, target: &str, text: &str) {
     match target {
@@ -55,6 +55,30 @@ async fn a_reply_in_hubspot_reaches_the_phone_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reply_in_creatio_reaches_the_phone_once() {
     reaches_the_phone_once("creatio").await;
+}
+
+/// A poll looks back over what it has heard already; that is neither logged nor counted again.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_poll_tells_again_is_heard_once() {
+    let world = World::new(Exit::CloudApi).await;
+    world.hand_over("creatio").await;
+    reply(&world, "creatio", "Hello, your refund is on its way.");
+    world
+        .until_shown("whatsapp", "your refund is on its way")
+        .await;
+    let repeats = "handoffd_heard_total{target=\"creatio\",what=\"repeat\"}";
+    handoffd_test_support::eventually(SOON, || async {
+        world.text("/metrics").await.contains(repeats)
+    })
+    .await;
+    let replies = "handoffd_heard_total{target=\"creatio\",what=\"reply\"} 1\n";
+    let metrics = world.text("/metrics").await;
+    assert!(metrics.contains(replies), "{metrics}");
+    let log = world.log();
+    let lines = log.lines().filter(|line| {
+        line.contains("\"heard\"") && line.contains("creatio") && line.contains("\"reply\"")
+    });
+    assert_eq!(lines.count(), 1, "{log}");
 }
 
 /// The stream loses the first reply, or carries it after the second: the customer reads them in the
