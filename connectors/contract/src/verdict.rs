@@ -189,6 +189,8 @@ reasons! {
     "The request left and no answer came. It may have had its effect, so handoffd looks before it repeats.\nLook at: the other side's status page. It is tried again by itself.";
     RateLimited, "rate-limited", Time, "The other side asks for fewer requests",
     "The target answered 429 or said that a limit is reached. handoffd waits as long as it was told to and goes on.\nIf it happens often, lower the target's rate settings (such as `api_per_10s`) or `concurrency`, or ask for a higher limit.";
+    ConversationLimited, "conversation-limited", Time, "The other side asks for fewer requests of this conversation",
+    "The target limits one conversation or customer, such as its messages per minute. Only this conversation waits, as long as it was told to; every other one goes on by itself.";
     ServerError, "server-error", Target, "The other side failed",
     "The target answered with a 5xx status. It may have had its effect, so handoffd looks before it repeats. It is tried again by itself.";
     Unauthorized, "unauthorized", Target, "The credential was rejected",
