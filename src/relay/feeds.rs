@@ -302,7 +302,7 @@ async fn poll(
     cursor: &mut Option<String>,
     read: &Read,
 ) -> Result<(), Deaf> {
-    let reply = relay.read(target, read).await?;
+    let reply = relay.read_in_turn(target, read).await?;
     let settle = Settle {
         feed: Some((lease.clone(), None)),
     };
@@ -448,7 +448,7 @@ async fn read_back(
             ..
         })) = feed_of(relay, target, lane, cursor).await
         {
-            let reply = relay.read(target, &read).await?;
+            let reply = relay.read_in_turn(target, &read).await?;
             relay
                 .take(
                     target,

@@ -156,7 +156,7 @@ impl Relay {
         Ok(())
     }
 
-    /// Reads something that a feed or frame asks for.
+    /// Reads something that a frame asks for: somebody waits for it.
     ///
     /// # Errors
     /// [`Deaf::Later`] when there is no useful reply.
@@ -164,6 +164,19 @@ impl Relay {
         while let Err(wait) = target.budgets.take(&read.spends) {
             tokio::time::sleep(wait.max(Duration::from_millis(5))).await;
         }
+        self.reply(target, read).await
+    }
+
+    /// Reads something that is read again and again, when its turn comes.
+    ///
+    /// # Errors
+    /// [`Deaf::Later`] when there is no useful reply.
+    pub async fn read_in_turn(&self, target: &Target, read: &Read) -> Result<HttpReply, Deaf> {
+        target.budgets.take_in_turn(&read.spends).await;
+        self.reply(target, read).await
+    }
+
+    async fn reply(&self, target: &Target, read: &Read) -> Result<HttpReply, Deaf> {
         let sent_at = Instant::now();
         let reply = match target.wire.send(&read.call).await {
             Ok(reply) => reply,
