@@ -15,6 +15,7 @@ use super::Relay;
 use super::feeds::feed_of;
 use crate::engine::Target;
 use crate::engine::wire::Failure;
+use crate::engine::wire::mint::Asker;
 use crate::ledger::{Admission, Admitted, FeedLease, Hear, LaneRef, LedgerError};
 use crate::metrics as names;
 
@@ -178,7 +179,7 @@ impl Relay {
 
     async fn reply(&self, target: &Target, read: &Read) -> Result<HttpReply, Deaf> {
         let sent_at = Instant::now();
-        let reply = match target.wire.send(&read.call).await {
+        let reply = match target.wire.send_for(&read.call, Asker::Feed).await {
             Ok(reply) => reply,
             Err(failure) => return Err(Deaf::Later(stop_of(&failure), None)),
         };
