@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use metrics::{counter, gauge};
 
 use super::Relay;
+use super::clean::clean;
 use super::feeds::feed_of;
 use crate::engine::Target;
 use crate::engine::wire::Failure;
@@ -214,7 +215,7 @@ impl Relay {
         let mut took = Took::default();
         // What each event is, for the log.
         let mut whats = Vec::new();
-        for heard in heard {
+        for mut heard in heard {
             let Some(lane) = self.find(target, &heard.about).await? else {
                 took.unmatched += 1;
                 counter!(names::HEARD, "target" => target.name.clone(), "what" => "unmatched")
@@ -229,6 +230,7 @@ impl Relay {
                 continue;
             }
             let at = heard.at.unwrap_or(now);
+            clean(&mut heard.what);
             match data(target, heard.what) {
                 Ok((what, data)) => {
                     hear.events.push(event(target, &lane, heard.id, at, data));

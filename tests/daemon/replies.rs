@@ -57,6 +57,17 @@ async fn a_reply_in_creatio_reaches_the_phone_once() {
     reaches_the_phone_once("creatio").await;
 }
 
+/// No phone and not every database carries a NUL; the rest of the reply arrives.
+#[tokio::test(flavor = "multi_thread")]
+async fn control_characters_in_a_reply_are_left_out() {
+    let world = World::new(Exit::CloudApi).await;
+    world.hand_over("salesforce").await;
+    world.act("salesforce", json!({"act": "accept", "rep": "Ro\0sa"}));
+    reply(&world, "salesforce", "On\0 its\u{7} way.\nSoon.");
+    world.until_shown("whatsapp", "On its way.\nSoon.").await;
+    assert_eq!(world.phone(), ["On its way.\nSoon."]);
+}
+
 /// A poll looks back over what it has heard already; that is neither logged nor counted again.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_poll_tells_again_is_heard_once() {
