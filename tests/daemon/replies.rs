@@ -185,6 +185,41 @@ async fn an_unroutable_reply_waits_until_somebody_takes_it() {
     assert!(event.to_string().contains("Wait for me."));
 }
 
+/// Nobody takes the gateway's news: what leaves by the Cloud API does not wait for that.
+#[tokio::test(flavor = "multi_thread")]
+async fn news_that_nobody_takes_hold_no_reply() {
+    let world = World::with(Exit::CloudApi, |plan| {
+        plan.settings.insert(
+            "whatsapp".into(),
+            json!({"notify": {"exchange": "nobody.listens"}}),
+        );
+        plan.over["engine"]["breaker"] = json!({"failures": 1, "first": "10m", "max": "10m"});
+    })
+    .await;
+    let (code, text) = world.command(&["check", "--live"]);
+    assert_eq!(code, 1, "{text}");
+    assert!(
+        text.contains("MISSING  exchange `nobody.listens` for the session events of whatsapp"),
+        "{text}"
+    );
+    world.gateway.exchange("nobody.listens").await;
+    let (code, text) = world.command(&["check", "--live"]);
+    assert_eq!(code, 0, "{text}");
+    let handoff = world.handoff(&["salesforce"]);
+    world
+        .publish("handoff.requested", "handoff-1", handoff)
+        .await;
+    world.until_shown("salesforce", "My parcel is broken").await;
+    handoffd_test_support::eventually(SOON, || async {
+        world.lane("whatsapp").await["reason"] == "unroutable"
+    })
+    .await;
+    world.act("salesforce", json!({"act": "accept", "rep": "Rosa"}));
+    reply(&world, "salesforce", "On its way.");
+    world.until_shown("whatsapp", "On its way.").await;
+    assert_eq!(world.phone(), ["On its way."]);
+}
+
 /// A file on a rep's note arrives, too.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_on_a_note_in_hubspot_reaches_the_phone() {
