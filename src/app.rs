@@ -36,6 +36,7 @@ use crate::publisher::Publisher;
 use crate::relay::feeds::Feeds;
 use crate::relay::webhooks::{self, Door};
 use crate::relay::{Relay, inbox};
+use crate::serving::{self, Bounds};
 
 /// A connector with its configuration.
 pub struct Connected {
@@ -288,9 +289,8 @@ impl App {
         tasks.spawn(Arc::clone(&self.engine.feeds).run(self.relay.clone(), stop.clone()));
         tasks.spawn(inbox::run(self.relay, stop.clone()));
         tasks.spawn(admin::upkeep(Arc::clone(&self.engine.ledger), stop.clone()));
-        let serving = axum::serve(self.listener, self.routes)
-            .with_graceful_shutdown(stop.clone().cancelled_owned());
-        let server = tokio::spawn(async move { serving.await });
+        let serving = serving::serve(self.listener, self.routes, Bounds::default(), stop.clone());
+        let server = tokio::spawn(serving);
         let left = self.engine.run(stop).await;
         tasks.close();
         // Everything that is left only listens; what it held is given back by leases that run out.

@@ -39,6 +39,7 @@
 //! | [`mapping`] | which CRM field gets which value | minijinja |
 //! | [`publisher`] | messages to the gateway's exchange | lapin |
 //! | [`connectors`] | the table of kinds | the connectors' names |
+//! | [`serving`] | HTTP comes in, within bounds | hyper |
 //! | [`config`], [`app`], [`admin`], [`operate`], [`cli`] | configured, put together, looked at | |
 //! | [`sandbox`], [`demo`] | the simulators over HTTP; the whole loop on a laptop | |
 //!
@@ -75,3 +76,4 @@ pub mod reconnect;
 pub mod relay;
 pub mod sandbox;
 pub mod schema;
+pub mod serving;

@@ -10,6 +10,7 @@ use handoffd::connectors;
 use handoffd::demo::world::simulators;
 use handoffd::engine::wire::credential::{SignIn, signing_key};
 use handoffd::engine::wire::media::Library;
+use handoffd::engine::wire::mint::Asker;
 use handoffd::engine::wire::policy::Policy;
 use handoffd::engine::wire::{Failure, Options, Wire};
 use handoffd::sandbox::{Running, Served};
@@ -144,6 +145,38 @@ async fn a_token_is_continued_before_it_expires() {
         1,
         "no second identity token was needed"
     );
+}
+
+/// After a restart every idle customer's stream wants a token; a handoff does not wait for them.
+#[tokio::test(flavor = "multi_thread")]
+async fn feeds_leave_tokens_to_lanes_and_daemons_to_each_other() {
+    let mut place = Place::of("salesforce").await;
+    place.settings["tokens_per_minute"] = json!(32);
+    let call = |n: usize| {
+        conversations().auth(Auth::Customer {
+            subject: format!("handoffd:491511234{n:04}"),
+        })
+    };
+    for (living, feeds) in [(1, 13), (2, 7)] {
+        let (_, wire) = place.wire().unwrap();
+        wire.share_among(living);
+        let mut given = 0;
+        let refused = loop {
+            match wire.send_for(&call(given), Asker::Feed).await {
+                Ok(reply) => assert_eq!(reply.status, 200),
+                Err(failure) => break failure,
+            }
+            given += 1;
+        };
+        assert_eq!(refused.stop().reason, Reason::RateLimited);
+        assert_eq!(given, feeds, "of {living}");
+        let asked = Instant::now();
+        assert_eq!(wire.send(&call(9_999)).await.unwrap().status, 200);
+        assert!(
+            asked.elapsed() < Duration::from_secs(1),
+            "a lane need not wait"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

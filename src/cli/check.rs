@@ -10,9 +10,10 @@ use secrecy::ExposeSecret;
 
 use super::say;
 use crate::app::{self, Connected};
-use crate::config::{self, Config};
+use crate::config::{self, AmqpConfig, Config};
 use crate::engine::wire::Wire;
 use crate::engine::wire::credential::SignIn;
+use crate::intake::amqp;
 use crate::relay::webhooks::Door;
 
 #[derive(Debug, Args)]
@@ -82,15 +83,7 @@ pub(super) async fn check(path: Option<&Path>, args: &CheckArgs) -> anyhow::Resu
     let library = app::library(&config, &connected)?;
     let mut bad = 0;
     if let Some(amqp) = &config.intake.amqp {
-        match crate::intake::amqp::probe(amqp).await {
-            Ok(()) => say("RabbitMQ\n  ok       connection and sign-in"),
-            Err(words) => {
-                bad += 1;
-                say(&format!(
-                    "RabbitMQ\n  MISSING  connection and sign-in: {words}"
-                ));
-            }
-        }
+        bad += broker(amqp, &connected).await;
     }
     for one in &connected {
         let wire = app::wire(&config, one, &library)?;
@@ -147,6 +140,40 @@ fn mapping(one: &Connected) -> Vec<String> {
             .into_iter()
             .collect(),
     }
+}
+
+/// Verifies the broker and what is published to; returns how much is missing.
+async fn broker(amqp: &AmqpConfig, connected: &[Connected]) -> usize {
+    if let Err(words) = amqp::probe(amqp).await {
+        say(&format!(
+            "RabbitMQ\n  MISSING  connection and sign-in: {words}"
+        ));
+        return 1;
+    }
+    let mut text = "RabbitMQ\n  ok       connection and sign-in\n".to_owned();
+    let mut missing = 0;
+    let published = connected.iter().flat_map(|one| {
+        let exchanges = one.connector.exchanges().into_iter();
+        exchanges.map(|exchange| (&one.config.name, exchange))
+    });
+    for (target, exchange) in published {
+        let what = format!(
+            "exchange `{}` for the {} of {target}",
+            exchange.name, exchange.what
+        );
+        let _ = match amqp::probe_exchange(amqp, &exchange.name).await {
+            Ok(()) => writeln!(
+                text,
+                "  ok       {what}; whether a queue is bound to it cannot be asked"
+            ),
+            Err(words) => {
+                missing += 1;
+                writeln!(text, "  MISSING  {what}: {words}")
+            }
+        };
+    }
+    say(&text);
+    missing
 }
 
 /// Verifies one target; returns how much is missing.

@@ -10,6 +10,15 @@ use handoffd_contract::{Budget, Spend};
 /// nothing.
 const MAX_BUCKETS: usize = 50_000;
 
+/// The budget that every call draws on.
+const API: &str = "api";
+
+/// The part of the target's bucket that polls leave alone.
+const LEFT_TO_LANES: f64 = 0.5;
+
+/// Timers are no finer.
+const SHORTEST_WAIT: Duration = Duration::from_millis(5);
+
 /// A token bucket that may go into debt: whoever takes from an empty one is told how long to wait.
 #[derive(Debug, Clone)]
 pub struct Bucket {
@@ -44,13 +53,26 @@ impl Bucket {
 
     /// How long a token would have to be waited for; takes nothing.
     pub fn wait(&mut self, now: Instant) -> Duration {
+        self.wait_for_part(now, 0.0)
+    }
+
+    /// How long until the bucket holds a token and is filled to this part of it: for who leaves the
+    /// rest to others. Takes nothing.
+    pub fn wait_for_part(&mut self, now: Instant, part: f64) -> Duration {
         self.settle(now);
-        let missing = 1.0 - self.tokens;
+        let missing = (self.burst * part).max(1.0) - self.tokens;
         if missing <= 0.0 {
             Duration::ZERO
         } else {
             Duration::from_secs_f64(missing / self.per_second)
         }
+    }
+
+    /// Becomes another bucket; what was taken already stays taken.
+    pub fn become_like(&mut self, mut other: Bucket, now: Instant) {
+        self.settle(now);
+        other.tokens = self.tokens.min(other.burst);
+        *self = other;
     }
 
     fn settle(&mut self, now: Instant) {
@@ -70,6 +92,17 @@ impl Bucket {
 pub struct Budgets {
     declared: Vec<Budget>,
     state: Mutex<State>,
+    /// Whose turn it is among the reads that wait for the target's bucket, in the order of asking.
+    turn: tokio::sync::Mutex<()>,
+}
+
+/// How long to wait for what lacks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Lack {
+    /// For the target's own bucket.
+    target: Duration,
+    /// For the call's other buckets, or for the end of a pause.
+    other: Duration,
 }
 
 #[derive(Debug)]
@@ -92,6 +125,7 @@ impl Budgets {
         Budgets {
             declared,
             state: Mutex::new(state),
+            turn: tokio::sync::Mutex::new(()),
         }
     }
 
@@ -103,11 +137,7 @@ impl Budgets {
             state.living = living;
             let now = Instant::now();
             for ((name, _), bucket) in &mut state.buckets {
-                // What was taken already stays taken.
-                bucket.settle(now);
-                let mut other = self.open(name, living);
-                other.tokens = bucket.tokens.min(other.burst);
-                *bucket = other;
+                bucket.become_like(self.open(name, living), now);
             }
         }
     }
@@ -130,14 +160,42 @@ impl Budgets {
     /// # Errors
     /// One of the buckets is empty.
     pub fn take(&self, spends: &[Spend]) -> Result<(), Duration> {
+        self.take_above(spends, 0.0)
+            .map_err(|lack| lack.target.max(lack.other))
+    }
+
+    /// Takes what a read spends that comes again and again, such as a poll, as soon as its turn
+    /// comes: whoever asked first is first, so that none is passed over for ever when there are more
+    /// of them than the target allows. The lower half of the target's bucket is the lanes'.
+    pub async fn take_in_turn(&self, spends: &[Spend]) {
+        loop {
+            let turn = self.turn.lock().await;
+            let other = loop {
+                match self.take_above(spends, LEFT_TO_LANES) {
+                    Ok(()) => return,
+                    // Nobody stands in line behind what only this read has to wait for.
+                    Err(lack) if !lack.other.is_zero() => break lack.other,
+                    Err(lack) => tokio::time::sleep(lack.target.max(SHORTEST_WAIT)).await,
+                }
+            };
+            drop(turn);
+            tokio::time::sleep(other.max(SHORTEST_WAIT)).await;
+        }
+    }
+
+    /// Takes when every bucket has a token, and the target's is filled to this part.
+    fn take_above(&self, spends: &[Spend], part: f64) -> Result<(), Lack> {
         let now = Instant::now();
         let mut state = self.lock();
-        let mut keys: Vec<(&'static str, String)> = vec![("api", String::new())];
+        let mut keys: Vec<(&'static str, String)> = vec![(API, String::new())];
         keys.extend(spends.iter().map(|spend| (spend.budget, spend.key.clone())));
         let living = state.living;
-        let mut longest = state
-            .paused_until
-            .map_or(Duration::ZERO, |at| at.saturating_duration_since(now));
+        let mut lack = Lack {
+            target: Duration::ZERO,
+            other: state
+                .paused_until
+                .map_or(Duration::ZERO, |at| at.saturating_duration_since(now)),
+        };
         keys.retain(|(name, _)| self.declared.iter().any(|budget| budget.name == *name));
         for key in &keys {
             if state.buckets.len() >= MAX_BUCKETS {
@@ -147,10 +205,14 @@ impl Budgets {
                 .buckets
                 .entry(key.clone())
                 .or_insert_with(|| self.open(key.0, living));
-            longest = longest.max(bucket.wait(now));
+            if key.0 == API {
+                lack.target = bucket.wait_for_part(now, part);
+            } else {
+                lack.other = lack.other.max(bucket.wait(now));
+            }
         }
-        if !longest.is_zero() {
-            return Err(longest);
+        if lack != Lack::default() {
+            return Err(lack);
         }
         for key in &keys {
             if let Some(bucket) = state.buckets.get_mut(key) {
@@ -181,6 +243,8 @@ impl Budgets {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
+
     use super::*;
 
     fn budgets() -> Budgets {
@@ -248,5 +312,57 @@ mod tests {
                 .take(&[])
                 .is_err_and(|wait| wait > Duration::from_secs(50))
         );
+    }
+
+    fn of_polls() -> Budgets {
+        let budget = |name, burst, per| Budget {
+            name,
+            burst,
+            refill: burst,
+            per: Duration::from_secs(per),
+            shared: false,
+        };
+        Budgets::new(vec![budget("api", 8, 1), budget("list", 1, 1_000)])
+    }
+
+    fn target_tokens(budgets: &Budgets, set: Option<f64>) -> f64 {
+        let mut state = budgets.lock();
+        let key = (API, String::new());
+        let bucket = state.buckets.get_mut(&key).unwrap();
+        bucket.tokens = set.unwrap_or(bucket.tokens);
+        bucket.tokens
+    }
+
+    #[tokio::test]
+    async fn polls_leave_half_to_lanes() {
+        let budgets = of_polls();
+        while budgets.take_in_turn(&[]).now_or_never().is_some() {}
+        assert!((3.0..4.0).contains(&target_tokens(&budgets, None)));
+        assert_eq!(budgets.take(&[]), Ok(()), "a lane need not wait");
+    }
+
+    #[tokio::test]
+    async fn polls_go_in_the_order_of_asking() {
+        let budgets = of_polls();
+        while budgets.take_in_turn(&[]).now_or_never().is_some() {}
+        let mut first = Box::pin(budgets.take_in_turn(&[]));
+        assert!(futures::poll!(&mut first).is_pending());
+        // A token comes back, and with it somebody who had not waited.
+        target_tokens(&budgets, Some(4.0));
+        assert!(budgets.take_in_turn(&[]).now_or_never().is_none());
+        first.await;
+    }
+
+    #[tokio::test]
+    async fn a_poll_that_waits_for_itself_stands_in_nobodys_way() {
+        let budgets = of_polls();
+        let list = [Spend {
+            budget: "list",
+            key: "a".into(),
+        }];
+        budgets.take_in_turn(&list).await;
+        let mut stuck = Box::pin(budgets.take_in_turn(&list));
+        assert!(futures::poll!(&mut stuck).is_pending());
+        assert!(budgets.take_in_turn(&[]).now_or_never().is_some());
     }
 }

@@ -245,6 +245,7 @@ impl Engine {
             Ok(living) => {
                 for target in self.targets.values() {
                     target.budgets.share_among(living);
+                    target.wire.share_among(living);
                 }
                 living
             }

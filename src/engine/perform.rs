@@ -90,14 +90,14 @@ pub async fn perform(
         }
         Err(Failure::NotSent(stop)) => {
             let stop = hushed(stop);
-            weigh(target, &stop);
+            weigh(target, step, &stop);
             attempt.outcome = "later".into();
             attempt.stop = Some(stop.clone());
             Outcome::Judged(attempt, Verdict::later(stop, Effect::None))
         }
         Err(Failure::Lost(stop)) => {
             let stop = hushed(stop);
-            weigh(target, &stop);
+            weigh(target, step, &stop);
             attempt.outcome = "lost".into();
             attempt.stop = Some(stop.clone());
             Outcome::Lost(attempt, stop)
@@ -256,12 +256,12 @@ async fn judge(
             if let (Reason::RateLimited, Some(after)) = (stop.reason, after) {
                 target.budgets.pause(Instant::now() + *after);
             }
-            weigh(target, stop);
+            weigh(target, step, stop);
         }
         // The target answered on purpose, be it with a refusal.
         _ => {
             let answered = attempt.status.is_some() || matches!(reply, Reply::Published(_));
-            if answered && target.breaker.success() {
+            if answered && by_its_way(target, step) && target.breaker.success() {
                 tracing::info!(target_name = %target.name, "the target answers again");
             }
         }
@@ -276,9 +276,23 @@ fn auth(step: &Step) -> &Auth {
     }
 }
 
+/// Whether the step takes the way by which everything of the target leaves. A message beside it, such
+/// as news for the gateway of a target that sends by its own API, says nothing of the target.
+fn by_its_way(target: &Target, step: &Step) -> bool {
+    match &step.call {
+        Call::Http(_) | Call::Record(_) => true,
+        Call::Publish(publish) => target
+            .connector
+            .exchanges()
+            .iter()
+            .any(|exchange| exchange.way_out && exchange.name == publish.exchange),
+    }
+}
+
 /// Counts a failure that concerns the target as a whole.
-fn weigh(target: &Target, stop: &Stop) {
-    if stop.reason.class() == handoffd_contract::verdict::Class::Target
+fn weigh(target: &Target, step: &Step, stop: &Stop) {
+    if by_its_way(target, step)
+        && stop.reason.class() == handoffd_contract::verdict::Class::Target
         && let Some(wait) = target.breaker.failure()
     {
         tracing::warn!(

@@ -294,6 +294,18 @@ impl AmqpIntake {
     }
 }
 
+/// Whether an exchange that is published to is there. Whether a queue is bound to it, AMQP does not
+/// tell.
+///
+/// # Errors
+/// What stands in the way, and the remedy.
+pub async fn probe_exchange(config: &AmqpConfig, exchange: &str) -> Result<(), String> {
+    let connection = connect::connect(config, "handoffd check").await?;
+    let found = topology::exists(&connection, exchange).await;
+    connect::close(&connection).await;
+    found.map_err(|error| connect::explain(&error))
+}
+
 /// Whether the broker can be reached and lets us in, and whether the exchange is there.
 ///
 /// # Errors

@@ -24,6 +24,7 @@ use super::Relay;
 use super::hearing::{Deaf, Settle};
 use crate::engine::Target;
 use crate::engine::plan::who;
+use crate::engine::wire::mint::Asker;
 use crate::engine::wire::sse::{Found, Parser};
 use crate::ledger::{FeedLease, LaneRef};
 use crate::metrics as names;
@@ -302,7 +303,7 @@ async fn poll(
     cursor: &mut Option<String>,
     read: &Read,
 ) -> Result<(), Deaf> {
-    let reply = relay.read(target, read).await?;
+    let reply = relay.read_in_turn(target, read).await?;
     let settle = Settle {
         feed: Some((lease.clone(), None)),
     };
@@ -337,7 +338,10 @@ async fn stream(
         None => target.wire.first_event_id(&open.auth).await,
     };
     let sent_at = Instant::now();
-    let opened = target.wire.open_stream(open, last.as_deref()).await;
+    let opened = target
+        .wire
+        .open_stream(open, last.as_deref(), Asker::Feed)
+        .await;
     let response = match opened.map_err(|failure| Deaf::Later(failure.stop(), None))? {
         Ok(response) => response,
         Err(reply) if reply.status == 401 => {
@@ -448,7 +452,7 @@ async fn read_back(
             ..
         })) = feed_of(relay, target, lane, cursor).await
         {
-            let reply = relay.read(target, &read).await?;
+            let reply = relay.read_in_turn(target, &read).await?;
             relay
                 .take(
                     target,

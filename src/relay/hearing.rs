@@ -12,10 +12,12 @@ use jiff::Timestamp;
 use metrics::{counter, gauge};
 
 use super::Relay;
+use super::clean::clean;
 use super::feeds::feed_of;
 use crate::engine::Target;
 use crate::engine::wire::Failure;
-use crate::ledger::{Admission, FeedLease, Hear, LaneRef, LedgerError};
+use crate::engine::wire::mint::Asker;
+use crate::ledger::{Admission, Admitted, FeedLease, Hear, LaneRef, LedgerError};
 use crate::metrics as names;
 
 /// Reads that one frame may cause, so that an odd reply cannot keep us busy.
@@ -168,7 +170,7 @@ impl Relay {
         )
     }
 
-    /// Reads something that a feed or frame asks for.
+    /// Reads something that a frame asks for: somebody waits for it.
     ///
     /// # Errors
     /// [`Deaf::Later`] when there is no useful reply.
@@ -176,8 +178,21 @@ impl Relay {
         while let Err(wait) = target.budgets.take(&read.spends) {
             tokio::time::sleep(wait.max(Duration::from_millis(5))).await;
         }
+        self.reply(target, read).await
+    }
+
+    /// Reads something that is read again and again, when its turn comes.
+    ///
+    /// # Errors
+    /// [`Deaf::Later`] when there is no useful reply.
+    pub async fn read_in_turn(&self, target: &Target, read: &Read) -> Result<HttpReply, Deaf> {
+        target.budgets.take_in_turn(&read.spends).await;
+        self.reply(target, read).await
+    }
+
+    async fn reply(&self, target: &Target, read: &Read) -> Result<HttpReply, Deaf> {
         let sent_at = Instant::now();
-        let reply = match target.wire.send(&read.call).await {
+        let reply = match target.wire.send_for(&read.call, Asker::Feed).await {
             Ok(reply) => reply,
             Err(failure) => return Err(Deaf::Later(stop_of(&failure), None)),
         };
@@ -210,7 +225,9 @@ impl Relay {
         let now = Timestamp::now();
         let mut hear = Hear::default();
         let mut took = Took::default();
-        for heard in heard {
+        // What each event is, for the log.
+        let mut whats = Vec::new();
+        for mut heard in heard {
             let Some(lane) = self.find(target, &heard.about).await? else {
                 took.unmatched += 1;
                 counter!(names::HEARD, "target" => target.name.clone(), "what" => "unmatched")
@@ -225,14 +242,11 @@ impl Relay {
                 continue;
             }
             let at = heard.at.unwrap_or(now);
+            clean(&mut heard.what);
             match data(target, heard.what) {
                 Ok((what, data)) => {
-                    counter!(names::HEARD, "target" => target.name.clone(), "what" => what)
-                        .increment(1);
-                    gauge!(names::LAST_HEARD, "target" => target.name.clone())
-                        .set(now.as_second() as f64);
-                    tracing::info!(target_name = %target.name, session = %lane.session, what, "heard");
                     hear.events.push(event(target, &lane, heard.id, at, data));
+                    whats.push((what, lane.session));
                 }
                 Err(facts) => {
                     hear.facts.extend(
@@ -250,7 +264,10 @@ impl Relay {
             }
         }
         if hear != Hear::default() {
-            self.ledger.hear(now, hear).await?;
+            let admitted = self.ledger.hear(now, hear).await?;
+            for ((what, session), admitted) in whats.iter().zip(admitted) {
+                note(target, session, what, admitted, now);
+            }
         }
         Ok(took)
     }
@@ -282,6 +299,20 @@ impl Relay {
                 None => Ok(None),
             },
         }
+    }
+}
+
+/// Says what was heard. Polls, read-backs and repeated webhooks tell the same thing many times: it
+/// is heard once.
+fn note(target: &Target, session: &str, what: &'static str, admitted: Admitted, now: Timestamp) {
+    let (what, is_new) = match admitted {
+        Admitted::New(_) => (what, true),
+        Admitted::Duplicate => ("repeat", false),
+    };
+    counter!(names::HEARD, "target" => target.name.clone(), "what" => what).increment(1);
+    if is_new {
+        gauge!(names::LAST_HEARD, "target" => target.name.clone()).set(now.as_second() as f64);
+        tracing::info!(target_name = %target.name, session, what, "heard");
     }
 }
 

@@ -120,3 +120,26 @@ async fn one_broken_crm_delays_nobody_else() {
     world.until_idle().await;
     assert_eq!(world.count("hubspot", "My parcel is broken 📦"), 1);
 }
+
+/// What Salesforce limits in one conversation, another does not wait for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conversation_over_its_limit_delays_no_other() {
+    let mut world = World::new(Exit::CloudApi).await;
+    let rule = json!({"target": "salesforce", "times": 1,
+        "match": {"method": "POST", "path_contains": "/message"},
+        "fault": {"kind": "status", "status": 429, "headers": {"retry-after": "3600"}}});
+    world
+        .sims
+        .fault(serde_json::from_value(rule).unwrap())
+        .unwrap();
+    let handoff = world.handoff(&["salesforce"]);
+    world
+        .publish("handoff.requested", "handoff-1", handoff)
+        .await;
+    handoffd_test_support::eventually(crate::world::SOON, || async {
+        world.lane("salesforce").await["reason"] == "conversation-limited"
+    })
+    .await;
+    world.session = handoffd_test_support::unique("session");
+    world.hand_over("salesforce").await;
+}

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{CUSTOMER, Exit, World};
+use crate::world::{CUSTOMER, Exit, SOON, World};
 
 fn reply(world: &World, target: &str, text: &str) {
     match target {
@@ -55,6 +55,41 @@ async fn a_reply_in_hubspot_reaches_the_phone_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reply_in_creatio_reaches_the_phone_once() {
     reaches_the_phone_once("creatio").await;
+}
+
+/// No phone and not every database carries a NUL; the rest of the reply arrives.
+#[tokio::test(flavor = "multi_thread")]
+async fn control_characters_in_a_reply_are_left_out() {
+    let world = World::new(Exit::CloudApi).await;
+    world.hand_over("salesforce").await;
+    world.act("salesforce", json!({"act": "accept", "rep": "Ro\0sa"}));
+    reply(&world, "salesforce", "On\0 its\u{7} way.\nSoon.");
+    world.until_shown("whatsapp", "On its way.\nSoon.").await;
+    assert_eq!(world.phone(), ["On its way.\nSoon."]);
+}
+
+/// A poll looks back over what it has heard already; that is neither logged nor counted again.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_poll_tells_again_is_heard_once() {
+    let world = World::new(Exit::CloudApi).await;
+    world.hand_over("creatio").await;
+    reply(&world, "creatio", "Hello, your refund is on its way.");
+    world
+        .until_shown("whatsapp", "your refund is on its way")
+        .await;
+    let repeats = "handoffd_heard_total{target=\"creatio\",what=\"repeat\"}";
+    handoffd_test_support::eventually(SOON, || async {
+        world.text("/metrics").await.contains(repeats)
+    })
+    .await;
+    let replies = "handoffd_heard_total{target=\"creatio\",what=\"reply\"} 1\n";
+    let metrics = world.text("/metrics").await;
+    assert!(metrics.contains(replies), "{metrics}");
+    let log = world.log();
+    let lines = log.lines().filter(|line| {
+        line.contains("\"heard\"") && line.contains("creatio") && line.contains("\"reply\"")
+    });
+    assert_eq!(lines.count(), 1, "{log}");
 }
 
 /// The stream loses the first reply, or carries it after the second: the customer reads them in the
@@ -148,6 +183,41 @@ async fn an_unroutable_reply_waits_until_somebody_takes_it() {
         .await;
     let event: Value = world.taken("reply.requested").await;
     assert!(event.to_string().contains("Wait for me."));
+}
+
+/// Nobody takes the gateway's news: what leaves by the Cloud API does not wait for that.
+#[tokio::test(flavor = "multi_thread")]
+async fn news_that_nobody_takes_hold_no_reply() {
+    let world = World::with(Exit::CloudApi, |plan| {
+        plan.settings.insert(
+            "whatsapp".into(),
+            json!({"notify": {"exchange": "nobody.listens"}}),
+        );
+        plan.over["engine"]["breaker"] = json!({"failures": 1, "first": "10m", "max": "10m"});
+    })
+    .await;
+    let (code, text) = world.command(&["check", "--live"]);
+    assert_eq!(code, 1, "{text}");
+    assert!(
+        text.contains("MISSING  exchange `nobody.listens` for the session events of whatsapp"),
+        "{text}"
+    );
+    world.gateway.exchange("nobody.listens").await;
+    let (code, text) = world.command(&["check", "--live"]);
+    assert_eq!(code, 0, "{text}");
+    let handoff = world.handoff(&["salesforce"]);
+    world
+        .publish("handoff.requested", "handoff-1", handoff)
+        .await;
+    world.until_shown("salesforce", "My parcel is broken").await;
+    handoffd_test_support::eventually(SOON, || async {
+        world.lane("whatsapp").await["reason"] == "unroutable"
+    })
+    .await;
+    world.act("salesforce", json!({"act": "accept", "rep": "Rosa"}));
+    reply(&world, "salesforce", "On its way.");
+    world.until_shown("whatsapp", "On its way.").await;
+    assert_eq!(world.phone(), ["On its way."]);
 }
 
 /// A file on a rep's note arrives, too.

@@ -313,16 +313,15 @@ impl World {
     }
 
     pub async fn get(&self, path: &str) -> Value {
-        let reply = self
-            .client
-            .get(format!("http://{}{path}", self.plan.listen))
-            .send()
-            .await;
-        match reply {
-            Ok(reply) => {
-                serde_json::from_slice(&reply.bytes().await.unwrap_or_default()).unwrap_or_default()
-            }
-            Err(_) => Value::Null,
+        serde_json::from_str(&self.text(path).await).unwrap_or_default()
+    }
+
+    /// What the daemon answers, or nothing.
+    pub async fn text(&self, path: &str) -> String {
+        let url = format!("http://{}{path}", self.plan.listen);
+        match self.client.get(url).send().await {
+            Ok(reply) => reply.text().await.unwrap_or_default(),
+            Err(_) => String::new(),
         }
     }
 

@@ -60,6 +60,11 @@ pub trait Connector: Send + Sync {
         Vec::new()
     }
 
+    /// The exchanges that the target publishes to, each once.
+    fn exchanges(&self) -> Vec<Exchange> {
+        Vec::new()
+    }
+
     /// How the target's webhooks prove that they are the target's; none are taken when `None`.
     fn webhook(&self) -> Option<WebhookAuth> {
         None
@@ -190,6 +195,17 @@ pub struct Budget {
     /// Whether the target counts for the whole account, so that several daemons share it. A bucket
     /// per conversation or customer is not shared, because a lane has one owner.
     pub shared: bool,
+}
+
+/// An exchange that a target publishes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exchange {
+    /// Its name; empty for the broker's default one.
+    pub name: String,
+    /// What is published to it, such as `replies`.
+    pub what: &'static str,
+    /// Whether the target's messages leave by it, so that without a broker the target can do nothing.
+    pub way_out: bool,
 }
 
 /// How webhooks authenticate, as data. All comparisons are in constant time.

@@ -41,7 +41,8 @@ pub mod verdict;
 pub mod work;
 
 pub use connector::{
-    Budget, Check, Connector, Credential, Finding, MediaLookup, Problem, Secret, WebhookAuth,
+    Budget, Check, Connector, Credential, Exchange, Finding, MediaLookup, Problem, Secret,
+    WebhookAuth,
 };
 pub use event::{
     Attachment, Author, AuthorKind, Contact, Data, Event, Handoff, Location, Message, Source,

@@ -110,6 +110,17 @@ pub fn pack(lines: &[String], separator: &str, max: usize) -> Vec<String> {
     pieces
 }
 
+/// A text that every API, phone and database can carry: line ends are `\n`, and control characters
+/// other than those and tabs are left out. PostgreSQL cannot keep a NUL, and JSON parsers choke on
+/// what they do not expect. <https://www.postgresql.org/docs/current/datatype-character.html>
+#[must_use]
+pub fn carried(text: &str) -> String {
+    text.replace("\r\n", "\n")
+        .chars()
+        .filter(|c| !c.is_control() || matches!(c, '\n' | '\t'))
+        .collect()
+}
+
 /// Escapes text for HTML; line breaks become `<br>`. Control characters that no CRM shows are left
 /// out.
 #[must_use]
@@ -426,6 +437,14 @@ mod tests {
         let pieces = pack(&lines, "\n", 300);
         assert!(pieces.iter().all(|piece| utf16_len(piece) <= 300));
         assert_eq!(pieces.join("\n"), lines.join("\n"));
+    }
+
+    #[test]
+    fn control_characters_are_not_carried() {
+        assert_eq!(
+            carried("a\0b\r\nc\u{1b}[1m\td\u{85}e\u{200d}📦"),
+            "ab\nc[1m\tde\u{200d}📦"
+        );
     }
 
     #[test]

@@ -189,6 +189,8 @@ reasons! {
     "The request left and no answer came. It may have had its effect, so handoffd looks before it repeats.\nLook at: the other side's status page. It is tried again by itself.";
     RateLimited, "rate-limited", Time, "The other side asks for fewer requests",
     "The target answered 429 or said that a limit is reached. handoffd waits as long as it was told to and goes on.\nIf it happens often, lower the target's rate settings (such as `api_per_10s`) or `concurrency`, or ask for a higher limit.";
+    ConversationLimited, "conversation-limited", Time, "The other side asks for fewer requests of this conversation",
+    "The target limits one conversation or customer, such as its messages per minute. Only this conversation waits, as long as it was told to; every other one goes on by itself.";
     ServerError, "server-error", Target, "The other side failed",
     "The target answered with a 5xx status. It may have had its effect, so handoffd looks before it repeats. It is tried again by itself.";
     Unauthorized, "unauthorized", Target, "The credential was rejected",
@@ -221,7 +223,7 @@ reasons! {
     "The template does not exist in this language, is not approved, or its parameters do not match; the words hold WhatsApp's code.\nDo: mend the template or the mapping, then `handoffd retry`.";
     Account, "account", Target, "The WhatsApp account is blocked",
     "WhatsApp says that the account or number may not send; the words hold its code. Every reply waits.\nDo: settle it with Meta; the lanes go on by themselves.";
-    Unroutable, "unroutable", Target, "No queue takes the gateway's messages",
+    Unroutable, "unroutable", Time, "No queue takes the gateway's messages",
     "RabbitMQ returned the message: nothing is bound to the gateway's exchange with this key.\nDo: bind the gateway's queue. The lanes go on by themselves.";
     UnknownOutcome, "unknown-outcome", Person, "Whether the message was sent cannot be known",
     "A send to WhatsApp got no answer and no status came for it in time. WhatsApp has no idempotency key, so handoffd does not repeat it blindly.\nDo: look at the customer's conversation. If it did not arrive: `handoffd retry <session>`. If it did: `handoffd skip <session>`.";

@@ -122,7 +122,7 @@ fn answer(s: &Settings, read: &Read, reply: &HttpReply) -> Result<Hearing, Refus
         }
         status => {
             let reason = if status == 429 {
-                Reason::RateLimited
+                Reason::ConversationLimited
             } else {
                 Reason::ServerError
             };

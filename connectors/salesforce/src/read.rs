@@ -37,20 +37,11 @@ pub(crate) fn read(step: &Step, reply: &Reply) -> Verdict {
 }
 
 fn http(name: &str, memo: &Memo, reply: &HttpReply) -> Verdict {
+    if reply.status == 429 {
+        return limited(name, reply);
+    }
     if let Some(verdict) = common(reply) {
-        return match verdict {
-            // The entries list takes a read every three seconds, and refuses one every second.
-            Verdict::Later {
-                stop,
-                after,
-                effect,
-            } if name == "message.look" && reply.status == 429 => Verdict::Later {
-                stop,
-                after: Some(after.unwrap_or(LOOK_AGAIN).max(LOOK_AGAIN)),
-                effect,
-            },
-            verdict => verdict,
-        };
+        return verdict;
     }
     match name {
         "conversation.create" => create(memo, reply),
@@ -89,11 +80,6 @@ fn common(reply: &HttpReply) -> Option<Verdict> {
             after: Some(Duration::from_secs(2)),
             effect: Effect::None,
         },
-        429 => Verdict::Later {
-            stop: Stop::new(Reason::RateLimited, words(reply)),
-            after: reply.retry_after().map(Duration::from_secs),
-            effect: Effect::None,
-        },
         408 | 500.. => Verdict::later(
             Stop::new(Reason::ServerError, words(reply)),
             Effect::Possible,
@@ -104,6 +90,28 @@ fn common(reply: &HttpReply) -> Option<Verdict> {
         ),
         _ => return None,
     })
+}
+
+/// A 429 does not say whose limit is reached. In a conversation that exists, the documented limits
+/// are that conversation's (22 messages a minute; reads of its entries), so only it waits; what
+/// begins one can only have met the organisation's.
+/// <https://help.salesforce.com/s/articleView?id=service.miaw_rate_limits>
+fn limited(name: &str, reply: &HttpReply) -> Verdict {
+    let asked = reply.retry_after().map(Duration::from_secs);
+    let (reason, after) = match name {
+        "conversation.create" => (Reason::RateLimited, asked),
+        // The entries list takes a read every three seconds, and refuses one every second.
+        "message.look" => (
+            Reason::ConversationLimited,
+            Some(asked.unwrap_or(LOOK_AGAIN).max(LOOK_AGAIN)),
+        ),
+        _ => (Reason::ConversationLimited, asked),
+    };
+    Verdict::Later {
+        stop: Stop::new(reason, words(reply)),
+        after,
+        effect: Effect::None,
+    }
 }
 
 fn create(memo: &Memo, reply: &HttpReply) -> Verdict {

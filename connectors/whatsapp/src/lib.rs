@@ -51,8 +51,8 @@ mod status;
 use std::time::Duration;
 
 use handoffd_contract::{
-    Budget, Check, Connector, Credential, Data, Finding, Frame, Hearing, HttpReply, Known,
-    MediaLookup, Problem, Refusal, Reply, Step, Verdict, WebhookAuth, Work,
+    Budget, Check, Connector, Credential, Data, Exchange, Finding, Frame, Hearing, HttpReply,
+    Known, MediaLookup, Problem, Refusal, Reply, Step, Verdict, WebhookAuth, Work,
 };
 
 use exit::Exit;
@@ -139,6 +139,25 @@ impl Connector for WhatsApp {
                 shared: false,
             },
         ]
+    }
+
+    fn exchanges(&self) -> Vec<Exchange> {
+        let replies = match &self.settings.exit {
+            Exit::Gateway { exchange, .. } => Some(Exchange {
+                name: exchange.clone(),
+                what: "replies",
+                way_out: true,
+            }),
+            Exit::CloudApi { .. } => None,
+        };
+        let news = self.settings.notify.as_ref().map(|notify| Exchange {
+            name: notify.exchange.clone(),
+            what: "session events",
+            way_out: false,
+        });
+        let same = |news: &Exchange| replies.as_ref().is_some_and(|r| r.name == news.name);
+        let news = news.filter(|news| !same(news));
+        replies.into_iter().chain(news).collect()
     }
 
     fn webhook(&self) -> Option<WebhookAuth> {

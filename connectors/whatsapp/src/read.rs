@@ -180,7 +180,7 @@ fn later(failure: Failure) -> Verdict {
         Class::Ambiguous => (Reason::ServerError, Effect::Possible),
         Class::Busy => (Reason::ServerError, Effect::None),
         // Only this customer's messages came too fast; everybody else's go on.
-        Class::Pair => (Reason::Waiting, Effect::None),
+        Class::Pair => (Reason::ConversationLimited, Effect::None),
         Class::Number | Class::App => (Reason::RateLimited, Effect::None),
         Class::Auth => (Reason::Unauthorized, Effect::None),
         _ => (Reason::Account, Effect::None),

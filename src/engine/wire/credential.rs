@@ -16,8 +16,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
+use super::mint::{Asker, Mint, UsedUp};
 use super::{Failure, client_builder, failure, read_reply};
-use crate::engine::budget::Bucket;
 use crate::engine::hush;
 
 /// Headers that sign a request in.
@@ -25,9 +25,6 @@ pub type Headers = Vec<(HeaderName, HeaderValue)>;
 
 /// A customer's token is given up when so many others are newer.
 const MAX_CUSTOMERS: usize = 20_000;
-
-/// A call waits at most so long for its turn to ask for a customer's token.
-const MINT_WAIT: Duration = Duration::from_secs(5);
 
 /// How a target is signed in to, with its state.
 pub struct SignIn {
@@ -41,7 +38,7 @@ pub struct SignIn {
     /// A token per customer, each with a lock of its own.
     customers: Mutex<HashMap<String, Arc<Mutex<Option<Token>>>>>,
     /// The organisation's budget of token requests.
-    mint: Mutex<Bucket>,
+    mint: Mint,
 }
 
 #[derive(Clone)]
@@ -90,11 +87,7 @@ impl SignIn {
             timeout,
             own: Mutex::new(None),
             customers: Mutex::new(HashMap::new()),
-            mint: Mutex::new(Bucket::new(
-                per_minute.div_ceil(2),
-                per_minute.div_ceil(2),
-                Duration::from_secs(60),
-            )),
+            mint: Mint::new(per_minute),
         })
     }
 
@@ -115,15 +108,20 @@ impl SignIn {
         hush::tokens(&words)
     }
 
+    /// How many daemons share what the organisation allows.
+    pub fn share_among(&self, living: u32) {
+        self.mint.share_among(living);
+    }
+
     /// The headers for one request.
     ///
     /// # Errors
     /// [`Failure::NotSent`] when no token can be had.
-    pub async fn headers(&self, auth: &Auth) -> Result<Headers, Failure> {
+    pub async fn headers(&self, auth: &Auth, asker: Asker) -> Result<Headers, Failure> {
         match auth {
             Auth::None => Ok(Vec::new()),
             Auth::Target => self.own().await,
-            Auth::Customer { subject } => Ok(self.customer(subject).await?.headers),
+            Auth::Customer { subject } => Ok(self.customer(subject, asker).await?.headers),
         }
     }
 
@@ -149,12 +147,13 @@ impl SignIn {
         }
     }
 
-    /// Where a customer's event stream begins.
+    /// Where a customer's event stream begins; for the feed that is about to open it.
     pub async fn first_event_id(&self, auth: &Auth) -> Option<String> {
         let Auth::Customer { subject } = auth else {
             return None;
         };
-        self.customer(subject).await.ok()?.first_event_id
+        let token = self.customer(subject, Asker::Feed).await;
+        token.ok()?.first_event_id
     }
 
     async fn own(&self) -> Result<Headers, Failure> {
@@ -296,7 +295,7 @@ impl SignIn {
         })
     }
 
-    async fn customer(&self, subject: &str) -> Result<Token, Failure> {
+    async fn customer(&self, subject: &str, asker: Asker) -> Result<Token, Failure> {
         let slot = {
             let mut customers = self.customers.lock().await;
             if customers.len() >= MAX_CUSTOMERS && !customers.contains_key(subject) {
@@ -308,19 +307,30 @@ impl SignIn {
         let now = Instant::now();
         let token = match slot.as_ref() {
             Some(token) if now < token.renew_at => return Ok(token.clone()),
-            Some(old) if now < old.expires_at => match self.continued(old).await {
-                Ok(token) => token,
-                Err(_) => self.minted(subject).await?,
+            Some(old) if now < old.expires_at => match self.renewed(old, subject, asker).await {
+                // It is good for a while yet; somebody else needs the request more.
+                Err(failure) if failure.stop().reason == Reason::RateLimited => {
+                    return Ok(old.clone());
+                }
+                renewed => renewed?,
             },
-            _ => self.minted(subject).await?,
+            _ => self.minted(subject, asker).await?,
         };
         *slot = Some(token.clone());
         Ok(token)
     }
 
+    async fn renewed(&self, old: &Token, subject: &str, asker: Asker) -> Result<Token, Failure> {
+        match self.continued(old, asker).await {
+            Ok(token) => Ok(token),
+            Err(failure) if failure.stop().reason == Reason::RateLimited => Err(failure),
+            Err(_) => self.minted(subject, asker).await,
+        }
+    }
+
     /// Exchanges an identity JWT of ours for a messaging token.
     /// <https://developer.salesforce.com/docs/service/messaging-api/references/miaw-api-reference?meta=generateAccessTokenForAuthenticatedUser>
-    async fn minted(&self, subject: &str) -> Result<Token, Failure> {
+    async fn minted(&self, subject: &str, asker: Asker) -> Result<Token, Failure> {
         let Credential::Miaw {
             token_url,
             org_id,
@@ -362,7 +372,7 @@ impl SignIn {
                 "the identity token could not be signed",
             )
         })?;
-        self.spend_mint().await?;
+        self.spend_mint(asker).await?;
         let body = json!({
             "orgId": org_id,
             "esDeveloperName": es_developer_name,
@@ -393,7 +403,7 @@ impl SignIn {
         messaging_token(&json)
     }
 
-    async fn continued(&self, old: &Token) -> Result<Token, Failure> {
+    async fn continued(&self, old: &Token, asker: Asker) -> Result<Token, Failure> {
         let Credential::Miaw {
             continuation_url, ..
         } = &self.credential
@@ -403,7 +413,7 @@ impl SignIn {
                 "this target has no customer tokens",
             ));
         };
-        self.spend_mint().await?;
+        self.spend_mint(asker).await?;
         let mut request = self.client.get(continuation_url);
         for (name, value) in &old.headers {
             request = request.header(name, value);
@@ -415,17 +425,8 @@ impl SignIn {
         messaging_token(&reply.json().unwrap_or(Value::Null))
     }
 
-    /// Waits for its turn, in the order of asking. Whoever leaves meanwhile, be it by this limit or
-    /// by the caller's own, has taken nothing: else those who give up would use up the minute.
-    async fn spend_mint(&self) -> Result<(), Failure> {
-        let turn = async {
-            let mut mint = self.mint.lock().await;
-            let wait = mint.wait(Instant::now());
-            tokio::time::sleep(wait).await;
-            mint.take(Instant::now());
-        };
-        let waited = tokio::time::timeout(MINT_WAIT, turn).await;
-        waited.map_err(|_| {
+    async fn spend_mint(&self, asker: Asker) -> Result<(), Failure> {
+        self.mint.take(asker).await.map_err(|UsedUp| {
             not_signed_in(
                 Reason::RateLimited,
                 "the organisation's token requests per minute are used up",

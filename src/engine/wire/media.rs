@@ -9,6 +9,7 @@ use futures::{Stream, StreamExt, stream};
 use handoffd_contract::{Connector, MediaProblem, MediaRef, Source};
 use url::Url;
 
+use super::mint::Asker;
 use super::policy::{Policy, PublicOnly};
 use super::{Wire, client_builder};
 
@@ -179,7 +180,7 @@ impl Library {
         max: u64,
         trouble: &Trouble,
     ) -> Result<File, MediaProblem> {
-        match Box::pin(wire.open_stream(call, None)).await {
+        match Box::pin(wire.open_stream(call, None, Asker::Lane)).await {
             Ok(Ok(response)) => file(response, max, trouble),
             Ok(Err(reply)) => Err(by_status(reply.status)),
             Err(_) => Err(MediaProblem::Unreachable),
@@ -222,7 +223,7 @@ impl Library {
         let headers = shelf
             .wire
             .sign_in
-            .headers(&handoffd_contract::Auth::Target)
+            .headers(&handoffd_contract::Auth::Target, Asker::Lane)
             .await;
         let mut request = self.client.get(url);
         for (name, value) in headers.map_err(|_| MediaProblem::Unreachable)? {

@@ -8,6 +8,7 @@
 
 pub mod credential;
 pub mod media;
+pub mod mint;
 pub mod policy;
 pub mod sse;
 
@@ -24,6 +25,7 @@ use url::Url;
 
 use credential::SignIn;
 use media::Library;
+use mint::Asker;
 
 /// The most bytes of a reply that are read.
 pub const MAX_REPLY: usize = 8 * 1024 * 1024;
@@ -98,12 +100,20 @@ impl Wire {
     /// # Errors
     /// [`Failure`].
     pub async fn send(&self, call: &HttpCall) -> Result<HttpReply, Failure> {
+        self.send_for(call, Asker::Lane).await
+    }
+
+    /// The same, for a feed when it says so.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn send_for(&self, call: &HttpCall, asker: Asker) -> Result<HttpReply, Failure> {
         let limit = if carries_file(&call.body) {
             self.timeout.max(FILE_TIMEOUT)
         } else {
             self.timeout
         };
-        match tokio::time::timeout(limit, self.exchange(call)).await {
+        match tokio::time::timeout(limit, self.exchange(call, asker)).await {
             Ok(outcome) => outcome,
             Err(_) => {
                 let words = format!("no answer within {} s", limit.as_secs());
@@ -112,8 +122,8 @@ impl Wire {
         }
     }
 
-    async fn exchange(&self, call: &HttpCall) -> Result<HttpReply, Failure> {
-        let (request, trouble) = self.request(call).await?;
+    async fn exchange(&self, call: &HttpCall, asker: Asker) -> Result<HttpReply, Failure> {
+        let (request, trouble) = self.request(call, asker).await?;
         let response = request.send().await.map_err(|error| match trouble.get() {
             Some(problem) => Failure::Media(problem),
             None => failure(&error),
@@ -129,9 +139,10 @@ impl Wire {
         &self,
         call: &HttpCall,
         last_event_id: Option<&str>,
+        asker: Asker,
     ) -> Result<Result<reqwest::Response, HttpReply>, Failure> {
         let opening = async {
-            let (mut request, _) = self.request(call).await?;
+            let (mut request, _) = self.request(call, asker).await?;
             if let Some(id) = last_event_id {
                 request = request.header("Last-Event-Id", id);
             }
@@ -184,6 +195,11 @@ impl Wire {
         self.sign_in.conceal(words)
     }
 
+    /// How many daemons share what the target allows the whole account.
+    pub fn share_among(&self, living: u32) {
+        self.sign_in.share_among(living);
+    }
+
     /// Where a customer's event stream begins, as the target said when it gave the token.
     pub async fn first_event_id(&self, auth: &Auth) -> Option<String> {
         self.sign_in.first_event_id(auth).await
@@ -192,6 +208,7 @@ impl Wire {
     async fn request(
         &self,
         call: &HttpCall,
+        asker: Asker,
     ) -> Result<(reqwest::RequestBuilder, media::Trouble), Failure> {
         let url = self.address(call)?;
         let mut headers = HeaderMap::new();
@@ -205,7 +222,7 @@ impl Wire {
                     "a credential was about to leave for another origin",
                 )));
             }
-            let signed = self.sign_in.headers(&call.auth).await;
+            let signed = self.sign_in.headers(&call.auth, asker).await;
             for (name, value) in signed.map_err(|failure| self.concealed(failure))? {
                 headers.insert(name, value);
             }

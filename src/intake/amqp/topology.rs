@@ -60,6 +60,15 @@ pub(super) async fn verify(connection: &Connection, config: &AmqpConfig) -> Resu
     Ok(())
 }
 
+/// Whether an exchange is there. The default one always is, and may not be asked for.
+pub(super) async fn exists(connection: &Connection, exchange: &str) -> Result<()> {
+    if exchange.is_empty() {
+        return Ok(());
+    }
+    let channel = connection.create_channel().await?;
+    passive(&channel, exchange, ExchangeKind::Topic).await
+}
+
 /// Whether an exchange is there; the broker does not look at the kind.
 async fn passive(channel: &Channel, exchange: &str, kind: ExchangeKind) -> Result<()> {
     let options = ExchangeDeclareOptions {

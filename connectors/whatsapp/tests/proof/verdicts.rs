@@ -180,7 +180,7 @@ fn every_reply_proves_what_it_can() {
         (400, error(131_053), "known !failed"),
         (404, error(132_001), "known !failed"),
         (400, error(999_999), "known !failed"),
-        (400, error(131_056), "waiting none 7s"),
+        (400, error(131_056), "conversation-limited none 7s"),
         (400, error(130_429), "rate-limited none 7s"),
         (400, error(4), "rate-limited none 7s"),
         (429, error(130_429), "rate-limited none 7s"),
