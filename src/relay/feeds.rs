@@ -26,7 +26,7 @@ use crate::engine::Target;
 use crate::engine::plan::who;
 use crate::engine::wire::mint::Asker;
 use crate::engine::wire::sse::{Found, Parser};
-use crate::ledger::{FeedLease, LaneRef};
+use crate::ledger::{FeedLease, LaneRef, Loaded};
 use crate::metrics as names;
 
 /// The largest event of a stream.
@@ -283,7 +283,12 @@ pub(super) async fn feed_of(
     cursor: Option<&str>,
 ) -> Result<Option<Feed>, Deaf> {
     let (_, loaded) = relay.ledger.peek(lane.lane).await?;
-    let (session, contact) = who(&loaded);
+    Ok(feed_as(target, &loaded, cursor))
+}
+
+/// What the connector says of the feed of a lane that was loaded.
+pub(super) fn feed_as(target: &Target, loaded: &Loaded, cursor: Option<&str>) -> Option<Feed> {
+    let (session, contact) = who(loaded);
     let work = Work {
         target: target.name.clone(),
         session,
@@ -293,7 +298,7 @@ pub(super) async fn feed_of(
         now: Timestamp::now(),
     };
     let known: &Known = &loaded.known;
-    Ok(target.connector.feed(&work, known, cursor))
+    target.connector.feed(&work, known, cursor)
 }
 
 async fn poll(

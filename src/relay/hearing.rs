@@ -13,7 +13,7 @@ use metrics::{counter, gauge};
 
 use super::Relay;
 use super::clean::clean;
-use super::feeds::feed_of;
+use super::feeds::feed_as;
 use crate::engine::Target;
 use crate::engine::wire::Failure;
 use crate::engine::wire::mint::Asker;
@@ -141,8 +141,7 @@ impl Relay {
             if !done.insert(lane.lane) {
                 continue;
             }
-            let read = self.catch_up(target, &lane).await?;
-            if let Some(read) = read {
+            if let Some(read) = self.catch_up(target, &lane, &reply.about).await? {
                 let answer = self.read(target, &read).await?;
                 let frame = Frame::Reply {
                     read: &read,
@@ -155,19 +154,34 @@ impl Relay {
     }
 
     /// What to read to hear of a lane what its feed has not told yet.
-    async fn catch_up(&self, target: &Target, lane: &LaneRef) -> Result<Option<Read>, Deaf> {
-        let key = match feed_of(self, target, lane, None).await? {
+    async fn catch_up(
+        &self,
+        target: &Target,
+        lane: &LaneRef,
+        about: &About,
+    ) -> Result<Option<Read>, Deaf> {
+        let (_, loaded) = self.ledger.peek(lane.lane).await?;
+        // Without a record that is known for sure there is no feed to ask, and what was written
+        // before would come after.
+        if let About::Fact { name, .. } = about
+            && loaded.known.unsure(name)
+        {
+            let stop = Stop::new(
+                Reason::UnknownOutcome,
+                "the record is not known for sure yet",
+            );
+            return Err(Deaf::Later(stop, Some(Duration::from_secs(1))));
+        }
+        let key = match feed_as(target, &loaded, None) {
             Some(Feed::Poll { key, .. }) => key,
             Some(Feed::Stream { backfill, .. }) => return Ok(backfill),
             None => return Ok(None),
         };
         let cursor = self.ledger.cursor(&target.name, &key).await?;
-        Ok(
-            match feed_of(self, target, lane, cursor.as_deref()).await? {
-                Some(Feed::Poll { read, .. }) => Some(read),
-                _ => None,
-            },
-        )
+        Ok(match feed_as(target, &loaded, cursor.as_deref()) {
+            Some(Feed::Poll { read, .. }) => Some(read),
+            _ => None,
+        })
     }
 
     /// Reads something that a frame asks for: somebody waits for it.

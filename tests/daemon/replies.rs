@@ -120,6 +120,44 @@ async fn a_reply_that_the_stream_delays_is_not_overtaken() {
     replies_keep_their_order("reorder").await;
 }
 
+/// A rep is quicker than we are: the answer that names the case was lost and cannot be looked up yet.
+/// The webhook of the first reply is lost, too; the second reply waits until the first can be read.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reply_in_a_case_that_is_not_known_for_sure_is_not_overtaken() {
+    let world = World::new(Exit::CloudApi).await;
+    let rule = |rule: Value| {
+        let rule = serde_json::from_value(rule).unwrap();
+        world.sims.fault(rule).unwrap();
+    };
+    rule(
+        json!({"target": "creatio", "match": {"method": "POST", "path_contains": "/Case"}, "times": 1,
+        "fault": {"kind": "drop_after"}}),
+    );
+    rule(
+        json!({"target": "creatio", "match": {"method": "GET", "path_contains": "/Case"},
+        "fault": {"kind": "status", "status": 503}}),
+    );
+    let handoff = world.handoff(&["creatio"]);
+    world
+        .publish("handoff.requested", "handoff-1", handoff)
+        .await;
+    handoffd_test_support::eventually(crate::world::SOON, || async {
+        world.lane("creatio").await["reason"] == "server-error"
+    })
+    .await;
+    rule(json!({"target": "creatio", "times": 1, "fault": {"kind": "webhook_drop"}}));
+    reply(&world, "creatio", "First.");
+    reply(&world, "creatio", "Second.");
+    handoffd_test_support::eventually(crate::world::SOON, || async {
+        world.log().contains("a webhook waits") || !world.phone().is_empty()
+    })
+    .await;
+    world.sims.clear_faults(None);
+    world.until_shown("whatsapp", "First.").await;
+    world.until_shown("whatsapp", "Second.").await;
+    assert_eq!(world.phone(), ["First.", "Second."]);
+}
+
 /// A file that a rep attaches arrives as a file, before the text.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reps_file_reaches_the_phone() {
