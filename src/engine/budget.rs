@@ -16,6 +16,9 @@ const API: &str = "api";
 /// The part of the target's bucket that polls leave alone.
 const LEFT_TO_LANES: f64 = 0.5;
 
+/// How long the first in line leaves the lower half to lanes.
+const LONGEST_TURN: Duration = Duration::from_secs(2);
+
 /// Timers are no finer.
 const SHORTEST_WAIT: Duration = Duration::from_millis(5);
 
@@ -166,16 +169,22 @@ impl Budgets {
 
     /// Takes what a read spends that comes again and again, such as a poll, as soon as its turn
     /// comes: whoever asked first is first, so that none is passed over for ever when there are more
-    /// of them than the target allows. The lower half of the target's bucket is the lanes'.
+    /// of them than the target allows. The lower half of the target's bucket is the lanes'; but who is
+    /// first in line for long takes what there is, so that polls go on when lanes need everything.
     pub async fn take_in_turn(&self, spends: &[Spend]) {
         loop {
             let turn = self.turn.lock().await;
+            let first_since = Instant::now();
             let other = loop {
-                match self.take_above(spends, LEFT_TO_LANES) {
+                let patient = first_since.elapsed() < LONGEST_TURN;
+                match self.take_above(spends, if patient { LEFT_TO_LANES } else { 0.0 }) {
                     Ok(()) => return,
                     // Nobody stands in line behind what only this read has to wait for.
                     Err(lack) if !lack.other.is_zero() => break lack.other,
-                    Err(lack) => tokio::time::sleep(lack.target.max(SHORTEST_WAIT)).await,
+                    Err(lack) => {
+                        let wait = lack.target.clamp(SHORTEST_WAIT, LONGEST_TURN);
+                        tokio::time::sleep(wait).await;
+                    }
                 }
             };
             drop(turn);
@@ -329,6 +338,7 @@ mod tests {
         let mut state = budgets.lock();
         let key = (API, String::new());
         let bucket = state.buckets.get_mut(&key).unwrap();
+        bucket.settle(Instant::now());
         bucket.tokens = set.unwrap_or(bucket.tokens);
         bucket.tokens
     }
@@ -351,6 +361,19 @@ mod tests {
         target_tokens(&budgets, Some(4.0));
         assert!(budgets.take_in_turn(&[]).now_or_never().is_none());
         first.await;
+    }
+
+    #[tokio::test]
+    async fn a_poll_goes_on_when_lanes_need_everything() {
+        let budgets = of_polls();
+        while budgets.take(&[]).is_ok() {}
+        let mut first = Box::pin(budgets.take_in_turn(&[]));
+        // Lanes keep the bucket below half of it.
+        while futures::poll!(&mut first).is_pending() {
+            target_tokens(&budgets, Some(1.5));
+            tokio::task::yield_now().await;
+        }
+        assert!(target_tokens(&budgets, None) < 1.5);
     }
 
     #[tokio::test]
