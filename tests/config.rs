@@ -223,6 +223,18 @@ fn each_wrong_configuration_gets_its_problem() {
 }
 
 #[test]
+fn a_secret_that_its_source_does_not_give_is_one_problem() {
+    let folder = Folder::new();
+    let text = "[http]\nlisten = \"0.0.0.0:8080\"\nevents_token = \"events\"\nadmin_token = \"events\"\n\
+        [ledger]\nurl = \"postgres://me@db/handoffd\"\npassword = \"events\"\n\
+        [intake.amqp]\nurl = \"amqp://me@mq\"\npassword = \"events\"\n[secrets]\nevents = { env = \"NOPE\" }";
+    assert_eq!(
+        folder.problems(text, &[]),
+        ["secrets.events: the environment has no `NOPE`; set it, or correct the name"]
+    );
+}
+
+#[test]
 fn problems_of_all_sections_come_together() {
     let folder = Folder::new();
     let text = "[http]\nlisten = 1\n[engine]\nlease = 1\n[log]\nformat = 1\n[extra]\n[[target]]\nname = \"x\"\nkind = \"y\"";

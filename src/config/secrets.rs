@@ -1,6 +1,6 @@
 //! Secrets: declared by name under `[secrets]`, read once, never printed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::Read;
 use std::path::Path;
@@ -16,36 +16,47 @@ const MAX: u64 = 64 << 10;
 
 /// Every secret, by name.
 #[derive(Clone, Default)]
-pub struct Secrets(BTreeMap<String, SecretString>);
+pub struct Secrets {
+    values: BTreeMap<String, SecretString>,
+    /// Declared, and reported already: their source gave no value.
+    failed: BTreeSet<String>,
+}
 
 impl Secrets {
     /// The secret with this name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&SecretString> {
-        self.0.get(name)
+        self.values.get(name)
     }
 
     /// The names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.values.keys().map(String::as_str)
+    }
+
+    /// Whether the secret is declared and gave no value, which is a problem of its own.
+    pub(super) fn failed(&self, name: &str) -> bool {
+        self.failed.contains(name)
     }
 
     /// Secrets from names and values; for the demo and for tests.
     pub fn from_pairs<K: Into<String>, V: Into<String>>(
         pairs: impl IntoIterator<Item = (K, V)>,
     ) -> Secrets {
-        Secrets(
-            pairs
-                .into_iter()
-                .map(|(name, value)| (name.into(), SecretString::from(value.into())))
-                .collect(),
-        )
+        let values = pairs
+            .into_iter()
+            .map(|(name, value)| (name.into(), SecretString::from(value.into())))
+            .collect();
+        Secrets {
+            values,
+            failed: BTreeSet::new(),
+        }
     }
 }
 
 impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.values.keys()).finish()
     }
 }
 
@@ -73,9 +84,12 @@ pub(super) fn read(
         }
         match value_of(&path, &declared, folder, env, warnings) {
             Ok(value) => {
-                secrets.0.insert(name, value);
+                secrets.values.insert(name, value);
             }
-            Err(problem) => section.report(problem),
+            Err(problem) => {
+                section.report(problem);
+                secrets.failed.insert(name);
+            }
         }
     }
     secrets

@@ -211,7 +211,7 @@ pub(super) fn log(mut section: Reader<'_>) -> LogConfig {
     LogConfig { format, level }
 }
 
-/// The value of the secret that a key names.
+/// The value of the secret that a key names. One whose source failed was reported there.
 pub(super) fn secret(
     section: &mut Reader<'_>,
     key: &'static str,
@@ -219,7 +219,7 @@ pub(super) fn secret(
 ) -> Option<SecretString> {
     let name = section.text(key)?;
     let found = secrets.get(&name).cloned();
-    if found.is_none() {
+    if found.is_none() && !secrets.failed(&name) {
         section.report(missing_secret(&section.path_of(key), &name, secrets));
     }
     found
