@@ -23,6 +23,9 @@ use crate::reconnect::Reconnect;
 const IN_FLIGHT: usize = 8;
 /// AMQP's mark of a message that outlives the broker.
 const PERSISTENT: u8 = 2;
+/// The largest frame, in bytes. lapin keeps two buffers of 32 frames for each connection, which with
+/// the broker's 128 KiB would be 8 MiB; what is published here has no headers, and bodies are cut.
+const FRAME: u32 = 16 << 10;
 
 /// Why it is not known that a message was published.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -193,7 +196,7 @@ impl Broker {
         {
             return Err(PublishError::Unreachable(words.clone()));
         }
-        match connect(&self.config, "handoffd publisher").await {
+        match connect(&self.config, "handoffd publisher", Some(FRAME)).await {
             Ok(connection) => {
                 link.waits.reset();
                 link.failed = None;

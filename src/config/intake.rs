@@ -63,7 +63,7 @@ pub(super) fn amqp(
     let routing_keys = section
         .list("routing_keys")
         .unwrap_or_else(|| vec!["#".into()]);
-    let prefetch = section.number("prefetch", 1..=u64::from(u16::MAX), 256);
+    let prefetch = section.number("prefetch", 1..=u64::from(u16::MAX), 64);
     let most = MAX_GROUP.min(prefetch);
     let group = section.number("group", 1..=most, most.min(64));
     let config = AmqpConfig {

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use handoffd_contract::{Budget, Spend};
 
-/// Buckets of one target that are kept at the most; full ones are forgotten first, which changes
-/// nothing.
+/// Buckets of one target that are kept at the most. Then full ones are forgotten, which changes
+/// nothing; while none is full, who has no bucket yet waits.
 const MAX_BUCKETS: usize = 50_000;
 
 /// The budget that every call draws on.
@@ -21,6 +21,9 @@ const LONGEST_TURN: Duration = Duration::from_secs(2);
 
 /// Timers are no finer.
 const SHORTEST_WAIT: Duration = Duration::from_millis(5);
+
+/// Full buckets are looked for at most so often, since that passes over all of them.
+const SWEEP: Duration = Duration::from_secs(1);
 
 /// A token bucket that may go into debt: whoever takes from an empty one is told how long to wait.
 #[derive(Debug, Clone)]
@@ -112,8 +115,32 @@ struct Lack {
 struct State {
     buckets: HashMap<(&'static str, String), Bucket>,
     living: u32,
+    /// When full buckets were last looked for.
+    swept_at: Option<Instant>,
     /// The target said that nothing may be sent before this time.
     paused_until: Option<Instant>,
+}
+
+impl State {
+    /// Makes room for a bucket, or says when to ask again.
+    fn make_room(&mut self, now: Instant) -> Result<(), Duration> {
+        if self.buckets.len() < MAX_BUCKETS {
+            return Ok(());
+        }
+        let since = self.swept_at.map(|at| now.saturating_duration_since(at));
+        if let Some(left) = since.and_then(|since| SWEEP.checked_sub(since))
+            && !left.is_zero()
+        {
+            return Err(left);
+        }
+        self.swept_at = Some(now);
+        self.buckets.retain(|_, bucket| !bucket.full(now));
+        if self.buckets.len() < MAX_BUCKETS {
+            Ok(())
+        } else {
+            Err(SWEEP)
+        }
+    }
 }
 
 impl Budgets {
@@ -123,6 +150,7 @@ impl Budgets {
         let state = State {
             buckets: HashMap::new(),
             living: 1,
+            swept_at: None,
             paused_until: None,
         };
         Budgets {
@@ -163,7 +191,11 @@ impl Budgets {
     /// # Errors
     /// One of the buckets is empty.
     pub fn take(&self, spends: &[Spend]) -> Result<(), Duration> {
-        self.take_above(spends, 0.0)
+        self.take_at(spends, Instant::now())
+    }
+
+    fn take_at(&self, spends: &[Spend], now: Instant) -> Result<(), Duration> {
+        self.take_above(spends, 0.0, now)
             .map_err(|lack| lack.target.max(lack.other))
     }
 
@@ -177,7 +209,8 @@ impl Budgets {
             let first_since = Instant::now();
             let other = loop {
                 let patient = first_since.elapsed() < LONGEST_TURN;
-                match self.take_above(spends, if patient { LEFT_TO_LANES } else { 0.0 }) {
+                let part = if patient { LEFT_TO_LANES } else { 0.0 };
+                match self.take_above(spends, part, Instant::now()) {
                     Ok(()) => return,
                     // Nobody stands in line behind what only this read has to wait for.
                     Err(lack) if !lack.other.is_zero() => break lack.other,
@@ -193,8 +226,7 @@ impl Budgets {
     }
 
     /// Takes when every bucket has a token, and the target's is filled to this part.
-    fn take_above(&self, spends: &[Spend], part: f64) -> Result<(), Lack> {
-        let now = Instant::now();
+    fn take_above(&self, spends: &[Spend], part: f64, now: Instant) -> Result<(), Lack> {
         let mut state = self.lock();
         let mut keys: Vec<(&'static str, String)> = vec![(API, String::new())];
         keys.extend(spends.iter().map(|spend| (spend.budget, spend.key.clone())));
@@ -207,8 +239,11 @@ impl Budgets {
         };
         keys.retain(|(name, _)| self.declared.iter().any(|budget| budget.name == *name));
         for key in &keys {
-            if state.buckets.len() >= MAX_BUCKETS {
-                state.buckets.retain(|_, bucket| !bucket.full(now));
+            if !state.buckets.contains_key(key) {
+                state.make_room(now).map_err(|wait| Lack {
+                    target: Duration::ZERO,
+                    other: wait,
+                })?;
             }
             let bucket = state
                 .buckets
@@ -299,6 +334,51 @@ mod tests {
         assert_eq!(taken(), 2);
         budgets.share_among(1);
         assert_eq!(taken(), 0, "a new share does not give back what was taken");
+    }
+
+    #[test]
+    fn customers_without_number_cost_neither_memory_nor_time() {
+        let pair = Budget {
+            name: "pair",
+            burst: 2,
+            refill: 2,
+            per: Duration::from_secs(10),
+            shared: false,
+        };
+        let budgets = Budgets::new(vec![pair]);
+        let spend = |n: usize| {
+            [Spend {
+                budget: "pair",
+                key: n.to_string(),
+            }]
+        };
+        let now = Instant::now();
+        for n in 0..MAX_BUCKETS {
+            assert_eq!(budgets.take_at(&spend(n), now), Ok(()));
+        }
+        let after = |millis| now + Duration::from_millis(millis);
+        assert_eq!(budgets.take_at(&spend(MAX_BUCKETS), now), Err(SWEEP));
+        for n in 1..1_000 {
+            let wait = budgets.take_at(&spend(MAX_BUCKETS + n), after(400));
+            assert_eq!(wait, Err(Duration::from_millis(600)));
+        }
+        assert_eq!(
+            budgets.lock().swept_at,
+            Some(now),
+            "looked through once, not for each"
+        );
+        assert_eq!(budgets.lock().buckets.len(), MAX_BUCKETS);
+        assert_eq!(
+            budgets.take_at(&spend(7), after(400)),
+            Ok(()),
+            "who has a bucket goes on"
+        );
+        assert_eq!(budgets.take_at(&spend(MAX_BUCKETS), after(6_000)), Ok(()));
+        assert_eq!(
+            budgets.lock().buckets.len(),
+            2,
+            "only the newcomer's and the one in use are left"
+        );
     }
 
     #[test]

@@ -28,6 +28,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::future::join_all;
 use handoffd_contract::{Connector, Data, Event};
 use jiff::{SignedDuration, Timestamp};
 use metrics::gauge;
@@ -169,6 +170,7 @@ impl Engine {
         stop: &CancellationToken,
     ) -> Duration {
         let mut pause = Duration::from_secs(1);
+        let mut asked = Vec::new();
         for target in self.targets.values() {
             let free = target.permits.available_permits();
             gauge!(names::WORKING, "target" => target.name.clone())
@@ -189,24 +191,27 @@ impl Engine {
                 pause = pause.min(left.max(Duration::from_millis(10)));
                 continue;
             }
-            if limit == 0 {
-                continue;
+            if limit > 0 {
+                asked.push((target, limit));
             }
-            let now = Timestamp::now();
-            let until = now
-                + SignedDuration::try_from(self.settings.lease)
-                    .unwrap_or(SignedDuration::from_secs(30));
-            let claimed = self
-                .ledger
-                .claim(now, &self.settings.daemon, &target.name, limit, until)
-                .await;
-            let leases = match claimed {
-                Ok(leases) => leases,
-                Err(error) => {
-                    tracing::error!(target_name = %target.name, %error, "the ledger could not be asked for due lanes");
-                    return Duration::from_secs(1);
-                }
-            };
+        }
+        let now = Timestamp::now();
+        let until = now
+            + SignedDuration::try_from(self.settings.lease)
+                .unwrap_or(SignedDuration::from_secs(30));
+        // Side by side, so that they share a transaction where the ledger can do that.
+        let claims = asked.into_iter().map(|(target, limit)| async move {
+            let daemon = &self.settings.daemon;
+            let claimed = self.ledger.claim(now, daemon, &target.name, limit, until);
+            (target, claimed.await)
+        });
+        let mut failed = false;
+        for (target, claimed) in join_all(claims).await {
+            let leases = claimed.unwrap_or_else(|error| {
+                tracing::error!(target_name = %target.name, %error, "the ledger could not be asked for due lanes");
+                failed = true;
+                Vec::new()
+            });
             for lease in leases {
                 // The limit was the number of free permits and only this task takes them.
                 let Ok(permit) = Arc::clone(&target.permits).try_acquire_owned() else {
@@ -220,14 +225,15 @@ impl Engine {
                 });
             }
         }
-        let now = Timestamp::now();
+        if failed {
+            return Duration::from_secs(1);
+        }
         match self.ledger.next_due(now).await {
-            Ok(Some(at)) if at > now => {
-                let left = at.duration_since(now).unsigned_abs();
+            Ok(Some(at)) => {
+                let left = at.duration_since(Timestamp::now());
+                let left = Duration::try_from(left).unwrap_or_default();
                 pause.min(left.max(Duration::from_millis(5)))
             }
-            // Due, but its target has no room or may not be called: whatever frees it wakes us.
-            Ok(Some(_)) => pause.min(Duration::from_millis(250)),
             _ => pause,
         }
     }

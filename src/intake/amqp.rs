@@ -127,7 +127,7 @@ impl AmqpIntake {
     async fn connected(&self, stop: &CancellationToken) -> Ended {
         let opened = tokio::select! {
             () = stop.cancelled() => return Ended::Stopped,
-            opened = connect::connect(&self.config, "handoffd intake") => opened,
+            opened = connect::connect(&self.config, "handoffd intake", None) => opened,
         };
         let connection = match opened {
             Ok(connection) => connection,
@@ -311,7 +311,7 @@ pub async fn probe_exchange(config: &AmqpConfig, exchange: &str) -> Result<(), S
 /// # Errors
 /// What stands in the way, and the remedy.
 pub async fn probe(config: &AmqpConfig) -> Result<(), String> {
-    let connection = connect::connect(config, "handoffd check").await?;
+    let connection = connect::connect(config, "handoffd check", None).await?;
     let found = topology::verify(&connection, config).await;
     connect::close(&connection).await;
     found.map_err(|error| connect::explain(&error))

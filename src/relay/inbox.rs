@@ -17,6 +17,10 @@ use crate::ledger::{Hear, InboxRow};
 /// Webhooks claimed at a time. Few, because each may cost reads and the lease must last for all.
 const CLAIM: usize = 16;
 
+/// Changes that follow one another so closely are looked at together: under load every commit of
+/// the ledger is one, of whatever kind.
+const TOGETHER: Duration = Duration::from_millis(20);
+
 /// A webhook that names no record of ours is looked at again so often, since it can overtake the
 /// answer that tells us the record's id; then it is somebody else's.
 const UNMATCHED_TRIES: u32 = 2;
@@ -56,7 +60,7 @@ async fn work(relay: &Relay, target: &Target, stop: &CancellationToken) {
             continue;
         }
         tokio::select! {
-            () = changed => {}
+            () = changed => tokio::time::sleep(TOGETHER).await,
             () = tokio::time::sleep(Duration::from_secs(1)) => {}
             () = stop.cancelled() => {}
         }

@@ -6,7 +6,7 @@ cargo test --release --test bounded -- [OPTIONS]
   --only PART      backlog, file, or silence; all of them unless given
   --events N       events that wait in RabbitMQ; every second one is a handoff (2000)
   --megabytes N    the size of the file (20)
-  --sessions N     handoffs that are timed beside a CRM that does not answer (20)
+  --sessions N     handoffs to another CRM that are timed meanwhile (20)
 
 Services come from the environment, as tests/run sets it.";
 

@@ -24,11 +24,17 @@ const HEARTBEAT: u16 = 20;
 /// How long saying goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(3);
 
-/// Opens a connection that RabbitMQ lists under `name`.
+/// Opens a connection that RabbitMQ lists under `name`. `frame`: the largest frame to propose where
+/// the address names none, in bytes; the broker's own otherwise. A body comes in several frames, but
+/// headers must fit into one, so whoever consumes takes the broker's.
 ///
 /// # Errors
 /// What stands in the way, in the broker's words, and the remedy.
-pub(crate) async fn connect(config: &AmqpConfig, name: &str) -> Result<Connection, String> {
+pub(crate) async fn connect(
+    config: &AmqpConfig,
+    name: &str,
+    frame: Option<u32>,
+) -> Result<Connection, String> {
     // The parser's complaint is not repeated: it may hold the password.
     let mut uri: AMQPUri = config
         .url
@@ -36,6 +42,7 @@ pub(crate) async fn connect(config: &AmqpConfig, name: &str) -> Result<Connectio
         .parse()
         .map_err(|_| "intake.amqp.url is not an AMQP address".to_owned())?;
     uri.query.heartbeat.get_or_insert(HEARTBEAT);
+    uri.query.frame_max = uri.query.frame_max.or(frame);
     let patience = uri
         .query
         .connection_timeout

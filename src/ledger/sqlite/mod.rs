@@ -51,7 +51,7 @@ use super::{
 /// The ledger in one SQLite file.
 pub struct Sqlite {
     writer: Writer,
-    readers: Arc<Readers>,
+    readers: Readers,
     changed: Arc<Notify>,
     counters: Arc<Counters>,
 }
@@ -68,7 +68,7 @@ impl Sqlite {
         let conn = schema::writer(path)?;
         Ok(Sqlite {
             writer: Writer::start(conn, Arc::clone(&counters), Arc::clone(&changed))?,
-            readers: Readers::new(path.to_owned(), Arc::clone(&counters)),
+            readers: Readers::start(path.to_owned(), &counters)?,
             changed,
             counters,
         })

@@ -32,7 +32,7 @@ pub(super) fn writer(path: &Path) -> Result<Connection> {
     conn.execute_batch(
         "PRAGMA synchronous = FULL;
          PRAGMA foreign_keys = ON;
-         PRAGMA cache_size = -8000;
+         PRAGMA cache_size = -2000;
          PRAGMA journal_size_limit = 67108864;",
     )
     .map_err(error)?;
@@ -41,7 +41,10 @@ pub(super) fn writer(path: &Path) -> Result<Connection> {
 
 /// Opens the file to read.
 pub(super) fn reader(path: &Path) -> Result<Connection> {
-    open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+    let conn = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    conn.execute_batch("PRAGMA cache_size = -500;")
+        .map_err(error)?;
+    Ok(conn)
 }
 
 fn open(path: &Path, how: OpenFlags) -> Result<Connection> {
