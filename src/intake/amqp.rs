@@ -300,7 +300,7 @@ impl AmqpIntake {
 /// # Errors
 /// What stands in the way, and the remedy.
 pub async fn probe_exchange(config: &AmqpConfig, exchange: &str) -> Result<(), String> {
-    let connection = connect::connect(config, "handoffd check").await?;
+    let connection = connect::connect(config, "handoffd check", None).await?;
     let found = topology::exists(&connection, exchange).await;
     connect::close(&connection).await;
     found.map_err(|error| connect::explain(&error))
