@@ -127,6 +127,13 @@ fn each_wrong_configuration_gets_its_problem() {
             &["intake.amqp.url: not an AMQP address; write \"amqp://user@host/vhost\" or \"amqps://…\""],
         ),
         (
+            "[intake.amqp]\nurl = \"amqp://h\"\nnodes = [\"b:5673\", \"me@c\", \"d/v\"]".into(),
+            &[
+                "intake.amqp.nodes: an item is not a host; write \"host\" or \"host:port\"; user, password and vhost are those of url",
+                "intake.amqp.nodes: an item is not a host; write \"host\" or \"host:port\"; user, password and vhost are those of url",
+            ],
+        ),
+        (
             "[intake.amqp]\nurl = \"amqp://h\"\nca_file = \"ca.pem\"".into(),
             &[
                 "intake.amqp.ca_file: the connection is not encrypted; write amqps:// in url, or remove ca_file",

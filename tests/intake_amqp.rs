@@ -50,6 +50,31 @@ async fn events_arrive_in_order_and_a_repeat_is_nothing() {
     intake.stop().await;
 }
 
+/// A body comes in several frames; headers are never cut, so our frames must not be smaller than the
+/// gateway's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_headers_and_bodies_are_taken() {
+    let (broker, file) = (Broker::shared().await, File::new().await);
+    let mut intake = Running::start(file.gate(), config(&broker.url()));
+    intake.until(|state| state.ready()).await;
+    let gateway = broker.gateway().await;
+    let headers = [("trace", header::text(&"x".repeat(100 << 10)))];
+    let mut body = event("s", 0);
+    body.resize(1 << 20, b' ');
+    for key in ["event.new", "event.again"] {
+        let kind = Some("application/cloudevents+json");
+        gateway
+            .publish_as("gateway", key, kind, &headers, &body)
+            .await;
+    }
+    gateway
+        .publish("gateway", "event.new", &event("s", 1))
+        .await;
+    arrive(&file, "s", 2).await;
+    assert!(intake.state.borrow().ready());
+    intake.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_understood_is_parked_once_and_holds_up_nobody() {
     let (broker, file) = (Broker::shared().await, File::new().await);
@@ -144,6 +169,34 @@ async fn it_resumes_by_itself_when_the_broker_restarts_or_dies() {
                 .publish("gateway", "event.new", &event("s", round * 100 + n))
                 .await;
         }
+    }
+    arrive(&file, "s", 200).await;
+    intake.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_goes_to_another_node_when_the_cluster_loses_its_own() {
+    let (nodes, file) = (Broker::cluster(3).await, File::new().await);
+    let mut config = config(&nodes[0].url());
+    config.nodes = nodes[1..]
+        .iter()
+        .map(|node| ("127.0.0.1".to_owned(), node.port()))
+        .collect();
+    let mut intake = Running::start(file.gate(), config);
+    intake.until(|state| state.ready()).await;
+    let gateway = nodes[2].gateway().await;
+    for n in 0..100 {
+        gateway
+            .publish("gateway", "event.new", &event("s", n))
+            .await;
+    }
+    nodes[0].kill().await;
+    intake.until(|state| !state.connected).await;
+    intake.until(|state| state.ready()).await;
+    for n in 100..200 {
+        gateway
+            .publish("gateway", "event.new", &event("s", n))
+            .await;
     }
     arrive(&file, "s", 200).await;
     intake.stop().await;

@@ -13,6 +13,7 @@ const SOON: Duration = Duration::from_secs(60);
 fn config(url: &str) -> AmqpConfig {
     AmqpConfig {
         url: SecretString::from(url),
+        nodes: Vec::new(),
         ca_file: None,
         exchange: None,
         exchange_kind: ExchangeKind::Topic,

@@ -23,6 +23,7 @@ pub(super) fn amqp(
 ) -> Option<AmqpConfig> {
     let password = secret(&mut section, "password", secrets);
     let url = amqp_url(&mut section, password.as_ref());
+    let nodes = nodes(&mut section, url.as_ref());
     let encrypted = url.as_ref().is_none_or(|url| url.scheme() == "amqps");
     let ca_file = section.text("ca_file").map(|file| folder.join(file));
     if let Some(file) = &ca_file {
@@ -68,6 +69,7 @@ pub(super) fn amqp(
     let group = section.number("group", 1..=most, most.min(64));
     let config = AmqpConfig {
         url: SecretString::from(url.as_ref().map(Url::to_string).unwrap_or_default()),
+        nodes,
         ca_file,
         exchange,
         exchange_kind,
@@ -137,6 +139,35 @@ fn amqp_url(section: &mut Reader<'_>, password: Option<&SecretString>) -> Option
             None
         }
     }
+}
+
+/// Further nodes of the cluster; a port that is not named is the address's.
+fn nodes(section: &mut Reader<'_>, url: Option<&Url>) -> Vec<(String, u16)> {
+    let mut nodes = Vec::new();
+    for text in section.list("nodes").unwrap_or_default() {
+        let node = Url::parse(&format!("amqp://{text}")).ok();
+        let plain = |node: &Url| {
+            node.has_host()
+                && node.username().is_empty()
+                && node.path().trim_start_matches('/').is_empty()
+        };
+        match node.filter(plain) {
+            Some(node) => {
+                let usual = match url {
+                    Some(url) if url.scheme() == "amqps" => 5671,
+                    _ => 5672,
+                };
+                let port = node.port().or(url.and_then(Url::port)).unwrap_or(usual);
+                nodes.push((node.host_str().unwrap_or_default().to_owned(), port));
+            }
+            None => section.problem(
+                &section.path_of("nodes"),
+                "an item is not a host",
+                "write \"host\" or \"host:port\"; user, password and vhost are those of url",
+            ),
+        }
+    }
+    nodes
 }
 
 /// A queue's or exchange's name; AMQP allows 255 bytes.

@@ -80,6 +80,8 @@ pub struct IntakeConfig {
 pub struct AmqpConfig {
     /// `amqp://` or `amqps://`, with the password in it.
     pub url: SecretString,
+    /// Further nodes of the cluster, host and port, for when that one cannot be reached.
+    pub nodes: Vec<(String, u16)>,
     /// Certificates (PEM) to trust beside the system's own; only with `amqps://`.
     pub ca_file: Option<PathBuf>,
     /// The exchange that our queue is bound to; none when somebody else binds it.

@@ -69,6 +69,7 @@ impl Drop for File {
 pub fn config(url: &str) -> AmqpConfig {
     AmqpConfig {
         url: SecretString::from(url),
+        nodes: Vec::new(),
         ca_file: None,
         exchange: Some("gateway".to_owned()),
         exchange_kind: ExchangeKind::Topic,

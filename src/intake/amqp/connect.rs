@@ -24,7 +24,7 @@ const HEARTBEAT: u16 = 20;
 /// How long saying goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(3);
 
-/// Opens a connection that RabbitMQ lists under `name`. `frame`: the largest frame to propose where
+/// Opens a connection to the first node that can be reached; RabbitMQ lists it under `name`. `frame`: the largest frame to propose where
 /// the address names none, in bytes; the broker's own otherwise. A body comes in several frames, but
 /// headers must fit into one, so whoever consumes takes the broker's.
 ///
@@ -43,6 +43,21 @@ pub(crate) async fn connect(
         .map_err(|_| "intake.amqp.url is not an AMQP address".to_owned())?;
     uri.query.heartbeat.get_or_insert(HEARTBEAT);
     uri.query.frame_max = uri.query.frame_max.or(frame);
+    let first = (uri.authority.host.clone(), uri.authority.port);
+    let mut failed = Vec::new();
+    for (host, port) in std::iter::once(&first).chain(&config.nodes) {
+        let mut uri = uri.clone();
+        (uri.authority.host, uri.authority.port) = (host.clone(), *port);
+        match connect_to(config, uri, name).await {
+            Ok(connection) => return Ok(connection),
+            Err(words) if config.nodes.is_empty() => return Err(words),
+            Err(words) => failed.push(format!("{host}:{port}: {words}")),
+        }
+    }
+    Err(failed.join("; "))
+}
+
+async fn connect_to(config: &AmqpConfig, uri: AMQPUri, name: &str) -> Result<Connection, String> {
     let patience = uri
         .query
         .connection_timeout
