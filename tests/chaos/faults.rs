@@ -26,7 +26,7 @@ pub enum Strike {
     Stop { daemon: usize, down: Duration },
     /// A node of the broker is killed and started again; in a cluster, after so long.
     BrokerKill { node: usize, down: Duration },
-    /// The queue that the daemons consume is deleted, while nothing is in it.
+    /// The queue that the daemons consume is deleted, and what may have been in it published again.
     QueueDeleted,
     /// The broker closes every connection.
     BrokerCloses,
@@ -404,8 +404,14 @@ async fn carry_out(world: &World, line: &Line, book: &Book, strike: Strike) -> b
         Strike::BrokerKill { node, down } => world.rabbit.kill(node, down).await,
         Strike::BrokerCloses => world.rabbit.close_connections().await,
         Strike::QueueDeleted => {
-            let _silence = line.silence().await;
-            world.rabbit.delete(QUEUE).await
+            // What is in a queue that is deleted is lost, and nobody's fault but the deleter's: whoever
+            // does that has to publish it again.
+            let silence = line.silence().await;
+            let deleted = world.rabbit.delete(QUEUE).await;
+            if deleted {
+                silence.repeat().await;
+            }
+            deleted
         }
         Strike::Amqp(net) => weather(&world.rabbit.daemons, net).await,
         Strike::Ledger(net) => match &world.database {

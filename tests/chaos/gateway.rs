@@ -1,7 +1,8 @@
 //! The gateway's side of the broker: publishes until the broker has it, and takes what handoffd
 //! publishes, each message once by its id.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -29,6 +30,8 @@ pub const QUEUE: &str = "handoffd.events";
 /// The gateway's queue of what handoffd publishes.
 pub const TAKEN: &str = "gateway.taken";
 
+/// So much of what was published is kept, for when a queue is deleted with it.
+const SAID: usize = 3_000;
 const PATIENCE: Duration = Duration::from_secs(8);
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -39,6 +42,8 @@ pub struct Line {
     open: Mutex<Option<(Connection, Channel)>>,
     /// Held by everybody who publishes, and alone by who wants silence.
     speaking: RwLock<()>,
+    /// What was confirmed last, oldest first.
+    said: std::sync::Mutex<VecDeque<(String, Vec<u8>)>>,
     book: Arc<Book>,
 }
 
@@ -48,6 +53,7 @@ impl Line {
             url,
             open: Mutex::new(None),
             speaking: RwLock::new(()),
+            said: std::sync::Mutex::default(),
             book,
         }
     }
@@ -98,34 +104,68 @@ impl Line {
     }
 
     /// Nothing is being published, nor will be while this is held.
-    pub async fn silence(&self) -> RwLockWriteGuard<'_, ()> {
-        self.speaking.write().await
+    pub async fn silence(&self) -> Silence<'_> {
+        Silence {
+            line: self,
+            _alone: self.speaking.write().await,
+        }
     }
 
     /// Publishes an event until the broker has confirmed it.
     pub async fn publish(&self, kind: &str, body: &[u8]) {
         loop {
-            let _speaking = self.speaking.read().await;
-            let mut open = self.open.lock().await;
-            if open.is_none() {
-                *open = timeout(PATIENCE, connect(&self.url))
-                    .await
-                    .ok()
-                    .and_then(Result::ok);
-            }
-            let Some(channel) = open.as_ref().map(|(_, channel)| channel.clone()) else {
-                drop(open);
-                sleep(PAUSE).await;
-                continue;
-            };
-            drop(open);
-            if let Ok(Ok(true)) = timeout(PATIENCE, publish(&channel, kind, body)).await {
-                self.book.count("events published");
+            let speaking = self.speaking.read().await;
+            if self.attempt(kind, body).await {
+                let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+                said.push_back((kind.to_owned(), body.to_vec()));
+                if said.len() > SAID {
+                    said.pop_front();
+                }
                 return;
             }
-            self.book.count("events published again after a doubt");
-            *self.open.lock().await = None;
+            drop(speaking);
             sleep(PAUSE).await;
+        }
+    }
+
+    /// Publishes an event once; whether the broker has confirmed it.
+    async fn attempt(&self, kind: &str, body: &[u8]) -> bool {
+        let mut open = self.open.lock().await;
+        if open.is_none() {
+            *open = timeout(PATIENCE, connect(&self.url))
+                .await
+                .ok()
+                .and_then(Result::ok);
+        }
+        let Some(channel) = open.as_ref().map(|(_, channel)| channel.clone()) else {
+            return false;
+        };
+        drop(open);
+        if let Ok(Ok(true)) = timeout(PATIENCE, publish(&channel, kind, body)).await {
+            self.book.count("events published");
+            return true;
+        }
+        self.book.count("events published again after a doubt");
+        *self.open.lock().await = None;
+        false
+    }
+}
+
+/// Nobody publishes while this lives.
+pub struct Silence<'a> {
+    line: &'a Line,
+    _alone: RwLockWriteGuard<'a, ()>,
+}
+
+impl Silence<'_> {
+    /// Publishes again what was published last, in its order.
+    pub async fn repeat(&self) {
+        let said = self.line.said.lock();
+        let said = said.unwrap_or_else(PoisonError::into_inner).clone();
+        for (kind, body) in said {
+            while !self.line.attempt(&kind, &body).await {
+                sleep(PAUSE).await;
+            }
         }
     }
 }

@@ -49,7 +49,7 @@ use story::{CRMS, Story};
 use world::World;
 
 /// Everything that is pending must be done within this time after the faults stop.
-const SETTLE: Duration = Duration::from_secs(120);
+const SETTLE: Duration = Duration::from_secs(300);
 
 fn main() -> ExitCode {
     let options = match Options::read(std::env::args().skip(1)) {

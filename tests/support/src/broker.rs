@@ -1,6 +1,6 @@
 //! A real RabbitMQ.
 
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 
 use tokio::process::Command;
 
@@ -128,6 +128,11 @@ impl Broker {
         self.drive("ctl", arguments).await
     }
 
+    /// The same, for what may be refused; whether it was done.
+    pub async fn try_ctl(&self, arguments: &[&str]) -> bool {
+        self.output("ctl", arguments).await.status.success()
+    }
+
     /// Closes every connection of its virtual host.
     pub async fn close_connections(&self) {
         self.ctl(&[
@@ -160,17 +165,21 @@ impl Broker {
     }
 
     async fn drive(&self, command: &str, arguments: &[&str]) -> String {
-        let output = Command::new(variable("HANDOFFD_TEST_RABBITMQCTL"))
+        let output = self.output(command, arguments).await;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{command} {arguments:?}: {errors}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    async fn output(&self, command: &str, arguments: &[&str]) -> Output {
+        Command::new(variable("HANDOFFD_TEST_RABBITMQCTL"))
             .arg(command)
             .arg(&self.node)
             .args(arguments)
             .stdin(Stdio::null())
             .output()
             .await
-            .expect("the driver runs");
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{command} {arguments:?}: {errors}");
-        String::from_utf8_lossy(&output.stdout).into_owned()
+            .expect("the driver runs")
     }
 }
 
