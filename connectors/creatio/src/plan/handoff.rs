@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::compose::{self, Place};
 use super::files::{UPLOADS, placeholders};
-use super::later::latest;
+use super::later::{after, latest};
 use super::open::{Records, records};
 use super::rows::{Row, dropped_fact};
 use super::{distinct, is_empty};
@@ -97,6 +97,13 @@ impl Creatio {
             let time = message.time.as_millisecond();
             // Creatio sorts by StartDate alone, and WhatsApp counts in seconds.
             let start = last.map_or(time, |last| time.max(last + 1));
+            let shown = known.is(&format!("said/{}", message.id));
+            // What earlier events showed in the same second may stand later than its own time.
+            let start = if shown {
+                start
+            } else {
+                after(start, latest(known, &item.id))
+            };
             last = Some(start);
             rows.extend(self.unsaid(work, known, message, place(start)));
         }

@@ -67,6 +67,36 @@ fn five_hundred_messages_arrive_in_order_even_within_one_second() {
 }
 
 #[test]
+fn a_second_handoff_within_the_same_second_comes_after_the_first() {
+    let said = |range: std::ops::Range<usize>| -> Vec<_> {
+        range
+            .map(|n| {
+                message(
+                    &format!("m{n}"),
+                    -300,
+                    AuthorKind::Customer,
+                    &format!("line {n}"),
+                )
+            })
+            .collect()
+    };
+    let connector = connector(json!({}));
+    let story = vec![
+        vec![item("h1", 0, handoff(said(0..12)))],
+        vec![item("h2", 1, handoff(said(8..15)))],
+    ];
+    let report = prove(&stage(&*connector, &site, story), 0);
+    let timeline = case(&report)["timeline"].as_array().unwrap().clone();
+    let lines: Vec<&str> = timeline
+        .iter()
+        .filter_map(|row| row["text"].as_str())
+        .filter(|text| text.starts_with("line "))
+        .collect();
+    let expected: Vec<String> = (0..15).map(|n| format!("line {n}")).collect();
+    assert_eq!(lines, expected);
+}
+
+#[test]
 fn one_message_of_sixty_thousand_characters_arrives_whole() {
     let long = "word with <b>tags</b> & \"quotes\" 👩‍👩‍👧 مرحبا\n".repeat(1_400);
     assert!(long.chars().count() > 60_000);
