@@ -54,6 +54,8 @@ pub async fn serve(listener: TcpListener, routes: Router, bounds: Bounds, stop: 
     while let Some(Some((stream, permit))) =
         stop.run_until_cancelled(accept(&listener, &room)).await
     {
+        // Answers are small; waiting to fill a packet would only delay them. It works without, too.
+        let _ = stream.set_nodelay(true);
         let service = TowerToHyperService::new(routes.clone());
         let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
