@@ -51,6 +51,9 @@ use world::World;
 /// Everything that is pending must be done within this time after the faults stop.
 const SETTLE: Duration = Duration::from_secs(300);
 
+/// What comes last of all, such as a receipt, is done within this time.
+const LATE: Duration = Duration::from_secs(15);
+
 fn main() -> ExitCode {
     let options = match Options::read(std::env::args().skip(1)) {
         Ok(Asked::Run(options)) => options,
@@ -193,7 +196,13 @@ async fn run(options: &Options, kind: LedgerKind, exit: Exit) -> Report {
     if last.broken() > findings.broken() {
         findings = last;
     }
-    let unfinished = operator::unfinished(&world).await;
+    // A receipt that comes last wakes its lanes once more.
+    let mut unfinished = operator::unfinished(&world).await;
+    let late = Instant::now();
+    while !unfinished.is_empty() && late.elapsed() < LATE {
+        sleep(Duration::from_millis(300)).await;
+        unfinished = operator::unfinished(&world).await;
+    }
     playing.shutdown().await;
     looking.abort();
     stop.cancel();
