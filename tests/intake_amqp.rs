@@ -248,6 +248,41 @@ async fn it_declares_its_queue_again_when_somebody_deletes_it() {
     intake.stop().await;
 }
 
+/// What was delivered to a consumer that stops goes back before another one is given anything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_next_consumer_begins_where_the_one_that_stops_was() {
+    const ALL: usize = 1_000;
+    let (broker, file, other) = (Broker::shared().await, File::new().await, File::new().await);
+    let mut config = config(&broker.url());
+    config.group = 1;
+    // The queue is declared and filled before anybody consumes.
+    let mut nobody = Running::start(other.gate(), config.clone());
+    nobody.until(|state| state.ready()).await;
+    nobody.stop().await;
+    let gateway = broker.gateway().await;
+    for n in 0..ALL {
+        gateway
+            .publish("gateway", "event.new", &event("s", n))
+            .await;
+    }
+    let mut one = Running::start(file.gate(), config.clone());
+    one.until(|state| state.last_event_at.is_some()).await;
+    let mut two = Running::start(other.gate(), config);
+    two.until(|state| state.ready()).await;
+    // It stops with deliveries in hand, and others waiting behind them.
+    one.stop().await;
+    let (name, last) = (|n| format!("s/{n}"), ALL - 1);
+    handoffd_test_support::eventually(std::time::Duration::from_secs(60), || async {
+        other.ids("s").await.last() == Some(&name(last))
+    })
+    .await;
+    let ids = other.ids("s").await;
+    assert!(ids.len() > 1, "the first one did not take everything");
+    let expected: Vec<String> = (ALL - ids.len()..ALL).map(name).collect();
+    assert_eq!(ids, expected, "in order, and none left out");
+    two.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_consumers_take_turns_and_order_holds() {
     let (broker, file) = (Broker::shared().await, File::new().await);

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
 use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, Connection, Consumer, Event};
 use tokio::sync::watch;
@@ -138,13 +138,19 @@ impl AmqpIntake {
                 "the broker did not set up the queue within {} s; it may have no leader",
                 SET_UP.as_secs()
             )),
-            Ok(Ok((channel, consumer))) => {
+            Ok(Ok((channel, mut consumer))) => {
                 tracing::info!(queue = %self.config.queue, "RabbitMQ: consuming");
                 self.say(|state| {
                     state.connected = true;
                     state.words.clear();
                 });
-                self.consume(&connection, &channel, consumer, stop).await
+                let consumed = self.consume(&connection, &channel, &mut consumer, stop);
+                let ended = consumed.await;
+                // The connection closes before the consumer is dropped, which would cancel it: the
+                // next one would be given what comes after what this one still holds. So that goes
+                // back to the queue first.
+                connect::close(&connection).await;
+                return ended;
             }
             Ok(Err(error)) => Ended::Broken(connect::explain(&error)),
         };
@@ -172,26 +178,21 @@ impl AmqpIntake {
         &self,
         connection: &Connection,
         channel: &Channel,
-        mut consumer: Consumer,
+        consumer: &mut Consumer,
         stop: &CancellationToken,
     ) -> Ended {
         let mut events = connection.events_listener();
         loop {
             let first = tokio::select! {
                 biased;
-                () = stop.cancelled() => {
-                    let tag = consumer.tag();
-                    // What was not acknowledged goes back to the queue when the channel closes.
-                    let _ = channel.basic_cancel(tag, BasicCancelOptions::default()).await;
-                    return Ended::Stopped;
-                }
+                () = stop.cancelled() => return Ended::Stopped,
                 Some(event) = events.next() => {
                     self.note(event);
                     continue;
                 }
                 first = consumer.next() => first,
             };
-            let (group, broken) = self.collect(first, &mut consumer);
+            let (group, broken) = self.collect(first, consumer);
             if let Some(ended) = self.settle(group, channel, stop).await {
                 return ended;
             }
