@@ -1,17 +1,14 @@
 //! Where a fleet's ledger is: a schema on the shared server, or a server of its own that may be
 //! stopped.
 
-use std::path::PathBuf;
-use std::process::Command;
-
-use handoffd_test_support::postgres_url;
+use handoffd_test_support::{Server, postgres_url};
 use tokio_postgres::{Client, NoTls};
 
 /// A schema of its own on the shared server, or the only one of its own server.
 pub struct Database {
     server: String,
     name: String,
-    own: Option<PathBuf>,
+    own: Option<Server>,
 }
 
 impl Database {
@@ -27,17 +24,13 @@ impl Database {
         database
     }
 
-    /// A server of its own, below the temporary folder.
+    /// A server of its own.
     pub async fn own() -> Database {
-        let name = format!("t{}", uuid::Uuid::new_v4().simple());
-        let folder = std::env::temp_dir().join(format!("handoffd-{name}"));
-        let folder_text = folder.display().to_string();
-        drive("start", &folder_text);
-        let port = drive("port", &folder_text);
+        let own = Server::own().await;
         let database = Database {
-            server: format!("postgres://postgres@127.0.0.1:{}/postgres", port.trim()),
-            name,
-            own: Some(folder),
+            server: own.url().await,
+            name: format!("t{}", uuid::Uuid::new_v4().simple()),
+            own: Some(own),
         };
         database.create().await;
         database
@@ -63,26 +56,17 @@ impl Database {
     }
 
     /// Stops the server and cuts its connections.
-    pub fn stop(&self) {
-        drive("stop", &self.folder());
+    pub async fn stop(&self) {
+        self.server().kill().await;
     }
 
     /// Starts it again.
-    pub fn start(&self) {
-        drive("start", &self.folder());
+    pub async fn start(&self) {
+        self.server().start().await;
     }
 
-    fn folder(&self) -> String {
-        let own = self.own.as_ref().expect("a server of its own");
-        own.display().to_string()
-    }
-}
-
-impl Drop for Database {
-    fn drop(&mut self) {
-        if self.own.is_some() {
-            drive("wipe", &self.folder());
-        }
+    fn server(&self) -> &Server {
+        self.own.as_ref().expect("a server of its own")
     }
 }
 
@@ -92,15 +76,4 @@ async fn connect(url: &str) -> Client {
         .expect("the server answers");
     tokio::spawn(connection);
     client
-}
-
-fn drive(command: &str, folder: &str) -> String {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/postgres");
-    let output = Command::new(script)
-        .args([command, folder])
-        .output()
-        .expect("the driver runs");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command}: {errors}");
-    String::from_utf8_lossy(&output.stdout).into_owned()
 }

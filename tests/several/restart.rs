@@ -15,7 +15,7 @@ async fn daemons_go_on_by_themselves_after_the_database_was_away() {
         sessions.push(fleet.hand_over(&CRMS).await);
     }
     for round in 0..ROUNDS {
-        database.stop();
+        database.stop().await;
         for n in 0..2 {
             eventually(SOON, || async {
                 fleet.ready(n).await.is_some_and(|(yes, words)| {
@@ -27,7 +27,7 @@ async fn daemons_go_on_by_themselves_after_the_database_was_away() {
         for session in &sessions {
             fleet.writes(session, round).await;
         }
-        database.start();
+        database.start().await;
         for n in 0..2 {
             fleet.until_ready(n).await;
         }

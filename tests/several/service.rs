@@ -72,8 +72,8 @@ async fn a_stop_does_not_wait_for_calls_that_hang() {
     let session = fleet.hand_over(&crms).await;
     eventually(SOON, || async {
         crms.iter().all(|crm| {
-            let counts = fleet.crm(crm).counts();
-            counts["in_flight"].as_u64() > Some(0)
+            let happened = &fleet.sims.faults()["happened"][crm]["hang"];
+            happened.as_u64() > Some(0)
         })
     })
     .await;
