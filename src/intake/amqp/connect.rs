@@ -24,9 +24,10 @@ const HEARTBEAT: u16 = 20;
 /// How long saying goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(3);
 
-/// Opens a connection to the first node that can be reached; RabbitMQ lists it under `name`. `frame`: the largest frame to propose where
-/// the address names none, in bytes; the broker's own otherwise. A body comes in several frames, but
-/// headers must fit into one, so whoever consumes takes the broker's.
+/// Opens a connection to the first node that can be reached; RabbitMQ lists it under `name`.
+/// `frame`: the largest frame to propose where the address names none, in bytes; the broker's own
+/// otherwise. A body comes in several frames, but headers must fit into one, so whoever consumes
+/// takes the broker's.
 ///
 /// # Errors
 /// What stands in the way, in the broker's words, and the remedy.
@@ -49,7 +50,13 @@ pub(crate) async fn connect(
         let mut uri = uri.clone();
         (uri.authority.host, uri.authority.port) = (host.clone(), *port);
         match connect_to(config, uri, name).await {
-            Ok(connection) => return Ok(connection),
+            Ok(connection) => {
+                if !failed.is_empty() {
+                    let words = failed.join("; ");
+                    tracing::warn!(%words, node = %format_args!("{host}:{port}"), "RabbitMQ: another node");
+                }
+                return Ok(connection);
+            }
             Err(words) if config.nodes.is_empty() => return Err(words),
             Err(words) => failed.push(format!("{host}:{port}: {words}")),
         }
