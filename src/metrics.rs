@@ -30,6 +30,8 @@ pub const CIRCUIT_OPEN: &str = "handoffd_circuit_open";
 pub const WORKING: &str = "handoffd_working";
 /// Feeds that are open, by target.
 pub const FEEDS: &str = "handoffd_feeds_open";
+/// Events that wait in RabbitMQ, by queue.
+pub const QUEUED: &str = "handoffd_queue_events";
 /// 1 while the intake is connected to RabbitMQ.
 pub const BROKER_UP: &str = "handoffd_broker_up";
 
@@ -64,5 +66,6 @@ pub fn describe() {
     describe_gauge!(CIRCUIT_OPEN, "1 while a target's circuit is open");
     describe_gauge!(WORKING, "Lanes being worked on");
     describe_gauge!(FEEDS, "Feeds that are open");
+    describe_gauge!(QUEUED, "Events that wait in RabbitMQ, by queue");
     describe_gauge!(BROKER_UP, "1 while the intake is connected to RabbitMQ");
 }

@@ -91,8 +91,9 @@ async fn what_was_delivered_too_often_is_kept_beside() {
     let (broker, file) = (Broker::shared().await, File::new().await);
     let mut settings = config(&broker.url());
     settings.delivery_limit = 2;
-    let mut intake = Running::start(file.gate(), settings);
-    intake.until(|state| state.ready()).await;
+    let mut intake = Running::start(file.gate(), settings.clone());
+    let state = intake.until(|state| state.ready()).await;
+    assert_eq!(state.dead_letters, 0);
     intake.stop().await;
     let gateway = broker.gateway().await;
     gateway
@@ -107,6 +108,9 @@ async fn what_was_delivered_too_often_is_kept_beside() {
         assert_eq!(delivery.data, event("s", 0));
         channel.close(200, "cut off".into()).await.unwrap();
     }
+    let mut intake = Running::start(file.gate(), settings);
+    intake.until(|state| state.dead_letters == 1).await;
+    intake.stop().await;
     assert_eq!(
         gateway.get("handoffd.events.dead").await.body,
         event("s", 0)

@@ -11,6 +11,7 @@ pub(crate) mod connect;
 mod message;
 mod topology;
 
+use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use futures::{FutureExt, StreamExt};
@@ -25,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use super::store::{Stored, store};
 use super::{Gate, Incoming};
 use crate::config::AmqpConfig;
-use crate::metrics::BROKER_UP;
+use crate::metrics::{BROKER_UP, QUEUED};
 use crate::reconnect::Reconnect;
 
 /// A group ends early when it has so many bytes.
@@ -35,6 +36,8 @@ const GROUP_BYTES: usize = 8 << 20;
 const SET_UP: Duration = Duration::from_secs(30);
 /// A connection that lasted so long was a success; the next wait is short again.
 const STEADY: Duration = Duration::from_secs(30);
+/// How often the events that wait in the broker are counted.
+const COUNT: Duration = Duration::from_secs(30);
 
 /// How the intake fares.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -47,6 +50,8 @@ pub struct IntakeState {
     pub words: String,
     /// When events were last stored and acknowledged.
     pub last_event_at: Option<Timestamp>,
+    /// How many events wait in our own queue of dead letters: nobody takes them but a person.
+    pub dead_letters: u32,
 }
 
 impl IntakeState {
@@ -144,8 +149,10 @@ impl AmqpIntake {
                     state.connected = true;
                     state.words.clear();
                 });
-                let consumed = self.consume(&connection, &channel, &mut consumer, stop);
-                let ended = consumed.await;
+                let ended = tokio::select! {
+                    ended = self.consume(&connection, &channel, &mut consumer, stop) => ended,
+                    never = self.count(&connection) => match never {},
+                };
                 // The connection closes before the consumer is dropped, which would cancel it: the
                 // next one would be given what comes after what this one still holds. So that goes
                 // back to the queue first.
@@ -199,6 +206,30 @@ impl AmqpIntake {
             if let Some(words) = broken {
                 return Ended::Broken(words);
             }
+        }
+    }
+
+    /// Counts, now and then, what waits in the queue and among the dead letters. What stands in the
+    /// way of that ends the connection by itself, if it matters.
+    async fn count(&self, connection: &Connection) -> Infallible {
+        let mut known = 0;
+        loop {
+            let counted = topology::waiting(connection, &self.config);
+            if let Ok(Ok(queues)) = tokio::time::timeout(SET_UP, counted).await {
+                for queue in &queues {
+                    let gauge = metrics::gauge!(QUEUED, "queue" => queue.name.clone());
+                    gauge.set(queue.events);
+                }
+                let dead = queues.iter().filter(|queue| queue.is_dead);
+                let dead: u32 = dead.map(|queue| queue.events).sum();
+                if dead > known {
+                    let queue = topology::dead(&self.config);
+                    tracing::warn!(%queue, events = dead, "RabbitMQ: dead letters wait for a person");
+                }
+                known = dead;
+                self.say(|state| state.dead_letters = dead);
+            }
+            tokio::time::sleep(COUNT).await;
         }
     }
 

@@ -489,11 +489,12 @@ pub trait Ledger: Send + Sync {
     /// Says that a lane listens to the feed with this key, or to none.
     async fn listen(&self, lease: &Lease, key: Option<&str>) -> Result<()>;
 
-    /// Claims at most `limit` feeds that a lane listens to and nobody holds.
+    /// Claims at most `limit` feeds of these targets that a lane listens to and nobody holds.
     async fn claim_feeds(
         &self,
         now: Timestamp,
         daemon: &str,
+        targets: &[String],
         limit: usize,
         until: Timestamp,
     ) -> Result<Vec<FeedLease>>;
@@ -510,6 +511,9 @@ pub trait Ledger: Send + Sync {
 
     /// The lanes that listen to a feed.
     async fn listeners(&self, target: &str, key: &str) -> Result<Vec<LaneRef>>;
+
+    /// Wakes lanes, as an event of their sessions would.
+    async fn wake(&self, now: Timestamp, lanes: &[i64]) -> Result<()>;
 
     /// Stores what was heard. Refused when the feed's or webhook's lease is stale. A fact wakes its
     /// lane as an event does.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use handoffd_contract::{Event, Fact, Known, Reason, Stop};
+use handoffd_contract::{Event, Fact, Known, Reason, Stop, ids};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
@@ -140,15 +140,27 @@ pub(super) fn known(rows: Vec<FactRow>) -> Result<(Known, BTreeSet<i64>)> {
     Ok((known, given_up))
 }
 
-/// Events as they were stored, without those that were given up, in the gateway's order.
-pub(super) fn events(
-    rows: Vec<(i64, String)>,
-    given_up: &BTreeSet<i64>,
-) -> Result<Vec<(i64, Event)>> {
+/// An event on its way to a lane.
+pub(super) struct Pending {
+    /// Its number.
+    pub seq: i64,
+    /// The event as JSON.
+    pub body: String,
+    /// Whether its session has an earlier event with the same id, from another source.
+    pub namesake: bool,
+}
+
+/// Events as they were stored, without those that were given up, in the gateway's order. Connectors
+/// know an event by its id alone, so a namesake's says where it came from.
+pub(super) fn events(rows: Vec<Pending>, given_up: &BTreeSet<i64>) -> Result<Vec<(i64, Event)>> {
     let mut events = Vec::with_capacity(rows.len());
-    for (seq, body) in rows {
-        if !given_up.contains(&seq) {
-            events.push((seq, decode::<Event>(&body)?));
+    for row in rows {
+        if !given_up.contains(&row.seq) {
+            let mut event = decode::<Event>(&row.body)?;
+            if row.namesake {
+                event.id = format!("{}@{}", event.id, ids::short(&[&event.source]));
+            }
+            events.push((row.seq, event));
         }
     }
     in_sequence(&mut events, |(_, event)| event.sequence);

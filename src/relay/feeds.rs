@@ -16,7 +16,7 @@ use handoffd_contract::feed::Read;
 use handoffd_contract::{Feed, Frame, HttpCall, Known, Reason, Stop, Work};
 use jiff::{SignedDuration, Timestamp};
 use metrics::gauge;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -27,7 +27,7 @@ use crate::engine::plan::who;
 use crate::engine::wire::mint::Asker;
 use crate::engine::wire::sse::{Found, Parser};
 use crate::ledger::{FeedLease, LaneRef, Loaded};
-use crate::metrics as names;
+use crate::metrics::FEEDS;
 
 /// The largest event of a stream.
 const MAX_EVENT: usize = 1024 * 1024;
@@ -39,10 +39,18 @@ const READ_BACK: Duration = Duration::from_secs(60);
 /// How often an event that needs something read is tried, before the stream is opened anew and what
 /// it told is read back.
 const READ_TRIES: u32 = 5;
-/// How long until a feed that its connector sees no use in is considered again.
+/// How long until a feed that its connector sees no use in is considered again, should its lanes
+/// still name it.
 const NOTHING_TO_HEAR: Duration = Duration::from_secs(30);
 /// Feeds claimed at a time.
 const CLAIM: usize = 200;
+/// How long until more are claimed when there were that many.
+const MORE: Duration = Duration::from_millis(100);
+/// How often feeds are looked for that nobody holds.
+const LOOK: Duration = Duration::from_secs(2);
+/// Feeds of a target that are loaded and read at the same time. All others are asleep, and keep
+/// nothing but their place.
+const AT_ONCE: usize = 32;
 
 type Key = (String, String);
 
@@ -100,25 +108,20 @@ impl Feeds {
     }
 
     fn set_open(&self, lease: &FeedLease, is_open: bool) {
-        let key = (lease.target.clone(), lease.key.clone());
-        self.open.send_if_modified(|open| {
-            if is_open {
-                open.insert(key)
-            } else {
-                open.remove(&key)
-            }
-        });
-        let count = self
-            .open
-            .borrow()
-            .iter()
-            .filter(|(target, _)| *target == lease.target)
-            .count();
-        gauge!(names::FEEDS, "target" => lease.target.clone()).set(count as f64);
+        if note(&self.open, key_of(lease), is_open) {
+            let change = if is_open { 1.0 } else { -1.0 };
+            gauge!(FEEDS, "target" => lease.target.clone()).increment(change);
+        }
     }
 
     /// Listens until stopped.
     pub async fn run(self: Arc<Feeds>, relay: Relay, stop: CancellationToken) {
+        let relay = Arc::new(relay);
+        let names: Vec<String> = relay.targets.keys().cloned().collect();
+        let turns: HashMap<&String, Arc<Semaphore>> = names
+            .iter()
+            .map(|name| (name, Arc::new(Semaphore::new(AT_ONCE))))
+            .collect();
         let mut tasks: JoinSet<(FeedLease, bool)> = JoinSet::new();
         let mut held: HashMap<Key, (FeedLease, CancellationToken)> = HashMap::new();
         let lasts = SignedDuration::try_from(relay.lease).unwrap_or(SignedDuration::from_secs(30));
@@ -126,23 +129,29 @@ impl Feeds {
         renewal.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let now = Timestamp::now();
+            let mut again = LOOK;
             match relay
                 .ledger
-                .claim_feeds(now, &relay.daemon, CLAIM, now + lasts)
+                .claim_feeds(now, &relay.daemon, &names, CLAIM, now + lasts)
                 .await
             {
                 Ok(claimed) => {
+                    if claimed.len() >= CLAIM {
+                        again = MORE;
+                    }
                     for lease in claimed {
-                        let key = (lease.target.clone(), lease.key.clone());
                         let cancel = stop.child_token();
-                        if let Some((_, old)) =
-                            held.insert(key.clone(), (lease.clone(), cancel.clone()))
-                        {
+                        note(&self.held, key_of(&lease), true);
+                        let mine = (lease.clone(), cancel.clone());
+                        if let Some((_, old)) = held.insert(key_of(&lease), mine) {
                             old.cancel();
                         }
-                        let (feeds, relay) = (Arc::clone(&self), relay.clone());
+                        let Some(turns) = turns.get(&lease.target).cloned() else {
+                            continue;
+                        };
+                        let (feeds, relay) = (Arc::clone(&self), Arc::clone(&relay));
                         tasks.spawn(async move {
-                            let listening = AssertUnwindSafe(listen(&feeds, &relay, lease.clone()));
+                            let listening = AssertUnwindSafe(listen(&feeds, &relay, &turns, &lease));
                             let ended = cancel.run_until_cancelled(listening.catch_unwind()).await;
                             let orderly = !matches!(ended, Some(Err(_)));
                             if !orderly {
@@ -155,19 +164,18 @@ impl Feeds {
                 }
                 Err(error) => tracing::error!(%error, "the ledger could not be asked for feeds"),
             }
-            let keys: BTreeSet<Key> = held.keys().cloned().collect();
-            self.held.send_replace(keys);
             self.passes.send_modify(|pass| *pass += 1);
             tokio::select! {
                 () = self.look.notified() => {}
-                () = tokio::time::sleep(Duration::from_secs(2)) => {}
+                () = tokio::time::sleep(again) => {}
                 _ = renewal.tick() => {
                     let leases: Vec<FeedLease> = held.values().map(|(lease, _)| lease.clone()).collect();
                     if !leases.is_empty() {
                         match relay.ledger.renew_feeds(&leases, Timestamp::now() + lasts).await {
                             Ok(lost) => {
                                 for lease in lost {
-                                    if let Some((_, cancel)) = held.remove(&(lease.target, lease.key)) {
+                                    if let Some((_, cancel)) = held.remove(&key_of(&lease)) {
+                                        note(&self.held, key_of(&lease), false);
                                         cancel.cancel();
                                     }
                                 }
@@ -179,10 +187,11 @@ impl Feeds {
                 Some(ended) = tasks.join_next() => {
                     // One that was claimed again meanwhile belongs to its new task.
                     if let Ok((ended, orderly)) = ended
-                        && let Entry::Occupied(entry) = held.entry((ended.target.clone(), ended.key.clone()))
+                        && let Entry::Occupied(entry) = held.entry(key_of(&ended))
                         && entry.get().0.epoch == ended.epoch
                     {
                         entry.remove();
+                        note(&self.held, key_of(&ended), false);
                         if orderly && let Err(error) = relay.ledger.release_feed(&ended).await {
                             tracing::debug!(%error, "a feed could not be given back; its lease runs out by itself");
                         }
@@ -199,80 +208,127 @@ impl Feeds {
     }
 }
 
-/// Listens to one feed until no lane listens to it any more or the lease is lost.
-async fn listen(feeds: &Feeds, relay: &Relay, lease: FeedLease) {
-    let Some(target) = relay.targets.get(&lease.target) else {
-        return;
-    };
-    let mut cursor = lease.cursor.clone();
-    let mut failures: u32 = 0;
-    loop {
-        let lanes = match relay.ledger.listeners(&lease.target, &lease.key).await {
-            Ok(lanes) => lanes,
-            Err(_) => {
-                pause(relay, &mut failures, None).await;
-                continue;
-            }
-        };
-        let Some(first) = lanes.first() else { return };
-        let feed = match feed_of(relay, target, first, cursor.as_deref()).await {
-            Ok(Some(feed)) => feed,
-            // Nothing to listen to for now, such as when the customer has been silent for long.
-            Ok(None) => {
-                tokio::time::sleep(NOTHING_TO_HEAR).await;
-                continue;
-            }
-            Err(_) => {
-                pause(relay, &mut failures, None).await;
-                continue;
-            }
-        };
-        let since = Instant::now();
-        let outcome = match feed {
-            Feed::Stream { open, idle, .. } => {
-                let outcome = stream(feeds, relay, target, &lease, &mut cursor, &open, idle).await;
-                feeds.set_open(&lease, false);
-                outcome
-            }
-            Feed::Poll { read, every, .. } => {
-                feeds.set_open(&lease, true);
-                let outcome = poll(relay, target, &lease, &mut cursor, &read).await;
-                if outcome.is_ok() {
-                    failures = 0;
-                    tokio::time::sleep(every).await;
-                }
-                outcome
-            }
-        };
-        if since.elapsed() > Duration::from_secs(60) {
-            failures = 0;
+fn key_of(lease: &FeedLease) -> Key {
+    (lease.target.clone(), lease.key.clone())
+}
+
+/// Puts a key into a set, or takes it out; whether that changed it.
+fn note(set: &watch::Sender<BTreeSet<Key>>, key: Key, is_in: bool) -> bool {
+    set.send_if_modified(|set| {
+        if is_in {
+            set.insert(key)
+        } else {
+            set.remove(&key)
         }
-        match outcome {
-            Ok(()) => {}
-            Err(Deaf::Stale) => return,
-            Err(Deaf::Unauthorized) => {
-                pause(relay, &mut failures, Some(Duration::from_millis(200))).await
-            }
-            Err(Deaf::Later(stop, after)) => {
-                tracing::info!(target_name = %target.name, reason = stop.reason.label(), words = %stop.words, "the feed is interrupted");
-                pause(relay, &mut failures, after).await;
-            }
-            Err(Deaf::Never(stop)) => {
-                tracing::warn!(target_name = %target.name, reason = stop.reason.label(), words = %stop.words, "the feed says something that cannot be understood");
-                pause(relay, &mut failures, None).await;
-            }
-        }
+    })
+}
+
+/// What a feed keeps from one round to the next.
+struct Place {
+    cursor: Option<String>,
+    failures: u32,
+}
+
+impl Place {
+    /// How long to wait after a failure.
+    fn pause(&mut self, relay: &Relay, asked: Option<Duration>) -> Duration {
+        pause(relay, &mut self.failures, asked)
     }
 }
 
-async fn pause(relay: &Relay, failures: &mut u32, asked: Option<Duration>) {
+/// Listens to one feed until no lane listens to it any more or the lease is lost.
+async fn listen(feeds: &Feeds, relay: &Relay, turns: &Semaphore, lease: &FeedLease) {
+    let Some(target) = relay.targets.get(&lease.target) else {
+        return;
+    };
+    let mut place = Place {
+        cursor: lease.cursor.clone(),
+        failures: 0,
+    };
+    // A round's state is large, and there may be thousands of feeds: between rounds it is let go.
+    while let Ok(turn) = turns.acquire().await
+        && let Some(wait) = Box::pin(round(feeds, relay, target, lease, &mut place, turn)).await
+    {
+        tokio::time::sleep(wait).await;
+    }
+}
+
+/// Listens to a stream until it ends, or polls once. Returns how long to wait before the next round,
+/// if there is to be one.
+async fn round(
+    feeds: &Feeds,
+    relay: &Relay,
+    target: &Target,
+    lease: &FeedLease,
+    place: &mut Place,
+    turn: SemaphorePermit<'_>,
+) -> Option<Duration> {
+    let Ok(lanes) = relay.ledger.listeners(&lease.target, &lease.key).await else {
+        return Some(place.pause(relay, None));
+    };
+    let first = lanes.first()?;
+    let feed = match feed_of(relay, target, first, place.cursor.as_deref()).await {
+        Ok(Some(feed)) => feed,
+        // Nothing to listen to for now, such as when the customer has been silent for long: its
+        // lanes are woken, see that too, and name it no longer.
+        Ok(None) => {
+            return Some(
+                match relay.ledger.wake(Timestamp::now(), &numbers(&lanes)).await {
+                    Ok(()) => NOTHING_TO_HEAR,
+                    Err(_) => place.pause(relay, None),
+                },
+            );
+        }
+        Err(_) => return Some(place.pause(relay, None)),
+    };
+    let since = Instant::now();
+    let (outcome, next) = match feed {
+        Feed::Stream { open, idle, .. } => {
+            drop(turn);
+            let cursor = &mut place.cursor;
+            let outcome = stream(feeds, relay, target, lease, cursor, &open, idle).await;
+            feeds.set_open(lease, false);
+            (outcome, Duration::ZERO)
+        }
+        Feed::Poll { read, every, .. } => {
+            feeds.set_open(lease, true);
+            let outcome = poll(relay, target, lease, &mut place.cursor, &read).await;
+            if outcome.is_ok() {
+                place.failures = 0;
+            }
+            (outcome, every)
+        }
+    };
+    if since.elapsed() > Duration::from_secs(60) {
+        place.failures = 0;
+    }
+    Some(match outcome {
+        Ok(()) => next,
+        Err(Deaf::Stale) => return None,
+        Err(Deaf::Unauthorized) => place.pause(relay, Some(Duration::from_millis(200))),
+        Err(Deaf::Later(stop, after)) => {
+            tracing::info!(target_name = %target.name, reason = stop.reason.label(), words = %stop.words, "the feed is interrupted");
+            place.pause(relay, after)
+        }
+        Err(Deaf::Never(stop)) => {
+            tracing::warn!(target_name = %target.name, reason = stop.reason.label(), words = %stop.words, "the feed says something that cannot be understood");
+            place.pause(relay, None)
+        }
+    })
+}
+
+fn numbers(lanes: &[LaneRef]) -> Vec<i64> {
+    lanes.iter().map(|lane| lane.lane).collect()
+}
+
+fn pause(relay: &Relay, failures: &mut u32, asked: Option<Duration>) -> Duration {
     *failures += 1;
     let jitter = rand::random::<f64>();
     let wait = match asked {
         Some(asked) if *failures < 3 => asked,
         _ => relay.schedule.after(*failures, jitter),
     };
-    tokio::time::sleep(wait.min(Duration::from_secs(30))).await;
+    wait.min(Duration::from_secs(30))
 }
 
 /// What the connector says of a lane's feed now.
@@ -503,7 +559,7 @@ async fn hear(
         match relay.take(target, &frame, settle).await {
             // The stream itself is well: only what must be read beside it is tried again.
             Err(Deaf::Later(_, after)) if failures < READ_TRIES => {
-                pause(relay, &mut failures, after).await;
+                tokio::time::sleep(pause(relay, &mut failures, after)).await;
             }
             taken => break taken,
         }

@@ -406,12 +406,13 @@ async fn carry_out(world: &World, line: &Line, book: &Book, strike: Strike) -> b
         Strike::QueueDeleted => {
             // What is in a queue that is deleted is lost, and nobody's fault but the deleter's: whoever
             // does that has to publish it again.
+            // An answer that did not come may mean that it was done all the same.
             let silence = line.silence().await;
             let deleted = world.rabbit.delete(QUEUE).await;
-            if deleted {
+            if deleted.is_some() {
                 silence.repeat().await;
             }
-            deleted
+            deleted == Some(true)
         }
         Strike::Amqp(net) => weather(&world.rabbit.daemons, net).await,
         Strike::Ledger(net) => match &world.database {

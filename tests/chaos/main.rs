@@ -48,8 +48,12 @@ use report::{Report, Sum};
 use story::{CRMS, Story};
 use world::World;
 
-/// Everything that is pending must be done within this time after the faults stop.
-const SETTLE: Duration = Duration::from_secs(300);
+/// Everything that is pending must be done within this time after the faults stop. A CRM lets no more
+/// happen in a minute than its limits allow, so that many conversations take long.
+const SETTLE: Duration = Duration::from_secs(900);
+
+/// Meanwhile something must become less at least so often.
+const STILL: Duration = Duration::from_secs(150);
 
 /// What comes last of all, such as a receipt, is done within this time.
 const LATE: Duration = Duration::from_secs(15);
@@ -172,19 +176,26 @@ async fn run(options: &Options, kind: LedgerKind, exit: Exit) -> Report {
     peace(&world).await;
 
     let quiet = Instant::now();
+    let (mut left, mut moved) = (None, Instant::now());
     let mut findings = loop {
         while let Some(story) = playing.try_join_next() {
             untold.remove(&story.expect("a story does not panic"));
         }
         operator::look_after(&world, &book).await;
         let unfinished = operator::unfinished(&world).await;
+        let mut missing = None;
         if playing.is_empty() {
             let findings = look(&stories, &world, &book, exit);
             if unfinished.is_empty() && findings.complete() {
                 break findings;
             }
+            missing = Some(findings.broken());
         }
-        if quiet.elapsed() > SETTLE {
+        let now = Some((playing.len(), unfinished.len(), missing));
+        if now != left {
+            (left, moved) = (now, Instant::now());
+        }
+        if moved.elapsed() > STILL || quiet.elapsed() > SETTLE {
             break look(&stories, &world, &book, exit);
         }
         sleep(Duration::from_millis(700)).await;

@@ -10,10 +10,11 @@ use url::Url;
 
 use crate::proxy::Proxy;
 
-/// A queue that was deleted is declared and written down again within this time.
+/// A queue that was deleted, which may be later than we were told, is declared and written down again
+/// within this time.
 const DECLARED: Duration = Duration::from_secs(8);
-/// A queue is deleted within this time, or not at all.
-const DELETED: Duration = Duration::from_secs(20);
+/// How long the answer to a deletion is waited for.
+const DELETED: Duration = Duration::from_secs(60);
 
 /// The broker: one node, or a cluster of several behind two proxies.
 pub struct Rabbit {
@@ -68,21 +69,18 @@ impl Rabbit {
         true
     }
 
-    /// Deletes a queue, with what is in it; not while a node is down.
-    pub async fn delete(&self, queue: &str) -> bool {
-        let Ok(_turn) = self.turn.try_lock() else {
-            return false;
-        };
+    /// Deletes a queue, with what is in it. Whether that was confirmed; `None` while a node is down,
+    /// when it is not even tried.
+    pub async fn delete(&self, queue: &str) -> Option<bool> {
+        let _turn = self.turn.try_lock().ok()?;
         // A queue that has just lost its leader, or is not there again yet, cannot be deleted.
         let delete = ["delete_queue", queue];
         let deleted = self.nodes[0].try_ctl(&delete);
         let deleted = timeout(DELETED, deleted).await.unwrap_or(false);
         // A node of RabbitMQ 3.10 that is killed within moments of a quorum queue's declaration may
         // forget who leads it, for ever; no client can mend that.
-        if deleted {
-            sleep(DECLARED).await;
-        }
-        deleted
+        sleep(DECLARED).await;
+        Some(deleted)
     }
 }
 

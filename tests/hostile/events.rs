@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use handoffd::config::Limits;
-use handoffd::intake::{Incoming, Origin, decode, unbatch};
-use handoffd_contract::{Event, Stop};
+use handoffd::intake::{Incoming, Origin, unbatch};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -12,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::bent::{self, bent, bent_bytes};
 use crate::cases::check;
+use crate::judges;
 
 fn samples() -> Vec<Value> {
     let files = [
@@ -27,35 +26,6 @@ fn samples() -> Vec<Value> {
 
 fn sample() -> impl Strategy<Value = Value> {
     select(samples())
-}
-
-/// Either an event that is within every limit, or a reason that says where without repeating
-/// anything.
-fn judge(incoming: &Incoming) -> Result<Event, Stop> {
-    let limits = Limits::default();
-    let outcome = decode(incoming, &limits);
-    match &outcome {
-        Ok(event) => {
-            let text = serde_json::to_string(event).unwrap();
-            assert!(text.len() <= 3 * limits.max_event_bytes);
-            // What was admitted is read again from the ledger.
-            assert_eq!(&serde_json::from_str::<Event>(&text).unwrap(), event);
-        }
-        Err(stop) => {
-            assert!(!stop.words.is_empty());
-            assert!(stop.words.chars().count() <= Stop::MAX_WORDS);
-            assert!(!stop.words.contains("<script>"), "{}", stop.words);
-            assert!(
-                !stop.words.contains(|c: char| c.is_control()),
-                "{:?}",
-                stop.words
-            );
-            // Kept as poison and tried again, it is what it was.
-            let again = Incoming::of_poison(incoming.clone().poison(stop.clone()));
-            assert_eq!(decode(&again, &limits).as_ref(), Err(stop));
-        }
-    }
-    outcome
 }
 
 fn structured(body: Vec<u8>, origin: Origin) -> Incoming {
@@ -74,11 +44,11 @@ fn bent_events_are_decoded_or_refused() {
         1_200,
         &(body, select(vec![Origin::Amqp, Origin::Http])),
         |(body, origin)| {
-            drop(judge(&structured(body, origin)));
+            drop(judges::event(&structured(body, origin)));
         },
     );
     for sample in samples() {
-        judge(&structured(sample.to_string().into_bytes(), Origin::Amqp)).unwrap();
+        judges::event(&structured(sample.to_string().into_bytes(), Origin::Amqp)).unwrap();
     }
 }
 
@@ -124,7 +94,7 @@ fn binary_events_with_any_headers_are_decoded_or_refused() {
                     .map(|(name, value)| (format!("{prefix}{name}"), value)),
             );
         }
-        drop(judge(&Incoming {
+        drop(judges::event(&Incoming {
             origin: if http { Origin::Http } else { Origin::Amqp },
             content_type: Some("application/json".into()),
             headers,
@@ -153,7 +123,7 @@ fn any_bytes_with_any_content_type_are_refused_in_words() {
             content_type: Some(mime),
             ..structured(body, Origin::Http)
         };
-        assert!(judge(&incoming).is_err());
+        assert!(judges::event(&incoming).is_err());
         assert!(unbatch(&incoming).map_or(true, |events| events.len() < 300));
     });
 }
@@ -170,8 +140,8 @@ fn a_batch_is_bounded_and_one_bad_event_harms_no_other() {
         let Ok(parts) = unbatch(&whole) else { return };
         assert_eq!(parts.len(), events.len());
         for (part, event) in parts.iter().zip(&events) {
-            let alone = judge(&structured(event.to_string().into_bytes(), Origin::Http));
-            assert_eq!(judge(part), alone);
+            let alone = judges::event(&structured(event.to_string().into_bytes(), Origin::Http));
+            assert_eq!(judges::event(part), alone);
         }
     });
     let many = structured(
@@ -180,5 +150,5 @@ fn a_batch_is_bounded_and_one_bad_event_harms_no_other() {
     );
     assert!(unbatch(&many).is_err());
     let deep = structured("[".repeat(900_000).into_bytes(), Origin::Amqp);
-    assert!(judge(&deep).is_err());
+    assert!(judges::event(&deep).is_err());
 }

@@ -1,6 +1,6 @@
 //! What CRMs tell without being asked: webhooks, polls and stream events, understood by a connector.
 
-use handoffd_contract::{Frame, Hearing, HttpReply, Reason, Refusal, What};
+use handoffd_contract::{Frame, HttpReply};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -8,48 +8,8 @@ use serde_json::Value;
 
 use crate::bent::{self, bent_bytes};
 use crate::cases::check;
-use crate::played::{self, Played};
-
-/// Reads that one frame may ask for; the engine follows 200.
-const MAX_FETCH: usize = 2_000;
-
-fn judge(played: &Played, frame: &Frame<'_>) {
-    let heard = played.connector.hear(frame);
-    assert_eq!(played.connector.hear(frame), heard, "a function");
-    match heard {
-        Ok(Hearing {
-            heard,
-            fetch,
-            skipped,
-            ..
-        }) => {
-            assert!(fetch.len() <= MAX_FETCH, "{} reads", fetch.len());
-            assert!(skipped.is_none_or(|why| why.chars().count() <= 1_000));
-            for one in heard {
-                assert!(!one.id.is_empty(), "a repeat could not be recognised");
-                if let What::Replied(reply) = one.what {
-                    assert!(!reply.message_id.is_empty());
-                }
-            }
-        }
-        Err(Refusal::Park(stop)) => {
-            assert!(
-                matches!(
-                    stop.reason,
-                    Reason::Undecodable
-                        | Reason::Unmatched
-                        | Reason::Forbidden
-                        | Reason::NotFound
-                        | Reason::Invalid
-                        | Reason::Bug
-                ),
-                "{stop:?}"
-            );
-            assert!(!stop.words.contains("<script>"), "{stop:?}");
-        }
-        Err(Refusal::Hold { .. }) => {}
-    }
-}
+use crate::judges;
+use crate::played;
 
 #[test]
 fn no_webhook_panics() {
@@ -65,7 +25,7 @@ fn no_webhook_panics() {
         let body =
             prop_oneof![6 => select(real).prop_flat_map(bent_bytes), 1 => vec(any::<u8>(), 0..200)];
         check(300, &body, |body| {
-            judge(
+            judges::frame(
                 &played,
                 &Frame::Webhook {
                     headers: &[],
@@ -93,7 +53,7 @@ fn no_reply_to_a_poll_panics() {
                 headers: Vec::new(),
                 body,
             };
-            judge(
+            judges::frame(
                 &played,
                 &Frame::Reply {
                     read: &read,
@@ -125,7 +85,7 @@ fn no_event_of_a_stream_panics() {
         let case = (select(real).prop_flat_map(bent_bytes), names, bent::text());
         check(250, &case, |(data, event, id)| {
             let data = String::from_utf8_lossy(&data);
-            judge(
+            judges::frame(
                 &played,
                 &Frame::Event {
                     key: "k",

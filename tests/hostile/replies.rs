@@ -1,6 +1,6 @@
 //! What CRMs answer: any status, any headers, any body, to every call that a connector makes.
 
-use handoffd_contract::{HttpReply, MediaProblem, Publication, Reply, Step, Stop, Verdict};
+use handoffd_contract::{HttpReply, MediaProblem, Publication, Reply, Step};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::bent::{self, bent_bytes};
 use crate::cases::check;
+use crate::judges;
 use crate::played::{self, Played};
 
 fn reply(played: &Played) -> impl Strategy<Value = (Step, Reply)> + use<> {
@@ -79,63 +80,12 @@ fn reply(played: &Played) -> impl Strategy<Value = (Step, Reply)> + use<> {
     prop_oneof![12 => http, 1 => (select(steps), odd)]
 }
 
-/// The statuses beside 2xx after which a claimed fact may be known, and why.
-fn documented(kind: &str, status: u16) -> bool {
-    match kind {
-        // 409: the record that we asked for, under an id that only we derive, is there.
-        "salesforce" => matches!(status, 400..=499),
-        // 409 and a 500 whose text says `duplicate key`: the same.
-        "creatio" => matches!(status, 400..=500),
-        // A refusal that is final is a value as well: `!failed`, or a note for the rep.
-        "whatsapp" => status >= 300,
-        _ => matches!(status, 400..=499),
-    }
-}
-
 #[test]
 fn no_reply_panics_or_proves_what_it_does_not_say() {
     for played in played::all() {
         assert!(!played.steps.is_empty(), "{} planned nothing", played.kind);
         check(300, &reply(&played), |(step, reply)| {
-            let verdict = played.connector.read(&step, &reply);
-            assert_eq!(played.connector.read(&step, &reply), verdict, "a function");
-            match &verdict {
-                Verdict::Known(learned) => {
-                    let Reply::Http(http) = &reply else { return };
-                    let proven = learned.iter().any(|fact| {
-                        fact.value
-                            .as_deref()
-                            .is_some_and(|value| !value.starts_with('!'))
-                            && step.claims.iter().any(|claim| claim.fact == fact.fact)
-                    });
-                    assert!(
-                        !proven || http.ok() || documented(played.kind, http.status),
-                        "{} {} answered {}: {learned:?}",
-                        played.kind,
-                        step.name,
-                        http.status
-                    );
-                    let size: usize = learned
-                        .iter()
-                        .map(|fact| fact.value.as_ref().map_or(0, String::len))
-                        .sum();
-                    assert!(size <= 400_000, "{size} bytes of facts");
-                }
-                Verdict::Later { stop, after, .. } => {
-                    bounded(stop);
-                    assert!(
-                        after.is_none_or(|after| after.as_secs() <= 86_400),
-                        "{after:?}"
-                    );
-                }
-                Verdict::Never(stop) => bounded(stop),
-                Verdict::Absent => {}
-            }
+            judges::reply(&played, &step, &reply);
         });
     }
-}
-
-fn bounded(stop: &Stop) {
-    assert!(!stop.words.is_empty(), "{stop:?}");
-    assert!(stop.words.chars().count() <= Stop::MAX_WORDS);
 }

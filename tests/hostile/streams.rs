@@ -1,12 +1,12 @@
 //! Event streams: the same events however the bytes are cut, and never more memory than allowed.
 
-use handoffd::engine::wire::sse::{Found, Parser, TooLarge};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
 use crate::bent;
 use crate::cases::check;
+use crate::judges;
 
 fn stream() -> impl Strategy<Value = Vec<u8>> {
     let line = prop_oneof![
@@ -27,38 +27,17 @@ fn stream() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-fn whole(bytes: &[u8], max: usize) -> (Vec<Found>, Result<String, TooLarge>) {
-    pieces([bytes], max)
-}
-
-fn pieces<'a>(
-    pieces: impl IntoIterator<Item = &'a [u8]>,
-    max: usize,
-) -> (Vec<Found>, Result<String, TooLarge>) {
-    let mut parser = Parser::new(max);
-    let mut found = Vec::new();
-    for piece in pieces {
-        match parser.feed(piece) {
-            Ok(more) => found.extend(more),
-            Err(error) => return (found, Err(error)),
-        }
-    }
-    (found, Ok(parser.rest()))
-}
-
 #[test]
 fn cutting_a_stream_anywhere_changes_nothing() {
     check(
         400,
         &(stream(), vec(any::<Index>(), 0..6)),
         |(bytes, cuts)| {
-            let expected = whole(&bytes, 10_000);
-            assert_eq!(pieces(bytes.chunks(1), 10_000), expected, "byte by byte");
             let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
             cuts.extend([0, bytes.len()]);
             cuts.sort_unstable();
             let cut = cuts.windows(2).map(|pair| &bytes[pair[0]..pair[1]]);
-            assert_eq!(pieces(cut, 10_000), expected, "cut at {cuts:?}");
+            judges::cut_stream(&bytes, cut);
         },
     );
 }
@@ -66,15 +45,6 @@ fn cutting_a_stream_anywhere_changes_nothing() {
 #[test]
 fn nothing_is_kept_beyond_the_limit() {
     check(400, &(stream(), 1_usize..60), |(bytes, max)| {
-        let (found, end) = pieces(bytes.chunks(1), max);
-        for found in found {
-            let Found::Event(event) = found else { continue };
-            // What is not UTF-8 is shown as a mark of three bytes.
-            assert!(event.data.len() <= 3 * (max + 1), "{}", event.data.len());
-            assert!(event.id.len() <= 3 * max && event.event.len() <= 3 * max.max(7));
-        }
-        if let Ok(rest) = end {
-            assert!(rest.len() <= 3 * max);
-        }
+        judges::bounded_stream(&bytes, max);
     });
 }

@@ -216,6 +216,28 @@ fn many_may_open_a_fresh_file_at_once() {
     }
 }
 
+/// A file that was written before the second step of the schema.
+#[tokio::test]
+async fn an_older_ledger_is_brought_up_to_date() {
+    let folder = Folder::new();
+    let ledger: Arc<dyn Ledger> = Arc::new(Sqlite::open(folder.file()).unwrap());
+    ledger.put(t(0), opening("s1", "1", &["hub"])).await;
+    drop(ledger);
+    let conn = rusqlite::Connection::open(folder.file()).unwrap();
+    conn.execute_batch("DROP INDEX event_by_producer_id; PRAGMA user_version = 1")
+        .unwrap();
+    drop(conn);
+    let ledger: Arc<dyn Ledger> = Arc::new(Sqlite::open(folder.file()).unwrap());
+    let lease = ledger.take(t(1), "hub").await;
+    assert_eq!(ledger.load(&lease, 9, 9_999).await.unwrap().events.len(), 1);
+    drop(ledger);
+    let conn = rusqlite::Connection::open(folder.file()).unwrap();
+    let version: i32 = conn
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .unwrap();
+    assert_eq!(version, 2);
+}
+
 #[test]
 fn a_newer_ledger_and_other_files_are_refused() {
     let refused = |folder: &Folder| match Sqlite::open(folder.file()) {

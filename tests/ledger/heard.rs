@@ -1,6 +1,7 @@
 //! The rep's side.
 
 use handoffd::ledger::{Change, Hear, Lease, LedgerError, Next};
+use handoffd_contract::Reason;
 
 use crate::world::*;
 
@@ -108,14 +109,14 @@ pub async fn finds_the_customers_session(w: &World) {
 pub async fn feeds_are_claimed_once_and_taken_over(w: &World) {
     let lease = open(w, "s1", "sales").await;
     assert!(
-        w.a.claim_feeds(t(0), "me", 10, t(60))
+        w.a.claim_feeds(t(0), "me", &targets(), 10, t(60))
             .await
             .unwrap()
             .is_empty()
     );
     w.a.listen(&lease, Some("user-1")).await.unwrap();
     let mine =
-        w.a.claim_feeds(t(0), "me", 10, t(60))
+        w.a.claim_feeds(t(0), "me", &targets(), 10, t(60))
             .await
             .unwrap()
             .remove(0);
@@ -124,7 +125,7 @@ pub async fn feeds_are_claimed_once_and_taken_over(w: &World) {
         ("sales", "user-1", &None)
     );
     assert!(
-        w.b.claim_feeds(t(59), "you", 10, t(90))
+        w.b.claim_feeds(t(59), "you", &targets(), 10, t(90))
             .await
             .unwrap()
             .is_empty()
@@ -141,7 +142,7 @@ pub async fn feeds_are_claimed_once_and_taken_over(w: &World) {
     assert_eq!(heard("hub", "user-1").await, None);
 
     let yours =
-        w.b.claim_feeds(t(60), "you", 10, t(120))
+        w.b.claim_feeds(t(60), "you", &targets(), 10, t(120))
             .await
             .unwrap()
             .remove(0);
@@ -172,7 +173,7 @@ pub async fn feeds_are_claimed_once_and_taken_over(w: &World) {
             .is_empty()
     );
     assert!(
-        w.a.claim_feeds(t(199), "me", 10, t(300))
+        w.a.claim_feeds(t(199), "me", &targets(), 10, t(300))
             .await
             .unwrap()
             .is_empty()
@@ -184,7 +185,10 @@ pub async fn feeds_are_claimed_once_and_taken_over(w: &World) {
         Err(LedgerError::Stale)
     );
     assert_eq!(
-        w.a.claim_feeds(t(62), "me", 10, t(90)).await.unwrap().len(),
+        w.a.claim_feeds(t(62), "me", &targets(), 10, t(90))
+            .await
+            .unwrap()
+            .len(),
         1
     );
 }
@@ -193,7 +197,7 @@ pub async fn a_feed_lives_as_long_as_somebody_listens(w: &World) {
     let lease = open(w, "s1", "sales").await;
     w.a.listen(&lease, Some("user-1")).await.unwrap();
     let feed =
-        w.a.claim_feeds(t(0), "me", 10, t(60))
+        w.a.claim_feeds(t(0), "me", &targets(), 10, t(60))
             .await
             .unwrap()
             .remove(0);
@@ -216,14 +220,14 @@ pub async fn a_feed_lives_as_long_as_somebody_listens(w: &World) {
     assert!(w.a.listeners("sales", "user-1").await.unwrap().is_empty());
     w.a.release_feed(&feed).await.unwrap();
     assert!(
-        w.a.claim_feeds(t(300), "me", 10, t(400))
+        w.a.claim_feeds(t(300), "me", &targets(), 10, t(400))
             .await
             .unwrap()
             .is_empty()
     );
     w.a.listen(&lease, Some("user-1")).await.unwrap();
     let again =
-        w.a.claim_feeds(t(300), "me", 10, t(400))
+        w.a.claim_feeds(t(300), "me", &targets(), 10, t(400))
             .await
             .unwrap()
             .remove(0);
@@ -232,6 +236,38 @@ pub async fn a_feed_lives_as_long_as_somebody_listens(w: &World) {
         Some("e1"),
         "it goes on where it was"
     );
+}
+
+pub async fn feeds_of_other_targets_are_left_alone(w: &World) {
+    let lease = open(w, "s1", "sales").await;
+    w.a.listen(&lease, Some("user-1")).await.unwrap();
+    let claim = async |target: &str| {
+        let targets = [target.to_owned()];
+        let claimed = w.a.claim_feeds(t(0), "me", &targets, 10, t(60)).await;
+        claimed.unwrap().len()
+    };
+    assert_eq!(claim("hub").await, 0);
+    assert_eq!(
+        w.a.claim_feeds(t(0), "me", &[], 10, t(60)).await,
+        Ok(vec![])
+    );
+    assert_eq!(claim("sales").await, 1);
+}
+
+pub async fn lanes_are_woken_by_number(w: &World) {
+    let idle = lane(w, "s1", "sales", Next::Idle).await;
+    let parked = lane(w, "s2", "sales", parked(Reason::Forbidden)).await;
+    let other = lane(w, "s3", "sales", Next::Idle).await;
+    w.a.wake(t(9), &[idle.lane, parked.lane]).await.unwrap();
+    let woken = w.a.take(t(9), "sales").await;
+    assert_eq!(woken.lane, idle.lane);
+    let rest = w.a.nothing(t(9), "sales").await;
+    assert!(
+        rest,
+        "parked stays parked, and {} was not named",
+        other.lane
+    );
+    w.a.wake(t(10), &[]).await.unwrap();
 }
 
 pub async fn lanes_share_a_feed(w: &World) {
@@ -249,7 +285,10 @@ pub async fn lanes_share_a_feed(w: &World) {
         ["s1", "s2"]
     );
     assert!(w.b.listeners("hub", "user-1").await.unwrap().is_empty());
-    let feeds = w.a.claim_feeds(t(0), "me", 10, t(60)).await.unwrap();
+    let feeds =
+        w.a.claim_feeds(t(0), "me", &targets(), 10, t(60))
+            .await
+            .unwrap();
     assert_eq!(feeds.len(), 1);
     w.a.listen(&two, Some("user-2")).await.unwrap();
     assert!(
@@ -259,7 +298,10 @@ pub async fn lanes_share_a_feed(w: &World) {
     w.a.listen(&one, None).await.unwrap();
     assert_eq!(w.a.renew_feeds(&feeds, t(80)).await.unwrap(), feeds);
     assert_eq!(
-        w.a.claim_feeds(t(0), "me", 10, t(60)).await.unwrap()[0].key,
+        w.a.claim_feeds(t(0), "me", &targets(), 10, t(60))
+            .await
+            .unwrap()[0]
+            .key,
         "user-2"
     );
 }

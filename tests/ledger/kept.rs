@@ -80,7 +80,7 @@ pub async fn a_farewell_frees_everything(w: &World) {
             .remove(0);
     w.a.listen(&mine, Some("user")).await.unwrap();
     let feed =
-        w.a.claim_feeds(t(0), "one", 1, t(60))
+        w.a.claim_feeds(t(0), "one", &targets(), 1, t(60))
             .await
             .unwrap()
             .remove(0);
@@ -109,7 +109,10 @@ pub async fn a_farewell_frees_everything(w: &World) {
     w.b.renew(&yours, t(99)).await.unwrap();
     w.b.take(t(1), "hub").await;
     assert_eq!(
-        w.b.claim_feeds(t(1), "two", 1, t(60)).await.unwrap().len(),
+        w.b.claim_feeds(t(1), "two", &targets(), 1, t(60))
+            .await
+            .unwrap()
+            .len(),
         1
     );
     assert_eq!(

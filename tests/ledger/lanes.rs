@@ -1,7 +1,7 @@
 //! Lanes as workers see them.
 
 use handoffd::ledger::{Attempt, Change, LaneFilter, LaneState, LedgerError, Next, Release};
-use handoffd_contract::{Fact, Reason};
+use handoffd_contract::{Event, Fact, Reason, ids};
 
 use crate::world::*;
 
@@ -44,6 +44,56 @@ pub async fn loads_within_bounds_and_always_one(w: &World) {
         w.a.peek(lease.lane + 1).await,
         Err(LedgerError::Conflict(_))
     ));
+}
+
+pub async fn two_sources_may_count_alike(w: &World) {
+    w.a.put(t(0), opening("s1", "1", &["hub"])).await;
+    let lease = w.a.take(t(0), "hub").await;
+    for (source, id) in [
+        ("/gateway", "2"),
+        ("/other", "1"),
+        ("/other", "2"),
+        ("/third", "2"),
+    ] {
+        let source = source.to_owned();
+        w.a.put(
+            t(1),
+            plain(Event {
+                source,
+                ..message("s1", id)
+            }),
+        )
+        .await;
+    }
+    let source = "/other".to_owned();
+    w.a.put(
+        t(1),
+        plain(Event {
+            source,
+            ..message("s2", "3")
+        }),
+    )
+    .await;
+    w.a.put(t(1), plain(message("s1", "3"))).await;
+    let ids = async |limit: usize| -> Vec<String> {
+        let loaded = w.b.load(&lease, limit, 100_000).await.unwrap();
+        loaded
+            .events
+            .into_iter()
+            .map(|(_, event)| event.id)
+            .collect()
+    };
+    let from = |id: &str, source: &str| format!("{id}@{}", ids::short(&[source]));
+    let all = [
+        "1".to_owned(),
+        "2".to_owned(),
+        from("1", "/other"),
+        from("2", "/other"),
+        from("2", "/third"),
+        "3".to_owned(),
+    ];
+    assert_eq!(ids(10).await, all);
+    assert_eq!(ids(3).await, all[..3], "whatever else is loaded");
 }
 
 pub async fn loads_in_the_gateways_order(w: &World) {

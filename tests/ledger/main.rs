@@ -60,6 +60,7 @@ conformance! {
         poison_leaves_with_the_events_that_it_became;
     lanes:
         loads_within_bounds_and_always_one
+        two_sources_may_count_alike
         loads_in_the_gateways_order
         an_unsure_fact_keeps_its_since
         finish_writes_attempts_facts_and_events
@@ -88,6 +89,8 @@ conformance! {
         finds_the_customers_session
         feeds_are_claimed_once_and_taken_over
         a_feed_lives_as_long_as_somebody_listens
+        feeds_of_other_targets_are_left_alone
+        lanes_are_woken_by_number
         lanes_share_a_feed
         what_was_heard_is_one_transaction
         facts_that_were_heard_wake_the_lane;

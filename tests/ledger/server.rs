@@ -29,6 +29,24 @@ async fn many_may_open_a_fresh_schema_at_once() {
     schema.drop().await;
 }
 
+/// A schema that was made before its second step.
+#[tokio::test]
+async fn an_older_schema_is_brought_up_to_date() {
+    let schema = Schema::new().await;
+    let ledger: Arc<dyn Ledger> = Arc::new(schema.open().await);
+    ledger.put(t(0), opening("s1", "1", &["hub"])).await;
+    drop(ledger);
+    schema
+        .sql("DROP INDEX event_by_producer_id; UPDATE handoffd_schema SET version = 1")
+        .await;
+    let ledger: Arc<dyn Ledger> = Arc::new(schema.open().await);
+    let lease = ledger.take(t(1), "hub").await;
+    assert_eq!(ledger.load(&lease, 9, 9_999).await.unwrap().events.len(), 1);
+    drop(ledger);
+    assert_eq!(schema.sql("SELECT version FROM handoffd_schema").await, "2");
+    schema.drop().await;
+}
+
 #[tokio::test]
 async fn a_newer_schema_is_refused() {
     let schema = Schema::new().await;
@@ -196,7 +214,10 @@ async fn what_it_reads_does_not_grow_with_what_is_stored() {
         .await
         .unwrap();
     ledger.listen(&lease, Some("user")).await.unwrap();
-    let feeds = ledger.claim_feeds(t(1), "me", 5, t(60)).await.unwrap();
+    let feeds = ledger
+        .claim_feeds(t(1), "me", &targets(), 5, t(60))
+        .await
+        .unwrap();
     ledger.renew_feeds(&feeds, t(70)).await.unwrap();
     ledger.release_feed(&feeds[0]).await.unwrap();
     assert_eq!(ledger.listeners("hub", "user").await.unwrap().len(), 1);

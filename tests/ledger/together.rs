@@ -156,13 +156,17 @@ pub async fn a_feed_has_one_holder(w: &World) {
     for (n, ledger) in daemons(w).take(8).enumerate() {
         tasks.spawn(async move {
             ledger
-                .claim_feeds(t(1), &format!("d{n}"), 3, t(60))
+                .claim_feeds(t(1), &format!("d{n}"), &targets(), 3, t(60))
                 .await
                 .unwrap()
         });
     }
     let mut claimed = tasks.join_all().await.concat();
-    claimed.extend(w.a.claim_feeds(t(1), "rest", 99, t(60)).await.unwrap());
+    claimed.extend(
+        w.a.claim_feeds(t(1), "rest", &targets(), 99, t(60))
+            .await
+            .unwrap(),
+    );
     let distinct: HashSet<_> = claimed.iter().map(|feed| feed.key.clone()).collect();
     assert_eq!((claimed.len(), distinct.len()), (10, 10));
 }

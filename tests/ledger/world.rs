@@ -231,6 +231,11 @@ pub fn t(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + seconds).expect("a time")
 }
 
+/// The targets whose feeds are claimed.
+pub fn targets() -> Vec<String> {
+    ["sales", "hub"].map(str::to_owned).into()
+}
+
 /// The customer wrote. Without session data.
 pub fn message(session: &str, id: &str) -> Event {
     Event {

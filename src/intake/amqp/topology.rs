@@ -44,6 +44,43 @@ pub(super) async fn declare(connection: &Connection, config: &AmqpConfig) -> Res
     Ok(channel)
 }
 
+/// How full a queue is.
+pub(super) struct Waiting {
+    /// Its name.
+    pub name: String,
+    /// Events that wait in it, without those that somebody has in hand.
+    pub events: u32,
+    /// Whether it is our queue of dead letters.
+    pub is_dead: bool,
+}
+
+/// How full our queues are. Nothing is declared, and a broker that refuses closes only the channel
+/// of this question.
+pub(super) async fn waiting(connection: &Connection, config: &AmqpConfig) -> Result<Vec<Waiting>> {
+    let channel = connection.create_channel().await?;
+    let mut names = vec![(config.queue.clone(), false)];
+    if config.dead_letter_exchange.is_none() {
+        names.push((dead(config), true));
+    }
+    let mut queues = Vec::new();
+    for (name, is_dead) in names {
+        let passive = QueueDeclareOptions {
+            passive: true,
+            ..QueueDeclareOptions::default()
+        };
+        let queue = channel
+            .queue_declare(short(&name), passive, FieldTable::default())
+            .await?;
+        queues.push(Waiting {
+            name,
+            events: queue.message_count(),
+            is_dead,
+        });
+    }
+    channel.close(200, "counted".into()).await?;
+    Ok(queues)
+}
+
 /// Whether the exchange is there; nothing is declared.
 pub(super) async fn verify(connection: &Connection, config: &AmqpConfig) -> Result<()> {
     let channel = connection.create_channel().await?;
@@ -126,7 +163,7 @@ fn arguments(config: &AmqpConfig) -> FieldTable {
 }
 
 /// The name of our own queue of dead letters.
-fn dead(config: &AmqpConfig) -> String {
+pub(super) fn dead(config: &AmqpConfig) -> String {
     let mut queue = config.queue.clone();
     while queue.len() > 250 {
         queue.pop();

@@ -7,7 +7,7 @@ use tokio_postgres::Row;
 
 use super::db::{Db, Outcome, Text, maybe, texts};
 use super::intake::{admit, who};
-use crate::ledger::rows::{self, Arrival, FactRow};
+use crate::ledger::rows::{self, Arrival, FactRow, Pending};
 use crate::ledger::rules::Rest;
 use crate::ledger::{Attempt, Change, LaneRef, Lease, LedgerError, Loaded, Next, Release};
 
@@ -161,14 +161,18 @@ async fn pending(
     head: i64,
     limit: usize,
     bytes: usize,
-) -> Outcome<(Vec<(i64, String)>, bool)> {
+) -> Outcome<(Vec<Pending>, bool)> {
     let fetched = db
         .all(
-            "SELECT seq, CASE WHEN before < $4 OR before = 0 THEN body END
-               FROM (SELECT seq, body,
+            "SELECT seq, CASE WHEN before < $4 OR before = 0 THEN body END,
+                    EXISTS (SELECT 1 FROM event AS earlier
+                             WHERE earlier.session = $1
+                               AND earlier.producer_id = sized.producer_id
+                               AND earlier.seq < sized.seq)
+               FROM (SELECT seq, producer_id, body,
                             sum(octet_length(body)) OVER (ORDER BY seq) - octet_length(body)
                                 AS before
-                       FROM (SELECT seq, body FROM event
+                       FROM (SELECT seq, producer_id, body FROM event
                               WHERE session = $1 AND seq > $2
                               ORDER BY seq LIMIT $3) AS first) AS sized
               ORDER BY seq",
@@ -178,14 +182,22 @@ async fn pending(
                 &rows::count(limit.saturating_add(1)),
                 &rows::count(bytes),
             ],
-            |row| Ok((row.try_get(0)?, row.try_get::<_, Option<String>>(1)?)),
+            |row| {
+                let body: Option<String> = row.try_get(1)?;
+                let (seq, namesake) = (row.try_get(0)?, row.try_get(2)?);
+                Ok(body.map(|body| Pending {
+                    seq,
+                    body,
+                    namesake,
+                }))
+            },
         )
         .await?;
     let count = fetched.len();
     let events: Vec<_> = fetched
         .into_iter()
         .take(limit)
-        .map_while(|(seq, body)| Some((seq, body?)))
+        .map_while(|row| row)
         .collect();
     let more = events.len() < count;
     Ok((events, more))

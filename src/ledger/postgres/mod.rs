@@ -253,12 +253,13 @@ impl Ledger for Postgres {
         &self,
         now: Timestamp,
         daemon: &str,
+        targets: &[String],
         limit: usize,
         until: Timestamp,
     ) -> Result<Vec<FeedLease>> {
         let (now, until) = (now.as_microsecond(), until.as_microsecond());
         let limit = count(limit);
-        transact!(self, Statement, db => relay::claim_feeds(db, now, daemon, limit, until))
+        transact!(self, Statement, db => relay::claim_feeds(db, now, daemon, targets, limit, until))
     }
 
     async fn renew_feeds(&self, feeds: &[FeedLease], until: Timestamp) -> Result<Vec<FeedLease>> {
@@ -276,6 +277,11 @@ impl Ledger for Postgres {
 
     async fn listeners(&self, target: &str, key: &str) -> Result<Vec<LaneRef>> {
         transact!(self, Statement, db => relay::listeners(db, target, key))
+    }
+
+    async fn wake(&self, now: Timestamp, lanes: &[i64]) -> Result<()> {
+        let now = now.as_microsecond();
+        transact!(self, Write, db => intake::wake_lanes(db, now, lanes))
     }
 
     async fn hear(&self, now: Timestamp, hear: Hear) -> Result<Vec<Admitted>> {

@@ -1,6 +1,6 @@
 //! The rep's side: feeds and their leases, what was heard, and how it finds its lane.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::db::{Db, Outcome, Text, texts};
 use super::inbox::close_webhook;
@@ -53,19 +53,21 @@ pub(super) async fn claim_feeds(
     db: &Db<'_>,
     now: i64,
     daemon: &str,
+    targets: &[String],
     limit: i64,
     until: i64,
 ) -> Outcome<Vec<FeedLease>> {
+    let targets = texts(targets.iter());
     db.all(
         "WITH ready AS MATERIALIZED (
              SELECT target, key FROM feed
-              WHERE listeners > 0 AND coalesce(lease_until, 0) <= $3
+              WHERE listeners > 0 AND coalesce(lease_until, 0) <= $3 AND target = ANY ($5)
               ORDER BY coalesce(lease_until, 0) LIMIT $4
                 FOR UPDATE SKIP LOCKED)
          UPDATE feed SET epoch = feed.epoch + 1, lease_owner = $1, lease_until = $2
            FROM ready WHERE feed.target = ready.target AND feed.key = ready.key
          RETURNING feed.target, feed.key, feed.cursor, feed.epoch",
-        &[&Text(daemon), &until, &now, &limit],
+        &[&Text(daemon), &until, &now, &limit, &targets],
         |row| {
             Ok(FeedLease {
                 target: row.try_get(0)?,
@@ -104,11 +106,8 @@ pub(super) async fn renew_feeds(
             |row| Ok((row.try_get(0)?, row.try_get(1)?)),
         )
         .await?;
-    let kept = |feed: &&FeedLease| {
-        renewed
-            .iter()
-            .any(|(target, key)| *target == feed.target && *key == feed.key)
-    };
+    let renewed: HashSet<_> = renewed.into_iter().collect();
+    let kept = |feed: &FeedLease| renewed.contains(&(feed.target.clone(), feed.key.clone()));
     Ok(feeds.iter().filter(|feed| !kept(feed)).cloned().collect())
 }
 

@@ -6,7 +6,10 @@ use super::db::{Fault, Outcome};
 use crate::ledger::LedgerError;
 
 /// Step `n` brings the schema from version `n` to `n + 1`. Steps are never changed, only added.
-const STEPS: &[&str] = &[include_str!("schema/0001.sql")];
+const STEPS: &[&str] = &[
+    include_str!("schema/0001.sql"),
+    include_str!("schema/0002.sql"),
+];
 
 /// The advisory lock under which a schema is changed: "handoffd" as a number.
 const LOCK: i64 = 0x6861_6e64_6f66_6664;

@@ -4,7 +4,7 @@ use rusqlite::{Row, params};
 
 use super::intake::{self, admit};
 use super::tx::Tx;
-use crate::ledger::rows::{self, Arrival, FactRow};
+use crate::ledger::rows::{self, Arrival, FactRow, Pending};
 use crate::ledger::rules::Rest;
 use crate::ledger::{Attempt, Change, LaneRef, Lease, LedgerError, Loaded, Next, Result};
 
@@ -117,10 +117,14 @@ fn pending(
     head: i64,
     limit: usize,
     bytes: usize,
-) -> Result<(Vec<(i64, String)>, bool)> {
+) -> Result<(Vec<Pending>, bool)> {
     let (mut events, mut size, mut more) = (Vec::new(), 0, false);
     tx.each(
-        "SELECT seq, body FROM event WHERE session = ?1 AND seq > ?2 ORDER BY seq",
+        "SELECT seq, body,
+                EXISTS (SELECT 1 FROM event AS earlier
+                         WHERE earlier.session = ?1 AND earlier.producer_id = event.producer_id
+                           AND earlier.seq < event.seq)
+           FROM event WHERE session = ?1 AND seq > ?2 ORDER BY seq",
         params![session, head],
         |row| {
             if events.len() >= limit || (size >= bytes && !events.is_empty()) {
@@ -129,7 +133,11 @@ fn pending(
             }
             let body: String = row.get(1)?;
             size += body.len();
-            events.push((row.get(0)?, body));
+            events.push(Pending {
+                seq: row.get(0)?,
+                body,
+                namesake: row.get(2)?,
+            });
             Ok(true)
         },
     )?;

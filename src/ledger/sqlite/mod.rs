@@ -232,12 +232,13 @@ impl Ledger for Sqlite {
         &self,
         now: Timestamp,
         daemon: &str,
+        targets: &[String],
         limit: usize,
         until: Timestamp,
     ) -> Result<Vec<FeedLease>> {
-        let daemon = daemon.to_owned();
+        let (daemon, targets) = (daemon.to_owned(), serde_json::json!(targets).to_string());
         let (now, until) = (now.as_microsecond(), until.as_microsecond());
-        self.write(move |tx| relay::claim_feeds(tx, now, &daemon, count(limit), until))
+        self.write(move |tx| relay::claim_feeds(tx, now, &daemon, &targets, count(limit), until))
             .await
     }
 
@@ -261,6 +262,16 @@ impl Ledger for Sqlite {
         let (target, key) = (target.to_owned(), key.to_owned());
         self.read(move |tx| relay::listeners(tx, &target, &key))
             .await
+    }
+
+    async fn wake(&self, now: Timestamp, lanes: &[i64]) -> Result<()> {
+        let lanes = lanes.to_vec();
+        self.write(move |tx| {
+            lanes
+                .iter()
+                .try_for_each(|lane| intake::wake_lane(tx, now.as_microsecond(), *lane))
+        })
+        .await
     }
 
     async fn hear(&self, now: Timestamp, hear: Hear) -> Result<Vec<Admitted>> {

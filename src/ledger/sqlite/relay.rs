@@ -42,11 +42,12 @@ pub(super) fn listen(tx: &Tx<'_>, lease: &Lease, key: Option<&str>) -> Result<()
     Ok(())
 }
 
-/// Claims feeds that somebody listens to and nobody holds.
+/// Claims feeds that somebody listens to and nobody holds; `targets` is a JSON array of names.
 pub(super) fn claim_feeds(
     tx: &Tx<'_>,
     now: i64,
     daemon: &str,
+    targets: &str,
     limit: i64,
     until: i64,
 ) -> Result<Vec<FeedLease>> {
@@ -54,9 +55,10 @@ pub(super) fn claim_feeds(
         "UPDATE feed SET epoch = epoch + 1, lease_owner = ?1, lease_until = ?2
           WHERE (target, key) IN (SELECT target, key FROM feed
                                    WHERE listeners > 0 AND coalesce(lease_until, 0) <= ?3
+                                     AND target IN (SELECT value FROM json_each(?5))
                                    ORDER BY coalesce(lease_until, 0) LIMIT ?4)
          RETURNING target, key, cursor, epoch",
-        params![daemon, until, now, limit],
+        params![daemon, until, now, limit, targets],
         |row| {
             Ok(FeedLease {
                 target: row.get(0)?,

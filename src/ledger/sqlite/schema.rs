@@ -9,7 +9,10 @@ use super::tx::error;
 use crate::ledger::{LedgerError, Result};
 
 /// Step `n` brings the schema from version `n` to `n + 1`. Steps are never changed, only added.
-const STEPS: &[&str] = &[include_str!("schema/0001.sql")];
+const STEPS: &[&str] = &[
+    include_str!("schema/0001.sql"),
+    include_str!("schema/0002.sql"),
+];
 
 /// Marks a file as a ledger of handoffd: "hndf". <https://sqlite.org/pragma.html#pragma_application_id>
 const APPLICATION: i32 = 0x686e_6466;

@@ -1,0 +1,54 @@
+//! Events as they come from a queue or over HTTP: headers, content type, body.
+
+#![no_main]
+
+use handoffd::intake::{Incoming, Origin, unbatch};
+use handoffd_fuzz::{EVENTS, head, joined, judges, seed};
+use libfuzzer_sys::fuzz_target;
+use serde_json::Value;
+
+fn seeds() -> Vec<Vec<u8>> {
+    let mut seeds = Vec::new();
+    for text in EVENTS {
+        let event: Value = serde_json::from_str(text).unwrap();
+        let mime = ("content-type".into(), "application/cloudevents+json".into());
+        seeds.push(joined(&[mime], text.as_bytes()));
+        let mime = (
+            "content-type".into(),
+            "application/cloudevents-batch+json".into(),
+        );
+        seeds.push(joined(&[mime], format!("[{text},{text}]").as_bytes()));
+        for prefix in ["cloudEvents:", "ce-"] {
+            let members = event.as_object().unwrap().iter();
+            let mut headers: Vec<(String, String)> = members
+                .filter_map(|(name, value)| {
+                    Some((format!("{prefix}{name}"), value.as_str()?.to_owned()))
+                })
+                .collect();
+            headers.push(("content-type".into(), "application/json".into()));
+            seeds.push(joined(&headers, event["data"].to_string().as_bytes()));
+        }
+    }
+    seeds
+}
+
+fuzz_target!(init: seed("events", seeds()), |bytes: &[u8]| {
+    let (headers, body) = head(bytes);
+    let mime = headers.iter().position(|(name, _)| name == "content-type");
+    for origin in [Origin::Amqp, Origin::Http] {
+        let mut headers = headers.clone();
+        let content_type = mime.map(|at| headers.remove(at).1);
+        let incoming = Incoming {
+            origin,
+            content_type,
+            headers: headers.into_iter().collect(),
+            body: body.to_vec(),
+        };
+        let _ = judges::event(&incoming);
+        if let Ok(events) = unbatch(&incoming) {
+            for event in events.iter().take(5) {
+                let _ = judges::event(event);
+            }
+        }
+    }
+});

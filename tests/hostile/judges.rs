@@ -1,0 +1,256 @@
+//! What must be true of everything that parses, whatever it is given. The property tests ask with
+//! cases that are nearly right, `tests/fuzz` with whatever reaches more of the code.
+
+use std::net::IpAddr;
+
+use handoffd::config::Limits;
+use handoffd::engine::wire::credential::signing_key;
+use handoffd::engine::wire::policy::{Policy, is_public};
+use handoffd::engine::wire::sse::{Found, Parser, TooLarge};
+use handoffd::intake::{Incoming, decode};
+use handoffd::mapping::{Input, Mapping};
+use handoffd_contract::{
+    Data, Event, Frame, Hearing, Reason, Refusal, Reply, Step, Stop, Verdict, What,
+};
+use secrecy::SecretString;
+use url::Host;
+
+use crate::played::Played;
+
+/// Reads that one frame may ask for; the engine follows 200.
+const MAX_FETCH: usize = 2_000;
+/// Bytes of one field's value, whatever its template does.
+const MAX_VALUE: usize = 1024 * 1024;
+
+/// Either an event that is within every limit, or a reason that says where without repeating
+/// anything.
+pub fn event(incoming: &Incoming) -> Result<Event, Stop> {
+    let limits = Limits::default();
+    let outcome = decode(incoming, &limits);
+    match &outcome {
+        Ok(event) => {
+            let text = serde_json::to_string(event).unwrap();
+            assert!(text.len() <= 3 * limits.max_event_bytes);
+            // What was admitted is read again from the ledger.
+            assert_eq!(&serde_json::from_str::<Event>(&text).unwrap(), event);
+        }
+        Err(stop) => {
+            bounded(stop);
+            assert!(!stop.words.contains("<script>"), "{}", stop.words);
+            assert!(
+                !stop.words.contains(|c: char| c.is_control()),
+                "{:?}",
+                stop.words
+            );
+            // Kept as poison and tried again, it is what it was.
+            let again = Incoming::of_poison(incoming.clone().poison(stop.clone()));
+            assert_eq!(decode(&again, &limits).as_ref(), Err(stop));
+        }
+    }
+    outcome
+}
+
+/// What a connector hears is a function of the frame, is bounded, and can be recognised again.
+pub fn frame(played: &Played, frame: &Frame<'_>) {
+    let heard = played.connector.hear(frame);
+    assert_eq!(played.connector.hear(frame), heard, "a function");
+    match heard {
+        Ok(Hearing {
+            heard,
+            fetch,
+            skipped,
+            ..
+        }) => {
+            assert!(fetch.len() <= MAX_FETCH, "{} reads", fetch.len());
+            assert!(skipped.is_none_or(|why| why.chars().count() <= 1_000));
+            for one in heard {
+                assert!(!one.id.is_empty(), "a repeat could not be recognised");
+                if let What::Replied(reply) = one.what {
+                    assert!(!reply.message_id.is_empty());
+                }
+            }
+        }
+        Err(Refusal::Park(stop)) => {
+            assert!(
+                matches!(
+                    stop.reason,
+                    Reason::Undecodable
+                        | Reason::Unmatched
+                        | Reason::Forbidden
+                        | Reason::NotFound
+                        | Reason::Invalid
+                        | Reason::Bug
+                ),
+                "{stop:?}"
+            );
+            assert!(!stop.words.contains("<script>"), "{stop:?}");
+        }
+        Err(Refusal::Hold { .. }) => {}
+    }
+}
+
+/// The statuses beside 2xx after which a claimed fact may be known, and why.
+fn documented(kind: &str, status: u16) -> bool {
+    match kind {
+        // 409: the record that we asked for, under an id that only we derive, is there.
+        "salesforce" => matches!(status, 400..=499),
+        // 409 and a 500 whose text says `duplicate key`: the same.
+        "creatio" => matches!(status, 400..=500),
+        // A refusal that is final is a value as well: `!failed`, or a note for the rep.
+        "whatsapp" => status >= 300,
+        _ => matches!(status, 400..=499),
+    }
+}
+
+/// What a reply proves is a function of step and reply, is bounded, and is no more than its status
+/// says.
+pub fn reply(played: &Played, step: &Step, reply: &Reply) {
+    let verdict = played.connector.read(step, reply);
+    assert_eq!(played.connector.read(step, reply), verdict, "a function");
+    match &verdict {
+        Verdict::Known(learned) => {
+            let Reply::Http(http) = reply else { return };
+            let proven = learned.iter().any(|fact| {
+                fact.value
+                    .as_deref()
+                    .is_some_and(|value| !value.starts_with('!'))
+                    && step.claims.iter().any(|claim| claim.fact == fact.fact)
+            });
+            assert!(
+                !proven || http.ok() || documented(played.kind, http.status),
+                "{} {} answered {}: {learned:?}",
+                played.kind,
+                step.name,
+                http.status
+            );
+            let size: usize = learned
+                .iter()
+                .map(|fact| fact.value.as_ref().map_or(0, String::len))
+                .sum();
+            assert!(size <= 400_000, "{size} bytes of facts");
+        }
+        Verdict::Later { stop, after, .. } => {
+            bounded(stop);
+            assert!(
+                after.is_none_or(|after| after.as_secs() <= 86_400),
+                "{after:?}"
+            );
+        }
+        Verdict::Never(stop) => bounded(stop),
+        Verdict::Absent => {}
+    }
+}
+
+fn bounded(stop: &Stop) {
+    assert!(!stop.words.is_empty(), "{stop:?}");
+    assert!(stop.words.chars().count() <= Stop::MAX_WORDS);
+}
+
+/// The same events however the bytes are cut.
+pub fn cut_stream<'a>(bytes: &[u8], cut: impl IntoIterator<Item = &'a [u8]>) {
+    const MAX: usize = 10_000;
+    let expected = pieces([bytes], MAX);
+    assert_eq!(pieces(bytes.chunks(1), MAX), expected, "byte by byte");
+    assert_eq!(pieces(cut, MAX), expected, "cut elsewhere");
+}
+
+/// Never more of a stream in memory than allowed.
+pub fn bounded_stream(bytes: &[u8], max: usize) {
+    let (found, end) = pieces(bytes.chunks(1), max);
+    for found in found {
+        let Found::Event(event) = found else { continue };
+        // What is not UTF-8 is shown as a mark of three bytes.
+        assert!(event.data.len() <= 3 * (max + 1), "{}", event.data.len());
+        assert!(event.id.len() <= 3 * max && event.event.len() <= 3 * max.max(7));
+    }
+    if let Ok(rest) = end {
+        assert!(rest.len() <= 3 * max);
+    }
+}
+
+fn pieces<'a>(
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+    max: usize,
+) -> (Vec<Found>, Result<String, TooLarge>) {
+    let mut parser = Parser::new(max);
+    let mut found = Vec::new();
+    for piece in pieces {
+        match parser.feed(piece) {
+            Ok(more) => found.extend(more),
+            Err(error) => return (found, Err(error)),
+        }
+    }
+    (found, Ok(parser.rest()))
+}
+
+/// Whatever is admitted is https, names no user, and is no private address in any form.
+pub fn address(address: &str) {
+    let policy = Policy {
+        allow_hosts: Vec::new(),
+        allow_private: false,
+    };
+    let Ok(url) = policy.check(address) else {
+        return;
+    };
+    assert_eq!(url.scheme(), "https");
+    assert!(url.username().is_empty() && url.password().is_none());
+    match url.host().unwrap() {
+        Host::Ipv4(ip) => assert!(is_public(ip.into()), "{url}"),
+        Host::Ipv6(ip) => assert!(is_public(ip.into()), "{url}"),
+        Host::Domain(name) => assert!(name.parse::<IpAddr>().is_err(), "{url}"),
+    }
+}
+
+/// A key is taken, or refused without a word of it.
+pub fn key(text: &str) {
+    if let Err(words) = signing_key(&SecretString::from(text)) {
+        assert!(words.len() < 120 && !words.contains("MII"), "{words}");
+    }
+}
+
+/// A mapping is read, or refused with lines that are there; one that was read renders every handoff
+/// or says why not, without a value of the event.
+pub fn mapping(text: &str, events: &[Event]) {
+    let lines = text.lines().count() + 1;
+    let mapping = match Mapping::parse("m.toml", text) {
+        Ok(mapping) => mapping,
+        Err(problems) => {
+            assert!(!problems.is_empty());
+            for problem in problems {
+                assert!(!problem.message.is_empty());
+                assert!(problem.line <= lines, "{problem:?} of {lines} lines");
+            }
+            return;
+        }
+    };
+    let _ = mapping.run_tests();
+    for event in events {
+        let Data::HandoffRequested(handoff) = &event.data else {
+            continue;
+        };
+        let input = Input {
+            event,
+            session: &handoff.session,
+            contact: &handoff.contact,
+            target: "crm",
+        };
+        match mapping.render(1, &input) {
+            Ok(rendered) => {
+                let again = mapping.render(1, &input);
+                assert_eq!(again.as_ref(), Ok(&rendered), "a function");
+                for value in rendered
+                    .sections
+                    .values()
+                    .flat_map(|fields| fields.values())
+                {
+                    let size = value.as_str().map_or(0, str::len);
+                    assert!(size <= MAX_VALUE, "{size} bytes");
+                }
+            }
+            Err(problem) => {
+                assert!(!problem.message.is_empty());
+                assert!(!problem.message.contains("<script>"), "{problem:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Mappings: files that are nearly right, applied to events that are nearly right.
+
+use handoffd::config::Limits;
+use handoffd::connectors::KINDS;
+use handoffd::intake::{Incoming, Origin, decode};
+use handoffd_contract::Event;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+use serde_json::Value;
+
+use crate::bent::{self, bent};
+use crate::cases::check;
+use crate::judges;
+
+/// What is put into a file: pieces of TOML and of templates.
+const PIECES: &[&str] = &[
+    "{{",
+    "}}",
+    "{% for x in range(100000) %}",
+    "{% endfor %}",
+    "{% for m in transcript %}{{ m.text }}{% endfor %}",
+    "{{ handoff.summary * 1000 }}",
+    "{{ 'x' | replace('x', 'xxxxxxxxxxxx') }}",
+    "{{ transcript_text ~ transcript_text ~ transcript_text }}",
+    "{{ contact }}",
+    "{{ fields.__class__ }}",
+    "{{ 1 / 0 }}",
+    "{{ [[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]] }}",
+    "{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}",
+    "{% include 'x' %}",
+    "value = \"\"",
+    "when = \"true\"",
+    "map = { a = \"b\" }",
+    "max = -1",
+    "max = 99999999999999999999",
+    "required = true",
+    "[[test]]",
+    "[ticket.subject]",
+    "[a.b.c.d]",
+    "\"\"\"",
+    "'",
+    "\n",
+    "#",
+    "=",
+];
+
+/// A shipped mapping with a few edits.
+fn text() -> impl Strategy<Value = String> {
+    let files: Vec<&'static str> = KINDS.iter().map(|kind| kind.mapping).collect();
+    let piece = prop_oneof![
+        5 => select(PIECES).prop_map(str::to_owned),
+        1 => bent::text(),
+    ];
+    let edits = vec((any::<Index>(), 0_usize..60, piece), 0..5);
+    (select(files), edits).prop_map(|(file, edits)| {
+        let mut text: Vec<char> = file.chars().collect();
+        for (at, gone, given) in edits {
+            let at = at.index(text.len() + 1);
+            let to = (at + gone).min(text.len());
+            text.splice(at..to, given.chars());
+        }
+        text.into_iter().collect()
+    })
+}
+
+fn event(value: &Value) -> Option<Event> {
+    let incoming = Incoming {
+        origin: Origin::Http,
+        content_type: None,
+        headers: Default::default(),
+        body: value.to_string().into_bytes(),
+    };
+    decode(&incoming, &Limits::default()).ok()
+}
+
+fn handoff() -> Value {
+    serde_json::from_str(include_str!("../events/handoff.requested.json")).unwrap()
+}
+
+#[test]
+fn no_mapping_panics_or_works_without_end() {
+    let plain = [event(&handoff()).unwrap()];
+    check(300, &text(), |text| judges::mapping(&text, &plain));
+}
+
+#[test]
+fn no_event_breaks_a_mapping() {
+    check(300, &bent(handoff()), |value| {
+        let Some(event) = event(&value) else { return };
+        for kind in KINDS {
+            judges::mapping(kind.mapping, std::slice::from_ref(&event));
+        }
+    });
+}
