@@ -14,7 +14,7 @@ use crate::proxy::Proxy;
 /// within this time.
 const DECLARED: Duration = Duration::from_secs(8);
 /// How long the answer to a deletion is waited for.
-const DELETED: Duration = Duration::from_secs(60);
+const DELETED: Duration = Duration::from_secs(30);
 
 /// The broker: one node, or a cluster of several behind two proxies.
 pub struct Rabbit {
