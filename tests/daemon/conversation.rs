@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::world::{Exit, World};
+use crate::world::{EVENTS, Exit, World};
 
 const CRMS: [&str; 3] = ["salesforce", "hubspot", "creatio"];
 
@@ -58,7 +58,8 @@ async fn creatio_shows_a_handoff_once() {
     is_shown_once("creatio").await;
 }
 
-/// A second handoff of the same session goes to the same record.
+/// Further handoffs of the same session go to the same record, also one that another producer gave the
+/// same id.
 async fn appends(target: &str) {
     let world = World::new(Exit::CloudApi).await;
     world.hand_over(target).await;
@@ -66,11 +67,21 @@ async fn appends(target: &str) {
     again["handoff"]["summary"] = json!("She asks for the return label now.");
     again["transcript"].as_array_mut().unwrap().truncate(1);
     again["transcript"][0]["text"] = json!("And where is my label?");
-    world.publish("handoff.requested", "handoff-2", again).await;
+    world
+        .publish("handoff.requested", "handoff-2", again.clone())
+        .await;
     world
         .until_shown(target, "She asks for the return label now.")
         .await;
     world.until_shown(target, "And where is my label?").await;
+    again["handoff"]["summary"] = json!("She asks for a colleague.");
+    let mut namesake = world.event("handoff.requested", "handoff-2", again);
+    namesake["source"] = json!("/test/other");
+    world
+        .gateway
+        .publish(EVENTS, "handoff.requested", namesake.to_string().as_bytes())
+        .await;
+    world.until_shown(target, "She asks for a colleague.").await;
     world.until_idle().await;
     let view = world.crm(target).view();
     let records = ["conversations", "tickets", "cases"]
