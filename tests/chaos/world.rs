@@ -224,6 +224,14 @@ impl World {
     /// SIGTERM; the exit code, none when there was nothing to stop.
     pub async fn stop(&self, n: usize) -> Option<i32> {
         let mut process = self.daemons[n].process.lock().await;
+        // One that has ended by itself, for want of its ledger, is not there to be stopped.
+        if process
+            .as_mut()?
+            .try_wait()
+            .is_ok_and(|ended| ended.is_some())
+        {
+            return None;
+        }
         let mut child = process.take()?;
         self.daemons[n].up.store(false, Ordering::SeqCst);
         let id = child.id()?.to_string();
