@@ -1,13 +1,11 @@
 //! Webhooks that are not what they claim to be, over HTTP, and the exact answer that each gets.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use handoffd::ledger::{self, Ledger};
-use handoffd::relay::webhooks::{Door, routes};
-use handoffd_contract::{Secret, WebhookAuth};
+use handoffd::relay::webhooks::routes;
 use handoffd_test_support::unique;
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::{SignedDuration, Timestamp};
@@ -19,6 +17,7 @@ use tokio::io::AsyncWriteExt;
 
 use crate::bent;
 use crate::cases::check;
+use crate::judges;
 
 const LIMIT: usize = 4 * 1024 * 1024;
 
@@ -37,34 +36,7 @@ impl Doors {
             .await
             .unwrap();
         let secret = |name: &str| Some(SecretString::from(format!("{name}-value")));
-        let named = |name: &str| Secret(name.into());
-        let doors = [
-            (
-                "creatio",
-                WebhookAuth::PathToken {
-                    token: named("token"),
-                },
-            ),
-            (
-                "hubspot",
-                WebhookAuth::HubSpotV3 {
-                    secret: named("client"),
-                    public_url: "https://hooks.example.test/webhooks/hubspot".into(),
-                    token: named("token"),
-                },
-            ),
-            (
-                "whatsapp",
-                WebhookAuth::MetaSha256 {
-                    secrets: vec![named("app"), named("old")],
-                    verify_token: named("verify"),
-                },
-            ),
-        ];
-        let doors: BTreeMap<String, Door> = doors
-            .into_iter()
-            .map(|(name, auth)| (name.to_owned(), Door::new(auth, secret).unwrap()))
-            .collect();
+        let doors = judges::doors(secret);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
         let router = routes(Arc::clone(&ledger), doors);

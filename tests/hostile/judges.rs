@@ -1,6 +1,7 @@
 //! What must be true of everything that parses, whatever it is given. The property tests ask with
 //! cases that are nearly right, `tests/fuzz` with whatever reaches more of the code.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use handoffd::config::Limits;
@@ -9,8 +10,10 @@ use handoffd::engine::wire::policy::{Policy, is_public};
 use handoffd::engine::wire::sse::{Found, Parser, TooLarge};
 use handoffd::intake::{Incoming, decode};
 use handoffd::mapping::{Input, Mapping};
+use handoffd::relay::webhooks::Door;
 use handoffd_contract::{
-    Data, Event, Frame, Hearing, Reason, Refusal, Reply, Step, Stop, Verdict, What,
+    Data, Event, Frame, Hearing, Reason, Refusal, Reply, Secret, Step, Stop, Verdict, WebhookAuth,
+    What,
 };
 use secrecy::SecretString;
 use url::Host;
@@ -253,4 +256,27 @@ pub fn mapping(text: &str, events: &[Event]) {
             }
         }
     }
+}
+
+/// A door of each kind, with these secrets.
+pub fn doors(secret: impl Fn(&str) -> Option<SecretString>) -> BTreeMap<String, Door> {
+    let named = |name: &str| Secret(name.into());
+    let token = named("token");
+    let hubspot = WebhookAuth::HubSpotV3 {
+        secret: named("client"),
+        public_url: "https://hooks.example.test/webhooks/hubspot".into(),
+        token: token.clone(),
+    };
+    let whatsapp = WebhookAuth::MetaSha256 {
+        secrets: vec![named("app"), named("old")],
+        verify_token: named("verify"),
+    };
+    [
+        ("creatio", WebhookAuth::PathToken { token }),
+        ("hubspot", hubspot),
+        ("whatsapp", whatsapp),
+    ]
+    .into_iter()
+    .map(|(name, auth)| (name.to_owned(), Door::new(auth, &secret).unwrap()))
+    .collect()
 }

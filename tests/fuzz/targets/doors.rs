@@ -2,16 +2,14 @@
 
 #![no_main]
 
-use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use handoffd::ledger;
-use handoffd::relay::webhooks::{Door, routes};
-use handoffd_contract::{Secret, WebhookAuth};
-use handoffd_fuzz::{head, joined, seed};
+use handoffd::relay::webhooks::routes;
+use handoffd_fuzz::{head, joined, judges, seed};
 use libfuzzer_sys::fuzz_target;
 use secrecy::SecretString;
 use tokio::runtime::Runtime;
@@ -24,30 +22,6 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
 });
 
 static DOORS: LazyLock<Router> = LazyLock::new(|| {
-    let named = |name: &str| Secret(name.into());
-    let doors = [
-        (
-            "creatio",
-            WebhookAuth::PathToken {
-                token: named("token"),
-            },
-        ),
-        (
-            "hubspot",
-            WebhookAuth::HubSpotV3 {
-                secret: named("client"),
-                public_url: "https://hooks.example.test/webhooks/hubspot".into(),
-                token: named("token"),
-            },
-        ),
-        (
-            "whatsapp",
-            WebhookAuth::MetaSha256 {
-                secrets: vec![named("app"), named("old")],
-                verify_token: named("verify"),
-            },
-        ),
-    ];
     // Random enough that the fuzzer cannot come by them.
     let secret = |name: &str| {
         let random = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), name);
@@ -55,13 +29,9 @@ static DOORS: LazyLock<Router> = LazyLock::new(|| {
             "{name}-{random:016x}-{random:016x}"
         )))
     };
-    let doors: BTreeMap<String, Door> = doors
-        .into_iter()
-        .map(|(name, auth)| (name.to_owned(), Door::new(auth, secret).unwrap()))
-        .collect();
     let file = std::env::temp_dir().join(format!("handoffd-doors-{}.db", std::process::id()));
     let ledger = RUNTIME.block_on(ledger::open(&format!("sqlite:{}", file.display())));
-    routes(ledger.unwrap(), doors)
+    routes(ledger.unwrap(), judges::doors(secret))
 });
 
 fn seeds() -> Vec<Vec<u8>> {
