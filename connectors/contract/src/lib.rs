@@ -22,6 +22,7 @@
 //! | [`feed`] | where a rep's side is heard, and what was heard |
 //! | [`connector`] | the trait, and the data that describes a target to the engine |
 //! | [`ids`] | ids that we choose, derived so that a repeat is the same request |
+//! | [`phone`] | whether a number that somebody typed is the customer's |
 //! | [`text`] | splitting, escaping and transcript lines that every connector shares |
 //! | [`sandbox`] | the other side: a simulator of an API (feature `sandbox`) |
 //! | [`proof`] | plays a connector against its simulator and enumerates mishaps (feature `proof`) |
@@ -31,6 +32,7 @@ pub mod event;
 pub mod feed;
 pub mod ids;
 pub mod known;
+pub mod phone;
 #[cfg(feature = "proof")]
 pub mod proof;
 #[cfg(feature = "sandbox")]
