@@ -23,6 +23,7 @@
 //! | [`connector`] | the trait, and the data that describes a target to the engine |
 //! | [`ids`] | ids that we choose, derived so that a repeat is the same request |
 //! | [`phone`] | whether a number that somebody typed is the customer's |
+//! | [`quote`] | strangers' words among our own |
 //! | [`text`] | splitting, escaping and transcript lines that every connector shares |
 //! | [`sandbox`] | the other side: a simulator of an API (feature `sandbox`) |
 //! | [`proof`] | plays a connector against its simulator and enumerates mishaps (feature `proof`) |
@@ -35,6 +36,7 @@ pub mod known;
 pub mod phone;
 #[cfg(feature = "proof")]
 pub mod proof;
+pub mod quote;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod step;
