@@ -90,8 +90,10 @@ fn names_texts_and_directions_are_kept_to_the_letter() {
     ];
     let report = tell(json!({}), &json!({}), chapters, 0);
     let lines = thread(&report);
+    // In a transcript, further lines are set off.
+    let set_off = nasty.replace('\n', "\n» ");
     assert!(
-        lines[0].contains(nasty) && lines[0].contains("Mona <\"K\"> O'Neil"),
+        lines[0].contains(&set_off) && lines[0].contains("Mona <\"K\"> O'Neil"),
         "{}",
         lines[0]
     );
