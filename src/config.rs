@@ -24,7 +24,6 @@ use std::path::Path;
 use config::{Environment, File, FileFormat};
 use serde_json::Value;
 
-pub(crate) use problem::did_you_mean;
 pub use problem::{Problem, missing_secrets, problems_of_target, tidy};
 use reader::Reader;
 pub use secrets::Secrets;
@@ -168,7 +167,14 @@ fn merge(name: &str, text: &str, env: &BTreeMap<String, String>) -> Result<Value
         )
         .build()
         .and_then(config::Config::try_deserialize::<Value>)
-        .map_err(|error| vec![Problem::new(name, format!("not readable: {error}"), "")])
+        // The error's own words may repeat a value.
+        .map_err(|_| {
+            vec![Problem::new(
+                name,
+                "the environment's overrides do not fit the file",
+                "write HANDOFFD__SECTION__KEY=value, one for each key",
+            )]
+        })
 }
 
 /// Line and column, from 1, of a byte in a text.

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::reader::Reader;
-use super::secrets::{Secrets, reason};
+use super::secrets::{Secrets, reason, shown_file};
 use super::sections::{backoff, bytes, secret, small, with_password};
 use super::types::{AmqpConfig, ExchangeKind, Limits};
 
@@ -25,7 +25,8 @@ pub(super) fn amqp(
     let url = amqp_url(&mut section, password.as_ref());
     let nodes = nodes(&mut section, url.as_ref());
     let encrypted = url.as_ref().is_none_or(|url| url.scheme() == "amqps");
-    let ca_file = section.text("ca_file").map(|file| folder.join(file));
+    let ca_name = section.text("ca_file");
+    let ca_file = ca_name.as_ref().map(|file| folder.join(file));
     if let Some(file) = &ca_file {
         let path = section.path_of("ca_file");
         if !encrypted {
@@ -36,7 +37,8 @@ pub(super) fn amqp(
             );
         }
         if let Err(error) = std::fs::File::open(file) {
-            let found = format!("{}: {}", file.display(), reason(&error));
+            let name = ca_name.as_deref().unwrap_or_default();
+            let found = format!("{}: {}", shown_file(folder, name), reason(&error));
             section.problem(&path, &found, "name a readable PEM file");
         }
     }

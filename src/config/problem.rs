@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use handoffd_contract::settings::{did_you_mean, is_identifier, is_secret_name};
 use handoffd_contract::{Credential, Secret, WebhookAuth};
 
 use super::secrets::Secrets;
@@ -99,7 +100,7 @@ pub fn missing_secrets(
 pub(super) fn missing_secret(path: &str, name: &str, secrets: &Secrets) -> Problem {
     let hint = did_you_mean(name, secrets.names());
     // A name that is no name may be a secret written in the wrong place, so it is not repeated.
-    if !super::secrets::is_name(name) {
+    if !(is_secret_name(name) && is_identifier(name)) {
         return Problem::new(
             path,
             format!(
@@ -114,40 +115,6 @@ pub(super) fn missing_secret(path: &str, name: &str, secrets: &Secrets) -> Probl
         format!("the secret `{name}` is not declared"),
         format!("add `{name} = {{ env = \"…\" }}` or `{{ file = \"…\" }}` under [secrets]{hint}"),
     )
-}
-
-/// ` (did you mean …?)` when one of the known words is close.
-pub(crate) fn did_you_mean<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> String {
-    let word: String = word.chars().take(60).collect::<String>().to_lowercase();
-    let allowed = 1 + word.chars().count() / 4;
-    known
-        .map(|candidate| (distance(&word, candidate), candidate))
-        .filter(|(distance, candidate)| {
-            *distance <= allowed && *distance < candidate.chars().count()
-        })
-        .min()
-        .map(|(_, candidate)| format!(" (did you mean `{candidate}`?)"))
-        .unwrap_or_default()
-}
-
-/// How many insertions, deletions, replacements and swaps of neighbours part two words.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut before: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    for i in 1..=a.len() {
-        let mut row = vec![i];
-        for j in 1..=b.len() {
-            let same = usize::from(a[i - 1] != b[j - 1]);
-            let mut best = (last[j - 1] + same).min(last[j] + 1).min(row[j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                best = best.min(before[j - 2] + 1);
-            }
-            row.push(best);
-        }
-        before = std::mem::replace(&mut last, row);
-    }
-    last[b.len()]
 }
 
 fn of_credential(credential: &Credential) -> Vec<&Secret> {
@@ -182,21 +149,6 @@ fn of_webhook(webhook: &WebhookAuth) -> Vec<&Secret> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn close_words_are_offered_and_far_ones_are_not() {
-        let known = ["listen", "public_url", "max_body"];
-        assert_eq!(
-            did_you_mean("lisen", known.into_iter()),
-            " (did you mean `listen`?)"
-        );
-        assert_eq!(
-            did_you_mean("lsiten", known.into_iter()),
-            " (did you mean `listen`?)"
-        );
-        assert_eq!(did_you_mean("colour", known.into_iter()), "");
-        assert_eq!(did_you_mean("", known.into_iter()), "");
-    }
 
     #[test]
     fn problems_are_a_tidy_list() {

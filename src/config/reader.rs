@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::problem::{Problem, did_you_mean};
+use handoffd_contract::settings::{did_you_mean, printable, shape, unknown_key};
+
+use super::problem::Problem;
 use super::units;
 
 /// One table, and where its problems go.
@@ -45,8 +47,7 @@ impl<'a> Reader<'a> {
 
     /// The full path of a key.
     pub(super) fn path_of(&self, key: &str) -> String {
-        // A key may be anything a TOML string can hold, and long ones do not help anybody.
-        let key: String = key.chars().filter(|c| !c.is_control()).take(60).collect();
+        let key = printable(key);
         if self.path.is_empty() {
             key
         } else {
@@ -151,7 +152,7 @@ impl<'a> Reader<'a> {
             Some(other) => {
                 self.problem(
                     &path,
-                    &format!("found {}", shown(&other)),
+                    &format!("found {}", shape(&other)),
                     "write true or false",
                 );
                 default
@@ -193,7 +194,7 @@ impl<'a> Reader<'a> {
             .unwrap_or_else(|| {
                 self.problem(
                     &path,
-                    &format!("found {}", shown(&value)),
+                    &format!("found {}", shape(&value)),
                     &format!("write a number from 1 to {max}"),
                 );
                 default
@@ -253,7 +254,7 @@ impl<'a> Reader<'a> {
         let hint = did_you_mean(word, names.iter().copied());
         self.problem(
             &path,
-            &format!("found {}", shown(&value)),
+            &format!("found {}", shape(&value)),
             &format!("write one of {}{hint}", names.join(", ")),
         );
         default
@@ -271,7 +272,7 @@ impl<'a> Reader<'a> {
             .unwrap_or_else(|| {
                 let want =
                     "write an IP address and a port, such as \"127.0.0.1:8080\" or \"[::]:8080\"";
-                self.problem(&path, &format!("found {}", shown(&value)), want);
+                self.problem(&path, &format!("found {}", shape(&value)), want);
                 default
             })
     }
@@ -279,14 +280,9 @@ impl<'a> Reader<'a> {
     /// Notes every key that nobody asked for.
     pub(super) fn finish(self) {
         for key in self.table.keys() {
-            let hint = did_you_mean(key, self.known.iter().copied());
-            let mut known = self.known.clone();
-            known.sort_unstable();
-            self.problem(
-                &self.path_of(key),
-                &format!("unknown key{hint}"),
-                &format!("known here: {}", known.join(", ")),
-            );
+            let said = unknown_key(key, &self.known);
+            let (found, remedy) = said.split_once("; ").unwrap_or((&said, ""));
+            self.problem(&self.path_of(key), found, remedy);
         }
     }
 
@@ -305,29 +301,8 @@ impl<'a> Reader<'a> {
         read(&value)
             .filter(|value| range.contains(value))
             .unwrap_or_else(|| {
-                self.problem(&path, &format!("found {}", shown(&value)), want);
+                self.problem(&path, &format!("found {}", shape(&value)), want);
                 default
             })
-    }
-}
-
-/// What kind of value it is; never the value, which may be a secret in the wrong place.
-pub(super) fn shape(value: &Value) -> String {
-    match value {
-        Value::Null => "nothing".into(),
-        Value::Bool(_) => "a boolean".into(),
-        Value::Number(_) => "a number".into(),
-        Value::String(text) => format!("a text of {} characters", text.chars().count()),
-        Value::Array(items) => format!("a list of {}", items.len()),
-        Value::Object(_) => "a table".into(),
-    }
-}
-
-/// The value itself where it is a number, a boolean or a short text, which no secret is.
-fn shown(value: &Value) -> String {
-    match value {
-        Value::String(text) if text.chars().count() <= 12 => format!("{text:?}"),
-        Value::Number(_) | Value::Bool(_) => value.to_string(),
-        other => shape(other),
     }
 }

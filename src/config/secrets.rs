@@ -5,6 +5,7 @@ use std::fmt;
 use std::io::Read;
 use std::path::Path;
 
+use handoffd_contract::settings::{is_identifier, is_secret_name, printable, printable_path};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
@@ -60,14 +61,6 @@ impl fmt::Debug for Secrets {
     }
 }
 
-/// Whether a text can be a secret's name. Lower case, because environment overrides are.
-pub(super) fn is_name(name: &str) -> bool {
-    (1..=60).contains(&name.len())
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
-}
-
 /// Reads `[secrets]`: each entry is `{ env = … }`, `{ file = … }` or `{ value = … }`.
 pub(super) fn read(
     mut section: Reader<'_>,
@@ -78,7 +71,7 @@ pub(super) fn read(
     let mut secrets = Secrets::default();
     for (name, declared) in section.take_all() {
         let path = section.path_of(&name);
-        if !is_name(&name) {
+        if !is_secret_name(&name) {
             section.problem(&path, "not a name", "use at most 60 of a-z, 0-9 and _");
             continue;
         }
@@ -115,11 +108,11 @@ fn value_of(
         "env" => env.get(what).cloned().ok_or_else(|| {
             Problem::new(
                 path,
-                format!("the environment has no `{what}`"),
+                format!("the environment has no `{}`", variable(what)),
                 "set it, or correct the name",
             )
         })?,
-        "file" => from_file(path, &folder.join(what), warnings)?,
+        "file" => from_file(path, folder, what, warnings)?,
         "value" => {
             warnings.push(Problem::new(
                 path,
@@ -131,7 +124,7 @@ fn value_of(
         _ => {
             return Err(Problem::new(
                 path,
-                format!("`{how}` is no source of a secret"),
+                format!("`{}` is no source of a secret", printable(how)),
                 form,
             ));
         }
@@ -141,16 +134,36 @@ fn value_of(
         return Err(Problem::new(
             path,
             "the secret is empty",
-            format!("fill what `{how}` names"),
+            format!("fill what `{}` names", printable(how)),
         ));
     }
     Ok(SecretString::from(trimmed))
 }
 
-fn from_file(path: &str, file: &Path, warnings: &mut Vec<Problem>) -> Result<String, Problem> {
-    let failed = |found: String, remedy: &str| {
-        Problem::new(path, format!("{}: {found}", file.display()), remedy)
+/// A variable's name as it can be shown: in upper case, as they are by custom.
+fn variable(name: &str) -> String {
+    if is_identifier(name) && !name.contains(|c: char| c.is_ascii_lowercase()) {
+        name.to_owned()
+    } else {
+        format!("(a name of {} characters)", name.chars().count())
+    }
+}
+
+fn from_file(
+    path: &str,
+    folder: &Path,
+    name: &str,
+    warnings: &mut Vec<Problem>,
+) -> Result<String, Problem> {
+    let file = &folder.join(name);
+    // What is there is a file's name and no secret.
+    let shown = if file.exists() {
+        file.display().to_string()
+    } else {
+        shown_file(folder, name)
     };
+    let failed =
+        |found: String, remedy: &str| Problem::new(path, format!("{shown}: {found}"), remedy);
     let opened = std::fs::File::open(file).map_err(|error| {
         failed(
             reason(&error),
@@ -185,6 +198,16 @@ fn from_file(path: &str, file: &Path, warnings: &mut Vec<Problem>) -> Result<Str
             "store the secret as text, a key as PEM",
         )
     })
+}
+
+/// A file of the configuration as it can be shown, with the folder that it is relative to.
+pub(super) fn shown_file(folder: &Path, name: &str) -> String {
+    let name = printable_path(name);
+    if name.starts_with('(') {
+        name
+    } else {
+        folder.join(name).display().to_string()
+    }
 }
 
 /// The operating system's words, without its numbers.

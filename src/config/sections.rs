@@ -102,6 +102,8 @@ pub(super) fn http(mut section: Reader<'_>, secrets: &Secrets) -> HttpConfig {
         let parsed = Url::parse(&text).ok();
         let fits = parsed.is_some_and(|url| {
             matches!(url.scheme(), "http" | "https")
+                && url.username().is_empty()
+                && url.password().is_none()
                 && url.query().is_none()
                 && url.fragment().is_none()
         });
@@ -109,7 +111,7 @@ pub(super) fn http(mut section: Reader<'_>, secrets: &Secrets) -> HttpConfig {
             let path = section.path_of("public_url");
             section.problem(
                 &path,
-                "not an http or https address",
+                "not an http or https address without user and password",
                 "write \"https://handoff.example.com\"",
             );
         }
@@ -120,10 +122,9 @@ pub(super) fn http(mut section: Reader<'_>, secrets: &Secrets) -> HttpConfig {
     let admin_token = secret(&mut section, "admin_token", secrets);
     for (key, there) in [("events_token", had_events), ("admin_token", had_admin)] {
         if !there && !listen.ip().is_loopback() {
-            let found = format!("not set, but {listen} can be reached from other machines");
             section.problem(
                 &section.path_of(key),
-                &found,
+                "not set, but the address in listen can be reached from other machines",
                 "name a secret, or listen on 127.0.0.1",
             );
         }
@@ -159,14 +160,14 @@ pub(super) fn media(mut section: Reader<'_>) -> MediaConfig {
         .iter()
         .map(|host| host.to_ascii_lowercase())
         .collect();
-    for host in &allow_hosts {
+    for (index, host) in allow_hosts.iter().enumerate() {
         let bare = host.strip_prefix('.').unwrap_or(host);
         if !bare
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.')
             || bare.is_empty()
         {
-            let found = format!("{host:?} is no host name");
+            let found = format!("item {index} is no host name");
             let remedy = "write \"files.example.com\", or \".example.com\" for all below; no scheme, port or *";
             section.problem(&section.path_of("allow_hosts"), &found, remedy);
         }

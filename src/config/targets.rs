@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
+use handoffd_contract::settings::{printable, shape};
 use serde_json::{Map, Value};
 
 use super::problem::Problem;
-use super::reader::{Reader, shape};
-use super::secrets::reason;
+use super::reader::Reader;
+use super::secrets::{reason, shown_file};
 use super::types::TargetConfig;
 
 /// The connectors that there are.
@@ -107,11 +108,12 @@ fn target(
             Value::Object(Map::new())
         }
     };
-    let mapping = section.text("mapping").map(|file| folder.join(file));
+    let mapping_name = section.text("mapping");
+    let mapping = mapping_name.as_ref().map(|file| folder.join(file));
     if let Some(Err(error)) = mapping.as_ref().map(std::fs::File::open) {
         let found = format!(
             "{}: {}",
-            mapping.as_deref().unwrap_or(folder).display(),
+            shown_file(folder, mapping_name.as_deref().unwrap_or_default()),
             reason(&error)
         );
         section.problem(
@@ -121,10 +123,13 @@ fn target(
         );
     }
     let numbers = section.list("numbers").unwrap_or_default();
-    for number in &numbers {
+    for (index, number) in numbers.iter().enumerate() {
         let digits = number.strip_prefix('+').unwrap_or(number);
         if !(5..=20).contains(&digits.len()) || !digits.bytes().all(|b| b.is_ascii_digit()) {
-            let found = format!("{number:?} is neither a number nor an id");
+            let found = format!(
+                "item {index} is neither a number nor an id, but {}",
+                shape(&Value::from(number.as_str()))
+            );
             let remedy = "write it as events carry it: \"+4915112345678\", or the phone number id";
             section.problem(&section.path_of("numbers"), &found, remedy);
         }
@@ -201,7 +206,7 @@ pub(super) fn override_by_name(
         let (Some(mut place), false) = (found, keys.is_empty() || keys.contains(&"")) else {
             let remedy = "write HANDOFFD__TARGET__<NAME>__<KEY> for a target of the file";
             problems.push(Problem::new(
-                variable.clone(),
+                printable(variable),
                 "names no setting of a target",
                 remedy,
             ));

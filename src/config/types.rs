@@ -12,7 +12,7 @@ use super::problem::Problem;
 use super::secrets::Secrets;
 
 /// A configuration that cannot be wrong.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Config {
     /// This daemon among others.
     pub daemon: DaemonConfig,
@@ -37,7 +37,7 @@ pub struct Config {
 }
 
 /// `[daemon]`
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct DaemonConfig {
     /// This daemon's name in leases; unique among the daemons that share a ledger. The host's name
     /// and a random suffix unless given.
@@ -52,7 +52,7 @@ pub struct LedgerConfig {
 }
 
 /// `[http]`
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct HttpConfig {
     /// Where to listen.
     pub listen: SocketAddr,
@@ -67,7 +67,7 @@ pub struct HttpConfig {
 }
 
 /// `[intake]`
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct IntakeConfig {
     /// RabbitMQ, when events come from there or replies go there.
     pub amqp: Option<AmqpConfig>,
@@ -76,7 +76,7 @@ pub struct IntakeConfig {
 }
 
 /// `[intake.amqp]`
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct AmqpConfig {
     /// `amqp://` or `amqps://`, with the password in it.
     pub url: SecretString,
@@ -214,7 +214,7 @@ pub enum LogFormat {
 }
 
 /// `[[target]]`
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct TargetConfig {
     /// The name: `[a-z0-9-]`, at most 40 characters, unique.
     pub name: String,
@@ -309,5 +309,28 @@ impl std::fmt::Debug for LedgerConfig {
         f.debug_struct("LedgerConfig")
             .field("url", &format_args!("{scheme}:…"))
             .finish()
+    }
+}
+
+/// Of free texts nothing is shown: each may hold a secret in the wrong place.
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Config")
+            .field("ledger", &self.ledger)
+            .field("engine", &self.engine)
+            .field("targets", &self.targets)
+            .field("secrets", &self.secrets)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Without the settings: what is wrong in them may be a secret in the wrong place.
+impl std::fmt::Debug for TargetConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TargetConfig")
+            .field("name", &self.name)
+            .field("kind", &self.kind)
+            .field("enabled", &self.enabled)
+            .finish_non_exhaustive()
     }
 }

@@ -14,7 +14,7 @@
 use handoffd_contract::{Data, Event, Rendered};
 use serde_json::{Map, Value, json};
 
-use crate::config::did_you_mean;
+use handoffd_contract::settings::{did_you_mean, printable, without_value};
 
 use super::document::{RawCase, Reading};
 use super::field::Field;
@@ -59,8 +59,8 @@ pub(super) fn understand(
                 .table
                 .get("name")
                 .and_then(Value::as_str)
-                .unwrap_or("test")
-                .to_owned();
+                .unwrap_or("test");
+            let label = crate::mapping::document::shorten(label);
             case(raw, fields)
                 .map_err(|message| reading.problem(line, format!("test \"{label}\""), message))
                 .ok()
@@ -117,7 +117,8 @@ fn case(raw: RawCase, fields: &[Field]) -> Result<Case, String> {
     if let Some(unknown) = table.keys().find(|key| !KEYS.contains(&key.as_str())) {
         let hint = did_you_mean(unknown, KEYS.iter().copied());
         return Err(format!(
-            "unknown key `{unknown}`{hint}; known are: {}",
+            "unknown key `{}`{hint}; known are: {}",
+            printable(unknown),
             KEYS.join(", ")
         ));
     }
@@ -132,6 +133,7 @@ fn case(raw: RawCase, fields: &[Field]) -> Result<Case, String> {
         };
         for (section, values) in sections {
             let Value::Object(values) = values else {
+                let section = printable(&section);
                 return Err(format!("`expect.{section}` must be a table of fields"));
             };
             for (name, value) in values {
@@ -144,7 +146,7 @@ fn case(raw: RawCase, fields: &[Field]) -> Result<Case, String> {
     for path in texts(table.remove("absent"), "absent")? {
         let (section, name) = path
             .split_once('.')
-            .ok_or_else(|| format!("`{path}` is not section.field"))?;
+            .ok_or_else(|| format!("`{}` is not section.field", shown_path(&path)))?;
         exists(fields, section, name)?;
         absent.push((section.to_owned(), name.to_owned()));
     }
@@ -153,7 +155,7 @@ fn case(raw: RawCase, fields: &[Field]) -> Result<Case, String> {
         Some(Value::String(path)) => {
             let (section, name) = path
                 .split_once('.')
-                .ok_or_else(|| format!("`{path}` is not section.field"))?;
+                .ok_or_else(|| format!("`{}` is not section.field", shown_path(&path)))?;
             exists(fields, section, name)?;
             Some(path)
         }
@@ -189,14 +191,14 @@ fn event(table: &mut Map<String, Value>) -> Result<Event, String> {
     lay_over(&mut wire["data"], &change);
     for path in texts(table.remove("without"), "without")? {
         take_out(&mut wire["data"], &path)
-            .ok_or_else(|| format!("`without`: the event has no {path}"))?;
+            .ok_or_else(|| format!("`without`: the event has no {}", shown_path(&path)))?;
     }
-    let event: Event =
-        serde_json::from_value(wire).map_err(|error| format!("not an event: {error}"))?;
+    let event: Event = serde_json::from_value(wire)
+        .map_err(|error| format!("not an event: {}", without_value(&error)))?;
     // What the event's type does not have would be ignored, and the test would test nothing.
     let kept = json!(event);
     if let Some(path) = lost(&change, &kept["data"], String::new()) {
-        return Err(format!("`change`: an event has no {path}"));
+        return Err(format!("`change`: an event has no {}", shown_path(&path)));
     }
     match event.data {
         Data::HandoffRequested(_) | Data::MessageReceived(_) | Data::MessageSent(_) => Ok(event),
@@ -211,7 +213,16 @@ fn exists(fields: &[Field], section: &str, name: &str) -> Result<(), String> {
         return Ok(());
     }
     let hint = did_you_mean(&path, known.iter().map(String::as_str));
-    Err(format!("the mapping has no field {path}{hint}"))
+    Err(format!(
+        "the mapping has no field {}{hint}",
+        shown_path(&path)
+    ))
+}
+
+/// A path of keys as it can be shown.
+fn shown_path(path: &str) -> String {
+    let keys: Vec<String> = path.split('.').take(20).map(printable).collect();
+    keys.join(".")
 }
 
 fn texts(value: Option<Value>, key: &str) -> Result<Vec<String>, String> {

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use handoffd_contract::settings::without_value;
 use handoffd_contract::{Event, text};
 use jiff::Timestamp;
 
@@ -291,8 +292,13 @@ fn tested(file: &str, outcome: &TestOutcome) -> String {
 
 fn read_event(path: &Path) -> Result<Event, String> {
     let text = read(path)?;
-    serde_json::from_str(&text)
-        .map_err(|error| format!("{}: not an event: {error}\n", path.display()))
+    serde_json::from_str(&text).map_err(|error| {
+        format!(
+            "{}: not an event: {}\n",
+            path.display(),
+            without_value(&error)
+        )
+    })
 }
 
 fn read(path: &Path) -> Result<String, String> {

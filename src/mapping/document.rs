@@ -4,7 +4,7 @@ use serde_json::Value as Json;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::config::did_you_mean;
+use handoffd_contract::settings::{did_you_mean, printable};
 
 use super::MappingProblem;
 use super::field::Field;
@@ -118,7 +118,7 @@ impl<'a> Reading<'a> {
                         "unknown section{hint}; {kind} has: {}, and [[test]]",
                         allowed.join(", ")
                     );
-                    self.problem(line, shorten(name), message);
+                    self.problem(line, printable(name), message);
                 }
             }
         }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use crate::config::did_you_mean;
+use handoffd_contract::settings::{did_you_mean, printable};
 
-use super::document::{Reading, by_line, literal, shorten};
+use super::document::{Reading, by_line, literal};
 use super::field::{Field, Kind, MAX, Policy, Source};
 use super::template::{Fault, Id};
 
@@ -23,7 +23,7 @@ impl Reading<'_> {
         value: &Spanned<DeValue<'_>>,
     ) -> Option<Field> {
         let (line, name) = (self.line(key.span().start), key.get_ref().as_ref());
-        let path = format!("{section}.{}", shorten(name));
+        let path = format!("{section}.{}", printable(name));
         let named = (1..=100).contains(&name.len())
             && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
         if !named {
@@ -185,7 +185,7 @@ impl Reading<'_> {
                 let hint = did_you_mean(other, KEYS.iter().copied());
                 let message = format!(
                     "unknown key `{}`{hint}; known are: {}",
-                    shorten(other),
+                    printable(other),
                     KEYS.join(", ")
                 );
                 self.problem(line, path, message);

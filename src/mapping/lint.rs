@@ -5,7 +5,7 @@
 //! recursion, `+`, `*` and `~`, and every filter that is not ours. What remains grows with the template,
 //! which is short, and with the event, which is bounded.
 
-use crate::config::did_you_mean;
+use handoffd_contract::settings::{did_you_mean, printable};
 
 use super::filters::{FILTERS, TESTS};
 
@@ -168,7 +168,7 @@ fn unknown(what: &str, word: &str, known: &[&str]) -> Option<String> {
 }
 
 fn short(word: &str) -> String {
-    word.chars().take(40).collect()
+    printable(word)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use handoffd_contract::{Contact, Data, Event, Handoff, Message, text};
 use minijinja::value::{Enumerator, Object, Value};
 use minijinja::{Error, ErrorKind};
 
-use crate::config::did_you_mean;
+use handoffd_contract::settings::{did_you_mean, printable};
 
 use super::values::{contact, counts, event, json, message, reasoning, session, text};
 
@@ -65,7 +65,7 @@ pub(super) fn unknown(path: &str) -> Option<String> {
             "`transcript` is a list of messages; write `(transcript | last).text` or a for loop"
                 .into()
         }
-        (_, true) => format!("`{top}` is a text and has no `{attribute}`"),
+        (_, true) => format!("`{top}` is a text and has no `{}`", printable(attribute)),
         (_, false) => unknown_name(top, attribute, has.iter().copied()),
     })
 }
@@ -164,8 +164,12 @@ impl Object for Free {
 }
 
 fn unknown_name<'a>(of: &str, name: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
-    let name: String = name.chars().take(40).collect();
-    let hint = did_you_mean(&name, known.clone());
+    let hint = did_you_mean(name, known.clone());
+    let name = if name == "…" {
+        name.to_owned()
+    } else {
+        printable(name)
+    };
     let known: Vec<&str> = known.collect();
     let whole = if of.is_empty() {
         name

@@ -21,6 +21,7 @@
 //! | [`verdict`] | what a reply proves, and every reason why something can stop |
 //! | [`feed`] | where a rep's side is heard, and what was heard |
 //! | [`connector`] | the trait, and the data that describes a target to the engine |
+//! | [`settings`] | how settings are read, and how what is wrong is told without values |
 //! | [`ids`] | ids that we choose, derived so that a repeat is the same request |
 //! | [`phone`] | whether a number that somebody typed is the customer's |
 //! | [`quote`] | strangers' words among our own |
@@ -39,6 +40,7 @@ pub mod proof;
 pub mod quote;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
+pub mod settings;
 pub mod step;
 pub mod text;
 pub mod verdict;

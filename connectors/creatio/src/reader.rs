@@ -1,5 +1,6 @@
 //! Reads a table of settings key by key, so that every problem is found and not only the first.
 
+use handoffd_contract::settings::{is_secret_name, printable, shape, unknown_key};
 use handoffd_contract::{Problem, Secret};
 use serde_json::{Map, Value};
 
@@ -152,11 +153,7 @@ impl<'a> Reader<'a> {
     /// The name of a secret. The value is never repeated: people paste the secret itself.
     pub(crate) fn secret(&mut self, key: &'static str) -> Option<Secret> {
         let name = self.text(key)?;
-        let is_name = name.len() <= 64
-            && name
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
-        if !is_name {
+        if !is_secret_name(&name) {
             self.problem(
                 key,
                 format!(
@@ -172,14 +169,9 @@ impl<'a> Reader<'a> {
     pub(crate) fn finish(mut self) -> Vec<Problem> {
         for key in self.map.keys() {
             if !self.asked.contains(&key.as_str()) {
-                let like = self.asked.iter().find(|known| alike(known, key));
-                let hint = match like {
-                    Some(known) => format!("did you mean {known}?"),
-                    None => format!("there are: {}", self.asked.join(", ")),
-                };
                 self.problems.push(Problem::new(
-                    format!("{}{key}", self.path),
-                    format!("is not a setting; {hint}"),
+                    format!("{}{}", self.path, printable(key)),
+                    unknown_key(key, &self.asked),
                 ));
             }
         }
@@ -193,29 +185,5 @@ impl<'a> Reader<'a> {
         } else {
             Err(problems)
         }
-    }
-}
-
-/// Whether two keys differ only by case, separators or an ending.
-fn alike(known: &str, key: &str) -> bool {
-    let bare = |text: &str| {
-        text.chars()
-            .filter(char::is_ascii_alphanumeric)
-            .map(|c| c.to_ascii_lowercase())
-            .collect::<String>()
-    };
-    let (known, key) = (bare(known), bare(key));
-    known == key || (key.len() > 3 && (known.starts_with(&key) || key.starts_with(&known)))
-}
-
-/// What a value is, without the value.
-pub(crate) fn shape(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "nothing",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "a table",
     }
 }

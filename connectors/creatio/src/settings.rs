@@ -5,10 +5,11 @@
 
 use std::time::Duration;
 
+use handoffd_contract::settings::shape;
 use handoffd_contract::{Problem, Secret};
 use serde_json::{Map, Value};
 
-use crate::reader::{Reader, shape};
+use crate::reader::Reader;
 use crate::{standard, wire};
 
 /// How the site is hosted; decides whether data paths begin with `/0`.
@@ -127,7 +128,10 @@ impl Settings {
         let empty = Map::new();
         let mut top = Reader::new("", value.as_object().unwrap_or(&empty));
         if !value.is_object() {
-            top.problem("", "must be a table of settings");
+            top.problem(
+                "",
+                format!("is {}; expected a table of settings", shape(value)),
+            );
         }
         let plain_http = top.flag("allow_plain_http", false);
         let site = top.text("site").map(|raw| site_root(&raw));

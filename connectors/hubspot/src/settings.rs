@@ -1,70 +1,14 @@
-//! The settings: what serde reads, and what cannot be wrong.
+//! The settings of a HubSpot target, which cannot be wrong.
 
 mod reader;
 
 use handoffd_contract::{Credential, Problem, Secret};
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use crate::paths::Paths;
-use reader::Reader;
-
-/// The settings as they are written. Every key is optional here, so that each can be judged by
-/// itself and every problem is told at once.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Raw {
-    base: Option<String>,
-    api_version: Option<String>,
-    conversations_version: Option<String>,
-    token: Option<String>,
-    oauth: Option<RawOauth>,
-    pipeline: Option<String>,
-    stage: Option<String>,
-    closed_stage: Option<String>,
-    closed_stages: Option<Vec<String>>,
-    owner: Option<String>,
-    priority: Option<String>,
-    wa_id_property: Option<String>,
-    handoff_id_property: Option<String>,
-    session_url_property: Option<String>,
-    last_message_property: Option<String>,
-    contact_fields: Option<ContactFields>,
-    transcript: Option<Transcript>,
-    comments: Option<Comments>,
-    later: Option<Later>,
-    folder: Option<String>,
-    max_file_bytes: Option<u64>,
-    reply_prefix: Option<String>,
-    poll_seconds: Option<u64>,
-    webhook: Option<RawWebhook>,
-    channel_id: Option<String>,
-    portal_id: Option<String>,
-    ui_domain: Option<String>,
-    api_per_10s: Option<u32>,
-    search_per_second: Option<u32>,
-    file_hosts: Option<Vec<String>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawOauth {
-    client_id: String,
-    client_secret: String,
-    refresh_token: String,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawWebhook {
-    secret: String,
-    public_url: String,
-    token: String,
-}
 
 /// When the mapping's `contact` fields are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ContactFields {
     /// Only on a contact that is created here: what people entered stays.
     Create,
@@ -73,8 +17,7 @@ pub enum ContactFields {
 }
 
 /// Where the transcript goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transcript {
     /// Into the ticket's description as far as it fits, the rest into notes.
     Content,
@@ -83,8 +26,7 @@ pub enum Transcript {
 }
 
 /// Where the internal comment goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Comments {
     /// A note on ticket and contact.
     Note,
@@ -93,8 +35,7 @@ pub enum Comments {
 }
 
 /// What a message after the handoff becomes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Later {
     /// A note.
     Note,
@@ -188,38 +129,14 @@ impl Settings {
     /// # Errors
     /// Every problem, each with its path, what was found, and the remedy.
     pub fn read(value: &Value) -> Result<Settings, Vec<Problem>> {
-        let Value::Object(map) = value else {
-            return Err(vec![Problem::new(
-                "",
-                "settings must be a table of keys and values",
-            )]);
-        };
-        let mut problems = Vec::new();
-        let mut sound = Map::new();
-        for (key, value) in map {
-            match serde_json::from_value::<Raw>(json!({ key: value })) {
-                Ok(_) => {
-                    sound.insert(key.clone(), value.clone());
-                }
-                Err(error) => problems.push(Problem::new(key, error.to_string())),
-            }
-        }
-        let raw: Raw = serde_json::from_value(Value::Object(sound)).unwrap_or_default();
-        let settings = Reader {
-            problems: &mut problems,
-            given: map,
-        }
-        .settings(raw);
-        if problems.is_empty() {
-            Ok(settings)
-        } else {
-            Err(problems)
-        }
+        reader::read(value)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn problems(value: Value) -> Vec<String> {
@@ -300,8 +217,12 @@ mod tests {
         assert_eq!(told.len(), 1);
         assert!(!told[0].contains("0000"), "{told:?}");
         assert_eq!(
+            problems(json!({"oauth": "pat-eu1-0000-1111"})),
+            ["oauth: found a text of 17 characters; write a table of keys and values"]
+        );
+        assert_eq!(
             problems(json!("nonsense")),
-            [": settings must be a table of keys and values"]
+            [": found a text of 8 characters; write a table of keys and values"]
         );
     }
 

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::fields::{Fields, shape};
+use handoffd_contract::settings::{printable, shape};
+
+use crate::fields::Fields;
 
 /// How messages leave.
 #[derive(Debug, Clone, PartialEq)]
@@ -125,7 +127,16 @@ fn number_table(fields: &mut Fields<'_>, value: &Value) -> BTreeMap<String, Stri
     };
     for (number, id) in table {
         let id = id.as_str().map(str::trim).unwrap_or_default();
-        let path = format!("phone_numbers.{number}");
+        // A key of digits alone is a number; anything else may be a secret in the wrong place.
+        let is_number = number
+            .chars()
+            .all(|c| c.is_ascii_digit() || " +-().".contains(c));
+        let shown = if is_number && number.len() <= 25 {
+            number.clone()
+        } else {
+            printable(number)
+        };
+        let path = format!("phone_numbers.{shown}");
         if digits(number).is_empty() {
             fields.problem(
                 &path,

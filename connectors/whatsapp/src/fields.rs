@@ -1,6 +1,7 @@
 //! Reads one JSON object of settings field by field and collects every problem, so that a wrong
 //! file is mended in one go and not error by error.
 
+use handoffd_contract::settings::{is_secret_name, printable, shape, unknown_key};
 use handoffd_contract::{Problem, Secret};
 use serde_json::{Map, Value};
 
@@ -92,11 +93,7 @@ impl<'a> Fields<'a> {
     /// The name of a secret.
     pub(crate) fn secret(&mut self, field: &'static str) -> Option<Secret> {
         let name = self.text(field)?;
-        let plain = name.len() <= 64
-            && name
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c));
-        if !plain {
+        if !is_secret_name(&name) {
             self.problem(
                 field,
                 format!(
@@ -141,7 +138,7 @@ impl<'a> Fields<'a> {
                     field,
                     format!(
                         "is {}; expected a whole number from {min} to {max}",
-                        shown(value)
+                        shape(value)
                     ),
                 );
                 default
@@ -169,8 +166,8 @@ impl<'a> Fields<'a> {
                 ""
             }
             (None, Some(text), _) => {
-                let text: String = text.chars().take(40).collect();
-                self.problem(field, format!("is \"{text}\"; expected \"{list}\""));
+                let found = shape(&Value::String(text));
+                self.problem(field, format!("is {found}; expected \"{list}\""));
                 ""
             }
         }
@@ -185,12 +182,9 @@ impl<'a> Fields<'a> {
     pub(crate) fn finish(mut self) -> Vec<Problem> {
         for name in self.object.into_iter().flat_map(Map::keys) {
             if !self.asked.contains(&name.as_str()) {
-                let known = self.asked.join(", ");
-                let path = self.path(name);
-                self.problems.push(Problem::new(
-                    path,
-                    format!("is not a setting; known here are {known}"),
-                ));
+                let path = self.path(&printable(name));
+                self.problems
+                    .push(Problem::new(path, unknown_key(name, &self.asked)));
             }
         }
         self.problems
@@ -210,25 +204,5 @@ impl<'a> Fields<'a> {
         } else {
             format!("{}.{field}", self.prefix)
         }
-    }
-}
-
-/// A value's shape, never the value.
-pub(crate) fn shape(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "empty",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "a table",
-    }
-}
-
-fn shown(value: &Value) -> String {
-    if value.is_number() {
-        value.to_string()
-    } else {
-        shape(value).to_owned()
     }
 }

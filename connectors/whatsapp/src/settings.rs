@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use handoffd_contract::settings::{printable, shape};
 use handoffd_contract::{Problem, Secret};
 use jiff::SignedDuration;
 use serde_json::Value;
 
 use crate::exit::{Exit, exit, is_id};
-use crate::fields::{Fields, shape};
+use crate::fields::Fields;
 
 /// Where session events for the gateway are published.
 #[derive(Debug, Clone, PartialEq)]
@@ -111,6 +112,8 @@ impl Settings {
                 "base_url",
                 "does not begin with https://; leave it out for Meta's own address",
             );
+        } else if base.contains('@') {
+            fields.problem("base_url", "must hold neither user nor password");
         } else if base.rsplit('/').next().is_some_and(is_version) {
             fields.problem("base_url", "ends in a version; put that into `version`");
         }
@@ -224,7 +227,7 @@ fn fallback(fields: &mut Fields<'_>) -> Option<Fallback> {
                         );
                     }
                     None => inner.problem(
-                        &format!("languages.{session}"),
+                        &format!("languages.{}", printable(session)),
                         "is not a language code in quotes",
                     ),
                 }

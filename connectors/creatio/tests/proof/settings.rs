@@ -64,7 +64,7 @@ fn every_wrong_setting_is_named_with_its_remedy() {
             "auth",
             json!("oauth"),
             "auth",
-            "is a text; expected a table",
+            "is a text of 5 characters; expected a table",
         ),
         ("auth", json!(null), "auth", "is missing"),
         (
@@ -80,7 +80,7 @@ fn every_wrong_setting_is_named_with_its_remedy() {
             "auth.client_secret",
             "no secret's name",
         ),
-        ("auth.scope", json!("x"), "auth.scope", "is not a setting"),
+        ("auth.scope", json!("x"), "auth.scope", "unknown key"),
         (
             "auth.token_url",
             json!("http://is.example/connect/token"),
@@ -149,8 +149,8 @@ fn every_wrong_setting_is_named_with_its_remedy() {
             "webhook_token",
             "no secret's name",
         ),
-        ("ownerId", json!("x"), "ownerId", "did you mean owner_id?"),
-        ("nonsense", json!(1), "nonsense", "is not a setting"),
+        ("ownerId", json!("x"), "ownerId", "did you mean `owner_id`?"),
+        ("nonsense", json!(1), "nonsense", "unknown key"),
     ];
     for (key, value, path, words) in table {
         let found = problems(&with(key, value));

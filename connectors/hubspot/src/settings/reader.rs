@@ -1,278 +1,216 @@
 //! From the settings as written to those that cannot be wrong.
 
-use handoffd_contract::{Credential, Problem, Secret};
-use serde_json::{Map, Value};
+use std::cell::RefCell;
 
-use super::{
-    Comments, ContactFields, Later, Raw, RawOauth, RawWebhook, Settings, Transcript, Webhook, is_id,
-};
+use handoffd_contract::settings::Table;
+use handoffd_contract::{Credential, Problem, Secret};
+use serde_json::Value;
+
+use super::{Comments, ContactFields, Later, Settings, Transcript, Webhook, is_id};
 use crate::paths::{Paths, Version};
 
-/// Judges every setting, and notes down what is wrong.
-pub(super) struct Reader<'a> {
-    pub(super) problems: &'a mut Vec<Problem>,
-    pub(super) given: &'a Map<String, Value>,
+/// Reads every setting, and tells everything that is wrong.
+pub(super) fn read(value: &Value) -> Result<Settings, Vec<Problem>> {
+    let problems = RefCell::new(Vec::new());
+    let Some(mut top) = Table::new("", value, &problems) else {
+        return Err(problems.into_inner());
+    };
+    let base = address(&mut top, "base", "https://api.hubapi.com")
+        .unwrap_or_else(|| "https://api.hubapi.com".to_owned());
+    let paths = Paths {
+        crm: version(&mut top, "api_version", "2026-03"),
+        conversations: version(&mut top, "conversations_version", "v3"),
+    };
+    let credential = credential(&mut top, &base, &paths);
+    let folder = top.text("folder").unwrap_or_else(|| "/handoffd".into());
+    let settings = Settings {
+        pipeline: top.text("pipeline").unwrap_or_else(|| "0".into()),
+        stage: top.text("stage").unwrap_or_else(|| "1".into()),
+        closed_stage: top.text("closed_stage"),
+        closed_stages: closed_stages(&mut top),
+        owner: top.text_if(
+            "owner",
+            |owner| is_id(owner) || owner.contains('@'),
+            "write an owner id (digits) or an e-mail address",
+        ),
+        priority: top.text("priority"),
+        wa_id_property: property(&mut top, "wa_id_property").unwrap_or_else(|| "wa_id".into()),
+        handoff_id_property: property(&mut top, "handoff_id_property")
+            .unwrap_or_else(|| "wa_handoff_id".into()),
+        session_url_property: property(&mut top, "session_url_property"),
+        last_message_property: property(&mut top, "last_message_property"),
+        contact_fields: top.choice(
+            "contact_fields",
+            &[
+                ("create", ContactFields::Create),
+                ("always", ContactFields::Always),
+            ],
+            ContactFields::Create,
+        ),
+        transcript: top.choice(
+            "transcript",
+            &[
+                ("content", Transcript::Content),
+                ("notes", Transcript::Notes),
+            ],
+            Transcript::Content,
+        ),
+        comments: top.choice(
+            "comments",
+            &[
+                ("note", Comments::Note),
+                ("thread-or-note", Comments::ThreadOrNote),
+            ],
+            Comments::Note,
+        ),
+        later: top.choice(
+            "later",
+            &[
+                ("note", Later::Note),
+                ("communication", Later::Communication),
+            ],
+            Later::Note,
+        ),
+        folder: format!("/{}", folder.trim_matches('/')),
+        max_file_bytes: top.number("max_file_bytes", 1..=2_000_000_000, 100_000_000),
+        reply_prefix: top
+            .text_if(
+                "reply_prefix",
+                |prefix| !prefix.contains(char::is_whitespace) && !prefix.contains(['<', '>', '&']),
+                "write one word without <, > or &, such as /wa",
+            )
+            .unwrap_or_else(|| "/wa".into()),
+        poll_seconds: top.number("poll_seconds", 0..=3_600, 20),
+        webhook: webhook(&mut top),
+        channel_id: digits(&mut top, "channel_id"),
+        portal_id: digits(&mut top, "portal_id"),
+        ui_domain: top
+            .text("ui_domain")
+            .unwrap_or_else(|| "app.hubspot.com".into()),
+        api_per_10s: small(top.number("api_per_10s", 9..=10_000, 90)),
+        search_per_second: small(top.number("search_per_second", 1..=4, 4)),
+        file_hosts: top
+            .texts("file_hosts")
+            .iter()
+            .map(|host| host.to_ascii_lowercase())
+            .collect(),
+        base,
+        paths,
+        credential,
+    };
+    top.finish();
+    let problems = problems.into_inner();
+    if problems.is_empty() {
+        Ok(settings)
+    } else {
+        Err(problems)
+    }
 }
 
-impl Reader<'_> {
-    pub(super) fn settings(mut self, raw: Raw) -> Settings {
-        let base = self.address("base", raw.base.as_deref(), "https://api.hubapi.com");
-        let crm = self.version("api_version", raw.api_version.as_deref(), "2026-03");
-        let talk = self.version(
-            "conversations_version",
-            raw.conversations_version.as_deref(),
-            "v3",
+fn small(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+fn closed_stages(top: &mut Table<'_>) -> Vec<String> {
+    let stages = top.texts("closed_stages");
+    for (index, stage) in stages.iter().enumerate().filter(|(_, stage)| !is_id(stage)) {
+        top.wrong(
+            &format!("closed_stages[{index}]"),
+            &Value::from(stage.as_str()),
+            "write a stage's id; `handoffd check --live` lists them beside their labels",
         );
-        let paths = Paths {
-            crm,
-            conversations: talk,
-        };
-        let credential = self.credential(raw.token, raw.oauth, &base, &paths);
-        let closed_stages = raw.closed_stages.unwrap_or_default();
-        for (n, stage) in closed_stages
-            .iter()
-            .enumerate()
-            .filter(|(_, stage)| !is_id(stage.trim()))
-        {
-            self.problem(
-                &format!("closed_stages[{n}]"),
-                format!("`{stage}` is not a stage id; give ids here, `handoffd check --live` lists them beside their labels"),
-            );
-        }
-        let reply_prefix = self.text("reply_prefix", raw.reply_prefix, "/wa");
-        if reply_prefix.contains(char::is_whitespace) || reply_prefix.contains(['<', '>', '&']) {
-            self.problem(
-                "reply_prefix",
-                "must be one word without <, > or &, such as /wa".to_owned(),
-            );
-        }
-        let folder = self.text("folder", raw.folder, "/handoffd");
-        let poll_seconds = raw.poll_seconds.unwrap_or(20);
-        self.within("poll_seconds", poll_seconds, 0, 3_600);
-        let max_file_bytes = raw.max_file_bytes.unwrap_or(100_000_000);
-        self.within("max_file_bytes", max_file_bytes, 1, 2_000_000_000);
-        let api_per_10s = raw.api_per_10s.unwrap_or(90);
-        self.within("api_per_10s", api_per_10s.into(), 9, 10_000);
-        let search_per_second = raw.search_per_second.unwrap_or(4);
-        self.within("search_per_second", search_per_second.into(), 1, 4);
-        let wa_id_property = raw.wa_id_property.unwrap_or_else(|| "wa_id".into());
-        let handoff_id_property = raw
-            .handoff_id_property
-            .unwrap_or_else(|| "wa_handoff_id".into());
-        Settings {
-            pipeline: self.text("pipeline", raw.pipeline, "0"),
-            stage: self.text("stage", raw.stage, "1"),
-            closed_stage: self.optional("closed_stage", raw.closed_stage),
-            closed_stages: closed_stages
-                .iter()
-                .map(|stage| stage.trim().to_owned())
-                .collect(),
-            owner: self.owner(raw.owner),
-            priority: self.optional("priority", raw.priority),
-            wa_id_property: self.property("wa_id_property", wa_id_property),
-            handoff_id_property: self.property("handoff_id_property", handoff_id_property),
-            session_url_property: raw
-                .session_url_property
-                .map(|name| self.property("session_url_property", name)),
-            last_message_property: raw
-                .last_message_property
-                .map(|name| self.property("last_message_property", name)),
-            contact_fields: raw.contact_fields.unwrap_or(ContactFields::Create),
-            transcript: raw.transcript.unwrap_or(Transcript::Content),
-            comments: raw.comments.unwrap_or(Comments::Note),
-            later: raw.later.unwrap_or(Later::Note),
-            folder: format!("/{}", folder.trim_matches('/')),
-            max_file_bytes,
-            reply_prefix,
-            poll_seconds,
-            webhook: raw.webhook.map(|webhook| self.webhook(webhook)),
-            channel_id: self.digits("channel_id", raw.channel_id),
-            portal_id: self.digits("portal_id", raw.portal_id),
-            ui_domain: self.text("ui_domain", raw.ui_domain, "app.hubspot.com"),
-            api_per_10s,
-            search_per_second,
-            file_hosts: raw
-                .file_hosts
-                .unwrap_or_default()
-                .iter()
-                .map(|host| host.trim().to_ascii_lowercase())
-                .collect(),
-            base,
-            paths,
-            credential,
-        }
     }
+    stages
+}
 
-    fn problem(&mut self, path: &str, message: String) {
-        self.problems.push(Problem::new(path, message));
-    }
+fn digits(top: &mut Table<'_>, key: &'static str) -> Option<String> {
+    top.text_if(
+        key,
+        |text| text.bytes().all(|b| b.is_ascii_digit()),
+        "write a number; copy it from the page's address in HubSpot",
+    )
+}
 
-    fn within(&mut self, path: &str, value: u64, low: u64, high: u64) {
-        if !(low..=high).contains(&value) {
-            self.problem(path, format!("{value} is not between {low} and {high}"));
-        }
-    }
+/// Internal names: <https://developers.hubspot.com/docs/api-reference/latest/crm/properties/guide>
+fn property(top: &mut Table<'_>, key: &'static str) -> Option<String> {
+    let word = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+    top.text_if(
+        key,
+        |name| name.starts_with(|c: char| c.is_ascii_lowercase()) && name.bytes().all(word),
+        "write a property's internal name (lower-case letters, digits, underscores, a letter first)",
+    )
+}
 
-    fn text(&mut self, path: &str, value: Option<String>, default: &str) -> String {
-        let value = value.unwrap_or_else(|| default.to_owned());
-        let value = value.trim();
-        if value.is_empty() {
-            self.problem(
-                path,
-                format!("is empty; leave it out for the default `{default}`"),
-            );
-        }
-        value.to_owned()
-    }
-
-    fn optional(&mut self, path: &str, value: Option<String>) -> Option<String> {
-        let value = value?.trim().to_owned();
-        if value.is_empty() {
-            self.problem(path, "is empty; leave it out".to_owned());
-        }
-        Some(value)
-    }
-
-    fn digits(&mut self, path: &str, value: Option<String>) -> Option<String> {
-        let value = self.optional(path, value)?;
-        if !value.bytes().all(|b| b.is_ascii_digit()) {
-            self.problem(
-                path,
-                format!("`{value}` is not a number; copy it from the page's address in HubSpot"),
-            );
-        }
-        Some(value)
-    }
-
-    fn owner(&mut self, value: Option<String>) -> Option<String> {
-        let value = self.optional("owner", value)?;
-        if !is_id(&value) && !value.contains('@') {
-            self.problem(
-                "owner",
-                format!("`{value}` is neither an owner id (digits) nor an e-mail address"),
-            );
-        }
-        Some(value)
-    }
-
-    /// Internal names: <https://developers.hubspot.com/docs/api-reference/latest/crm/properties/guide>
-    fn property(&mut self, path: &str, name: String) -> String {
-        let name = name.trim().to_owned();
-        let word = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
-        if !name.bytes().next().is_some_and(|b| b.is_ascii_lowercase()) || !name.bytes().all(word) {
-            self.problem(
-                path,
-                format!("`{name}` is not a property's internal name (lower-case letters, digits, underscores, a letter first)"),
-            );
-        }
-        name
-    }
-
-    fn address(&mut self, path: &str, value: Option<&str>, default: &str) -> String {
-        let value = value
-            .unwrap_or(default)
-            .trim()
-            .trim_end_matches('/')
-            .to_owned();
-        let rest = value
+/// An address without the slash at its end.
+fn address(table: &mut Table<'_>, key: &'static str, example: &str) -> Option<String> {
+    let sound = |address: &str| {
+        let rest = address
             .strip_prefix("https://")
-            .or_else(|| value.strip_prefix("http://"));
-        let sound = rest.is_some_and(|rest| {
+            .or_else(|| address.strip_prefix("http://"));
+        rest.is_some_and(|rest| {
             !rest.is_empty() && !rest.starts_with('/') && !rest.contains([' ', '?', '#', '@'])
-        });
-        if !sound {
-            self.problem(
-                path,
-                format!("`{value}` is not an address such as {default}"),
-            );
-        }
-        value
-    }
-
-    fn version(&mut self, path: &str, value: Option<&str>, default: &str) -> Version {
-        let text = value.unwrap_or(default).trim();
-        Version::parse(text).unwrap_or_else(|| {
-            self.problem(
-                path,
-                format!("`{text}` is not an API version such as 2026-03, or v3 for the old paths"),
-            );
-            Version::Legacy
         })
-    }
+    };
+    let remedy = format!("write an address such as {example}");
+    let address = table.text_if(key, sound, &remedy)?;
+    Some(address.trim_end_matches('/').to_owned())
+}
 
-    fn secret(&mut self, path: &str, name: &str) -> Secret {
-        let name = name.trim();
-        let pasted = name.starts_with("pat-") || name.len() > 64;
-        if pasted {
-            // Whatever it is, it is not repeated.
-            self.problem(
-                path,
-                "looks like a secret's value; put it under the daemon's secrets and name it here"
-                    .into(),
-            );
-        } else if name.is_empty() {
-            self.problem(
-                path,
-                "is empty; give the name of one of the daemon's secrets".into(),
-            );
-        }
-        Secret(name.to_owned())
-    }
+fn version(top: &mut Table<'_>, key: &'static str, default: &str) -> Version {
+    let text = top.text_if(
+        key,
+        |text| Version::parse(text).is_some(),
+        "write an API version such as 2026-03, or v3 for the old paths",
+    );
+    Version::parse(text.as_deref().unwrap_or(default)).unwrap_or(Version::Legacy)
+}
 
-    fn credential(
-        &mut self,
-        token: Option<String>,
-        oauth: Option<RawOauth>,
-        base: &str,
-        paths: &Paths,
-    ) -> Credential {
-        match (token, oauth) {
-            (Some(_), Some(_)) => {
-                self.problem(
-                    "oauth",
-                    "is given beside `token`; keep the one that HubSpot issued".into(),
-                );
-                Credential::None
-            }
-            (None, None) => {
-                // A key that is there but unreadable already has its own problem.
-                if !self.given.contains_key("token") && !self.given.contains_key("oauth") {
-                    self.problem(
-                        "token",
-                        "is missing; name the secret that holds the service key or app token, or give `oauth`".into(),
-                    );
-                }
-                Credential::None
-            }
-            (Some(token), None) => Credential::Bearer {
-                token: self.secret("token", &token),
-            },
-            (None, Some(oauth)) => {
-                if oauth.client_id.trim().is_empty() {
-                    self.problem(
-                        "oauth.client_id",
-                        "is empty; copy it from the app's Auth page".into(),
-                    );
-                }
-                Credential::RefreshToken {
-                    token_url: format!("{base}{}", paths.token()),
-                    client_id: oauth.client_id.trim().to_owned(),
-                    client_secret: self.secret("oauth.client_secret", &oauth.client_secret),
-                    refresh_token: self.secret("oauth.refresh_token", &oauth.refresh_token),
-                }
-            }
-        }
+fn credential(top: &mut Table<'_>, base: &str, paths: &Paths) -> Credential {
+    let both = top.has("token") && top.has("oauth");
+    if both {
+        top.problem(
+            "oauth",
+            "is given beside `token`; keep the one that HubSpot issued",
+        );
     }
+    if !top.has("oauth") {
+        top.missing(
+            "token",
+            "name the secret that holds the service key or app token, or give `oauth`",
+        );
+    }
+    let token = top.secret("token");
+    let Some(mut oauth) = top.table("oauth") else {
+        return token.map_or(Credential::None, |token| Credential::Bearer { token });
+    };
+    oauth.missing("client_id", "copy it from the app's Auth page");
+    let client_id = oauth.text("client_id");
+    let client_secret = needed(&mut oauth, "client_secret");
+    let refresh_token = needed(&mut oauth, "refresh_token");
+    oauth.finish();
+    Credential::RefreshToken {
+        token_url: format!("{base}{}", paths.token()),
+        client_id: client_id.unwrap_or_default(),
+        client_secret,
+        refresh_token,
+    }
+}
 
-    fn webhook(&mut self, raw: RawWebhook) -> Webhook {
-        Webhook {
-            secret: self.secret("webhook.secret", &raw.secret),
-            public_url: self.address(
-                "webhook.public_url",
-                Some(&raw.public_url),
-                "https://handoffd.example/webhooks/hubspot",
-            ),
-            token: self.secret("webhook.token", &raw.token),
-        }
-    }
+/// A secret that must be there.
+fn needed(table: &mut Table<'_>, key: &'static str) -> Secret {
+    table.missing(key, "give the name of one of the daemon's secrets");
+    table.secret(key).unwrap_or(Secret(String::new()))
+}
+
+fn webhook(top: &mut Table<'_>) -> Option<Webhook> {
+    let mut table = top.table("webhook")?;
+    let example = "https://handoffd.example/webhooks/hubspot";
+    table.missing("public_url", &format!("write it, such as {example}"));
+    let webhook = Webhook {
+        secret: needed(&mut table, "secret"),
+        public_url: address(&mut table, "public_url", example).unwrap_or_default(),
+        token: needed(&mut table, "token"),
+    };
+    table.finish();
+    Some(webhook)
 }

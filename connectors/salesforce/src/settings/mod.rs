@@ -8,6 +8,7 @@ mod values;
 
 use std::time::Duration;
 
+use handoffd_contract::settings::shape;
 use handoffd_contract::{Problem, Secret};
 use serde_json::Value;
 
@@ -103,10 +104,12 @@ impl Settings {
     /// Every problem, each with its path, the value's shape and the remedy.
     pub fn parse(value: &Value) -> Result<Settings, Vec<Problem>> {
         let Some(map) = value.as_object() else {
-            return Err(vec![Problem::new("", "expected a table of settings")]);
+            let message = format!("{}; expected a table of settings", shape(value));
+            return Err(vec![Problem::new("", message)]);
         };
         let mut r = Reader {
             map: map.clone(),
+            asked: Vec::new(),
             problems: Vec::new(),
         };
         let instance = r.text("instance_url").and_then(|url| r.instance(&url));

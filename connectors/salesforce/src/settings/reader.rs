@@ -1,6 +1,7 @@
 //! Takes settings out of a table, one by one, and collects every problem.
 
 use handoffd_contract::Problem;
+use handoffd_contract::settings::{printable, shape, unknown_key};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -16,6 +17,7 @@ pub(super) struct Instance {
 /// Takes keys out of the table; whatever is left at the end is unknown.
 pub(super) struct Reader {
     pub(super) map: Map<String, Value>,
+    pub(super) asked: Vec<&'static str>,
     pub(super) problems: Vec<Problem>,
 }
 
@@ -24,7 +26,12 @@ impl Reader {
         self.problems.push(Problem::new(path, message));
     }
 
-    pub(super) fn take<T: DeserializeOwned>(&mut self, path: &str, expected: &str) -> Option<T> {
+    pub(super) fn take<T: DeserializeOwned>(
+        &mut self,
+        path: &'static str,
+        expected: &str,
+    ) -> Option<T> {
+        self.asked.push(path);
         let value = self.map.remove(path).filter(|value| !value.is_null())?;
         let found = shape(&value);
         serde_json::from_value(value)
@@ -33,12 +40,12 @@ impl Reader {
     }
 
     /// A text without stray white space; absent when empty.
-    pub(super) fn text(&mut self, path: &str) -> Option<String> {
+    pub(super) fn text(&mut self, path: &'static str) -> Option<String> {
         let text: String = self.take(path, "a text")?;
         Some(text.trim().to_owned()).filter(|text| !text.is_empty())
     }
 
-    pub(super) fn wanted(&mut self, path: &str, whence: &str) -> Option<String> {
+    pub(super) fn wanted(&mut self, path: &'static str, whence: &str) -> Option<String> {
         let before = self.problems.len();
         let text = self.text(path);
         if text.is_none() && self.problems.len() == before {
@@ -58,16 +65,16 @@ impl Reader {
             .ok()
     }
 
-    pub(super) fn number(&mut self, path: &str, default: u64, min: u64, max: u64) -> u64 {
+    pub(super) fn number(&mut self, path: &'static str, default: u64, min: u64, max: u64) -> u64 {
         let expected = format!("a whole number from {min} to {max}");
         let number = self.take::<u64>(path, &expected).unwrap_or(default);
         if !(min..=max).contains(&number) {
-            self.problem(path, format!("{number}; expected {expected}"));
+            self.problem(path, format!("a number; expected {expected}"));
         }
         number
     }
 
-    pub(super) fn flag(&mut self, path: &str) -> bool {
+    pub(super) fn flag(&mut self, path: &'static str) -> bool {
         self.take(path, "true or false").unwrap_or(false)
     }
 
@@ -155,26 +162,13 @@ impl Reader {
     pub(super) fn finish(mut self) -> Result<(), Vec<Problem>> {
         let unknown: Vec<String> = self.map.keys().cloned().collect();
         for key in unknown {
-            self.problem(
-                &key,
-                "unknown setting; look for a typing error, or remove it",
-            );
+            let message = unknown_key(&key, &self.asked);
+            self.problem(&printable(&key), message);
         }
         if self.problems.is_empty() {
             Ok(())
         } else {
             Err(self.problems)
         }
-    }
-}
-
-fn shape(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "empty",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "a table",
     }
 }

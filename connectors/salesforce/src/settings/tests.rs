@@ -109,7 +109,7 @@ fn every_problem_names_its_path_and_its_remedy() {
         (
             "message_limit",
             json!("4000"),
-            "a text; expected a whole number",
+            "a text of 4 characters; expected a whole number",
         ),
         ("message_limit", json!(10), "from 200 to 30000"),
         ("tokens_per_minute", json!(500), "from 1 to 200"),
@@ -117,7 +117,11 @@ fn every_problem_names_its_path_and_its_remedy() {
         ("relay_chatbot", json!("yes"), "true or false"),
         ("on_close", json!("close"), "end-session"),
         ("idle_seconds", json!(1), "from 25 to 600"),
-        ("instanceurl", json!("x"), "unknown setting"),
+        (
+            "instanceurl",
+            json!("x"),
+            "unknown key (did you mean `instance_url`?)",
+        ),
     ] {
         let problems = Settings::parse(&with(path, value.clone())).expect_err(path);
         assert_eq!(problems.len(), 1, "{path} = {value}: {problems:?}");

@@ -1,5 +1,7 @@
 //! The shapes of single values.
 
+use handoffd_contract::settings::is_secret_name;
+
 /// An organisation's id in its 15-character form. The 18-character form adds three characters that
 /// say which of the 15 are upper case; they are checked, since a copy that lost its case is a
 /// different organisation.
@@ -46,8 +48,8 @@ pub(super) fn developer_name(name: &str) -> Result<String, String> {
 }
 
 pub(super) fn secret_name(name: &str) -> Result<String, String> {
-    if name.contains("-----") || name.contains('\n') || name.len() > 128 {
-        Err("looks like the key itself; put the key among the secrets and write the secret's name here".into())
+    if !is_secret_name(name) {
+        Err("is no secret's name and may be the key itself; put the key among the secrets and write the secret's name here".into())
     } else {
         Ok(name.to_owned())
     }

@@ -1,0 +1,484 @@
+//! Settings: a table is read key by key, and what is wrong in it is told without its values.
+//!
+//! People paste a secret where its name belongs, or as a key. So a problem shows where something is,
+//! the *shape* of what was found, what is expected and the remedy; never a value, and of keys only
+//! those that look like one.
+
+use std::cell::RefCell;
+use std::ops::RangeInclusive;
+
+use serde_json::{Map, Value};
+
+use crate::{Problem, Secret};
+
+/// One table of settings, and where its problems go. Nothing stops at the first mistake: each is noted
+/// and the default is used to go on, so that all are told at once.
+pub struct Table<'a> {
+    path: String,
+    map: &'a Map<String, Value>,
+    asked: Vec<&'static str>,
+    problems: &'a RefCell<Vec<Problem>>,
+}
+
+impl<'a> Table<'a> {
+    /// The table at `path` (empty for the settings themselves). Anything else than a table is a problem.
+    pub fn new(
+        path: impl Into<String>,
+        value: &'a Value,
+        problems: &'a RefCell<Vec<Problem>>,
+    ) -> Option<Table<'a>> {
+        let path = path.into();
+        let Value::Object(map) = value else {
+            let message = format!("found {}; write a table of keys and values", shape(value));
+            problems.borrow_mut().push(Problem::new(path, message));
+            return None;
+        };
+        Some(Table {
+            path,
+            map,
+            asked: Vec::new(),
+            problems,
+        })
+    }
+
+    /// The full path of a key.
+    #[must_use]
+    pub fn path_of(&self, key: &str) -> String {
+        if self.path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.path)
+        }
+    }
+
+    /// Notes what is wrong with a key.
+    pub fn problem(&self, key: &str, message: impl Into<String>) {
+        self.note(Problem::new(self.path_of(key), message));
+    }
+
+    /// Notes what was found at a key, by its shape, and what to write instead.
+    pub fn wrong(&self, key: &str, found: &Value, remedy: &str) {
+        self.problem(key, format!("found {}; {remedy}", shape(found)));
+    }
+
+    /// Notes that a key is missing, unless it was called wrong already.
+    pub fn missing(&self, key: &str, remedy: &str) {
+        if !self.has(key) {
+            self.problem(key, format!("is missing; {remedy}"));
+        }
+    }
+
+    /// Whether the key is there.
+    #[must_use]
+    pub fn has(&self, key: &str) -> bool {
+        self.map.get(key).is_some_and(|value| !value.is_null())
+    }
+
+    /// The value as it is, if it is there and not null.
+    pub fn value(&mut self, key: &'static str) -> Option<&'a Value> {
+        self.asked.push(key);
+        self.map.get(key).filter(|value| !value.is_null())
+    }
+
+    /// A table inside this one.
+    pub fn table(&mut self, key: &'static str) -> Option<Table<'a>> {
+        let value = self.value(key)?;
+        Table::new(self.path_of(key), value, self.problems)
+    }
+
+    /// A text without white space around it; empty is a problem. Ids of digits are easily written
+    /// without quotes, so a whole number is a text as well.
+    pub fn text(&mut self, key: &'static str) -> Option<String> {
+        match self.value(key)? {
+            Value::String(text) if text.trim().is_empty() => {
+                self.problem(key, "is empty; fill it, or leave it out");
+                None
+            }
+            Value::String(text) => Some(text.trim().to_owned()),
+            Value::Number(number) if number.is_u64() => Some(number.to_string()),
+            other => {
+                self.wrong(key, other, "write a text in quotes");
+                None
+            }
+        }
+    }
+
+    /// A text that must pass a check.
+    pub fn text_if(
+        &mut self,
+        key: &'static str,
+        fits: impl FnOnce(&str) -> bool,
+        remedy: &str,
+    ) -> Option<String> {
+        let text = self.text(key)?;
+        if fits(&text) {
+            return Some(text);
+        }
+        self.wrong(key, &Value::String(text), remedy);
+        None
+    }
+
+    /// A list of texts without white space around them.
+    pub fn texts(&mut self, key: &'static str) -> Vec<String> {
+        let Some(value) = self.value(key) else {
+            return Vec::new();
+        };
+        let Value::Array(items) = value else {
+            self.wrong(key, value, "write a list of texts");
+            return Vec::new();
+        };
+        let mut texts = Vec::new();
+        for (index, item) in items.iter().enumerate() {
+            match item.as_str().map(str::trim) {
+                Some(text) if !text.is_empty() => texts.push(text.to_owned()),
+                _ => self.wrong(&format!("{key}[{index}]"), item, "write a text in quotes"),
+            }
+        }
+        texts
+    }
+
+    /// Yes or no.
+    pub fn flag(&mut self, key: &'static str, default: bool) -> bool {
+        match self.value(key) {
+            None => default,
+            Some(Value::Bool(flag)) => *flag,
+            Some(Value::String(text)) if text == "true" || text == "false" => text == "true",
+            Some(other) => {
+                self.wrong(key, other, "write true or false");
+                default
+            }
+        }
+    }
+
+    /// A whole number inside a range; in an environment variable it is a text.
+    pub fn number(&mut self, key: &'static str, range: RangeInclusive<u64>, default: u64) -> u64 {
+        let Some(value) = self.value(key) else {
+            return default;
+        };
+        let number = value
+            .as_u64()
+            .or_else(|| value.as_str()?.trim().parse().ok());
+        number.filter(|n| range.contains(n)).unwrap_or_else(|| {
+            let (from, to) = (range.start(), range.end());
+            self.wrong(
+                key,
+                value,
+                &format!("write a whole number from {from} to {to}"),
+            );
+            default
+        })
+    }
+
+    /// One of a few words.
+    pub fn choice<T: Copy>(&mut self, key: &'static str, words: &[(&str, T)], default: T) -> T {
+        let Some(value) = self.value(key) else {
+            return default;
+        };
+        let word = value.as_str().unwrap_or_default().trim();
+        if let Some((_, chosen)) = words.iter().find(|(known, _)| *known == word) {
+            return *chosen;
+        }
+        let names: Vec<&str> = words.iter().map(|(known, _)| *known).collect();
+        let hint = did_you_mean(word, names.iter().copied());
+        self.wrong(
+            key,
+            value,
+            &format!("write one of {}{hint}", names.join(", ")),
+        );
+        default
+    }
+
+    /// The name of a secret.
+    pub fn secret(&mut self, key: &'static str) -> Option<Secret> {
+        self.text_if(
+            key,
+            is_secret_name,
+            "put the secret itself under [secrets] and its name (a-z, 0-9, _) here",
+        )
+        .map(Secret)
+    }
+
+    /// Notes every key that nobody asked for.
+    pub fn finish(self) {
+        for key in self.map.keys() {
+            if !self.asked.contains(&key.as_str()) {
+                self.problem(&printable(key), unknown_key(key, &self.asked));
+            }
+        }
+    }
+
+    fn note(&self, problem: Problem) {
+        self.problems.borrow_mut().push(problem);
+    }
+}
+
+/// What kind of value it is; never the value, which may be a secret in the wrong place.
+#[must_use]
+pub fn shape(value: &Value) -> String {
+    match value {
+        Value::Null => "nothing".into(),
+        Value::Bool(_) => "a boolean".into(),
+        Value::Number(_) => "a number".into(),
+        Value::String(text) => match text.chars().count() {
+            0 => "an empty text".into(),
+            1 => "a text of 1 character".into(),
+            many => format!("a text of {many} characters"),
+        },
+        Value::Array(items) => format!("a list of {}", items.len()),
+        Value::Object(_) => "a table".into(),
+    }
+}
+
+/// What is wrong with a key that nobody knows.
+#[must_use]
+pub fn unknown_key(key: &str, known: &[&str]) -> String {
+    let hint = did_you_mean(key, known.iter().copied());
+    let mut known = known.to_vec();
+    known.sort_unstable();
+    known.dedup();
+    format!("unknown key{hint}; known here: {}", known.join(", "))
+}
+
+/// A key as it can be shown. One that looks like no identifier may be a pasted secret, of which only
+/// the length is shown.
+#[must_use]
+pub fn printable(key: &str) -> String {
+    if is_identifier(key) {
+        key.to_owned()
+    } else {
+        format!("(a key of {} characters)", key.chars().count())
+    }
+}
+
+/// A path as it can be shown: one of names that people give, with a folder or an ending.
+#[must_use]
+pub fn printable_path(path: &str) -> String {
+    let is_path = path.len() <= 300
+        && path.contains(['/', '.'])
+        && path.split(['/', '-', '.', '_']).all(is_word);
+    if is_path {
+        path.to_owned()
+    } else {
+        format!("(a path of {} characters)", path.chars().count())
+    }
+}
+
+/// Whether a text looks like an identifier that a person chose: words of letters, digits, or a number
+/// before or behind letters such as `v3`, between underscores. Tokens and generated passwords do not.
+#[must_use]
+pub fn is_identifier(text: &str) -> bool {
+    (1..=60).contains(&text.len()) && text.split('_').all(is_word)
+}
+
+/// Whether a text can be a secret's name: at most 60 of a-z, 0-9 and `_`. Lower case, because
+/// environment overrides are. One that is no identifier is taken, but not shown.
+#[must_use]
+pub fn is_secret_name(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+    (1..=60).contains(&name.len()) && name.bytes().all(plain)
+}
+
+fn is_word(word: &str) -> bool {
+    let letters = word.bytes().filter(u8::is_ascii_alphabetic).count();
+    let digits = word.bytes().filter(u8::is_ascii_digit).count();
+    let turns = word
+        .as_bytes()
+        .windows(2)
+        .filter(|pair| pair[0].is_ascii_uppercase() != pair[1].is_ascii_uppercase())
+        .count();
+    letters + digits == word.len()
+        && letters <= 24
+        && digits <= 8
+        && turns <= 5
+        // A mixture is short (`v3`, `k8s`), or words with one number in them (`hubspot2`, `UsrB2BLead`).
+        && (digits == 0 || letters == 0 || word.len() <= 4 || (digits <= 4 && changes(word) <= 2))
+}
+
+/// How often letters and digits change over.
+fn changes(word: &str) -> usize {
+    word.as_bytes()
+        .windows(2)
+        .filter(|pair| pair[0].is_ascii_digit() != pair[1].is_ascii_digit())
+        .count()
+}
+
+/// What a type's own error says without the value that it repeats: what was expected, or what is missing.
+/// Everything behind the last `, expected ` comes from the type.
+#[must_use]
+pub fn without_value(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let known = [
+        "invalid type: ",
+        "invalid value: ",
+        "unknown variant ",
+        "unknown field ",
+    ];
+    if text.starts_with("missing field ") {
+        return text;
+    }
+    match text.rsplit_once(", expected ") {
+        Some((_, expected)) if known.iter().any(|start| text.starts_with(start)) => {
+            format!("expected {expected}")
+        }
+        _ => "a value does not have its form".to_owned(),
+    }
+}
+
+/// ` (did you mean …?)` when one of the known words is close.
+pub fn did_you_mean<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let word: String = word.chars().take(60).collect::<String>().to_lowercase();
+    let allowed = 1 + word.chars().count() / 4;
+    known
+        .map(|candidate| (distance(&word, candidate), candidate))
+        .filter(|(distance, candidate)| {
+            *distance <= allowed && *distance < candidate.chars().count()
+        })
+        .min()
+        .map(|(_, candidate)| format!(" (did you mean `{candidate}`?)"))
+        .unwrap_or_default()
+}
+
+/// How many insertions, deletions, replacements and swaps of neighbours part two words.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let same = usize::from(a[i - 1] != b[j - 1]);
+            let mut best = (last[j - 1] + same).min(last[j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(before[j - 2] + 1);
+            }
+            row.push(best);
+        }
+        before = std::mem::replace(&mut last, row);
+    }
+    last[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn keys_that_people_write_are_shown_and_pasted_secrets_are_not() {
+        for key in [
+            "tokn",
+            "api_per_10s",
+            "Token",
+            "clientSecret",
+            "hubspot2",
+            "api_version",
+            "ACCESS_TOKEN",
+            "token_2024",
+            "UsrB2BLead",
+        ] {
+            assert_eq!(printable(key), key);
+        }
+        for secret in [
+            "pat-eu1-SECRET",
+            "pat-eu1-1a2b3c4d-5e6f-7a8b-9c0d-1e2f3a4b5c6d",
+            "EAAGm0PX4ZCpsBAKZCx9dJ2",
+            "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822c",
+            "qVxBnRtKwPzLmSdFgHjYcXeQ",
+            "p@ss word",
+            "-----BEGIN PRIVATE KEY-----",
+            "",
+        ] {
+            let shown = printable(secret);
+            assert!(shown.starts_with("(a key of "), "{secret} is shown");
+            assert!(
+                printable_path(secret).starts_with("(a path of "),
+                "{secret} is shown"
+            );
+        }
+        for path in ["secrets/key.pem", "/etc/handoffd/key-2.pem", "../gone.toml"] {
+            assert_eq!(printable_path(path), path);
+        }
+    }
+
+    #[test]
+    fn what_a_type_says_is_told_without_the_value() {
+        let told = |text: &str| {
+            let error = serde_json::from_value::<Problems>(serde_json::Value::String(text.into()));
+            without_value(&error.expect_err("no such word"))
+        };
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(rename_all = "lowercase")]
+        enum Problems {
+            One,
+            Two,
+        }
+        assert_eq!(told("s3cr3t, expected s3cr3t"), "expected `one` or `two`");
+        let wrong = serde_json::from_value::<Vec<u8>>(json!(["s3cr3t"])).expect_err("no number");
+        assert_eq!(without_value(&wrong), "expected u8");
+        assert!(matches!(
+            serde_json::from_value(json!("one")),
+            Ok(Problems::One)
+        ));
+        assert!(matches!(
+            serde_json::from_value(json!("two")),
+            Ok(Problems::Two)
+        ));
+    }
+
+    #[test]
+    fn every_problem_of_a_table_is_told_by_path_and_shape() {
+        let value = json!({
+            "list": ["a", 7], "flag": "s3cr3t-Value", "number": "s3cr3t-Value", "word": "s3cr3t-Value",
+            "text": {"s3cr3t-Value": 1}, "inner": {"tokn": 1, "s3cr3t-Value-9x9x": 2}, "secret": "s3cr3t-Value",
+        });
+        let problems = RefCell::new(Vec::new());
+        let mut table = Table::new("", &value, &problems).expect("a table");
+        assert_eq!(table.texts("list"), ["a"]);
+        assert!(table.flag("flag", true));
+        assert_eq!(table.number("number", 1..=9, 5), 5);
+        assert_eq!(table.choice("word", &[("one", 1), ("two", 2)], 2), 2);
+        assert_eq!(table.text("text"), None);
+        assert_eq!(table.secret("secret"), None);
+        table.missing("must", "write it");
+        table.missing("text", "write it");
+        let mut inner = table.table("inner").expect("a table");
+        assert_eq!(inner.text("token"), None);
+        inner.finish();
+        table.finish();
+        let told: Vec<String> = problems
+            .into_inner()
+            .into_iter()
+            .map(|problem| format!("{}: {}", problem.path, problem.message))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "list[1]: found a number; write a text in quotes",
+                "flag: found a text of 12 characters; write true or false",
+                "number: found a text of 12 characters; write a whole number from 1 to 9",
+                "word: found a text of 12 characters; write one of one, two",
+                "text: found a table; write a text in quotes",
+                "secret: found a text of 12 characters; put the secret itself under [secrets] and its name (a-z, 0-9, _) here",
+                "must: is missing; write it",
+                "inner.(a key of 17 characters): unknown key; known here: token",
+                "inner.tokn: unknown key (did you mean `token`?); known here: token",
+            ]
+        );
+    }
+
+    #[test]
+    fn close_words_are_offered_and_far_ones_are_not() {
+        let known = ["listen", "public_url", "max_body"];
+        assert_eq!(
+            did_you_mean("lisen", known.into_iter()),
+            " (did you mean `listen`?)"
+        );
+        assert_eq!(
+            did_you_mean("lsiten", known.into_iter()),
+            " (did you mean `listen`?)"
+        );
+        assert_eq!(did_you_mean("colour", known.into_iter()), "");
+        assert_eq!(did_you_mean("", known.into_iter()), "");
+    }
+}
