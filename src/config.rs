@@ -146,7 +146,7 @@ fn merge(name: &str, text: &str, env: &BTreeMap<String, String>) -> Result<Value
         let place = format!("{name}:{line}:{column}");
         return Err(vec![Problem::new(
             place,
-            format!("not TOML: {}", error.message().trim()),
+            handoffd_contract::settings::not_toml(error.message()),
             "",
         )]);
     }

@@ -91,7 +91,7 @@ fn each_wrong_mapping_gets_its_problem() {
         ),
         (
             hub("[ticket]\n\"my subject\" = \"x\""),
-            vec!["m.toml:3: ticket.my subject: not a field's name; use letters, digits and _".into()],
+            vec!["m.toml:3: ticket.(a key of 10 characters): not a field's name; use letters, digits and _".into()],
         ),
         (
             hub("[ticket]\nsubject = { value = {} }"),

@@ -187,6 +187,9 @@ fn event(table: &mut Map<String, Value>) -> Result<Event, String> {
         (None, Some(_)) => return Err("`sample` must be \"full\" or \"bare\"".into()),
     };
     let mut wire = base;
+    if !wire.is_object() {
+        return Err("`event` must be a table".into());
+    }
     let change = table.remove("change").unwrap_or_else(|| json!({}));
     lay_over(&mut wire["data"], &change);
     for path in texts(table.remove("without"), "without")? {

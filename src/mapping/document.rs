@@ -4,7 +4,7 @@ use serde_json::Value as Json;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use handoffd_contract::settings::{did_you_mean, printable};
+use handoffd_contract::settings::{did_you_mean, not_toml, printable};
 
 use super::MappingProblem;
 use super::field::Field;
@@ -78,7 +78,7 @@ impl<'a> Reading<'a> {
             Ok(parsed) => parsed,
             Err(error) => {
                 let line = self.line(error.span().map_or(0, |span| span.start));
-                self.problem(line, "", format!("not TOML: {}", error.message().trim()));
+                self.problem(line, "", not_toml(error.message()));
                 return None;
             }
         };

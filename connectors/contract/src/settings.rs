@@ -303,25 +303,36 @@ fn changes(word: &str) -> usize {
 }
 
 /// What a type's own error says without the value that it repeats: what was expected, or what is missing.
-/// Everything behind the last `, expected ` comes from the type.
 #[must_use]
 pub fn without_value(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    let known = [
+    if text.starts_with("missing field ") {
+        return text;
+    }
+    expected(&text).unwrap_or_else(|| "a value does not have its form".to_owned())
+}
+
+/// What is wrong with the form of a TOML text, without the value that the parser may repeat.
+#[must_use]
+pub fn not_toml(message: &str) -> String {
+    let message = message.trim();
+    let message = expected(message).unwrap_or_else(|| message.to_owned());
+    format!("not TOML: {message}")
+}
+
+/// The end of a message that repeats a value: everything behind the last `, expected ` is the type's.
+fn expected(message: &str) -> Option<String> {
+    let repeats = [
         "invalid type: ",
         "invalid value: ",
         "unknown variant ",
         "unknown field ",
     ];
-    if text.starts_with("missing field ") {
-        return text;
-    }
-    match text.rsplit_once(", expected ") {
-        Some((_, expected)) if known.iter().any(|start| text.starts_with(start)) => {
-            format!("expected {expected}")
-        }
-        _ => "a value does not have its form".to_owned(),
-    }
+    let (_, expected) = repeats
+        .iter()
+        .any(|start| message.starts_with(start))
+        .then(|| message.rsplit_once(", expected "))??;
+    Some(format!("expected {expected}"))
 }
 
 /// ` (did you mean …?)` when one of the known words is close.
