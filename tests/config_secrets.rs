@@ -345,7 +345,7 @@ fn text_that_is_not_toml_does_not_come_out() {
         format!("[target.settings]\noauth = {SECRET}"),
         format!("[target.settings]\noauth = \"{SECRET}"),
         format!("[target.settings]\noauth = '{SECRET}\n"),
-        format!("{SECRET}"),
+        SECRET.to_owned(),
         format!("{SECRET} = 1\n{SECRET} = 2"),
         format!("[{SECRET}]\n[{SECRET}]"),
         format!("a = 1{SECRET}"),
