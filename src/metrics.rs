@@ -12,6 +12,8 @@ pub const HANDOFF_SECONDS: &str = "handoffd_handoff_seconds";
 pub const EVENTS: &str = "handoffd_events_total";
 /// Events that could not be understood, by origin.
 pub const POISON: &str = "handoffd_poison_total";
+/// Places of admitted events that could not be read as they came, by source and field.
+pub const WARNINGS: &str = "handoffd_event_warnings_total";
 /// Things heard from targets, by target and what (`reply`, `ended`, `skipped`, …).
 pub const HEARD: &str = "handoffd_heard_total";
 /// When each target was last heard, in seconds since 1970.
@@ -50,6 +52,10 @@ pub fn describe() {
     );
     describe_counter!(EVENTS, "Events admitted, by type and result");
     describe_counter!(POISON, "Events that could not be understood, by origin");
+    describe_counter!(
+        WARNINGS,
+        "Places of admitted events that could not be read as they came, by source and field"
+    );
     describe_counter!(HEARD, "Things heard from targets, by target and what");
     describe_gauge!(LAST_HEARD, Unit::Seconds, "When each target was last heard");
     describe_gauge!(LANES, "Lanes by target and state");

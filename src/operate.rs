@@ -2,6 +2,7 @@
 //!
 //! Nothing here shows a message text, a name or a phone number: ids, types, times and reasons only.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use handoffd_contract::{Fact, Known};
@@ -13,13 +14,17 @@ use crate::ledger::{
     Group, LaneFilter, LaneRow, LaneState, Ledger, LedgerError, PoisonRow, Select, Story,
 };
 
+/// So many events of a conversation are looked at for what could not be read of them.
+const MAX_LOOKED_AT: usize = 100;
+
 /// What happened to one conversation, in plain words; `None` when the ledger knows nothing of it.
 ///
 /// # Errors
 /// The ledger failed.
 pub async fn show(ledger: &dyn Ledger, session: &str) -> Result<Option<String>, LedgerError> {
     let story = ledger.story(session).await?;
-    Ok(known(&story).then(|| told(session, &story, Timestamp::now())))
+    let warnings = warnings(ledger, &story).await?;
+    Ok(known(&story).then(|| told(session, &story, &warnings, Timestamp::now())))
 }
 
 /// The same as JSON.
@@ -28,6 +33,7 @@ pub async fn show(ledger: &dyn Ledger, session: &str) -> Result<Option<String>, 
 /// The ledger failed.
 pub async fn show_json(ledger: &dyn Ledger, session: &str) -> Result<Option<Value>, LedgerError> {
     let story = ledger.story(session).await?;
+    let warnings = warnings(ledger, &story).await?;
     Ok(known(&story).then(|| {
         json!({
             "session": session,
@@ -36,6 +42,7 @@ pub async fn show_json(ledger: &dyn Ledger, session: &str) -> Result<Option<Valu
             "window_closes_at": story.last_inbound.map(window),
             "events": story.events.iter().map(|(seq, kind, time, id, received)| json!({
                 "seq": seq, "type": kind, "time": time, "id": id, "received_at": received,
+                "warnings": warnings.get(seq).map_or(&[][..], Vec::as_slice),
             })).collect::<Vec<_>>(),
             "lanes": story.lanes.iter().map(|(lane, head, known)| {
                 let mut row = lane_json(lane);
@@ -53,6 +60,25 @@ pub async fn show_json(ledger: &dyn Ledger, session: &str) -> Result<Option<Valu
     }))
 }
 
+/// What of the newest events could not be read as they came, by the event's number. They are read one
+/// by one, since an event may be large.
+async fn warnings(
+    ledger: &dyn Ledger,
+    story: &Story,
+) -> Result<BTreeMap<i64, Vec<String>>, LedgerError> {
+    let mut found = BTreeMap::new();
+    let came_in = |kind: &str| handoffd_contract::Data::INBOUND.contains(&kind);
+    let newest = story.events.iter().rev();
+    for (seq, ..) in newest
+        .filter(|(_, kind, ..)| came_in(kind))
+        .take(MAX_LOOKED_AT)
+    {
+        let event = ledger.event(*seq).await?;
+        found.extend(event.map(|event| (*seq, event.warnings)));
+    }
+    Ok(found)
+}
+
 fn known(story: &Story) -> bool {
     !story.events.is_empty() || !story.lanes.is_empty()
 }
@@ -62,7 +88,12 @@ fn window(last_inbound: Timestamp) -> Timestamp {
     last_inbound + jiff::SignedDuration::from_hours(24)
 }
 
-fn told(session: &str, story: &Story, now: Timestamp) -> String {
+fn told(
+    session: &str,
+    story: &Story,
+    warnings: &BTreeMap<i64, Vec<String>>,
+    now: Timestamp,
+) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "session {session}");
     if let Some(data) = &story.session {
@@ -92,6 +123,9 @@ fn told(session: &str, story: &Story, now: Timestamp) -> String {
             String::new()
         };
         let _ = writeln!(out, "  #{seq:<6} {time:.0}  {kind:<18} {id}{late}");
+        for warning in warnings.get(seq).into_iter().flatten() {
+            let _ = writeln!(out, "          ! {warning}");
+        }
     }
     for (lane, head, known) in &story.lanes {
         let _ = writeln!(out, "\n{}: {}", lane.target, sentence(lane, now));
@@ -190,7 +224,7 @@ fn span(from: Timestamp, to: Timestamp) -> String {
 /// The lane's records and what is unsure; the many facts about single messages are counted.
 fn records(known: &Known) -> Vec<String> {
     let mut lines = Vec::new();
-    let mut counts: std::collections::BTreeMap<&str, usize> = std::collections::BTreeMap::new();
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for (name, fact) in &known.0 {
         match (name.split_once('/'), fact) {
             (_, Fact::Unsure { since, .. }) => {
@@ -366,9 +400,12 @@ pub async fn readmit(gate: &Gate, id: i64) -> Result<String, String> {
         .ok_or_else(|| format!("there is no kept event {id}"))?;
     let now = Timestamp::now();
     let incoming = Incoming::of_poison(row.poison);
+    // A time that cannot be read is when it came, not when somebody tried it again: WhatsApp's window
+    // must not open by that.
     let admission = gate
-        .judge(&incoming, now)
-        .map_err(|stop| format!("event {id} still cannot be understood: {}", stop.words))?;
+        .judge(&incoming, row.received_at)
+        .map_err(|stop| format!("event {id} still cannot be understood: {}", stop.words))?
+        .admission;
     let session = admission.event.session.clone();
     gate.ledger
         .unpoison(now, id, vec![admission])

@@ -106,7 +106,7 @@ async fn what_cannot_be_understood_is_parked_once_and_holds_up_nobody() {
     let parked = parked(&file).await;
     assert_eq!(parked.len(), 3, "{parked:?}");
     assert!(parked[0].starts_with("the body is not JSON"));
-    assert!(parked[1].starts_with("cloudEvents:source is missing"));
+    assert!(parked[1].starts_with("cloudEvents:type is missing"));
     assert!(parked[2].starts_with("the content type is not one of"));
     intake.stop().await;
 }

@@ -147,9 +147,9 @@ async fn a_binary_event_is_the_same_event() {
 #[tokio::test]
 async fn a_wrong_event_is_answered_and_parked() {
     let served = Served::new(Some(TOKEN)).await;
-    let wrong = RECEIVED.replace("2026-03-02T09:20:00Z", "soon");
-    let words = "data.message.time is a text of 4 characters; write an RFC 3339 time such as \
-                 2026-01-31T12:00:00Z";
+    let wrong = RECEIVED.replace("\"subject\": \"ses_7Qm2kd\"", "\"subject\": \"another\"");
+    let words =
+        "data.session.id is a text of 10 characters; write the same session id here and in subject";
     let refused = json!({
         "admitted": 0, "duplicates": 0,
         "refused": [{ "index": 0, "reason": "undecodable", "error": words, "parked": true }],
@@ -161,6 +161,30 @@ async fn a_wrong_event_is_answered_and_parked() {
         );
     }
     assert_eq!(served.poison().await, [format!("http {words}")]);
+}
+
+/// What is odd costs a warning that names producer, field and shape.
+#[tokio::test]
+async fn an_odd_event_is_taken_and_answered_with_warnings() {
+    let served = Served::new(Some(TOKEN)).await;
+    let odd = RECEIVED.replace("2026-03-02T09:20:00Z", "soon");
+    let warning = json!({
+        "index": 0, "source": "/gateway/eu-1",
+        "warning": "data.message.time is a text of 4 characters; it could not be read: write an RFC 3339 time \
+                    such as 2026-01-31T12:00:00Z",
+    });
+    let told = answer(served.post(STRUCTURED, odd.as_str())).await;
+    assert_eq!(
+        told,
+        (
+            202,
+            json!({ "admitted": 1, "duplicates": 0, "warnings": [warning] })
+        )
+    );
+    assert_eq!(served.poison().await, Vec::<String>::new());
+    let (status, told) = answer(served.post(BATCH, format!("[{CLOSED},{odd}]"))).await;
+    assert_eq!((status, &told["duplicates"]), (202, &json!(1)));
+    assert_eq!(told["warnings"][0]["index"], json!(1));
 }
 
 #[tokio::test]

@@ -123,7 +123,8 @@ pub enum ExchangeKind {
     Headers,
 }
 
-/// `[intake.limits]`: what an event may be like. One that is larger is parked as undecodable.
+/// `[intake.limits]`: what an event may be like. One of more bytes is parked as undecodable; what is
+/// beyond the other limits is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of one event.

@@ -272,6 +272,7 @@ impl Engine {
             session: session.to_owned(),
             time: Timestamp::now(),
             sequence: None,
+            warnings: Vec::new(),
             data,
         };
         Admission {

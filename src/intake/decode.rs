@@ -6,45 +6,107 @@
 //! <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md>
 //! <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/amqp-protocol-binding.md>
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use handoffd_contract::{Contact, Data, Event, Reason, Stop};
-use serde::de::DeserializeOwned;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use handoffd_contract::{Data, Event, Reason, Stop};
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::incoming::{BATCH, Incoming, Origin, STRUCTURED};
+use super::payload::{self, Envelope};
+use super::said;
 use super::shape::At;
-use super::{payload, who};
+use super::time::Moment;
+use super::warn::{Context, Warning};
 use crate::config::Limits;
 
 /// The most events of one batch.
 pub const MAX_BATCH: usize = 1_000;
 
-/// The event that came in.
+/// An event that was read, and what of it could not be read as it came.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Read {
+    /// The event, with the warnings' words.
+    pub event: Event,
+    /// The warnings.
+    pub warnings: Vec<Warning>,
+    /// Ids of messages whose time or author is a guess: they do not show that the customer wrote.
+    pub unsure: HashSet<String>,
+}
+
+/// The event that came in at this time.
 ///
 /// # Errors
-/// Which place is wrong, the shape of what is there, and what to write instead.
-pub fn decode(incoming: &Incoming, limits: &Limits) -> Result<Event, Stop> {
+/// Nothing tells which session or which customer it is about, or it is no event at all: which place is
+/// wrong, the shape of what is there, and what to write instead.
+pub fn decode(incoming: &Incoming, limits: &Limits, now: Timestamp) -> Result<Event, Stop> {
+    read(incoming, limits, now).map(|read| read.event)
+}
+
+/// The same, with everything that was noticed on the way.
+///
+/// # Errors
+/// As above.
+pub fn read(incoming: &Incoming, limits: &Limits, now: Timestamp) -> Result<Read, Stop> {
     within(incoming, limits)?;
-    if incoming.is_binary() {
-        let prefix = incoming.origin.prefix();
-        return event(&binary(incoming)?, prefix, limits);
-    }
-    match incoming.media_type().as_str() {
-        STRUCTURED | "application/json" | "" => event(&json(&incoming.body)?, "", limits),
-        BATCH => Err(Stop::new(
+    let context = Context::new(limits, now);
+    let media_type = incoming.media_type();
+    let is_json = matches!(media_type.as_str(), STRUCTURED | "application/json" | "")
+        || media_type.ends_with("+json");
+    if media_type == BATCH && !incoming.is_binary() {
+        return Err(Stop::new(
             Reason::Undecodable,
             "a batch is taken over HTTP only: publish each event as a message of its own",
-        )),
-        _ => Err(Stop::new(
-            Reason::Undecodable,
-            format!(
-                "the content type is not one of {STRUCTURED}, application/json; write one, or send \
-                 the attributes as {} headers",
-                incoming.origin.prefix()
-            ),
-        )),
+        ));
     }
+    let other_type = || {
+        let remedy = format!(
+            "the content type is not one of {STRUCTURED}, application/json; write one, or send the \
+             attributes as {} headers",
+            incoming.origin.prefix()
+        );
+        Stop::new(Reason::Undecodable, remedy)
+    };
+    let body = match json(&incoming.body) {
+        Ok(body) => body,
+        // Some clients send no body at all where there is nothing to say.
+        Err(_) if incoming.is_binary() && incoming.body.is_empty() => Json::whole(Value::Null),
+        Err(_) if !is_json => return Err(other_type()),
+        Err(stop) => return Err(stop),
+    };
+    let remarks = [
+        (
+            body.mended,
+            "its text was mended: write JSON in UTF-8, without half characters",
+        ),
+        (
+            !is_json,
+            "its content type was taken for JSON: write application/json",
+        ),
+    ];
+    for (_, remark) in remarks.iter().filter(|(is_so, _)| *is_so) {
+        context.warn(Warning {
+            place: "the event".to_owned(),
+            field: "event".to_owned(),
+            text: format!("the event was read although {remark}"),
+            lost: false,
+        });
+    }
+    let mut event = if incoming.is_binary() {
+        let value = binary(incoming, body.value);
+        event(&value, incoming.origin.prefix(), &context)?
+    } else {
+        event(&body.value, "", &context)?
+    };
+    let (warnings, unsure) = context.into_parts();
+    event.warnings = warnings.iter().map(|one| one.text.clone()).collect();
+    Ok(Read {
+        event,
+        warnings,
+        unsure,
+    })
 }
 
 /// The events of a batch, each as if it had come alone.
@@ -52,7 +114,7 @@ pub fn decode(incoming: &Incoming, limits: &Limits) -> Result<Event, Stop> {
 /// # Errors
 /// The body is no list, or too long.
 pub fn unbatch(incoming: &Incoming) -> Result<Vec<Incoming>, Stop> {
-    let Value::Array(list) = json(&incoming.body)? else {
+    let Value::Array(list) = json(&incoming.body)?.value else {
         return Err(Stop::new(
             Reason::Undecodable,
             "the body is not a list; write a list of events",
@@ -89,26 +151,81 @@ fn within(incoming: &Incoming, limits: &Limits) -> Result<(), Stop> {
     ))
 }
 
-/// serde_json's own words name a place and never the content.
-fn json(body: &[u8]) -> Result<Value, Stop> {
-    serde_json::from_slice(body).map_err(|error| {
-        Stop::new(
-            Reason::Undecodable,
-            format!("the body is not JSON: {error}"),
-        )
-    })
+/// A body as JSON.
+struct Json {
+    value: Value,
+    /// It was not quite JSON.
+    mended: bool,
+}
+
+impl Json {
+    fn whole(value: Value) -> Json {
+        Json {
+            value,
+            mended: false,
+        }
+    }
+}
+
+/// serde_json's own words name a place and never the content. A byte order mark, bytes that are not
+/// UTF-8 and halves of a pair (an emoji cut in two) cost no more than themselves.
+fn json(body: &[u8]) -> Result<Json, Stop> {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let error = match serde_json::from_slice(body) {
+        Ok(value) => return Ok(Json::whole(value)),
+        Err(error) => error,
+    };
+    let text = without_halves(&String::from_utf8_lossy(body));
+    if text.as_bytes() != body
+        && let Ok(value) = serde_json::from_str(&text)
+    {
+        return Ok(Json {
+            value,
+            mended: true,
+        });
+    }
+    Err(Stop::new(
+        Reason::Undecodable,
+        format!("the body is not JSON: {error}"),
+    ))
+}
+
+/// The text with every `\uD800` to `\uDFFF` replaced that is no half of a pair.
+fn without_halves(text: &str) -> String {
+    let unit = |at: usize| {
+        let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
+        u16::from_str_radix(digits, 16).ok()
+    };
+    let mut out = String::with_capacity(text.len());
+    let mut at = 0;
+    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+        let Some(next) = rest.find('\\') else {
+            out.push_str(rest);
+            break;
+        };
+        out.push_str(&rest[..next]);
+        at += next;
+        let (taken, is_half) = match (unit(at), unit(at + 6)) {
+            (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => (12, false),
+            (Some(0xD800..=0xDFFF), _) => (6, true),
+            // The character behind a backslash is no beginning.
+            _ => (
+                1 + text[at + 1..].chars().next().map_or(0, char::len_utf8),
+                false,
+            ),
+        };
+        out.push_str(if is_half {
+            "\\ufffd"
+        } else {
+            &text[at..at + taken]
+        });
+        at += taken;
+    }
+    out
 }
 
 /// The structured form of a binary event.
-fn binary(incoming: &Incoming) -> Result<Value, Stop> {
-    let json_type = matches!(incoming.media_type().as_str(), "" | "application/json")
-        || incoming.media_type().ends_with("+json");
-    if !json_type {
-        return Err(Stop::new(
-            Reason::Undecodable,
-            "the content type of data is not JSON; write application/json",
-        ));
-    }
+fn binary(incoming: &Incoming, data: Value) -> Value {
     let mut map = Map::new();
     for (name, value) in &incoming.headers {
         if let Some(attribute) = incoming.origin.attribute(name) {
@@ -119,8 +236,8 @@ fn binary(incoming: &Incoming) -> Result<Value, Stop> {
             map.insert(attribute, value.into());
         }
     }
-    map.insert("data".to_owned(), json(&incoming.body)?);
-    Ok(Value::Object(map))
+    map.insert("data".to_owned(), data);
+    Value::Object(map)
 }
 
 /// Header values over HTTP are percent-encoded; what is not well-formed stays as it is.
@@ -140,53 +257,58 @@ fn percent_decoded(value: &str) -> String {
     String::from_utf8(out).unwrap_or_else(|_| value.to_owned())
 }
 
-fn event(value: &Value, prefix: &str, limits: &Limits) -> Result<Event, Stop> {
-    let at = At::root(value, prefix);
-    at.object("write a CloudEvent as a JSON object")?;
-    at.field("specversion").one_of(&["1.0"])?;
-    let id = at
-        .field("id")
-        .id(limits.max_id, "write an id that is unique for its source")?;
-    let source = at
-        .field("source")
-        .id(limits.max_id, "write who produced it, as a URI reference")?;
+fn event(value: &Value, prefix: &str, context: &Context<'_>) -> Result<Event, Stop> {
+    let at = At::root(value, prefix, context);
+    at.must_be_object("write a CloudEvent as a JSON object")?;
     let kind = kind(&at.field("type"))?;
-    let subject = at
-        .field("subject")
-        .id(limits.max_id, "write the session's id")?;
-    let time = at.field("time").time()?;
-    let sequence = at
-        .field("sequence")
-        .given()
-        .then(|| sequence(&at.field("sequence")))
-        .transpose()?;
-    let base64 = at.field("data_base64");
-    if base64.given() {
-        return Err(base64.wrong("write the payload as JSON in data"));
+    let version = at.field("specversion");
+    if version.scalar().as_deref() != Some("1.0") {
+        version.read_as("it was read as 1.0: write 1.0");
     }
+    let inner = inner(&at);
     let data = at.field("data");
-    match kind {
-        "handoff.requested" => payload::handoff(&data, subject, limits)?,
-        "message.received" => payload::message_event(&data, subject, true, limits)?,
-        "message.sent" => payload::message_event(&data, subject, false, limits)?,
-        "message.status" => payload::status(&data, limits)?,
-        "session.closed" => payload::closed(&data, limits)?,
-        _ => payload::updated(&data, limits)?,
-    }
-    let data = typed(kind, data.value().cloned().unwrap_or_default())?;
+    let data = inner.as_ref().map_or(data, |value| data.with(value));
+    let (subject, session) = session(&at.field("subject"), &data)?;
+    let id = at.field("id");
+    let id = id.id().unwrap_or_else(|| {
+        id.read_as("another was made of what was sent: write an id that is unique for its source");
+        said::derived_id(&value.to_string())
+    });
+    let source = at.field("source");
+    let source = source.id().unwrap_or_else(|| {
+        source.read_as("it was read as unknown: write who produced it, as a URI reference");
+        "unknown".to_owned()
+    });
+    let time = time(&at.field("time"));
+    let sequence = sequence(&at.field("sequence"));
+    let envelope = Envelope {
+        id: &id,
+        subject: &subject,
+        session: &session,
+        time,
+    };
+    let data = match kind {
+        "handoff.requested" => payload::handoff(&data, &envelope)?,
+        "message.received" => payload::message_event(&data, &envelope, true)?,
+        "message.sent" => payload::message_event(&data, &envelope, false)?,
+        "message.status" => payload::status(&data)?,
+        "session.closed" => payload::closed(&data),
+        _ => payload::updated(&data)?,
+    };
     Ok(Event {
-        id: id.to_owned(),
-        source: source.to_owned(),
-        session: subject.to_owned(),
+        id,
+        source,
+        session,
         time,
         sequence,
+        warnings: Vec::new(),
         data,
     })
 }
 
 /// The type, if the gateway may send it.
 fn kind(at: &At<'_, '_>) -> Result<&'static str, Stop> {
-    let given = at.value().and_then(Value::as_str).unwrap_or_default();
+    let given = at.scalar().unwrap_or_default().to_ascii_lowercase();
     Data::INBOUND
         .iter()
         .find(|kind| **kind == given)
@@ -199,66 +321,66 @@ fn kind(at: &At<'_, '_>) -> Result<&'static str, Stop> {
         })
 }
 
+/// The payload where it stands in another form: as base64, or as a text that is JSON itself.
+fn inner(at: &At<'_, '_>) -> Option<Value> {
+    let (data, base64) = (at.field("data"), at.field("data_base64"));
+    let parse = |bytes: &[u8]| serde_json::from_slice(bytes).ok().filter(Value::is_object);
+    if base64.given() {
+        base64.read_as("write the payload as JSON in data");
+        if !data.given() {
+            let text = base64.value().and_then(Value::as_str)?;
+            return parse(&STANDARD.decode(text).ok()?);
+        }
+    }
+    let value = parse(data.value()?.as_str()?.as_bytes())?;
+    data.read_as("its text was read as JSON: write it as an object");
+    Some(value)
+}
+
+/// The session's id as it was written, and as it is kept.
+fn session(subject: &At<'_, '_>, data: &At<'_, '_>) -> Result<(String, String), Stop> {
+    let inside = data.field("session");
+    let inside = inside.field("id");
+    let place = if subject.id().is_some() || inside.id().is_none() {
+        subject
+    } else {
+        subject.read_as("data.session.id was taken: write the session's id");
+        &inside
+    };
+    match (place.scalar(), place.id()) {
+        (Some(written), Some(kept)) => Ok((written, kept)),
+        _ => Err(subject.wrong("write the session's id")),
+    }
+}
+
+/// When it happened; when it came, if that cannot be read or lies ahead.
+fn time(at: &At<'_, '_>) -> Timestamp {
+    let now = at.context().now;
+    match at.moment().map(Moment::at) {
+        Some(time) if !at.context().is_ahead(time) => time,
+        Some(_) => {
+            at.read_as("it lies ahead, the time of arrival was taken: check the clock");
+            now
+        }
+        None => {
+            if !at.given() {
+                at.read_as("the time of arrival was taken: write an RFC 3339 time");
+            }
+            now
+        }
+    }
+}
+
 /// The extension is a text in CloudEvents and a number with many producers. It is kept as a signed
 /// 64-bit number.
-fn sequence(at: &At<'_, '_>) -> Result<u64, Stop> {
-    let number = match at.value() {
-        Some(Value::String(text)) => text.parse().ok(),
-        Some(value) => value.as_u64(),
-        None => None,
-    };
+fn sequence(at: &At<'_, '_>) -> Option<u64> {
+    if at.is_nothing() {
+        return None;
+    }
+    let number = at.scalar().and_then(|text| text.parse().ok());
+    let number = number.filter(|number| i64::try_from(*number).is_ok());
+    if number.is_none() {
+        at.read_as("it was left out: write the running number as digits");
+    }
     number
-        .filter(|number| i64::try_from(*number).is_ok())
-        .ok_or_else(|| at.wrong("write the running number as digits, or leave it out"))
-}
-
-/// The payload as its type. Everything that serde would complain about was checked before, because
-/// its complaints repeat values; hence what is left has no words of its own.
-fn typed(kind: &str, mut data: Value) -> Result<Data, Stop> {
-    fn read<T: DeserializeOwned>(data: Value) -> Result<T, Stop> {
-        serde_json::from_value(data).map_err(|_| {
-            Stop::new(
-                Reason::Bug,
-                "data passed its checks and yet does not fit its type",
-            )
-        })
-    }
-    drop_nulls(&mut data);
-    let mut data = match kind {
-        "handoff.requested" => Data::HandoffRequested(read(data)?),
-        "message.received" => Data::MessageReceived(read(data)?),
-        "message.sent" => Data::MessageSent(read(data)?),
-        "message.status" => Data::MessageStatus(read(data)?),
-        "session.closed" => Data::SessionClosed(read(data)?),
-        _ => Data::ContactUpdated(read(data)?),
-    };
-    if let Some(contact) = contact_of(&mut data) {
-        contact.wa_id = contact.wa_id.take().map(|id| who::wa_id(&id).to_owned());
-    }
-    Ok(data)
-}
-
-/// Many producers write `null` for what they do not know. AI-filled values are kept as they are.
-fn drop_nulls(value: &mut Value) {
-    match value {
-        Value::Object(map) => {
-            map.retain(|_, value| !value.is_null());
-            for (name, value) in map.iter_mut() {
-                if name != "fields" {
-                    drop_nulls(value);
-                }
-            }
-        }
-        Value::Array(list) => list.iter_mut().for_each(drop_nulls),
-        _ => {}
-    }
-}
-
-fn contact_of(data: &mut Data) -> Option<&mut Contact> {
-    match data {
-        Data::HandoffRequested(handoff) => Some(&mut handoff.contact),
-        Data::MessageReceived(said) | Data::MessageSent(said) => said.contact.as_mut(),
-        Data::ContactUpdated(updated) => Some(&mut updated.contact),
-        _ => None,
-    }
 }

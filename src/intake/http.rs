@@ -2,7 +2,7 @@
 //!
 //! | status | meaning | kept? |
 //! | --- | --- | --- |
-//! | 202 | everything is in the ledger: `{"admitted": n, "duplicates": m}` | yes |
+//! | 202 | everything is in the ledger: `{"admitted": n, "duplicates": m}`, and `warnings` for what could not be read as it came | yes |
 //! | 400 | at least one event is wrong; `refused` says which and why | the good ones as events, the wrong ones as poison |
 //! | 401 | no token, or not the right one | no |
 //! | 413 | the body is longer than is taken | no |
@@ -29,6 +29,9 @@ use subtle::ConstantTimeEq;
 use super::{Gate, Incoming, Origin, unbatch};
 use crate::ledger::{Admitted, LedgerError};
 
+/// The most warnings of one answer; the log and the ledger have all.
+const MAX_WARNINGS: usize = 500;
+
 /// What the endpoint needs.
 pub struct HttpIntake {
     /// Where events are kept and whom they are for.
@@ -53,6 +56,19 @@ struct Answer {
     duplicates: u64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     refused: Vec<Refused>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<Warned>,
+}
+
+/// Something of an event that was taken could not be read as it came.
+#[derive(Debug, Serialize)]
+struct Warned {
+    /// The event's place in the batch.
+    index: usize,
+    /// Who produced it.
+    source: String,
+    /// The field, the shape of what was found, what became of it, and the remedy.
+    warning: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -127,6 +143,7 @@ async fn admit(gate: &Gate, incoming: Incoming) -> Result<Answer, LedgerError> {
         admitted: 0,
         duplicates: 0,
         refused: Vec::new(),
+        warnings: Vec::new(),
     };
     let events = if incoming.is_batch() {
         match unbatch(&incoming) {
@@ -141,11 +158,24 @@ async fn admit(gate: &Gate, incoming: Incoming) -> Result<Answer, LedgerError> {
         vec![incoming]
     };
     for (index, taken) in gate.take(&events).await?.into_iter().enumerate() {
-        match taken {
-            Ok(Admitted::New(_)) => answer.admitted += 1,
-            Ok(Admitted::Duplicate) => answer.duplicates += 1,
-            Err(stop) => answer.refused.push(Refused::new(index, &stop)),
+        let taken = match taken {
+            Ok(taken) => taken,
+            Err(stop) => {
+                answer.refused.push(Refused::new(index, &stop));
+                continue;
+            }
+        };
+        match taken.admitted {
+            Admitted::New(_) => answer.admitted += 1,
+            Admitted::Duplicate => answer.duplicates += 1,
         }
+        let room = MAX_WARNINGS.saturating_sub(answer.warnings.len());
+        let warned = taken.warnings.into_iter().take(room);
+        answer.warnings.extend(warned.map(|warning| Warned {
+            index,
+            source: taken.source.clone(),
+            warning,
+        }));
     }
     Ok(answer)
 }

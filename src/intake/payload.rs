@@ -1,288 +1,301 @@
-//! What each payload must look like, beyond what its type says.
-//!
-//! The order of checks is the order of the fields, so that a producer who mends one error at a time
-//! reads them from top to bottom. Fields that are not named here are ignored.
+//! What each payload says. Fields that are not named here are ignored.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use handoffd_contract::{Reason, Stop};
-use serde_json::Value;
+use handoffd_contract::event::{
+    ContactUpdated, DeliveryState, MessageEvent, MessageStatus, Reasoning, SessionClosed,
+};
+use handoffd_contract::{Author, AuthorKind, Data, Handoff, Message, Stop};
+use jiff::Timestamp;
+use serde_json::{Map, Value};
 
+use super::said::{self, Instead, Speaker};
 use super::shape::At;
-use super::who::{contact, session};
-use crate::config::Limits;
+use super::time::Moment;
+use super::who;
 
-type Checked = Result<(), Stop>;
+/// The id of the message in which a rep reads what of the handoff could not be read.
+const LEFT_OUT: &str = "handoffd.left-out";
 
-/// `data` of `handoff.requested`.
-pub(super) fn handoff(at: &At<'_, '_>, subject: &str, limits: &Limits) -> Checked {
-    at.object("write the handoff as an object")?;
-    session(&at.field("session"), subject, limits)?;
-    contact(&at.field("contact"), limits)?;
-    at.field("handoff").optional(|at| reasoning(at, limits))?;
-    at.field("transcript")
-        .optional(|at| transcript(at, limits))?;
-    at.field("fields").optional(|at| fields(at, limits))?;
-    at.field("targets").optional(|at| targets(at, limits))
+/// What an event says beside its data.
+pub(super) struct Envelope<'e> {
+    pub(super) id: &'e str,
+    /// `subject` as it was written, without white space around it.
+    pub(super) subject: &'e str,
+    /// The session's id as it is kept.
+    pub(super) session: &'e str,
+    pub(super) time: Timestamp,
 }
 
-/// `data` of `message.received` (`received`) and `message.sent`.
+/// `data` of `handoff.requested`.
+pub(super) fn handoff(at: &At<'_, '_>, event: &Envelope<'_>) -> Result<Data, Stop> {
+    at.must_be_object("write the handoff as an object")?;
+    let session = who::session(&at.field("session"), event)?;
+    let contact = who::customer(&at.field("contact"))?;
+    let reasoning = reasoning(&at.field("handoff"));
+    let transcript = said::transcript(&at.field("transcript"), event.time, session.opened_at);
+    let mut handoff = Handoff {
+        session,
+        contact,
+        handoff: reasoning,
+        transcript,
+        fields: fields(&at.field("fields")),
+        targets: targets(&at.field("targets")),
+    };
+    if let Some(text) = at.context().left_out() {
+        let last = handoff.transcript.last().map(|said| said.time);
+        handoff.transcript.push(Message {
+            id: LEFT_OUT.to_owned(),
+            time: last.map_or(event.time, |last| last.max(event.time)),
+            author: Author {
+                kind: AuthorKind::System,
+                name: None,
+            },
+            text: Some(text),
+            attachments: Vec::new(),
+            location: None,
+        });
+    }
+    Ok(Data::HandoffRequested(Box::new(handoff)))
+}
+
+/// `data` of `message.received` (`received`) and `message.sent`. An author who contradicts the type
+/// is believed only where nothing opens by it: what the customer did not write opens no window.
 pub(super) fn message_event(
     at: &At<'_, '_>,
-    subject: &str,
+    event: &Envelope<'_>,
     received: bool,
-    limits: &Limits,
-) -> Checked {
-    at.object("write an object with the field message")?;
-    let said = at.field("message");
-    message(&said, limits)?;
-    let author = said.field("author");
-    let kind = author.field("kind");
-    match (kind.value().and_then(Value::as_str), received) {
-        (Some("customer"), false) => {
-            return Err(kind.wrong("what the customer wrote is a message.received"));
-        }
-        (Some("customer"), true) | (_, false) => {}
-        (_, true) => return Err(kind.wrong("what the customer did not write is a message.sent")),
+) -> Result<Data, Stop> {
+    let inner = at.field("message");
+    let is_bare = !inner.given() && (at.field("text").given() || at.field("attachments").given());
+    let part = if is_bare { *at } else { inner };
+    if is_bare {
+        at.read_as("it was read as the message: write it into the field message");
     }
-    at.field("session")
-        .optional(|at| session(at, subject, limits))?;
-    at.field("contact").optional(|at| contact(at, limits))?;
-    at.field("reference").optional(|at| {
-        at.id(limits.max_id, "write the reference as text")
-            .map(drop)
+    let author = part.field("author");
+    let remedy = "write kind: customer in message.received, another in message.sent";
+    let (kind, received) = match (said::speaker(&part), received) {
+        (Speaker::Sure(AuthorKind::Customer) | Speaker::User, true) => (AuthorKind::Customer, true),
+        (Speaker::Unknown, true) => {
+            author.read_as(&format!(
+                "the event's type says that it is the customer: {remedy}"
+            ));
+            (AuthorKind::Customer, true)
+        }
+        (Speaker::Sure(kind), true) => {
+            author.read_as(&format!("it was read as message.sent: {remedy}"));
+            (kind, false)
+        }
+        (Speaker::Sure(AuthorKind::Customer), false) => {
+            author.read_as(&format!("it was read as system: {remedy}"));
+            (AuthorKind::System, false)
+        }
+        (Speaker::Sure(kind), false) => (kind, false),
+        (Speaker::User, false) => (AuthorKind::Agent, false),
+        (Speaker::Unknown, false) => {
+            author.read_as(&format!("it was read as system: {remedy}"));
+            (AuthorKind::System, false)
+        }
+    };
+    let instead = Instead {
+        id: said::derived_id(event.id),
+        time: event.time,
+    };
+    let message = said::message(&part, &instead, when(&part, &instead), kind);
+    let session = at.field("session");
+    let session = match session.given() {
+        true => Some(who::session(&session, event)?),
+        false => None,
+    };
+    let whole = MessageEvent {
+        message,
+        session,
+        contact: who::known(&at.field("contact")),
+        reference: at.field("reference").id(),
+    };
+    Ok(if received {
+        Data::MessageReceived(whole)
+    } else {
+        Data::MessageSent(whole)
     })
 }
 
-/// `data` of `message.status`.
-pub(super) fn status(at: &At<'_, '_>, limits: &Limits) -> Checked {
-    at.object("write an object with the field status")?;
-    let id = at.field("message_id");
-    let reference = at.field("reference");
-    if !id.given() && !reference.given() {
+/// When it was said. WhatsApp's window follows from it, so a time that lies ahead is not believed, and
+/// of two that could be meant the earlier one counts.
+fn when(said: &At<'_, '_>, instead: &Instead) -> Timestamp {
+    let at = said.field("time");
+    match at.moment() {
+        Some(time) if at.context().is_ahead(time.at()) => {
+            at.read_as("it lies ahead, the event's time was taken: check the clock");
+            instead.time
+        }
+        Some(Moment::Sure(time)) => time,
+        Some(Moment::Assumed(time)) => time.min(instead.time),
+        None => {
+            if !at.given() {
+                at.read_as("the event's time was taken: write an RFC 3339 time");
+            }
+            instead.time
+        }
+    }
+}
+
+/// `data` of `message.status`. One that names no message, or no state, says nothing.
+pub(super) fn status(at: &At<'_, '_>) -> Result<Data, Stop> {
+    at.must_be_object("write an object with the field status")?;
+    let (id, reference) = (at.field("message_id"), at.field("reference"));
+    let (message_id, own) = (id.id(), reference.id());
+    if message_id.is_none() && own.is_none() {
         return Err(id.wrong("write WhatsApp's message id, or our own in reference"));
     }
-    id.optional(|at| {
-        at.id(limits.max_id, "write the message's id as text")
-            .map(drop)
-    })?;
-    reference.optional(|at| {
-        at.id(limits.max_id, "write the reference as text")
-            .map(drop)
-    })?;
-    at.field("status")
-        .one_of(&["held", "sent", "delivered", "read", "played", "failed"])?;
-    at.field("error_code")
-        .optional(|at| match at.value().and_then(Value::as_i64) {
-            Some(_) => Ok(()),
-            None => Err(at.wrong("write WhatsApp's error code as a whole number")),
-        })?;
-    at.field("error").optional(|at| text(at, limits))
+    let word = at.field("status");
+    let status = match word.word().as_deref() {
+        Some("held") => DeliveryState::Held,
+        Some("sent" | "accepted") => DeliveryState::Sent,
+        Some("delivered") => DeliveryState::Delivered,
+        Some("read" | "played" | "seen" | "viewed") => DeliveryState::Read,
+        Some("failed" | "undelivered" | "rejected" | "error") => DeliveryState::Failed,
+        _ => {
+            return Err(word.wrong("write one of held, sent, delivered, read, played, failed"));
+        }
+    };
+    let error = at.field("error");
+    let inner = ["message", "title", "details"]
+        .into_iter()
+        .find(|name| error.field(name).given());
+    Ok(Data::MessageStatus(MessageStatus {
+        message_id,
+        reference: own,
+        status,
+        error_code: at.field("error_code").integer(),
+        error: match inner {
+            Some(name) => error.field(name).text(),
+            None => error.text(),
+        },
+    }))
 }
 
 /// `data` of `session.closed`.
-pub(super) fn closed(at: &At<'_, '_>, limits: &Limits) -> Checked {
-    at.object("write an object; it may be empty")?;
-    at.field("resolved").optional(|at| match at.value() {
-        Some(Value::Bool(_)) => Ok(()),
-        _ => Err(at.wrong("write true or false")),
-    })?;
-    at.field("reason").optional(|at| text(at, limits))?;
-    at.field("closed_by").optional(|at| text(at, limits))
+pub(super) fn closed(at: &At<'_, '_>) -> Data {
+    if at.given() && at.object().is_none() {
+        at.lost("write an object; it may be empty");
+    }
+    Data::SessionClosed(SessionClosed {
+        resolved: at.field("resolved").flag(),
+        reason: at.field("reason").text(),
+        closed_by: at.field("closed_by").text(),
+    })
 }
 
 /// `data` of `contact.updated`.
-pub(super) fn updated(at: &At<'_, '_>, limits: &Limits) -> Checked {
-    at.object("write an object with the field contact")?;
-    contact(&at.field("contact"), limits)
+pub(super) fn updated(at: &At<'_, '_>) -> Result<Data, Stop> {
+    at.must_be_object("write an object with the field contact")?;
+    let contact = who::customer(&at.field("contact"))?;
+    Ok(Data::ContactUpdated(ContactUpdated { contact }))
 }
 
-fn reasoning(at: &At<'_, '_>, limits: &Limits) -> Checked {
-    at.object("write an object")?;
-    at.field("reasons").optional(|at| {
-        let reasons = at.items("write a list of texts")?;
-        if reasons.len() > limits.max_fields {
-            return Err(at.beyond(limits.max_fields, "max_fields"));
+fn reasoning(at: &At<'_, '_>) -> Reasoning {
+    if at.value().is_some_and(Value::is_string) {
+        at.read_as("it was read as the summary: write an object");
+        return Reasoning {
+            summary: at.text(),
+            ..Reasoning::default()
+        };
+    }
+    if at.given() && at.object().is_none() {
+        at.lost("write an object");
+    }
+    Reasoning {
+        reasons: reasons(&at.field("reasons")),
+        summary: at.field("summary").text(),
+        sentiment: at.field("sentiment").text(),
+        language: at.field("language").text(),
+        topic: at.field("topic").text(),
+        requested_at: at.field("requested_at").moment().map(Moment::at),
+    }
+}
+
+fn reasons(at: &At<'_, '_>) -> Vec<String> {
+    let items = at.list();
+    let max = at.context().limits.max_fields;
+    if items.len() > max {
+        at.cut(&format!("only the first {max} were taken"));
+    }
+    let texts = items.iter().take(max).filter_map(|item| item.text());
+    texts.filter(|text| !text.is_empty()).collect()
+}
+
+/// AI-filled values by free names; also as a list of objects with `name` and `value`.
+fn fields(at: &At<'_, '_>) -> BTreeMap<String, Value> {
+    let max = at.context().limits.max_fields;
+    let mut fields = BTreeMap::new();
+    let mut full = false;
+    let mut keep = |at: &At<'_, '_>, name: &str| {
+        if fields.len() >= max {
+            full = true;
+        } else if let Some(name) = who::named(at, name) {
+            fields.insert(name, free(at));
         }
-        reasons.into_iter().try_for_each(|at| text(&at, limits))
-    })?;
-    for name in ["summary", "sentiment", "language", "topic"] {
-        at.field(name).optional(|at| text(at, limits))?;
-    }
-    at.field("requested_at").optional(|at| at.time().map(drop))
-}
-
-fn transcript(at: &At<'_, '_>, limits: &Limits) -> Checked {
-    let messages = at.items("write a list of messages")?;
-    if messages.len() > limits.max_messages {
-        return Err(at.beyond(limits.max_messages, "max_messages"));
-    }
-    let mut first = HashMap::new();
-    for (index, said) in messages.enumerate() {
-        message(&said, limits)?;
-        let id = said.field("id");
-        if let Some(earlier) = first.insert(id.value().and_then(Value::as_str), index) {
-            return Err(id.wrong(&format!(
-                "transcript[{earlier}] has the same id: give every message its own"
-            )));
-        }
-    }
-    Ok(())
-}
-
-fn message(at: &At<'_, '_>, limits: &Limits) -> Checked {
-    at.object("write a message: id, time, author and text")?;
-    at.field("id").id(
-        limits.max_id,
-        "write the message's id as text, such as its wamid",
-    )?;
-    at.field("time").time()?;
-    let author = at.field("author");
-    author.object("write an object with the field kind")?;
-    author
-        .field("kind")
-        .one_of(&["customer", "assistant", "agent", "system"])?;
-    author.field("name").optional(|at| text(at, limits))?;
-    at.field("text").optional(|at| text(at, limits))?;
-    let attachments = at.field("attachments");
-    attachments.optional(|at| files(at, limits))?;
-    let location = at.field("location");
-    location.optional(|at| place(at, limits))?;
-    let said = at
-        .field("text")
-        .value()
-        .and_then(Value::as_str)
-        .is_some_and(|text| !text.is_empty());
-    let files = attachments
-        .value()
-        .and_then(Value::as_array)
-        .is_some_and(|list| !list.is_empty());
-    if said || files || location.given() {
-        Ok(())
-    } else {
-        Err(at
-            .field("text")
-            .wrong("a message without attachments or location needs a text"))
-    }
-}
-
-fn files(at: &At<'_, '_>, limits: &Limits) -> Checked {
-    let list = at.items("write a list of attachments")?;
-    if list.len() > limits.max_attachments {
-        return Err(at.beyond(limits.max_attachments, "max_attachments"));
-    }
-    let mut first = HashMap::new();
-    for (index, file) in list.enumerate() {
-        attachment(&file, limits)?;
-        let id = file.field("id");
-        if let Some(earlier) = first.insert(id.value().and_then(Value::as_str), index) {
-            return Err(id.wrong(&format!(
-                "attachments[{earlier}] has the same id: give every attachment its own"
-            )));
-        }
-    }
-    Ok(())
-}
-
-fn attachment(at: &At<'_, '_>, limits: &Limits) -> Checked {
-    at.object("write an attachment: id, kind and source")?;
-    at.field("id")
-        .id(limits.max_id, "write the attachment's id as text")?;
-    for name in ["kind", "mime", "name"] {
-        at.field(name)
-            .optional(|at| at.text(limits.max_id, "max_id").map(drop))?;
-    }
-    at.field("size").optional(|at| at.count().map(drop))?;
-    for name in ["caption", "transcript"] {
-        at.field(name).optional(|at| text(at, limits))?;
-    }
-    at.field("source").optional(|at| source(at, limits))
-}
-
-/// `from = "target"` is handoffd's own: it is fetched with a CRM's sign-in, which nobody outside may
-/// make use of.
-fn source(at: &At<'_, '_>, limits: &Limits) -> Checked {
-    at.object("write an object with the field from")?;
-    match at.field("from").one_of(&["url", "whatsapp", "inline"])? {
-        "url" => at.field("url").url(limits.max_text),
-        "whatsapp" => at
-            .field("media_id")
-            .id(limits.max_id, "write WhatsApp's media id as text")
-            .map(drop),
-        _ => {
-            let data = at.field("data");
-            match data.value().and_then(Value::as_str) {
-                Some(text) if STANDARD.decode(text).is_ok() => Ok(()),
-                _ => Err(data.wrong("write the file's bytes in base64, with padding")),
+    };
+    match at.value() {
+        None => {}
+        Some(Value::Object(_)) => at.members().for_each(|(name, at)| keep(&at, name)),
+        Some(Value::Array(items)) if !items.is_empty() => {
+            at.read_as("it was read as names and values: write an object of name: value");
+            for item in at.items() {
+                match item.field("name").scalar() {
+                    Some(name) => keep(&item.field("value"), &name),
+                    None => item.lost("write name and value"),
+                }
             }
         }
+        Some(Value::Array(_)) => {}
+        Some(_) => at.lost("write an object of name: value"),
     }
-}
-
-fn place(at: &At<'_, '_>, limits: &Limits) -> Checked {
-    at.object("write an object with latitude and longitude")?;
-    at.field("latitude").between(-90.0, 90.0)?;
-    at.field("longitude").between(-180.0, 180.0)?;
-    at.field("name").optional(|at| text(at, limits))?;
-    at.field("address").optional(|at| text(at, limits))
-}
-
-fn fields(at: &At<'_, '_>, limits: &Limits) -> Checked {
-    let members = at.members("write an object of name: value")?;
-    if members.len() > limits.max_fields {
-        return Err(at.beyond(limits.max_fields, "max_fields"));
+    if full {
+        at.cut(&format!(
+            "only the first {max} were taken: send less, or raise intake.limits.max_fields"
+        ));
     }
-    for (name, value) in members {
-        named(&value, name, limits)?;
-        free(&value, limits)?;
-    }
-    Ok(())
+    fields
 }
 
 /// A value of any shape; serde_json has bounded its depth, the event's size its extent.
-fn free(at: &At<'_, '_>, limits: &Limits) -> Checked {
+fn free(at: &At<'_, '_>) -> Value {
     match at.value() {
-        Some(Value::String(_)) => text(at, limits),
-        Some(Value::Array(_)) => at.items("")?.try_for_each(|at| free(&at, limits)),
-        Some(Value::Object(_)) => at.members("")?.try_for_each(|(name, at)| {
-            named(&at, name, limits)?;
-            free(&at, limits)
-        }),
-        _ => Ok(()),
+        None => Value::Null,
+        Some(Value::String(text)) => {
+            Value::String(at.kept(text.clone(), at.context().limits.max_text, "max_text"))
+        }
+        Some(Value::Array(items)) => {
+            // `null` is a value here, so that places stay.
+            let all = items.iter().map(|item| free(&at.with(item)));
+            Value::Array(all.collect())
+        }
+        Some(Value::Object(_)) => {
+            let mut map = Map::new();
+            for (name, at) in at.members() {
+                if let Some(name) = who::named(&at, name) {
+                    map.insert(name, free(&at));
+                }
+            }
+            Value::Object(map)
+        }
+        Some(plain) => plain.clone(),
     }
 }
 
-fn targets(at: &At<'_, '_>, limits: &Limits) -> Checked {
-    let remedy = "name at least one target, or leave it out for all";
-    let names = at.items(remedy)?;
-    if names.len() == 0 {
-        return Err(at.wrong(remedy));
+/// Names of targets; none at all means every target, since somebody must see the customer.
+fn targets(at: &At<'_, '_>) -> Option<Vec<String>> {
+    let mut names = Vec::new();
+    for item in at.list() {
+        match item.id() {
+            Some(name) => names.push(name),
+            None => item.lost("write a target's name"),
+        }
     }
-    names
-        .into_iter()
-        .try_for_each(|at| at.id(limits.max_id, "write a target's name").map(drop))
-}
-
-/// A text that somebody wrote.
-pub(super) fn text(at: &At<'_, '_>, limits: &Limits) -> Checked {
-    at.text(limits.max_text, "max_text").map(drop)
-}
-
-/// The name that a producer chose for a value.
-pub(super) fn named(at: &At<'_, '_>, name: &str, limits: &Limits) -> Checked {
-    if name.trim().is_empty() || name.chars().any(char::is_control) {
-        return Err(at.wrong("give it a name without control characters"));
+    if at.given() && names.is_empty() {
+        at.read_as("every target is meant: name at least one, or leave it out for all");
     }
-    if name.chars().count() > limits.max_id {
-        return Err(at.stop(
-            Reason::LimitExceeded,
-            &format!(
-                "its name may have {} characters: shorten it, or raise intake.limits.max_id",
-                limits.max_id
-            ),
-        ));
-    }
-    Ok(())
+    Some(names).filter(|names| !names.is_empty())
 }

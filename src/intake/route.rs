@@ -1,11 +1,13 @@
 //! Which targets an event is for, and what the ledger must keep beside it.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use handoffd_contract::event::Session;
-use handoffd_contract::{AuthorKind, Connector, Contact, Data, Event, Reason, Stop};
+use handoffd_contract::{AuthorKind, Connector, Contact, Data, Event};
 use jiff::Timestamp;
 
+use super::warn::Warning;
 use crate::ledger::Admission;
 
 /// The kind of a target through which the customer is answered.
@@ -51,55 +53,74 @@ impl Router {
     }
 
     /// The event with the targets in which it opens a lane and with what it says about session and
-    /// customer. Events that handoffd makes itself come through here, too.
-    ///
-    /// # Errors
-    /// The handoff names a target that there is not, or that does not serve its business number.
-    pub fn admission(&self, event: Event, now: Timestamp) -> Result<Admission, Stop> {
+    /// customer.
+    #[must_use]
+    pub fn admission(&self, event: Event, now: Timestamp) -> Admission {
         let (session, contact) = about(&event.data);
-        let number = session.map(|session| session.business_number.as_str());
+        let number = number(session);
         let named = match &event.data {
             Data::HandoffRequested(handoff) => handoff.targets.as_deref(),
             _ => None,
         };
-        self.known(named.unwrap_or_default(), number)?;
         let opens = self.opens(&event.data, named, number);
-        Ok(Admission {
+        Admission {
             opens,
             session: session.cloned(),
             contact: contact.cloned(),
-            inbound_at: inbound_at(&event.data, now),
+            inbound_at: inbound_at(&event.data, now, &HashSet::new()),
             event,
-        })
+        }
     }
 
-    fn known(&self, named: &[String], number: Option<&str>) -> Result<(), Stop> {
-        for (index, name) in named.iter().enumerate() {
-            let Some(route) = self.routes.iter().find(|route| route.name == *name) else {
+    /// Takes out of a handoff the targets that there are not, or that do not serve its business
+    /// number. Where none is left, every target is meant: somebody must see the customer.
+    pub fn settle_targets(&self, event: &mut Event) -> Vec<Warning> {
+        let Data::HandoffRequested(handoff) = &mut event.data else {
+            return Vec::new();
+        };
+        let number = number(Some(&handoff.session)).map(str::to_owned);
+        let mut warnings = Vec::new();
+        let mut index = 0;
+        let mut settle = |name: &String| {
+            let problem = self.problem_of(name, number.as_deref());
+            if let Some(problem) = &problem {
+                let place = format!("data.targets[{index}]");
+                warnings.push(Warning {
+                    text: format!("{place} {problem}"),
+                    place,
+                    field: "data.targets[]".to_owned(),
+                    lost: false,
+                });
+            }
+            index += 1;
+            problem.is_none()
+        };
+        if let Some(names) = &mut handoff.targets {
+            names.retain(&mut settle);
+        }
+        handoff.targets = handoff.targets.take().filter(|names| !names.is_empty());
+        warnings
+    }
+
+    fn problem_of(&self, name: &str, number: Option<&str>) -> Option<String> {
+        match self.routes.iter().find(|route| route.name == name) {
+            None => {
                 let names: Vec<_> = self
                     .routes
                     .iter()
                     .map(|route| route.name.as_str())
                     .collect();
-                return Err(Stop::new(
-                    Reason::Undecodable,
-                    format!(
-                        "data.targets[{index}] names no target; write one of {}",
-                        names.join(", ")
-                    ),
-                ));
-            };
-            if !route.serves(number) {
-                return Err(Stop::new(
-                    Reason::Undecodable,
-                    format!(
-                        "data.targets[{index}] names {name}, which does not serve this business number; \
-                         leave it out, or add the number to the target"
-                    ),
-                ));
+                Some(format!(
+                    "names no target and was left out; write one of {}",
+                    names.join(", ")
+                ))
             }
+            Some(route) if !route.serves(number) => Some(format!(
+                "names {name}, which does not serve this business number, and was left out; add the \
+                 number to the target, or leave it out"
+            )),
+            Some(_) => None,
         }
-        Ok(())
     }
 
     /// The CRMs that are meant, and exactly one way back to the customer: the target that was given
@@ -145,15 +166,27 @@ fn about(data: &Data) -> (Option<&Session>, Option<&Contact>) {
     }
 }
 
+/// The business number, if it is known.
+fn number(session: Option<&Session>) -> Option<&str> {
+    session
+        .map(|session| session.business_number.as_str())
+        .filter(|number| !number.is_empty())
+}
+
 /// When the customer last wrote, if this shows that they did. A clock that runs ahead of ours must
-/// not hold WhatsApp's window open longer than it is.
-fn inbound_at(data: &Data, now: Timestamp) -> Option<Timestamp> {
+/// not hold WhatsApp's window open longer than it is, and neither must a guess.
+pub(super) fn inbound_at(
+    data: &Data,
+    now: Timestamp,
+    unsure: &HashSet<String>,
+) -> Option<Timestamp> {
     let at = match data {
         Data::MessageReceived(said) => Some(said.message.time),
         Data::HandoffRequested(handoff) => handoff
             .transcript
             .iter()
             .filter(|message| message.author.kind == AuthorKind::Customer)
+            .filter(|message| !unsure.contains(&message.id))
             .map(|message| message.time)
             .max(),
         _ => None,

@@ -1,41 +1,47 @@
 //! A place in a JSON document, and what is wrong there.
 //!
-//! An error names the place (`data.transcript[3].time`), the shape of what was found (`a text of 9
-//! characters`) and the remedy. It never repeats the value: that may be what a customer wrote.
+//! A warning or an error names the place (`data.transcript[3].time`), the shape of what was found (`a
+//! text of 9 characters`) and the remedy. It never repeats the value: that may be what a customer wrote.
 
 use handoffd_contract::{Reason, Stop};
-use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Map, Value};
+
+use super::warn::{Context, Warning};
 
 /// A place in a document: the value there, if any, and the way to it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(super) struct At<'v, 'p> {
     value: Option<&'v Value>,
     above: Option<&'p At<'v, 'p>>,
     name: Name<'p>,
+    context: &'p Context<'p>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 enum Name<'p> {
     /// The document itself; the text stands before the names of its fields, such as `ce-`.
     Root(&'p str),
-    Field(&'p str),
+    /// A field that events have.
+    Field(&'static str),
+    /// A field whose name the producer chose.
+    Free(&'p str),
     Index(usize),
 }
 
 impl<'v, 'p> At<'v, 'p> {
     /// The whole document. Its own fields are written with `prefix`, except `data`, which in binary
     /// mode is not a header but the body.
-    pub(super) fn root(value: &'v Value, prefix: &'p str) -> At<'v, 'p> {
+    pub(super) fn root(value: &'v Value, prefix: &'p str, context: &'p Context<'p>) -> At<'v, 'p> {
         At {
             value: Some(value),
             above: None,
             name: Name::Root(prefix),
+            context,
         }
     }
 
     /// A field of this object; absent when this is no object or has no such field. `null` is absent.
-    pub(super) fn field<'q>(&'q self, name: &'q str) -> At<'v, 'q> {
+    pub(super) fn field<'q>(&'q self, name: &'static str) -> At<'v, 'q> {
         let value = self
             .value
             .and_then(|value| value.get(name))
@@ -44,6 +50,15 @@ impl<'v, 'p> At<'v, 'p> {
             value,
             above: Some(self),
             name: Name::Field(name),
+            context: self.context,
+        }
+    }
+
+    /// This place with another value, such as the JSON that stood in a text.
+    pub(super) fn with(self, value: &'v Value) -> At<'v, 'p> {
+        At {
+            value: Some(value),
+            ..self
         }
     }
 
@@ -52,15 +67,12 @@ impl<'v, 'p> At<'v, 'p> {
         self.value.is_some()
     }
 
-    /// Checks what is there, if anything is.
-    pub(super) fn optional(
-        &self,
-        check: impl FnOnce(&Self) -> Result<(), Stop>,
-    ) -> Result<(), Stop> {
-        if self.given() { check(self) } else { Ok(()) }
+    /// What every reader needs.
+    pub(super) fn context(&self) -> &'p Context<'p> {
+        self.context
     }
 
-    /// An event that cannot be understood because of this place.
+    /// An event that cannot be taken because of this place.
     pub(super) fn wrong(&self, remedy: &str) -> Stop {
         self.stop(Reason::Undecodable, remedy)
     }
@@ -73,127 +85,72 @@ impl<'v, 'p> At<'v, 'p> {
         )
     }
 
-    /// More than a limit of the configuration allows.
-    pub(super) fn beyond(&self, max: usize, limit: &str) -> Stop {
-        self.stop(
-            Reason::LimitExceeded,
-            &format!("at most {max} are taken: send less, or raise intake.limits.{limit}"),
-        )
+    /// Notes that what is here could not be read and is left out, or cut.
+    pub(super) fn lost(&self, remedy: &str) {
+        self.warn(true, &format!("it was left out: {remedy}"));
     }
 
-    /// An object.
-    pub(super) fn object(&self, remedy: &str) -> Result<&'v serde_json::Map<String, Value>, Stop> {
-        self.value
-            .and_then(Value::as_object)
-            .ok_or_else(|| self.wrong(remedy))
+    /// Notes that only a part of what is here is taken.
+    pub(super) fn cut(&self, what: &str) {
+        self.warn(true, what);
     }
 
-    /// The members of an object.
-    pub(super) fn members<'q>(
-        &'q self,
-        remedy: &str,
-    ) -> Result<impl ExactSizeIterator<Item = (&'v str, At<'v, 'q>)> + use<'v, 'p, 'q>, Stop>
+    /// Notes how something was understood that is not as it should be.
+    pub(super) fn read_as(&self, how: &str) {
+        self.warn(false, how);
+    }
+
+    fn warn(&self, lost: bool, what: &str) {
+        let place = self.path();
+        self.context.warn(Warning {
+            text: format!("{place} is {}; {what}", self.shape()),
+            field: self.label(),
+            place,
+            lost,
+        });
+    }
+
+    /// The object that is here.
+    pub(super) fn object(&self) -> Option<&'v Map<String, Value>> {
+        self.value.and_then(Value::as_object)
+    }
+
+    /// The members of the object that is here; none of anything else.
+    pub(super) fn members<'q>(&'q self) -> impl Iterator<Item = (&'v str, At<'v, 'q>)>
     where
         'v: 'q,
     {
-        Ok(self.object(remedy)?.iter().map(move |(name, value)| {
+        let members = self.object().into_iter().flatten();
+        members.map(move |(name, value)| {
             let at = At {
                 value: Some(value),
                 above: Some(self),
-                name: Name::Field(name),
+                name: Name::Free(name),
+                context: self.context,
             };
             (name.as_str(), at)
-        }))
+        })
     }
 
-    /// The members of a list.
-    pub(super) fn items<'q>(
-        &'q self,
-        remedy: &str,
-    ) -> Result<impl ExactSizeIterator<Item = At<'v, 'q>> + use<'v, 'p, 'q>, Stop> {
-        let list = self
+    /// The items of the list that is here, without `null`s; none of anything else.
+    pub(super) fn items<'q>(&'q self) -> impl DoubleEndedIterator<Item = At<'v, 'q>>
+    where
+        'v: 'q,
+    {
+        let items = self
             .value
             .and_then(Value::as_array)
-            .ok_or_else(|| self.wrong(remedy))?;
-        Ok(list.iter().enumerate().map(move |(index, value)| At {
+            .map_or(&[][..], Vec::as_slice);
+        let all = items
+            .iter()
+            .enumerate()
+            .filter(|(_, value)| !value.is_null());
+        all.map(move |(index, value)| At {
             value: Some(value),
             above: Some(self),
             name: Name::Index(index),
-        }))
-    }
-
-    /// A text of at most `max` characters. A NUL is refused because PostgreSQL cannot keep one.
-    /// <https://www.postgresql.org/docs/current/datatype-character.html>
-    pub(super) fn text(&self, max: usize, limit: &str) -> Result<&'v str, Stop> {
-        let text = self
-            .value
-            .and_then(Value::as_str)
-            .ok_or_else(|| self.wrong("write it as text"))?;
-        if text.len() > max && text.chars().count() > max {
-            return Err(self.beyond(max, limit));
-        }
-        if text.contains('\0') {
-            return Err(self.wrong("take the NUL character out"));
-        }
-        Ok(text)
-    }
-
-    /// A text that names something: not empty, without control characters.
-    pub(super) fn id(&self, max: usize, remedy: &str) -> Result<&'v str, Stop> {
-        let text = self
-            .value
-            .and_then(Value::as_str)
-            .ok_or_else(|| self.wrong(remedy))?;
-        if text.trim().is_empty() || text.chars().any(char::is_control) {
-            return Err(self.wrong(remedy));
-        }
-        self.text(max, "max_id")
-    }
-
-    /// A time.
-    pub(super) fn time(&self) -> Result<Timestamp, Stop> {
-        self.value
-            .and_then(Value::as_str)
-            .and_then(|text| text.parse().ok())
-            .ok_or_else(|| self.wrong("write an RFC 3339 time such as 2026-01-31T12:00:00Z"))
-    }
-
-    /// An absolute `http` or `https` address.
-    pub(super) fn url(&self, max: usize) -> Result<(), Stop> {
-        let remedy = "write an absolute http or https address";
-        let text = self
-            .value
-            .and_then(Value::as_str)
-            .ok_or_else(|| self.wrong(remedy))?;
-        match url::Url::parse(text) {
-            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
-                self.text(max, "max_text").map(drop)
-            }
-            _ => Err(self.wrong(remedy)),
-        }
-    }
-
-    /// One of a closed list of words.
-    pub(super) fn one_of(&self, words: &[&str]) -> Result<&'v str, Stop> {
-        self.value
-            .and_then(Value::as_str)
-            .filter(|text| words.contains(text))
-            .ok_or_else(|| self.wrong(&format!("write one of {}", words.join(", "))))
-    }
-
-    /// A whole number that is not negative.
-    pub(super) fn count(&self) -> Result<u64, Stop> {
-        self.value
-            .and_then(Value::as_u64)
-            .ok_or_else(|| self.wrong("write a whole number, 0 or more"))
-    }
-
-    /// A number between two bounds.
-    pub(super) fn between(&self, low: f64, high: f64) -> Result<(), Stop> {
-        match self.value.and_then(Value::as_f64) {
-            Some(number) if (low..=high).contains(&number) => Ok(()),
-            _ => Err(self.wrong(&format!("write a number from {low} to {high}"))),
-        }
+            context: self.context,
+        })
     }
 
     /// The value as it is.
@@ -201,24 +158,42 @@ impl<'v, 'p> At<'v, 'p> {
         self.value
     }
 
-    fn path(&self) -> String {
+    /// The place as people read it.
+    pub(super) fn path(&self) -> String {
         match (self.above, self.name) {
             (None, _) | (_, Name::Root(_)) => "the event".to_owned(),
             (Some(above), Name::Index(index)) => format!("{}[{index}]", above.path()),
+            (Some(above), Name::Field(name)) => above.below(name),
+            (Some(above), Name::Free(name)) => above.below(&plain(name)),
+        }
+    }
+
+    fn below(&self, name: &str) -> String {
+        match self.name {
+            Name::Root(_) if name == "data" => name.to_owned(),
+            Name::Root(prefix) => format!("{prefix}{name}"),
+            _ => format!("{}.{name}", self.path()),
+        }
+    }
+
+    /// The place as it is counted: one of a closed list.
+    fn label(&self) -> String {
+        match (self.above, self.name) {
+            (None, _) | (_, Name::Root(_)) => "event".to_owned(),
+            (Some(above), Name::Index(_)) => format!("{}[]", above.label()),
+            (Some(above), Name::Free(_)) => match above.name {
+                // Inside of a free value every depth is the same place.
+                Name::Free(_) | Name::Index(_) => above.label(),
+                _ => format!("{}.*", above.label()),
+            },
             (
                 Some(At {
-                    name: Name::Root(prefix),
+                    name: Name::Root(_),
                     ..
                 }),
                 Name::Field(name),
-            ) => {
-                if name == "data" {
-                    name.to_owned()
-                } else {
-                    format!("{prefix}{}", plain(name))
-                }
-            }
-            (Some(above), Name::Field(name)) => format!("{}.{}", above.path(), plain(name)),
+            ) => name.to_owned(),
+            (Some(above), Name::Field(name)) => format!("{}.{name}", above.label()),
         }
     }
 
@@ -230,9 +205,11 @@ impl<'v, 'p> At<'v, 'p> {
             Some(Value::Number(_)) => "a number".to_owned(),
             Some(Value::String(text)) => match text.chars().count() {
                 0 => "an empty text".to_owned(),
+                1 => "a text of 1 character".to_owned(),
                 count => format!("a text of {count} characters"),
             },
             Some(Value::Array(list)) => format!("a list of {}", list.len()),
+            Some(Value::Object(map)) if map.len() == 1 => "an object of 1 field".to_owned(),
             Some(Value::Object(map)) => format!("an object of {} fields", map.len()),
         }
     }

@@ -1,102 +1,242 @@
-//! Who a conversation is between: the checks of sessions and contacts.
+//! Who a conversation is between: sessions and contacts.
+//!
+//! Only here is an event refused for what it says: where nothing tells which conversation it belongs
+//! to, or whom it is about. A number is mended where its form alone was wrong, and never guessed.
 
-use handoffd_contract::{Reason, Stop};
+use std::collections::BTreeMap;
+
+use handoffd_contract::event::Session;
+use handoffd_contract::{Contact, Reason, Stop};
 use serde_json::Value;
 
-use super::payload::{named, text};
+use super::payload::Envelope;
 use super::shape::At;
-use crate::config::Limits;
-
-type Checked = Result<(), Stop>;
 
 /// A conversation; its id is the event's subject.
-pub(super) fn session(at: &At<'_, '_>, subject: &str, limits: &Limits) -> Checked {
-    at.object("write an object with at least id and business_number")?;
+pub(super) fn session(at: &At<'_, '_>, event: &Envelope<'_>) -> Result<Session, Stop> {
     let id = at.field("id");
-    if id.id(limits.max_id, "write the session's id, the same as subject")? != subject {
+    // Two different ids: nobody can say which conversation is meant.
+    if let Some(given) = id.scalar()
+        && !given.is_empty()
+        && given != event.subject
+    {
         return Err(id.wrong("write the same session id here and in subject"));
     }
-    at.field("url").optional(|at| at.url(limits.max_text))?;
-    at.field("channel")
-        .optional(|at| at.id(limits.max_id, "write the channel's name").map(drop))?;
-    let number = at.field("business_number");
-    let remedy = "write the business number as + and digits, or the Cloud API's phone number id";
-    let given = number.id(limits.max_id, remedy)?;
-    if !digits(given.strip_prefix('+').unwrap_or(given), 3, 20) {
-        return Err(number.wrong(remedy));
+    if at.object().is_none() {
+        at.lost("write an object with at least id and business_number");
     }
-    at.field("language").optional(|at| text(at, limits))?;
-    at.field("opened_at").optional(|at| at.time().map(drop))
-}
-
-/// A customer. A `wa_id` is never held against a numbering plan: WhatsApp's own ids of Brazil, Mexico and
-/// Argentina do not pass one. A phone must be strict E.164, because a CRM is searched by it.
-pub(super) fn contact(at: &At<'_, '_>, limits: &Limits) -> Checked {
-    at.object("write an object with at least wa_id, user_id or phone")?;
-    if !["wa_id", "user_id", "phone"]
-        .iter()
-        .any(|name| at.field(name).given())
-    {
-        return Err(at.stop(
-            Reason::NoCustomer,
-            "without wa_id, user_id or phone nobody can be found or answered: write at least one",
-        ));
-    }
-    at.field("phone").optional(|at| match at.value().and_then(Value::as_str) {
-        Some(phone) if e164(phone) => Ok(()),
-        _ => Err(at.wrong(
-            "write E.164, + and 2 to 15 digits without spaces, such as +4915112345678, or leave it out",
-        )),
-    })?;
-    at.field("wa_id")
-        .optional(|at| match at.value().and_then(Value::as_str) {
-            Some(id) if digits(wa_id(id), 1, 20) => Ok(()),
-            Some(id) if business_scoped(id) => {
-                Err(at.wrong("a business-scoped user id belongs into user_id"))
-            }
-            _ => Err(at.wrong("write the digits exactly as WhatsApp gave them, or leave it out")),
-        })?;
-    at.field("user_id").optional(|at| match at.value().and_then(Value::as_str) {
-        Some(id) if business_scoped(id) => Ok(()),
-        _ => Err(at.wrong(
-            "write a business-scoped user id such as US.13491208655302741918; digits belong into wa_id",
-        )),
-    })?;
-    for name in ["username", "name"] {
-        at.field(name).optional(|at| text(at, limits))?;
-    }
-    at.field("email").optional(|at| {
-        let remedy = "write one e-mail address, or leave it out";
-        let email = at.id(limits.max_id, remedy)?;
-        match email.split_once('@') {
-            Some((local, domain))
-                if !local.is_empty()
-                    && !domain.is_empty()
-                    && !domain.contains('@')
-                    && !email.contains(char::is_whitespace) =>
-            {
-                Ok(())
-            }
-            _ => Err(at.wrong(remedy)),
-        }
-    })?;
-    at.field("external_ids").optional(|at| {
-        let members = at.members("write an object of system: id")?;
-        if members.len() > limits.max_fields {
-            return Err(at.beyond(limits.max_fields, "max_fields"));
-        }
-        for (name, id) in members {
-            named(&id, name, limits)?;
-            id.id(limits.max_id, "write the id as text")?;
-        }
-        Ok(())
+    let channel = at.field("channel").label_text();
+    Ok(Session {
+        id: event.session.to_owned(),
+        url: at.field("url").url(),
+        channel: channel.unwrap_or_else(|| "whatsapp".to_owned()),
+        business_number: if at.object().is_some() {
+            business_number(&at.field("business_number"))
+        } else {
+            String::new()
+        },
+        language: at.field("language").text(),
+        opened_at: at.field("opened_at").moment().map(super::time::Moment::at),
     })
 }
 
-/// The digits of a `wa_id`: some gateways write `whatsapp:+4915…`. Nothing else is taken away.
-pub(super) fn wa_id(id: &str) -> &str {
-    let id = id.strip_prefix("whatsapp:").unwrap_or(id);
-    id.strip_prefix('+').unwrap_or(id)
+/// Digits with or without `+`; empty when it cannot be read: the session may know it already, and the
+/// targets that serve every number are still meant.
+fn business_number(at: &At<'_, '_>) -> String {
+    let remedy = "write the business number as + and digits, or the Cloud API's phone number id";
+    let text = at.scalar().unwrap_or_default();
+    let bare = without_separators(&text);
+    let number = bare.strip_prefix('+').unwrap_or(&bare);
+    if !digits(number, 3, 20) {
+        at.lost(remedy);
+        return String::new();
+    }
+    if bare != text {
+        at.read_as(&format!("spaces and signs were taken out: {remedy}"));
+    }
+    bare
+}
+
+/// A customer that something identifies.
+pub(super) fn customer(at: &At<'_, '_>) -> Result<Contact, Stop> {
+    let contact = contact(at);
+    if contact.key().is_some() {
+        return Ok(contact);
+    }
+    let mut stop = at.stop(
+        Reason::NoCustomer,
+        "without wa_id, user_id or phone nobody can be found or answered: write at least one",
+    );
+    for said in at.context().said_about(&at.path()) {
+        stop = Stop::new(stop.reason, format!("{}; {said}", stop.words));
+    }
+    Err(stop)
+}
+
+/// What is said about a customer; nothing where it identifies nobody.
+pub(super) fn known(at: &At<'_, '_>) -> Option<Contact> {
+    if !at.given() {
+        return None;
+    }
+    let contact = contact(at);
+    if contact.key().is_none() {
+        at.lost("write wa_id, user_id or phone");
+        return None;
+    }
+    Some(contact)
+}
+
+/// A `wa_id` is never held against a numbering plan: WhatsApp's own ids of Brazil, Mexico and
+/// Argentina do not pass one. A phone must be E.164, because a CRM is searched by it.
+fn contact(at: &At<'_, '_>) -> Contact {
+    let number = at.field("wa_id");
+    let mut user_id = user_id(&at.field("user_id"));
+    let wa_id = if number.scalar().is_some_and(|id| business_scoped(&id)) {
+        const REMEDY: &str = "a business-scoped user id belongs into user_id";
+        if user_id.is_none() {
+            number.read_as(&format!("it was read as user_id: {REMEDY}"));
+            user_id = number.scalar();
+        } else {
+            number.lost(REMEDY);
+        }
+        None
+    } else {
+        wa_id(&number)
+    };
+    Contact {
+        phone: phone(&at.field("phone"), wa_id.as_deref()),
+        wa_id,
+        user_id,
+        username: at.field("username").text().filter(|text| !text.is_empty()),
+        name: at
+            .field("name")
+            .text()
+            .filter(|text| !text.trim().is_empty()),
+        email: email(&at.field("email")),
+        external_ids: external_ids(&at.field("external_ids")),
+    }
+}
+
+fn phone(at: &At<'_, '_>, wa_id: Option<&str>) -> Option<String> {
+    if at.is_nothing() {
+        return None;
+    }
+    let text = at.scalar().unwrap_or_default();
+    let text = text.strip_prefix("whatsapp:").unwrap_or(&text);
+    if e164(text) {
+        return Some(text.to_owned());
+    }
+    let bare = without_separators(text);
+    // A trunk prefix in brackets is no part of the number, and without a + nobody knows the country.
+    let certain = !text.contains("(0)") && e164(&bare);
+    let same = wa_id.is_some_and(|id| bare == id) && e164(&format!("+{bare}"));
+    if certain || same {
+        at.read_as("it was read as E.164: write + and digits without spaces");
+        return Some(if certain { bare } else { format!("+{bare}") });
+    }
+    at.lost("write E.164, + and 2 to 15 digits without spaces, such as +4915112345678");
+    None
+}
+
+/// The digits of a `wa_id`. Some gateways write `whatsapp:+4915…`, others the address of WhatsApp's own
+/// protocol, `4915…@s.whatsapp.net`.
+fn wa_id(at: &At<'_, '_>) -> Option<String> {
+    if at.is_nothing() {
+        return None;
+    }
+    let text = at.scalar().unwrap_or_default();
+    let id = text.strip_prefix("whatsapp:").unwrap_or(&text);
+    let id = id.strip_prefix('+').unwrap_or(id);
+    if digits(id, 1, 20) {
+        return Some(id.to_owned());
+    }
+    let address = ["@s.whatsapp.net", "@c.us"]
+        .iter()
+        .find_map(|end| id.strip_suffix(end));
+    // A number's device stands behind a colon.
+    let address = address.map(|id| id.split_once(':').map_or(id, |(number, _)| number));
+    let bare = address.map_or_else(|| without_separators(id), str::to_owned);
+    if digits(&bare, 7, 20) && !id.contains("(0)") {
+        at.read_as("it was read without signs: write the digits exactly as WhatsApp gave them");
+        return Some(bare);
+    }
+    at.lost("write the digits exactly as WhatsApp gave them");
+    None
+}
+
+fn user_id(at: &At<'_, '_>) -> Option<String> {
+    if at.is_nothing() {
+        return None;
+    }
+    let id = at.scalar().filter(|id| business_scoped(id));
+    if id.is_none() {
+        at.lost(
+            "write a business-scoped user id such as US.13491208655302741918; digits belong into wa_id",
+        );
+    }
+    id
+}
+
+fn email(at: &At<'_, '_>) -> Option<String> {
+    if at.is_nothing() {
+        return None;
+    }
+    let text = at.scalar().unwrap_or_default();
+    let address = text.strip_prefix("mailto:").unwrap_or(&text);
+    let sound = address.split_once('@').is_some_and(|(local, domain)| {
+        !local.is_empty() && !domain.is_empty() && !domain.contains('@')
+    });
+    let strange = |c: char| c.is_whitespace() || c.is_control();
+    let max = at.context().limits.max_id;
+    if sound && !address.contains(strange) && address.chars().count() <= max {
+        return Some(address.to_owned());
+    }
+    at.lost("write one e-mail address");
+    None
+}
+
+fn external_ids(at: &At<'_, '_>) -> BTreeMap<String, String> {
+    let mut ids = BTreeMap::new();
+    if at.given() && at.object().is_none() {
+        at.lost("write an object of system: id");
+    }
+    let max = at.context().limits.max_fields;
+    for (index, (name, id)) in at.members().enumerate() {
+        if index >= max {
+            at.cut(&format!("only the first {max} were taken"));
+            break;
+        }
+        match (named(&id, name), id.value()) {
+            (_, Some(Value::Null)) | (None, _) => {}
+            (Some(name), _) => match id.id() {
+                Some(id) => drop(ids.insert(name, id)),
+                None => id.lost("write the id as text"),
+            },
+        }
+    }
+    ids
+}
+
+/// The name that a producer chose for a value, as it can be kept.
+pub(super) fn named(at: &At<'_, '_>, name: &str) -> Option<String> {
+    let max = at.context().limits.max_id;
+    let kept: String = name.chars().filter(|c| !c.is_control()).take(max).collect();
+    if kept.trim().is_empty() {
+        at.lost("give it a name without control characters");
+        return None;
+    }
+    if kept != name {
+        at.read_as(&format!(
+            "its name was changed: write at most {max} characters, none of them a control character"
+        ));
+    }
+    Some(kept)
+}
+
+/// Spaces and the signs that people put between digits.
+fn without_separators(text: &str) -> String {
+    let between = |c: char| c.is_whitespace() || "-.()/\u{2010}\u{2011}\u{2013}".contains(c);
+    text.chars().filter(|c| !between(*c)).collect()
 }
 
 fn digits(text: &str, min: usize, max: usize) -> bool {

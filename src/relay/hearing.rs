@@ -402,6 +402,7 @@ fn event(target: &Target, lane: &LaneRef, id: String, time: Timestamp, data: Dat
         session: lane.session.clone(),
         time,
         sequence: None,
+        warnings: Vec::new(),
         data,
     };
     Admission {

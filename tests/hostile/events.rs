@@ -52,6 +52,46 @@ fn bent_events_are_decoded_or_refused() {
     }
 }
 
+/// Bent in every place but those that tell who and which conversation.
+fn identified(mut event: Value, kind: &str) -> Value {
+    if !event.is_object() {
+        event = json!({});
+    }
+    event["type"] = json!(kind);
+    event["subject"] = json!("ses_7Qm2kd");
+    if !event["data"].is_object() {
+        event["data"] = json!({});
+    }
+    let data = &mut event["data"];
+    if data["session"].is_object() {
+        data["session"]["id"] = json!("ses_7Qm2kd");
+    }
+    if !data["contact"].is_object() {
+        data["contact"] = json!({});
+    }
+    data["contact"]["wa_id"] = json!("4915112345678");
+    event
+}
+
+#[test]
+fn what_has_identity_and_session_is_taken_however_it_is_bent() {
+    let kinds = vec![
+        "handoff.requested",
+        "message.received",
+        "message.sent",
+        "session.closed",
+        "contact.updated",
+    ];
+    check(
+        1_500,
+        &(sample().prop_flat_map(bent), select(kinds)),
+        |(event, kind)| {
+            let event = identified(event, kind);
+            judges::taken(&structured(event.to_string().into_bytes(), Origin::Http));
+        },
+    );
+}
+
 #[test]
 fn binary_events_with_any_headers_are_decoded_or_refused() {
     let headers = btree_map(

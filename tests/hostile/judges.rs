@@ -8,13 +8,14 @@ use handoffd::config::Limits;
 use handoffd::engine::wire::credential::signing_key;
 use handoffd::engine::wire::policy::{Policy, is_public};
 use handoffd::engine::wire::sse::{Found, Parser, TooLarge};
-use handoffd::intake::{Incoming, decode};
+use handoffd::intake::{Incoming, Warning, decode, read};
 use handoffd::mapping::{Input, Mapping};
 use handoffd::relay::webhooks::Door;
 use handoffd_contract::{
     Data, Event, Frame, Hearing, Reason, Refusal, Reply, Secret, Step, Stop, Verdict, WebhookAuth,
     What,
 };
+use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 use url::Host;
 
@@ -29,7 +30,12 @@ const MAX_VALUE: usize = 1024 * 1024;
 /// anything.
 pub fn event(incoming: &Incoming) -> Result<Event, Stop> {
     let limits = Limits::default();
-    let outcome = decode(incoming, &limits);
+    let now = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(500_000);
+    let read = read(incoming, &limits, now);
+    if let Ok(read) = &read {
+        warned(&read.event, &read.warnings);
+    }
+    let outcome = read.map(|read| read.event);
     match &outcome {
         Ok(event) => {
             let text = serde_json::to_string(event).unwrap();
@@ -47,10 +53,38 @@ pub fn event(incoming: &Incoming) -> Result<Event, Stop> {
             );
             // Kept as poison and tried again, it is what it was.
             let again = Incoming::of_poison(incoming.clone().poison(stop.clone()));
-            assert_eq!(decode(&again, &limits).as_ref(), Err(stop));
+            assert_eq!(decode(&again, &limits, now).as_ref(), Err(stop));
         }
     }
     outcome
+}
+
+/// Warnings are few, short, without what was written, and counted under a closed list of fields.
+fn warned(event: &Event, warnings: &[Warning]) {
+    assert_eq!(event.warnings.len(), warnings.len());
+    assert!(warnings.len() <= 51, "{}", warnings.len());
+    for one in warnings {
+        assert!(one.text.chars().count() <= 2_000, "{}", one.text.len());
+        assert!(!one.text.contains("<script>alert"), "{}", one.text);
+        assert!(
+            !one.text.contains(|c: char| c.is_control()),
+            "{:?}",
+            one.text
+        );
+        let plain = |c: char| c.is_ascii_alphanumeric() || "_-.:[]*".contains(c);
+        assert!(one.field.chars().all(plain), "{:?}", one.field);
+        assert!(one.field.len() <= 80, "{:?}", one.field);
+    }
+}
+
+/// An event that tells whom it is about and which session it belongs to is taken, whatever else is
+/// in it.
+pub fn taken(incoming: &Incoming) {
+    if let Err(stop) = event(incoming) {
+        let too_large = stop.reason == Reason::LimitExceeded;
+        let is_json = serde_json::from_slice::<serde_json::Value>(&incoming.body).is_ok();
+        assert!(too_large || !is_json, "{stop:?}");
+    }
 }
 
 /// What a connector hears is a function of the frame, is bounded, and can be recognised again.

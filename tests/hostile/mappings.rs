@@ -4,6 +4,7 @@ use handoffd::config::Limits;
 use handoffd::connectors::KINDS;
 use handoffd::intake::{Incoming, Origin, decode};
 use handoffd_contract::Event;
+use jiff::Timestamp;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -71,7 +72,7 @@ fn event(value: &Value) -> Option<Event> {
         headers: Default::default(),
         body: value.to_string().into_bytes(),
     };
-    decode(&incoming, &Limits::default()).ok()
+    decode(&incoming, &Limits::default(), Timestamp::now()).ok()
 }
 
 fn handoff() -> Value {

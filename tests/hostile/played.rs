@@ -214,7 +214,7 @@ fn work(sandbox: &mut dyn Sandbox, target: &str, now: Timestamp) -> Work {
             headers: Default::default(),
             body: text.into(),
         };
-        decode(&incoming, &Limits::default()).unwrap()
+        decode(&incoming, &Limits::default(), Timestamp::now()).unwrap()
     };
     let handoff = event(include_str!("../events/handoff.requested.json"));
     let received = event(include_str!("../events/message.received.json"));

@@ -244,6 +244,7 @@ pub fn message(session: &str, id: &str) -> Event {
         session: session.into(),
         time: t(0),
         sequence: None,
+        warnings: Vec::new(),
         data: Data::MessageReceived(MessageEvent {
             message: Message {
                 id: format!("wamid.{id}"),

@@ -25,6 +25,10 @@ pub struct Event {
     /// The session's running number, when the gateway numbers its events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sequence: Option<u64>,
+    /// What of it could not be read as it came, in words that name the place and never the value.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(skip)]
+    pub warnings: Vec<String>,
     /// What happened.
     #[serde(flatten)]
     pub data: Data,

@@ -10,6 +10,7 @@ use std::path::Path;
 use handoffd::config::Limits;
 use handoffd::intake::{Incoming, Origin, decode};
 use handoffd_contract::Event;
+use jiff::Timestamp;
 
 pub use played::Played;
 
@@ -31,7 +32,7 @@ pub fn handoff() -> Event {
         headers: Default::default(),
         body: EVENTS[0].into(),
     };
-    decode(&incoming, &Limits::default()).unwrap()
+    decode(&incoming, &Limits::default(), Timestamp::now()).unwrap()
 }
 
 /// Puts seeds into a target's corpus, before the fuzzer reads it.

@@ -45,6 +45,21 @@ fuzz_target!(init: seed("events", seeds()), |bytes: &[u8]| {
             body: body.to_vec(),
         };
         let _ = judges::event(&incoming);
+        // The same event with who and which conversation put in is taken, whatever else is in it.
+        if let Ok(mut event) = serde_json::from_slice::<Value>(&incoming.body)
+            && event["data"].is_object()
+        {
+            event["type"] = "handoff.requested".into();
+            event["subject"] = "s".into();
+            event["data"]["session"] = Value::Null;
+            event["data"]["contact"] = serde_json::json!({ "wa_id": "4915112345678" });
+            judges::taken(&Incoming {
+                content_type: None,
+                headers: Default::default(),
+                body: event.to_string().into_bytes(),
+                ..incoming.clone()
+            });
+        }
         if let Ok(events) = unbatch(&incoming) {
             for event in events.iter().take(5) {
                 let _ = judges::event(event);
