@@ -32,7 +32,10 @@ pub(super) fn document(messages: Map<String, Value>, schemas: Map<String, Value>
             "title": "handoffd",
             "version": env!("CARGO_PKG_VERSION"),
             "description": "Events by which a WhatsApp gateway hands conversations to handoffd, and \
-                            by which handoffd answers. Each is a CloudEvent 1.0.",
+                            by which handoffd answers. Each is a CloudEvent 1.0. The schemas say \
+                            what producers should send; more is taken: only an event that does not \
+                            say which session or which customer it is about is refused, and every \
+                            other field that cannot be read costs a warning.",
             "license": { "name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0" },
         },
         "defaultContentType": "application/cloudevents+json",

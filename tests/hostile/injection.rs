@@ -121,18 +121,21 @@ async fn what_a_customer_writes_is_content_and_nothing_else() {
     assert!(!log.contains("panicked"), "{log}");
 }
 
-/// A control character that PostgreSQL cannot keep is refused at the door, and nothing else is.
+/// A control character that PostgreSQL cannot keep is taken out, and nothing else is.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_nul_is_refused_and_the_next_event_taken() {
+async fn a_nul_is_taken_out_and_the_rest_is_shown() {
     let world = World::new(Exit::CloudApi).await;
     let mut wrong = world.handoff(&["creatio"]);
-    wrong["transcript"][0]["text"] = json!("a\0b");
+    wrong["transcript"][0]["text"] = json!("before\0behind");
     world.publish("handoff.requested", "wrong", wrong).await;
-    world.hand_over("creatio").await;
+    world.until_shown("creatio", "beforebehind").await;
     let parked = world.get("/v1/parked").await;
+    assert_eq!(parked["events"], json!([]), "{parked:#}");
+    let story = world.get(&format!("/v1/sessions/{}", world.session)).await;
     assert_eq!(
-        parked["events"].as_array().map(Vec::len),
-        Some(1),
-        "{parked:#}"
+        story["events"][0]["warnings"],
+        json!([
+            "data.transcript[0].text is a text of 13 characters; the NUL characters were taken out"
+        ])
     );
 }
