@@ -10,6 +10,7 @@
 //! | `refused/<attribute>` | Salesforce did not take this routing attribute; the value holds its words |
 //! | `session` | the messaging session's record id, as last heard |
 //! | `ended/<key>` | that messaging session ended; the value is when, in Salesforce's milliseconds |
+//! | `over/<key>` | that end is told to the gateway: the value is when it was heard, or [`ended_by_us`] when an answer told us |
 //! | `live/<key>` | when it was last heard to be alive |
 //! | `followed/<key>` | we began another one after that end |
 //! | `swept/<key>` | the entries were read after that end; the value is that of `ended/<key>` |
@@ -173,6 +174,12 @@ pub fn followed(key: &str) -> String {
 #[must_use]
 pub fn swept(key: &str) -> String {
     format!("swept/{key}")
+}
+
+/// The fact that a messaging session's end was told to the gateway, or heard and so is told.
+#[must_use]
+pub fn over(key: &str) -> String {
+    format!("over/{key}")
 }
 
 /// How the end that we caused ourselves is recognised when the event stream tells of it.

@@ -184,7 +184,7 @@ impl Org {
             // Attributes reach the record with the first messages too.
             session.attributes.extend(attributes);
             if session.status == "Inactive" {
-                self.status(now, at, "Active", "Inactive", None);
+                self.wake(now, at);
             }
             return None;
         }

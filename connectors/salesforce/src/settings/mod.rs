@@ -92,6 +92,8 @@ pub struct Settings {
     pub relay_automated: bool,
     /// What becomes of the messaging session when the platform closes the session.
     pub on_close: OnClose,
+    /// Whether a rep's closed work item counts as the end of the messaging session.
+    pub end_on_work_closed: bool,
     /// An event stream that is silent for longer is taken for dead.
     pub idle: Duration,
 }
@@ -189,6 +191,7 @@ impl Settings {
             relay_chatbot: r.flag("relay_chatbot"),
             relay_automated: r.flag("relay_automated"),
             on_close,
+            end_on_work_closed: r.flag("end_on_work_closed"),
             idle: Duration::from_secs(r.number("idle_seconds", 90, 25, 600)),
         };
         r.finish().map(|()| settings)
