@@ -22,7 +22,7 @@
 //! | `closed/<event>` | we ended the messaging session; the value is [`ended_by_us`] |
 //! | `heard` | when the newest relayed reply was written, in Salesforce's milliseconds |
 
-use handoffd_contract::{Known, Work, ids};
+use handoffd_contract::{Fact, Known, Work, ids};
 use serde_json::{Map, Value};
 
 /// A session's state in this target, as far as its facts tell.
@@ -110,6 +110,13 @@ impl<'a> Lane<'a> {
             .map(|(key, at)| (swept(key), at.to_owned()))
             .filter(|(fact, at)| self.known.get(fact) != Some(at))
             .collect()
+    }
+
+    /// Whether a call left whose outcome is not known.
+    #[must_use]
+    pub fn is_anything_unsure(&self) -> bool {
+        let mut facts = self.known.0.values();
+        facts.any(|fact| matches!(fact, Fact::Unsure { .. }))
     }
 
     fn ends(&self) -> impl Iterator<Item = (&str, &str)> {

@@ -50,12 +50,14 @@ impl Salesforce {
     }
 
     /// The customer's event stream: open while a rep can still write, or when a step wants it open;
-    /// and after an end until the entries were read once more.
+    /// after an end until the entries were read once more; and while the outcome of a call is not
+    /// known, which may have begun a messaging session.
     pub(crate) fn stream(&self, work: &Work, known: &Known) -> Option<Feed> {
         let lane = Lane::new(&self.settings.subject_prefix, work, known)?;
         let began = known.is("conversation") || known.unsure("conversation");
         let unswept = lane.unswept();
-        let open = began && (lane.ended().is_empty() || !unswept.is_empty());
+        let open = began
+            && (lane.ended().is_empty() || !unswept.is_empty() || lane.is_anything_unsure());
         if !open
             && !self
                 .plan(work, known)

@@ -10,7 +10,7 @@ use futures::StreamExt;
 use handoffd_contract::feed::Read;
 use handoffd_contract::{Feed, Frame, HttpCall, Known, Reason, Stop, Work};
 use jiff::Timestamp;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 use super::Feeds;
 use crate::engine::Target;
@@ -28,14 +28,26 @@ const READ_BACK: Duration = Duration::from_secs(60);
 /// How often an event that needs something read is tried, before the stream is opened anew and what
 /// it told is read back.
 const READ_TRIES: u32 = 5;
-/// How long until a feed that its connector sees no use in is considered again, should its lanes
-/// still name it.
-const NOTHING_TO_HEAR: Duration = Duration::from_secs(30);
+/// How long at first until a feed that its connector sees no use in is considered again, should its
+/// lanes still name it. A lane of this daemon wakes it when it wants it; one of another daemon cannot.
+const NOTHING_TO_HEAR: Duration = Duration::from_secs(1);
+/// How long at most, each time being twice as long as the one before.
+const NOTHING_TO_HEAR_MAX: Duration = Duration::from_secs(30);
 
 /// What a feed keeps from one round to the next.
 struct Place {
     cursor: Option<String>,
     failures: u32,
+    /// How long it sleeps when there is nothing to hear.
+    sleep: Duration,
+}
+
+/// How long it is until a feed's next round.
+enum Wait {
+    /// So long.
+    For(Duration),
+    /// So long, or until a lane wants the feed.
+    UntilWanted(Duration),
 }
 
 impl Place {
@@ -45,20 +57,34 @@ impl Place {
     }
 }
 
-/// Listens to one feed until no lane listens to it any more or the lease is lost.
-pub(super) async fn listen(feeds: &Feeds, relay: &Relay, turns: &Semaphore, lease: &FeedLease) {
+/// Listens to one feed until no lane listens to it any more or the lease is lost. `wanted` tells that
+/// a lane waits for it.
+pub(super) async fn listen(
+    feeds: &Feeds,
+    relay: &Relay,
+    turns: &Semaphore,
+    lease: &FeedLease,
+    wanted: &Notify,
+) {
     let Some(target) = relay.targets.get(&lease.target) else {
         return;
     };
     let mut place = Place {
         cursor: lease.cursor.clone(),
         failures: 0,
+        sleep: NOTHING_TO_HEAR,
     };
     // A round's state is large, and there may be thousands of feeds: between rounds it is let go.
     while let Ok(turn) = turns.acquire().await
         && let Some(wait) = Box::pin(round(feeds, relay, target, lease, &mut place, turn)).await
     {
-        tokio::time::sleep(wait).await;
+        match wait {
+            Wait::For(wait) => tokio::time::sleep(wait).await,
+            // Whoever wanted it a moment ago has left a permit, so that nobody is missed.
+            Wait::UntilWanted(wait) => {
+                let _ = tokio::time::timeout(wait, wanted.notified()).await;
+            }
+        }
     }
 }
 
@@ -71,24 +97,33 @@ async fn round(
     lease: &FeedLease,
     place: &mut Place,
     turn: SemaphorePermit<'_>,
-) -> Option<Duration> {
+) -> Option<Wait> {
     let Ok(lanes) = relay.ledger.listeners(&lease.target, &lease.key).await else {
-        return Some(place.pause(relay, None));
+        return Some(Wait::For(place.pause(relay, None)));
     };
-    let first = lanes.first()?;
-    let feed = match feed_of(relay, target, first, place.cursor.as_deref()).await {
-        Ok(Some(feed)) => feed,
+    if lanes.is_empty() {
+        return None;
+    }
+    let feed = match feed_of_any(relay, target, &lanes, place.cursor.as_deref()).await {
+        Ok(Some(feed)) => {
+            place.sleep = NOTHING_TO_HEAR;
+            feed
+        }
         // Nothing to listen to for now, such as when the customer has been silent for long: its
         // lanes are woken, see that too, and name it no longer.
         Ok(None) => {
             return Some(
                 match relay.ledger.wake(Timestamp::now(), &numbers(&lanes)).await {
-                    Ok(()) => NOTHING_TO_HEAR,
-                    Err(_) => place.pause(relay, None),
+                    Ok(()) => {
+                        let sleep = place.sleep;
+                        place.sleep = (sleep * 2).min(NOTHING_TO_HEAR_MAX);
+                        Wait::UntilWanted(sleep)
+                    }
+                    Err(_) => Wait::For(place.pause(relay, None)),
                 },
             );
         }
-        Err(_) => return Some(place.pause(relay, None)),
+        Err(_) => return Some(Wait::For(place.pause(relay, None))),
     };
     let since = Instant::now();
     let (outcome, next) = match feed {
@@ -111,7 +146,7 @@ async fn round(
     if since.elapsed() > Duration::from_secs(60) {
         place.failures = 0;
     }
-    Some(match outcome {
+    Some(Wait::For(match outcome {
         Ok(()) => next,
         Err(Deaf::Stale) => return None,
         Err(Deaf::Unauthorized) => place.pause(relay, Some(Duration::from_millis(200))),
@@ -123,7 +158,7 @@ async fn round(
             tracing::warn!(target_name = %target.name, reason = stop.reason.label(), words = %stop.words, "the feed says something that cannot be understood");
             place.pause(relay, None)
         }
-    })
+    }))
 }
 
 fn numbers(lanes: &[LaneRef]) -> Vec<i64> {
@@ -138,6 +173,23 @@ fn pause(relay: &Relay, failures: &mut u32, asked: Option<Duration>) -> Duration
         _ => relay.schedule.after(*failures, jitter),
     };
     wait.min(Duration::from_secs(30))
+}
+
+/// The feed as the first lane that has a use for it sees it: lanes share a stream, and the conversation
+/// of one may be over while a rep writes in another's.
+async fn feed_of_any(
+    relay: &Relay,
+    target: &Target,
+    lanes: &[LaneRef],
+    cursor: Option<&str>,
+) -> Result<Option<Feed>, Deaf> {
+    for lane in lanes {
+        let feed = feed_of(relay, target, lane, cursor).await?;
+        if feed.is_some() {
+            return Ok(feed);
+        }
+    }
+    Ok(None)
 }
 
 /// What the connector says of a lane's feed now.
