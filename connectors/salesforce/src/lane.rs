@@ -19,11 +19,19 @@
 //! | `file/<message>/<attachment>` | the file is shown, or `!<why>` when a line says why it is not |
 //! | `transcript/<event>` | `!<why>` when the transcript's file was refused and texts are sent instead |
 //! | `told/<rep message>/<state>` | the rep was told what became of a reply |
+//! | `answered/<key>` | an answer told us of that end; the value is the time of planning, in milliseconds |
+//! | `kept/<message>` | it came after the end and is kept for the next handoff, as JSON |
+//! | `waiting_for_next_handoff` | how many messages are kept and not shown |
+//! | `limit` | the most UTF-16 units of a text, as Salesforce's refusals taught us |
+//! | `split/<event or message>` | the limit by which it was split when its first part was shown |
+//! | `cut/<part or file>` | that part was too long: split by this limit, or [`AS_FILE`] |
 //! | `closed/<event>` | we ended the messaging session; the value is [`ended_by_us`] |
 //! | `heard` | when the newest relayed reply was written, in Salesforce's milliseconds |
 
 use handoffd_contract::{Fact, Known, Work, ids};
 use serde_json::{Map, Value};
+
+use crate::routing;
 
 /// A session's state in this target, as far as its facts tell.
 #[derive(Debug, Clone)]
@@ -112,6 +120,30 @@ impl<'a> Lane<'a> {
             .collect()
     }
 
+    /// Whether only a handoff may go on: the messaging session has ended and none follows it, or the
+    /// conversation itself is gone.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.begun() && (!self.known.is("conversation") || !self.ended().is_empty())
+    }
+
+    /// The ends that an answer told us of and that the gateway does not know of: their keys, and when
+    /// we planned the call. What a newer session follows is history.
+    #[must_use]
+    pub fn untold(&self) -> Vec<(String, i64)> {
+        self.known
+            .under("answered/")
+            .filter(|(key, _)| !self.known.is(&over(key)) && !self.known.is(&followed(key)))
+            .map(|(key, at)| (key.to_owned(), time(Some(at))))
+            .collect()
+    }
+
+    /// The time of planning, in milliseconds.
+    #[must_use]
+    pub fn now(&self) -> i64 {
+        self.work.now.as_millisecond()
+    }
+
     /// Whether a call left whose outcome is not known.
     #[must_use]
     pub fn is_anything_unsure(&self) -> bool {
@@ -141,13 +173,16 @@ impl<'a> Lane<'a> {
         }
     }
 
-    /// The routing attributes of the latest handoff.
+    /// The routing attributes of the latest handoff, without those that Salesforce refused since.
     #[must_use]
     pub fn routing(&self) -> Map<String, Value> {
-        self.known
+        let mut attributes: Map<String, Value> = self
+            .known
             .get("routing")
             .and_then(|text| serde_json::from_str(text).ok())
-            .unwrap_or_default()
+            .unwrap_or_default();
+        attributes.retain(|name, _| !self.known.is(&routing::refused(name)));
+        attributes
     }
 }
 
@@ -187,6 +222,39 @@ pub fn swept(key: &str) -> String {
 #[must_use]
 pub fn over(key: &str) -> String {
     format!("over/{key}")
+}
+
+/// The fact that an answer told us of a messaging session's end.
+#[must_use]
+pub fn answered(key: &str) -> String {
+    format!("answered/{key}")
+}
+
+/// The fact that a message waits for the next handoff.
+#[must_use]
+pub fn kept(message: &str) -> String {
+    format!("kept/{message}")
+}
+
+/// How many messages wait for the next handoff; a fact for operators.
+pub const WAITING: &str = "waiting_for_next_handoff";
+
+/// The most UTF-16 units of a text, as learned.
+pub const LIMIT: &str = "limit";
+
+/// The value of `cut/…` for a text that goes as a file.
+pub const AS_FILE: &str = "file";
+
+/// The fact that a part was too long.
+#[must_use]
+pub fn cut(part: &str) -> String {
+    format!("cut/{part}")
+}
+
+/// The fact by which limit something was split.
+#[must_use]
+pub fn split(of: &str) -> String {
+    format!("split/{of}")
 }
 
 /// How the end that we caused ourselves is recognised when the event stream tells of it.
