@@ -1,6 +1,8 @@
-//! Which feeds this daemon holds: one task for each stream or poll. What a task does is in `listening`.
+//! Which feeds this daemon holds: one task for each stream or poll. What a task does is in `listening`,
+//! and what listening to a stream takes in `stream`.
 
 mod listening;
+mod stream;
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
