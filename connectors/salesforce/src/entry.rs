@@ -189,13 +189,12 @@ impl Entry {
             // An inactive session lives for about 24 hours: the customer's next message wakes it, and
             // with tab-based capacity it then waits for a rep again.
             // <https://help.salesforce.com/s/articleView?id=service.livemessage_agent_inactivate_session.htm>
-            "New" | "Waiting" | "Inactive" => self.session(hearing, &session),
-            "Active" => {
+            "New" | "Waiting" | "Active" | "Inactive" => {
                 self.session(hearing, &session);
                 let fact = (lane::live(&session), self.at.unwrap_or(0).to_string());
                 self.heard(
                     hearing,
-                    format!("active/{}", self.id),
+                    format!("live/{}", self.id),
                     What::Facts(vec![fact]),
                 );
             }

@@ -83,8 +83,10 @@ impl Salesforce {
             ("routing".into(), Value::Object(attributes).to_string()),
         ];
         // What ended with the conversation before is history.
-        let before = lane.untold().into_iter();
-        learn.extend(before.map(|(key, _)| (lane::followed(&key), lane::FOR_SURE.to_owned())));
+        for (key, _) in lane.untold() {
+            learn.push((lane::followed(&key), lane::FOR_SURE.to_owned()));
+            learn.push((lane::over(&key), lane::ended_by_us(&key)));
+        }
         let memo = Memo {
             fact: "conversation".into(),
             value: id.clone(),
@@ -132,6 +134,11 @@ impl Salesforce {
         let new_session = !ended.is_empty();
         let first = new_session || !lane.used();
         learn.extend(ended.iter().cloned());
+        if new_session {
+            // An end that is told only after the next session has begun would end that one.
+            let untold = lane.untold().into_iter();
+            learn.extend(untold.map(|(key, _)| (lane::over(&key), lane::ended_by_us(&key))));
+        }
         learn.push(("used".into(), lane.generation().to_string()));
         let (fallback, units) = match &content {
             Content::File {

@@ -179,6 +179,11 @@ fn the_end_of_one_session_is_not_told_again_after_the_next() {
             .iter()
             .any(|(_, data)| matches!(data, Data::RepEnded(_)))
     );
+    // When the stream tells of that end at last, it is recognised and not told either.
+    let dropped = known
+        .under("over/")
+        .filter(|(_, by)| by.starts_with("end:"));
+    assert_eq!(dropped.count(), 1, "{known:?}");
     known.set("ended/0Mw2", "5");
     known.set("over/0Mw2", "5");
     let thanks = received(message("m1", AuthorKind::Customer, "thank you"));
