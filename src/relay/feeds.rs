@@ -1,11 +1,13 @@
-//! Which feeds this daemon holds: one task for each stream or poll. What a task does is in `listening`.
+//! Which feeds this daemon holds: one task for each stream or poll. What a task does is in `listening`,
+//! and what listening to a stream takes in `stream`.
 
 mod listening;
+mod stream;
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -42,6 +44,8 @@ pub struct Feeds {
     open: watch::Sender<BTreeSet<Key>>,
     held: watch::Sender<BTreeSet<Key>>,
     passes: watch::Sender<u64>,
+    /// How to wake each feed that is held here and finds nothing to hear.
+    sleepers: Mutex<HashMap<Key, Arc<Notify>>>,
 }
 
 impl Default for Feeds {
@@ -51,6 +55,7 @@ impl Default for Feeds {
             open: watch::Sender::new(BTreeSet::new()),
             held: watch::Sender::new(BTreeSet::new()),
             passes: watch::Sender::new(0),
+            sleepers: Mutex::new(HashMap::new()),
         }
     }
 }
@@ -61,7 +66,8 @@ impl Feeds {
         self.look.notify_one();
     }
 
-    /// Waits until the feed is open here, or turns out to be held elsewhere, or took too long.
+    /// Waits until the feed is open here, or turns out to be held elsewhere, or took too long. One
+    /// that sleeps here is woken.
     pub async fn wait_until_open(&self, target: &str, key: &str) {
         let key = (target.to_owned(), key.to_owned());
         let mut open = self.open.subscribe();
@@ -70,6 +76,7 @@ impl Feeds {
         }
         let mut passes = self.passes.subscribe();
         let seen = *passes.borrow_and_update();
+        self.wake(&key);
         self.look();
         let opened = async {
             // Two passes: the first may have begun before the lane said that it listens.
@@ -77,6 +84,9 @@ impl Feeds {
                 .wait_for(|pass| *pass >= seen + 2 || self.held.borrow().contains(&key))
                 .await;
             if self.held.borrow().contains(&key) {
+                // It may have been claimed since, and have gone to sleep before the lane said why it
+                // listens.
+                self.wake(&key);
                 let _ = open.wait_for(|open| open.contains(&key)).await;
             }
         };
@@ -87,6 +97,16 @@ impl Feeds {
     #[must_use]
     pub fn open_count(&self) -> usize {
         self.open.borrow().len()
+    }
+
+    fn wake(&self, key: &Key) {
+        if let Some(sleeper) = self.sleepers().get(key) {
+            sleeper.notify_one();
+        }
+    }
+
+    fn sleepers(&self) -> MutexGuard<'_, HashMap<Key, Arc<Notify>>> {
+        self.sleepers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn set_open(&self, lease: &FeedLease, is_open: bool) {
@@ -132,8 +152,10 @@ impl Feeds {
                             continue;
                         };
                         let (feeds, relay) = (Arc::clone(&self), Arc::clone(&relay));
+                        let wanted = Arc::new(Notify::new());
+                        self.sleepers().insert(key_of(&lease), Arc::clone(&wanted));
                         tasks.spawn(async move {
-                            let listening = AssertUnwindSafe(listen(&feeds, &relay, &turns, &lease));
+                            let listening = AssertUnwindSafe(listen(&feeds, &relay, &turns, &lease, &wanted));
                             let ended = cancel.run_until_cancelled(listening.catch_unwind()).await;
                             let orderly = !matches!(ended, Some(Err(_)));
                             if !orderly {
@@ -155,9 +177,11 @@ impl Feeds {
                     if !leases.is_empty() {
                         match relay.ledger.renew_feeds(&leases, Timestamp::now() + lasts).await {
                             Ok(lost) => {
+                                // It is given back when its task has ended: nobody could claim one
+                                // that is merely dropped before its lease has run out.
                                 for lease in lost {
-                                    if let Some((_, cancel)) = held.remove(&key_of(&lease)) {
-                                        note(&self.held, key_of(&lease), false);
+                                    if let Some((_, cancel)) = held.get(&key_of(&lease)) {
+                                        self.set_open(&lease, false);
                                         cancel.cancel();
                                     }
                                 }
@@ -173,6 +197,7 @@ impl Feeds {
                         && entry.get().0.epoch == ended.epoch
                     {
                         entry.remove();
+                        self.sleepers().remove(&key_of(&ended));
                         note(&self.held, key_of(&ended), false);
                         if orderly && let Err(error) = relay.ledger.release_feed(&ended).await {
                             tracing::debug!(%error, "a feed could not be given back; its lease runs out by itself");

@@ -379,6 +379,9 @@ fn plan(
     let poll = (options.handoffs / 12).clamp(4, 30);
     let hubspot = json!({"poll_seconds": poll, "search_per_second": 4, "api_per_10s": 380, "webhook": {"public_url": public}});
     plan.settings.insert("hubspot".into(), hubspot);
+    // Customers write on after a session was closed, and every message is looked for.
+    let salesforce = json!({"after_end": "message"});
+    plan.settings.insert("salesforce".into(), salesforce);
     plan.settings
         .insert("creatio".into(), json!({"poll_seconds": 4}));
     let whatsapp = match exit {

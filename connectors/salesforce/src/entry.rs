@@ -1,17 +1,12 @@
 //! One conversation entry: what it says, whoever told of it.
 
 use handoffd_contract::event::RepReply;
-use handoffd_contract::feed::Read;
-use handoffd_contract::{About, Auth, Heard, Hearing, HttpCall, What};
+use handoffd_contract::{About, Heard, Hearing, What};
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::send::path;
 use crate::settings::Settings;
 use crate::{lane, payload};
-
-/// The tag of a read of a conversation's routing status.
-pub(crate) const ROUTING: &str = "routing";
 
 /// A conversation entry, from the stream or from the list.
 pub(crate) struct Entry {
@@ -67,8 +62,7 @@ impl Entry {
         });
     }
 
-    /// `newest`: no later change of participants is known.
-    pub(crate) fn hear(&self, s: &Settings, subject: &str, hearing: &mut Hearing, newest: bool) {
+    pub(crate) fn hear(&self, s: &Settings, hearing: &mut Hearing) {
         match self.kind.as_str() {
             "Message" => self.message(s, hearing, &self.id, &self.payload["abstractMessage"]),
             "MessageUpdated" => {
@@ -79,7 +73,7 @@ impl Entry {
                 let id = updated["id"].as_str().or(message["id"].as_str());
                 self.message(s, hearing, id.unwrap_or(&self.id), message);
             }
-            "ParticipantChanged" => self.participants(subject, hearing, newest),
+            "ParticipantChanged" => self.participants(hearing),
             "SessionStatusChanged" => self.status(hearing),
             "RoutingResult" => {
                 let record = self.payload["recordId"]
@@ -94,12 +88,24 @@ impl Entry {
                         Some(format!("Omni-Channel could not route: {}", short(failure)));
                 }
             }
-            "RoutingWorkResult" => {
+            // A rep's work item also closes when the tab of a session that became inactive is closed,
+            // and with after-conversation work, so that by default only the session's own status ends it.
+            // <https://developer.salesforce.com/docs/atlas.en-us.api_console.meta/api_console/sforce_api_console_events_omnichannelworkclosed.htm>
+            "RoutingWorkResult" if s.end_on_work_closed => {
                 let closed = self.payload["workType"].as_str() == Some("Closed");
                 if let Some(session) = self.session.as_deref().filter(|_| closed) {
                     ended(hearing, &self.conversation, session, self.at, "Closed");
                 }
             }
+            "RoutingWorkResult" => {
+                let kind = self.payload["workType"].as_str().unwrap_or("unknown");
+                hearing.skipped = Some(format!("a rep's work item is {}", short(kind)));
+            }
+            // Only the end user's side closes a conversation.
+            "CloseConversation" => match self.session.as_deref() {
+                Some(session) => ended(hearing, &self.conversation, session, self.at, "Closed"),
+                None => hearing.skipped = Some("a closed conversation without its session".into()),
+            },
             other => hearing.skipped = Some(format!("entry of type {}", short(other))),
         }
     }
@@ -139,7 +145,9 @@ impl Entry {
         }
     }
 
-    fn participants(&self, subject: &str, hearing: &mut Hearing, newest: bool) {
+    /// A rep who leaves is no end: so do transfers and re-queues look, and routing status
+    /// `NEEDS_ROUTING` is that of a conversation that waits for its next rep.
+    fn participants(&self, hearing: &mut Hearing) {
         let changes = self.payload["entries"]
             .as_array()
             .map(Vec::as_slice)
@@ -158,11 +166,6 @@ impl Entry {
                 Some("remove") => None,
                 _ => continue,
             };
-            if rep.is_none() && newest {
-                let session = self.session.clone().unwrap_or_else(|| self.id.clone());
-                hearing.fetch.push(Read::new(ROUTING, HttpCall::get(path(&self.conversation))
-                        .auth(Auth::Customer { subject: subject.to_owned() }), json!({ "conversation": self.conversation, "subject": subject, "session": session, "at": self.at })));
-            }
             self.heard(
                 hearing,
                 format!("participant/{}/{n}", self.id),
@@ -182,14 +185,16 @@ impl Entry {
             return;
         };
         match status {
-            "Ended" | "Inactive" => ended(hearing, &self.conversation, &session, self.at, status),
-            "New" | "Waiting" => self.session(hearing, &session),
-            "Active" => {
+            "Ended" => ended(hearing, &self.conversation, &session, self.at, status),
+            // An inactive session lives for about 24 hours: the customer's next message wakes it, and
+            // with tab-based capacity it then waits for a rep again.
+            // <https://help.salesforce.com/s/articleView?id=service.livemessage_agent_inactivate_session.htm>
+            "New" | "Waiting" | "Active" | "Inactive" => {
                 self.session(hearing, &session);
                 let fact = (lane::live(&session), self.at.unwrap_or(0).to_string());
                 self.heard(
                     hearing,
-                    format!("active/{}", self.id),
+                    format!("live/{}", self.id),
                     What::Facts(vec![fact]),
                 );
             }
@@ -216,7 +221,11 @@ pub(crate) fn ended(
     at: Option<i64>,
     word: &str,
 ) {
-    let fact = (lane::ended(session), at.unwrap_or(0).to_string());
+    let at_ms = at.unwrap_or(0).to_string();
+    let facts = vec![
+        (lane::ended(session), at_ms.clone()),
+        (lane::over(session), at_ms),
+    ];
     let mut add = |id: String, what: What, echo: Option<String>| {
         hearing.heard.push(Heard {
             id,
@@ -228,7 +237,7 @@ pub(crate) fn ended(
     };
     add(
         format!("ended/{session}/{word}/fact"),
-        What::Facts(vec![fact]),
+        What::Facts(facts),
         None,
     );
     // We end sessions too; the engine knows which by the fact that holds this value.

@@ -8,7 +8,7 @@ use handoffd_contract::feed::Read;
 use handoffd_contract::{Auth, Frame, Hearing, HttpCall, HttpReply, Reason, Refusal, Stop};
 use serde_json::{Value, json};
 
-use crate::entry::{self, Entry, ROUTING};
+use crate::entry::{self, Entry};
 use crate::read;
 use crate::send::{PAGE, path};
 use crate::settings::Settings;
@@ -45,9 +45,7 @@ pub(crate) fn entries(
 
 pub(crate) fn hear(s: &Settings, frame: &Frame<'_>) -> Result<Hearing, Refusal> {
     match frame {
-        Frame::Event {
-            key, event, data, ..
-        } => stream(s, key, event, data),
+        Frame::Event { event, data, .. } => stream(s, event, data),
         Frame::Reply { read, reply } => answer(s, read, reply),
         Frame::Webhook { .. } => Ok(skipped("this target takes no webhooks")),
     }
@@ -60,7 +58,7 @@ fn skipped(words: impl Into<String>) -> Hearing {
     }
 }
 
-fn stream(s: &Settings, subject: &str, event: &str, data: &str) -> Result<Hearing, Refusal> {
+fn stream(s: &Settings, event: &str, data: &str) -> Result<Hearing, Refusal> {
     if data.contains(read::EXPIRED) && !data.trim_start().starts_with('{') {
         return Ok(Hearing {
             unauthorized: true,
@@ -81,6 +79,7 @@ fn stream(s: &Settings, subject: &str, event: &str, data: &str) -> Result<Hearin
                 | "CONVERSATION_SESSION_STATUS_CHANGED"
                 | "CONVERSATION_ROUTING_RESULT"
                 | "CONVERSATION_ROUTING_WORK_RESULT"
+                | "CONVERSATION_CLOSE_CONVERSATION"
         );
     if !known {
         // New types can appear at any time and must be passed over.
@@ -92,7 +91,7 @@ fn stream(s: &Settings, subject: &str, event: &str, data: &str) -> Result<Hearin
     match entry {
         Some(entry) => {
             let mut hearing = Hearing::default();
-            entry.hear(s, subject, &mut hearing, true);
+            entry.hear(s, &mut hearing);
             Ok(hearing)
         }
         // A rep's message may be in it, so a person must see it.
@@ -146,7 +145,6 @@ fn answer(s: &Settings, read: &Read, reply: &HttpReply) -> Result<Hearing, Refus
     };
     Ok(match read.tag {
         ENTRIES => backfill(s, read, conversation, subject, &body),
-        ROUTING => routing(read, conversation, &body),
         _ => skipped("an answer to a read of another kind"),
     })
 }
@@ -164,12 +162,8 @@ fn backfill(s: &Settings, read: &Read, conversation: &str, subject: &str, body: 
         .filter_map(|entry| Entry::of_list(conversation, entry))
         .collect();
     entries.sort_by(|a, b| (a.at, &a.id).cmp(&(b.at, &b.id)));
-    // Whether a rep who left came back is known from the later entries of the page.
-    let last_change = entries
-        .iter()
-        .rposition(|entry| entry.kind == "ParticipantChanged");
-    for (at, entry) in entries.iter().enumerate() {
-        entry.hear(s, subject, &mut hearing, Some(at) == last_change);
+    for entry in &entries {
+        entry.hear(s, &mut hearing);
     }
     let page = read.memo["page"].as_u64().unwrap_or(0);
     let newest = entries.iter().filter_map(|entry| entry.at).max();
@@ -193,22 +187,4 @@ fn backfill(s: &Settings, read: &Read, conversation: &str, subject: &str, body: 
 /// The facts that hold when a read of the entries is done.
 fn swept(read: &Read) -> Vec<(String, String)> {
     serde_json::from_value(read.memo["swept"].clone()).unwrap_or_default()
-}
-
-/// Whether the rep who left ended the conversation or passed it on: `NEEDS_ROUTING` is the end,
-/// `TRANSFER` and `INITIAL` say that another one comes.
-fn routing(read: &Read, conversation: &str, body: &Value) -> Hearing {
-    match body["routingStatus"].as_str() {
-        Some("NEEDS_ROUTING") => {
-            let mut hearing = Hearing::default();
-            let session = read.memo["session"].as_str().unwrap_or_default();
-            let at = read.memo["at"].as_i64();
-            entry::ended(&mut hearing, conversation, session, at, "left");
-            hearing
-        }
-        status => skipped(format!(
-            "the rep left, routing status {}",
-            status.unwrap_or("unknown")
-        )),
-    }
 }

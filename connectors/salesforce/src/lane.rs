@@ -10,6 +10,7 @@
 //! | `refused/<attribute>` | Salesforce did not take this routing attribute; the value holds its words |
 //! | `session` | the messaging session's record id, as last heard |
 //! | `ended/<key>` | that messaging session ended; the value is when, in Salesforce's milliseconds |
+//! | `over/<key>` | that end is told to the gateway: the value is when it was heard, or [`ended_by_us`] when an answer told us |
 //! | `live/<key>` | when it was last heard to be alive |
 //! | `followed/<key>` | we began another one after that end |
 //! | `swept/<key>` | the entries were read after that end; the value is that of `ended/<key>` |
@@ -18,11 +19,19 @@
 //! | `file/<message>/<attachment>` | the file is shown, or `!<why>` when a line says why it is not |
 //! | `transcript/<event>` | `!<why>` when the transcript's file was refused and texts are sent instead |
 //! | `told/<rep message>/<state>` | the rep was told what became of a reply |
+//! | `answered/<key>` | an answer told us of that end; the value is the time of planning, in milliseconds |
+//! | `kept/<message>` | it came after the end and is kept for the next handoff, as JSON |
+//! | `waiting_for_next_handoff` | how many messages are kept and not shown |
+//! | `limit` | the most UTF-16 units of a text, as Salesforce's refusals taught us |
+//! | `split/<event or message>` | the limit by which it was split when its first part was shown |
+//! | `cut/<part or file>` | that part was too long: split by this limit, or [`AS_FILE`] |
 //! | `closed/<event>` | we ended the messaging session; the value is [`ended_by_us`] |
 //! | `heard` | when the newest relayed reply was written, in Salesforce's milliseconds |
 
-use handoffd_contract::{Known, Work, ids};
+use handoffd_contract::{Fact, Known, Work, ids};
 use serde_json::{Map, Value};
+
+use crate::routing;
 
 /// A session's state in this target, as far as its facts tell.
 #[derive(Debug, Clone)]
@@ -111,9 +120,49 @@ impl<'a> Lane<'a> {
             .collect()
     }
 
+    /// Whether only a handoff may go on: the messaging session has ended and none follows it, or the
+    /// conversation itself is gone.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.begun() && (!self.known.is("conversation") || !self.ended().is_empty())
+    }
+
+    /// The ends that an answer told us of and that the gateway does not know of: their keys, and when
+    /// we planned the call. What a newer session follows is history.
+    #[must_use]
+    pub fn untold(&self) -> Vec<(String, i64)> {
+        self.known
+            .under("answered/")
+            .filter(|(key, _)| !self.known.is(&over(key)) && !self.known.is(&followed(key)))
+            .map(|(key, at)| (key.to_owned(), time(Some(at))))
+            .collect()
+    }
+
+    /// The time of planning, in milliseconds.
+    #[must_use]
+    pub fn now(&self) -> i64 {
+        self.work.now.as_millisecond()
+    }
+
+    /// Whether a call left whose outcome is not known.
+    #[must_use]
+    pub fn is_anything_unsure(&self) -> bool {
+        let mut facts = self.known.0.values();
+        facts.any(|fact| matches!(fact, Fact::Unsure { .. }))
+    }
+
+    /// Ends that nothing follows. While the messaging session that was last heard of lives, all others
+    /// are history, also one whose end we hear of late.
     fn ends(&self) -> impl Iterator<Item = (&str, &str)> {
+        let lives = self.known.get("session").is_some_and(|id| self.lives(id));
         let ends = self.known.under("ended/");
-        ends.filter(|(key, at)| time(Some(at)) > self.alive(key))
+        ends.filter(move |(key, at)| !lives && time(Some(at)) > self.alive(key))
+    }
+
+    fn lives(&self, key: &str) -> bool {
+        let heard = time(self.known.get(&live(key)));
+        let over = time(self.known.get(&ended(key))).max(time(self.known.get(&followed(key))));
+        self.known.is(&live(key)) && heard > over
     }
 
     /// Until when an end of this messaging session says nothing new.
@@ -133,13 +182,16 @@ impl<'a> Lane<'a> {
         }
     }
 
-    /// The routing attributes of the latest handoff.
+    /// The routing attributes of the latest handoff, without those that Salesforce refused since.
     #[must_use]
     pub fn routing(&self) -> Map<String, Value> {
-        self.known
+        let mut attributes: Map<String, Value> = self
+            .known
             .get("routing")
             .and_then(|text| serde_json::from_str(text).ok())
-            .unwrap_or_default()
+            .unwrap_or_default();
+        attributes.retain(|name, _| !self.known.is(&routing::refused(name)));
+        attributes
     }
 }
 
@@ -175,6 +227,45 @@ pub fn swept(key: &str) -> String {
     format!("swept/{key}")
 }
 
+/// The fact that a messaging session's end was told to the gateway, or heard and so is told.
+#[must_use]
+pub fn over(key: &str) -> String {
+    format!("over/{key}")
+}
+
+/// The fact that an answer told us of a messaging session's end.
+#[must_use]
+pub fn answered(key: &str) -> String {
+    format!("answered/{key}")
+}
+
+/// The fact that a message waits for the next handoff.
+#[must_use]
+pub fn kept(message: &str) -> String {
+    format!("kept/{message}")
+}
+
+/// How many messages wait for the next handoff; a fact for operators.
+pub const WAITING: &str = "waiting_for_next_handoff";
+
+/// The most UTF-16 units of a text, as learned.
+pub const LIMIT: &str = "limit";
+
+/// The value of `cut/…` for a text that goes as a file.
+pub const AS_FILE: &str = "file";
+
+/// The fact that a part was too long.
+#[must_use]
+pub fn cut(part: &str) -> String {
+    format!("cut/{part}")
+}
+
+/// The fact by which limit something was split.
+#[must_use]
+pub fn split(of: &str) -> String {
+    format!("split/{of}")
+}
+
 /// How the end that we caused ourselves is recognised when the event stream tells of it.
 #[must_use]
 pub fn ended_by_us(session: &str) -> String {
@@ -200,96 +291,4 @@ pub fn part(of: &str, name: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use handoffd_contract::Contact;
-    use handoffd_contract::event::Session;
-
-    fn work() -> Work {
-        Work {
-            target: "crm".into(),
-            session: Session {
-                id: "s1".into(),
-                ..Session::default()
-            },
-            contact: Contact {
-                wa_id: Some("201000000001".into()),
-                ..Contact::default()
-            },
-            items: Vec::new(),
-            last_inbound: None,
-            now: jiff::Timestamp::UNIX_EPOCH,
-        }
-    }
-
-    #[test]
-    fn a_session_is_ended_until_it_lives_again_or_is_followed() {
-        let work = work();
-        let mut known = Known::default();
-        let ended = |known: &Known| Lane::new("p:", &work, known).expect("lane").ended();
-        let one = |at: &str| vec![("followed/0Mw1".to_owned(), at.to_owned())];
-        assert_eq!(ended(&known), []);
-        known.set("ended/0Mw1", "200");
-        assert_eq!(ended(&known), one("200"));
-        known.set("live/0Mw1", "100");
-        assert_eq!(
-            ended(&known),
-            one("200"),
-            "an older sign of life does not count"
-        );
-        known.set("live/0Mw1", "300");
-        assert_eq!(ended(&known), []);
-        known.set("ended/0Mw1", FOR_SURE);
-        assert_eq!(
-            ended(&known),
-            one(FOR_SURE),
-            "an answer outweighs what was heard"
-        );
-        known.set("ended/0Mw1", "400");
-        known.set("followed/0Mw1", "400");
-        assert_eq!(ended(&known), []);
-        known.set("live/0Mw1", "300");
-        known.set("ended/0Mw1", "400");
-        assert_eq!(
-            ended(&known),
-            [],
-            "events that are heard again change nothing"
-        );
-        known.set("live/0Mw1", "500");
-        known.set("ended/0Mw1", "600");
-        assert_eq!(
-            ended(&known),
-            one("600"),
-            "it came alive again and ended again"
-        );
-    }
-
-    #[test]
-    fn an_end_without_a_known_session_has_a_key_of_its_own_each_time() {
-        let work = work();
-        let mut known = Known::default();
-        let current = |known: &Known| Lane::new("p:", &work, known).expect("lane").current();
-        assert_eq!(current(&known), "unknown-0");
-        known.set("ended/unknown-0", FOR_SURE);
-        known.set("followed/unknown-0", FOR_SURE);
-        assert_eq!(current(&known), "unknown-1");
-        known.set("session", "0Mw1");
-        assert_eq!(current(&known), "0Mw1");
-        known.set("followed/0Mw1", "200");
-        assert_eq!(current(&known), "unknown-1");
-        known.set("live/0Mw1", "300");
-        assert_eq!(current(&known), "0Mw1");
-    }
-
-    #[test]
-    fn the_subject_stays_although_the_contact_changes() {
-        let mut work = work();
-        let mut known = Known::default();
-        known.set("subject", "p:201000000001");
-        work.contact.user_id = Some("US.1".into());
-        assert_eq!(
-            Lane::new("p:", &work, &known).expect("lane").subject,
-            "p:201000000001"
-        );
-    }
-}
+mod tests;

@@ -11,6 +11,8 @@
 //! | `routing` | the routing attributes of a handoff |
 //! | `wording` | what a rep reads: the head of a handoff, transcript lines, notes |
 //! | `pieces` | a handoff or message as a row of texts and files, in order |
+//! | `kept` | what came after the end of a messaging session |
+//! | `parts` | how texts are split, and smaller where Salesforce refused one |
 //! | `plan` | the next step for the first thing that is not shown yet |
 //! | `send` | the calls that show something, and the look for one whose outcome is unknown |
 //! | `read` | what a reply proves |
@@ -25,7 +27,9 @@
 mod checks;
 mod entry;
 mod hear;
+mod kept;
 pub mod lane;
+mod parts;
 mod payload;
 mod pieces;
 mod plan;

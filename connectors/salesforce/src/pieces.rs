@@ -1,13 +1,10 @@
 //! A handoff or message as a row of texts and files, in the order in which the thread shows them.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use handoffd_contract::event::AttachmentKind;
-use handoffd_contract::{Attachment, Handoff, Item, Known, Message, Source, ids, text};
+use handoffd_contract::event::{AttachmentKind, AuthorKind};
+use handoffd_contract::{Attachment, Handoff, Item, Known, Message, ids, text};
 
-use crate::lane;
 use crate::settings::{Settings, Transcript};
-use crate::wording;
+use crate::{kept, lane, parts, wording};
 
 /// UTF-16 units of one transcript file: at most three bytes each, so that it stays below 5 MB.
 const FILE_UNITS: usize = 1_200_000;
@@ -50,8 +47,8 @@ pub(crate) fn handoff(
     let ours = format!("{key}#");
     // What this handoff's own transcript shows stays part of it, so that the row is the same at
     // every planning.
-    let fresh: Vec<&Message> = handoff
-        .transcript
+    let transcript = kept::transcript(known, handoff);
+    let fresh: Vec<&Message> = transcript
         .iter()
         .filter(|m| {
             known
@@ -59,11 +56,12 @@ pub(crate) fn handoff(
                 .is_none_or(|by| by.starts_with(&ours))
         })
         .collect();
-    let head = wording::head(handoff, again);
+    let limit = parts::limit(s, known, &key);
+    let head = wording::head(handoff, again, known);
     let lines = wording::transcript(&fresh, &handoff.contact);
     let all: Vec<String> = std::iter::once(head.clone()).chain(lines).collect();
     let refused = known.is(&format!("transcript/{}", item.id));
-    let texts = text::pack(&all, "\n", s.message_limit);
+    let texts = text::pack(&all, "\n", limit);
     let as_file = !refused
         && !fresh.is_empty()
         && match s.transcript {
@@ -72,97 +70,107 @@ pub(crate) fn handoff(
             Transcript::Auto { max_parts } => texts.len() > max_parts,
         };
     let mut pieces = if as_file {
-        transcript_files(s, item, &key, &head, &all)
+        transcript_files(known, item, &key, &head, &all, limit)
     } else {
-        texts
-            .into_iter()
-            .enumerate()
-            .map(|(n, text)| Piece {
-                fact: lane::part(&key, &n.to_string()),
-                content: Content::Text(text),
-                learn: Vec::new(),
-            })
-            .collect()
+        parts::texts(known, |n| lane::part(&key, &n.to_string()), texts)
     };
+    parts::pin(&mut pieces, &key, limit);
     if let Some(last) = pieces.last_mut() {
-        last.learn = fresh
-            .iter()
-            .map(|m| (lane::said(&m.id), ours.clone()))
-            .collect();
+        let said = fresh.iter().map(|m| (lane::said(&m.id), ours.clone()));
+        last.learn.extend(said);
     }
     let files: Vec<(&str, &Attachment)> = fresh
         .iter()
         .flat_map(|m| m.attachments.iter().map(|a| (m.id.as_str(), a)))
         .collect();
-    pieces.extend(attachments(s, known, &key, &files));
+    pieces.extend(attachments(known, &key, &files, limit));
     pieces
+}
+
+/// What a completed handoff says of texts that could not be shown as texts.
+pub(crate) fn notes(known: &Known, item: &Item) -> Vec<String> {
+    let key = ids::short(&[&item.id]);
+    let prefix = lane::part(&key, "");
+    let lost = known
+        .under(&prefix)
+        .any(|(_, value)| value.starts_with('!'));
+    let as_file = known
+        .under(&lane::cut(&prefix))
+        .any(|(part, value)| value == lane::AS_FILE && !part.starts_with("file-"));
+    let mut notes = Vec::new();
+    if lost {
+        notes.push("Salesforce did not take a text of the handoff; it is not in the thread".into());
+    } else if as_file {
+        notes.push("Salesforce found a text too long; it is in the thread as a file".into());
+    }
+    notes
+}
+
+/// A line of ours that tells the rep something, under its own fact.
+pub(crate) fn note(known: &Known, fact: &str, words: String) -> Vec<Piece> {
+    parts::texts(known, |_| fact.to_owned(), [words])
 }
 
 /// The head and the transcript as text files; the first one's caption is the head.
 fn transcript_files(
-    s: &Settings,
+    known: &Known,
     item: &Item,
     key: &str,
     head: &str,
     all: &[String],
+    limit: usize,
 ) -> Vec<Piece> {
-    text::pack(all, "\n", FILE_UNITS)
-        .into_iter()
-        .enumerate()
-        .map(|(n, text)| {
-            let number = if n == 0 {
-                String::new()
-            } else {
-                format!("-{}", n + 1)
-            };
-            Piece {
-                fact: lane::part(key, &format!("file-{n}")),
-                content: Content::File {
-                    attachment: Box::new(Attachment {
-                        id: format!("transcript{number}"),
-                        kind: AttachmentKind::Document,
-                        mime: Some("text/plain".into()),
-                        name: Some(format!("whatsapp-conversation{number}.txt")),
-                        size: Some(text.len() as u64),
-                        caption: None,
-                        transcript: None,
-                        source: Some(Source::Inline {
-                            data: STANDARD.encode(text),
-                        }),
-                    }),
-                    caption: (n == 0).then(|| text::truncate(head, s.message_limit)),
-                    fallback: format!("transcript/{}", item.id),
-                },
-                learn: Vec::new(),
-            }
-        })
-        .collect()
+    let file = |(n, text): (usize, String)| {
+        let fact = lane::part(key, &format!("file-{n}"));
+        let number = if n == 0 {
+            String::new()
+        } else {
+            format!("-{}", n + 1)
+        };
+        // The whole head is in the file, too.
+        let caption = match known.get(&lane::cut(&fact)) {
+            _ if n > 0 => None,
+            None => Some(text::truncate(head, limit)),
+            Some(lane::AS_FILE) => None,
+            Some(limit) => Some(text::truncate(head, limit.parse().unwrap_or(usize::MAX))),
+        };
+        let mut attachment = parts::text_file(&format!("whatsapp-conversation{number}"), &text);
+        attachment.id = format!("transcript{number}");
+        Piece {
+            fact,
+            content: Content::File {
+                attachment: Box::new(attachment),
+                caption,
+                fallback: format!("transcript/{}", item.id),
+            },
+            learn: Vec::new(),
+        }
+    };
+    let texts = text::pack(all, "\n", FILE_UNITS);
+    texts.into_iter().enumerate().map(file).collect()
 }
 
 /// A later message: its text, its files, and a line for each file that could not be shown. Empty
 /// when there is nothing to show.
 pub(crate) fn message(s: &Settings, known: &Known, message: &Message) -> Vec<Piece> {
+    let limit = parts::limit(s, known, &message.id);
     let text = wording::message(message);
-    let texts = if text.trim().is_empty() {
-        Vec::new()
-    } else {
-        text::split(&text, s.message_limit)
+    let texts = match message.author.kind {
+        _ if text.trim().is_empty() => Vec::new(),
+        AuthorKind::Customer => text::split_quoted(&text, limit),
+        _ => parts::marked(&text, limit),
     };
-    let mut pieces: Vec<Piece> = texts
-        .into_iter()
-        .enumerate()
-        .map(|(n, text)| Piece {
-            fact: lane::part(&message.id, &n.to_string()),
-            content: Content::Text(text),
-            learn: Vec::new(),
-        })
-        .collect();
+    let fact = |n: usize| lane::part(&message.id, &n.to_string());
+    let mut pieces = parts::texts(known, fact, texts);
     let files: Vec<(&str, &Attachment)> = message
         .attachments
         .iter()
         .map(|a| (message.id.as_str(), a))
         .collect();
-    pieces.extend(attachments(s, known, &message.id, &files));
+    pieces.extend(attachments(known, &message.id, &files, limit));
+    if pieces.len() > 1 {
+        parts::pin(&mut pieces, &message.id, limit);
+    }
     // The last piece as far as is known now: when it is a file that is not taken, a line follows,
     // and that is then the last.
     if let Some(last) = pieces.last_mut() {
@@ -175,10 +183,10 @@ pub(crate) fn message(s: &Settings, known: &Known, message: &Message) -> Vec<Pie
 /// Files in order, then the lines for those that could not be shown. Those are known only when all
 /// files before them are settled, which the order of the row sees to.
 fn attachments(
-    s: &Settings,
     known: &Known,
     key: &str,
     files: &[(&str, &Attachment)],
+    limit: usize,
 ) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut lines = Vec::new();
@@ -198,27 +206,41 @@ fn attachments(
                 lines.push(wording::missing_file(attachment, why));
                 learn.push((fact, why.to_owned()));
             }
-            None => pieces.push(Piece {
-                fact: fact.clone(),
-                content: Content::File {
-                    attachment: Box::new((*attachment).clone()),
-                    caption: wording::caption(attachment, s.message_limit),
-                    fallback: fact,
-                },
-                learn: Vec::new(),
-            }),
+            None => {
+                let caption = wording::caption(attachment);
+                // A caption that is too long follows the file as a text.
+                let apart = known.is(&lane::cut(&fact))
+                    || caption.as_ref().is_some_and(|c| text::utf16_len(c) > limit);
+                let (beside, after) = if apart {
+                    (None, caption)
+                } else {
+                    (caption, None)
+                };
+                pieces.push(Piece {
+                    fact: fact.clone(),
+                    content: Content::File {
+                        attachment: Box::new(wording::file(attachment)),
+                        caption: beside,
+                        fallback: fact,
+                    },
+                    learn: Vec::new(),
+                });
+                let name = format!("caption-{message}-{}", attachment.id);
+                let texts = after.map(|words| parts::marked(&words, limit));
+                pieces.extend(parts::texts(
+                    known,
+                    |n| lane::part(key, &format!("{name}-{n}")),
+                    texts.into_iter().flatten(),
+                ));
+            }
         }
     }
-    let lines = text::pack(&lines, "\n", s.message_limit);
-    let count = lines.len();
-    pieces.extend(lines.into_iter().enumerate().map(|(n, text)| Piece {
-        fact: lane::part(key, &format!("missing-{n}")),
-        content: Content::Text(text),
-        learn: if n + 1 == count {
-            learn.clone()
-        } else {
-            Vec::new()
-        },
-    }));
+    let lines = text::pack(&lines, "\n", limit);
+    let fact = |n: usize| lane::part(key, &format!("missing-{n}"));
+    let mut lines = parts::texts(known, fact, lines);
+    if let Some(last) = lines.last_mut() {
+        last.learn = learn;
+    }
+    pieces.extend(lines);
     pieces
 }

@@ -8,19 +8,22 @@ use handoffd_contract::event::{
     DeliveryState, HandoffCompleted, MessageEvent, ReplyStatus, SessionClosed,
 };
 use handoffd_contract::{
-    Auth, Data, Feed, Handoff, HttpCall, Item, Known, Method, Reason, Record, Refusal, Repeat,
-    Step, Work,
+    Auth, Data, Feed, Handoff, HttpCall, Item, Known, Message, Method, Reason, Record, Refusal,
+    Repeat, Step, Stop, Work,
 };
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::lane::{self, Lane};
-use crate::pieces::{self, Content, Piece};
+use crate::pieces;
 use crate::send::{Memo, path};
-use crate::settings::OnClose;
-use crate::{Salesforce, hear, routing, wording};
+use crate::settings::{AfterEnd, OnClose};
+use crate::{Salesforce, hear, kept, routing, wording};
 
 /// Before the newest relayed reply, so many milliseconds are read again after a reconnect.
 const OVERLAP_MS: i64 = 5 * 60 * 1_000;
+/// How long the event stream has to tell of an end that an answer told us of.
+const STREAM_FIRST_MS: i64 = 2_000;
 
 impl Salesforce {
     pub(crate) fn plan(&self, work: &Work, known: &Known) -> Result<Vec<Step>, Refusal> {
@@ -34,10 +37,10 @@ impl Salesforce {
             let step = match &item.data {
                 Data::HandoffRequested(handoff) => self.handoff(work, known, &lane, item, handoff),
                 Data::MessageReceived(event) | Data::MessageSent(event) => {
-                    self.message(work, known, &lane, event)
+                    self.message(work, known, &lane, event)?
                 }
                 Data::ReplyStatus(status) if status.target == work.target => {
-                    self.told(work, known, &lane, status)
+                    self.told(work, known, &lane, item, status)?
                 }
                 Data::SessionClosed(closed) => self.closed(work, known, &lane, item, closed),
                 _ => None,
@@ -50,12 +53,14 @@ impl Salesforce {
     }
 
     /// The customer's event stream: open while a rep can still write, or when a step wants it open;
-    /// and after an end until the entries were read once more.
+    /// after an end until the entries were read once more; and while the outcome of a call is not
+    /// known, which may have begun a messaging session.
     pub(crate) fn stream(&self, work: &Work, known: &Known) -> Option<Feed> {
         let lane = Lane::new(&self.settings.subject_prefix, work, known)?;
         let began = known.is("conversation") || known.unsure("conversation");
         let unswept = lane.unswept();
-        let open = began && (lane.ended().is_empty() || !unswept.is_empty());
+        let open =
+            began && (lane.ended().is_empty() || !unswept.is_empty() || lane.is_anything_unsure());
         if !open
             && !self
                 .plan(work, known)
@@ -126,6 +131,11 @@ impl Salesforce {
             facts: vec![(completed.clone(), lane.conversation())],
             events: Vec::new(),
         };
+        if known.is(lane::WAITING) {
+            record
+                .facts
+                .push((lane::WAITING.to_owned(), "0".to_owned()));
+        }
         let data = Data::HandoffCompleted(self.completed(work, known, lane, item, handoff));
         record.events.push((completed, data));
         Some(Step::new("handoff.complete", Repeat::Safe, record))
@@ -155,7 +165,14 @@ impl Salesforce {
                     .into(),
             );
         }
-        for message in &handoff.transcript {
+        notes.extend(pieces::notes(known, item));
+        match kept::lost(known, handoff) {
+            0 => {}
+            lost => notes.push(format!(
+                "{lost} messages that came after the end of the session before are not shown"
+            )),
+        }
+        for message in &kept::transcript(known, handoff) {
             for attachment in &message.attachments {
                 let lost = known
                     .get(&lane::file(&message.id, &attachment.id))
@@ -191,25 +208,62 @@ impl Salesforce {
         known: &Known,
         lane: &Lane<'_>,
         event: &MessageEvent,
-    ) -> Option<Step> {
+    ) -> Result<Option<Step>, Refusal> {
         let said = lane::said(&event.message.id);
         // Without a conversation there was no handoff yet; with a reference it is our own relayed
         // reply, which the thread shows already.
-        if !lane.begun() || event.reference.is_some() || known.is(&said) {
-            return None;
+        if !lane.begun()
+            || event.reference.is_some()
+            || known.is(&said)
+            || known.is(&lane::kept(&event.message.id))
+        {
+            return Ok(None);
         }
         let row = pieces::message(&self.settings, known, &event.message);
         if row.is_empty() {
-            return None;
+            return Ok(None);
         }
         let Some(piece) = row.into_iter().find(|piece| !known.is(&piece.fact)) else {
             let record = Record {
                 facts: vec![(said, event.message.id.clone())],
                 events: Vec::new(),
             };
-            return Some(Step::new("message.complete", Repeat::Safe, record));
+            return Ok(Some(Step::new("message.complete", Repeat::Safe, record)));
         };
-        Some(self.open(work, known, lane, piece))
+        if self.is_kept(known, lane, &piece.fact) {
+            return self.keep(work, known, lane, &event.message).map(Some);
+        }
+        Ok(Some(self.open(work, known, lane, piece)))
+    }
+
+    /// Whether what this fact stands for waits for the next handoff. What may have arrived is looked
+    /// for first.
+    fn is_kept(&self, known: &Known, lane: &Lane<'_>, fact: &str) -> bool {
+        let found_out = known.unsure(fact) && known.is("conversation");
+        self.settings.after_end == AfterEnd::Handoff && lane.is_over() && !found_out
+    }
+
+    fn keep(
+        &self,
+        work: &Work,
+        known: &Known,
+        lane: &Lane<'_>,
+        message: &Message,
+    ) -> Result<Step, Refusal> {
+        // The event stream tells of the same end, usually a moment later: it goes first, so that one
+        // end is not told twice.
+        let told_by = lane
+            .untold()
+            .iter()
+            .map(|(_, at)| at + STREAM_FIRST_MS)
+            .max();
+        match told_by.filter(|at| *at > lane.now()) {
+            Some(at) => Err(Refusal::Hold {
+                stop: Stop::new(Reason::Waiting, "the messaging session has ended"),
+                until: Timestamp::from_millisecond(at).ok(),
+            }),
+            None => Ok(kept::keep(&work.target, known, lane, message)),
+        }
     }
 
     /// What became of a reply: a receipt where MIAW has one, else a message that the rep sees.
@@ -218,32 +272,38 @@ impl Salesforce {
         work: &Work,
         known: &Known,
         lane: &Lane<'_>,
+        item: &Item,
         status: &ReplyStatus,
-    ) -> Option<Step> {
+    ) -> Result<Option<Step>, Refusal> {
         let state = match status.state {
-            DeliveryState::Sent => return None,
+            DeliveryState::Sent => return Ok(None),
             DeliveryState::Delivered => "delivered",
             DeliveryState::Read => "read",
             DeliveryState::Held => "held",
             DeliveryState::Failed => "failed",
         };
         let fact = format!("told/{}/{state}", status.message_id);
-        if known.is(&fact) || !lane.begun() {
-            return None;
+        if known.is(&fact) || known.is(&lane::kept(&fact)) || !lane.begun() {
+            return Ok(None);
         }
         if let DeliveryState::Held | DeliveryState::Failed = status.state {
             let held = status.state == DeliveryState::Held;
             let text =
                 wording::undelivered(held, status.detail.as_deref(), self.settings.message_limit);
-            let piece = Piece {
-                fact,
-                content: Content::Text(text),
-                learn: Vec::new(),
+            let row = pieces::note(known, &fact, text.clone());
+            let Some(piece) = row.into_iter().find(|piece| !known.is(&piece.fact)) else {
+                return Ok(None);
             };
-            return Some(self.open(work, known, lane, piece));
+            if self.is_kept(known, lane, &piece.fact) {
+                let note = kept::note(item, &fact, text);
+                return self.keep(work, known, lane, &note).map(Some);
+            }
+            return Ok(Some(self.open(work, known, lane, piece)));
         }
         // A receipt is worth no new conversation.
-        let conversation = known.get("conversation")?;
+        let Some(conversation) = known.get("conversation") else {
+            return Ok(None);
+        };
         let id = lane.id("receipt", &fact);
         let entry = if state == "read" { "Read" } else { "Delivery" };
         let body = json!({ "acks": [
@@ -256,10 +316,10 @@ impl Salesforce {
             value: id.clone(),
             ..Memo::default()
         };
-        Some(
+        Ok(Some(
             self.step("reply.acknowledge", Repeat::Keyed, call, lane, &memo)
                 .claim_as(fact, id),
-        )
+        ))
     }
 
     fn closed(

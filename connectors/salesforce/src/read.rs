@@ -18,6 +18,9 @@ use crate::{routing, wording};
 /// The gateway's words, as plain text, for an access token that has run out.
 pub(crate) const EXPIRED: &str = "Jwt is expired";
 
+/// A text of so few UTF-16 units is not split further.
+const SHORTEST: usize = 100;
+
 /// How long to wait after the entries list refused a read.
 const LOOK_AGAIN: Duration = Duration::from_secs(3);
 
@@ -121,38 +124,80 @@ fn create(memo: &Memo, reply: &HttpReply) -> Verdict {
         403 => never(Reason::Forbidden, reply),
         404 => never(Reason::NotFound, reply),
         413 => never(Reason::TooLarge, reply),
-        _ => {
-            // An over-long value is refused; where the answer names the attribute, the handoff goes
-            // on without it and the rep is told.
-            let said = words(reply);
-            let named: Vec<Learned> = memo
-                .optional
-                .iter()
-                .filter(|name| mentions(&said, name))
-                .map(|name| Learned::is(routing::refused(name), said.clone()))
-                .collect();
-            if named.is_empty() {
-                never(Reason::Invalid, reply)
-            } else {
-                Verdict::Known(
-                    named
-                        .into_iter()
-                        .chain([Learned::absent(&memo.fact)])
-                        .collect(),
-                )
-            }
-        }
+        _ => match leave_out(memo, reply) {
+            Some(verdict) => verdict,
+            None => never(Reason::Invalid, reply),
+        },
     }
 }
 
+/// An over-long value is refused, on every first message of a session as at the creation: the handoff
+/// goes on without the attribute, and the rep is told. Where the answer speaks of attributes and names
+/// none, the longest goes, one after the other.
+fn leave_out(memo: &Memo, reply: &HttpReply) -> Option<Verdict> {
+    let said = words(reply);
+    let mut named: Vec<&String> = memo
+        .optional
+        .iter()
+        .filter(|name| mentions(&said, name))
+        .collect();
+    if named.is_empty() && said.to_lowercase().contains("attribute") {
+        named.extend(memo.optional.first());
+    }
+    let first = Learned::absent(&memo.fact);
+    let refused = |name: &&String| Learned::is(routing::refused(name), said.clone());
+    (!named.is_empty()).then(|| {
+        let refused = named.iter().map(refused);
+        Verdict::Known(std::iter::once(first).chain(refused).collect())
+    })
+}
+
+/// A text or caption that is too long is split smaller, and so is all that follows; when it is short
+/// already, a text goes as a file, and a file without its caption. The limit is not documented, so
+/// that only the words tell.
+fn shorten(memo: &Memo, reply: &HttpReply) -> Option<Verdict> {
+    let said = words(reply).to_lowercase();
+    let long = said.contains("too long")
+        || said.contains("maximum length")
+        || said.contains("max length")
+        || said.contains("exceed") && (said.contains("length") || said.contains("character"))
+        || reply.status == 413 && memo.fallback.is_none();
+    if !long || memo.units == 0 {
+        return None;
+    }
+    let half = memo.units / 2;
+    let mut learned = vec![Learned::absent(&memo.fact)];
+    if half < SHORTEST {
+        learned.push(Learned::is(lane::cut(&memo.fact), lane::AS_FILE));
+    } else {
+        learned.push(Learned::is(lane::cut(&memo.fact), half.to_string()));
+        learned.push(Learned::is(lane::LIMIT, half.to_string()));
+    }
+    Some(Verdict::Known(learned))
+}
+
+/// A session's end, told by an answer.
+fn ended(memo: &Memo) -> [Learned; 2] {
+    [
+        Learned::is(lane::ended(&memo.current), lane::FOR_SURE),
+        Learned::is(lane::answered(&memo.current), memo.at.to_string()),
+    ]
+}
+
 fn send(memo: &Memo, reply: &HttpReply) -> Verdict {
+    if let 400 | 413 | 422 = reply.status
+        && let Some(verdict) = leave_out(memo, reply).or_else(|| shorten(memo, reply))
+    {
+        return verdict;
+    }
     match reply.status {
         200..=299 | 409 => Verdict::Known(success(memo)),
         // The messaging session has ended: the same id goes out again in a new one.
-        417 | 403 if !memo.new_session => Verdict::Known(vec![
-            Learned::absent(&memo.fact),
-            Learned::is(lane::ended(&memo.current), lane::FOR_SURE),
-        ]),
+        417 | 403 if !memo.new_session => Verdict::Known(
+            std::iter::once(Learned::absent(&memo.fact))
+                .chain(ended(memo))
+                .collect(),
+        ),
         417 => Verdict::later(Stop::new(Reason::SessionEnded, words(reply)), Effect::None),
         413 if memo.fallback.is_some() => lost(memo, wording::TOO_LARGE),
         415 if memo.fallback.is_some() => lost(memo, wording::TYPE),
@@ -241,6 +286,10 @@ fn replace(memo: &Memo) -> Verdict {
         Learned::absent("conversation"),
         Learned::is("generation", (memo.generation + 1).to_string()),
     ];
+    if !memo.new_session {
+        let at = memo.at.to_string();
+        learned.push(Learned::is(lane::answered(&memo.current), at));
+    }
     learned.extend(
         memo.ended
             .iter()

@@ -22,9 +22,10 @@ pub(crate) fn attributes(
 ) -> Map<String, Value> {
     let mut out = Map::new();
     let mut put = |name: &str, value: &str| {
-        let value = value.trim();
+        // Attributes are fields of one line in Salesforce.
+        let value = text::quoted(&value.split_whitespace().collect::<Vec<_>>().join(" "));
         if !value.is_empty() && !known.is(&refused(name)) {
-            out.insert(name.to_owned(), text::truncate(value, limit).into());
+            out.insert(name.to_owned(), text::truncate(&value, limit).into());
         }
     };
     put("Chat_Consumer_Type", "contact");

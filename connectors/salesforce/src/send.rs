@@ -1,12 +1,14 @@
 //! The calls that show something: a conversation, a text, a file; and the look for one of them.
 //! <https://developer.salesforce.com/docs/service/messaging-api/references/miaw-api-reference?meta=sendMessage>
 
-use handoffd_contract::{Auth, Body, HttpCall, Known, MediaRef, Method, Part, Repeat, Step, Work};
+use handoffd_contract::{
+    Auth, Body, HttpCall, Known, MediaRef, Method, Part, Repeat, Step, Work, text,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::hear::LIST;
-use crate::lane::Lane;
+use crate::lane::{self, Lane};
 use crate::pieces::{Content, Piece};
 use crate::{Salesforce, routing};
 
@@ -38,8 +40,25 @@ pub(crate) struct Memo {
     /// Whether a next conversation may be begun when this one is unusable. Not when nothing was
     /// ever said in one that is itself a replacement: that would begin one after the other.
     pub(crate) may_replace: bool,
-    /// Routing attributes that can be left out.
+    /// Routing attributes that can be left out, the longest first.
     pub(crate) optional: Vec<String>,
+    /// UTF-16 units of the text or caption.
+    pub(crate) units: usize,
+    /// The time of planning, in milliseconds.
+    pub(crate) at: i64,
+}
+
+/// The names of the attributes that can be left out, the longest value first: it is the likeliest to
+/// be the one that is too long.
+fn optional(attributes: &Map<String, Value>) -> Vec<String> {
+    let units = |value: &Value| value.as_str().map_or(0, text::utf16_len);
+    let mut named: Vec<(&String, usize)> = attributes
+        .iter()
+        .filter(|(name, _)| *name != routing::SESSION)
+        .map(|(name, value)| (name, units(value)))
+        .collect();
+    named.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
+    named.into_iter().map(|(name, _)| name.clone()).collect()
 }
 
 impl Salesforce {
@@ -51,25 +70,27 @@ impl Salesforce {
         attributes: Map<String, Value>,
     ) -> Step {
         let id = lane.conversation();
-        let optional = attributes
-            .keys()
-            .filter(|name| *name != routing::SESSION)
-            .cloned()
-            .collect();
+        let optional = optional(&attributes);
         let body = json!({
             "conversationId": id,
             "esDeveloperName": self.settings.es_developer_name,
             "language": self.language(work.session.language.as_deref()),
             "routingAttributes": attributes,
         });
+        let mut learn = vec![
+            ("subject".into(), lane.subject.clone()),
+            ("generation".into(), lane.generation().to_string()),
+            ("routing".into(), Value::Object(attributes).to_string()),
+        ];
+        // What ended with the conversation before is history.
+        for (key, _) in lane.untold() {
+            learn.push((lane::followed(&key), lane::FOR_SURE.to_owned()));
+            learn.push((lane::over(&key), lane::ended_by_us(&key)));
+        }
         let memo = Memo {
             fact: "conversation".into(),
             value: id.clone(),
-            learn: vec![
-                ("subject".into(), lane.subject.clone()),
-                ("generation".into(), lane.generation().to_string()),
-                ("routing".into(), Value::Object(attributes).to_string()),
-            ],
+            learn,
             optional,
             ..Memo::default()
         };
@@ -113,10 +134,25 @@ impl Salesforce {
         let new_session = !ended.is_empty();
         let first = new_session || !lane.used();
         learn.extend(ended.iter().cloned());
+        if new_session {
+            // An end that is told only after the next session has begun would end that one.
+            let untold = lane.untold().into_iter();
+            learn.extend(untold.map(|(key, _)| (lane::over(&key), lane::ended_by_us(&key))));
+        }
         learn.push(("used".into(), lane.generation().to_string()));
-        let fallback = match &content {
-            Content::File { fallback, .. } => Some(fallback.clone()),
-            Content::Text(_) => None,
+        let (fallback, units) = match &content {
+            Content::File {
+                fallback, caption, ..
+            } => (
+                Some(fallback.clone()),
+                caption.as_deref().map_or(0, text::utf16_len),
+            ),
+            Content::Text(words) => (None, text::utf16_len(words)),
+        };
+        let optional = if first {
+            optional(attributes)
+        } else {
+            Vec::new()
         };
         let memo = Memo {
             fact: fact.clone(),
@@ -128,7 +164,9 @@ impl Salesforce {
             ended,
             generation: lane.generation(),
             may_replace: lane.generation() == 0 || lane.used(),
-            optional: Vec::new(),
+            optional,
+            units,
+            at: lane.now(),
         };
         let conversation = lane.conversation();
         if known.unsure(&fact) {
@@ -150,11 +188,11 @@ impl Salesforce {
             envelope["isNewMessagingSession"] = true.into();
         }
         let (name, call) = match content {
-            Content::Text(text) => {
+            Content::Text(words) => {
                 envelope["message"] = json!({
                     "id": id,
                     "messageType": "StaticContentMessage",
-                    "staticContent": { "formatType": "Text", "text": text },
+                    "staticContent": { "formatType": "Text", "text": words },
                 });
                 (
                     "message.send",

@@ -5,7 +5,7 @@
 
 use handoffd_contract::event::{AttachmentKind, sentiment};
 use handoffd_contract::{
-    Attachment, AuthorKind, Contact, Handoff, MediaProblem, Message, Source, text,
+    Attachment, AuthorKind, Contact, Handoff, Known, MediaProblem, Message, Source, text,
 };
 use serde_json::Value;
 
@@ -15,7 +15,7 @@ const MAX_FIELDS: usize = 30;
 const MAX_FIELD: usize = 300;
 
 /// The head of a handoff: why it was handed over, and to whom it belongs.
-pub(crate) fn head(handoff: &Handoff, again: bool) -> String {
+pub(crate) fn head(handoff: &Handoff, again: bool, known: &Known) -> String {
     let title = if again {
         "=== Handed over again by the AI assistant (not written by the customer) ==="
     } else {
@@ -23,7 +23,8 @@ pub(crate) fn head(handoff: &Handoff, again: bool) -> String {
     };
     let mut lines = vec![title.to_owned()];
     let mut add = |label: &str, value: &str| {
-        let value = value.trim();
+        // What a stranger wrote, or what was made of it, is in all of these.
+        let value = text::set_off(value.trim());
         if !value.is_empty() {
             lines.push(format!("{label}: {value}"));
         }
@@ -49,14 +50,21 @@ pub(crate) fn head(handoff: &Handoff, again: bool) -> String {
             Value::String(text) => text.clone(),
             other => other.to_string(),
         };
-        add(name, &text::truncate(&value, MAX_FIELD));
+        add(&text::named(name), &text::truncate(&value, MAX_FIELD));
     }
     add("Session", handoff.session.url.as_deref().unwrap_or(""));
+    let left_out: Vec<&str> = known.under("refused/").map(|(name, _)| name).collect();
+    if !left_out.is_empty() {
+        lines.push(format!(
+            "Left out, since Salesforce did not take it: {}",
+            left_out.join(", ")
+        ));
+    }
     lines.join("\n")
 }
 
 fn who(contact: &Contact) -> String {
-    let name = contact.display_name();
+    let name = text::named(&contact.display_name());
     match contact.e164().filter(|phone| *phone != name) {
         Some(phone) => format!("{name}, {phone}"),
         None => name,
@@ -101,8 +109,19 @@ pub(crate) fn message(message: &Message) -> String {
     }
 }
 
+/// A file under a name that begins like none of our lines.
+pub(crate) fn file(attachment: &Attachment) -> Attachment {
+    let name = attachment.file_name();
+    let quoted = text::quoted(&name);
+    let mut file = attachment.clone();
+    if quoted != name {
+        file.name = Some(quoted);
+    }
+    file
+}
+
 /// What stands beside a file: its caption, and what a voice note says.
-pub(crate) fn caption(attachment: &Attachment, limit: usize) -> Option<String> {
+pub(crate) fn caption(attachment: &Attachment) -> Option<String> {
     let said = attachment
         .transcript
         .as_deref()
@@ -112,16 +131,16 @@ pub(crate) fn caption(attachment: &Attachment, limit: usize) -> Option<String> {
         .as_deref()
         .filter(|c| !c.trim().is_empty());
     let lines: Vec<String> = caption
-        .map(str::to_owned)
+        .map(text::quoted)
         .into_iter()
-        .chain(said.map(|said| format!("Voice note says: {said}")))
+        .chain(said.map(|said| format!("Voice note says: {}", text::set_off(said))))
         .collect();
-    Some(text::truncate(&lines.join("\n"), limit)).filter(|text| !text.is_empty())
+    Some(lines.join("\n")).filter(|text| !text.is_empty())
 }
 
 /// The line for a file that could not be put into the thread: a link where there is one.
 pub(crate) fn missing_file(attachment: &Attachment, why: &str) -> String {
-    let name = attachment.file_name();
+    let name = text::named(&attachment.file_name());
     let kind = attachment.kind.word();
     let link = match (&attachment.source, why) {
         (_, GONE | FORBIDDEN) => None,
@@ -135,7 +154,7 @@ pub(crate) fn missing_file(attachment: &Attachment, why: &str) -> String {
         ),
         None => format!("[{kind}: {name}] could not be attached: {}", words(why)),
     };
-    if let Some(caption) = caption(attachment, 1_000) {
+    if let Some(caption) = caption(attachment) {
         line.push('\n');
         line.push_str(&caption);
     }
@@ -182,6 +201,7 @@ pub(crate) fn undelivered(held: bool, detail: Option<&str>, limit: usize) -> Str
         "⚠ Not delivered to WhatsApp"
     };
     let detail = detail.map(str::trim).filter(|d| !d.is_empty());
+    let detail = detail.map(text::set_off);
     let text = match detail {
         Some(detail) => format!("{title}: {detail}"),
         None => format!("{title}."),

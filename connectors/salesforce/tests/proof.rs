@@ -25,11 +25,18 @@ fn two_mishaps_anywhere_leave_the_same_thread() {
             AuthorKind::Customer,
             "one more thing",
         ))],
+        vec![handoff("h2", Vec::new())],
     ];
     let report = tell(json!({}), &json!({}), chapters, 2);
     assert_eq!(
         report.calls, 7,
-        "create, transcript, file, message, note, end, message"
+        "create, transcript, file, message, note, end, transcript with the kept message"
+    );
+    let lines = thread(&report);
+    let last = lines.last().expect("lines");
+    assert!(
+        last.contains("=== Handed over again") && last.ends_with("one more thing"),
+        "{last}"
     );
     assert!(report.runs > 1_000, "{} runs", report.runs);
 }
@@ -73,7 +80,8 @@ fn a_mishap_anywhere_in_a_whole_story() {
         json!({ "message_repeat": "202", "entry_payload": "string", "ended_session": "403" }),
         json!({ "create_starts_session": false, "entries_newest_first": false, "entries_gap_ms": 0 }),
     ] {
-        let report = tell(json!({}), &switches, chapters.clone(), 1);
+        let settings = json!({ "after_end": "message" });
+        let report = tell(settings, &switches, chapters.clone(), 1);
         let lines = thread(&report);
         let file = "whatsapp-conversation.txt";
         let shown = [

@@ -1,41 +1,41 @@
-//! Listens where reps write: to one stream until it ends, or by one poll after the other.
-//!
-//! A stream may lose, repeat and reorder events, and may fall silent without closing; so the cursor
-//! is stored with what was heard, a stream that is silent for too long is opened again, and each of
-//! its conversations is read back after every opening and once a minute.
+//! Listens where reps write, round by round: to one stream until it ends, or by one poll after the
+//! other; and sleeps while there is nothing to hear.
 
 use std::time::{Duration, Instant};
 
-use futures::StreamExt;
 use handoffd_contract::feed::Read;
-use handoffd_contract::{Feed, Frame, HttpCall, Known, Reason, Stop, Work};
+use handoffd_contract::{Feed, Frame, Known, Work};
 use jiff::Timestamp;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 use super::Feeds;
+use super::stream::stream;
 use crate::engine::Target;
 use crate::engine::plan::who;
-use crate::engine::wire::mint::Asker;
-use crate::engine::wire::sse::{Found, Parser};
 use crate::ledger::{FeedLease, LaneRef, Loaded};
 use crate::relay::Relay;
 use crate::relay::hearing::{Deaf, Settle};
 
-/// The largest event of a stream.
-const MAX_EVENT: usize = 1024 * 1024;
-/// How often an open stream's conversations are read back, in case it lost an event.
-const READ_BACK: Duration = Duration::from_secs(60);
-/// How often an event that needs something read is tried, before the stream is opened anew and what
-/// it told is read back.
-const READ_TRIES: u32 = 5;
-/// How long until a feed that its connector sees no use in is considered again, should its lanes
-/// still name it.
-const NOTHING_TO_HEAR: Duration = Duration::from_secs(30);
+/// How long at first until a feed that its connector sees no use in is considered again, should its
+/// lanes still name it. A lane of this daemon wakes it when it wants it; one of another daemon cannot.
+const NOTHING_TO_HEAR: Duration = Duration::from_secs(1);
+/// How long at most, each time being twice as long as the one before.
+const NOTHING_TO_HEAR_MAX: Duration = Duration::from_secs(30);
 
 /// What a feed keeps from one round to the next.
 struct Place {
     cursor: Option<String>,
     failures: u32,
+    /// How long it sleeps when there is nothing to hear.
+    sleep: Duration,
+}
+
+/// How long it is until a feed's next round.
+enum Wait {
+    /// So long.
+    For(Duration),
+    /// So long, or until a lane wants the feed.
+    UntilWanted(Duration),
 }
 
 impl Place {
@@ -45,20 +45,34 @@ impl Place {
     }
 }
 
-/// Listens to one feed until no lane listens to it any more or the lease is lost.
-pub(super) async fn listen(feeds: &Feeds, relay: &Relay, turns: &Semaphore, lease: &FeedLease) {
+/// Listens to one feed until no lane listens to it any more or the lease is lost. `wanted` tells that
+/// a lane waits for it.
+pub(super) async fn listen(
+    feeds: &Feeds,
+    relay: &Relay,
+    turns: &Semaphore,
+    lease: &FeedLease,
+    wanted: &Notify,
+) {
     let Some(target) = relay.targets.get(&lease.target) else {
         return;
     };
     let mut place = Place {
         cursor: lease.cursor.clone(),
         failures: 0,
+        sleep: NOTHING_TO_HEAR,
     };
     // A round's state is large, and there may be thousands of feeds: between rounds it is let go.
     while let Ok(turn) = turns.acquire().await
         && let Some(wait) = Box::pin(round(feeds, relay, target, lease, &mut place, turn)).await
     {
-        tokio::time::sleep(wait).await;
+        match wait {
+            Wait::For(wait) => tokio::time::sleep(wait).await,
+            // Whoever wanted it a moment ago has left a permit, so that nobody is missed.
+            Wait::UntilWanted(wait) => {
+                let _ = tokio::time::timeout(wait, wanted.notified()).await;
+            }
+        }
     }
 }
 
@@ -71,24 +85,33 @@ async fn round(
     lease: &FeedLease,
     place: &mut Place,
     turn: SemaphorePermit<'_>,
-) -> Option<Duration> {
+) -> Option<Wait> {
     let Ok(lanes) = relay.ledger.listeners(&lease.target, &lease.key).await else {
-        return Some(place.pause(relay, None));
+        return Some(Wait::For(place.pause(relay, None)));
     };
-    let first = lanes.first()?;
-    let feed = match feed_of(relay, target, first, place.cursor.as_deref()).await {
-        Ok(Some(feed)) => feed,
+    if lanes.is_empty() {
+        return None;
+    }
+    let feed = match feed_of_any(relay, target, &lanes, place.cursor.as_deref()).await {
+        Ok(Some(feed)) => {
+            place.sleep = NOTHING_TO_HEAR;
+            feed
+        }
         // Nothing to listen to for now, such as when the customer has been silent for long: its
         // lanes are woken, see that too, and name it no longer.
         Ok(None) => {
             return Some(
                 match relay.ledger.wake(Timestamp::now(), &numbers(&lanes)).await {
-                    Ok(()) => NOTHING_TO_HEAR,
-                    Err(_) => place.pause(relay, None),
+                    Ok(()) => {
+                        let sleep = place.sleep;
+                        place.sleep = (sleep * 2).min(NOTHING_TO_HEAR_MAX);
+                        Wait::UntilWanted(sleep)
+                    }
+                    Err(_) => Wait::For(place.pause(relay, None)),
                 },
             );
         }
-        Err(_) => return Some(place.pause(relay, None)),
+        Err(_) => return Some(Wait::For(place.pause(relay, None))),
     };
     let since = Instant::now();
     let (outcome, next) = match feed {
@@ -111,7 +134,7 @@ async fn round(
     if since.elapsed() > Duration::from_secs(60) {
         place.failures = 0;
     }
-    Some(match outcome {
+    Some(Wait::For(match outcome {
         Ok(()) => next,
         Err(Deaf::Stale) => return None,
         Err(Deaf::Unauthorized) => place.pause(relay, Some(Duration::from_millis(200))),
@@ -123,14 +146,14 @@ async fn round(
             tracing::warn!(target_name = %target.name, reason = stop.reason.label(), words = %stop.words, "the feed says something that cannot be understood");
             place.pause(relay, None)
         }
-    })
+    }))
 }
 
 fn numbers(lanes: &[LaneRef]) -> Vec<i64> {
     lanes.iter().map(|lane| lane.lane).collect()
 }
 
-fn pause(relay: &Relay, failures: &mut u32, asked: Option<Duration>) -> Duration {
+pub(super) fn pause(relay: &Relay, failures: &mut u32, asked: Option<Duration>) -> Duration {
     *failures += 1;
     let jitter = rand::random::<f64>();
     let wait = match asked {
@@ -140,8 +163,25 @@ fn pause(relay: &Relay, failures: &mut u32, asked: Option<Duration>) -> Duration
     wait.min(Duration::from_secs(30))
 }
 
+/// The feed as the first lane that has a use for it sees it: lanes share a stream, and the conversation
+/// of one may be over while a rep writes in another's.
+async fn feed_of_any(
+    relay: &Relay,
+    target: &Target,
+    lanes: &[LaneRef],
+    cursor: Option<&str>,
+) -> Result<Option<Feed>, Deaf> {
+    for lane in lanes {
+        let feed = feed_of(relay, target, lane, cursor).await?;
+        if feed.is_some() {
+            return Ok(feed);
+        }
+    }
+    Ok(None)
+}
+
 /// What the connector says of a lane's feed now.
-async fn feed_of(
+pub(super) async fn feed_of(
     relay: &Relay,
     target: &Target,
     lane: &LaneRef,
@@ -195,207 +235,4 @@ async fn poll(
         *cursor = took.cursor;
     }
     Ok(())
-}
-
-/// Opens a stream, reads back what was missed, and hears until it ends.
-async fn stream(
-    feeds: &Feeds,
-    relay: &Relay,
-    target: &Target,
-    lease: &FeedLease,
-    cursor: &mut Option<String>,
-    open: &HttpCall,
-    idle: Duration,
-) -> Result<(), Deaf> {
-    let last = match cursor.clone() {
-        Some(cursor) => Some(cursor),
-        None => target.wire.first_event_id(&open.auth).await,
-    };
-    let sent_at = Instant::now();
-    let opened = target
-        .wire
-        .open_stream(open, last.as_deref(), Asker::Feed)
-        .await;
-    let response = match opened.map_err(|failure| Deaf::Later(failure.stop(), None))? {
-        Ok(response) => response,
-        Err(reply) if reply.status == 401 => {
-            target.wire.reject(&open.auth, sent_at).await;
-            return Err(Deaf::Unauthorized);
-        }
-        Err(reply) => {
-            let after = reply.retry_after().map(Duration::from_secs);
-            let words = format!("the event stream answered {}", reply.status);
-            return Err(Deaf::Later(Stop::new(Reason::ServerError, words), after));
-        }
-    };
-    feeds.set_open(lease, true);
-    let mut read_at = Instant::now();
-    let mut heard_at = Instant::now();
-    let mut failures = 0;
-    let mut bytes = response.bytes_stream();
-    let mut parser = Parser::new(MAX_EVENT);
-    loop {
-        if Instant::now() >= read_at {
-            let lanes = relay.ledger.listeners(&lease.target, &lease.key).await?;
-            let wait = match read_back(relay, target, &lanes, cursor.as_deref()).await {
-                Ok(()) => {
-                    failures = 0;
-                    READ_BACK
-                }
-                // The stream itself is well: only the reading is tried again.
-                Err(Deaf::Later(_, after)) => {
-                    failures += 1;
-                    after
-                        .unwrap_or_else(|| relay.schedule.after(failures, rand::random()))
-                        .min(READ_BACK)
-                }
-                Err(other) => return Err(other),
-            };
-            read_at = Instant::now() + wait;
-        }
-        let until_read = read_at.saturating_duration_since(Instant::now());
-        let until_idle = idle.saturating_sub(heard_at.elapsed());
-        let Ok(piece) = tokio::time::timeout(until_read.min(until_idle), bytes.next()).await else {
-            if heard_at.elapsed() < idle {
-                continue;
-            }
-            let words = format!("the event stream was silent for {} s", idle.as_secs());
-            return Err(Deaf::Later(
-                Stop::new(Reason::TimedOut, words),
-                Some(Duration::ZERO),
-            ));
-        };
-        heard_at = Instant::now();
-        let piece = match piece {
-            Some(Ok(piece)) => piece,
-            // Some gateways end a stream in the middle of a line that says why.
-            _ => {
-                let rest = parser.rest();
-                if !rest.is_empty() {
-                    hear(
-                        relay, target, lease, cursor, "", "stray", &rest, sent_at, open,
-                    )
-                    .await?;
-                }
-                return Err(Deaf::Later(
-                    Stop::new(Reason::Unreachable, "the event stream ended"),
-                    Some(Duration::from_millis(250)),
-                ));
-            }
-        };
-        let found = parser
-            .feed(&piece)
-            .map_err(|error| Deaf::Later(Stop::new(Reason::TooLarge, error.to_string()), None))?;
-        for found in found {
-            match found {
-                Found::Event(event) => {
-                    hear(
-                        relay,
-                        target,
-                        lease,
-                        cursor,
-                        &event.id,
-                        &event.event,
-                        &event.data,
-                        sent_at,
-                        open,
-                    )
-                    .await?;
-                }
-                Found::Stray(line) => {
-                    hear(
-                        relay, target, lease, cursor, "", "stray", &line, sent_at, open,
-                    )
-                    .await?;
-                }
-            }
-        }
-    }
-}
-
-/// Reads the lanes' conversations, for what the stream may not have told.
-async fn read_back(
-    relay: &Relay,
-    target: &Target,
-    lanes: &[LaneRef],
-    cursor: Option<&str>,
-) -> Result<(), Deaf> {
-    for lane in lanes {
-        if let Ok(Some(Feed::Stream {
-            backfill: Some(read),
-            ..
-        })) = feed_of(relay, target, lane, cursor).await
-        {
-            let reply = relay.read_in_turn(target, &read).await?;
-            relay
-                .take(
-                    target,
-                    &Frame::Reply {
-                        read: &read,
-                        reply: &reply,
-                    },
-                    Settle::default(),
-                )
-                .await?;
-        }
-    }
-    Ok(())
-}
-
-#[expect(
-    clippy::too_many_arguments,
-    reason = "one frame and the state of the task that hears it"
-)]
-async fn hear(
-    relay: &Relay,
-    target: &Target,
-    lease: &FeedLease,
-    cursor: &mut Option<String>,
-    id: &str,
-    event: &str,
-    data: &str,
-    sent_at: Instant,
-    open: &HttpCall,
-) -> Result<(), Deaf> {
-    let own = (!id.is_empty()).then(|| id.to_owned());
-    let frame = Frame::Event {
-        key: &lease.key,
-        id,
-        event,
-        data,
-    };
-    let mut failures = 0;
-    let taken = loop {
-        let settle = Settle {
-            feed: Some((lease.clone(), own.clone())),
-        };
-        match relay.take(target, &frame, settle).await {
-            // The stream itself is well: only what must be read beside it is tried again.
-            Err(Deaf::Later(_, after)) if failures < READ_TRIES => {
-                tokio::time::sleep(pause(relay, &mut failures, after)).await;
-            }
-            taken => break taken,
-        }
-    };
-    match taken {
-        Ok(took) => {
-            if took.cursor.is_some() {
-                *cursor = took.cursor;
-            }
-            Ok(())
-        }
-        Err(Deaf::Unauthorized) => {
-            target.wire.reject(&open.auth, sent_at).await;
-            Err(Deaf::Unauthorized)
-        }
-        // One event that cannot be understood must not end the stream, nor be asked for for ever.
-        Err(Deaf::Never(stop)) => {
-            tracing::warn!(target_name = %target.name, reason = stop.reason.label(), words = %stop.words, "an event of the stream cannot be understood");
-            if !id.is_empty() {
-                *cursor = Some(id.to_owned());
-            }
-            Ok(())
-        }
-        Err(other) => Err(other),
-    }
 }

@@ -57,6 +57,8 @@ pub struct Org {
     renewal_limit: Limit,
     message_limit: Limit,
     entries_read: BTreeMap<String, Timestamp>,
+    /// Since when which conversation's messaging session is inactive.
+    inactive: BTreeMap<String, Timestamp>,
     /// Tokens of the proof suite's back door, by subject.
     back_door: BTreeMap<String, (String, Timestamp)>,
     /// Reps' files, by id; the oldest give way.
@@ -86,6 +88,7 @@ impl Default for Org {
             renewal_limit: Limit::new(200, 60_000),
             message_limit: Limit::new(22, 60_000),
             entries_read: BTreeMap::new(),
+            inactive: BTreeMap::new(),
             back_door: BTreeMap::new(),
             files: VecDeque::new(),
             origin: "http://127.0.0.1".into(),
@@ -103,6 +106,7 @@ impl std::fmt::Debug for Org {
 
 impl Sandbox for Org {
     fn handle(&mut self, now: Timestamp, request: &Request) -> Response {
+        self.end_inactive(now);
         if let Some(host) = request.header("host") {
             self.origin = format!("http://{host}");
         }
@@ -118,6 +122,7 @@ impl Sandbox for Org {
     }
 
     fn frames(&mut self, now: Timestamp, key: &str, after: u64) -> Vec<(u64, Vec<u8>)> {
+        self.end_inactive(now);
         self.stream_frames(now, key, after)
     }
 
@@ -130,6 +135,7 @@ impl Sandbox for Org {
     }
 
     fn act(&mut self, now: Timestamp, act: &Value) -> Result<Value, String> {
+        self.end_inactive(now);
         self.rep_acts(now, act)
     }
 

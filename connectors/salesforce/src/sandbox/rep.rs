@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::switches::Capacity;
 use super::thread::{NOTE, Sender, system};
 use super::{MAX_FILES, Org, RepFile};
 
@@ -161,12 +162,21 @@ impl Org {
                 self.conversations[at]
                     .session()
                     .ok_or("no messaging session is open")?;
+                // With tab-based capacity the rep closes the tab, and with it the work item.
+                if self.switches.capacity == Capacity::Tab {
+                    self.work(now, at, "Closed");
+                }
                 self.status(now, at, "Inactive", "Active", None);
+                Value::Null
+            }
+            "leave" => {
+                self.rep(at)?;
+                self.requeue(now, at);
                 Value::Null
             }
             other => {
                 return Err(format!(
-                    "no act {other:?}; there are: accept, decline, no_agents, typing, text, file, link, choices, rich, whisper, bot, automated, note, transfer, end, inactive"
+                    "no act {other:?}; there are: accept, decline, no_agents, typing, text, file, link, choices, rich, whisper, bot, automated, note, transfer, leave, end, inactive"
                 ));
             }
         };
@@ -225,7 +235,10 @@ impl Org {
         self.conversations[at].agent = Some((rep.to_owned(), user.clone()));
         self.conversations[at].routing = "ROUTED";
         self.participant(now, at, "add", rep, &user);
-        self.status(now, at, "Active", "Waiting", None);
+        let before = self.conversations[at]
+            .session()
+            .map_or("Waiting", |s| s.status);
+        self.status(now, at, "Active", before, None);
         if self.switches.unknown_events {
             let payload = json!({ "entryType": "ProgressIndicator", "id": self.uuid() });
             self.say(
@@ -312,9 +325,10 @@ impl Org {
             Some(by) => by,
             None => (self.rep(at)?, Value::Null),
         };
-        self.conversations[at]
-            .session()
-            .ok_or("no messaging session is open")?;
+        let session = self.conversations[at].session();
+        if session.ok_or("no messaging session is open")?.status == "Inactive" {
+            return Err("the messaging session is inactive until the customer writes".into());
+        }
         let id = self.uuid();
         let payload = json!({ "entryType": "Message", "id": id, "messageReason": reason, "abstractMessage": {
             "messageType": kind, "id": id, "inReplyToMessageId": null, "references": [], (field): content } });

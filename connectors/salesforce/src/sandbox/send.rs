@@ -50,11 +50,7 @@ impl Org {
             if text["formatType"] != "Text" || words.is_empty() {
                 return bad("Specify a staticContent of formatType Text with a text.");
             }
-            if self
-                .switches
-                .text_limit
-                .is_some_and(|limit| words.chars().count() > limit)
-            {
+            if self.is_too_long(words) {
                 return bad("The text exceeds its maximum length.");
             }
         }
@@ -101,6 +97,9 @@ impl Org {
         if !is_v4(&file_id) {
             return bad("Specify the fileId in UUID format. The UUID must be in lowercase.");
         }
+        if self.is_too_long(message["text"].as_str().unwrap_or("")) {
+            return bad("The text exceeds its maximum length.");
+        }
         if !self.switches.attachments {
             return bad("Attachments aren't enabled for the messaging channel.");
         }
@@ -140,6 +139,11 @@ impl Org {
             entry.file = Some(seen);
         }
         accepted(&id, now)
+    }
+
+    fn is_too_long(&self, words: &str) -> bool {
+        let limit = self.switches.text_limit;
+        limit.is_some_and(|limit| words.chars().count() > limit)
     }
 
     /// What texts and files have in common: id, repeats, rate, and the messaging session that the
@@ -184,7 +188,7 @@ impl Org {
             // Attributes reach the record with the first messages too.
             session.attributes.extend(attributes);
             if session.status == "Inactive" {
-                self.status(now, at, "Active", "Inactive", None);
+                self.wake(now, at);
             }
             return None;
         }

@@ -21,6 +21,8 @@ pub struct Switches {
     pub create_starts_session: bool,
     /// A message without `isNewMessagingSession` after the session's end.
     pub ended_session: EndedSession,
+    /// What decides how much work a rep can take, and so who gets an inactive session that wakes.
+    pub capacity: Capacity,
     /// Whether `isNewMessagingSession` needs `routingAttributes` and `language` beside it.
     pub new_session_needs_attributes: bool,
     /// A message id that exists.
@@ -91,6 +93,16 @@ pub enum EndedSession {
     NewSession,
 }
 
+/// What decides how much work a rep can take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Capacity {
+    /// Open tabs: an inactive session that wakes waits and is routed again.
+    Tab,
+    /// The status of accepted work: it stays with its rep.
+    Status,
+}
+
 /// A message id that exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MessageRepeat {
@@ -149,6 +161,7 @@ impl Default for Switches {
             token_minutes: 60,
             create_starts_session: true,
             ended_session: EndedSession::ExpectationFailed,
+            capacity: Capacity::Tab,
             new_session_needs_attributes: true,
             message_repeat: MessageRepeat::Conflict,
             entry_payload: EntryPayload::Object,

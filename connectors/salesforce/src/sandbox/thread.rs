@@ -1,12 +1,15 @@
 //! A conversation, its messaging sessions and its entries, and how each becomes an event.
 
 use handoffd_contract::sandbox::Response;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
+use super::switches::Capacity;
 use super::{CHANNEL, Org, error};
 
 const MAX_ENTRIES: usize = 5_000;
+/// How long a session stays inactive before Salesforce ends it.
+const INACTIVE_LASTS: SignedDuration = SignedDuration::from_hours(24);
 
 /// A conversation of one end user.
 pub(super) struct Conversation {
@@ -188,6 +191,49 @@ impl Org {
         self.status(now, at, "Waiting", "New", None);
     }
 
+    /// The rep is gone and the session waits for another one.
+    pub(super) fn requeue(&mut self, now: Timestamp, at: usize) {
+        let Some((session, before)) = self.conversations[at]
+            .session()
+            .map(|session| (session.id.clone(), session.status))
+        else {
+            return;
+        };
+        self.conversations[at].routing = "NEEDS_ROUTING";
+        if let Some((name, user)) = self.conversations[at].agent.take() {
+            self.participant(now, at, "remove", &name, &user);
+        }
+        self.routed(now, at, &session, "Initial", "None");
+        self.status(now, at, "Waiting", before, None);
+    }
+
+    /// The customer wrote into an inactive session: with tab-based capacity it is routed again, with
+    /// status-based capacity it stays with its rep.
+    /// <https://help.salesforce.com/s/articleView?id=service.livemessage_agent_inactivate_session.htm>
+    pub(super) fn wake(&mut self, now: Timestamp, at: usize) {
+        match self.switches.capacity {
+            Capacity::Tab => self.requeue(now, at),
+            Capacity::Status => self.status(now, at, "Active", "Inactive", None),
+        }
+    }
+
+    /// Ends the sessions that have been inactive for 24 hours.
+    /// <https://help.salesforce.com/s/articleView?id=service.messaging_auto_end.htm>
+    pub(super) fn end_inactive(&mut self, now: Timestamp) {
+        let due: Vec<String> = self
+            .inactive
+            .iter()
+            .filter(|(_, since)| now.duration_since(**since) >= INACTIVE_LASTS)
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in due {
+            self.inactive.remove(&id);
+            if let Some(at) = self.conversations.iter().position(|c| c.id == id) {
+                self.end(now, at, "System");
+            }
+        }
+    }
+
     /// A routing result, which the router writes.
     pub(super) fn routed(
         &mut self,
@@ -248,8 +294,13 @@ impl Org {
             return;
         };
         session.status = status;
-        if matches!(status, "Ended" | "Inactive") {
+        if status == "Ended" {
             session.ended = Some(now);
+        }
+        if status == "Inactive" {
+            self.inactive.insert(conversation.id.clone(), now);
+        } else {
+            self.inactive.remove(&conversation.id);
         }
         let payload = json!({
             "entryType": "SessionStatusChanged", "id": entry, "sessionId": session.id,
@@ -297,11 +348,14 @@ impl Org {
 
     /// Ends the current messaging session: every sign of it that the API gives.
     pub(super) fn end(&mut self, now: Timestamp, at: usize, by: &str) {
+        let before = self.conversations[at]
+            .session()
+            .map_or("Active", |s| s.status);
         self.work(now, at, "Closed");
         self.conversations[at].routing = "NEEDS_ROUTING";
         if let Some((name, user)) = self.conversations[at].agent.take() {
             self.participant(now, at, "remove", &name, &user);
         }
-        self.status(now, at, "Ended", "Active", Some(by));
+        self.status(now, at, "Ended", before, Some(by));
     }
 }

@@ -47,6 +47,15 @@ pub enum OnClose {
     Keep,
 }
 
+/// What may begin a messaging session after one has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AfterEnd {
+    /// A handoff. Until then the conversation is the assistant's, and messages are kept.
+    Handoff,
+    /// Whatever is to be shown, such as the customer's next message.
+    Message,
+}
+
 /// The settings of a Salesforce target, checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
@@ -78,7 +87,8 @@ pub struct Settings {
     pub language: String,
     /// How a transcript is shown.
     pub transcript: Transcript,
-    /// The most UTF-16 units of one text. Salesforce does not document its limit.
+    /// The most UTF-16 units of one text. Salesforce does not document its limit; Cognigy's client
+    /// splits at 3,000 characters. A refused text is split smaller.
     pub message_limit: usize,
     /// The most UTF-16 units of a routing attribute's value: the shortest *maximum length* among
     /// the channel's custom parameters.
@@ -93,6 +103,10 @@ pub struct Settings {
     pub relay_automated: bool,
     /// What becomes of the messaging session when the platform closes the session.
     pub on_close: OnClose,
+    /// What may begin a messaging session after one has ended.
+    pub after_end: AfterEnd,
+    /// Whether a rep's closed work item counts as the end of the messaging session.
+    pub end_on_work_closed: bool,
     /// An event stream that is silent for longer is taken for dead.
     pub idle: Duration,
 }
@@ -162,6 +176,17 @@ impl Settings {
                 OnClose::Keep
             }
         };
+        let after_end = match r.text("after_end").as_deref() {
+            None | Some("handoff") => AfterEnd::Handoff,
+            Some("message") => AfterEnd::Message,
+            Some(_) => {
+                r.problem(
+                    "after_end",
+                    "unknown word; write \"handoff\" or \"message\"",
+                );
+                AfterEnd::Handoff
+            }
+        };
         let settings = Settings {
             base: base.unwrap_or_default(),
             instance: instance.map(|i| i.address),
@@ -185,13 +210,15 @@ impl Settings {
             tokens_per_minute: r.number("tokens_per_minute", 180, 1, 200) as u32,
             language: r.text("language").unwrap_or_else(|| "en_US".into()),
             transcript,
-            message_limit: r.number("message_limit", 4_000, 200, 30_000) as usize,
+            message_limit: r.number("message_limit", 3_000, 200, 30_000) as usize,
             attribute_limit: r.number("attribute_limit", 255, 20, 10_000) as usize,
             max_file_bytes: r.number("max_file_bytes", 5 * 1024 * 1024, 1_024, 25 * 1024 * 1024),
             file_hosts: r.hosts(),
             relay_chatbot: r.flag("relay_chatbot"),
             relay_automated: r.flag("relay_automated"),
             on_close,
+            after_end,
+            end_on_work_closed: r.flag("end_on_work_closed"),
             idle: Duration::from_secs(r.number("idle_seconds", 90, 25, 600)),
         };
         r.finish().map(|()| settings)

@@ -27,6 +27,11 @@ fn the_six_fields_are_enough() {
     assert_eq!(settings.base, "https://acme.my.salesforce-scrt.com");
     assert_eq!(settings.transcript, Transcript::Auto { max_parts: 1 });
     assert_eq!(settings.org_id, "00DHs000001abcD");
+    assert_eq!(settings.message_limit, 3_000);
+    assert_eq!(settings.after_end, AfterEnd::Handoff);
+    assert!(!settings.end_on_work_closed);
+    let message = Settings::parse(&with("after_end", json!("message"))).expect("settings");
+    assert_eq!(message.after_end, AfterEnd::Message);
 }
 
 #[test]
@@ -116,6 +121,9 @@ fn every_problem_names_its_path_and_its_remedy() {
         ("file_hosts", json!("x"), "a list of host names"),
         ("relay_chatbot", json!("yes"), "true or false"),
         ("on_close", json!("close"), "end-session"),
+        ("after_end", json!("reopen"), "\"handoff\" or \"message\""),
+        ("after_end", json!(true), "true or false; expected a text"),
+        ("end_on_work_closed", json!("yes"), "true or false"),
         ("idle_seconds", json!(1), "from 25 to 600"),
         (
             "instanceurl",

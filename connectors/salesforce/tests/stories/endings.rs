@@ -4,76 +4,13 @@ use crate::common::{
     self, closed, connector, handoff, item, lines, media, message, received, rich_transcript,
     sandbox, sent, start, status,
 };
+use crate::play::{close, request, run, run_with, work};
 use handoffd_contract::event::{DeliveryState, SessionClosed};
 use handoffd_contract::proof::encode;
-use handoffd_contract::sandbox::{Request, Sandbox};
 use handoffd_contract::{
-    AuthorKind, Call, Contact, Data, Fact, Feed, Frame, HttpReply, Item, Known, Reason, Refusal,
-    Reply, Step, Verdict, What, Work,
+    AuthorKind, Contact, Data, Fact, Feed, Frame, HttpReply, Item, Known, Reason, Refusal, What,
 };
-use jiff::SignedDuration;
 use serde_json::{Value, json};
-
-fn work(items: Vec<Item>) -> Work {
-    Work {
-        target: "crm".into(),
-        session: common::session(),
-        contact: common::contact(),
-        items,
-        last_inbound: None,
-        now: start(),
-    }
-}
-
-/// Lets the engine's loop run against a simulator until nothing is left to do.
-fn run(sandbox: &mut dyn Sandbox, known: &mut Known, items: Vec<Item>) -> Vec<&'static str> {
-    let connector = connector(json!({}));
-    let mut names = Vec::new();
-    let mut at = start();
-    for _ in 0..100 {
-        let steps = connector.next(&work(items.clone()), known).expect("steps");
-        let Some(step) = steps.into_iter().next() else {
-            return names;
-        };
-        names.push(step.name);
-        at += SignedDuration::from_secs(5);
-        learn(sandbox, known, &step, at);
-    }
-    panic!("no end: {names:?}");
-}
-
-fn request(sandbox: &mut dyn Sandbox, step: &Step, at: jiff::Timestamp) -> Request {
-    let Call::Http(call) = &step.call else {
-        panic!("not a request")
-    };
-    encode(call, sandbox, at, &media).expect("request")
-}
-
-fn learn(sandbox: &mut dyn Sandbox, known: &mut Known, step: &Step, at: jiff::Timestamp) {
-    if let Call::Record(record) = &step.call {
-        record
-            .facts
-            .iter()
-            .for_each(|(name, value)| known.set(name, value));
-        return;
-    }
-    let request = request(sandbox, step, at);
-    let response = sandbox.handle(at, &request);
-    let reply = Reply::Http(HttpReply {
-        status: response.status,
-        headers: response.headers,
-        body: response.body,
-    });
-    match connector(json!({})).read(step, &reply) {
-        Verdict::Known(learned) => learned.into_iter().for_each(|fact| match fact.value {
-            Some(value) => known.set(fact.fact, value),
-            None => {
-                known.0.remove(&fact.fact);
-            }
-        }),
-        other => panic!("{}: {other:?}", step.name),
-    }
-}
 
 #[test]
 fn a_closed_conversation_is_followed_by_another_one() {
@@ -84,25 +21,12 @@ fn a_closed_conversation_is_followed_by_another_one() {
         &mut known,
         vec![handoff("h1", rich_transcript())],
     );
-    let first = known.get("conversation").expect("conversation").to_owned();
-    let auth = handoffd_contract::Auth::Customer {
-        subject: "handoffd:201000000001".into(),
-    };
-    let close = Request {
-        method: "DELETE".into(),
-        path: format!("/iamessage/api/v2/conversation/{first}"),
-        query: vec![("esDeveloperName".into(), "Handoffd_Custom_Client".into())],
-        headers: sandbox.sign_in(start(), &auth),
-        ..Request::default()
-    };
-    assert_eq!(sandbox.handle(start(), &close).status, 204);
-    let names = run(
-        &mut *sandbox,
-        &mut known,
-        vec![received(message("m20", AuthorKind::Customer, "hello?"))],
-    );
+    close(&mut *sandbox, &known);
+    let settings = json!({ "after_end": "message" });
+    let hello = received(message("m20", AuthorKind::Customer, "hello?"));
+    let played = run_with(&settings, &mut *sandbox, &mut known, vec![hello]);
     assert_eq!(
-        names,
+        played.names,
         [
             "message.send",
             "message.send",
@@ -124,27 +48,22 @@ fn a_closed_conversation_is_followed_by_another_one() {
 fn a_session_that_the_rep_ended_is_followed_by_a_new_one_with_attributes() {
     let mut sandbox = sandbox(&json!({}));
     let mut known = Known::default();
+    let settings = json!({ "after_end": "message" });
     run(&mut *sandbox, &mut known, vec![handoff("h1", Vec::new())]);
     sandbox
         .act(start(), &json!({ "act": "accept" }))
         .expect("accept");
     sandbox.act(start(), &json!({ "act": "end" })).expect("end");
     // Nobody told us: the answer does.
-    let names = run(
-        &mut *sandbox,
-        &mut known,
-        vec![received(message("m1", AuthorKind::Customer, "wait"))],
-    );
-    assert_eq!(names, ["message.send", "message.send"]);
+    let wait = received(message("m1", AuthorKind::Customer, "wait"));
+    let played = run_with(&settings, &mut *sandbox, &mut known, vec![wait]);
+    assert_eq!(played.names, ["message.send", "message.send"]);
     // And again, now that the stream told us.
     sandbox.act(start(), &json!({ "act": "end" })).expect("end");
     known.set("ended/0Mw2", "1");
-    let names = run(
-        &mut *sandbox,
-        &mut known,
-        vec![received(message("m2", AuthorKind::Customer, "hm"))],
-    );
-    assert_eq!(names, ["message.send"]);
+    let hm = received(message("m2", AuthorKind::Customer, "hm"));
+    let played = run_with(&settings, &mut *sandbox, &mut known, vec![hm]);
+    assert_eq!(played.names, ["message.send"]);
     let view = sandbox.view();
     let sessions = view["conversations"][0]["sessions"]
         .as_array()
@@ -317,13 +236,18 @@ fn the_stream_is_open_while_a_rep_can_write() {
     known.set("ended/0Mw1", "6");
     assert!(feed(Vec::new(), &known).is_some(), "it ended once more");
     known.set("swept/0Mw1", "6");
-    assert!(
-        feed(
-            vec![received(message("m1", AuthorKind::Customer, "hi"))],
-            &known
-        )
-        .is_some()
+    let hi = || vec![received(message("m1", AuthorKind::Customer, "hi"))];
+    assert_eq!(feed(hi(), &known), None, "a message begins no session");
+    assert!(feed(vec![handoff("h2", Vec::new())], &known).is_some());
+    // The lane has said why it wants the stream: whoever holds it sees that without the work.
+    known.0.insert(
+        "part/m2/0".into(),
+        Fact::Unsure {
+            since: start(),
+            candidate: None,
+        },
     );
+    assert!(feed(Vec::new(), &known).is_some(), "a call is under way");
 }
 
 #[test]

@@ -1,0 +1,127 @@
+//! What came after the end of a messaging session, when only a handoff may begin the next one.
+//!
+//! Nobody is rung for it. It is kept, within bounds, and the next handoff's transcript shows it where
+//! the gateway's own transcript does not.
+
+use handoffd_contract::event::RepEnded;
+use handoffd_contract::{
+    Attachment, Author, AuthorKind, Data, Handoff, Item, Known, Message, Record, Repeat, Source,
+    Step, text,
+};
+
+use crate::lane::{self, Lane};
+
+/// Messages that are kept whole. Of further ones only the number is known.
+const MAX_MESSAGES: usize = 50;
+/// UTF-16 units of a kept text.
+const MAX_TEXT: usize = 4_000;
+/// Bytes of a kept message; one that is larger is kept without its files.
+const MAX_BYTES: usize = 16 * 1024;
+
+/// The value for a message that is not kept.
+const NOT_KEPT: &str = "!too-many";
+
+/// Keeps a message and says so. When an answer told us of the end before Salesforce's events did, the
+/// gateway is told as well: it may think that a rep is still in charge.
+pub(crate) fn keep(work_target: &str, known: &Known, lane: &Lane<'_>, message: &Message) -> Step {
+    let kept = known.under("kept/").filter(|(_, value)| *value != NOT_KEPT);
+    let value = if kept.count() < MAX_MESSAGES {
+        bounded(message)
+    } else {
+        NOT_KEPT.to_owned()
+    };
+    let mut record = Record {
+        facts: vec![
+            (lane::kept(&message.id), value),
+            (lane::WAITING.to_owned(), (waiting(known) + 1).to_string()),
+        ],
+        events: Vec::new(),
+    };
+    for (key, _) in lane.untold() {
+        record
+            .facts
+            .push((lane::over(&key), lane::ended_by_us(&key)));
+        let ended = RepEnded {
+            target: work_target.to_owned(),
+            word: Some("Ended".to_owned()),
+        };
+        record
+            .events
+            .push((format!("ended/{key}"), Data::RepEnded(ended)));
+    }
+    Step::new("message.keep", Repeat::Safe, record)
+}
+
+/// A line of ours that would have told the rep something, as a message that can be kept.
+pub(crate) fn note(item: &Item, id: &str, text: String) -> Message {
+    Message {
+        id: id.to_owned(),
+        time: item.time,
+        author: Author {
+            kind: AuthorKind::System,
+            name: None,
+        },
+        text: Some(text),
+        attachments: Vec::new(),
+        location: None,
+    }
+}
+
+/// How many messages wait for a handoff.
+fn waiting(known: &Known) -> usize {
+    known
+        .under("kept/")
+        .filter(|(id, _)| !known.is(&lane::said(id)))
+        .count()
+}
+
+/// A handoff's transcript, with what was kept since the end of the session before it.
+pub(crate) fn transcript(known: &Known, handoff: &Handoff) -> Vec<Message> {
+    let mut all = handoff.transcript.clone();
+    for (id, value) in known.under("kept/") {
+        let Ok(message) = serde_json::from_str::<Message>(value) else {
+            continue;
+        };
+        if handoff.transcript.iter().any(|m| m.id == id) {
+            continue;
+        }
+        let later = all.iter().position(|m| m.time > message.time);
+        all.insert(later.unwrap_or(all.len()), message);
+    }
+    all
+}
+
+/// How many messages were neither kept nor shown.
+pub(crate) fn lost(known: &Known, handoff: &Handoff) -> usize {
+    let lost = known.under("kept/").filter(|(_, value)| *value == NOT_KEPT);
+    lost.filter(|(id, _)| handoff.transcript.iter().all(|m| m.id != *id))
+        .count()
+}
+
+fn bounded(message: &Message) -> String {
+    let bare = |attachment: &Attachment| {
+        let mut bare = attachment.clone();
+        // Bytes belong into no fact.
+        if let Some(Source::Inline { .. }) = bare.source {
+            bare.source = None;
+        }
+        bare
+    };
+    let mut kept = Message {
+        text: message.text.as_deref().map(|t| text::truncate(t, MAX_TEXT)),
+        attachments: message.attachments.iter().map(bare).collect(),
+        ..message.clone()
+    };
+    let written = serde_json::to_string(&kept).unwrap_or_default();
+    if written.len() <= MAX_BYTES {
+        return written;
+    }
+    kept.attachments.clear();
+    kept.location = None;
+    let written = serde_json::to_string(&kept).unwrap_or_default();
+    if written.len() <= MAX_BYTES {
+        written
+    } else {
+        NOT_KEPT.to_owned()
+    }
+}
