@@ -4,14 +4,21 @@ use handoffd_contract::{Fact, Known};
 
 /// The contact's id.
 pub const CONTACT: &str = "contact";
-/// How the contact was found: `key`, `phone`, `email`, `created` or `conflict`.
+/// The contact's id where there is none.
+pub const NO_CONTACT: &str = "-";
+/// How the contact was found: `key`, `phone`, `form` (the number's other national form), `email`,
+/// `created` or `none`.
 pub const CONTACT_WAY: &str = "contact/way";
-/// Other contacts that the phone would have matched.
-pub const CONTACT_OTHERS: &str = "contact/others";
-/// No contact has the e-mail address.
-pub const NOT_EMAIL: &str = "contact/not/email";
-/// No contact has the phone.
-pub const NOT_PHONE: &str = "contact/not/phone";
+/// Which identifying properties the contact held when it was found.
+pub const CONTACT_HAS: &str = "contact/has";
+/// Contacts that looked alike and were left alone, in words for a rep.
+pub const CONTACT_ALIKE: &str = "contact/alike";
+/// The contacts that the search by telephone number found.
+pub const LOOK_PHONE: &str = "contact/look/phone";
+/// The search found more than it gave.
+pub const LOOK_PHONE_MORE: &str = "contact/look/phone-more";
+/// The contact that has the e-mail address, or `-`.
+pub const LOOK_EMAIL: &str = "contact/look/email";
 /// The ticket's id.
 pub const TICKET: &str = "ticket";
 /// Where a person finds the ticket.
@@ -37,9 +44,14 @@ pub const CLOCK: &str = "clock";
 /// Search properties that this portal does not have are not searched.
 pub const PLAIN_SEARCH: &str = "drop/search";
 
-/// Key `n` of the contact's unique property is nobody's.
-pub fn not_key(n: usize) -> String {
-    format!("contact/not/{n}")
+/// The contact that is kept under the customer's key `n`, or `-`.
+pub fn look_key(n: usize) -> String {
+    format!("contact/look/key/{n}")
+}
+
+/// Another record holds this customer's value of a unique property.
+pub fn taken(property: &str) -> String {
+    format!("contact/taken/{property}")
 }
 
 /// What the mapping or settings say about the contact is written for this handoff.

@@ -2,6 +2,7 @@
 
 mod reader;
 
+use handoffd_contract::phone::Country;
 use handoffd_contract::{Credential, Problem, Secret};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -26,6 +27,8 @@ struct Raw {
     owner: Option<String>,
     priority: Option<String>,
     wa_id_property: Option<String>,
+    user_id_property: Option<String>,
+    default_country: Option<String>,
     handoff_id_property: Option<String>,
     session_url_property: Option<String>,
     last_message_property: Option<String>,
@@ -136,6 +139,10 @@ pub struct Settings {
     pub priority: Option<String>,
     /// The contact property, with unique values, that holds the customer's `wa_id`.
     pub wa_id_property: String,
+    /// The contact property, with unique values, that holds the customer's business-scoped user id.
+    pub user_id_property: String,
+    /// The country whose numbers people type into this portal without a country code.
+    pub default_country: Option<Country>,
     /// The ticket property, with unique values, that holds the handoff's id.
     pub handoff_id_property: String,
     /// The ticket property that holds the session's address.

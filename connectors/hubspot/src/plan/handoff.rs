@@ -101,6 +101,9 @@ impl Plan<'_> {
                 _ => Block::labelled(label, &value),
             });
         }
+        if first && let Some(how) = self.contact_words() {
+            blocks.extend(Block::labelled("Contact", how));
+        }
         for note in item
             .rendered
             .iter()
@@ -137,6 +140,21 @@ impl Plan<'_> {
         notes
     }
 
+    /// How the contact was found, for the first note.
+    fn contact_words(&self) -> Option<&'static str> {
+        Some(match self.known.get(facts::CONTACT_WAY)? {
+            "key" => "found by the customer's WhatsApp id, which it holds.",
+            "phone" => "found by its telephone number.",
+            "form" => "found by its telephone number, which WhatsApp writes in another form.",
+            "email" => {
+                "found by nothing but the e-mail address that the customer gave, which proves nothing; please make sure. The contact was not changed."
+            }
+            "created" => "created for this customer.",
+            "none" => "none.",
+            _ => return None,
+        })
+    }
+
     fn reply_hint(&self) -> String {
         let settings = self.settings;
         if settings.poll_seconds > 0 || settings.webhook.is_some() {
@@ -157,6 +175,10 @@ impl Plan<'_> {
         let mut notes = Vec::new();
         for section in ["ticket", "contact"] {
             for (field, why) in self.known.under(&format!("drop/{section}/")) {
+                // Without a property of its own, the user id is kept where the number would be.
+                if field == self.settings.user_id_property {
+                    continue;
+                }
                 notes.push(format!(
                     "HubSpot did not take the {section} field {field} ({why})"
                 ));
@@ -169,10 +191,12 @@ impl Plan<'_> {
         {
             notes.push(why.to_owned());
         }
-        if let Some(others) = self.known.get(facts::CONTACT_OTHERS) {
-            notes.push(format!(
-                "Other contacts have this phone number too: {others}. The oldest one was taken"
-            ));
+        if let Some(alike) = self.known.get(facts::CONTACT_ALIKE) {
+            notes.push(format!("Looked alike and was left alone: {alike}"));
+        }
+        if self.known.get(facts::CONTACT_WAY) == Some("none") {
+            let why = self.known.get(facts::CONTACT_GONE).unwrap_or_default();
+            notes.push(format!("The ticket has no contact: {why}"));
         }
         notes
     }
@@ -187,7 +211,7 @@ impl Plan<'_> {
             Some(format!("{} is not attached: {why}", attachment.file_name()))
         });
         let mut records = BTreeMap::from([("ticket".to_owned(), ticket.to_owned())]);
-        if let Some(contact) = self.known.get(facts::CONTACT) {
+        if let Some(contact) = self.contact_id() {
             records.insert("contact".to_owned(), contact.to_owned());
         }
         let completed = HandoffCompleted {

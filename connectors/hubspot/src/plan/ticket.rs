@@ -26,7 +26,7 @@ impl Plan<'_> {
         handoff: &Handoff,
         contact: &Contact,
     ) -> Result<Vec<Step>, Refusal> {
-        let mut steps: Vec<Step> = self.contact(item, contact)?.into_iter().collect();
+        let mut steps = self.contact(item, contact)?;
         steps.extend(self.pipelines());
         steps.extend(self.owner());
         if !steps.is_empty() {
@@ -64,14 +64,14 @@ impl Plan<'_> {
         properties: Map<String, Value>,
         shown: &[&Message],
     ) -> Vec<Step> {
-        let to = self.known.get(facts::CONTACT).unwrap_or_default();
-        let body = json!({
-            "properties": properties,
-            "associations": [{
+        let link = |to: &str| {
+            json!([{
                 "to": {"id": to},
                 "types": [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": TICKET_TO_CONTACT}],
-            }],
-        });
+            }])
+        };
+        let links = self.contact_id().map_or_else(|| json!([]), link);
+        let body = json!({"properties": properties, "associations": links});
         let call = HttpCall::post(self.settings.paths.object("tickets"), body);
         let create = claim(Step::new("ticket.create", Repeat::Keyed, call), item, shown).memo(json!({
             "required": ["subject", "content", "hs_pipeline", "hs_pipeline_stage", self.settings.handoff_id_property],

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
+use super::phones::calculate;
 use super::schema::{Kind, link_type};
-use crate::phone::calling_code_len;
 
 /// Who changed something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +102,8 @@ pub(super) fn time(text: &str) -> Option<Timestamp> {
 #[derive(Default)]
 pub(super) struct Store {
     pub objects: BTreeMap<(Kind, u64), Object>,
+    /// The calling code that is assumed for numbers without one.
+    pub phone_country: Option<String>,
     links: BTreeMap<(Kind, u64), BTreeSet<(Kind, u64)>>,
     made: BTreeMap<Kind, u64>,
 }
@@ -177,7 +179,7 @@ impl Store {
             .properties
             .extend(fixed.map(|(name, value)| (name.to_owned(), value)));
         if kind == Kind::Contact {
-            calculate(object);
+            calculate(object, self.phone_country.as_deref());
         }
         changed
     }
@@ -269,38 +271,4 @@ pub(super) fn link_name(from: Kind, to: Kind) -> String {
 /// An association's types as the associations API writes them.
 pub(super) fn link_types(from: Kind, to: Kind) -> Value {
     json!([{"category": "HUBSPOT_DEFINED", "typeId": link_type(from, to), "label": null}])
-}
-
-/// The properties that HubSpot calculates from telephone numbers: E.164 where it can tell the
-/// country, and the number as dialled inside its country.
-fn calculate(object: &mut Object) {
-    for (raw, e164, local) in [
-        (
-            "phone",
-            "hs_calculated_phone_number",
-            "hs_searchable_calculated_phone_number",
-        ),
-        (
-            "mobilephone",
-            "hs_calculated_mobile_number",
-            "hs_searchable_calculated_mobile_number",
-        ),
-    ] {
-        object.properties.remove(e164);
-        object.properties.remove(local);
-        let Some(raw) = object.get(raw).map(str::to_owned) else {
-            continue;
-        };
-        let digits: String = raw.chars().filter(char::is_ascii_digit).collect();
-        if raw.trim_start().starts_with('+') && (8..=15).contains(&digits.len()) {
-            object.properties.insert(e164.into(), format!("+{digits}"));
-            object
-                .properties
-                .insert(local.into(), digits[calling_code_len(&digits)..].to_owned());
-        } else if !digits.is_empty() {
-            object
-                .properties
-                .insert(local.into(), digits.trim_start_matches('0').to_owned());
-        }
-    }
 }

@@ -1,5 +1,6 @@
 //! From the settings as written to those that cannot be wrong.
 
+use handoffd_contract::phone::Country;
 use handoffd_contract::{Credential, Problem, Secret};
 use serde_json::{Map, Value};
 
@@ -56,6 +57,16 @@ impl Reader<'_> {
         let search_per_second = raw.search_per_second.unwrap_or(4);
         self.within("search_per_second", search_per_second.into(), 1, 4);
         let wa_id_property = raw.wa_id_property.unwrap_or_else(|| "wa_id".into());
+        let wa_id_property = self.property("wa_id_property", wa_id_property);
+        let user_id_property = raw.user_id_property.unwrap_or_else(|| "wa_user_id".into());
+        let user_id_property = self.property("user_id_property", user_id_property);
+        if user_id_property == wa_id_property {
+            self.problem(
+                "user_id_property",
+                "is the same as `wa_id_property`; name a property of its own".to_owned(),
+            );
+        }
+        let default_country = self.country("default_country", raw.default_country.as_deref());
         let handoff_id_property = raw
             .handoff_id_property
             .unwrap_or_else(|| "wa_handoff_id".into());
@@ -69,7 +80,9 @@ impl Reader<'_> {
                 .collect(),
             owner: self.owner(raw.owner),
             priority: self.optional("priority", raw.priority),
-            wa_id_property: self.property("wa_id_property", wa_id_property),
+            wa_id_property,
+            user_id_property,
+            default_country,
             handoff_id_property: self.property("handoff_id_property", handoff_id_property),
             session_url_property: raw
                 .session_url_property
@@ -166,6 +179,15 @@ impl Reader<'_> {
             );
         }
         name
+    }
+
+    fn country(&mut self, path: &str, code: Option<&str>) -> Option<Country> {
+        let country = Country::parse(code?);
+        if country.is_none() {
+            let words = "is not the code of a country; give two letters of ISO 3166, such as NL";
+            self.problem(path, words.to_owned());
+        }
+        country
     }
 
     fn address(&mut self, path: &str, value: Option<&str>, default: &str) -> String {

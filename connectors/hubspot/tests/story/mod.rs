@@ -1,6 +1,8 @@
 //! A customer, a session, and what happens in it.
 #![expect(dead_code, reason = "each test binary uses its part of the story")]
 
+pub mod played;
+
 use handoffd_contract::event::{
     AttachmentKind, DeliveryState, Handoff, MessageEvent, Reasoning, ReplyStatus, Session,
     SessionClosed,
@@ -162,6 +164,7 @@ pub struct Desk {
     pub now: Timestamp,
     pub calls: Vec<String>,
     pub cursor: Option<String>,
+    pub session: Session,
 }
 
 impl Desk {
@@ -174,13 +177,14 @@ impl Desk {
             now: at(0),
             calls: Vec::new(),
             cursor: None,
+            session: session(),
         }
     }
 
     fn plan(&self, items: &[Item]) -> Work {
         Work {
             target: "crm".into(),
-            session: session(),
+            session: self.session.clone(),
             contact: contact(),
             items: items.to_vec(),
             last_inbound: Some(self.now),
@@ -200,6 +204,13 @@ impl Desk {
             headers: answer.headers,
             body: answer.body,
         }
+    }
+
+    /// Goes on with another session in the same portal.
+    pub fn session(&mut self, id: &str) {
+        self.session.id = id.to_owned();
+        self.known = Known::default();
+        self.cursor = None;
     }
 
     /// Works items off; the reason when the lane parks.
