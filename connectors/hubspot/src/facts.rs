@@ -27,6 +27,14 @@ pub const TICKET_URL: &str = "ticket/url";
 pub const TICKET_BY: &str = "ticket/by";
 /// HubSpot said that the unique id is taken; how far the search for its holder has come.
 pub const TICKET_CONFLICT: &str = "ticket/conflict";
+/// Which of the session's tickets it is, counted from 1; the earlier ones were deleted.
+pub const TICKET_GENERATION: &str = "ticket/generation";
+/// The ticket that was deleted before this one was made; `-` where its id is not known.
+pub const TICKET_BEFORE: &str = "ticket/before";
+/// `open`, or `closed` and since when, as the last poll saw it.
+pub const TICKET_STATE: &str = "ticket/state";
+/// The stages of closed tickets in all pipelines: `<pipeline>/<stage>`, with spaces between.
+pub const CLOSED_STAGES: &str = "pipeline/closed";
 /// Something that notes are attached to was not found.
 pub const DOUBT: &str = "doubt";
 /// The contact is gone: notes are attached to the ticket alone.
@@ -102,6 +110,21 @@ pub fn told(message: &str, state: &str) -> String {
 /// The ticket shows that the session was closed.
 pub fn closed(event: &str) -> String {
     format!("closed/{event}")
+}
+
+/// The ticket's pipeline and stage when this event came, or `gone`.
+pub fn stage_seen(event: &str) -> String {
+    format!("stage/{event}")
+}
+
+/// The same, read again because it is not known whether the ticket was opened again.
+pub fn stage_again(event: &str) -> String {
+    format!("stage-again/{event}")
+}
+
+/// The ticket was closed when this event came, and is open again.
+pub fn reopened(event: &str) -> String {
+    format!("reopened/{event}")
 }
 
 /// The ticket's last-message time is written.

@@ -2,12 +2,14 @@
 
 mod contact;
 mod notes;
+mod reopen;
 mod ticket;
 
 use handoffd_contract::{
     Body, Call, Effect, HttpCall, HttpReply, Learned, MediaProblem, Reason, Reply, Step, Stop,
     Verdict,
 };
+pub use reopen::closed as closed_stages;
 use serde_json::Value;
 
 use crate::answer::{otherwise, words};
@@ -33,7 +35,11 @@ pub fn read(settings: &Settings, step: &Step, reply: &Reply) -> Verdict {
         "ticket.look" => ticket::look(step, reply),
         "ticket.thread" => ticket::thread(step, reply),
         "ticket.check" => ticket::check(step, reply),
-        "ticket.close" | "ticket.touch" => patched(settings, step, reply, "ticket"),
+        "ticket.stage" => reopen::stage(step, reply),
+        "ticket.closed-stages" => reopen::closed_stages(step, reply),
+        "ticket.close" | "ticket.reopen" | "ticket.touch" => {
+            patched(settings, step, reply, "ticket")
+        }
         "note.create" | "communication.create" | "comment.create" => notes::create(step, reply),
         "notes.list" => notes::list(step, reply),
         "notes.read" => notes::texts(step, reply),
@@ -126,12 +132,16 @@ fn patched(settings: &Settings, step: &Step, reply: &HttpReply, section: &str) -
         )
     };
     if reply.ok() && reply.json().is_some() {
-        return done(None);
+        let mut verdict = done(None);
+        if let (Verdict::Known(learned), "ticket.reopen") = (&mut verdict, step.name) {
+            learned.push(Learned::is(facts::TICKET_STATE, "open"));
+        }
+        return verdict;
     }
     match (step.name, reply.status) {
         // The record is gone: there is nothing left to be brought up to date.
         (_, 404) => done(Some("gone")),
-        ("ticket.close", _) => otherwise(step, reply),
+        ("ticket.close" | "ticket.reopen", _) => otherwise(step, reply),
         // Another contact holds a value; it stays with that one, and the rest is written.
         ("contact.update", 400 | 409) => {
             match contact::refused_identity(settings, step, reply, &request(step)["properties"]) {

@@ -25,10 +25,15 @@ impl Plan<'_> {
         let Some(ticket) = self.known.get(facts::TICKET) else {
             return self.opening(item, handoff, contact);
         };
-        if let Some(step) = self
-            .doubt(ticket, &[])
-            .or_else(|| self.thread(item, ticket))
-        {
+        let again = self.known.get(facts::TICKET_BY) != Some(item.id.as_str());
+        let doubt = self.doubt(ticket, &[], self.renewal(item, handoff));
+        let opened = || {
+            let renewal = self.renewal(item, handoff);
+            again
+                .then(|| self.reopening(item, ticket, renewal))
+                .flatten()
+        };
+        if let Some(step) = doubt.or_else(opened).or_else(|| self.thread(item, ticket)) {
             return Ok(vec![step]);
         }
         let messages = self.messages(item, handoff);
@@ -112,6 +117,10 @@ impl Plan<'_> {
         {
             blocks.extend(Block::labelled("Please note", &note));
         }
+        if self.known.is(&facts::reopened(&item.id)) {
+            let words = "The ticket was closed and has been opened again.";
+            blocks.extend(Block::plain(words, None));
+        }
         blocks.extend(Block::plain(&self.reply_hint(), None));
         let kind = match self.known.get(&facts::thread(&item.id)) {
             Some(thread) if self.settings.comments == Comments::ThreadOrNote && thread != "-" => {
@@ -190,6 +199,15 @@ impl Plan<'_> {
             .and_then(|owner| owner.strip_prefix('!'))
         {
             notes.push(why.to_owned());
+        }
+        if let Some(before) = self.known.get(facts::TICKET_BEFORE) {
+            let id = Some(before)
+                .filter(|id| *id != "-")
+                .map(|id| format!(" {id}"));
+            let id = id.unwrap_or_default();
+            notes.push(format!(
+                "The conversation's earlier ticket{id} was deleted, so this one was made"
+            ));
         }
         if let Some(alike) = self.known.get(facts::CONTACT_ALIKE) {
             notes.push(format!("Looked alike and was left alone: {alike}"));

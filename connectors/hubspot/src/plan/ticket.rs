@@ -41,6 +41,7 @@ impl Plan<'_> {
         Ok(vec![claim(step, item, &shown).memo(json!({
             "marker": words::printed(&self.marker(&item.id)),
             "conflict": self.known.get(facts::TICKET_CONFLICT),
+            "next": (self.generation() + 1).to_string(),
         }))])
     }
 
@@ -161,7 +162,7 @@ impl Plan<'_> {
     }
 
     /// A setting that is an id, or what its label was found to stand for.
-    fn resolved(&self, setting: &str, fact: &str) -> Option<String> {
+    pub(super) fn resolved(&self, setting: &str, fact: &str) -> Option<String> {
         if is_id(setting) {
             Some(setting.to_owned())
         } else {

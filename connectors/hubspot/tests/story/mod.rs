@@ -12,7 +12,7 @@ use handoffd_contract::sandbox::{Request, Sandbox};
 use handoffd_contract::{
     Attachment, Author, AuthorKind, Call, Connector, Contact, Data, Effect, Feed, Frame, Heard,
     HttpCall, HttpReply, Item, Known, Location, MediaProblem, MediaRef, Message, Refusal, Repeat,
-    Reply, Source, Stop, Verdict, Work,
+    Reply, Source, Stop, Verdict, What, Work,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -296,6 +296,16 @@ impl Desk {
                 })
                 .unwrap();
         }
+        // Facts about the pace are the lane's own.
+        heard.retain(|heard| match &heard.what {
+            What::Facts(facts) if facts.iter().all(|(name, _)| name != "ticket") => {
+                facts
+                    .iter()
+                    .for_each(|(name, value)| self.known.set(name, value));
+                false
+            }
+            _ => true,
+        });
         heard.retain(|heard| {
             let ours = |record: &String| {
                 self.known
@@ -306,6 +316,18 @@ impl Desk {
             !heard.echo.as_ref().is_some_and(ours)
         });
         heard
+    }
+
+    /// How long the poll pauses; none when it has ended.
+    pub fn pace(&self) -> Option<u64> {
+        let work = self.plan(&[]);
+        let feed = self
+            .connector
+            .feed(&work, &self.known, self.cursor.as_deref());
+        feed.map(|feed| match feed {
+            Feed::Poll { every, .. } => every.as_secs(),
+            Feed::Stream { .. } => panic!("HubSpot has no stream"),
+        })
     }
 
     /// One round of the poll.
