@@ -46,7 +46,6 @@ pub fn hear(settings: &Settings, frame: &Frame<'_>) -> Result<Hearing, Refusal> 
             poll::NOTES => poll::notes(settings, read, reply),
             pace::STAGES => pace::stages(read, reply),
             note::NOTE => note::note(settings, read, reply),
-            note::TICKETS => note::tickets(settings, read, reply),
             note::FILE => note::file(settings, read, reply),
             OWNER => owner(read, reply),
             other => Ok(skipped(format!("no reader for {other}"))),

@@ -16,8 +16,6 @@ use crate::settings::Settings;
 
 /// Reads a note with its tickets.
 pub const NOTE: &str = "note";
-/// Reads which of a note's tickets are ours.
-pub const TICKETS: &str = "note.tickets";
 /// Reads the address of one of a reply's files.
 pub const FILE: &str = "note.file";
 
@@ -81,68 +79,17 @@ pub fn note(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Heari
     let at = [&properties["hs_timestamp"], &body["createdAt"]]
         .into_iter()
         .find_map(time);
-    let mut pending = json!({
-        "heard": format!("note/{note}"), "message": note, "echo": facts::record("notes", note), "text": said, "at": at,
+    let pending = json!({
+        "heard": format!("note/{note}"), "tickets": tickets, "message": note, "echo": facts::record("notes", note), "text": said, "at": at,
         "files": files.iter().map(|file| json!({"fileId": file})).collect::<Vec<_>>(), "then": then,
     });
-    match tickets.as_slice() {
-        [] => Ok(proceed(
+    if tickets.is_empty() {
+        return Ok(proceed(
             settings,
             then,
             "a reply on a note without a ticket",
-        )),
-        [ticket] => {
-            pending["ticket"] = json!(ticket);
-            Ok(go_on(settings, pending))
-        }
-        several => {
-            // Which of them is the conversation's: the newest that carries our handoff id.
-            let inputs: Vec<Value> = several.iter().map(|ticket| json!({"id": ticket})).collect();
-            let properties = [settings.handoff_id_property.as_str(), "createdate"];
-            let body =
-                json!({"properties": properties, "propertiesWithHistory": [], "inputs": inputs});
-            let call = HttpCall::post(
-                format!("{}/batch/read", settings.paths.object("tickets")),
-                body,
-            );
-            Ok(Hearing {
-                fetch: vec![Read::new(TICKETS, call, pending)],
-                ..Hearing::default()
-            })
-        }
-    }
-}
-
-/// Which of several tickets a reply belongs to.
-pub fn tickets(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Hearing, Refusal> {
-    let Some(body) = reply
-        .json()
-        .filter(|body| reply.ok() && body["results"].is_array())
-    else {
-        return Ok(broken(read, reply)?.unwrap_or_else(|| {
-            proceed(
-                settings,
-                &read.memo["then"],
-                "a reply whose tickets are gone",
-            )
-        }));
-    };
-    let ours = body["results"].as_array().into_iter().flatten();
-    let ours = ours.filter(|ticket| {
-        text(&ticket["properties"][&settings.handoff_id_property]).starts_with("hnd-")
-    });
-    let newest = ours
-        .filter_map(|ticket| Some((time(&ticket["createdAt"]), id(&ticket["id"])?)))
-        .max();
-    let Some((_, ticket)) = newest else {
-        return Ok(proceed(
-            settings,
-            &read.memo["then"],
-            "a reply on tickets that are not ours",
         ));
-    };
-    let mut pending = read.memo.clone();
-    pending["ticket"] = json!(ticket);
+    }
     Ok(go_on(settings, pending))
 }
 
@@ -212,7 +159,7 @@ fn go_on(settings: &Settings, mut pending: Value) -> Hearing {
     attachments.sort_by(|a, b| a.id.cmp(&b.id));
     let about = match pending["session"].as_str() {
         Some(session) => About::Session(session.to_owned()),
-        None => about_ticket(text(&pending["ticket"])),
+        None => about_tickets(&pending["tickets"]),
     };
     let some = |name: &str| Some(text(&pending[name]).to_owned()).filter(|text| !text.is_empty());
     let replied = RepReply {
@@ -235,6 +182,19 @@ fn go_on(settings: &Settings, mut pending: Value) -> Hearing {
         heard: vec![heard],
         skipped: None,
         ..proceed(settings, &pending["then"], "")
+    }
+}
+
+/// The conversations of the tickets that a note is on. Whose reply it is, when there are several, is
+/// not decided here.
+fn about_tickets(tickets: &Value) -> About {
+    let mut tickets: Vec<String> = serde_json::from_value(tickets.clone()).unwrap_or_default();
+    match tickets.len() {
+        1 => about_ticket(&tickets.remove(0)),
+        _ => About::AnyFact {
+            name: facts::TICKET.to_owned(),
+            values: tickets,
+        },
     }
 }
 
