@@ -172,13 +172,13 @@ fn question(parties: &[(usize, &Conversation)]) -> String {
     )
 }
 
-/// What the record is told of a reply that is nobody's.
-pub fn asked(target: &str, reply: &RepReply, question: String) -> Data {
+/// What the record is told of a reply that was not sent.
+pub fn not_sent(target: &str, message_id: String, detail: String) -> Data {
     Data::ReplyStatus(ReplyStatus {
         target: target.to_owned(),
-        message_id: reply.message_id.clone(),
+        message_id,
         state: DeliveryState::Failed,
-        detail: Some(question),
+        detail: Some(detail),
     })
 }
 

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use metrics::{counter, gauge};
 
 use super::Relay;
-use super::addressee::asked;
+use super::addressee::not_sent;
 use super::clean::clean;
 use super::feeds::feed_as;
 use crate::engine::Target;
@@ -263,7 +263,7 @@ impl Relay {
                     match self.addressee(&lanes, reply).await? {
                         Ok(lane) => lane,
                         Err(question) => {
-                            let data = asked(&target.name, reply, question);
+                            let data = not_sent(&target.name, reply.message_id.clone(), question);
                             hear.events.push(event(target, newest, heard.id, at, data));
                             whats.push(("ambiguous", newest.session.clone()));
                             continue;
@@ -275,7 +275,9 @@ impl Relay {
             // What happens to a record happens to every conversation in it.
             let every = match &heard.what {
                 What::Ended { .. } | What::Assigned { .. } | What::Facts(_) => lanes.as_slice(),
-                What::Replied(_) | What::Status { .. } => std::slice::from_ref(addressee),
+                What::Replied(_) | What::NotSent { .. } | What::Status { .. } => {
+                    std::slice::from_ref(addressee)
+                }
             };
             for (n, lane) in every.iter().enumerate() {
                 let id = match n {
@@ -345,6 +347,9 @@ fn data(target: &Target, what: What) -> Result<(&'static str, Data), Vec<(String
         What::Replied(mut reply) => {
             reply.target.clone_from(&target.name);
             ("reply", Data::RepReplied(reply))
+        }
+        What::NotSent { message_id, detail } => {
+            ("not-sent", not_sent(&target.name, message_id, detail))
         }
         What::Ended { word } => (
             "ended",

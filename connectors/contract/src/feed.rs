@@ -173,6 +173,13 @@ pub enum About {
 pub enum What {
     /// A rep wrote to the customer. `target` is filled in by the engine.
     Replied(RepReply),
+    /// A rep wrote something to the customer that cannot be sent; the record is told.
+    NotSent {
+        /// The target's id of it.
+        message_id: String,
+        /// What, and what to do instead, in words for the rep.
+        detail: String,
+    },
     /// The conversation was ended.
     Ended {
         /// The target's word for it.

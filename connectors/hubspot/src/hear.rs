@@ -8,6 +8,7 @@
 mod note;
 mod pace;
 mod poll;
+mod rich;
 mod webhook;
 
 use handoffd_contract::feed::Read;

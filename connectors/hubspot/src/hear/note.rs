@@ -9,7 +9,7 @@ use handoffd_contract::{
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{about_ticket, broken, text, time};
+use super::{about_ticket, broken, rich, text, time};
 use crate::facts;
 use crate::read::id;
 use crate::settings::Settings;
@@ -64,7 +64,8 @@ pub fn note(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Heari
         .filter(|id| !id.is_empty())
         .take(20)
         .collect();
-    if said.is_empty() && files.is_empty() {
+    let pasted = rich::pasted(settings, text(&properties["hs_note_body"]));
+    if said.is_empty() && files.is_empty() && pasted == rich::Pasted::default() {
         return Ok(proceed(settings, then, "a reply without text or file"));
     }
     let mut tickets: Vec<String> = body["associations"]["tickets"]["results"]
@@ -79,9 +80,15 @@ pub fn note(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Heari
     let at = [&properties["hs_timestamp"], &body["createdAt"]]
         .into_iter()
         .find_map(time);
+    // A note's own files are read for their addresses; what was pasted into it has one.
+    let files = files.iter().map(|file| json!({"fileId": file}));
+    let pictures = pasted.pictures.iter().enumerate().map(|(n, url)| {
+        let name = rich::file_name(url, n);
+        json!({"fileId": format!("pasted-{}", n + 1), "url": url, "name": name})
+    });
     let pending = json!({
         "heard": format!("note/{note}"), "tickets": tickets, "message": note, "echo": facts::record("notes", note), "text": said, "at": at,
-        "files": files.iter().map(|file| json!({"fileId": file})).collect::<Vec<_>>(), "then": then,
+        "files": files.chain(pictures).collect::<Vec<_>>(), "lost": pasted.lost, "prefix": settings.reply_prefix, "then": then,
     });
     if tickets.is_empty() {
         return Ok(proceed(
@@ -171,18 +178,48 @@ fn go_on(settings: &Settings, mut pending: Value) -> Hearing {
         options: Vec::new(),
         template: None,
     };
-    let heard = Heard {
-        id: text(&pending["heard"]).to_owned(),
-        about,
+    let is_empty = replied.text.is_none() && replied.attachments.is_empty();
+    let heard = |id: String, what: What| Heard {
+        id,
+        about: about.clone(),
         echo: some("echo"),
         at: time(&pending["at"]),
-        what: What::Replied(replied),
+        what,
     };
+    let id = text(&pending["heard"]);
+    let lost = not_sent(&pending, is_empty).map(|detail| What::NotSent {
+        message_id: format!("{}/not-sent", replied.message_id),
+        detail,
+    });
+    let lost = lost.map(|what| heard(format!("{id}/not-sent"), what));
+    let said = (!is_empty).then(|| heard(id.to_owned(), What::Replied(replied)));
     Hearing {
-        heard: vec![heard],
+        heard: said.into_iter().chain(lost).collect(),
         skipped: None,
         ..proceed(settings, &pending["then"], "")
     }
+}
+
+/// What of a note cannot be sent, for the rep.
+fn not_sent(pending: &Value, is_all: bool) -> Option<String> {
+    let lost: Vec<&str> = pending["lost"]
+        .as_array()?
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    if lost.is_empty() {
+        return None;
+    }
+    let rest = if is_all {
+        ""
+    } else {
+        ", the rest of the note was taken"
+    };
+    Some(format!(
+        "WhatsApp cannot be given {} that stands in the note{rest}. Attach it as a file to another note that begins with {}, or send a link.",
+        lost.join(" and "),
+        text(&pending["prefix"])
+    ))
 }
 
 /// The conversations of the tickets that a note is on. Whose reply it is, when there are several, is

@@ -237,7 +237,8 @@ impl Store {
             .collect()
     }
 
-    /// Merges one record into another: its associations move, its id stays known.
+    /// Merges one record into another: its associations move, its values fill what is empty there, its
+    /// id stays known.
     pub(super) fn merge(&mut self, now: Timestamp, kind: Kind, from: u64, into: u64) {
         let moved: Vec<(Kind, u64)> = self
             .links
@@ -250,11 +251,38 @@ impl Store {
             self.unlink((kind, from), other);
             self.link((kind, into), other);
         }
+        let mut gone = BTreeMap::new();
         if let Some(object) = self.objects.get_mut(&(kind, from)) {
             object.archived = true;
             object.merged_into = Some(into);
             object.updated = now;
+            gone = object.properties.clone();
         }
+        let Some(object) = self.objects.get_mut(&(kind, into)) else {
+            return;
+        };
+        let earlier = gone.remove("hs_merged_object_ids");
+        for (name, value) in gone {
+            object.properties.entry(name).or_insert(value);
+        }
+        let ids = object.properties.entry("hs_merged_object_ids".into());
+        let ids = ids.or_default();
+        for id in earlier.into_iter().chain([from.to_string()]) {
+            if !ids.is_empty() {
+                ids.push(';');
+            }
+            ids.push_str(&id);
+        }
+        object.updated = now;
+    }
+
+    /// A record with the values and the history of another, as some merges make one.
+    pub(super) fn successor(&mut self, now: Timestamp, kind: Kind, of: u64) -> Option<u64> {
+        let properties = self.get(kind, of, false)?.properties.clone();
+        let history = self.get(kind, of, false)?.history.clone();
+        let id = self.create(now, kind, properties, By::Rep);
+        self.objects.get_mut(&(kind, id))?.history = history;
+        Some(id)
     }
 
     /// Whether the search index holds a record already.
