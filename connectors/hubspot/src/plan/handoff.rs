@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use handoffd_contract::event::{Handoff, HandoffCompleted};
-use handoffd_contract::text::line;
+use handoffd_contract::text::{line, set_off};
 use handoffd_contract::{Call, Contact, Data, Item, Message, Record, Refusal, Repeat, Step};
 
 use super::notes::{Kind, Note};
@@ -115,7 +115,7 @@ impl Plan<'_> {
             .flat_map(|rendered| rendered.notes.iter().cloned())
             .chain(self.degraded())
         {
-            blocks.extend(Block::labelled("Please note", &note));
+            blocks.extend(Block::labelled("Please note", &set_off(&note)));
         }
         if self.known.is(&facts::reopened(&item.id)) {
             let words = "The ticket was closed and has been opened again.";
@@ -137,13 +137,7 @@ impl Plan<'_> {
         let lines = rest
             .flat_map(|message| Block::plain(&line(message, contact), Some(&message.id)))
             .collect();
-        for note in self.split(
-            item,
-            "t",
-            Kind::Note,
-            "Conversation until the handoff",
-            lines,
-        ) {
+        for note in self.split(item, "t", Kind::Note, words::CONVERSATION, lines) {
             notes.push(note.at(notes.len()));
         }
         notes

@@ -1,7 +1,7 @@
 //! What comes after the handoff: messages, what became of replies, and the end.
 
 use handoffd_contract::event::{DeliveryState, MessageEvent, ReplyStatus, SessionClosed};
-use handoffd_contract::text::{line, truncate};
+use handoffd_contract::text::{line, set_off, truncate};
 use handoffd_contract::{AuthorKind, HttpCall, Item, Message, Method, Repeat, Step};
 use serde_json::{Value, json};
 
@@ -158,7 +158,7 @@ impl Plan<'_> {
         }
         for (label, value) in [("Reason", &closed.reason), ("By", &closed.closed_by)] {
             if let Some(value) = value.as_deref().filter(|value| !value.trim().is_empty()) {
-                lines.push(format!("{label}: {}", truncate(value, 1_000)));
+                lines.push(format!("{label}: {}", set_off(&truncate(value, 1_000))));
             }
         }
         let note = Note::new(

@@ -98,7 +98,6 @@ impl Plan<'_> {
             }
         };
         set("subject", Some(words::subject(handoff, contact)));
-        set("content", Some(head(handoff)));
         set(
             "hs_pipeline",
             self.resolved(&settings.pipeline, facts::PIPELINE),
@@ -120,6 +119,10 @@ impl Plan<'_> {
             set(name, handoff.session.url.clone());
         }
         self.overlay(item, "ticket", &mut properties);
+        let content = match properties.get("content").and_then(Value::as_str) {
+            Some(mapped) => words::mapped(mapped),
+            None => head(handoff),
+        };
         let text = |name: &str| {
             properties
                 .get(name)
@@ -131,12 +134,8 @@ impl Plan<'_> {
             Transcript::Content => self.unsaid(handoff),
             Transcript::Notes => Vec::new(),
         };
-        let (content, shown) = words::content(
-            &text("content"),
-            &candidates,
-            contact,
-            &self.marker(&item.id),
-        );
+        let (content, shown) =
+            words::content(&content, &candidates, contact, &self.marker(&item.id));
         let subject = handoffd_contract::text::truncate(
             &text("subject").replace(['\r', '\n'], " "),
             words::MAX_SUBJECT,
