@@ -275,6 +275,7 @@ mod tests {
             "owner": "Sara", "reply_prefix": "to customer", "poll_seconds": "often", "later": "sms",
             "handoff_id_property": "WA Handoff", "search_per_second": 9, "channel_id": "abc",
             "webhook": {"secret": "s", "public_url": "nowhere", "token": ""}, "max_file_bytes": 0,
+            "default_country": "Holland", "wa_id_property": "wa", "user_id_property": "wa",
         }));
         for path in [
             "tokn:",
@@ -291,6 +292,8 @@ mod tests {
             "webhook.public_url:",
             "webhook.token:",
             "max_file_bytes:",
+            "default_country:",
+            "user_id_property:",
             "token:",
         ] {
             assert!(
@@ -298,7 +301,11 @@ mod tests {
                 "{path} is missing in {told:#?}"
             );
         }
-        assert_eq!(told.len(), 15, "{told:#?}");
+        assert_eq!(told.len(), 17, "{told:#?}");
+        let country = told.iter().find(|line| line.starts_with("default_country"));
+        assert!(
+            country.is_some_and(|line| line.contains("such as NL") && !line.contains("Holland"))
+        );
     }
 
     #[test]
