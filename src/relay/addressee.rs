@@ -5,14 +5,17 @@
 //! end of the customer's number before the text. Conversations of one customer are no such case, since
 //! each leads to the same phone; there the newest is taken.
 
+use std::collections::BTreeSet;
+
 use handoffd_contract::event::{DeliveryState, RepReply, ReplyStatus, Session};
-use handoffd_contract::{About, Contact, Data, text};
+use handoffd_contract::{About, Contact, Data, Heard, What, text};
+use jiff::Timestamp;
 
 use super::Relay;
 use super::hearing::Deaf;
 use crate::engine::Target;
 use crate::engine::plan::who;
-use crate::ledger::{LaneFilter, LaneRef};
+use crate::ledger::{Hear, LaneFilter, LaneRef};
 
 /// The least that is written of a number.
 const MIN_TAIL: usize = 4;
@@ -48,6 +51,47 @@ impl Conversation {
 }
 
 impl Relay {
+    /// Takes first what says which record a conversation is in now, such as a merge, when replies were
+    /// heard together with it: whose they are depends on it. Gives back the rest.
+    pub(super) async fn lead(
+        &self,
+        target: &Target,
+        heard: Vec<Heard>,
+        now: Timestamp,
+    ) -> Result<Vec<Heard>, Deaf> {
+        let leads: BTreeSet<String> = heard
+            .iter()
+            .filter(|heard| matches!(heard.what, What::Replied(_)))
+            .filter_map(|heard| match &heard.about {
+                About::Fact { name, .. } | About::AnyFact { name, .. } => Some(name.clone()),
+                About::Session(_) | About::Customer { .. } => None,
+            })
+            .collect();
+        let mut rest = Vec::new();
+        for heard in heard {
+            match &heard.what {
+                What::Facts(facts) if facts.iter().any(|(name, _)| leads.contains(name)) => {
+                    let lanes = self.find(target, &heard.about).await?;
+                    let facts = lanes.iter().flat_map(|lane| {
+                        let of = |(name, value): &(String, String)| {
+                            (lane.lane, name.clone(), value.clone())
+                        };
+                        facts.iter().map(of).collect::<Vec<_>>()
+                    });
+                    let hear = Hear {
+                        facts: facts.collect(),
+                        ..Hear::default()
+                    };
+                    if hear != Hear::default() {
+                        self.ledger.hear(now, hear).await?;
+                    }
+                }
+                _ => rest.push(heard),
+            }
+        }
+        Ok(rest)
+    }
+
     /// Whether one of the lanes wrote this record itself.
     pub(super) async fn is_ours(&self, lanes: &[LaneRef], record: &str) -> Result<bool, Deaf> {
         for lane in lanes {
@@ -152,8 +196,7 @@ fn question(parties: &[(usize, &Conversation)]) -> String {
         party.id[party.id.len().saturating_sub(size)..].to_owned()
     };
     while size < longest.unwrap_or(0) {
-        let tails: std::collections::BTreeSet<String> =
-            parties.iter().map(|(_, party)| tail(party, size)).collect();
+        let tails: BTreeSet<String> = parties.iter().map(|(_, party)| tail(party, size)).collect();
         if tails.len() == parties.len() {
             break;
         }

@@ -237,6 +237,7 @@ impl Relay {
         settle: Settle,
     ) -> Result<Took, Deaf> {
         let now = Timestamp::now();
+        let heard = self.lead(target, heard, now).await?;
         let mut hear = Hear::default();
         let mut took = Took::default();
         // What each event is, for the log.
@@ -244,6 +245,10 @@ impl Relay {
         for mut heard in heard {
             let lanes = self.find(target, &heard.about).await?;
             let Some(newest) = lanes.first() else {
+                // What a record that nobody has became is nobody's concern.
+                if matches!(heard.what, What::Facts(_)) {
+                    continue;
+                }
                 took.unmatched += 1;
                 counter!(names::HEARD, "target" => target.name.clone(), "what" => "unmatched")
                     .increment(1);
