@@ -549,10 +549,10 @@ pub trait Ledger: Send + Sync {
     /// dropped is still recognised when it comes again within the day.
     async fn inbox_settle(&self, now: Timestamp, id: Option<i64>, retry: bool) -> Result<u64>;
 
-    /// The lane of a target in which a fact has this value (or is unsure with this candidate); an
-    /// empty value matches any, for facts whose name carries the id. The newest lane, if there are
-    /// several.
-    async fn lane_by_fact(&self, target: &str, name: &str, value: &str) -> Result<Option<LaneRef>>;
+    /// The lanes of a target in which a fact has this value (or is unsure with this candidate), the
+    /// newest first, at most twenty. An empty value matches any, for facts whose name carries the id;
+    /// then it is the newest lane alone.
+    async fn lanes_by_fact(&self, target: &str, name: &str, value: &str) -> Result<Vec<LaneRef>>;
 
     /// Whether a fact of the lane has this value, or is unsure with this candidate.
     async fn is_ours(&self, lane: i64, value: &str) -> Result<bool>;

@@ -8,6 +8,7 @@ use handoffd_contract::{What, text};
 pub(super) fn clean(what: &mut What) {
     match what {
         What::Replied(reply) => replied(reply),
+        What::NotSent { detail, .. } => *detail = text::carried(detail),
         What::Ended { word } => some(word),
         What::Assigned { rep } => some(rep),
         What::Status { error, .. } => some(error),

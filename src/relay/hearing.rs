@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use metrics::{counter, gauge};
 
 use super::Relay;
+use super::addressee::not_sent;
 use super::clean::clean;
 use super::feeds::feed_as;
 use crate::engine::Target;
@@ -135,19 +136,18 @@ impl Relay {
             if self.ledger.has(&source(target), &id).await? {
                 continue;
             }
-            let Some(lane) = self.find(target, &reply.about).await? else {
-                continue;
-            };
-            if !done.insert(lane.lane) {
-                continue;
-            }
-            if let Some(read) = self.catch_up(target, &lane, &reply.about).await? {
-                let answer = self.read(target, &read).await?;
-                let frame = Frame::Reply {
-                    read: &read,
-                    reply: &answer,
-                };
-                Box::pin(self.take(target, &frame, Settle::default())).await?;
+            for lane in self.find(target, &reply.about).await? {
+                if !done.insert(lane.lane) {
+                    continue;
+                }
+                if let Some(read) = self.catch_up(target, &lane, &reply.about).await? {
+                    let answer = self.read(target, &read).await?;
+                    let frame = Frame::Reply {
+                        read: &read,
+                        reply: &answer,
+                    };
+                    Box::pin(self.take(target, &frame, Settle::default())).await?;
+                }
             }
         }
         Ok(())
@@ -163,7 +163,7 @@ impl Relay {
         let (_, loaded) = self.ledger.peek(lane.lane).await?;
         // Without a record that is known for sure there is no feed to ask, and what was written
         // before would come after.
-        if let About::Fact { name, .. } = about
+        if let About::Fact { name, .. } | About::AnyFact { name, .. } = about
             && loaded.known.unsure(name)
         {
             let stop = Stop::new(
@@ -237,19 +237,25 @@ impl Relay {
         settle: Settle,
     ) -> Result<Took, Deaf> {
         let now = Timestamp::now();
+        let heard = self.lead(target, heard, now).await?;
         let mut hear = Hear::default();
         let mut took = Took::default();
         // What each event is, for the log.
         let mut whats = Vec::new();
         for mut heard in heard {
-            let Some(lane) = self.find(target, &heard.about).await? else {
+            let lanes = self.find(target, &heard.about).await?;
+            let Some(newest) = lanes.first() else {
+                // What a record that nobody has became is nobody's concern.
+                if matches!(heard.what, What::Facts(_)) {
+                    continue;
+                }
                 took.unmatched += 1;
                 counter!(names::HEARD, "target" => target.name.clone(), "what" => "unmatched")
                     .increment(1);
                 continue;
             };
             if let Some(record) = &heard.echo
-                && self.ledger.is_ours(lane.lane, record).await?
+                && self.is_ours(&lanes, record).await?
             {
                 counter!(names::HEARD, "target" => target.name.clone(), "what" => "echo")
                     .increment(1);
@@ -257,17 +263,42 @@ impl Relay {
             }
             let at = heard.at.unwrap_or(now);
             clean(&mut heard.what);
-            match data(target, heard.what) {
-                Ok((what, data)) => {
-                    hear.events.push(event(target, &lane, heard.id, at, data));
-                    whats.push((what, lane.session));
+            let addressee = match &mut heard.what {
+                What::Replied(reply) if lanes.len() > 1 => {
+                    match self.addressee(&lanes, reply).await? {
+                        Ok(lane) => lane,
+                        Err(question) => {
+                            let data = not_sent(&target.name, reply.message_id.clone(), question);
+                            hear.events.push(event(target, newest, heard.id, at, data));
+                            whats.push(("ambiguous", newest.session.clone()));
+                            continue;
+                        }
+                    }
                 }
-                Err(facts) => {
-                    hear.facts.extend(
+                _ => newest,
+            };
+            // What happens to a record happens to every conversation in it.
+            let every = match &heard.what {
+                What::Ended { .. } | What::Assigned { .. } | What::Facts(_) => lanes.as_slice(),
+                What::Replied(_) | What::NotSent { .. } | What::Status { .. } => {
+                    std::slice::from_ref(addressee)
+                }
+            };
+            for (n, lane) in every.iter().enumerate() {
+                let id = match n {
+                    0 => heard.id.clone(),
+                    _ => format!("{}/{}", heard.id, lane.session),
+                };
+                match data(target, heard.what.clone()) {
+                    Ok((what, data)) => {
+                        hear.events.push(event(target, lane, id, at, data));
+                        whats.push((what, lane.session.clone()));
+                    }
+                    Err(facts) => hear.facts.extend(
                         facts
                             .into_iter()
                             .map(|(name, value)| (lane.lane, name, value)),
-                    );
+                    ),
                 }
             }
         }
@@ -284,35 +315,6 @@ impl Relay {
             }
         }
         Ok(took)
-    }
-
-    async fn find(&self, target: &Target, about: &About) -> Result<Option<LaneRef>, Deaf> {
-        let in_session = async |session: String| -> Result<Option<LaneRef>, Deaf> {
-            let filter = crate::ledger::LaneFilter {
-                session: Some(session),
-                target: Some(target.name.clone()),
-                ..Default::default()
-            };
-            let lane = self.ledger.lanes(filter).await?.into_iter().next();
-            Ok(lane.map(|row| LaneRef {
-                lane: row.id,
-                session: row.session,
-                target: row.target,
-            }))
-        };
-        match about {
-            About::Fact { name, value } => {
-                Ok(self.ledger.lane_by_fact(&target.name, name, value).await?)
-            }
-            About::Session(session) => in_session(session.clone()).await,
-            About::Customer {
-                business_number,
-                customer,
-            } => match self.ledger.session_of(business_number, customer).await? {
-                Some(session) => in_session(session).await,
-                None => Ok(None),
-            },
-        }
     }
 }
 
@@ -350,6 +352,9 @@ fn data(target: &Target, what: What) -> Result<(&'static str, Data), Vec<(String
         What::Replied(mut reply) => {
             reply.target.clone_from(&target.name);
             ("reply", Data::RepReplied(reply))
+        }
+        What::NotSent { message_id, detail } => {
+            ("not-sent", not_sent(&target.name, message_id, detail))
         }
         What::Ended { word } => (
             "ended",

@@ -4,6 +4,7 @@
 //! [`hearing`]: the connector says what a frame means, and the ledger takes it as events of the
 //! session. Nothing is sent from here; a reply is an event for the session's WhatsApp lane.
 
+mod addressee;
 mod clean;
 pub mod feeds;
 pub mod hearing;

@@ -4,6 +4,7 @@
 
 mod conversation;
 mod kill;
+mod merged;
 mod operating;
 mod replies;
 mod salesforce_sessions;

@@ -39,9 +39,16 @@ pub async fn a_fact_leads_to_its_lane(w: &World) {
         ("sales", "ticket", "", Some(sales.lane)),
         ("hub", "contact", "", None),
     ] {
-        let found = w.b.lane_by_fact(target, name, value).await.unwrap();
-        assert_eq!(found.map(|lane| lane.lane), lane, "{target} {name} {value}");
+        let found = w.b.lanes_by_fact(target, name, value).await.unwrap();
+        let found: Vec<i64> = found.into_iter().map(|lane| lane.lane).collect();
+        let wanted: Vec<i64> = lane.into_iter().collect();
+        assert_eq!(found, wanted, "{target} {name} {value}");
     }
+    // The records of two sessions have become one.
+    set(w, &one, "ticket", "8").await;
+    let found = w.b.lanes_by_fact("hub", "ticket", "8").await.unwrap();
+    let found: Vec<&str> = found.iter().map(|lane| lane.session.as_str()).collect();
+    assert_eq!(found, ["s2", "s1"], "the newest first");
 }
 
 pub async fn a_candidate_may_be_ours(w: &World) {
@@ -62,11 +69,12 @@ pub async fn a_candidate_may_be_ours(w: &World) {
     ] {
         assert_eq!(w.b.is_ours(lane, value).await.unwrap(), ours, "{value}");
     }
-    let found = w.b.lane_by_fact("hub", "note/2", "n2").await.unwrap();
-    assert_eq!(found.map(|lane| lane.session).as_deref(), Some("s1"));
+    let found = w.b.lanes_by_fact("hub", "note/2", "n2").await.unwrap();
+    let found: Vec<&str> = found.iter().map(|lane| lane.session.as_str()).collect();
+    assert_eq!(found, ["s1"]);
     set(w, &lease, "note/2", "other").await;
     assert!(!w.b.is_ours(lease.lane, "n2").await.unwrap());
-    assert_eq!(w.b.lane_by_fact("hub", "note/2", "n2").await.unwrap(), None);
+    assert_eq!(w.b.lanes_by_fact("hub", "note/2", "n2").await.unwrap(), []);
 }
 
 pub async fn an_event_is_known_by_source_and_id(w: &World) {

@@ -141,12 +141,21 @@ pub struct Heard {
 /// How the engine finds the session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum About {
-    /// The lane of this target in which this fact has this value.
+    /// The lane of this target in which this fact has this value. Where several lanes share a
+    /// record, such as a merged ticket, a reply is nobody's until the rep says whose.
     Fact {
         /// The fact's name, such as `case`.
         name: String,
         /// Its value.
         value: String,
+    },
+    /// The lanes of this target in which this fact has one of these values: something that was
+    /// written on several records at once.
+    AnyFact {
+        /// The fact's name.
+        name: String,
+        /// Its values.
+        values: Vec<String>,
     },
     /// The session with this id.
     Session(String),
@@ -164,6 +173,13 @@ pub enum About {
 pub enum What {
     /// A rep wrote to the customer. `target` is filled in by the engine.
     Replied(RepReply),
+    /// A rep wrote something to the customer that cannot be sent; the record is told.
+    NotSent {
+        /// The target's id of it.
+        message_id: String,
+        /// What, and what to do instead, in words for the rep.
+        detail: String,
+    },
     /// The conversation was ended.
     Ended {
         /// The target's word for it.

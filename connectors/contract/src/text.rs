@@ -217,6 +217,7 @@ pub fn plain(html: &str) -> String {
             (name, true) if hidden == Some(name) => hidden = None,
             _ if hidden.is_some() => {}
             ("br", _) => out.push('\n'),
+            ("td" | "th", false) if !out.is_empty() && !out.ends_with('\n') => out.push_str(" | "),
             ("li", false) => {
                 newline(&mut out);
                 out.push_str("• ");
@@ -515,6 +516,12 @@ mod tests {
         assert_eq!(
             plain(rich),
             "Hi Ana,\nsee this (https://x.test/a?b=1&c=2)\n• one\n• two"
+        );
+        assert_eq!(
+            plain(
+                "<table><tr><th>Size</th><th>Price</th></tr><tr><td>S</td><td>10</td></tr></table>"
+            ),
+            "Size | Price\nS | 10"
         );
         assert_eq!(plain("1 < 2 & 3 > 2"), "1 < 2 & 3 > 2");
         assert_eq!(plain(&"<".repeat(10_000)).len(), 10_000);

@@ -12,6 +12,7 @@ const NOTES: &str = "reading notes";
 const PIPELINES: &str = "ticket pipeline and stages";
 const OWNER: &str = "ticket owner";
 const WA_ID: &str = "contact property for the wa_id";
+const USER_ID: &str = "contact property for the WhatsApp user id";
 const HANDOFF_ID: &str = "ticket property for the handoff id";
 const SESSION_URL: &str = "ticket property for the session's address";
 const LAST_MESSAGE: &str = "ticket property for the last message's time";
@@ -41,6 +42,10 @@ pub fn checks(settings: &Settings) -> Vec<Check> {
         Check {
             what: WA_ID,
             call: property("contacts", &settings.wa_id_property),
+        },
+        Check {
+            what: USER_ID,
+            call: property("contacts", &settings.user_id_property),
         },
         Check {
             what: HANDOFF_ID,
@@ -114,6 +119,13 @@ pub fn checked(settings: &Settings, check: &Check, reply: &HttpReply) -> Vec<Fin
             "contacts",
             &settings.wa_id_property,
             "WhatsApp id",
+            true,
+            false,
+        ),
+        USER_ID => property(
+            "contacts",
+            &settings.user_id_property,
+            "WhatsApp user id",
             true,
             false,
         ),

@@ -4,14 +4,21 @@ use handoffd_contract::{Fact, Known};
 
 /// The contact's id.
 pub const CONTACT: &str = "contact";
-/// How the contact was found: `key`, `phone`, `email`, `created` or `conflict`.
+/// The contact's id where there is none.
+pub const NO_CONTACT: &str = "-";
+/// How the contact was found: `key`, `phone`, `form` (the number's other national form), `email`,
+/// `created` or `none`.
 pub const CONTACT_WAY: &str = "contact/way";
-/// Other contacts that the phone would have matched.
-pub const CONTACT_OTHERS: &str = "contact/others";
-/// No contact has the e-mail address.
-pub const NOT_EMAIL: &str = "contact/not/email";
-/// No contact has the phone.
-pub const NOT_PHONE: &str = "contact/not/phone";
+/// Which identifying properties the contact held when it was found.
+pub const CONTACT_HAS: &str = "contact/has";
+/// Contacts that looked alike and were left alone, in words for a rep.
+pub const CONTACT_ALIKE: &str = "contact/alike";
+/// The contacts that the search by telephone number found.
+pub const LOOK_PHONE: &str = "contact/look/phone";
+/// The search found more than it gave.
+pub const LOOK_PHONE_MORE: &str = "contact/look/phone-more";
+/// The contact that has the e-mail address, or `-`.
+pub const LOOK_EMAIL: &str = "contact/look/email";
 /// The ticket's id.
 pub const TICKET: &str = "ticket";
 /// Where a person finds the ticket.
@@ -20,6 +27,14 @@ pub const TICKET_URL: &str = "ticket/url";
 pub const TICKET_BY: &str = "ticket/by";
 /// HubSpot said that the unique id is taken; how far the search for its holder has come.
 pub const TICKET_CONFLICT: &str = "ticket/conflict";
+/// Which of the session's tickets it is, counted from 1; the earlier ones were deleted.
+pub const TICKET_GENERATION: &str = "ticket/generation";
+/// The ticket that was deleted before this one was made; `-` where its id is not known.
+pub const TICKET_BEFORE: &str = "ticket/before";
+/// `open`, or `closed` and since when, as the last poll saw it.
+pub const TICKET_STATE: &str = "ticket/state";
+/// The stages of closed tickets in all pipelines: `<pipeline>/<stage>`, with spaces between.
+pub const CLOSED_STAGES: &str = "pipeline/closed";
 /// Something that notes are attached to was not found.
 pub const DOUBT: &str = "doubt";
 /// The contact is gone: notes are attached to the ticket alone.
@@ -37,9 +52,14 @@ pub const CLOCK: &str = "clock";
 /// Search properties that this portal does not have are not searched.
 pub const PLAIN_SEARCH: &str = "drop/search";
 
-/// Key `n` of the contact's unique property is nobody's.
-pub fn not_key(n: usize) -> String {
-    format!("contact/not/{n}")
+/// The contact that is kept under the customer's key `n`, or `-`.
+pub fn look_key(n: usize) -> String {
+    format!("contact/look/key/{n}")
+}
+
+/// Another record holds this customer's value of a unique property.
+pub fn taken(property: &str) -> String {
+    format!("contact/taken/{property}")
 }
 
 /// What the mapping or settings say about the contact is written for this handoff.
@@ -90,6 +110,21 @@ pub fn told(message: &str, state: &str) -> String {
 /// The ticket shows that the session was closed.
 pub fn closed(event: &str) -> String {
     format!("closed/{event}")
+}
+
+/// The ticket's pipeline and stage when this event came, or `gone`.
+pub fn stage_seen(event: &str) -> String {
+    format!("stage/{event}")
+}
+
+/// The same, read again because it is not known whether the ticket was opened again.
+pub fn stage_again(event: &str) -> String {
+    format!("stage-again/{event}")
+}
+
+/// The ticket was closed when this event came, and is open again.
+pub fn reopened(event: &str) -> String {
+    format!("reopened/{event}")
 }
 
 /// The ticket's last-message time is written.

@@ -101,6 +101,17 @@ pub fn is_conflict(reply: &HttpReply, key: &str) -> bool {
                 .any(|w| text.contains(w)))
 }
 
+/// Whether a 400 or 409 names this property as one whose unique value somebody else holds.
+#[must_use]
+pub fn conflicts(reply: &HttpReply, property: &str) -> bool {
+    let named = faults(&reply.json().unwrap_or_default());
+    let is_held = |code: &str| code.contains("CONFLICT") || code.contains("UNIQUE");
+    matches!(reply.status, 207 | 400 | 409)
+        && named
+            .iter()
+            .any(|fault| fault.field == property && is_held(&fault.code))
+}
+
 /// `Existing ID: 37765128953`, as a 409 for a contact says.
 /// <https://github.com/HubSpot/hubspot-api-nodejs/issues/545>
 #[must_use]

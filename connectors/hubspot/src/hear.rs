@@ -6,10 +6,10 @@
 //! of its chain, so that nothing is skipped when the chain breaks.
 
 mod note;
+mod pace;
 mod poll;
+mod rich;
 mod webhook;
-
-use std::time::Duration;
 
 use handoffd_contract::feed::Read;
 use handoffd_contract::{
@@ -31,23 +31,9 @@ pub fn feed(settings: &Settings, work: &Work, known: &Known, cursor: Option<&str
     }
     Some(Feed::Poll {
         key: work.session.id.clone(),
-        read: poll::read(settings, known, ticket, cursor),
-        every: every(settings.poll_seconds, work)?,
+        read: poll::read(settings, work, known, ticket, cursor),
+        every: pace::every(settings, work, known)?,
     })
-}
-
-/// How often: seldom when the customer has been silent for long, and not at all after a week.
-fn every(seconds: u64, work: &Work) -> Option<Duration> {
-    let silent = work
-        .last_inbound
-        .map_or(0, |last| work.now.duration_since(last).as_hours());
-    let times = match silent {
-        ..1 => 1,
-        1..24 => 4,
-        24..168 => 20,
-        _ => return None,
-    };
-    Some(Duration::from_secs(seconds * times))
 }
 
 /// What a frame says.
@@ -59,8 +45,8 @@ pub fn hear(settings: &Settings, frame: &Frame<'_>) -> Result<Hearing, Refusal> 
             poll::TICKET => poll::ticket(settings, read, reply),
             poll::MORE => poll::more(settings, read, reply),
             poll::NOTES => poll::notes(settings, read, reply),
+            pace::STAGES => pace::stages(read, reply),
             note::NOTE => note::note(settings, read, reply),
-            note::TICKETS => note::tickets(settings, read, reply),
             note::FILE => note::file(settings, read, reply),
             OWNER => owner(read, reply),
             other => Ok(skipped(format!("no reader for {other}"))),
@@ -160,6 +146,17 @@ fn ticket_deleted(ticket: &str) -> Heard {
         what: What::Ended {
             word: Some("ticket deleted".to_owned()),
         },
+    }
+}
+
+/// The conversation of a merged ticket goes on in the one that is left.
+fn merged(old: &str, left: &str, at: Option<Timestamp>) -> Heard {
+    Heard {
+        id: format!("merge/{old}/{left}"),
+        about: about_ticket(old),
+        echo: None,
+        at,
+        what: What::Facts(vec![(facts::TICKET.to_owned(), left.to_owned())]),
     }
 }
 

@@ -9,7 +9,7 @@
 //! | --- | --- |
 //! | [`settings`] | what an operator may choose, and every way in which that can be wrong |
 //! | [`paths`] | where an operation is in which API version |
-//! | [`phone`] | whether two numbers are the same |
+//! | `whose` | whether a contact is the customer's |
 //! | [`words`] | what reps read |
 //! | `plan` | which calls can be made now |
 //! | `fault`, `answer`, `read` | what a reply proves |
@@ -26,12 +26,12 @@ mod facts;
 mod fault;
 mod hear;
 pub mod paths;
-pub mod phone;
 mod plan;
 mod read;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod settings;
+mod whose;
 pub mod words;
 
 use std::time::Duration;

@@ -8,16 +8,18 @@ mod files;
 mod handoff;
 mod later;
 mod notes;
+mod reopen;
 mod ticket;
 
 use handoffd_contract::{
     Attachment, Data, Fact, HttpCall, Known, Message, Refusal, Step, Work, ids,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::facts;
 use crate::settings::Settings;
 
+pub use reopen::stage_mark;
 pub use ticket::THREAD;
 
 /// Every call that can be made now.
@@ -60,18 +62,25 @@ impl Plan<'_> {
         ids::short(&["hubspot", &self.work.target, &self.work.session.id, fact])
     }
 
-    /// The value of the ticket's unique property: one per session and target.
+    /// The value of the ticket's unique property: one per session, target and ticket.
     fn handoff_id(&self) -> String {
-        format!("hnd-{}", self.marker(facts::TICKET))
+        let ticket = match self.generation() {
+            1 => facts::TICKET.to_owned(),
+            n => format!("{}/{n}", facts::TICKET),
+        };
+        format!("hnd-{}", self.marker(&ticket))
     }
 
     /// After something that notes are attached to was not found: is it the ticket? If it is, the
-    /// facts of `gone` are given up, and without any the lane parks.
-    fn doubt(&self, ticket: &str, gone: &[&String]) -> Option<Step> {
+    /// facts of `gone` are given up; else a handoff gets another ticket by its `renewal`, or the lane
+    /// parks.
+    fn doubt(&self, ticket: &str, gone: &[&String], renewal: Value) -> Option<Step> {
         self.known.get(facts::DOUBT)?;
         let call = HttpCall::get(self.settings.paths.one("tickets", ticket))
             .query("properties", "subject");
-        Some(Step::look("ticket.check", call).memo(json!({"ticket": ticket, "gone": gone})))
+        let linked = self.contact_id().is_some();
+        let memo = json!({"ticket": ticket, "gone": gone, "renewal": renewal, "linked": linked});
+        Some(Step::look("ticket.check", call).memo(memo))
     }
 
     fn fact(&self, name: &str) -> Option<&Fact> {

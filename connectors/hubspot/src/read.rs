@@ -2,11 +2,14 @@
 
 mod contact;
 mod notes;
+mod reopen;
 mod ticket;
 
 use handoffd_contract::{
-    Effect, HttpReply, Learned, MediaProblem, Reason, Reply, Step, Stop, Verdict,
+    Body, Call, Effect, HttpCall, HttpReply, Learned, MediaProblem, Reason, Reply, Step, Stop,
+    Verdict,
 };
+pub use reopen::closed as closed_stages;
 use serde_json::Value;
 
 use crate::answer::{otherwise, words};
@@ -22,9 +25,9 @@ pub fn read(settings: &Settings, step: &Step, reply: &Reply) -> Verdict {
         Reply::Published(_) => return bug(step),
     };
     match step.name {
-        "contact.key" | "contact.email" => contact::look(step, reply),
-        "contact.search" => contact::search(step, reply),
-        "contact.upsert" => contact::upsert(step, reply),
+        "contact.key" | "contact.email" => contact::look(settings, step, reply),
+        "contact.search" => contact::search(settings, step, reply),
+        "contact.upsert" => contact::upsert(settings, step, reply),
         "contact.update" => patched(settings, step, reply, "contact"),
         "ticket.pipelines" => ticket::pipelines(step, reply),
         "ticket.owner" => ticket::owner(step, reply),
@@ -32,7 +35,11 @@ pub fn read(settings: &Settings, step: &Step, reply: &Reply) -> Verdict {
         "ticket.look" => ticket::look(step, reply),
         "ticket.thread" => ticket::thread(step, reply),
         "ticket.check" => ticket::check(step, reply),
-        "ticket.close" | "ticket.touch" => patched(settings, step, reply, "ticket"),
+        "ticket.stage" => reopen::stage(step, reply),
+        "ticket.closed-stages" => reopen::closed_stages(step, reply),
+        "ticket.close" | "ticket.reopen" | "ticket.touch" => {
+            patched(settings, step, reply, "ticket")
+        }
         "note.create" | "communication.create" | "comment.create" => notes::create(step, reply),
         "notes.list" => notes::list(step, reply),
         "notes.read" => notes::texts(step, reply),
@@ -85,14 +92,20 @@ fn drop_fields(step: &Step, reply: &HttpReply, section: &str, required: &[&str])
     Verdict::Known(dropped.chain(absent(step)).collect())
 }
 
+/// The JSON that a step sends.
+fn request(step: &Step) -> &Value {
+    match &step.call {
+        Call::Http(HttpCall {
+            body: Body::Json(body),
+            ..
+        }) => body,
+        _ => &Value::Null,
+    }
+}
+
 /// Whether the request carried this property.
 fn sent(step: &Step, field: &str) -> bool {
-    let handoffd_contract::Call::Http(call) = &step.call else {
-        return false;
-    };
-    let handoffd_contract::Body::Json(body) = &call.body else {
-        return false;
-    };
+    let body = request(step);
     [&body["properties"], &body["inputs"][0]["properties"]]
         .iter()
         .any(|properties| !properties[field].is_null())
@@ -119,15 +132,23 @@ fn patched(settings: &Settings, step: &Step, reply: &HttpReply, section: &str) -
         )
     };
     if reply.ok() && reply.json().is_some() {
-        return done(None);
+        let mut verdict = done(None);
+        if let (Verdict::Known(learned), "ticket.reopen") = (&mut verdict, step.name) {
+            learned.push(Learned::is(facts::TICKET_STATE, "open"));
+        }
+        return verdict;
     }
     match (step.name, reply.status) {
         // The record is gone: there is nothing left to be brought up to date.
         (_, 404) => done(Some("gone")),
-        ("ticket.close", _) => otherwise(step, reply),
-        // Another contact holds the key; it stays with that one.
-        ("contact.update", 400 | 409) if is_conflict(reply, &settings.wa_id_property) => {
-            done(Some("taken"))
+        ("ticket.close" | "ticket.reopen", _) => otherwise(step, reply),
+        // Another contact holds a value; it stays with that one, and the rest is written.
+        ("contact.update", 400 | 409) => {
+            match contact::refused_identity(settings, step, reply, &request(step)["properties"]) {
+                Some(learned) => Verdict::Known(learned),
+                None if is_conflict(reply, &settings.wa_id_property) => done(Some("taken")),
+                None => drop_fields(step, reply, section, &[]),
+            }
         }
         (_, 400) => drop_fields(step, reply, section, &[]),
         _ => otherwise(step, reply),

@@ -13,6 +13,7 @@ mod hmac;
 mod hooks;
 mod meta;
 mod objects;
+mod phones;
 mod rep;
 mod schema;
 mod search;

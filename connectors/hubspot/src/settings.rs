@@ -2,6 +2,7 @@
 
 mod reader;
 
+use handoffd_contract::phone::Country;
 use handoffd_contract::{Credential, Problem, Secret};
 use serde_json::Value;
 
@@ -77,6 +78,10 @@ pub struct Settings {
     pub priority: Option<String>,
     /// The contact property, with unique values, that holds the customer's `wa_id`.
     pub wa_id_property: String,
+    /// The contact property, with unique values, that holds the customer's business-scoped user id.
+    pub user_id_property: String,
+    /// The country whose numbers people type into this portal without a country code.
+    pub default_country: Option<Country>,
     /// The ticket property, with unique values, that holds the handoff's id.
     pub handoff_id_property: String,
     /// The ticket property that holds the session's address.
@@ -185,6 +190,7 @@ mod tests {
             "owner": "Sara", "reply_prefix": "to customer", "poll_seconds": "often", "later": "sms",
             "handoff_id_property": "WA Handoff", "search_per_second": 9, "channel_id": "abc",
             "webhook": {"secret": "s", "public_url": "nowhere", "token": ""}, "max_file_bytes": 0,
+            "default_country": "Holland", "wa_id_property": "wa", "user_id_property": "wa",
         }));
         for path in [
             "tokn:",
@@ -201,6 +207,8 @@ mod tests {
             "webhook.public_url:",
             "webhook.token:",
             "max_file_bytes:",
+            "default_country:",
+            "user_id_property:",
             "token:",
         ] {
             assert!(
@@ -208,7 +216,11 @@ mod tests {
                 "{path} is missing in {told:#?}"
             );
         }
-        assert_eq!(told.len(), 15, "{told:#?}");
+        assert_eq!(told.len(), 17, "{told:#?}");
+        let country = told.iter().find(|line| line.starts_with("default_country"));
+        assert!(
+            country.is_some_and(|line| line.contains("such as NL") && !line.contains("Holland"))
+        );
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! What reps read: the ticket's description, and notes as escaped HTML.
 
 use handoffd_contract::event::{Handoff, sentiment};
-use handoffd_contract::text::{author, html, line, split, truncate, utf16_len};
+use handoffd_contract::text::{
+    author, html, line, named, quoted, set_off, split, truncate, utf16_len,
+};
 use handoffd_contract::{Attachment, Contact, Message};
 use jiff::tz::TimeZone;
 
@@ -12,6 +14,9 @@ pub const MAX_TEXT: usize = 60_000;
 
 /// Room for a note's heading and marker.
 const FRAME: usize = 600;
+
+/// The heading over the transcript.
+pub const CONVERSATION: &str = "Conversation until the handoff";
 
 /// The longest ticket subject.
 pub const MAX_SUBJECT: usize = 250;
@@ -32,8 +37,9 @@ impl Block {
         let pieces = fit(value, MAX_TEXT - FRAME - 100);
         let mut blocks: Vec<Block> = pieces
             .iter()
-            .map(|piece| Block {
-                html: html(piece),
+            .enumerate()
+            .map(|(n, piece)| Block {
+                html: html(&begun(piece, n)),
                 ends: None,
             })
             .collect();
@@ -51,11 +57,36 @@ impl Block {
         let pieces = fit(text, MAX_TEXT - FRAME);
         let last = pieces.len().saturating_sub(1);
         let block = |(n, piece): (usize, &String)| Block {
-            html: html(piece),
+            html: html(&begun(piece, n)),
             ends: ends.filter(|_| n == last).map(str::to_owned),
         };
         pieces.iter().enumerate().map(block).collect()
     }
+}
+
+/// A piece of a text. A cut makes a new beginning, which must not look like one of ours.
+fn begun(piece: &str, n: usize) -> String {
+    match n {
+        0 => piece.to_owned(),
+        _ => quoted(piece),
+    }
+}
+
+/// What a mapping makes of strangers' words, as part of the description. Labels are the mapping's own
+/// and stay; what would pass for a line of the conversation below, or for a heading of ours, is broken.
+#[must_use]
+pub fn mapped(text: &str) -> String {
+    let shown = |line: &str| {
+        let is_label = line.starts_with(char::is_alphabetic) && !line.starts_with(CONVERSATION);
+        if is_label {
+            return line.to_owned();
+        }
+        match line.starts_with(CONVERSATION) {
+            true => format!("» {line}"),
+            false => quoted(line),
+        }
+    };
+    text.split('\n').map(shown).collect::<Vec<_>>().join("\n")
 }
 
 /// Splits plain text so that each piece, escaped, has at most `max` units.
@@ -125,7 +156,7 @@ pub fn subject(handoff: &Handoff, contact: &Contact) -> String {
         .map(str::trim)
         .filter(|about| !about.is_empty())
         .unwrap_or("conversation handed over");
-    let name = contact.display_name();
+    let name = named(&contact.display_name());
     truncate(
         &format!("WhatsApp: {about} ({name})").replace(['\n', '\r'], " "),
         MAX_SUBJECT,
@@ -140,6 +171,10 @@ pub fn reasoning(handoff: &Handoff) -> Vec<(&'static str, String)> {
     let mut lines = Vec::new();
     let mut add = |label, value: Option<String>| {
         if let Some(value) = value.filter(|value| !value.trim().is_empty()) {
+            let value = match label {
+                "Summary" => quoted(&value),
+                _ => set_off(&value),
+            };
             lines.push((label, value));
         }
     };
@@ -161,7 +196,7 @@ pub fn reasoning(handoff: &Handoff) -> Vec<(&'static str, String)> {
             .or_else(|| handoff.session.language.clone()),
     );
     add("Topic", said.topic.clone());
-    add("Customer", Some(handoff.contact.display_name()));
+    add("Customer", Some(named(&handoff.contact.display_name())));
     add("Phone", handoff.contact.e164());
     add("Session", handoff.session.url.clone());
     lines
@@ -186,7 +221,7 @@ pub fn content(
     const MORE: &str = "(The conversation goes on in this ticket's notes.)";
     let mut text = truncate(head, MAX_TEXT / 2);
     let end = utf16_len(MORE) + utf16_len(&printed(marker)) + 8;
-    let mut used = utf16_len(&text) + utf16_len("\n\nConversation until the handoff:\n");
+    let mut used = utf16_len(&text) + utf16_len(&format!("\n\n{CONVERSATION}:\n"));
     let mut lines = Vec::new();
     for message in messages {
         let line = line(message, contact);
@@ -198,7 +233,7 @@ pub fn content(
         lines.push(line);
     }
     if !lines.is_empty() {
-        text.push_str("\n\nConversation until the handoff:\n");
+        text.push_str(&format!("\n\n{CONVERSATION}:\n"));
         text.push_str(&lines.join("\n"));
     }
     if lines.len() < messages.len() {
@@ -228,7 +263,8 @@ pub fn file(
     contact: &Contact,
     problem: Option<&str>,
 ) -> Block {
-    let name = attachment.file_name();
+    let name = named(&attachment.file_name());
+    let name = quoted(&name);
     let time = message
         .time
         .to_zoned(TimeZone::UTC)
@@ -243,7 +279,7 @@ pub fn file(
         .as_deref()
         .filter(|caption| !caption.is_empty())
     {
-        line.push_str(&format!(" · {}", html(&truncate(caption, 1_000))));
+        line.push_str(&format!(" · {}", html(&set_off(&truncate(caption, 1_000)))));
     }
     Block {
         html: line,

@@ -112,38 +112,6 @@ fn a_reps_file_comes_with_an_address_that_serves_it() {
 }
 
 #[test]
-fn a_reply_on_several_tickets_goes_to_the_newest_that_is_ours() {
-    let mut desk = opened(json!({}));
-    let ours = ticket(&desk)["id"].as_str().unwrap().to_owned();
-    let body = json!({"properties": {"subject": "another matter", "hs_pipeline": "0", "hs_pipeline_stage": "1"}});
-    let (status, other) = desk.request("POST", "/crm/objects/2026-03/tickets", &body);
-    assert_eq!(status, 201);
-    desk.webhooks();
-    desk.act(json!({"act": "reply", "text": "hi", "ticket": ours, "also": [other["id"]]}));
-    let (hook, poll) = (desk.webhooks(), desk.poll());
-    assert_eq!(
-        (hook.len(), &hook[0].about),
-        (
-            1,
-            &About::Fact {
-                name: "ticket".into(),
-                value: ours
-            }
-        )
-    );
-    assert_eq!(hook, poll);
-    desk.act(json!({"act": "reply", "text": "hi", "ticket": other["id"]}));
-    let stray = desk.webhooks();
-    assert_eq!(
-        stray[0].about,
-        About::Fact {
-            name: "ticket".into(),
-            value: other["id"].as_str().unwrap().into()
-        }
-    );
-}
-
-#[test]
 fn closing_and_assigning_are_heard_once_but_not_our_own() {
     let mut desk = opened(json!({}));
     desk.poll();
@@ -223,11 +191,13 @@ fn a_deleted_ticket_is_not_made_again() {
             desk.act(json!({"act": "delete"}));
         }
         let done = desk.work(&[item("h1", 10, handoff(vec![short(1)]))]);
-        assert_eq!(desk.portal.view()["tickets"].as_array().unwrap().len(), 1);
-        match (deleted, done) {
-            (false, done) => done.unwrap(),
-            (true, done) => assert_eq!(done.unwrap_err().reason, Reason::NotFound),
-        }
+        done.unwrap();
+        let tickets = desk.portal.view()["tickets"].as_array().unwrap().len();
+        assert_eq!(
+            tickets,
+            if deleted { 2 } else { 1 },
+            "a deleted ticket is nobody's work"
+        );
     }
 }
 
@@ -259,29 +229,6 @@ fn a_lost_contact_does_not_stop_the_ticket() {
         .unwrap();
     assert_eq!(ticket(&desk)["contacts"], json!(["Main"]));
     assert_eq!(ticket(&desk)["timeline"][1]["contacts"], 1);
-}
-
-#[test]
-fn a_merged_ticket_goes_on_in_the_one_that_is_left() {
-    let mut desk = opened(json!({}));
-    let body =
-        json!({"properties": {"subject": "main", "hs_pipeline": "0", "hs_pipeline_stage": "1"}});
-    let (_, main) = desk.request("POST", "/crm/objects/2026-03/tickets", &body);
-    desk.webhooks();
-    desk.act(json!({"act": "merge_ticket", "from": ticket(&desk)["id"], "into": main["id"]}));
-    let heard = desk.webhooks();
-    assert_eq!(heard.len(), 1, "{heard:#?}");
-    assert_eq!(
-        heard[0].about,
-        About::Fact {
-            name: "ticket".into(),
-            value: ticket(&desk)["id"].as_str().unwrap().into()
-        }
-    );
-    assert_eq!(
-        heard[0].what,
-        What::Facts(vec![("ticket".into(), main["id"].as_str().unwrap().into())])
-    );
 }
 
 #[test]
@@ -505,7 +452,7 @@ fn the_check_finds_what_is_missing_and_adds_it() {
         }
         assert_eq!(
             problems.len(),
-            if round == 0 { 3 } else { 0 },
+            if round == 0 { 4 } else { 0 },
             "{problems:#?}"
         );
     }
@@ -630,7 +577,7 @@ fn odd_frames_are_refused_or_left_alone() {
         "poll.more",
         "poll.notes",
         "note",
-        "note.tickets",
+        "poll.stages",
         "note.file",
         "owner",
     ] {

@@ -8,75 +8,12 @@
 mod story;
 
 use handoffd_contract::event::DeliveryState;
-use handoffd_contract::proof::{Report, Stage, prove};
+use handoffd_contract::proof::Report;
 use handoffd_contract::sandbox::Sandbox;
-use handoffd_contract::{Connector, Data, Item, Rendered};
-use serde_json::{Value, json};
-use story::{
-    at, attachment, bytes, closed, contact, handoff, item, received, reply_status, said, session,
-    short,
-};
-
-/// What must not depend on mishaps: everything that reps see, but for ids.
-fn outcome(view: &Value) -> Value {
-    fn bare(value: &Value) -> Value {
-        match value {
-            Value::Object(map) => map
-                .iter()
-                .filter(|(name, _)| name.as_str() != "id")
-                .map(|(name, value)| (name.clone(), bare(value)))
-                .collect(),
-            Value::Array(values) => values.iter().map(bare).collect(),
-            other => other.clone(),
-        }
-    }
-    json!({"tickets": bare(&view["tickets"]), "contacts": bare(&view["contacts"])})
-}
-
-fn connector(more: Value) -> Box<dyn Connector> {
-    let mut settings =
-        handoffd_hubspot::sandbox().credentials("http://hubspot.test")["settings"].clone();
-    for (name, value) in more.as_object().unwrap() {
-        settings[name] = value.clone();
-    }
-    handoffd_hubspot::connector("crm", &settings).unwrap()
-}
-
-/// A portal that knows the customer by phone.
-fn returning() -> Box<dyn Sandbox> {
-    let mut portal = handoffd_hubspot::sandbox();
-    let ana = json!({"act": "contact", "properties": {"firstname": "Ana", "phone": "+31 6 1234 5678", "wa_id": "31612345678"}});
-    portal.act(at(-3_600), &ana).unwrap();
-    portal
-}
-
-fn played(
-    connector: &dyn Connector,
-    sandbox: &dyn Fn() -> Box<dyn Sandbox>,
-    chapters: Vec<Vec<Item>>,
-    depth: usize,
-) -> Report {
-    let stage = Stage {
-        connector,
-        sandbox,
-        outcome: &outcome,
-        media: &bytes,
-        session: session(),
-        contact: contact(),
-        start: at(0),
-        last_inbound: Some(at(0)),
-        chapters,
-    };
-    prove(&stage, depth)
-}
-
-fn texts(report: &Report) -> Vec<String> {
-    let timeline = report.outcome["tickets"][0]["timeline"].as_array().unwrap();
-    timeline
-        .iter()
-        .map(|entry| entry["text"].as_str().unwrap().to_owned())
-        .collect()
-}
+use handoffd_contract::{Data, Item, Rendered};
+use serde_json::json;
+use story::played::{connector, played, returning, texts};
+use story::{at, attachment, closed, handoff, item, received, reply_status, said, short};
 
 #[test]
 fn two_mishaps_anywhere_end_as_the_quiet_run() {
@@ -382,109 +319,6 @@ fn names_and_texts_cannot_become_markup() {
     let set_off = nasty.replace('\n', "\n» ");
     assert!(texts[1].contains(&set_off), "{}", texts[1]);
     assert!(texts[1].contains("Customer (A\"n<a>')"), "{}", texts[1]);
-}
-
-#[test]
-fn a_customer_without_a_phone_is_kept_by_the_user_id() {
-    let connector = connector(json!({}));
-    let Data::HandoffRequested(mut data) = handoff(vec![short(1)]) else {
-        unreachable!()
-    };
-    data.contact = handoffd_contract::Contact {
-        user_id: Some("NL.13491208655302741918".into()),
-        name: Some("Bo".into()),
-        ..Default::default()
-    };
-    let one = item("h1", 60, Data::HandoffRequested(data));
-    let report = played(&*connector, &handoffd_hubspot::sandbox, vec![vec![one]], 1);
-    let properties = &report.outcome["contacts"][0]["properties"];
-    assert_eq!(
-        *properties,
-        json!({"firstname": "Bo", "wa_id": "NL.13491208655302741918"})
-    );
-}
-
-#[test]
-fn a_contact_is_found_by_phone_or_address_before_one_is_made() {
-    let connector = connector(json!({}));
-    let play = |acts: Vec<Value>, switch: Option<(&str, Value)>, email: Option<&str>| {
-        let make = || {
-            let mut portal = handoffd_hubspot::sandbox();
-            for (n, properties) in acts.iter().enumerate() {
-                portal
-                    .act(
-                        at(n as i64 - 3_600),
-                        &json!({"act": "contact", "properties": properties}),
-                    )
-                    .unwrap();
-            }
-            if let Some((name, value)) = &switch {
-                portal.switch(name, value).unwrap();
-            }
-            portal
-        };
-        let Data::HandoffRequested(mut data) = handoff(vec![short(1)]) else {
-            unreachable!()
-        };
-        data.contact.email = email.map(str::to_owned);
-        played(
-            &*connector,
-            &make,
-            vec![vec![item("h1", 60, Data::HandoffRequested(data))]],
-            1,
-        )
-    };
-    // As typed in the Netherlands; and the key is left behind for the next time.
-    let report = play(
-        vec![json!({"firstname": "Ana", "phone": "06 1234 5678"})],
-        None,
-        None,
-    );
-    let contacts = report.outcome["contacts"].as_array().unwrap();
-    assert_eq!(
-        (contacts.len(), contacts[0]["properties"]["wa_id"].as_str()),
-        (1, Some("31612345678"))
-    );
-    // Several: the oldest, and the rep is told.
-    let report = play(
-        vec![
-            json!({"firstname": "Old", "mobilephone": "+31612345678"}),
-            json!({"firstname": "New", "phone": "+31 612345678"}),
-        ],
-        None,
-        None,
-    );
-    assert_eq!(report.outcome["tickets"][0]["contacts"], json!(["Old"]));
-    assert!(
-        texts(&report)[0].contains("Other contacts have this phone number too: 2452"),
-        "{}",
-        texts(&report)[0]
-    );
-    // Another person whose number ends alike.
-    let report = play(
-        vec![json!({"firstname": "Else", "phone": "+49612345678"})],
-        None,
-        None,
-    );
-    assert_eq!(report.outcome["contacts"].as_array().unwrap().len(), 2);
-    // A portal that lacks the newer properties.
-    let report = play(
-        vec![json!({"firstname": "Ana", "phone": "+31612345678"})],
-        Some(("old_phones", json!(true))),
-        None,
-    );
-    assert_eq!(report.outcome["contacts"].as_array().unwrap().len(), 1);
-    // By e-mail.
-    let report = play(
-        vec![json!({"firstname": "Ana", "email": "ana@mail.test"})],
-        None,
-        Some("Ana@mail.test"),
-    );
-    assert_eq!(report.outcome["contacts"].as_array().unwrap().len(), 1);
-    assert_eq!(
-        report.outcome["contacts"][0]["properties"]["wa_id"],
-        "31612345678"
-    );
 }
 
 #[test]

@@ -326,8 +326,8 @@ impl Ledger for Postgres {
         transact!(self, Statement, db => inbox::inbox_settle(db, now, id, retry))
     }
 
-    async fn lane_by_fact(&self, target: &str, name: &str, value: &str) -> Result<Option<LaneRef>> {
-        transact!(self, Statement, db => relay::lane_by_fact(db, target, name, value))
+    async fn lanes_by_fact(&self, target: &str, name: &str, value: &str) -> Result<Vec<LaneRef>> {
+        transact!(self, Statement, db => relay::lanes_by_fact(db, target, name, value))
     }
 
     async fn is_ours(&self, lane: i64, value: &str) -> Result<bool> {

@@ -199,16 +199,16 @@ async fn move_cursor(db: &Db<'_>, feed: &FeedLease, cursor: &str) -> Outcome<()>
     }
 }
 
-/// The lane of a target in which a fact has this value, or may have it; the newest, if several.
-/// An empty value matches any.
-pub(super) async fn lane_by_fact(
+/// The lanes of a target in which a fact has this value, or may have it, the newest first. An empty
+/// value matches any, and is the newest lane's.
+pub(super) async fn lanes_by_fact(
     db: &Db<'_>,
     target: &str,
     name: &str,
     value: &str,
-) -> Outcome<Option<LaneRef>> {
+) -> Outcome<Vec<LaneRef>> {
     if value.is_empty() {
-        db.one(
+        db.all(
             "SELECT lane.id, lane.session, lane.target
                FROM fact JOIN lane ON lane.id = fact.lane
               WHERE fact.name = $2 AND lane.target = $1
@@ -218,14 +218,14 @@ pub(super) async fn lane_by_fact(
         )
         .await
     } else {
-        db.one(
+        db.all(
             "SELECT lane.id, lane.session, lane.target
                FROM fact JOIN lane ON lane.id = fact.lane
               WHERE fact.name = $2
                 AND left(coalesce(fact.value, fact.candidate), 200) = left($3, 200)
                 AND coalesce(fact.value, fact.candidate) = $3
                 AND lane.target = $1
-              ORDER BY fact.lane DESC LIMIT 1",
+              ORDER BY fact.lane DESC LIMIT 20",
             &[&Text(target), &Text(name), &Text(value)],
             lane_ref,
         )

@@ -334,9 +334,9 @@ impl Ledger for Sqlite {
             .await
     }
 
-    async fn lane_by_fact(&self, target: &str, name: &str, value: &str) -> Result<Option<LaneRef>> {
+    async fn lanes_by_fact(&self, target: &str, name: &str, value: &str) -> Result<Vec<LaneRef>> {
         let (target, name, value) = (target.to_owned(), name.to_owned(), value.to_owned());
-        self.read(move |tx| relay::lane_by_fact(tx, &target, &name, &value))
+        self.read(move |tx| relay::lanes_by_fact(tx, &target, &name, &value))
             .await
     }
 

@@ -164,16 +164,16 @@ fn move_cursor(tx: &Tx<'_>, feed: &FeedLease, cursor: &str) -> Result<()> {
     }
 }
 
-/// The lane of a target in which a fact has this value, or may have it; the newest, if several.
-/// An empty value matches any.
-pub(super) fn lane_by_fact(
+/// The lanes of a target in which a fact has this value, or may have it, the newest first. An empty
+/// value matches any, and is the newest lane's.
+pub(super) fn lanes_by_fact(
     tx: &Tx<'_>,
     target: &str,
     name: &str,
     value: &str,
-) -> Result<Option<LaneRef>> {
+) -> Result<Vec<LaneRef>> {
     if value.is_empty() {
-        tx.one(
+        tx.all(
             "SELECT lane.id, lane.session, lane.target
                FROM fact CROSS JOIN lane ON lane.id = fact.lane
               WHERE fact.name = ?2 AND lane.target = ?1
@@ -182,12 +182,12 @@ pub(super) fn lane_by_fact(
             lane_ref,
         )
     } else {
-        tx.one(
+        tx.all(
             "SELECT lane.id, lane.session, lane.target
                FROM fact CROSS JOIN lane ON lane.id = fact.lane
               WHERE fact.name = ?2 AND coalesce(fact.value, fact.candidate) = ?3
                 AND lane.target = ?1
-              ORDER BY fact.lane DESC LIMIT 1",
+              ORDER BY fact.lane DESC LIMIT 20",
             [target, name, value],
             lane_ref,
         )

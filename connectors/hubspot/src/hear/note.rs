@@ -9,15 +9,13 @@ use handoffd_contract::{
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{about_ticket, broken, text, time};
+use super::{about_ticket, broken, rich, text, time};
 use crate::facts;
 use crate::read::id;
 use crate::settings::Settings;
 
 /// Reads a note with its tickets.
 pub const NOTE: &str = "note";
-/// Reads which of a note's tickets are ours.
-pub const TICKETS: &str = "note.tickets";
 /// Reads the address of one of a reply's files.
 pub const FILE: &str = "note.file";
 
@@ -66,7 +64,8 @@ pub fn note(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Heari
         .filter(|id| !id.is_empty())
         .take(20)
         .collect();
-    if said.is_empty() && files.is_empty() {
+    let pasted = rich::pasted(settings, text(&properties["hs_note_body"]));
+    if said.is_empty() && files.is_empty() && pasted == rich::Pasted::default() {
         return Ok(proceed(settings, then, "a reply without text or file"));
     }
     let mut tickets: Vec<String> = body["associations"]["tickets"]["results"]
@@ -81,68 +80,23 @@ pub fn note(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Heari
     let at = [&properties["hs_timestamp"], &body["createdAt"]]
         .into_iter()
         .find_map(time);
-    let mut pending = json!({
-        "heard": format!("note/{note}"), "message": note, "echo": facts::record("notes", note), "text": said, "at": at,
-        "files": files.iter().map(|file| json!({"fileId": file})).collect::<Vec<_>>(), "then": then,
+    // A note's own files are read for their addresses; what was pasted into it has one.
+    let files = files.iter().map(|file| json!({"fileId": file}));
+    let pictures = pasted.pictures.iter().enumerate().map(|(n, url)| {
+        let name = rich::file_name(url, n);
+        json!({"fileId": format!("pasted-{}", n + 1), "url": url, "name": name})
     });
-    match tickets.as_slice() {
-        [] => Ok(proceed(
+    let pending = json!({
+        "heard": format!("note/{note}"), "tickets": tickets, "message": note, "echo": facts::record("notes", note), "text": said, "at": at,
+        "files": files.chain(pictures).collect::<Vec<_>>(), "lost": pasted.lost, "prefix": settings.reply_prefix, "then": then,
+    });
+    if tickets.is_empty() {
+        return Ok(proceed(
             settings,
             then,
             "a reply on a note without a ticket",
-        )),
-        [ticket] => {
-            pending["ticket"] = json!(ticket);
-            Ok(go_on(settings, pending))
-        }
-        several => {
-            // Which of them is the conversation's: the newest that carries our handoff id.
-            let inputs: Vec<Value> = several.iter().map(|ticket| json!({"id": ticket})).collect();
-            let properties = [settings.handoff_id_property.as_str(), "createdate"];
-            let body =
-                json!({"properties": properties, "propertiesWithHistory": [], "inputs": inputs});
-            let call = HttpCall::post(
-                format!("{}/batch/read", settings.paths.object("tickets")),
-                body,
-            );
-            Ok(Hearing {
-                fetch: vec![Read::new(TICKETS, call, pending)],
-                ..Hearing::default()
-            })
-        }
-    }
-}
-
-/// Which of several tickets a reply belongs to.
-pub fn tickets(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Hearing, Refusal> {
-    let Some(body) = reply
-        .json()
-        .filter(|body| reply.ok() && body["results"].is_array())
-    else {
-        return Ok(broken(read, reply)?.unwrap_or_else(|| {
-            proceed(
-                settings,
-                &read.memo["then"],
-                "a reply whose tickets are gone",
-            )
-        }));
-    };
-    let ours = body["results"].as_array().into_iter().flatten();
-    let ours = ours.filter(|ticket| {
-        text(&ticket["properties"][&settings.handoff_id_property]).starts_with("hnd-")
-    });
-    let newest = ours
-        .filter_map(|ticket| Some((time(&ticket["createdAt"]), id(&ticket["id"])?)))
-        .max();
-    let Some((_, ticket)) = newest else {
-        return Ok(proceed(
-            settings,
-            &read.memo["then"],
-            "a reply on tickets that are not ours",
         ));
-    };
-    let mut pending = read.memo.clone();
-    pending["ticket"] = json!(ticket);
+    }
     Ok(go_on(settings, pending))
 }
 
@@ -212,7 +166,7 @@ fn go_on(settings: &Settings, mut pending: Value) -> Hearing {
     attachments.sort_by(|a, b| a.id.cmp(&b.id));
     let about = match pending["session"].as_str() {
         Some(session) => About::Session(session.to_owned()),
-        None => about_ticket(text(&pending["ticket"])),
+        None => about_tickets(&pending["tickets"]),
     };
     let some = |name: &str| Some(text(&pending[name]).to_owned()).filter(|text| !text.is_empty());
     let replied = RepReply {
@@ -224,17 +178,60 @@ fn go_on(settings: &Settings, mut pending: Value) -> Hearing {
         options: Vec::new(),
         template: None,
     };
-    let heard = Heard {
-        id: text(&pending["heard"]).to_owned(),
-        about,
+    let is_empty = replied.text.is_none() && replied.attachments.is_empty();
+    let heard = |id: String, what: What| Heard {
+        id,
+        about: about.clone(),
         echo: some("echo"),
         at: time(&pending["at"]),
-        what: What::Replied(replied),
+        what,
     };
+    let id = text(&pending["heard"]);
+    let lost = not_sent(&pending, is_empty).map(|detail| What::NotSent {
+        message_id: format!("{}/not-sent", replied.message_id),
+        detail,
+    });
+    let lost = lost.map(|what| heard(format!("{id}/not-sent"), what));
+    let said = (!is_empty).then(|| heard(id.to_owned(), What::Replied(replied)));
     Hearing {
-        heard: vec![heard],
+        heard: said.into_iter().chain(lost).collect(),
         skipped: None,
         ..proceed(settings, &pending["then"], "")
+    }
+}
+
+/// What of a note cannot be sent, for the rep.
+fn not_sent(pending: &Value, is_all: bool) -> Option<String> {
+    let lost: Vec<&str> = pending["lost"]
+        .as_array()?
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    if lost.is_empty() {
+        return None;
+    }
+    let rest = if is_all {
+        ""
+    } else {
+        ", the rest of the note was taken"
+    };
+    Some(format!(
+        "WhatsApp cannot be given {} that stands in the note{rest}. Attach it as a file to another note that begins with {}, or send a link.",
+        lost.join(" and "),
+        text(&pending["prefix"])
+    ))
+}
+
+/// The conversations of the tickets that a note is on. Whose reply it is, when there are several, is
+/// not decided here.
+fn about_tickets(tickets: &Value) -> About {
+    let mut tickets: Vec<String> = serde_json::from_value(tickets.clone()).unwrap_or_default();
+    match tickets.len() {
+        1 => about_ticket(&tickets.remove(0)),
+        _ => About::AnyFact {
+            name: facts::TICKET.to_owned(),
+            values: tickets,
+        },
     }
 }
 

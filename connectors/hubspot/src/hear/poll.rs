@@ -1,11 +1,12 @@
 //! The poll of a ticket: its stage, its owner, and notes that were not seen before.
 
 use handoffd_contract::feed::Read;
-use handoffd_contract::{Hearing, HttpCall, HttpReply, Known, Reason, Refusal};
+use handoffd_contract::{Hearing, HttpCall, HttpReply, Known, Reason, Refusal, Work};
 use serde_json::{Value, json};
 
 use super::{
-    assigned, broken, heard, note, read_owner, skipped, stage_entered, text, ticket_deleted, time,
+    assigned, broken, heard, merged, note, pace, read_owner, skipped, stage_entered, text,
+    ticket_deleted, time,
 };
 use crate::facts;
 use crate::read::id;
@@ -24,13 +25,25 @@ const SEEN: usize = 1_000;
 /// How many pages of ids are read.
 const PAGES: u64 = 10;
 
+/// Merged tickets that are told of one.
+const MERGED: usize = 100;
+
 /// Inputs of one batch call.
 const BATCH: usize = 100;
 
 /// The read that a poll begins with.
-pub fn read(settings: &Settings, known: &Known, ticket: &str, cursor: Option<&str>) -> Read {
+pub fn read(
+    settings: &Settings,
+    work: &Work,
+    known: &Known,
+    ticket: &str,
+    cursor: Option<&str>,
+) -> Read {
     let call = HttpCall::get(settings.paths.one("tickets", ticket))
-        .query("properties", "hs_pipeline_stage,hubspot_owner_id")
+        .query(
+            "properties",
+            "hs_pipeline,hs_pipeline_stage,hubspot_owner_id,hs_merged_object_ids",
+        )
         .query(
             "propertiesWithHistory",
             "hs_pipeline_stage,hubspot_owner_id",
@@ -39,7 +52,10 @@ pub fn read(settings: &Settings, known: &Known, ticket: &str, cursor: Option<&st
     Read::new(
         TICKET,
         call,
-        json!({"ticket": ticket, "cursor": cursor, "own": facts::own(known, "notes")}),
+        json!({
+            "ticket": ticket, "cursor": cursor, "own": facts::own(known, "notes"),
+            "pace": pace::memo(settings, work, known),
+        }),
     )
 }
 
@@ -53,7 +69,10 @@ pub fn ticket(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Hea
     else {
         return match broken(read, reply) {
             // A deleted ticket: the rep has ended it.
-            Ok(None) if reply.status == 404 => Ok(heard(ticket_deleted(ticket))),
+            Ok(None) if reply.status == 404 => Ok(join(
+                heard(ticket_deleted(ticket)),
+                pace::state(&memo["pace"], ticket, true, None),
+            )),
             Ok(hearing) => {
                 Ok(hearing
                     .unwrap_or_else(|| skipped(format!("the poll answered {}", reply.status))))
@@ -69,8 +88,35 @@ pub fn ticket(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Hea
         .as_str()
         .and_then(|cursor| serde_json::from_str(cursor).ok())
         .unwrap_or_default();
+    // An id that is not the one asked for: the conversation goes on in the ticket that is left.
+    if let Some(left) = id(&body["id"]).filter(|left| left != ticket) {
+        return Ok(heard(merged(ticket, &left, None)));
+    }
     let mut hearing = Hearing::default();
+    let took_in = text(&body["properties"]["hs_merged_object_ids"]);
+    if !took_in.is_empty() && old["merged"] != took_in {
+        let gone = took_in
+            .split(';')
+            .map(str::trim)
+            .filter(|gone| !gone.is_empty());
+        hearing.heard.extend(
+            gone.filter(|gone| *gone != ticket)
+                .take(MERGED)
+                .map(|gone| merged(gone, ticket, None)),
+        );
+    }
     let (stage, entered) = latest(&body, "hs_pipeline_stage");
+    hearing = join(
+        hearing,
+        pace::stage(
+            settings,
+            &memo["pace"],
+            ticket,
+            text(&body["properties"]["hs_pipeline"]),
+            &stage,
+            time(&entered["timestamp"]),
+        ),
+    );
     let (owner, since) = latest(&body, "hubspot_owner_id");
     let mark = |value: &str, entry: &Value| format!("{value}@{}", text(&entry["timestamp"]));
     let (stage_mark, owner_mark) = (mark(&stage, &entered), mark(&owner, &since));
@@ -102,7 +148,7 @@ pub fn ticket(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Hea
     let page = &body["associations"]["notes"];
     let state = json!({
         "ticket": ticket, "own": memo["own"], "seen": old["notes"], "ids": ids(page, "id"),
-        "stage": stage_mark, "owner": owner_mark, "old": memo["cursor"], "pages": 1,
+        "stage": stage_mark, "owner": owner_mark, "merged": took_in, "old": memo["cursor"], "pages": 1,
     });
     Ok(join(hearing, page_done(settings, state, page)))
 }
@@ -172,7 +218,8 @@ fn page_done(settings: &Settings, mut state: Value, page: &Value) -> Hearing {
         .collect();
     let kept = &all[all.len().saturating_sub(SEEN)..];
     let cursor =
-        json!({"notes": kept, "stage": state["stage"], "owner": state["owner"]}).to_string();
+        json!({"notes": kept, "stage": state["stage"], "owner": state["owner"], "merged": state["merged"]})
+            .to_string();
     if new.is_empty() {
         let moved = state["old"].as_str() != Some(cursor.as_str());
         return Hearing {

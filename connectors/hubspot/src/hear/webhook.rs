@@ -2,14 +2,13 @@
 //!
 //! <https://developers.hubspot.com/docs/api-reference/2026-03/webhooks/guide>
 
-use handoffd_contract::{Heard, Hearing, Refusal, What};
+use handoffd_contract::{Heard, Hearing, Refusal};
 use serde_json::{Value, json};
 
 use super::{
-    about_ticket, assigned, note, read_owner, skipped, stage_entered, text, ticket_deleted, time,
+    assigned, merged, note, read_owner, skipped, stage_entered, text, ticket_deleted, time,
     undecodable,
 };
-use crate::facts;
 use crate::read::id;
 use crate::settings::Settings;
 
@@ -94,14 +93,14 @@ fn crm(settings: &Settings, event: &Value) -> Hearing {
         ("ticket", "deletion" | "privacyDeletion", _) => {
             hearing.heard.push(ticket_deleted(&record))
         }
-        ("ticket", "merge", _) => hearing.heard.extend(merged(event, &record)),
+        ("ticket", "merge", _) => hearing.heard.extend(merge(event, &record)),
         _ => return skipped(format!("a {object} event of type {action:.40}")),
     }
     hearing
 }
 
 /// After a merge the conversation goes on in the record that is left.
-fn merged(event: &Value, record: &str) -> Vec<Heard> {
+fn merge(event: &Value, record: &str) -> Vec<Heard> {
     let Some(left) = id(&event["newObjectId"]).or_else(|| id(&event["primaryObjectId"])) else {
         return Vec::new();
     };
@@ -117,14 +116,8 @@ fn merged(event: &Value, record: &str) -> Vec<Heard> {
     gone.sort();
     gone.dedup();
     gone.retain(|old| *old != left);
-    let heard = |old: &String| Heard {
-        id: format!("merge/{old}/{left}"),
-        about: about_ticket(old),
-        echo: None,
-        at: time(&event["occurredAt"]),
-        what: What::Facts(vec![(facts::TICKET.to_owned(), left.clone())]),
-    };
-    gone.iter().map(heard).collect()
+    let at = time(&event["occurredAt"]);
+    gone.iter().map(|old| merged(old, &left, at)).collect()
 }
 
 /// A rep's message in a Custom Channel's conversation.

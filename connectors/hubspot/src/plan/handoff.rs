@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use handoffd_contract::event::{Handoff, HandoffCompleted};
-use handoffd_contract::text::line;
+use handoffd_contract::text::{line, set_off};
 use handoffd_contract::{Call, Contact, Data, Item, Message, Record, Refusal, Repeat, Step};
 
 use super::notes::{Kind, Note};
@@ -25,10 +25,15 @@ impl Plan<'_> {
         let Some(ticket) = self.known.get(facts::TICKET) else {
             return self.opening(item, handoff, contact);
         };
-        if let Some(step) = self
-            .doubt(ticket, &[])
-            .or_else(|| self.thread(item, ticket))
-        {
+        let again = self.known.get(facts::TICKET_BY) != Some(item.id.as_str());
+        let doubt = self.doubt(ticket, &[], self.renewal(item, handoff));
+        let opened = || {
+            let renewal = self.renewal(item, handoff);
+            again
+                .then(|| self.reopening(item, ticket, renewal))
+                .flatten()
+        };
+        if let Some(step) = doubt.or_else(opened).or_else(|| self.thread(item, ticket)) {
             return Ok(vec![step]);
         }
         let messages = self.messages(item, handoff);
@@ -101,13 +106,20 @@ impl Plan<'_> {
                 _ => Block::labelled(label, &value),
             });
         }
+        if first && let Some(how) = self.contact_words() {
+            blocks.extend(Block::labelled("Contact", how));
+        }
         for note in item
             .rendered
             .iter()
             .flat_map(|rendered| rendered.notes.iter().cloned())
             .chain(self.degraded())
         {
-            blocks.extend(Block::labelled("Please note", &note));
+            blocks.extend(Block::labelled("Please note", &set_off(&note)));
+        }
+        if self.known.is(&facts::reopened(&item.id)) {
+            let words = "The ticket was closed and has been opened again.";
+            blocks.extend(Block::plain(words, None));
         }
         blocks.extend(Block::plain(&self.reply_hint(), None));
         let kind = match self.known.get(&facts::thread(&item.id)) {
@@ -125,16 +137,25 @@ impl Plan<'_> {
         let lines = rest
             .flat_map(|message| Block::plain(&line(message, contact), Some(&message.id)))
             .collect();
-        for note in self.split(
-            item,
-            "t",
-            Kind::Note,
-            "Conversation until the handoff",
-            lines,
-        ) {
+        for note in self.split(item, "t", Kind::Note, words::CONVERSATION, lines) {
             notes.push(note.at(notes.len()));
         }
         notes
+    }
+
+    /// How the contact was found, for the first note.
+    fn contact_words(&self) -> Option<&'static str> {
+        Some(match self.known.get(facts::CONTACT_WAY)? {
+            "key" => "found by the customer's WhatsApp id, which it holds.",
+            "phone" => "found by its telephone number.",
+            "form" => "found by its telephone number, which WhatsApp writes in another form.",
+            "email" => {
+                "found by nothing but the e-mail address that the customer gave, which proves nothing; please make sure. The contact was not changed."
+            }
+            "created" => "created for this customer.",
+            "none" => "none.",
+            _ => return None,
+        })
     }
 
     fn reply_hint(&self) -> String {
@@ -157,6 +178,10 @@ impl Plan<'_> {
         let mut notes = Vec::new();
         for section in ["ticket", "contact"] {
             for (field, why) in self.known.under(&format!("drop/{section}/")) {
+                // Without a property of its own, the user id is kept where the number would be.
+                if field == self.settings.user_id_property {
+                    continue;
+                }
                 notes.push(format!(
                     "HubSpot did not take the {section} field {field} ({why})"
                 ));
@@ -169,10 +194,21 @@ impl Plan<'_> {
         {
             notes.push(why.to_owned());
         }
-        if let Some(others) = self.known.get(facts::CONTACT_OTHERS) {
+        if let Some(before) = self.known.get(facts::TICKET_BEFORE) {
+            let id = Some(before)
+                .filter(|id| *id != "-")
+                .map(|id| format!(" {id}"));
+            let id = id.unwrap_or_default();
             notes.push(format!(
-                "Other contacts have this phone number too: {others}. The oldest one was taken"
+                "The conversation's earlier ticket{id} was deleted, so this one was made"
             ));
+        }
+        if let Some(alike) = self.known.get(facts::CONTACT_ALIKE) {
+            notes.push(format!("Looked alike and was left alone: {alike}"));
+        }
+        if self.known.get(facts::CONTACT_WAY) == Some("none") {
+            let why = self.known.get(facts::CONTACT_GONE).unwrap_or_default();
+            notes.push(format!("The ticket has no contact: {why}"));
         }
         notes
     }
@@ -187,7 +223,7 @@ impl Plan<'_> {
             Some(format!("{} is not attached: {why}", attachment.file_name()))
         });
         let mut records = BTreeMap::from([("ticket".to_owned(), ticket.to_owned())]);
-        if let Some(contact) = self.known.get(facts::CONTACT) {
+        if let Some(contact) = self.contact_id() {
             records.insert("contact".to_owned(), contact.to_owned());
         }
         let completed = HandoffCompleted {

@@ -1,9 +1,9 @@
 //! What comes after the handoff: messages, what became of replies, and the end.
 
 use handoffd_contract::event::{DeliveryState, MessageEvent, ReplyStatus, SessionClosed};
-use handoffd_contract::text::{line, truncate};
-use handoffd_contract::{HttpCall, Item, Message, Method, Repeat, Step};
-use serde_json::json;
+use handoffd_contract::text::{line, set_off, truncate};
+use handoffd_contract::{AuthorKind, HttpCall, Item, Message, Method, Repeat, Step};
+use serde_json::{Value, json};
 
 use super::notes::{self, Kind, Note};
 use super::{Filed, Plan, files};
@@ -24,7 +24,7 @@ impl Plan<'_> {
                 return Vec::new();
             }
         }
-        if let Some(step) = self.doubt(ticket, &[]) {
+        if let Some(step) = self.doubt(ticket, &[], Value::Null) {
             return vec![step];
         }
         let contact = said.contact.as_ref().unwrap_or(&self.work.contact);
@@ -54,6 +54,10 @@ impl Plan<'_> {
         let clock = self.clock(item, message.time, notes.len());
         let mut steps = self.show(&notes, &clock, ticket);
         steps.extend(self.touch(item, message, ticket));
+        // The customer waits for somebody; the assistant's lines do not.
+        if message.author.kind == AuthorKind::Customer {
+            steps.extend(self.reopening(item, ticket, Value::Null));
+        }
         steps
     }
 
@@ -102,7 +106,7 @@ impl Plan<'_> {
         if self.known.is(&fact) {
             return Vec::new();
         }
-        if let Some(step) = self.doubt(ticket, &[]) {
+        if let Some(step) = self.doubt(ticket, &[], Value::Null) {
             return vec![step];
         }
         let detail = status
@@ -130,7 +134,7 @@ impl Plan<'_> {
             return Vec::new();
         }
         // Nobody misses this on a ticket that is gone.
-        if let Some(step) = self.doubt(ticket, &[&fact, &note]) {
+        if let Some(step) = self.doubt(ticket, &[&fact, &note], Value::Null) {
             return vec![step];
         }
         let mut steps = Vec::new();
@@ -154,7 +158,7 @@ impl Plan<'_> {
         }
         for (label, value) in [("Reason", &closed.reason), ("By", &closed.closed_by)] {
             if let Some(value) = value.as_deref().filter(|value| !value.trim().is_empty()) {
-                lines.push(format!("{label}: {}", truncate(value, 1_000)));
+                lines.push(format!("{label}: {}", set_off(&truncate(value, 1_000))));
             }
         }
         let note = Note::new(

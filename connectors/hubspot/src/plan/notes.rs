@@ -235,10 +235,7 @@ impl Plan<'_> {
         let slot = i64::try_from(note.slot).unwrap_or(0);
         let title = Some(note.title.as_str()).filter(|title| !title.is_empty());
         let body = words::note(title, &note.blocks, &self.marker(&note.fact));
-        let contact = self
-            .known
-            .get(facts::CONTACT)
-            .filter(|_| !self.known.is(facts::CONTACT_GONE));
+        let contact = self.contact_id();
         let (name, call) = match &note.kind {
             Kind::Comment(thread) => {
                 let body = json!({"type": "COMMENT", "text": plain(&body), "richText": body, "attachments": []});

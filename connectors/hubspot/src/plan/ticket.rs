@@ -26,7 +26,7 @@ impl Plan<'_> {
         handoff: &Handoff,
         contact: &Contact,
     ) -> Result<Vec<Step>, Refusal> {
-        let mut steps: Vec<Step> = self.contact(item, contact)?.into_iter().collect();
+        let mut steps = self.contact(item, contact)?;
         steps.extend(self.pipelines());
         steps.extend(self.owner());
         if !steps.is_empty() {
@@ -41,6 +41,7 @@ impl Plan<'_> {
         Ok(vec![claim(step, item, &shown).memo(json!({
             "marker": words::printed(&self.marker(&item.id)),
             "conflict": self.known.get(facts::TICKET_CONFLICT),
+            "next": (self.generation() + 1).to_string(),
         }))])
     }
 
@@ -64,14 +65,14 @@ impl Plan<'_> {
         properties: Map<String, Value>,
         shown: &[&Message],
     ) -> Vec<Step> {
-        let to = self.known.get(facts::CONTACT).unwrap_or_default();
-        let body = json!({
-            "properties": properties,
-            "associations": [{
+        let link = |to: &str| {
+            json!([{
                 "to": {"id": to},
                 "types": [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": TICKET_TO_CONTACT}],
-            }],
-        });
+            }])
+        };
+        let links = self.contact_id().map_or_else(|| json!([]), link);
+        let body = json!({"properties": properties, "associations": links});
         let call = HttpCall::post(self.settings.paths.object("tickets"), body);
         let create = claim(Step::new("ticket.create", Repeat::Keyed, call), item, shown).memo(json!({
             "required": ["subject", "content", "hs_pipeline", "hs_pipeline_stage", self.settings.handoff_id_property],
@@ -97,7 +98,6 @@ impl Plan<'_> {
             }
         };
         set("subject", Some(words::subject(handoff, contact)));
-        set("content", Some(head(handoff)));
         set(
             "hs_pipeline",
             self.resolved(&settings.pipeline, facts::PIPELINE),
@@ -119,6 +119,10 @@ impl Plan<'_> {
             set(name, handoff.session.url.clone());
         }
         self.overlay(item, "ticket", &mut properties);
+        let content = match properties.get("content").and_then(Value::as_str) {
+            Some(mapped) => words::mapped(mapped),
+            None => head(handoff),
+        };
         let text = |name: &str| {
             properties
                 .get(name)
@@ -130,12 +134,8 @@ impl Plan<'_> {
             Transcript::Content => self.unsaid(handoff),
             Transcript::Notes => Vec::new(),
         };
-        let (content, shown) = words::content(
-            &text("content"),
-            &candidates,
-            contact,
-            &self.marker(&item.id),
-        );
+        let (content, shown) =
+            words::content(&content, &candidates, contact, &self.marker(&item.id));
         let subject = handoffd_contract::text::truncate(
             &text("subject").replace(['\r', '\n'], " "),
             words::MAX_SUBJECT,
@@ -161,7 +161,7 @@ impl Plan<'_> {
     }
 
     /// A setting that is an id, or what its label was found to stand for.
-    fn resolved(&self, setting: &str, fact: &str) -> Option<String> {
+    pub(super) fn resolved(&self, setting: &str, fact: &str) -> Option<String> {
         if is_id(setting) {
             Some(setting.to_owned())
         } else {

@@ -3,7 +3,6 @@
 use handoffd_contract::{HttpReply, Learned, Step, Verdict};
 use serde_json::{Value, json};
 
-use super::ticket::deleted;
 use super::{absent, id, id_of, memo};
 use crate::answer::otherwise;
 use crate::facts;
@@ -39,19 +38,14 @@ pub(super) fn create(step: &Step, reply: &HttpReply) -> Verdict {
                 .iter()
                 .any(|word| text.contains(word));
     if link {
-        // Attached to the ticket alone, it can only be the ticket.
-        if step.memo["linked"] != json!(true) {
+        if step.memo["linked"] != json!(true) && step.memo["optional"] == json!(true) {
             let gone = step
                 .claims
                 .iter()
                 .map(|claim| Learned::is(&claim.fact, "!gone"));
-            let optional = step.memo["optional"] == json!(true);
-            return if optional {
-                Verdict::Known(gone.collect())
-            } else {
-                deleted(memo(step, "ticket"))
-            };
+            return Verdict::Known(gone.collect());
         }
+        // The ticket or the contact: the ticket is looked at.
         return Verdict::Known(
             absent(step)
                 .chain([Learned::is(facts::DOUBT, reply.status.to_string())])

@@ -3,7 +3,7 @@
 use handoffd_contract::{HttpReply, Learned, Reason, Step, Stop, Verdict};
 use serde_json::Value;
 
-use super::{absent, drop_fields, id, id_of, memo};
+use super::{absent, drop_fields, id, id_of, memo, reopen};
 use crate::answer::otherwise;
 use crate::facts;
 use crate::fault::is_conflict;
@@ -149,6 +149,10 @@ fn opened(step: &Step, id: &str, body: &Value, whole: bool) -> Vec<Learned> {
 }
 
 pub(super) fn look(step: &Step, reply: &HttpReply) -> Verdict {
+    // A deleted ticket is nobody's work: the handoff is shown in another one.
+    if step.memo["conflict"] == "archived" && id_of(reply).is_some() {
+        return Verdict::Known(reopen::next_generation(step));
+    }
     if let Some((id, body)) = id_of(reply) {
         let content = body["properties"]["content"].as_str().unwrap_or_default();
         return Verdict::Known(opened(
@@ -160,10 +164,8 @@ pub(super) fn look(step: &Step, reply: &HttpReply) -> Verdict {
     }
     match (reply.status, step.memo["conflict"].as_str()) {
         (404, None) => Verdict::Absent,
-        (404, Some("archived")) => Verdict::Never(Stop::new(
-            Reason::NotFound,
-            "HubSpot says that this session has a ticket, but does not show it; was it deleted?",
-        )),
+        // Neither among the records nor in the recycle bin, and the id is taken all the same.
+        (404, Some("archived")) => Verdict::Known(reopen::next_generation(step)),
         (404, Some(_)) => Verdict::Known(
             absent(step)
                 .chain([Learned::is(facts::TICKET_CONFLICT, "archived")])
@@ -189,7 +191,7 @@ pub(super) fn thread(step: &Step, reply: &HttpReply) -> Verdict {
     }
 }
 
-pub(super) fn deleted(ticket: &str) -> Verdict {
+fn deleted(ticket: &str) -> Verdict {
     Verdict::Never(Stop::new(
         Reason::NotFound,
         format!(
@@ -200,6 +202,13 @@ pub(super) fn deleted(ticket: &str) -> Verdict {
 
 pub(super) fn check(step: &Step, reply: &HttpReply) -> Verdict {
     match (id_of(reply), reply.status) {
+        (Some(_), _) if step.memo["linked"] == false => Verdict::Never(Stop::new(
+            Reason::Invalid,
+            format!(
+                "HubSpot takes no note on ticket {}, although it is there",
+                memo(step, "ticket")
+            ),
+        )),
         // The ticket is there, so it is the contact that is gone.
         (Some(_), _) => Verdict::Known(vec![
             Learned::absent(facts::DOUBT),
@@ -213,7 +222,10 @@ pub(super) fn check(step: &Step, reply: &HttpReply) -> Verdict {
                     .map(|fact| Learned::is(fact, "!gone"));
                 Verdict::Known(given_up.collect())
             }
-            None => deleted(memo(step, "ticket")),
+            None => match reopen::renewed(step) {
+                Some(learned) => Verdict::Known(learned),
+                None => deleted(memo(step, "ticket")),
+            },
         },
         _ => otherwise(step, reply),
     }

@@ -23,6 +23,8 @@ impl Portal {
         let text = |name: &str| act[name].as_str().unwrap_or_default();
         let prefix = self.switches.reply_prefix.clone();
         match text("act") {
+            // As HubSpot's editor leaves it: pictures and tables too.
+            "note" if act["html"].is_string() => self.write(now, act, text("html"), None),
             "note" => self.write(now, act, &html(text("text")), None),
             "reply" => self.write(
                 now,
@@ -221,12 +223,22 @@ impl Portal {
         if from == into {
             return Err("`from` and `into` are the same".to_owned());
         }
-        self.store.merge(now, kind, from, into);
+        let left = if act["new_id"] == json!(true) {
+            let left = self.store.successor(now, kind, into);
+            left.ok_or("the record is gone")?
+        } else {
+            into
+        };
+        for gone in [from, into] {
+            if gone != left {
+                self.store.merge(now, kind, gone, left);
+            }
+        }
         let event = json!({
             "objectTypeId": kind.type_id(), "changeSource": "CRM_UI", "primaryObjectId": into, "mergedObjectIds": [from],
-            "newObjectId": into, "numberOfPropertiesMoved": 0,
+            "newObjectId": left, "numberOfPropertiesMoved": 0,
         });
-        self.hooks.push(now, "object.merge", into, event);
-        Ok(json!({"into": into.to_string()}))
+        self.hooks.push(now, "object.merge", left, event);
+        Ok(json!({"into": left.to_string()}))
     }
 }

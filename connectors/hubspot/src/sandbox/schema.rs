@@ -272,6 +272,9 @@ impl Schema {
                 "number",
             )
             .read_only = true;
+        schema
+            .add(Kind::Ticket, "hs_merged_object_ids", "string")
+            .read_only = true;
         schema.add(Kind::Note, "hs_timestamp", "datetime");
         schema.add(Kind::Note, "hs_note_body", "string");
         schema.add(Kind::Note, "hs_attachment_ids", "string");
@@ -292,6 +295,7 @@ impl Schema {
         );
         for (kind, name, unique) in [
             (Kind::Contact, "wa_id", true),
+            (Kind::Contact, "wa_user_id", true),
             (Kind::Ticket, "wa_handoff_id", true),
             (Kind::Ticket, "wa_session_url", false),
         ] {
@@ -325,6 +329,12 @@ impl Schema {
     pub(super) fn bare(&mut self) {
         self.properties.retain(|_, property| !property.custom);
         self.groups.retain(|(_, name), _| name == "information");
+    }
+
+    /// A portal that was prepared before user ids had a property of their own.
+    pub(super) fn without_user_id(&mut self) {
+        self.properties
+            .retain(|(kind, name), _| (*kind, name.as_str()) != (Kind::Contact, "wa_user_id"));
     }
 
     /// A portal without the newer telephone properties.

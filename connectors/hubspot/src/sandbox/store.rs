@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
+use super::phones::calculate;
 use super::schema::{Kind, link_type};
-use crate::phone::calling_code_len;
 
 /// Who changed something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +102,8 @@ pub(super) fn time(text: &str) -> Option<Timestamp> {
 #[derive(Default)]
 pub(super) struct Store {
     pub objects: BTreeMap<(Kind, u64), Object>,
+    /// The calling code that is assumed for numbers without one.
+    pub phone_country: Option<String>,
     links: BTreeMap<(Kind, u64), BTreeSet<(Kind, u64)>>,
     made: BTreeMap<Kind, u64>,
 }
@@ -177,7 +179,7 @@ impl Store {
             .properties
             .extend(fixed.map(|(name, value)| (name.to_owned(), value)));
         if kind == Kind::Contact {
-            calculate(object);
+            calculate(object, self.phone_country.as_deref());
         }
         changed
     }
@@ -235,7 +237,8 @@ impl Store {
             .collect()
     }
 
-    /// Merges one record into another: its associations move, its id stays known.
+    /// Merges one record into another: its associations move, its values fill what is empty there, its
+    /// id stays known.
     pub(super) fn merge(&mut self, now: Timestamp, kind: Kind, from: u64, into: u64) {
         let moved: Vec<(Kind, u64)> = self
             .links
@@ -248,11 +251,38 @@ impl Store {
             self.unlink((kind, from), other);
             self.link((kind, into), other);
         }
+        let mut gone = BTreeMap::new();
         if let Some(object) = self.objects.get_mut(&(kind, from)) {
             object.archived = true;
             object.merged_into = Some(into);
             object.updated = now;
+            gone = object.properties.clone();
         }
+        let Some(object) = self.objects.get_mut(&(kind, into)) else {
+            return;
+        };
+        let earlier = gone.remove("hs_merged_object_ids");
+        for (name, value) in gone {
+            object.properties.entry(name).or_insert(value);
+        }
+        let ids = object.properties.entry("hs_merged_object_ids".into());
+        let ids = ids.or_default();
+        for id in earlier.into_iter().chain([from.to_string()]) {
+            if !ids.is_empty() {
+                ids.push(';');
+            }
+            ids.push_str(&id);
+        }
+        object.updated = now;
+    }
+
+    /// A record with the values and the history of another, as some merges make one.
+    pub(super) fn successor(&mut self, now: Timestamp, kind: Kind, of: u64) -> Option<u64> {
+        let properties = self.get(kind, of, false)?.properties.clone();
+        let history = self.get(kind, of, false)?.history.clone();
+        let id = self.create(now, kind, properties, By::Rep);
+        self.objects.get_mut(&(kind, id))?.history = history;
+        Some(id)
     }
 
     /// Whether the search index holds a record already.
@@ -269,38 +299,4 @@ pub(super) fn link_name(from: Kind, to: Kind) -> String {
 /// An association's types as the associations API writes them.
 pub(super) fn link_types(from: Kind, to: Kind) -> Value {
     json!([{"category": "HUBSPOT_DEFINED", "typeId": link_type(from, to), "label": null}])
-}
-
-/// The properties that HubSpot calculates from telephone numbers: E.164 where it can tell the
-/// country, and the number as dialled inside its country.
-fn calculate(object: &mut Object) {
-    for (raw, e164, local) in [
-        (
-            "phone",
-            "hs_calculated_phone_number",
-            "hs_searchable_calculated_phone_number",
-        ),
-        (
-            "mobilephone",
-            "hs_calculated_mobile_number",
-            "hs_searchable_calculated_mobile_number",
-        ),
-    ] {
-        object.properties.remove(e164);
-        object.properties.remove(local);
-        let Some(raw) = object.get(raw).map(str::to_owned) else {
-            continue;
-        };
-        let digits: String = raw.chars().filter(char::is_ascii_digit).collect();
-        if raw.trim_start().starts_with('+') && (8..=15).contains(&digits.len()) {
-            object.properties.insert(e164.into(), format!("+{digits}"));
-            object
-                .properties
-                .insert(local.into(), digits[calling_code_len(&digits)..].to_owned());
-        } else if !digits.is_empty() {
-            object
-                .properties
-                .insert(local.into(), digits.trim_start_matches('0').to_owned());
-        }
-    }
 }

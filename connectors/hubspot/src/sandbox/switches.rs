@@ -63,7 +63,7 @@ impl Default for Switches {
 
 const NAMES: &str = "webhook_url, webhook_duplicates, webhook_reversed, webhook_retry_seconds, api_per_10s, search_per_second, daily, \
                      retry_after, search_lag, scopes, token_valid, expire_tokens, grant_revoked, conflict_409, archived_keeps_unique, merged_ids, \
-                     missing_association_400, max_file_bytes, required_property, phone_validation, reply_prefix, bare, old_phones";
+                     missing_association_400, max_file_bytes, required_property, phone_country, phone_validation, reply_prefix, bare, old_phones, no_user_id";
 
 impl Portal {
     pub(super) fn set_switch(&mut self, name: &str, value: &Value) -> Result<(), String> {
@@ -126,11 +126,17 @@ impl Portal {
             "missing_association_400" => switches.missing_association_400 = flag()?,
             "max_file_bytes" => switches.max_file_bytes = number()?,
             "required_property" => switches.required_property = text()?,
+            "phone_country" => self.store.phone_country = text()?,
             "phone_validation" => switches.phone_validation = flag()?,
             "reply_prefix" => switches.reply_prefix = text()?.unwrap_or_default(),
             "bare" => {
                 if flag()? {
                     self.schema.bare();
+                }
+            }
+            "no_user_id" => {
+                if flag()? {
+                    self.schema.without_user_id();
                 }
             }
             "old_phones" => {

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 
+use handoffd_contract::phone::Country;
 use handoffd_contract::settings::Table;
 use handoffd_contract::{Credential, Problem, Secret};
 use serde_json::Value;
@@ -23,6 +24,15 @@ pub(super) fn read(value: &Value) -> Result<Settings, Vec<Problem>> {
     };
     let credential = credential(&mut top, &base, &paths);
     let folder = top.text("folder").unwrap_or_else(|| "/handoffd".into());
+    let wa_id_property = property(&mut top, "wa_id_property").unwrap_or_else(|| "wa_id".into());
+    let user_id_property =
+        property(&mut top, "user_id_property").unwrap_or_else(|| "wa_user_id".into());
+    if user_id_property == wa_id_property {
+        top.problem(
+            "user_id_property",
+            "is the same as `wa_id_property`; name a property of its own",
+        );
+    }
     let settings = Settings {
         pipeline: top.text("pipeline").unwrap_or_else(|| "0".into()),
         stage: top.text("stage").unwrap_or_else(|| "1".into()),
@@ -34,7 +44,9 @@ pub(super) fn read(value: &Value) -> Result<Settings, Vec<Problem>> {
             "write an owner id (digits) or an e-mail address",
         ),
         priority: top.text("priority"),
-        wa_id_property: property(&mut top, "wa_id_property").unwrap_or_else(|| "wa_id".into()),
+        wa_id_property,
+        user_id_property,
+        default_country: country(&mut top),
         handoff_id_property: property(&mut top, "handoff_id_property")
             .unwrap_or_else(|| "wa_handoff_id".into()),
         session_url_property: property(&mut top, "session_url_property"),
@@ -213,4 +225,14 @@ fn webhook(top: &mut Table<'_>) -> Option<Webhook> {
     };
     table.finish();
     Some(webhook)
+}
+
+/// The portal's own country.
+fn country(top: &mut Table<'_>) -> Option<Country> {
+    let code = top.text_if(
+        "default_country",
+        |code| Country::parse(code).is_some(),
+        "write a country's two letters, such as NL",
+    )?;
+    Country::parse(&code)
 }

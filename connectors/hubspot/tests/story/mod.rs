@@ -1,6 +1,8 @@
 //! A customer, a session, and what happens in it.
 #![expect(dead_code, reason = "each test binary uses its part of the story")]
 
+pub mod played;
+
 use handoffd_contract::event::{
     AttachmentKind, DeliveryState, Handoff, MessageEvent, Reasoning, ReplyStatus, Session,
     SessionClosed,
@@ -10,7 +12,7 @@ use handoffd_contract::sandbox::{Request, Sandbox};
 use handoffd_contract::{
     Attachment, Author, AuthorKind, Call, Connector, Contact, Data, Effect, Feed, Frame, Heard,
     HttpCall, HttpReply, Item, Known, Location, MediaProblem, MediaRef, Message, Refusal, Repeat,
-    Reply, Source, Stop, Verdict, Work,
+    Reply, Source, Stop, Verdict, What, Work,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -162,6 +164,7 @@ pub struct Desk {
     pub now: Timestamp,
     pub calls: Vec<String>,
     pub cursor: Option<String>,
+    pub session: Session,
 }
 
 impl Desk {
@@ -174,13 +177,14 @@ impl Desk {
             now: at(0),
             calls: Vec::new(),
             cursor: None,
+            session: session(),
         }
     }
 
     fn plan(&self, items: &[Item]) -> Work {
         Work {
             target: "crm".into(),
-            session: session(),
+            session: self.session.clone(),
             contact: contact(),
             items: items.to_vec(),
             last_inbound: Some(self.now),
@@ -200,6 +204,13 @@ impl Desk {
             headers: answer.headers,
             body: answer.body,
         }
+    }
+
+    /// Goes on with another session in the same portal.
+    pub fn session(&mut self, id: &str) {
+        self.session.id = id.to_owned();
+        self.known = Known::default();
+        self.cursor = None;
     }
 
     /// Works items off; the reason when the lane parks.
@@ -285,6 +296,16 @@ impl Desk {
                 })
                 .unwrap();
         }
+        // Facts about the pace are the lane's own.
+        heard.retain(|heard| match &heard.what {
+            What::Facts(facts) if facts.iter().all(|(name, _)| name != "ticket") => {
+                facts
+                    .iter()
+                    .for_each(|(name, value)| self.known.set(name, value));
+                false
+            }
+            _ => true,
+        });
         heard.retain(|heard| {
             let ours = |record: &String| {
                 self.known
@@ -295,6 +316,18 @@ impl Desk {
             !heard.echo.as_ref().is_some_and(ours)
         });
         heard
+    }
+
+    /// How long the poll pauses; none when it has ended.
+    pub fn pace(&self) -> Option<u64> {
+        let work = self.plan(&[]);
+        let feed = self
+            .connector
+            .feed(&work, &self.known, self.cursor.as_deref());
+        feed.map(|feed| match feed {
+            Feed::Poll { every, .. } => every.as_secs(),
+            Feed::Stream { .. } => panic!("HubSpot has no stream"),
+        })
     }
 
     /// One round of the poll.

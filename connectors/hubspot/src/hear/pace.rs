@@ -1,0 +1,136 @@
+//! How often a ticket is read: at the set pace while it is open, however long the customer has been
+//! silent, and seldom once it is closed.
+
+use std::time::Duration;
+
+use handoffd_contract::{Heard, feed::Read};
+use handoffd_contract::{Hearing, HttpCall, HttpReply, Known, Refusal, What, Work};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{about_ticket, broken, heard, skipped, text, time};
+use crate::facts;
+use crate::plan::stage_mark;
+use crate::read::closed_stages;
+use crate::settings::{Settings, is_id};
+
+/// Reads which stages are those of closed tickets.
+pub const STAGES: &str = "poll.stages";
+
+/// A ticket that was closed less than so many hours ago is read as if it were open.
+const AT_PACE: i32 = 1;
+/// After so many hours a closed ticket is no longer read.
+const AT_ALL: i32 = 7 * 24;
+/// In between, so much more seldom.
+const SELDOM: u64 = 15;
+
+/// The pause between two reads of the ticket; none when it is not read any more.
+pub fn every(settings: &Settings, work: &Work, known: &Known) -> Option<Duration> {
+    let pace = Duration::from_secs(settings.poll_seconds);
+    let state = known.get(facts::TICKET_STATE).unwrap_or_default();
+    let Some(closed) = state
+        .strip_prefix("closed ")
+        .and_then(|at| at.parse::<Timestamp>().ok())
+    else {
+        return Some(pace);
+    };
+    let hours = work.now.duration_since(closed).as_hours();
+    match i32::try_from(hours).unwrap_or(i32::MAX) {
+        ..AT_PACE => Some(pace),
+        AT_PACE..AT_ALL => Some(pace.saturating_mul(SELDOM as u32)),
+        _ => None,
+    }
+}
+
+/// What a poll must know to tell whether the ticket is closed.
+pub fn memo(settings: &Settings, work: &Work, known: &Known) -> Value {
+    let setting = |setting: Option<&str>, fact: &str| {
+        let setting = setting?;
+        if is_id(setting) {
+            Some(setting.to_owned())
+        } else {
+            known.get(fact).map(str::to_owned)
+        }
+    };
+    let pipeline = setting(Some(&settings.pipeline), facts::PIPELINE);
+    let first = setting(Some(&settings.stage), facts::STAGE);
+    let first = pipeline
+        .zip(first)
+        .map(|(pipeline, stage)| stage_mark(&pipeline, &stage));
+    json!({
+        "now": work.now, "was": known.get(facts::TICKET_STATE), "closed": known.get(facts::CLOSED_STAGES),
+        "first": first, "closed_stage": setting(settings.closed_stage.as_deref(), facts::CLOSED_STAGE),
+    })
+}
+
+/// What a stage says of the pace, if it says something new.
+pub fn stage(
+    settings: &Settings,
+    memo: &Value,
+    ticket: &str,
+    pipeline: &str,
+    stage: &str,
+    entered: Option<Timestamp>,
+) -> Hearing {
+    let mark = stage_mark(pipeline, stage);
+    let is_set = settings.closed_stages.iter().any(|closed| closed == stage)
+        || memo["closed_stage"] == stage;
+    let is_closed = match memo["closed"].as_str() {
+        _ if is_set => true,
+        _ if memo["first"] == mark.as_str() => false,
+        Some(closed) => closed.split(' ').any(|closed| closed == mark),
+        None => {
+            let call = HttpCall::get(settings.paths.pipelines());
+            let then = json!({"ticket": ticket, "pace": memo, "mark": mark, "entered": entered});
+            return Hearing {
+                fetch: vec![Read::new(STAGES, call, then)],
+                ..Hearing::default()
+            };
+        }
+    };
+    state(memo, ticket, is_closed, entered)
+}
+
+/// The ticket is closed, or open, or gone.
+pub fn state(memo: &Value, ticket: &str, is_closed: bool, at: Option<Timestamp>) -> Hearing {
+    let was_closed = text(&memo["was"]).starts_with("closed");
+    if was_closed == is_closed {
+        return Hearing::default();
+    }
+    let at = at.map_or_else(|| text(&memo["now"]).to_owned(), |at| at.to_string());
+    let state = if is_closed {
+        format!("closed {at}")
+    } else {
+        "open".to_owned()
+    };
+    heard(fact(ticket, facts::TICKET_STATE, state))
+}
+
+/// The pipelines' answer.
+pub fn stages(read: &Read, reply: &HttpReply) -> Result<Hearing, Refusal> {
+    let Some(body) = reply
+        .json()
+        .filter(|body| reply.ok() && body["results"].is_array())
+    else {
+        return Ok(broken(read, reply)?.unwrap_or_else(|| skipped("the pipelines cannot be read")));
+    };
+    let memo = &read.memo;
+    let (ticket, closed) = (text(&memo["ticket"]), closed_stages(&body));
+    let is_closed = closed.split(' ').any(|closed| memo["mark"] == closed);
+    let mut hearing = state(&memo["pace"], ticket, is_closed, time(&memo["entered"]));
+    hearing
+        .heard
+        .push(fact(ticket, facts::CLOSED_STAGES, closed));
+    Ok(hearing)
+}
+
+/// A fact about the lane of a ticket.
+pub fn fact(ticket: &str, name: &str, value: String) -> Heard {
+    Heard {
+        id: format!("fact/{ticket}/{name}"),
+        about: about_ticket(ticket),
+        echo: None,
+        at: None,
+        what: What::Facts(vec![(name.to_owned(), value)]),
+    }
+}
