@@ -110,7 +110,8 @@ pub struct Settings {
     pub reply_marker: Marker,
     /// Activity types that can be replies.
     pub reply_types: Vec<String>,
-    /// Whether a poll takes an activity only when its status is [`Settings::activity_status`].
+    /// Whether an activity is a reply only once its status is [`Settings::activity_status`], so
+    /// that what a rep has saved half-written stays in Creatio.
     pub reply_when_completed: bool,
     /// Whether files that a rep attaches to an activity are sent.
     pub reply_files: bool,
@@ -153,20 +154,7 @@ impl Settings {
             ],
             Mode::HandoffOnly,
         );
-        let marker = top.choice("reply_marker", &[("all", false), ("prefix", true)], false);
-        let prefix = top.text("reply_prefix");
-        if marker && prefix.is_none() {
-            top.missing(
-                "reply_prefix",
-                "what a reply begins with, such as \"/wa\", because reply_marker is \"prefix\"",
-            );
-        }
-        if !marker && prefix.is_some() {
-            top.problem(
-                "reply_prefix",
-                "has no effect unless reply_marker = \"prefix\"",
-            );
-        }
+        let reply_marker = marker(&mut top);
         let settings = Settings {
             site,
             runtime,
@@ -196,15 +184,12 @@ impl Settings {
             integration_contact: top.guid("integration_contact_id"),
             webhook_token: top.secret("webhook_token"),
             poll: Duration::from_secs(top.number("poll_seconds", 15, 0, 3_600)),
-            reply_marker: match prefix.filter(|_| marker) {
-                Some(prefix) => Marker::Prefix(prefix),
-                None => Marker::All,
-            },
+            reply_marker,
             reply_types: reply_types(&mut top),
             reply_when_completed: top.choice(
                 "reply_when",
                 &[("added", false), ("completed", true)],
-                false,
+                true,
             ),
             reply_files: top.flag("reply_files", true),
             feed_replies: top.choice("feed_posts", &[("internal", false), ("reply", true)], false),
@@ -228,6 +213,29 @@ impl Settings {
             Runtime::Net => "",
         }
     }
+}
+
+/// What makes an activity a reply. The default protects: what a rep does not mark stays internal.
+fn marker(top: &mut Reader<'_>) -> Marker {
+    let marked = top.choice("reply_marker", &[("prefix", true), ("all", false)], true);
+    let prefix = top.text("reply_prefix");
+    if !marked {
+        if prefix.is_some() {
+            top.problem(
+                "reply_prefix",
+                "has no effect with reply_marker = \"all\"; leave one of the two out",
+            );
+        }
+        return Marker::All;
+    }
+    let prefix = prefix.unwrap_or_else(|| standard::PREFIX.to_owned());
+    if prefix.contains(char::is_whitespace) || prefix.contains(['<', '>', '&']) {
+        top.problem(
+            "reply_prefix",
+            "must be one word without <, > and &, such as \"/wa\"",
+        );
+    }
+    Marker::Prefix(prefix)
 }
 
 fn sign_in(top: &mut Reader<'_>, site: &str, plain_http: bool) -> SignIn {

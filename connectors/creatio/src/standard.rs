@@ -17,5 +17,7 @@ pub const CUSTOMER: &str = "00783ef6-f36b-1410-a883-16d83cab0980";
 pub const FILE: &str = "529bc2f8-0ee0-df11-971b-001d60e938c6";
 /// `FileType` Link: the row's `Name` is an address.
 pub const LINK: &str = "539bc2f8-0ee0-df11-971b-001d60e938c6";
+/// What a rep's reply begins with, unless the settings name something else.
+pub const PREFIX: &str = "/wa";
 /// What an empty lookup reads as. Never written: it is refused as a foreign key.
 pub const ZERO: &str = "00000000-0000-0000-0000-000000000000";

@@ -95,7 +95,8 @@ impl Creatio {
     /// The activity that a webhook named, or the newest of its case.
     fn activity_said(&self, case: Option<String>, body: &Value) -> Hearing {
         let row = rows(body).first().unwrap_or(body);
-        let Some(case) = case.or_else(|| id(row, "CaseId")) else {
+        // The row knows its case better than the webhook does.
+        let Some(case) = id(row, "CaseId").or(case) else {
             return skipped("the activity belongs to no case");
         };
         match self.reply(&case, row, Chosen::ByProcess) {

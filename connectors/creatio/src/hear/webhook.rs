@@ -58,13 +58,16 @@ impl Creatio {
             .map(humane)
             .filter(|text| !text.is_empty());
         // On a case that several sessions share, another session's row is no echo of this lane, so
-        // its author must be known.
-        let sure = author.is_some() || !self.settings.append_to_open_case;
-        match (activity, case, text.filter(|_| sure)) {
+        // its author must be known. And whether the text is written to its end, its status tells.
+        let sure = (author.is_some() || !self.settings.append_to_open_case)
+            && self.is_finished(fields.id(&["statusid", "status"]).as_deref());
+        // The marker may stand in the title, which the body does not hold.
+        let text = text
+            .filter(|_| sure)
+            .and_then(|text| self.unmarked(&text))
+            .filter(|text| !text.is_empty());
+        match (activity, case, text) {
             (Some(activity), Some(case), Some(text)) => {
-                let Some(text) = self.unmarked(&text).filter(|text| !text.is_empty()) else {
-                    return Ok(skipped("an activity without the reply marker"));
-                };
                 let mut reply = said(&activity, Some(text), Vec::new());
                 if let What::Replied(reply) = &mut reply {
                     reply.author = fields

@@ -5,6 +5,8 @@ use handoffd_contract::{AuthorKind, Contact, Handoff, Message, Rendered, text};
 use serde_json::{Map, Value, json};
 
 use super::rows::Row;
+use crate::settings::Marker;
+use crate::standard::{CALL, TASK};
 use crate::{Creatio, wire};
 
 /// Width of `Case.Subject` and `Activity.Title`.
@@ -214,6 +216,35 @@ pub(crate) struct Place<'a> {
 }
 
 impl Creatio {
+    /// How a rep answers, as the first activity says it.
+    pub(crate) fn answering(&self) -> String {
+        let kinds: Vec<&str> = self
+            .settings
+            .reply_types
+            .iter()
+            .map(|kind| match kind.as_str() {
+                TASK => "a task",
+                CALL => "a call",
+                _ => "an activity of a reply type",
+            })
+            .collect();
+        let kinds = kinds.join(" or ");
+        let finish = if self.settings.reply_when_completed {
+            "set it to Completed"
+        } else {
+            "save it"
+        };
+        match &self.settings.reply_marker {
+            Marker::Prefix(prefix) => format!(
+                "To answer the customer, add {kinds} to this case whose details begin with {prefix} and {finish}. \
+                 Everything else on this case stays internal."
+            ),
+            Marker::All => format!(
+                "To answer the customer, add {kinds} to this case and {finish}: every one that you add here by hand is sent to the customer."
+            ),
+        }
+    }
+
     /// An activity that establishes `fact`; `key` tells it apart from every other of the session.
     pub(crate) fn activity(
         &self,

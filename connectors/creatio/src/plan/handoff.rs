@@ -128,6 +128,7 @@ impl Creatio {
         for remark in compose::mapped("case", item.rendered.as_ref()).1 {
             text.push_str(&format!("\nNote: {remark}"));
         }
+        text.push_str(&format!("\n\n{}", self.answering()));
         let id = ids::uuid(&["creatio", "note", &work.session.id, &work.target, &item.id]);
         rows.insert(
             0,

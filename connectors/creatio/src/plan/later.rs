@@ -102,7 +102,11 @@ impl Creatio {
             contact: records.contact,
             start: message.time.as_millisecond() - 1,
         };
-        let text = compose::link_line(url, &work.session.id);
+        let text = format!(
+            "{}\n\n{}",
+            compose::link_line(url, &work.session.id),
+            self.answering()
+        );
         let mut rows = vec![self.activity(
             "opened".into(),
             id,

@@ -4,6 +4,7 @@
 
 mod answers;
 mod common;
+mod drafts;
 mod odata;
 mod polls;
 mod prove;

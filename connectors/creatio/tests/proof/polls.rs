@@ -12,18 +12,18 @@ use crate::common::*;
 use crate::webhooks::replied;
 
 /// A case that the connector made, with its facts; the site's reps act on it.
-struct Scene {
-    connector: Box<dyn Connector>,
-    site: Box<dyn Sandbox>,
-    known: Known,
+pub struct Scene {
+    pub connector: Box<dyn Connector>,
+    pub site: Box<dyn Sandbox>,
+    pub known: Known,
     cursor: Option<String>,
     /// Ids heard before, as the engine remembers them.
     before: BTreeSet<String>,
-    seconds: i64,
+    pub seconds: i64,
 }
 
 impl Scene {
-    fn new(more: Value) -> Scene {
+    pub fn new(more: Value) -> Scene {
         let connector = connector(more);
         let site: Box<dyn Sandbox> = site_with_ana();
         let story = vec![vec![item(
@@ -90,13 +90,13 @@ impl Scene {
         }
     }
 
-    fn act(&mut self, act: Value) -> Value {
+    pub fn act(&mut self, act: Value) -> Value {
         self.seconds += 30;
         self.site.act(at(self.seconds), &act).unwrap()
     }
 
     /// What the engine would pass on of a hearing: not twice, and not our own.
-    fn pass(&mut self, hearing: Hearing) -> Vec<Heard> {
+    pub fn pass(&mut self, hearing: Hearing) -> Vec<Heard> {
         let mut passed: Vec<Heard> = Vec::new();
         let mut queue = vec![hearing];
         while let Some(hearing) = queue.pop() {
@@ -128,7 +128,7 @@ impl Scene {
         passed
     }
 
-    fn poll(&mut self) -> Vec<Heard> {
+    pub fn poll(&mut self) -> Vec<Heard> {
         let feed = self
             .connector
             .feed(&self.work(), &self.known, self.cursor.as_deref());
@@ -147,7 +147,7 @@ impl Scene {
         self.pass(hearing)
     }
 
-    fn webhooks(&mut self) -> Vec<Heard> {
+    pub fn webhooks(&mut self) -> Vec<Heard> {
         let mut all = Vec::new();
         for Delivery { id, body, .. } in self.site.deliveries(at(self.seconds + 60)) {
             let hearing = self
@@ -164,7 +164,7 @@ impl Scene {
     }
 }
 
-fn texts(heard: &[Heard]) -> Vec<String> {
+pub fn texts(heard: &[Heard]) -> Vec<String> {
     heard
         .iter()
         .filter_map(|heard| replied(heard).text.clone())

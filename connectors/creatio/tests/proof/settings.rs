@@ -122,15 +122,10 @@ fn every_wrong_setting_is_named_with_its_remedy() {
             "reply_marker",
             json!("suffix"),
             "reply_marker",
-            "\"all\" or \"prefix\"",
+            "\"prefix\" or \"all\"",
         ),
-        (
-            "reply_marker",
-            json!("prefix"),
-            "reply_prefix",
-            "is missing",
-        ),
-        ("reply_prefix", json!("/wa"), "reply_prefix", "no effect"),
+        ("reply_prefix", json!("/w a"), "reply_prefix", "one word"),
+        ("reply_prefix", json!("<wa>"), "reply_prefix", "one word"),
         (
             "reply_types",
             json!(["email"]),
