@@ -12,7 +12,7 @@ use super::compose::{self, Place};
 use super::files::{UPLOADS, placeholders};
 use super::later::{after, latest};
 use super::open::{Records, records};
-use super::rows::{Row, dropped_fact};
+use super::rows::{Row, apart_fact, dropped_fact, left_out, tells, told_by_note};
 use super::{distinct, is_empty};
 use crate::Creatio;
 
@@ -33,6 +33,10 @@ impl Creatio {
             return Ok(steps);
         };
 
+        let note_tells = tells(known, &item.id);
+        if !note_tells.is_empty() {
+            return Ok(note_tells);
+        }
         let (mut rows, last) = self.handoff_rows(work, known, item, handoff, records);
         for message in &handoff.transcript {
             rows.extend(self.file_rows(work, known, message, records.case));
@@ -46,6 +50,14 @@ impl Creatio {
             .take(UPLOADS);
         steps.extend(uploads);
         distinct(&mut steps);
+        if steps.is_empty() {
+            let place = Place {
+                case: records.case,
+                contact: records.contact,
+                start: last + 1,
+            };
+            steps = self.untold_steps(work, known, place);
+        }
         if !steps.is_empty() {
             return Ok(steps);
         }
@@ -128,19 +140,20 @@ impl Creatio {
         for remark in compose::mapped("case", item.rendered.as_ref()).1 {
             text.push_str(&format!("\nNote: {remark}"));
         }
+        for line in told_by_note(known, &item.id) {
+            text.push_str(&format!("\nNote: {line}"));
+        }
         text.push_str(&format!("\n\n{}", self.answering()));
         let id = ids::uuid(&["creatio", "note", &work.session.id, &work.target, &item.id]);
-        rows.insert(
-            0,
-            self.activity(
-                format!("note/{}", item.id),
-                id,
-                &item.id,
-                &title,
-                &text,
-                place(at),
-            ),
+        let note = self.activity(
+            format!("note/{}", item.id),
+            id,
+            &item.id,
+            &title,
+            &text,
+            place(at),
         );
+        rows.insert(0, note);
         rows.extend(self.session_link(work, url, records.case));
         (rows, last)
     }
@@ -183,8 +196,11 @@ impl Creatio {
             return None;
         }
         let mut columns = self.case_columns(work, item.rendered.as_ref(), Some(handoff));
-        columns.retain(|column, _| !known.is(&dropped_fact("Case", column)));
-        let memo = json!({ "columns": columns.keys().collect::<Vec<_>>() });
+        columns.retain(|column, _| {
+            !known.is(&dropped_fact("Case", column))
+                && !known.is(&apart_fact(&item.id, "Case", column))
+        });
+        let memo = json!({ "columns": columns.keys().collect::<Vec<_>>(), "item": item.id, "claims": [["fields", item.id]] });
         let call =
             HttpCall::new(Method::Patch, self.record("Case", records.case)).json(columns.into());
         Some(
@@ -215,7 +231,7 @@ impl Creatio {
         notes.extend(
             known
                 .under("dropped/")
-                .map(|(column, why)| format!("{} was left out: {why}", column.replace('/', "."))),
+                .map(|(column, why)| left_out(column, why)),
         );
         notes.extend(
             handoff

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::compose::{self, Place};
 use super::open::{ADOPTED, Records, records};
-use super::rows::Row;
+use super::rows::{Row, untold};
 use super::{distinct, ended, is_empty};
 use crate::Creatio;
 use crate::settings::Mode;
@@ -53,8 +53,10 @@ impl Creatio {
                     known,
                     false,
                 );
-                if !steps.is_empty() {
-                    return Ok((steps, run + 1));
+                let mut apart = self.open(work, known, item, None)?;
+                apart.extend(steps);
+                if !apart.is_empty() {
+                    return Ok((apart, run + 1));
                 }
             }
             let message = &event.message;
@@ -84,7 +86,26 @@ impl Creatio {
                 return Ok((steps, run));
             }
         }
-        Ok((self.ensure(rows, known, true), run.max(1)))
+        let mut steps = self.ensure(rows, known, true);
+        if let (true, Some(records), Some(start)) = (steps.is_empty(), records(known), last) {
+            let place = Place {
+                case: records.case,
+                contact: records.contact,
+                start: start + 1,
+            };
+            steps = self.untold_steps(work, known, place);
+        }
+        Ok((steps, run.max(1)))
+    }
+
+    /// One activity for each column that was left out after the case's note was written.
+    pub(super) fn untold_steps(&self, work: &Work, known: &Known, place: Place<'_>) -> Vec<Step> {
+        let rows = untold(known).map(|(fact, line)| {
+            let id = ids::uuid(&["creatio", "noted", &work.session.id, &work.target, &fact]);
+            let key = fact.clone();
+            self.activity(fact, id, &key, "A value was left out", &line, place)
+        });
+        self.ensure(rows.collect(), known, false)
     }
 
     /// What stands first on a case that a message opened: the way to the session.
@@ -172,13 +193,27 @@ impl Creatio {
     }
 
     /// Closes the case, unless somebody has: a look, then the write.
-    pub(super) fn closed(&self, known: &Known, item: &Item, closed: &SessionClosed) -> Vec<Step> {
+    pub(super) fn closed(
+        &self,
+        work: &Work,
+        known: &Known,
+        item: &Item,
+        closed: &SessionClosed,
+    ) -> Vec<Step> {
         let (Some(status), Some(records)) = (&self.settings.resolved_status, records(known)) else {
             return Vec::new();
         };
         let fact = format!("closed/{}", item.id);
-        if known.is(&fact) || closed.resolved == Some(false) {
+        if closed.resolved == Some(false) {
             return Vec::new();
+        }
+        if known.is(&fact) {
+            let place = Place {
+                case: records.case,
+                contact: records.contact,
+                start: item.time.as_millisecond(),
+            };
+            return self.untold_steps(work, known, place);
         }
         let looked = format!("closing/{}", item.id);
         if !known.is(&looked) {

@@ -15,7 +15,7 @@ use handoffd_contract::{Data, Known, Message, Refusal, Step, Work};
 use crate::Creatio;
 pub(crate) use compose::OURS;
 pub(crate) use open::{ADOPTED, NONE};
-pub(crate) use rows::{dropped_fact, hollow_fact, part_headers};
+pub(crate) use rows::{apart_fact, dropped_fact, hollow_fact, part_headers};
 
 impl Creatio {
     /// Every call that can be made now.
@@ -38,7 +38,7 @@ impl Creatio {
                 Data::SessionClosed(closed)
                     if closed.closed_by.as_deref() != Some(work.target.as_str()) =>
                 {
-                    self.closed(known, item, closed)
+                    self.closed(work, known, item, closed)
                 }
                 _ => Vec::new(),
             };

@@ -1,12 +1,12 @@
 //! Who the customer is in Creatio, and which case the session has.
 
 use handoffd_contract::{
-    Handoff, HttpCall, Item, Known, Reason, Refusal, Rendered, Step, Work, ids,
+    Handoff, HttpCall, Item, Known, Method, Reason, Refusal, Rendered, Repeat, Step, Work, ids,
 };
 use serde_json::{Map, Value, json};
 
 use super::compose::{self, MEDIUM, mapped};
-use super::rows::Row;
+use super::rows::{Row, apart_fact, tried_fact};
 use crate::{Creatio, phone, wire};
 
 /// What a look says when nothing was found.
@@ -43,6 +43,12 @@ fn contact(known: &Known) -> Option<&str> {
     })
 }
 
+fn number(work: &Work) -> Option<String> {
+    work.contact
+        .e164()
+        .filter(|number| !phone::digits(number).is_empty())
+}
+
 /// The case's id when it is ours: the same for every event of the session.
 pub(crate) fn case_id(work: &Work) -> String {
     ids::uuid(&["creatio", "case", &work.session.id, &work.target])
@@ -60,12 +66,16 @@ impl Creatio {
         let Some(contact) = contact(known) else {
             return self.contact_steps(work, known, item);
         };
-        if known.is("case") {
-            return Ok(Vec::new());
+        let mut steps = self.contact_columns_apart(work, known, item);
+        if let Some(case) = known.get("case") {
+            let columns = self.case_columns(work, item.rendered.as_ref(), handoff);
+            steps.extend(self.apart(known, item, "Case", case, &columns));
+            return Ok(steps);
         }
         let untried = known.absent("case") && known.absent("case/open");
         if self.settings.append_to_open_case && untried {
-            return Ok(vec![self.open_case_look(contact, work)]);
+            steps.push(self.open_case_look(contact, work));
+            return Ok(steps);
         }
         let mut columns = self.case_columns(work, item.rendered.as_ref(), handoff);
         columns.insert("ContactId".into(), contact.into());
@@ -77,7 +87,51 @@ impl Creatio {
         if handoff.is_some() {
             row = row.claim("fields", &item.id);
         }
-        Ok(self.ensure(vec![row], known, true))
+        steps.extend(self.ensure(vec![row.of_item(&item.id)], known, true));
+        Ok(steps)
+    }
+
+    /// The columns of a contact that we created and could not write with it.
+    fn contact_columns_apart(&self, work: &Work, known: &Known, item: &Item) -> Vec<Step> {
+        match known.get("contact") {
+            Some(contact) => {
+                let columns = self.contact_columns(work, item);
+                self.apart(known, item, "Contact", contact, &columns)
+            }
+            None => Vec::new(),
+        }
+    }
+
+    /// Columns that could not be written with their row, each by itself.
+    fn apart(
+        &self,
+        known: &Known,
+        item: &Item,
+        set: &'static str,
+        id: &str,
+        columns: &Map<String, Value>,
+    ) -> Vec<Step> {
+        let name = if set == "Contact" {
+            "contact.column"
+        } else {
+            "case.column"
+        };
+        let waits = |column: &String| {
+            known.is(&apart_fact(&item.id, set, column))
+                && !known.is(&tried_fact(&item.id, set, column))
+        };
+        columns
+            .iter()
+            .filter(|(column, _)| waits(column))
+            .map(|(column, value)| {
+                let call = HttpCall::new(Method::Patch, self.record(set, id)).json(Value::Object(
+                    Map::from_iter([(column.clone(), value.clone())]),
+                ));
+                Step::new(name, Repeat::Keyed, call)
+                    .claim_as(tried_fact(&item.id, set, column), "written")
+                    .memo(json!({ "set": set, "column": column }))
+            })
+            .collect()
     }
 
     /// Columns of a case that a handoff (or, without one, a customer's first message) fills. Who
@@ -119,10 +173,7 @@ impl Creatio {
 
     /// The phone lookup, the lookup by the contact's own columns beside it, and the creation.
     fn contact_steps(&self, work: &Work, known: &Known, item: &Item) -> Result<Vec<Step>, Refusal> {
-        let number = work
-            .contact
-            .e164()
-            .filter(|number| !phone::digits(number).is_empty());
+        let number = number(work);
         let key = work
             .contact
             .key()
@@ -146,24 +197,27 @@ impl Creatio {
                 return Ok(looks);
             }
         }
+        let columns = self.contact_columns(work, item);
+        let row = Row::new("Contact", "contact", id, columns).of_item(&item.id);
+        Ok(self.ensure(vec![row], known, true))
+    }
+
+    /// Columns of a contact that we create.
+    fn contact_columns(&self, work: &Work, item: &Item) -> Map<String, Value> {
         let mut columns = Map::new();
         columns.insert(
             "Name".into(),
             wire::one_line(&work.contact.display_name(), MEDIUM).into(),
         );
-        if let Some(number) = &number {
+        if let Some(number) = number(work) {
             // The server makes the matching ContactCommunication row itself.
-            columns.insert("MobilePhone".into(), phone::stored(number).into());
+            columns.insert("MobilePhone".into(), phone::stored(&number).into());
         }
         if let Some(kind) = &self.settings.contact_type {
             columns.insert("TypeId".into(), kind.clone().into());
         }
         columns.extend(mapped("contact", item.rendered.as_ref()).0);
-        Ok(self.ensure(
-            vec![Row::new("Contact", "contact", id, columns)],
-            known,
-            true,
-        ))
+        columns
     }
 
     fn number_look(&self, number: Option<&str>) -> Step {
@@ -174,11 +228,7 @@ impl Creatio {
                 facts: vec![("contact/numbers".into(), NONE.into())],
                 events: Vec::new(),
             };
-            return Step::new(
-                "contact.no_number",
-                handoffd_contract::Repeat::Keyed,
-                record,
-            );
+            return Step::new("contact.no_number", Repeat::Keyed, record);
         };
         let filter = format!(
             "startswith(SearchNumber,{}) and NonActual eq false",

@@ -11,9 +11,9 @@ use handoffd_contract::{
 use serde_json::Value;
 
 use crate::Creatio;
-use crate::answer::{Answer, named};
+use crate::answer::Answer;
 use crate::plan::dropped_fact;
-use rows::{ESSENTIAL, claims, created, looked, short};
+use rows::{claims, created, looked, refused, short, text};
 use search::{by_columns, by_number, is_open, open_case, search};
 
 /// What became of one row.
@@ -67,6 +67,7 @@ impl Creatio {
             }
             "file.upload" => uploaded(step, reply),
             "file.remove" => removed(step, reply),
+            "case.column" | "contact.column" => column(step, reply),
             _ => updated(step, reply),
         }
     }
@@ -225,12 +226,32 @@ fn all(step: &Step) -> Verdict {
     )
 }
 
+fn settled(step: &Step, value: &str) -> Vec<Learned> {
+    step.claims
+        .iter()
+        .map(|claim| Learned::is(&claim.fact, value))
+        .collect()
+}
+
+/// One column of a row, written by itself: refused, it is left out.
+fn column(step: &Step, reply: &HttpReply) -> Verdict {
+    match Answer::of(reply) {
+        Answer::Refused(words) | Answer::Forbidden(words) | Answer::TooLarge(words) => {
+            let mut learned = settled(step, "refused");
+            let dropped = dropped_fact(text(&step.memo, "set"), text(&step.memo, "column"));
+            learned.push(Learned::is(dropped, short(&words)));
+            Verdict::Known(learned)
+        }
+        _ => updated(step, reply),
+    }
+}
+
 fn updated(step: &Step, reply: &HttpReply) -> Verdict {
     let answer = Answer::of(reply);
-    let set = if step.name.starts_with("activity") {
-        "Activity"
-    } else {
-        "Case"
+    let set = match step.name.split('.').next() {
+        Some("activity") => "Activity",
+        Some("contact") => "Contact",
+        _ => "Case",
     };
     match answer {
         Answer::Ok => all(step),
@@ -238,26 +259,13 @@ fn updated(step: &Step, reply: &HttpReply) -> Verdict {
             if step.name == "activity.remark" {
                 return all(step);
             }
-            let columns: Vec<String> = step.memo["columns"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(|c| c.as_str().map(str::to_owned))
-                .collect();
-            match named(&words, columns.iter()).filter(|column| {
-                step.name == "case.update" && !ESSENTIAL.contains(&column.as_str())
-            }) {
-                Some(column) => {
-                    let mut learned: Vec<Learned> = step
-                        .claims
-                        .iter()
-                        .map(|claim| Learned::absent(&claim.fact))
-                        .collect();
-                    learned.push(Learned::is(dropped_fact(set, column), short(&words)));
-                    Verdict::Known(learned)
-                }
-                None => Verdict::Never(Stop::new(Reason::Invalid, format!("{set}: {words}"))),
+            if step.name == "case.close" {
+                // The conversation has ended all the same; the rep is told that the case has not.
+                let mut learned = settled(step, "refused");
+                learned.push(Learned::is(dropped_fact(set, "StatusId"), short(&words)));
+                return Verdict::Known(learned);
             }
+            single(refused(&step.memo, set, &words))
         }
         Answer::Forbidden(words) => Verdict::Never(Stop::new(
             Reason::Forbidden,

@@ -201,12 +201,17 @@ impl Site {
                 let id = self.save(now, &rep, "Case", json!({ "Subject": text("subject"), "ContactId": text("contact") }))?;
                 Ok(json!({ "case": id }))
             }
+            "merge" => {
+                let (from, into) = (text("contact"), text("into"));
+                self.store.merge("Contact", &from, &into).map_err(|fault| words(&fault))?;
+                Ok(json!({ "contact": into }))
+            }
             "delete" => {
                 let (entity, id) = (text("entity"), text("id"));
                 self.store.delete(&entity, &id).map_err(|fault| words(&fault))?;
                 Ok(json!({}))
             }
-            _ => Err("acts are: reply, task, complete, note, attach, resolve, close, reopen, transfer, contact, case, delete".into()),
+            _ => Err("acts are: reply, task, complete, note, attach, resolve, close, reopen, transfer, contact, case, merge, delete".into()),
         }
     }
 

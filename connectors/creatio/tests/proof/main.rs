@@ -8,6 +8,7 @@ mod drafts;
 mod odata;
 mod polls;
 mod prove;
+mod refused;
 mod settings;
 mod site;
 mod webhooks;

@@ -277,23 +277,6 @@ fn a_column_that_the_site_does_not_have_is_left_out_and_the_rep_is_told() {
 }
 
 #[test]
-fn a_foreign_key_that_names_nothing_parks_after_one_request() {
-    let connector = connector(json!({ "owner_id": "1f2e3d4c-0000-4000-8000-0123456789ab" }));
-    let mut site = site_with_ana();
-    let stop = parked(
-        &*connector,
-        &mut *site,
-        &work(&ana(), vec![item("h1", 0, handoff(Vec::new()))]),
-    );
-    assert_eq!(stop.reason, Reason::Invalid);
-    assert!(
-        stop.words.contains("violates foreign key constraint")
-            && stop.words.contains("check --live"),
-        "{stop:?}"
-    );
-}
-
-#[test]
 fn a_missing_right_names_the_object() {
     let connector = connector(json!({}));
     for set in ["Case", "Activity", "CaseFile"] {
