@@ -64,9 +64,13 @@ impl Creatio {
         let all = [
             (
                 "case statuses",
-                "resolved_status_id",
+                "resolved_status_id or reopened_status_id",
                 "CaseStatus",
-                one(&settings.resolved_status),
+                [&settings.resolved_status, &settings.reopened_status]
+                    .into_iter()
+                    .flatten()
+                    .cloned()
+                    .collect(),
             ),
             (
                 "case priorities",

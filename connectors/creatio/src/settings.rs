@@ -82,6 +82,8 @@ pub struct Settings {
     pub contact_type: Option<String>,
     /// `CaseStatus` that a closed session gives its case; nothing is written when absent.
     pub resolved_status: Option<String>,
+    /// `CaseStatus` that a resolved case gets when the customer writes again; a new case when absent.
+    pub reopened_status: Option<String>,
     /// `ActivityType` of what we write.
     pub activity_type: String,
     /// `ActivityStatus` of what we write.
@@ -168,6 +170,7 @@ impl Settings {
                 .unwrap_or_else(|| standard::CHAT.to_owned()),
             contact_type: top.guid_or_none("contact_type_id", standard::CUSTOMER),
             resolved_status: top.guid("resolved_status_id"),
+            reopened_status: top.guid_or_none("reopened_status_id", standard::REOPENED),
             activity_type: top
                 .guid("activity_type_id")
                 .unwrap_or_else(|| standard::TASK.to_owned()),

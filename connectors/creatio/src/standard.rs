@@ -17,6 +17,14 @@ pub const CUSTOMER: &str = "00783ef6-f36b-1410-a883-16d83cab0980";
 pub const FILE: &str = "529bc2f8-0ee0-df11-971b-001d60e938c6";
 /// `FileType` Link: the row's `Name` is an address.
 pub const LINK: &str = "539bc2f8-0ee0-df11-971b-001d60e938c6";
+/// `CaseStatus` Resolved: not final, and nobody is alerted any more.
+pub const RESOLVED: &str = "ae7f411e-f46b-1410-009b-0050ba5d6c38";
+/// `CaseStatus` Closed.
+pub const CLOSED: &str = "3e7f420c-f46b-1410-fc9a-0050ba5d6c38";
+/// `CaseStatus` Canceled.
+pub const CANCELED: &str = "6e5f4218-f46b-1410-fe9a-0050ba5d6c38";
+/// `CaseStatus` Reopened.
+pub const REOPENED: &str = "f063ebbe-fdc6-4982-8431-d8cfa52fedcf";
 /// What a rep's reply begins with, unless the settings name something else.
 pub const PREFIX: &str = "/wa";
 /// What an empty lookup reads as. Never written: it is refused as a foreign key.

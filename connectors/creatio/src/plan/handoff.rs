@@ -33,6 +33,10 @@ impl Creatio {
             return Ok(steps);
         };
 
+        let attended = self.attended(work, known, item, Some(handoff), records)?;
+        if !attended.is_empty() {
+            return Ok(attended);
+        }
         let note_tells = tells(known, &item.id);
         if !note_tells.is_empty() {
             return Ok(note_tells);
@@ -140,6 +144,11 @@ impl Creatio {
         for remark in compose::mapped("case", item.rendered.as_ref()).1 {
             text.push_str(&format!("\nNote: {remark}"));
         }
+        if Creatio::renews(known, item)
+            && let Some(line) = self.former_line(known)
+        {
+            text.push_str(&format!("\n{line}"));
+        }
         for line in told_by_note(known, &item.id) {
             text.push_str(&format!("\nNote: {line}"));
         }
@@ -154,7 +163,7 @@ impl Creatio {
             place(at),
         );
         rows.insert(0, note);
-        rows.extend(self.session_link(work, url, records.case));
+        rows.extend(self.session_link(work, known, url, records.case));
         (rows, last)
     }
 
@@ -195,7 +204,7 @@ impl Creatio {
         if known.is("fields") {
             return None;
         }
-        let mut columns = self.case_columns(work, item.rendered.as_ref(), Some(handoff));
+        let mut columns = self.case_columns(work, item.rendered.as_ref(), Some(handoff), true);
         columns.retain(|column, _| {
             !known.is(&dropped_fact("Case", column))
                 && !known.is(&apart_fact(&item.id, "Case", column))
@@ -208,6 +217,14 @@ impl Creatio {
                 .claim_as("fields", &item.id)
                 .memo(memo),
         )
+    }
+
+    /// The address of a case's page.
+    pub(super) fn case_page(&self, case: &str) -> String {
+        self.settings
+            .case_url
+            .replace("{site}", &self.settings.site)
+            .replace("{id}", case)
     }
 
     pub(super) fn completed(
@@ -243,12 +260,7 @@ impl Creatio {
             target: work.target.clone(),
             handoff: item.id.clone(),
             records: ids,
-            url: Some(
-                self.settings
-                    .case_url
-                    .replace("{site}", &self.settings.site)
-                    .replace("{id}", records.case),
-            ),
+            url: Some(self.case_page(records.case)),
             notes,
         }
     }

@@ -9,9 +9,10 @@ use serde_json::json;
 use super::compose::{self, Place};
 use super::open::{ADOPTED, Records, records};
 use super::rows::{Row, untold};
+use super::state::{former, opened_fact};
 use super::{distinct, ended, is_empty};
-use crate::Creatio;
 use crate::settings::Mode;
+use crate::{Creatio, wire};
 
 /// Messages after the handoff that travel in one batch when several are waiting.
 const TOGETHER: usize = 20;
@@ -28,6 +29,7 @@ impl Creatio {
         let mut rows = Vec::new();
         let mut run = 0;
         let mut last = None;
+        let mut attended = false;
         for item in items.iter().take(TOGETHER) {
             let (event, customer) = match &item.data {
                 Data::MessageReceived(event) => (event, true),
@@ -47,9 +49,20 @@ impl Creatio {
                 let steps = self.open(work, known, item, None)?;
                 return Ok((steps, run + 1));
             };
+            // What the customer writes must be seen; what others write calls for nobody.
+            if customer && !attended && !known.is(&format!("said/{}", event.message.id)) {
+                let steps = self.attended(work, known, item, None, records)?;
+                if !steps.is_empty() {
+                    return Ok((steps, run + 1));
+                }
+                attended = true;
+            }
+            if !former(known).is_empty() && !known.is(&opened_fact(records.case)) {
+                rows.extend(self.opening_rows(work, known, item, &event.message, records));
+            }
             if self.settings.mode == Mode::EveryConversation && unopened(known) {
                 let steps = self.ensure(
-                    self.opening_rows(work, item, &event.message, records),
+                    self.opening_rows(work, known, item, &event.message, records),
                     known,
                     false,
                 );
@@ -108,35 +121,40 @@ impl Creatio {
         self.ensure(rows.collect(), known, false)
     }
 
-    /// What stands first on a case that a message opened: the way to the session.
+    /// What stands first on a case that a message opened: the way to the session, how to answer, and the
+    /// case before it where there was one.
     pub(super) fn opening_rows(
         &self,
         work: &Work,
+        known: &Known,
         item: &Item,
         message: &Message,
         records: Records<'_>,
     ) -> Vec<Row> {
         let url = work.session.url.as_deref();
-        let id = ids::uuid(&["creatio", "opened", &work.session.id, &work.target]);
+        let mut key = vec!["creatio", "opened", &work.session.id, &work.target];
+        let mut fact = "opened".to_owned();
+        let mut text = compose::link_line(url, &work.session.id);
+        if let Some(line) = self.former_line(known) {
+            key.push(records.case);
+            fact = opened_fact(records.case);
+            text.push_str(&format!("\n{line}"));
+        }
+        text.push_str(&format!("\n\n{}", self.answering()));
         let place = Place {
             case: records.case,
             contact: records.contact,
             start: message.time.as_millisecond() - 1,
         };
-        let text = format!(
-            "{}\n\n{}",
-            compose::link_line(url, &work.session.id),
-            self.answering()
-        );
         let mut rows = vec![self.activity(
-            "opened".into(),
-            id,
+            fact,
+            ids::uuid(&key),
             &item.id,
             "WhatsApp conversation",
             &text,
             place,
         )];
-        rows.extend(self.session_link(work, url, records.case));
+        rows.extend(self.session_link(work, known, url, records.case));
         rows
     }
 
@@ -230,7 +248,9 @@ impl Creatio {
         }
         let call = HttpCall::new(Method::Patch, self.record("Case", records.case))
             .json(json!({ "StatusId": status }));
-        let step = Step::new("case.close", Repeat::Keyed, call).claim_as(fact, ended(records.case));
+        let step = Step::new("case.close", Repeat::Keyed, call)
+            .claim_as(fact, ended(records.case))
+            .claim_as("ended/at", wire::time(item.time));
         vec![step.memo(json!({ "columns": ["StatusId"] }))]
     }
 }

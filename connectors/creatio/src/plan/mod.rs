@@ -7,6 +7,7 @@ mod handoff;
 mod later;
 mod open;
 mod rows;
+mod state;
 
 use std::collections::BTreeSet;
 
@@ -16,6 +17,7 @@ use crate::Creatio;
 pub(crate) use compose::OURS;
 pub(crate) use open::{ADOPTED, NONE};
 pub(crate) use rows::{apart_fact, dropped_fact, hollow_fact, part_headers};
+pub(crate) use state::{GONE, REFUSED, default_statuses, ending_statuses, former};
 
 impl Creatio {
     /// Every call that can be made now.

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::compose::{self, MEDIUM, mapped};
 use super::rows::{Row, apart_fact, tried_fact};
+use super::state::{as_new, state_fact};
 use crate::{Creatio, phone, wire};
 
 /// What a look says when nothing was found.
@@ -14,7 +15,7 @@ pub(crate) const NONE: &str = "none";
 /// Why the case's columns need no handoff: they are somebody else's.
 pub(crate) const ADOPTED: &str = "adopted";
 
-const DAY_MS: i64 = 86_400_000;
+pub(super) const DAY_MS: i64 = 86_400_000;
 
 /// The records of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,22 +69,25 @@ impl Creatio {
         };
         let mut steps = self.contact_columns_apart(work, known, item);
         if let Some(case) = known.get("case") {
-            let columns = self.case_columns(work, item.rendered.as_ref(), handoff);
+            let people = handoff.is_some() || !super::former(known).is_empty();
+            let columns = self.case_columns(work, item.rendered.as_ref(), handoff, people);
             steps.extend(self.apart(known, item, "Case", case, &columns));
             return Ok(steps);
         }
         let untried = known.absent("case") && known.absent("case/open");
         if self.settings.append_to_open_case && untried {
-            steps.push(self.open_case_look(contact, work));
+            steps.push(self.open_case_look(contact, work, item));
             return Ok(steps);
         }
-        let mut columns = self.case_columns(work, item.rendered.as_ref(), handoff);
+        let mut columns =
+            self.case_columns(work, item.rendered.as_ref(), handoff, handoff.is_some());
         columns.insert("ContactId".into(), contact.into());
         columns.insert("RegisteredOn".into(), wire::time(item.time).into());
         // Nobody wrote on a case of ours before it was there: clocks may differ by as much as they
         // like. On a case that was there, only what comes from now on is for this customer.
         let since = wire::millis(item.time.as_millisecond() - DAY_MS);
-        let mut row = Row::new("Case", "case", case_id(work), columns).claim("since", since);
+        let row = Row::new("Case", "case", case_id(work), columns).claim("since", since);
+        let mut row = as_new(row, &item.id);
         if handoff.is_some() {
             row = row.claim("fields", &item.id);
         }
@@ -134,13 +138,14 @@ impl Creatio {
             .collect()
     }
 
-    /// Columns of a case that a handoff (or, without one, a customer's first message) fills. Who
-    /// shall work on it is said only when people are needed: the owner is reminded at once.
+    /// Columns of a case that a handoff (or, without one, a customer's message) fills. Who shall work
+    /// on it is said only when `people` are needed: the owner is reminded at once.
     pub(crate) fn case_columns(
         &self,
         work: &Work,
         rendered: Option<&Rendered>,
         handoff: Option<&Handoff>,
+        people: bool,
     ) -> Map<String, Value> {
         let session = &work.session;
         let url = handoff
@@ -162,7 +167,7 @@ impl Creatio {
             Some(compose::symptoms(handoff, url, language, &session.id)),
         );
         set("OriginId", Some(self.settings.origin.clone()));
-        if handoff.is_some() {
+        if people {
             set("OwnerId", self.settings.owner.clone());
             set("GroupId", self.settings.group.clone());
             set("PriorityId", self.settings.priority.clone());
@@ -266,17 +271,21 @@ impl Creatio {
             .memo(json!({ "number": number, "id": id }))
     }
 
-    fn open_case_look(&self, contact: &str, work: &Work) -> Step {
-        let call = HttpCall::get(self.path("Case"))
-            .query(
-                "$filter",
-                format!("Contact/Id eq {contact} and Status/IsFinal eq false"),
-            )
+    fn open_case_look(&self, contact: &str, work: &Work, item: &Item) -> Step {
+        Step::look("case.open", self.open_case_call(contact))
+            .claim("case/open")
+            .memo(json!({ "looked": "case/open", "since": wire::time(work.now), "state": state_fact(&item.id) }))
+    }
+
+    /// The contact's latest case that is open: a resolved one alerts nobody.
+    pub(super) fn open_case_call(&self, contact: &str) -> HttpCall {
+        let filter = format!(
+            "Contact/Id eq {contact} and Status/IsFinal eq false and Status/IsResolved eq false"
+        );
+        HttpCall::get(self.path("Case"))
+            .query("$filter", filter)
             .query("$select", "Id,Number,StatusId,ContactId,CreatedOn")
             .query("$orderby", "CreatedOn desc")
-            .query("$top", "1");
-        Step::look("case.open", call)
-            .claim("case/open")
-            .memo(json!({ "since": wire::time(work.now) }))
+            .query("$top", "1")
     }
 }

@@ -12,9 +12,9 @@ use serde_json::Value;
 
 use crate::Creatio;
 use crate::answer::Answer;
-use crate::plan::dropped_fact;
+use crate::plan::{REFUSED, dropped_fact};
 use rows::{claims, created, looked, refused, short, text};
-use search::{by_columns, by_number, is_open, open_case, search};
+use search::{by_columns, by_number, is_open, open_case, search, state, statuses};
 
 /// What became of one row.
 enum End {
@@ -54,6 +54,8 @@ impl Creatio {
             "contact.numbers" => search(reply, |rows| Verdict::Known(vec![by_number(step, rows)])),
             "contact.columns" => search(reply, |rows| Verdict::Known(vec![by_columns(step, rows)])),
             "case.open" => search(reply, |rows| Verdict::Known(open_case(step, rows))),
+            "case.state" => search(reply, |rows| Verdict::Known(vec![state(step, rows)])),
+            "case.statuses" => statuses(reply),
             "case.is_open" => search(reply, |rows| Verdict::Known(is_open(step, rows))),
             "rows.create" => batch(step, reply, created),
             "rows.look" => batch(step, reply, looked),
@@ -259,6 +261,10 @@ fn updated(step: &Step, reply: &HttpReply) -> Verdict {
             if step.name == "activity.remark" {
                 return all(step);
             }
+            if step.name == "case.reopen" {
+                // A site without this status: a new case takes the place.
+                return Verdict::Known(settled(step, REFUSED));
+            }
             if step.name == "case.close" {
                 // The conversation has ended all the same; the rep is told that the case has not.
                 let mut learned = settled(step, "refused");
@@ -271,6 +277,7 @@ fn updated(step: &Step, reply: &HttpReply) -> Verdict {
             Reason::Forbidden,
             format!("the integration user may not change {set}: {words}"),
         )),
+        Answer::Missing(_) if step.name == "case.reopen" => Verdict::Known(settled(step, REFUSED)),
         Answer::Missing(words) => Verdict::Never(Stop::new(
             Reason::NotFound,
             format!("this session's {set} is gone from Creatio: {words}"),

@@ -112,8 +112,11 @@ pub(super) fn there(memo: &Value, body: Option<&Value>) -> Vec<Learned> {
         .and_then(|body| body.get("Number"))
         .and_then(Value::as_str)
         .filter(|number| !number.is_empty());
-    if let Some(number) = number.filter(|_| text(memo, "set") == "Case") {
-        learned.push(Learned::is("case/number", number));
+    let fact = learned
+        .first()
+        .map(|learned| format!("{}/number", learned.fact));
+    if let (Some(number), Some(fact), "Case") = (number, fact, text(memo, "set")) {
+        learned.push(Learned::is(fact, number));
     }
     learned
 }

@@ -9,6 +9,7 @@ mod odata;
 mod polls;
 mod prove;
 mod refused;
+mod reopened;
 mod settings;
 mod site;
 mod webhooks;
