@@ -91,6 +91,12 @@ impl Creatio {
                 one(&settings.contact_type),
             ),
             (
+                "communication types",
+                "user_id_type_id",
+                "CommunicationType",
+                one(&settings.user_id_type),
+            ),
+            (
                 "activity types",
                 "activity_type_id or reply_types",
                 "ActivityType",

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use handoffd_contract::phone::Country;
 use handoffd_contract::{Problem, Secret};
 use serde_json::{Map, Value};
 
@@ -80,6 +81,10 @@ pub struct Settings {
     pub origin: String,
     /// `Contact.TypeId` of a contact that we create; left out when absent.
     pub contact_type: Option<String>,
+    /// The country whose numbers are written without country code in this site.
+    pub default_country: Option<Country>,
+    /// `CommunicationType` under which a contact keeps a WhatsApp user id; not kept when absent.
+    pub user_id_type: Option<String>,
     /// `CaseStatus` that a closed session gives its case; nothing is written when absent.
     pub resolved_status: Option<String>,
     /// `CaseStatus` that a resolved case gets when the customer writes again; a new case when absent.
@@ -169,6 +174,8 @@ impl Settings {
                 .guid("origin_id")
                 .unwrap_or_else(|| standard::CHAT.to_owned()),
             contact_type: top.guid_or_none("contact_type_id", standard::CUSTOMER),
+            default_country: country(&mut top),
+            user_id_type: top.guid_or_none("user_id_type_id", standard::OTHER_PHONE),
             resolved_status: top.guid("resolved_status_id"),
             reopened_status: top.guid_or_none("reopened_status_id", standard::REOPENED),
             activity_type: top
@@ -216,6 +223,19 @@ impl Settings {
             Runtime::Net => "",
         }
     }
+}
+
+/// The site's own country. Its code is no secret, but a mistyped value may be anything.
+fn country(top: &mut Reader<'_>) -> Option<Country> {
+    let code = top.text("default_country")?;
+    let country = Country::parse(&code);
+    if country.is_none() {
+        top.problem(
+            "default_country",
+            "expected the ISO code of a country in two letters, such as \"NL\"",
+        );
+    }
+    country
 }
 
 /// What makes an activity a reply. The default protects: what a rep does not mark stays internal.

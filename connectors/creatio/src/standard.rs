@@ -13,6 +13,8 @@ pub const COMPLETED: &str = "4bdbb88f-58e6-df11-971b-001d60e938c6";
 pub const CHAT: &str = "019259af-ec9c-4c87-9565-3c00700c7875";
 /// `ContactType` Customer.
 pub const CUSTOMER: &str = "00783ef6-f36b-1410-a883-16d83cab0980";
+/// `CommunicationType` Other phone, which no column of a contact mirrors.
+pub const OTHER_PHONE: &str = "21c0d693-9a52-43fa-b7f1-c6d8b53975d4";
 /// `FileType` File: bytes in the row's `Data`.
 pub const FILE: &str = "529bc2f8-0ee0-df11-971b-001d60e938c6";
 /// `FileType` Link: the row's `Name` is an address.

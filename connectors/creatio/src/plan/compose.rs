@@ -25,7 +25,7 @@ pub(crate) fn subject(reasoning: Option<&Reasoning>, contact: &Contact) -> Strin
             .flatten()
             .find(|text| !text.trim().is_empty())
     });
-    let name = contact.display_name();
+    let name = text::named(&contact.display_name());
     let subject = match about {
         Some(about) => format!(
             "WhatsApp: {} ({})",
@@ -90,7 +90,9 @@ pub(crate) fn symptoms(
 ) -> String {
     let mut html = String::new();
     for (label, value) in handoff.map(|h| lines(h, language)).unwrap_or_default() {
-        html.push_str(&format!("<p><b>{label}:</b> {}</p>", text::html(&value)));
+        // Further lines of what somebody else wrote are set off from ours.
+        let value = text::html(&text::set_off(&value));
+        html.push_str(&format!("<p><b>{label}:</b> {value}</p>"));
     }
     match url.filter(|url| wire::is_link(url)) {
         Some(url) => html.push_str(&format!(
@@ -118,11 +120,11 @@ pub(crate) fn note(
     };
     let mut text: Vec<String> = lines(handoff, language)
         .into_iter()
-        .map(|(label, value)| format!("{label}: {value}"))
+        .map(|(label, value)| format!("{label}: {}", text::set_off(&value)))
         .collect();
     text.push(link_line(url, session));
     for remark in rendered.iter().flat_map(|r| &r.notes) {
-        text.push(format!("Note: {}", wire::clean(remark)));
+        text.push(format!("Note: {}", text::set_off(&wire::clean(remark))));
     }
     (title, text.join("\n"))
 }
@@ -131,7 +133,7 @@ pub(crate) fn note(
 pub(crate) fn link_line(url: Option<&str>, session: &str) -> String {
     match url.filter(|url| wire::is_link(url)) {
         Some(url) => format!("View session: {url}"),
-        None => format!("Session: {session}"),
+        None => format!("Session: {}", wire::one_line(session, MEDIUM)),
     }
 }
 

@@ -39,7 +39,7 @@ fn key(message: &Message, attachment: &Attachment) -> String {
 fn remark(attachment: &Attachment, why: &str) -> String {
     format!(
         "[{} could not be attached: {why}]",
-        wire::one_line(&attachment.file_name(), 120)
+        text::named(&wire::one_line(&attachment.file_name(), 120))
     )
 }
 
@@ -112,7 +112,7 @@ impl Creatio {
             let key = key(message, attachment);
             match self.state(known, message, attachment) {
                 State::Wanted => {
-                    let name = text::truncate(&wire::clean(&attachment.file_name()), MEDIUM);
+                    let name = wire::one_line(&attachment.file_name(), MEDIUM);
                     let id = ids::uuid(&["creatio", "file", &work.session.id, &work.target, &key]);
                     rows.push(file_row(
                         format!("filerow/{key}"),

@@ -16,6 +16,11 @@ use super::rows::{Row, apart_fact, dropped_fact, left_out, tells, told_by_note};
 use super::{distinct, is_empty};
 use crate::Creatio;
 
+/// Whether no handoff of the session was shown before.
+fn is_first(known: &Known) -> bool {
+    known.under("completed/").next().is_none()
+}
+
 impl Creatio {
     pub(super) fn handoff(
         &self,
@@ -148,6 +153,11 @@ impl Creatio {
             && let Some(line) = self.former_line(known)
         {
             text.push_str(&format!("\n{line}"));
+        }
+        if is_first(known) {
+            for line in self.contact_lines(known) {
+                text.push_str(&format!("\n{line}"));
+            }
         }
         for line in told_by_note(known, &item.id) {
             text.push_str(&format!("\nNote: {line}"));

@@ -2,7 +2,7 @@
 
 use handoffd_contract::event::{DeliveryState, MessageEvent, ReplyStatus, SessionClosed};
 use handoffd_contract::{
-    Data, HttpCall, Item, Known, Message, Method, Refusal, Repeat, Step, Work, ids,
+    Data, HttpCall, Item, Known, Message, Method, Refusal, Repeat, Step, Work, ids, text,
 };
 use serde_json::json;
 
@@ -140,6 +140,9 @@ impl Creatio {
             fact = opened_fact(records.case);
             text.push_str(&format!("\n{line}"));
         }
+        for line in self.contact_lines(known) {
+            text.push_str(&format!("\n{line}"));
+        }
         text.push_str(&format!("\n\n{}", self.answering()));
         let place = Place {
             case: records.case,
@@ -172,7 +175,7 @@ impl Creatio {
         let detail = status
             .detail
             .as_deref()
-            .unwrap_or("WhatsApp gave no reason");
+            .map_or_else(|| "WhatsApp gave no reason".to_owned(), text::set_off);
         let (state, line) = match status.state {
             DeliveryState::Held => ("held", format!("Not delivered to WhatsApp yet: {detail}")),
             DeliveryState::Failed => ("failed", format!("Not delivered to WhatsApp: {detail}")),

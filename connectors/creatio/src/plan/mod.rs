@@ -2,6 +2,7 @@
 //! everything that can be done side by side.
 
 mod compose;
+mod contact;
 mod files;
 mod handoff;
 mod later;

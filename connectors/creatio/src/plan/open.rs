@@ -1,14 +1,14 @@
-//! Who the customer is in Creatio, and which case the session has.
+//! Which case the session has.
 
 use handoffd_contract::{
-    Handoff, HttpCall, Item, Known, Method, Reason, Refusal, Rendered, Repeat, Step, Work, ids,
+    Handoff, HttpCall, Item, Known, Method, Refusal, Rendered, Repeat, Step, Work, ids,
 };
 use serde_json::{Map, Value, json};
 
-use super::compose::{self, MEDIUM, mapped};
+use super::compose::{self, mapped};
 use super::rows::{Row, apart_fact, tried_fact};
 use super::state::{as_new, state_fact};
-use crate::{Creatio, phone, wire};
+use crate::{Creatio, wire};
 
 /// What a look says when nothing was found.
 pub(crate) const NONE: &str = "none";
@@ -30,24 +30,8 @@ pub(crate) struct Records<'a> {
 pub(crate) fn records(known: &Known) -> Option<Records<'_>> {
     Some(Records {
         case: known.get("case")?,
-        contact: contact(known)?,
+        contact: known.get("contact")?,
     })
-}
-
-/// The contact: as found by its numbers or created by us, else as found by its own columns.
-fn contact(known: &Known) -> Option<&str> {
-    known.get("contact").or_else(|| {
-        let found = known
-            .get("contact/columns")
-            .filter(|found| *found != NONE)?;
-        (known.get("contact/numbers") == Some(NONE)).then_some(found)
-    })
-}
-
-fn number(work: &Work) -> Option<String> {
-    work.contact
-        .e164()
-        .filter(|number| !phone::digits(number).is_empty())
 }
 
 /// The case's id when it is ours: the same for every event of the session.
@@ -64,10 +48,11 @@ impl Creatio {
         item: &Item,
         handoff: Option<&Handoff>,
     ) -> Result<Vec<Step>, Refusal> {
-        let Some(contact) = contact(known) else {
+        let Some(contact) = known.get("contact") else {
             return self.contact_steps(work, known, item);
         };
         let mut steps = self.contact_columns_apart(work, known, item);
+        steps.extend(self.contact_learns(work, known));
         if let Some(case) = known.get("case") {
             let people = handoff.is_some() || !super::former(known).is_empty();
             let columns = self.case_columns(work, item.rendered.as_ref(), handoff, people);
@@ -174,101 +159,6 @@ impl Creatio {
         }
         columns.extend(mapped("case", rendered).0);
         columns
-    }
-
-    /// The phone lookup, the lookup by the contact's own columns beside it, and the creation.
-    fn contact_steps(&self, work: &Work, known: &Known, item: &Item) -> Result<Vec<Step>, Refusal> {
-        let number = number(work);
-        let key = work
-            .contact
-            .key()
-            .or_else(|| number.as_deref().map(phone::digits))
-            .ok_or_else(|| {
-                Refusal::park(
-                    Reason::NoCustomer,
-                    "neither wa_id, user id nor phone is in the event",
-                )
-            })?;
-        let id = ids::uuid(&["creatio", "contact", &key]);
-        if known.absent("contact") {
-            let mut looks = Vec::new();
-            if known.absent("contact/numbers") {
-                looks.push(self.number_look(number.as_deref()));
-            }
-            if known.absent("contact/columns") {
-                looks.push(self.column_look(number.as_deref(), &id));
-            }
-            if !looks.is_empty() {
-                return Ok(looks);
-            }
-        }
-        let columns = self.contact_columns(work, item);
-        let row = Row::new("Contact", "contact", id, columns).of_item(&item.id);
-        Ok(self.ensure(vec![row], known, true))
-    }
-
-    /// Columns of a contact that we create.
-    fn contact_columns(&self, work: &Work, item: &Item) -> Map<String, Value> {
-        let mut columns = Map::new();
-        columns.insert(
-            "Name".into(),
-            wire::one_line(&work.contact.display_name(), MEDIUM).into(),
-        );
-        if let Some(number) = number(work) {
-            // The server makes the matching ContactCommunication row itself.
-            columns.insert("MobilePhone".into(), phone::stored(&number).into());
-        }
-        if let Some(kind) = &self.settings.contact_type {
-            columns.insert("TypeId".into(), kind.clone().into());
-        }
-        columns.extend(mapped("contact", item.rendered.as_ref()).0);
-        columns
-    }
-
-    fn number_look(&self, number: Option<&str>) -> Step {
-        let Some((number, prefix)) = number.and_then(|n| Some((n, phone::search_prefix(n)?)))
-        else {
-            // Nothing to look for: the fact is a decision, not an answer.
-            let record = handoffd_contract::Record {
-                facts: vec![("contact/numbers".into(), NONE.into())],
-                events: Vec::new(),
-            };
-            return Step::new("contact.no_number", Repeat::Keyed, record);
-        };
-        let filter = format!(
-            "startswith(SearchNumber,{}) and NonActual eq false",
-            wire::quoted(&prefix)
-        );
-        let call = HttpCall::get(self.path("ContactCommunication"))
-            .query("$filter", filter)
-            .query(
-                "$select",
-                "Id,ContactId,Number,SearchNumber,NonActual,CreatedOn",
-            )
-            .query("$orderby", "CreatedOn desc")
-            .query("$top", "20");
-        Step::look("contact.numbers", call)
-            .claim("contact/numbers")
-            .memo(json!({ "number": number }))
-    }
-
-    /// Contacts by their own phone columns and by the id that we would give: the one call also
-    /// finds a contact that an earlier session created, with or without a phone.
-    fn column_look(&self, number: Option<&str>, id: &str) -> Step {
-        let mut terms = vec![format!("Id eq {id}")];
-        for spelling in number.map(phone::spellings).unwrap_or_default() {
-            for column in ["MobilePhone", "Phone"] {
-                terms.push(format!("{column} eq {}", wire::quoted(&spelling)));
-            }
-        }
-        let call = HttpCall::get(self.path("Contact"))
-            .query("$filter", terms.join(" or "))
-            .query("$select", "Id,MobilePhone,Phone,CreatedOn")
-            .query("$orderby", "CreatedOn desc")
-            .query("$top", "20");
-        Step::look("contact.columns", call)
-            .claim("contact/columns")
-            .memo(json!({ "number": number, "id": id }))
     }
 
     fn open_case_look(&self, contact: &str, work: &Work, item: &Item) -> Step {

@@ -336,6 +336,7 @@ fn with_claims(mut step: Step, claims: &[(String, String)]) -> Step {
 fn create_name(set: &str) -> &'static str {
     match set {
         "Contact" => "contact.create",
+        "ContactCommunication" => "contact_option.create",
         "Case" => "case.create",
         "CaseFile" => "file.create",
         _ => "activity.create",
@@ -345,6 +346,7 @@ fn create_name(set: &str) -> &'static str {
 fn look_name(set: &str) -> &'static str {
     match set {
         "Contact" => "contact.look",
+        "ContactCommunication" => "contact_option.look",
         "Case" => "case.look",
         "CaseFile" => "file.look",
         _ => "activity.look",

@@ -1,5 +1,6 @@
 //! What a reply proves about a step's facts.
 
+mod contact;
 mod rows;
 mod search;
 
@@ -13,8 +14,9 @@ use serde_json::Value;
 use crate::Creatio;
 use crate::answer::Answer;
 use crate::plan::{REFUSED, dropped_fact};
+use contact::{by_columns, by_number, check, names};
 use rows::{claims, created, looked, refused, short, text};
-use search::{by_columns, by_number, is_open, open_case, search, state, statuses};
+use search::{is_open, open_case, search, state, statuses};
 
 /// What became of one row.
 enum End {
@@ -50,9 +52,17 @@ impl Creatio {
                 return Verdict::Never(Stop::new(Reason::Bug, "Creatio publishes nothing"));
             }
         };
+        let home = self.settings.default_country;
         match step.name {
-            "contact.numbers" => search(reply, |rows| Verdict::Known(vec![by_number(step, rows)])),
-            "contact.columns" => search(reply, |rows| Verdict::Known(vec![by_columns(step, rows)])),
+            "contact.numbers" => search(reply, |rows| {
+                Verdict::Known(vec![by_number(home, step, rows)])
+            }),
+            "contact.columns" => search(reply, |rows| {
+                Verdict::Known(vec![by_columns(home, step, rows)])
+            }),
+            "contact.check" => search(reply, |rows| Verdict::Known(vec![check(home, step, rows)])),
+            "contact.names" => names(reply),
+            "contact.learn" => learned(step, reply),
             "case.open" => search(reply, |rows| Verdict::Known(open_case(step, rows))),
             "case.state" => search(reply, |rows| Verdict::Known(vec![state(step, rows)])),
             "case.statuses" => statuses(reply),
@@ -233,6 +243,16 @@ fn settled(step: &Step, value: &str) -> Vec<Learned> {
         .iter()
         .map(|claim| Learned::is(&claim.fact, value))
         .collect()
+}
+
+/// What a contact learns is worth no stop.
+fn learned(step: &Step, reply: &HttpReply) -> Verdict {
+    match Answer::of(reply) {
+        Answer::Refused(_) | Answer::Forbidden(_) | Answer::Missing(_) | Answer::TooLarge(_) => {
+            Verdict::Known(settled(step, REFUSED))
+        }
+        _ => updated(step, reply),
+    }
 }
 
 /// One column of a row, written by itself: refused, it is left out.

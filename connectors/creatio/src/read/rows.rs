@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{End, outer};
 use crate::answer::{Answer, named};
-use crate::plan::{apart_fact, dropped_fact, hollow_fact};
+use crate::plan::{REFUSED, apart_fact, dropped_fact, hollow_fact};
 use crate::wire;
 
 /// Columns without which a row makes no sense; all others can be left out.
@@ -144,6 +144,21 @@ pub(super) fn created(memo: &Value, answer: Answer, body: Option<&Value>) -> End
     }
     let set = text(memo, "set");
     match answer {
+        // What a contact learns is worth no stop.
+        Answer::Refused(_)
+        | Answer::Forbidden(_)
+        | Answer::NoSet(_)
+        | Answer::Missing(_)
+        | Answer::TooLarge(_)
+            if set == "ContactCommunication" =>
+        {
+            End::Settled(
+                claims(memo)
+                    .into_iter()
+                    .map(|(fact, _)| Learned::is(fact, REFUSED))
+                    .collect(),
+            )
+        }
         Answer::Refused(words) => refused(memo, set, &words),
         Answer::Forbidden(words) => End::Never(Stop::new(
             Reason::Forbidden,

@@ -7,7 +7,7 @@ use super::rows::text;
 use super::{outer, single};
 use crate::answer::Answer;
 use crate::plan::{ADOPTED, GONE, NONE, default_statuses, ending_statuses};
-use crate::{phone, wire};
+use crate::wire;
 
 /// A list of rows, or why there is none. Nothing was written.
 pub(super) fn search(reply: &HttpReply, found: impl FnOnce(&[Value]) -> Verdict) -> Verdict {
@@ -27,50 +27,8 @@ pub(super) fn search(reply: &HttpReply, found: impl FnOnce(&[Value]) -> Verdict)
     }
 }
 
-fn id(row: &Value, column: &str) -> Option<String> {
+pub(super) fn id(row: &Value, column: &str) -> Option<String> {
     row.get(column).and_then(Value::as_str).and_then(wire::guid)
-}
-
-/// The best row: the smallest rank, and among equals the most recent.
-fn best(rows: &[Value], rank: impl Fn(&Value) -> Option<u8>) -> Option<&Value> {
-    let mut ranked: Vec<(u8, &Value)> = rows
-        .iter()
-        .filter_map(|row| Some((rank(row)?, row)))
-        .collect();
-    ranked.sort_by(|(a, x), (b, y)| {
-        a.cmp(b)
-            .then_with(|| text(y, "CreatedOn").cmp(text(x, "CreatedOn")))
-    });
-    ranked.first().map(|(_, row)| *row)
-}
-
-pub(super) fn by_number(step: &Step, rows: &[Value]) -> Learned {
-    let wanted = text(&step.memo, "number");
-    let rank = |row: &Value| {
-        id(row, "ContactId")?;
-        let live = row.get("NonActual").and_then(Value::as_bool) != Some(true);
-        phone::rank(wanted, text(row, "Number")).filter(|_| live)
-    };
-    match best(rows, rank).and_then(|row| id(row, "ContactId")) {
-        Some(contact) => Learned::is("contact", contact),
-        None => Learned::is("contact/numbers", NONE),
-    }
-}
-
-pub(super) fn by_columns(step: &Step, rows: &[Value]) -> Learned {
-    let wanted = text(&step.memo, "number");
-    let rank = |row: &Value| {
-        if id(row, "Id")? == text(&step.memo, "id") {
-            return Some(0);
-        }
-        ["MobilePhone", "Phone"]
-            .iter()
-            .filter_map(|column| phone::rank(wanted, text(row, column)))
-            .min()
-            .map(|rank| rank + 1)
-    };
-    let found = best(rows, rank).and_then(|row| id(row, "Id"));
-    Learned::is("contact/columns", found.unwrap_or_else(|| NONE.to_owned()))
 }
 
 pub(super) fn open_case(step: &Step, rows: &[Value]) -> Vec<Learned> {

@@ -193,7 +193,7 @@ impl Site {
                 self.change(now, &rep, act, json!({ "OwnerId": to }))
             }
             "contact" => {
-                let row = json!({ "Name": text("name"), "MobilePhone": text("phone"), "TypeId": crate::standard::CUSTOMER });
+                let row = json!({ "Name": text("name"), "MobilePhone": text("phone"), "Email": text("email"), "TypeId": crate::standard::CUSTOMER });
                 let id = self.save(now, &rep, "Contact", row)?;
                 Ok(json!({ "contact": id }))
             }

@@ -4,7 +4,9 @@
 
 mod answers;
 mod common;
+mod contacts;
 mod drafts;
+mod marks;
 mod odata;
 mod polls;
 mod prove;

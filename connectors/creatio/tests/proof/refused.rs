@@ -52,7 +52,7 @@ fn a_lookup_id_that_does_not_exist_costs_that_column_and_a_line() {
             first(),
             json!({ "PriorityId": HIGH, "UsrTopicId": NOBODY, "UsrCategory": "Refund" }),
         );
-        let depth = if database == "postgres" { 2 } else { 0 };
+        let depth = usize::from(database == "postgres");
         let report = prove(&stage(&*connector, &site, vec![vec![item]]), depth);
         let case = case(&report);
         assert_eq!(case["priority"], "High", "what is right arrives");

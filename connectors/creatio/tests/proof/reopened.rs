@@ -76,7 +76,7 @@ const NOTE: &str = "Handoff: Refund, Angry <customer>";
 #[test]
 fn a_resolved_case_is_reopened_by_a_second_handoff_and_by_a_later_message() {
     let site = || after(&[json!({ "act": "resolve" })], &[]);
-    let report = ends(&site, json!({}), vec![second()], 2);
+    let report = ends(&site, json!({}), vec![second()], 1);
     let expected = vec![NOTE, "Customer: hi", "Customer: again", NOTE];
     assert_eq!(cases(&report), [("Reopened", expected)]);
 
@@ -98,7 +98,11 @@ fn a_final_case_is_followed_by_a_new_one() {
     assert!(note.contains("Earlier in this conversation: SR"), "{note}");
     assert!(note.contains(former), "{note}");
     let known = report.known.get("case");
-    assert_eq!(known, new["id"].as_str(), "replies are heard on the new one");
+    assert_eq!(
+        known,
+        new["id"].as_str(),
+        "replies are heard on the new one"
+    );
     // The rep may still answer on the former one.
     let feed = connector(json!({})).feed(&work(&ana(), Vec::new()), &report.known, None);
     let read = format!("{feed:?}");
@@ -108,7 +112,10 @@ fn a_final_case_is_followed_by_a_new_one() {
 #[test]
 fn a_case_that_was_deleted_is_followed_by_a_new_one_when_the_assistant_hands_over_again() {
     let mut site = site_with_ana();
-    let contact = site.view()["contacts"][0]["id"].as_str().unwrap().to_owned();
+    let contact = site.view()["contacts"][0]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let mut known = handoffd_contract::Known::default();
     known.set("contact", contact);
     known.set("case", "1f2e3d4c-0000-4000-8000-0123456789ab");

@@ -124,6 +124,30 @@ fn every_wrong_setting_is_named_with_its_remedy() {
             "reply_marker",
             "\"prefix\" or \"all\"",
         ),
+        (
+            "default_country",
+            json!("Holland"),
+            "default_country",
+            "two letters",
+        ),
+        (
+            "default_country",
+            json!(31),
+            "default_country",
+            "is a number",
+        ),
+        (
+            "user_id_type_id",
+            json!("phone"),
+            "user_id_type_id",
+            "record id",
+        ),
+        (
+            "reopened_status_id",
+            json!("open"),
+            "reopened_status_id",
+            "record id",
+        ),
         ("reply_prefix", json!("/w a"), "reply_prefix", "one word"),
         ("reply_prefix", json!("<wa>"), "reply_prefix", "one word"),
         (
