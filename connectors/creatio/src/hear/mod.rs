@@ -6,6 +6,7 @@
 //! (`echo`), by their author, and by their `GlobalActivityID`.
 
 mod cursor;
+mod fields;
 mod poll;
 mod reply;
 mod webhook;
@@ -83,7 +84,7 @@ impl Creatio {
             "case" => self.polled(read, &body),
             "activities" => self.polled_alone(read, &body),
             "ended" => self.ended_said(read, &body),
-            "posts" => self.posts_said(case.as_deref(), &body),
+            "posts" | "post" => self.posts_said(case.as_deref(), &body),
             "files" => self.files_said(case.as_deref(), &body),
             "file" => self.file_said(read, &body),
             "activity_files" => self.activity_files_said(case.as_deref(), &body),
@@ -120,7 +121,8 @@ impl Creatio {
     fn posts_said(&self, case: Option<&str>, body: &Value) -> Hearing {
         let mut hearing = Hearing::default();
         for row in rows(body).iter().filter(|row| !self.is_integration(row)) {
-            let (Some(post), Some(case)) = (id(row, "Id"), case) else {
+            let of = case.map(str::to_owned).or_else(|| id(row, "EntityId"));
+            let (Some(post), Some(case)) = (id(row, "Id"), of) else {
                 continue;
             };
             let text = humane(string(row, "Message"));
@@ -129,7 +131,7 @@ impl Creatio {
             };
             hearing.heard.push(heard(
                 &format!("post/{post}"),
-                case,
+                &case,
                 &post,
                 at(row),
                 said(&post, Some(text), Vec::new()),
