@@ -11,34 +11,11 @@ use handoffd_contract::{
 };
 use serde_json::{Map, Value, json};
 
+use super::choice::{Choice, Found, check_fact, choose, found, hints, how_found};
 use super::compose::{MEDIUM, mapped};
 use super::open::NONE;
 use super::rows::Row;
 use crate::{Creatio, wire};
-
-/// A contact that a look found: why it came into question, which one, and what somebody typed there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Found<'a> {
-    pub kind: &'a str,
-    pub id: &'a str,
-    pub typed: &'a str,
-}
-
-/// What a look found, as a fact's value: `<kind> <id> <typed>`, one a line.
-pub(crate) fn found<'a>(value: Option<&'a str>) -> impl Iterator<Item = Found<'a>> {
-    value
-        .filter(|value| *value != NONE)
-        .unwrap_or_default()
-        .lines()
-        .filter_map(|line| {
-            let mut parts = line.splitn(3, ' ');
-            Some(Found {
-                kind: parts.next()?,
-                id: parts.next()?,
-                typed: parts.next().unwrap_or_default(),
-            })
-        })
-}
 
 /// What is known of the customer.
 struct Customer {
@@ -97,102 +74,6 @@ fn contact_id(key: &str) -> String {
 /// The id of the communication option that holds a user id.
 fn user_row(user: &str) -> String {
     ids::uuid(&["creatio", "user", user])
-}
-
-/// What follows from the looks.
-enum Choice<'a> {
-    /// This contact, found so; whether its number is empty.
-    Take(&'a str, &'static str, bool),
-    /// This one, unless it has another number.
-    Check(&'a str),
-    /// None of them.
-    Create,
-}
-
-fn choose<'a>(known: &'a Known, all: &[Found<'a>], has_number: bool) -> Choice<'a> {
-    let of = |kind: &str| {
-        let mut ids: Vec<&'a str> = Vec::new();
-        for one in all.iter().filter(|one| one.kind == kind) {
-            if !ids.contains(&one.id) {
-                ids.push(one.id);
-            }
-        }
-        ids
-    };
-    if let Some(ours) = of("ours").first() {
-        return Choice::Take(ours, "ours", false);
-    }
-    for kind in ["same", "form"] {
-        let fit = of(kind);
-        let by_user: Vec<&'a str> = of("user")
-            .into_iter()
-            .filter(|id| fit.contains(id))
-            .collect();
-        match (fit.as_slice(), by_user.as_slice()) {
-            ([], _) => {}
-            ([one], _) | (_, [one]) => {
-                let how = if kind == "same" { "number" } else { "form" };
-                return Choice::Take(one, how, false);
-            }
-            _ => return Choice::Create,
-        }
-    }
-    for one in all.iter().filter(|one| one.kind == "user") {
-        // The columns were read with it, or there is no number that could contradict.
-        if !one.typed.is_empty() || !has_number {
-            return Choice::Take(one.id, "user", one.typed == "empty");
-        }
-        match known.get(&check_fact(one.id)) {
-            None => return Choice::Check(one.id),
-            Some("other") => {}
-            Some(numbers) => return Choice::Take(one.id, "user", numbers == NONE),
-        }
-    }
-    if let [one] = of("mail").as_slice() {
-        match known.get(&check_fact(one)) {
-            None => return Choice::Check(one),
-            Some("other") => {}
-            Some(_) => return Choice::Take(one, "mail", false),
-        }
-    }
-    Choice::Create
-}
-
-fn check_fact(id: &str) -> String {
-    format!("contact/check/{id}")
-}
-
-/// Contacts that came into question and were not taken, as a fact's value.
-fn hints(known: &Known, all: &[Found<'_>], taken: Option<&str>) -> String {
-    let mut lines: Vec<String> = Vec::new();
-    let mut seen: Vec<&str> = taken.into_iter().collect();
-    for one in all {
-        if seen.contains(&one.id) || lines.len() >= 5 {
-            continue;
-        }
-        seen.push(one.id);
-        let kind = match (one.kind, known.get(&check_fact(one.id))) {
-            ("mail", Some("other")) => "mail-no",
-            ("user", Some("other")) => "user-no",
-            (kind, _) => kind,
-        };
-        lines.push(format!("{kind} {} {}", one.id, one.typed));
-    }
-    lines.join("\n")
-}
-
-/// What the rep reads about how the contact was found.
-pub(super) fn how_found(known: &Known) -> Option<&'static str> {
-    Some(match known.get("contact/how")? {
-        "ours" => "Contact: the one that was created for this customer before",
-        "number" => "Contact: found by the phone number",
-        "form" => "Contact: found by the phone number in its other national form",
-        "user" => "Contact: found by the WhatsApp user id",
-        "mail" => {
-            "Contact: found by the e-mail address that the customer gave; nothing else says that it is them"
-        }
-        _ => "Contact: new",
-    })
 }
 
 impl Creatio {
@@ -285,12 +166,13 @@ impl Creatio {
     /// the case's creation, so nobody waits for them.
     pub(super) fn contact_learns(&self, work: &Work, known: &Known) -> Vec<Step> {
         let mut steps = Vec::new();
-        let customer = customer(work);
         let (Some(contact), Some(how)) = (known.get("contact"), known.get("contact/how")) else {
             return steps;
         };
         let numberless = known.get("contact/numberless") == Some(contact);
-        if let (true, Some(number), false) = (numberless, stored(work), known.is("contact/learned"))
+        if numberless
+            && !known.is("contact/learned")
+            && let Some(number) = stored(work)
         {
             let call = HttpCall::new(Method::Patch, self.record("Contact", contact))
                 .json(json!({ "MobilePhone": number }));
@@ -301,20 +183,25 @@ impl Creatio {
         }
         // A contact that is found by its number is found by the user id alone the next time.
         let is_held = found(known.get("contact/numbers")).any(|one| one.kind == "user");
-        let learns = matches!(how, "number" | "form" | "ours" | "new") && !is_held;
-        if let (Some(kind), Some(user), true, true) = (
-            &self.settings.user_id_type,
-            &customer.user,
-            learns,
-            customer.number.is_some(),
-        ) {
+        let learns = matches!(how, "number" | "form" | "ours" | "new")
+            && work.contact.user_id.is_some()
+            && !known.is("contact/user")
+            && !is_held;
+        if learns
+            && let Some(kind) = &self.settings.user_id_type
+            && let Customer {
+                number: Some(_),
+                user: Some(user),
+                ..
+            } = customer(work)
+        {
             let columns =
                 json!({ "ContactId": contact, "CommunicationTypeId": kind, "Number": user });
             let columns = columns.as_object().cloned().unwrap_or_default();
             let row = Row::new(
                 "ContactCommunication",
                 "contact/user",
-                user_row(user),
+                user_row(&user),
                 columns,
             );
             steps.extend(self.ensure(vec![row], known, true));

@@ -14,6 +14,8 @@ use super::{distinct, ended, is_empty};
 use crate::settings::Mode;
 use crate::{Creatio, wire};
 
+/// Reasons for which one reply may wait that are told.
+const REASONS: usize = 6;
 /// Messages after the handoff that travel in one batch when several are waiting.
 const TOGETHER: usize = 20;
 
@@ -170,17 +172,28 @@ impl Creatio {
         item: &Item,
         status: &ReplyStatus,
     ) -> Vec<Step> {
-        let fact = |state: &str| format!("told/{}/{state}", status.message_id);
-        let waited = known.is(&fact("held"));
         let detail = status
             .detail
             .as_deref()
             .map_or_else(|| "WhatsApp gave no reason".to_owned(), text::set_off);
+        let told = format!("told/{}/", status.message_id);
+        // A reply may wait for one thing after another: each reason is told, once.
+        let why = ids::short(&[&detail]);
+        let waited = known
+            .under(&told)
+            .any(|(state, _)| state.starts_with("held"));
         let (state, line) = match status.state {
-            DeliveryState::Held => ("held", format!("Not delivered to WhatsApp yet: {detail}")),
-            DeliveryState::Failed => ("failed", format!("Not delivered to WhatsApp: {detail}")),
+            DeliveryState::Held if known.under(&told).count() >= REASONS => return Vec::new(),
+            DeliveryState::Held => (
+                format!("held/{why}"),
+                format!("Not delivered to WhatsApp yet: {detail}"),
+            ),
+            DeliveryState::Failed => (
+                format!("failed/{why}"),
+                format!("Not delivered to WhatsApp: {detail}"),
+            ),
             DeliveryState::Delivered | DeliveryState::Read if waited => (
-                "delivered",
+                "delivered".to_owned(),
                 "Delivered to WhatsApp: the reply that was waiting".to_owned(),
             ),
             // Creatio has no light way to acknowledge; a row per receipt would bury the conversation.
@@ -188,7 +201,8 @@ impl Creatio {
                 return Vec::new();
             }
         };
-        let Some(records) = records(known).filter(|_| !known.is(&fact(state))) else {
+        let fact = format!("{told}{state}");
+        let Some(records) = records(known).filter(|_| !known.is(&fact)) else {
             return Vec::new();
         };
         let id = ids::uuid(&[
@@ -197,7 +211,7 @@ impl Creatio {
             &work.session.id,
             &work.target,
             &status.message_id,
-            state,
+            &state,
         ]);
         let start = after(item.time.as_millisecond(), latest(known, &item.id));
         let place = Place {
@@ -205,7 +219,7 @@ impl Creatio {
             contact: records.contact,
             start,
         };
-        let row = self.activity(fact(state), id, &item.id, &line, &line, place);
+        let row = self.activity(fact, id, &item.id, &line, &line, place);
         self.ensure(
             vec![row.claim(format!("last/{}", item.id), start.to_string())],
             known,

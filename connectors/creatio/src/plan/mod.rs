@@ -1,6 +1,7 @@
 //! What to call next, from the work and what is known: items strictly in order, and inside one item
 //! everything that can be done side by side.
 
+mod choice;
 mod compose;
 mod contact;
 mod files;

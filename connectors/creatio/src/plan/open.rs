@@ -34,6 +34,11 @@ pub(crate) fn records(known: &Known) -> Option<Records<'_>> {
     })
 }
 
+/// Whether columns of the item were refused with their row.
+fn has_apart(known: &Known, item: &Item, set: &str) -> bool {
+    known.under(&apart_fact(&item.id, set, "")).next().is_some()
+}
+
 /// The case's id when it is ours: the same for every event of the session.
 pub(crate) fn case_id(work: &Work) -> String {
     ids::uuid(&["creatio", "case", &work.session.id, &work.target])
@@ -54,9 +59,11 @@ impl Creatio {
         let mut steps = self.contact_columns_apart(work, known, item);
         steps.extend(self.contact_learns(work, known));
         if let Some(case) = known.get("case") {
-            let people = handoff.is_some() || !super::former(known).is_empty();
-            let columns = self.case_columns(work, item.rendered.as_ref(), handoff, people);
-            steps.extend(self.apart(known, item, "Case", case, &columns));
+            if has_apart(known, item, "Case") {
+                let people = handoff.is_some() || !super::former(known).is_empty();
+                let columns = self.case_columns(work, item.rendered.as_ref(), handoff, people);
+                steps.extend(self.apart(known, item, "Case", case, &columns));
+            }
             return Ok(steps);
         }
         let untried = known.absent("case") && known.absent("case/open");
@@ -83,11 +90,11 @@ impl Creatio {
     /// The columns of a contact that we created and could not write with it.
     fn contact_columns_apart(&self, work: &Work, known: &Known, item: &Item) -> Vec<Step> {
         match known.get("contact") {
-            Some(contact) => {
+            Some(contact) if has_apart(known, item, "Contact") => {
                 let columns = self.contact_columns(work, item);
                 self.apart(known, item, "Contact", contact, &columns)
             }
-            None => Vec::new(),
+            _ => Vec::new(),
         }
     }
 

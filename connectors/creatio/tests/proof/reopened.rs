@@ -80,7 +80,7 @@ fn a_resolved_case_is_reopened_by_a_second_handoff_and_by_a_later_message() {
     let expected = vec![NOTE, "Customer: hi", "Customer: again", NOTE];
     assert_eq!(cases(&report), [("Reopened", expected)]);
 
-    let report = ends(&site, json!({}), vec![received("m2", 60, "and?")], 2);
+    let report = ends(&site, json!({}), vec![received("m2", 60, "and?")], 1);
     let expected = vec![NOTE, "Customer: hi", "Customer: and?"];
     assert_eq!(cases(&report), [("Reopened", expected)]);
 }
@@ -88,7 +88,7 @@ fn a_resolved_case_is_reopened_by_a_second_handoff_and_by_a_later_message() {
 #[test]
 fn a_final_case_is_followed_by_a_new_one() {
     let site = || after(&[json!({ "act": "close" })], &[]);
-    let report = ends(&site, json!({}), vec![second()], 2);
+    let report = ends(&site, json!({}), vec![second()], 1);
     let before = vec![NOTE, "Customer: hi"];
     let now = vec![NOTE, "Customer: again"];
     assert_eq!(cases(&report), [("Closed", before), ("New", now)]);
