@@ -157,7 +157,11 @@ pub(crate) fn words(body: Option<&Value>, fallback: &str) -> String {
     ]
     .into_iter()
     .find_map(at);
-    let mut text = tame(found.unwrap_or(fallback));
+    let found = found.unwrap_or(fallback);
+    let mut text = tame(found);
+    if let Some(column) = key_column(found).filter(|column| !text.contains(column)) {
+        text.push_str(&format!(" ({column})"));
+    }
     if let Some(state) = body
         .and_then(|body| body.get("ModelState"))
         .and_then(Value::as_object)
@@ -172,6 +176,18 @@ pub(crate) fn words(body: Option<&Value>, fallback: &str) -> String {
         }
     }
     text
+}
+
+/// The column in PostgreSQL's detail `Key (OwnerId)=(…) is not present in table …`, where the site
+/// shows it. <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+fn key_column(text: &str) -> Option<&str> {
+    let (_, rest) = text.split_once("Key (")?;
+    let (column, _) = rest.split_once(")=")?;
+    let is_column = column.len() <= 64
+        && column
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '"');
+    is_column.then(|| column.trim_matches('"'))
 }
 
 /// Cuts what could repeat a value: PostgreSQL's row details, and anything long in quotes.

@@ -64,9 +64,13 @@ impl Creatio {
         let all = [
             (
                 "case statuses",
-                "resolved_status_id",
+                "resolved_status_id or reopened_status_id",
                 "CaseStatus",
-                one(&settings.resolved_status),
+                [&settings.resolved_status, &settings.reopened_status]
+                    .into_iter()
+                    .flatten()
+                    .cloned()
+                    .collect(),
             ),
             (
                 "case priorities",
@@ -85,6 +89,12 @@ impl Creatio {
                 "contact_type_id",
                 "ContactType",
                 one(&settings.contact_type),
+            ),
+            (
+                "communication types",
+                "user_id_type_id",
+                "CommunicationType",
+                one(&settings.user_id_type),
             ),
             (
                 "activity types",

@@ -12,7 +12,7 @@
 //! | `read` | what a reply proves; `answer` sorts statuses and the texts of errors |
 //! | `hear` | what webhooks and polls say |
 //! | `check` | what `handoffd check --live` reads |
-//! | `phone`, `wire`, `standard` | numbers, literals, and ids of the default configuration |
+//! | `wire`, `standard` | literals, and ids of the default configuration |
 //! | `sandbox` | a simulator of the documented API (feature `sandbox`) |
 //!
 //! Invariants: every row has an id derived from session, target and what it shows, so a repeat
@@ -22,7 +22,6 @@
 mod answer;
 mod check;
 mod hear;
-mod phone;
 mod plan;
 mod read;
 mod reader;

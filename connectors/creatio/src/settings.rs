@@ -3,11 +3,16 @@
 //! Reading goes key by key, so that every problem is reported at once, each with its path, the
 //! shape of what was found and what to do.
 
+mod sign_in;
+
 use std::time::Duration;
 
+use handoffd_contract::phone::Country;
 use handoffd_contract::settings::shape;
 use handoffd_contract::{Problem, Secret};
 use serde_json::{Map, Value};
+
+use sign_in::{check_address, sign_in, site_root};
 
 use crate::reader::Reader;
 use crate::{standard, wire};
@@ -81,8 +86,14 @@ pub struct Settings {
     pub origin: String,
     /// `Contact.TypeId` of a contact that we create; left out when absent.
     pub contact_type: Option<String>,
+    /// The country whose numbers are written without country code in this site.
+    pub default_country: Option<Country>,
+    /// `CommunicationType` under which a contact keeps a WhatsApp user id; not kept when absent.
+    pub user_id_type: Option<String>,
     /// `CaseStatus` that a closed session gives its case; nothing is written when absent.
     pub resolved_status: Option<String>,
+    /// `CaseStatus` that a resolved case gets when the customer writes again; a new case when absent.
+    pub reopened_status: Option<String>,
     /// `ActivityType` of what we write.
     pub activity_type: String,
     /// `ActivityStatus` of what we write.
@@ -111,7 +122,8 @@ pub struct Settings {
     pub reply_marker: Marker,
     /// Activity types that can be replies.
     pub reply_types: Vec<String>,
-    /// Whether a poll takes an activity only when its status is [`Settings::activity_status`].
+    /// Whether an activity is a reply only once its status is [`Settings::activity_status`], so
+    /// that what a rep has saved half-written stays in Creatio.
     pub reply_when_completed: bool,
     /// Whether files that a rep attaches to an activity are sent.
     pub reply_files: bool,
@@ -157,20 +169,7 @@ impl Settings {
             ],
             Mode::HandoffOnly,
         );
-        let marker = top.choice("reply_marker", &[("all", false), ("prefix", true)], false);
-        let prefix = top.text("reply_prefix");
-        if marker && prefix.is_none() {
-            top.missing(
-                "reply_prefix",
-                "what a reply begins with, such as \"/wa\", because reply_marker is \"prefix\"",
-            );
-        }
-        if !marker && prefix.is_some() {
-            top.problem(
-                "reply_prefix",
-                "has no effect unless reply_marker = \"prefix\"",
-            );
-        }
+        let reply_marker = marker(&mut top);
         let settings = Settings {
             site,
             runtime,
@@ -183,7 +182,10 @@ impl Settings {
                 .guid("origin_id")
                 .unwrap_or_else(|| standard::CHAT.to_owned()),
             contact_type: top.guid_or_none("contact_type_id", standard::CUSTOMER),
+            default_country: country(&mut top),
+            user_id_type: top.guid_or_none("user_id_type_id", standard::OTHER_PHONE),
             resolved_status: top.guid("resolved_status_id"),
+            reopened_status: top.guid_or_none("reopened_status_id", standard::REOPENED),
             activity_type: top
                 .guid("activity_type_id")
                 .unwrap_or_else(|| standard::TASK.to_owned()),
@@ -200,15 +202,12 @@ impl Settings {
             integration_contact: top.guid("integration_contact_id"),
             webhook_token: top.secret("webhook_token"),
             poll: Duration::from_secs(top.number("poll_seconds", 15, 0, 3_600)),
-            reply_marker: match prefix.filter(|_| marker) {
-                Some(prefix) => Marker::Prefix(prefix),
-                None => Marker::All,
-            },
+            reply_marker,
             reply_types: reply_types(&mut top),
             reply_when_completed: top.choice(
                 "reply_when",
                 &[("added", false), ("completed", true)],
-                false,
+                true,
             ),
             reply_files: top.flag("reply_files", true),
             feed_replies: top.choice("feed_posts", &[("internal", false), ("reply", true)], false),
@@ -234,130 +233,40 @@ impl Settings {
     }
 }
 
-fn sign_in(top: &mut Reader<'_>, site: &str, plain_http: bool) -> SignIn {
-    let fallback = SignIn::Forms {
-        user: String::new(),
-        password: Secret(String::new()),
-    };
-    let Some(value) = top.take("auth") else {
-        top.missing(
-            "auth",
-            "a table: { kind = \"oauth\", client_id, client_secret } or { kind = \"forms\", user, password }",
-        );
-        return fallback;
-    };
-    let Some(map) = value.as_object() else {
+/// The site's own country. Its code is no secret, but a mistyped value may be anything.
+fn country(top: &mut Reader<'_>) -> Option<Country> {
+    let code = top.text("default_country")?;
+    let country = Country::parse(&code);
+    if country.is_none() {
         top.problem(
-            "auth",
-            format!("is {}; expected a table with `kind`", shape(value)),
+            "default_country",
+            "expected the ISO code of a country in two letters, such as \"NL\"",
         );
-        return fallback;
-    };
-    let mut auth = Reader::new("auth.", map);
-    let kind = auth.choice("kind", &[("oauth", true), ("forms", false)], true);
-    let sign_in = if kind {
-        let client_id = auth.text("client_id");
-        if client_id.is_none() {
-            auth.missing(
-                "client_id",
-                "the client id of the OAuth 2.0 integrated application",
+    }
+    country
+}
+
+/// What makes an activity a reply. The default protects: what a rep does not mark stays internal.
+fn marker(top: &mut Reader<'_>) -> Marker {
+    let marked = top.choice("reply_marker", &[("prefix", true), ("all", false)], true);
+    let prefix = top.text("reply_prefix");
+    if !marked {
+        if prefix.is_some() {
+            top.problem(
+                "reply_prefix",
+                "has no effect with reply_marker = \"all\"; leave one of the two out",
             );
         }
-        let client_secret = auth.secret("client_secret");
-        if client_secret.is_none() {
-            auth.missing(
-                "client_secret",
-                "the name of the secret that holds the client secret",
-            );
-        }
-        let token_urls = match auth.text("token_url") {
-            Some(url) => {
-                check_address(&mut auth, "token_url", &url, plain_http);
-                vec![url]
-            }
-            None => token_urls(site),
-        };
-        SignIn::OAuth {
-            client_id: client_id.unwrap_or_default(),
-            client_secret: client_secret.unwrap_or(Secret(String::new())),
-            token_urls,
-        }
-    } else {
-        let user = auth.text("user");
-        if user.is_none() {
-            auth.missing("user", "the integration user's name");
-        }
-        let password = auth.secret("password");
-        if password.is_none() {
-            auth.missing("password", "the name of the secret that holds the password");
-        }
-        SignIn::Forms {
-            user: user.unwrap_or_default(),
-            password: password.unwrap_or(Secret(String::new())),
-        }
-    };
-    let problems = auth.finish();
-    top.problems.extend(problems);
-    sign_in
-}
-
-/// The two conventions for the identity service's address: a host of its own whose first label ends
-/// in `-is`, and the site's own.
-/// <https://academy.creatio.com/docs/8.x/dev/development-on-creatio-platform/integrations-and-api/authentication/oauth-2-0-authorization/identity-service-overview>
-fn token_urls(site: &str) -> Vec<String> {
-    let mut urls = Vec::new();
-    if let Some((scheme, rest)) = site.split_once("://") {
-        let host = rest.split('/').next().unwrap_or(rest);
-        let name = host.split(':').next().unwrap_or(host);
-        let is_address =
-            name.starts_with('[') || name.chars().all(|c| c.is_ascii_digit() || c == '.');
-        if let Some((label, domain)) = host.split_once('.').filter(|_| !is_address) {
-            urls.push(format!("{scheme}://{label}-is.{domain}/connect/token"));
-        }
+        return Marker::All;
     }
-    urls.push(format!("{site}/0/connect/token"));
-    urls
-}
-
-/// The site's root: what people paste, without white space, trailing slashes, `/0`, or the shell's
-/// own path.
-fn site_root(raw: &str) -> String {
-    let mut site = raw.trim().trim_end_matches('/');
-    for end in ["/odata", "/shell", "/Shell", "/0"] {
-        site = site.strip_suffix(end).unwrap_or(site).trim_end_matches('/');
+    let prefix = prefix.unwrap_or_else(|| standard::PREFIX.to_owned());
+    if prefix.contains(char::is_whitespace) || prefix.contains(['<', '>', '&']) {
+        top.problem(
+            "reply_prefix",
+            "must be one word without <, > and &, such as \"/wa\"",
+        );
     }
-    site.to_owned()
-}
-
-fn check_address(reader: &mut Reader<'_>, key: &str, address: &str, plain_http: bool) {
-    let Some((scheme, rest)) = address.split_once("://") else {
-        reader.problem(key, "is not an address; begin with https://");
-        return;
-    };
-    let host = rest.split('/').next().unwrap_or("");
-    let name = host
-        .rsplit_once(':')
-        .filter(|(_, port)| port.parse::<u16>().is_ok())
-        .map_or(host, |(name, _)| name);
-    let loopback = name == "localhost" || name.starts_with("127.") || name == "[::1]";
-    match scheme {
-        "https" => {}
-        "http" if loopback || plain_http => {}
-        "http" => reader.problem(
-            key,
-            "is plain http, which would show the credential to the network; use https, or set allow_plain_http = true",
-        ),
-        _ => reader.problem(key, "must begin with https://"),
-    }
-    if rest.contains(['?', '#', '@', ' ']) {
-        reader.problem(key, "must hold neither user, query, fragment nor spaces");
-    } else if name.is_empty()
-        || !name
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '[' | ']' | ':' | '_'))
-    {
-        reader.problem(key, "has no valid host name");
-    }
+    Marker::Prefix(prefix)
 }
 
 fn case_url(top: &mut Reader<'_>, runtime: Runtime) -> String {

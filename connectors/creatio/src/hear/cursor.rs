@@ -25,7 +25,7 @@ impl Phase {
     }
 }
 
-/// What the last poll left, as text `<newest> <phase> <skip> <ahead>`.
+/// What the last poll left, as text `<newest> <phase> <skip> <ahead> <ended>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Cursor {
     /// The newest row of the last complete round, milliseconds since 1970; absent before the first.
@@ -37,6 +37,8 @@ pub(super) struct Cursor {
     pub skip: usize,
     /// The newest row of this round's pages.
     pub ahead: Option<i64>,
+    /// When the case ended, as far as it has.
+    pub ended: Option<i64>,
 }
 
 impl Cursor {
@@ -51,6 +53,7 @@ impl Cursor {
             },
             skip: parts.next().and_then(|skip| skip.parse().ok()).unwrap_or(0),
             ahead: parts.next().and_then(|at| at.parse().ok()),
+            ended: parts.next().and_then(|at| at.parse().ok()),
         }
     }
 
@@ -62,10 +65,11 @@ impl Cursor {
             Phase::Reopened => "reopened",
         };
         format!(
-            "{} {phase} {} {}",
+            "{} {phase} {} {} {}",
             moment(self.newest),
             self.skip,
-            moment(self.ahead)
+            moment(self.ahead),
+            moment(self.ended)
         )
     }
 
@@ -95,13 +99,16 @@ mod tests {
     #[test]
     fn a_cursor_survives_being_written() {
         for phase in [Phase::Open, Phase::Ended, Phase::Reopened] {
-            for (newest, skip, ahead) in [(None, 0, None), (Some(1_000_000), 100, Some(2_000_000))]
-            {
+            for (newest, skip, ahead, ended) in [
+                (None, 0, None, None),
+                (Some(1_000_000), 100, Some(2_000_000), Some(3)),
+            ] {
                 let cursor = Cursor {
                     newest,
                     phase,
                     skip,
                     ahead,
+                    ended,
                 };
                 assert_eq!(Cursor::parse(Some(&cursor.text())), cursor);
             }

@@ -6,6 +6,7 @@
 //! (`echo`), by their author, and by their `GlobalActivityID`.
 
 mod cursor;
+mod fields;
 mod poll;
 mod reply;
 mod webhook;
@@ -83,7 +84,7 @@ impl Creatio {
             "case" => self.polled(read, &body),
             "activities" => self.polled_alone(read, &body),
             "ended" => self.ended_said(read, &body),
-            "posts" => self.posts_said(&body),
+            "posts" | "post" => self.posts_said(case.as_deref(), &body),
             "files" => self.files_said(case.as_deref(), &body),
             "file" => self.file_said(read, &body),
             "activity_files" => self.activity_files_said(case.as_deref(), &body),
@@ -95,7 +96,8 @@ impl Creatio {
     /// The activity that a webhook named, or the newest of its case.
     fn activity_said(&self, case: Option<String>, body: &Value) -> Hearing {
         let row = rows(body).first().unwrap_or(body);
-        let Some(case) = case.or_else(|| id(row, "CaseId")) else {
+        // The row knows its case better than the webhook does.
+        let Some(case) = id(row, "CaseId").or(case) else {
             return skipped("the activity belongs to no case");
         };
         match self.reply(&case, row, Chosen::ByProcess) {
@@ -116,10 +118,11 @@ impl Creatio {
     }
 
     /// Feed posts are internal unless the settings say that they are replies.
-    fn posts_said(&self, body: &Value) -> Hearing {
+    fn posts_said(&self, case: Option<&str>, body: &Value) -> Hearing {
         let mut hearing = Hearing::default();
         for row in rows(body).iter().filter(|row| !self.is_integration(row)) {
-            let (Some(post), Some(case)) = (id(row, "Id"), id(row, "EntityId")) else {
+            let of = case.map(str::to_owned).or_else(|| id(row, "EntityId"));
+            let (Some(post), Some(case)) = (id(row, "Id"), of) else {
                 continue;
             };
             let text = humane(string(row, "Message"));
@@ -219,41 +222,57 @@ impl Creatio {
     /// The case is resolved or closed, or is not, or is again; the cursor remembers which.
     fn ended_said(&self, read: &Read, body: &Value) -> Hearing {
         let mut cursor = Cursor::parse(read.memo.get("cursor").and_then(Value::as_str));
-        let heard = closure(&mut cursor, rows(body));
+        let heard = closure(&mut cursor, string(&read.memo, "case"), rows(body));
         Hearing {
-            heard: heard.into_iter().collect(),
+            heard,
             cursor: Some(cursor.text()),
             ..Hearing::default()
         }
     }
 }
 
-/// A closure among the rows of ended cases, and what the cursor remembers of it.
-fn closure(cursor: &mut Cursor, ended_rows: &[Value]) -> Option<Heard> {
+/// A closure among the rows of ended cases, and what the cursor remembers of it. When the case ended is
+/// also told as a fact, since it decides how often the case is read.
+fn closure(cursor: &mut Cursor, case: &str, ended_rows: &[Value]) -> Vec<Heard> {
+    let since = |name: String, at: &str| {
+        let facts = vec![("ended/at".to_owned(), at.to_owned())];
+        heard(&name, case, "", at.parse().ok(), What::Facts(facts))
+    };
     let Some((row, case)) = ended_rows
         .iter()
         .find_map(|row| Some((row, id(row, "Id")?)))
     else {
-        cursor.phase = cursor.phase.reopened();
-        return None;
+        let before = cursor.phase;
+        cursor.phase = before.reopened();
+        return match (before, cursor.ended.take()) {
+            (Phase::Ended, ended) => {
+                vec![since(format!("open/{case}/{}", ended.unwrap_or(0)), "")]
+            }
+            _ => Vec::new(),
+        };
     };
+    let modified = string(row, "ModifiedOn");
     let before = std::mem::replace(&mut cursor.phase, Phase::Ended);
     let name = match before {
-        Phase::Ended => return None,
+        Phase::Ended => return Vec::new(),
         Phase::Open => ended(&case),
         // A case that was opened again and closed again has ended once more.
-        Phase::Reopened => format!("{}/{}", ended(&case), string(row, "ModifiedOn")),
+        Phase::Reopened => format!("{}/{modified}", ended(&case)),
     };
+    cursor.ended = at_of(row, "ModifiedOn").map(Timestamp::as_millisecond);
     // Our own closing of the case carries its first name as the value of a fact.
-    Some(heard(
-        &name,
-        &case,
-        &name,
-        at_of(row, "ModifiedOn"),
-        What::Ended {
-            word: id(row, "StatusId"),
-        },
-    ))
+    vec![
+        since(format!("at/{}/{modified}", ended(&case)), modified),
+        heard(
+            &name,
+            &case,
+            &name,
+            at_of(row, "ModifiedOn"),
+            What::Ended {
+                word: id(row, "StatusId"),
+            },
+        ),
+    ]
 }
 
 fn heard(name: &str, case: &str, echo: &str, at: Option<Timestamp>, what: What) -> Heard {

@@ -10,11 +10,15 @@ use serde_json::{Value, json};
 use super::cursor::Cursor;
 use super::reply::Chosen;
 use super::{closure, id, rows, skipped, string};
-use crate::plan::part_headers;
+use crate::plan::{former, part_headers};
 use crate::{Creatio, wire};
 
 /// Rows of one page: few enough that a page of long messages stays below a reply's limit.
 const PAGE: usize = 40;
+/// Former cases of the session that are still heard.
+const FORMERS: usize = 3;
+/// Seconds.
+const HOUR: i64 = 3_600;
 /// What a poll reads of an activity; the rich text of e-mails is not among it.
 const POLLED: &str = "Id,Title,DetailedResult,CaseId,CreatedById,CreatedOn,ModifiedOn,TypeId,StatusId,GlobalActivityID";
 
@@ -29,14 +33,20 @@ impl Creatio {
     /// The poll of a session's case.
     pub(crate) fn poll(&self, work: &Work, known: &Known, cursor: Option<&str>) -> Option<Feed> {
         let case = known.get("case")?;
-        let every = self.pace(work)?;
+        let every = self.pace(work, known)?;
         let since = known
             .get("since")
             .and_then(|at| at.parse::<Timestamp>().ok())
             .map_or(0, Timestamp::as_millisecond);
         let position = Cursor::parse(cursor);
-        let parts = self.parts(case, position.after(since), position.skip);
-        let memo = json!({ "case": case, "cursor": position.text(), "since": since });
+        let formers: Vec<&str> = former(known)
+            .into_iter()
+            .take(FORMERS)
+            .map(|(case, _)| case)
+            .collect();
+        let parts = self.parts(case, &formers, position.after(since), position.skip);
+        let memo =
+            json!({ "case": case, "formers": formers, "cursor": position.text(), "since": since });
         let read = if self.settings.batch {
             let requests = parts.iter().map(|part| {
                 let query: Vec<String> = part.query.iter().map(|(name, value)| format!("{name}={}", text::encode(value))).collect();
@@ -57,25 +67,36 @@ impl Creatio {
         })
     }
 
-    /// How often: seldom when the customer has been silent for long, and not at all after a week.
-    fn pace(&self, work: &Work) -> Option<Duration> {
+    /// How often: at the set pace as long as the case is open, however long everybody is silent. One that
+    /// was resolved or closed is heard more seldom by and by, and after thirty days no more.
+    fn pace(&self, work: &Work, known: &Known) -> Option<Duration> {
         let every = self.settings.poll;
         if every.is_zero() {
             return None;
         }
-        let Some(last) = work.last_inbound else {
+        let ended = known
+            .get("ended/at")
+            .and_then(|at| at.parse::<Timestamp>().ok());
+        let Some(ended) = ended else {
             return Some(every);
         };
-        let hours = (work.now.as_second() - last.as_second()) / 3_600;
-        match hours {
+        match (work.now.as_second() - ended.as_second()) / HOUR {
             ..1 => Some(every),
             1..24 => Some(every * 4),
             24..168 => Some(every * 20),
+            168..720 => Some((every * 20).max(Duration::from_hours(1))),
             _ => None,
         }
     }
 
-    fn parts(&self, case: &str, after: i64, skip: usize) -> Vec<Part> {
+    fn parts(&self, case: &str, formers: &[&str], after: i64, skip: usize) -> Vec<Part> {
+        let cases = |path: &str| {
+            let terms: Vec<String> = std::iter::once(&case)
+                .chain(formers)
+                .map(|case| format!("{path} eq {case}"))
+                .collect();
+            format!("({})", terms.join(" or "))
+        };
         let after = wire::millis(after);
         let time = if self.settings.reply_when_completed {
             "ModifiedOn"
@@ -89,7 +110,8 @@ impl Creatio {
             .map(|kind| format!("Type/Id eq {kind}"))
             .collect();
         let mut activities = format!(
-            "Case/Id eq {case} and {time} gt {after} and ({})",
+            "{} and {time} gt {after} and ({})",
+            cases("Case/Id"),
             types.join(" or ")
         );
         if self.settings.reply_when_completed {
@@ -130,7 +152,7 @@ impl Creatio {
             },
         ];
         if self.settings.feed_replies {
-            let posts = format!("EntityId eq {case} and CreatedOn gt {after}");
+            let posts = format!("{} and CreatedOn gt {after}", cases("EntityId"));
             parts.push(Part {
                 tag: "posts",
                 set: "SocialMessage",
@@ -142,7 +164,7 @@ impl Creatio {
             });
         }
         if self.settings.reply_files {
-            let files = format!("Activity/Case/Id eq {case} and CreatedOn gt {after}");
+            let files = format!("{} and CreatedOn gt {after}", cases("Activity/Case/Id"));
             parts.push(Part {
                 tag: "files",
                 set: "ActivityFile",
@@ -182,13 +204,17 @@ impl Creatio {
         let mut hearing = self.activities(read, activities);
         let mut cursor = Cursor::parse(hearing.cursor.as_deref());
         if let Some(ended) = part("ended") {
-            hearing.heard.extend(closure(&mut cursor, rows(ended)));
+            hearing.heard.extend(closure(
+                &mut cursor,
+                string(&read.memo, "case"),
+                rows(ended),
+            ));
         }
         let case = id(&read.memo, "case");
         for (tag, body) in [("posts", part("posts")), ("files", part("files"))] {
             let Some(body) = body else { continue };
             let more = if tag == "posts" {
-                self.posts_said(body)
+                self.posts_said(case.as_deref(), body)
             } else {
                 self.files_said(case.as_deref(), body)
             };
@@ -215,7 +241,15 @@ impl Creatio {
         let mut memo = read.memo.clone();
         memo["cursor"] = hearing.cursor.clone().into();
         if let Some(case) = id(&read.memo, "case") {
-            let parts = self.parts(&case, position.after(since), 0);
+            let formers: Vec<&str> = read
+                .memo
+                .get("formers")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .collect();
+            let parts = self.parts(&case, &formers, position.after(since), 0);
             hearing.fetch.extend(
                 parts
                     .into_iter()

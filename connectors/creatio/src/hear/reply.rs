@@ -25,15 +25,13 @@ impl Creatio {
         if string(row, "GlobalActivityID").starts_with(OURS) || self.is_integration(row) {
             return Err("our own activity".into());
         }
-        if chosen == Chosen::BySettings {
-            if !id(row, "TypeId").is_some_and(|kind| self.settings.reply_types.contains(&kind)) {
-                return Err("an activity that is no reply type".into());
-            }
-            if self.settings.reply_when_completed
-                && id(row, "StatusId").as_deref() != Some(&self.settings.activity_status)
-            {
-                return Err("an activity that is not completed".into());
-            }
+        if chosen == Chosen::BySettings
+            && !id(row, "TypeId").is_some_and(|kind| self.settings.reply_types.contains(&kind))
+        {
+            return Err("an activity that is no reply type".into());
+        }
+        if !self.is_finished(id(row, "StatusId").as_deref()) {
+            return Err("an activity that is not completed".into());
         }
         let (title, details) = (
             humane(string(row, "Title")),
@@ -45,11 +43,7 @@ impl Creatio {
                 .into_iter()
                 .find(|text| !text.is_empty()),
             Marker::Prefix(prefix) => {
-                let marked = |text: &str| {
-                    text.strip_prefix(prefix.as_str())
-                        .map(|rest| rest.trim().to_owned())
-                };
-                match (marked(&details), marked(&title)) {
+                match (marked(prefix, &details), marked(prefix, &title)) {
                     (Some(text), _) => Some(text),
                     // A marked title alone says that the details are the reply.
                     (None, Some(title)) => Some(if title.is_empty() { details } else { title }),
@@ -79,10 +73,13 @@ impl Creatio {
     pub(super) fn unmarked(&self, text: &str) -> Option<String> {
         match &self.settings.reply_marker {
             Marker::All => Some(text.to_owned()),
-            Marker::Prefix(prefix) => text
-                .strip_prefix(prefix.as_str())
-                .map(|rest| rest.trim().to_owned()),
+            Marker::Prefix(prefix) => marked(prefix, text),
         }
+    }
+
+    /// Whether an activity with this status is written to its end, as far as the settings ask.
+    pub(super) fn is_finished(&self, status: Option<&str>) -> bool {
+        !self.settings.reply_when_completed || status == Some(&self.settings.activity_status)
     }
 
     pub(super) fn file(
@@ -115,6 +112,17 @@ impl Creatio {
             said(file, None, vec![attachment]),
         )
     }
+}
+
+/// What stands behind the marker: `/wa Hello`, `/WA: Hello`. A longer word that begins alike is none.
+fn marked(prefix: &str, text: &str) -> Option<String> {
+    let text = text
+        .trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '\u{200b}' | '\u{feff}'));
+    let head = text.get(..prefix.len())?;
+    let rest = &text[prefix.len()..];
+    let apart = rest.is_empty() || rest.starts_with(|c: char| c.is_whitespace() || c == ':');
+    (head.eq_ignore_ascii_case(prefix) && apart)
+        .then(|| rest.trim_start_matches(':').trim().to_owned())
 }
 
 /// Plain text from what may be rich text. Only what is clearly HTML is taken for it: a rep may well

@@ -4,12 +4,11 @@
 //! any spelling, and a text that is missing is fetched. Nothing is signed; the path's token is the
 //! proof, and the record's id is what makes a repeat recognisable.
 
-use std::collections::BTreeMap;
-
 use handoffd_contract::feed::Read;
 use handoffd_contract::{Hearing, HttpCall, Reason, Refusal, What};
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::fields::{self, Fields, Said};
 use super::reply::{humane, said};
 use super::{ACTIVITY, heard, skipped};
 use crate::plan::ended;
@@ -18,26 +17,38 @@ use crate::{Creatio, wire};
 impl Creatio {
     pub(super) fn webhook_said(&self, body: &[u8]) -> Result<Hearing, Refusal> {
         let park = |words: &str| Refusal::park(Reason::Undecodable, words);
-        let body: Value =
-            serde_json::from_slice(body).map_err(|_| park("the webhook's body is not JSON"))?;
-        let fields =
-            Fields::of(&body).ok_or_else(|| park("the webhook's body is not a JSON object"))?;
-        let kind = fields
-            .text(&["eventtype", "event", "type"])
-            .map(bare)
-            .unwrap_or_default();
-        match kind.as_str() {
-            "newactivity" | "activityadded" | "activitycreated" | "activitymodified"
-            | "activitycompleted" => self.activity_webhook(&fields),
-            "" if fields.id(&["activityid", "recordid"]).is_some() => {
-                self.activity_webhook(&fields)
+        let sets = match fields::read(body) {
+            Said::Whole(fields) => return self.fields_said(&fields),
+            Said::Ids(sets) => sets,
+            Said::Odd => return Err(park("the webhook's body is not a JSON object")),
+            Said::Nothing => {
+                return Err(park(
+                    "the webhook's body is not JSON, and no record's id can be read in it",
+                ));
             }
+        };
+        let mut all = Hearing::default();
+        for fields in &sets {
+            let hearing = self.fields_said(fields)?;
+            all.heard.extend(hearing.heard);
+            all.fetch.extend(hearing.fetch);
+            all.skipped = all.skipped.or(hearing.skipped);
+        }
+        Ok(all)
+    }
+
+    fn fields_said(&self, fields: &Fields) -> Result<Hearing, Refusal> {
+        match fields.kind().as_str() {
+            "newactivity" | "activityadded" | "activitycreated" | "activitymodified"
+            | "activitycompleted" => self.activity_webhook(fields),
+            "" if fields.id(&["activityid", "recordid"]).is_some() => self.activity_webhook(fields),
             "newpost" | "newfeedpost" | "feedpost" | "newsocialmessage" | "socialmessageadded" => {
-                self.post_webhook(&fields)
+                self.post_webhook(fields)
             }
             "caseresolved" | "caseclosed" | "resolved" | "closed" | "casecanceled"
-            | "casecancelled" => case_webhook(&fields),
-            "" => Err(park(
+            | "casecancelled" => case_webhook(fields),
+            "" => Err(Refusal::park(
+                Reason::Undecodable,
                 "the webhook has no event_type; expected new_activity, case_resolved, case_closed or new_post",
             )),
             _ => Ok(skipped(
@@ -58,13 +69,16 @@ impl Creatio {
             .map(humane)
             .filter(|text| !text.is_empty());
         // On a case that several sessions share, another session's row is no echo of this lane, so
-        // its author must be known.
-        let sure = author.is_some() || !self.settings.append_to_open_case;
-        match (activity, case, text.filter(|_| sure)) {
+        // its author must be known. And whether the text is written to its end, its status tells.
+        let sure = (author.is_some() || !self.settings.append_to_open_case)
+            && self.is_finished(fields.id(&["statusid", "status"]).as_deref());
+        // The marker may stand in the title, which the body does not hold.
+        let text = text
+            .filter(|_| sure)
+            .and_then(|text| self.unmarked(&text))
+            .filter(|text| !text.is_empty());
+        match (activity, case, text) {
             (Some(activity), Some(case), Some(text)) => {
-                let Some(text) = self.unmarked(&text).filter(|text| !text.is_empty()) else {
-                    return Ok(skipped("an activity without the reply marker"));
-                };
                 let mut reply = said(&activity, Some(text), Vec::new());
                 if let What::Replied(reply) = &mut reply {
                     reply.author = fields
@@ -115,6 +129,13 @@ impl Creatio {
             return Ok(skipped("our own post"));
         }
         let text = fields.text(&["text", "message", "body"]).map(humane);
+        if let (Some(post), None) = (&post, &text) {
+            let call = HttpCall::get(self.path("SocialMessage"))
+                .query("$filter", format!("Id eq {post}"))
+                .query("$select", "Id,Message,EntityId,CreatedById,CreatedOn")
+                .query("$top", "1");
+            return Ok(fetch(Read::new("post", call, json!({}))));
+        }
         match (
             post,
             case,
@@ -177,47 +198,4 @@ fn fetch(read: Read) -> Hearing {
         fetch: vec![read],
         ..Hearing::default()
     }
-}
-
-/// A body's values by their bare keys, its own and those of the objects directly in it.
-struct Fields(BTreeMap<String, String>);
-
-impl Fields {
-    fn of(body: &Value) -> Option<Fields> {
-        let mut fields = BTreeMap::new();
-        let map = body.as_object()?;
-        let nested = map.values().filter_map(Value::as_object).flatten();
-        // Outer keys win over inner ones.
-        for (key, value) in nested.chain(map) {
-            let text = match value {
-                Value::String(text) => text.trim().to_owned(),
-                Value::Number(number) => number.to_string(),
-                _ => continue,
-            };
-            if !text.is_empty() && fields.len() < 200 {
-                fields.insert(bare(key), text);
-            }
-        }
-        Some(Fields(fields))
-    }
-
-    fn text(&self, keys: &[&str]) -> Option<&str> {
-        keys.iter()
-            .find_map(|key| self.0.get(*key))
-            .map(String::as_str)
-    }
-
-    fn id(&self, keys: &[&str]) -> Option<String> {
-        keys.iter()
-            .find_map(|key| self.0.get(*key).and_then(|text| wire::guid(text)))
-    }
-}
-
-/// A word in lower case without separators: `event_type`, `EventType` and `eventType` are one.
-fn bare(key: &str) -> String {
-    key.chars()
-        .filter(char::is_ascii_alphanumeric)
-        .map(|c| c.to_ascii_lowercase())
-        .take(64)
-        .collect()
 }

@@ -5,6 +5,8 @@ use handoffd_contract::{AuthorKind, Contact, Handoff, Message, Rendered, text};
 use serde_json::{Map, Value, json};
 
 use super::rows::Row;
+use crate::settings::Marker;
+use crate::standard::{CALL, TASK};
 use crate::{Creatio, wire};
 
 /// Width of `Case.Subject` and `Activity.Title`.
@@ -23,7 +25,7 @@ pub(crate) fn subject(reasoning: Option<&Reasoning>, contact: &Contact) -> Strin
             .flatten()
             .find(|text| !text.trim().is_empty())
     });
-    let name = contact.display_name();
+    let name = text::named(&contact.display_name());
     let subject = match about {
         Some(about) => format!(
             "WhatsApp: {} ({})",
@@ -88,7 +90,9 @@ pub(crate) fn symptoms(
 ) -> String {
     let mut html = String::new();
     for (label, value) in handoff.map(|h| lines(h, language)).unwrap_or_default() {
-        html.push_str(&format!("<p><b>{label}:</b> {}</p>", text::html(&value)));
+        // Further lines of what somebody else wrote are set off from ours.
+        let value = text::html(&text::set_off(&value));
+        html.push_str(&format!("<p><b>{label}:</b> {value}</p>"));
     }
     match url.filter(|url| wire::is_link(url)) {
         Some(url) => html.push_str(&format!(
@@ -116,11 +120,11 @@ pub(crate) fn note(
     };
     let mut text: Vec<String> = lines(handoff, language)
         .into_iter()
-        .map(|(label, value)| format!("{label}: {value}"))
+        .map(|(label, value)| format!("{label}: {}", text::set_off(&value)))
         .collect();
     text.push(link_line(url, session));
     for remark in rendered.iter().flat_map(|r| &r.notes) {
-        text.push(format!("Note: {}", wire::clean(remark)));
+        text.push(format!("Note: {}", text::set_off(&wire::clean(remark))));
     }
     (title, text.join("\n"))
 }
@@ -129,7 +133,7 @@ pub(crate) fn note(
 pub(crate) fn link_line(url: Option<&str>, session: &str) -> String {
     match url.filter(|url| wire::is_link(url)) {
         Some(url) => format!("View session: {url}"),
-        None => format!("Session: {session}"),
+        None => format!("Session: {}", wire::one_line(session, MEDIUM)),
     }
 }
 
@@ -214,6 +218,35 @@ pub(crate) struct Place<'a> {
 }
 
 impl Creatio {
+    /// How a rep answers, as the first activity says it.
+    pub(crate) fn answering(&self) -> String {
+        let kinds: Vec<&str> = self
+            .settings
+            .reply_types
+            .iter()
+            .map(|kind| match kind.as_str() {
+                TASK => "a task",
+                CALL => "a call",
+                _ => "an activity of a reply type",
+            })
+            .collect();
+        let kinds = kinds.join(" or ");
+        let finish = if self.settings.reply_when_completed {
+            "set it to Completed"
+        } else {
+            "save it"
+        };
+        match &self.settings.reply_marker {
+            Marker::Prefix(prefix) => format!(
+                "To answer the customer, add {kinds} to this case whose details begin with {prefix} and {finish}. \
+                 Everything else on this case stays internal."
+            ),
+            Marker::All => format!(
+                "To answer the customer, add {kinds} to this case and {finish}: every one that you add here by hand is sent to the customer."
+            ),
+        }
+    }
+
     /// An activity that establishes `fact`; `key` tells it apart from every other of the session.
     pub(crate) fn activity(
         &self,

@@ -10,6 +10,7 @@ use serde_json::{Map, json};
 
 use super::compose::{MEDIUM, message_text};
 use super::rows::Row;
+use super::state::former;
 use crate::{Creatio, standard, wire};
 
 /// Uploads of one plan. The engine bounds what runs at once.
@@ -38,7 +39,7 @@ fn key(message: &Message, attachment: &Attachment) -> String {
 fn remark(attachment: &Attachment, why: &str) -> String {
     format!(
         "[{} could not be attached: {why}]",
-        wire::one_line(&attachment.file_name(), 120)
+        text::named(&wire::one_line(&attachment.file_name(), 120))
     )
 }
 
@@ -111,7 +112,7 @@ impl Creatio {
             let key = key(message, attachment);
             match self.state(known, message, attachment) {
                 State::Wanted => {
-                    let name = text::truncate(&wire::clean(&attachment.file_name()), MEDIUM);
+                    let name = wire::one_line(&attachment.file_name(), MEDIUM);
                     let id = ids::uuid(&["creatio", "file", &work.session.id, &work.target, &key]);
                     rows.push(file_row(
                         format!("filerow/{key}"),
@@ -141,12 +142,25 @@ impl Creatio {
     }
 
     /// The session's link among the case's attachments.
-    pub(crate) fn session_link(&self, work: &Work, url: Option<&str>, case: &str) -> Option<Row> {
+    pub(crate) fn session_link(
+        &self,
+        work: &Work,
+        known: &Known,
+        url: Option<&str>,
+        case: &str,
+    ) -> Option<Row> {
         let url = url.filter(|url| {
             self.settings.session_link_file && wire::is_link(url) && text::utf16_len(url) <= MEDIUM
         })?;
-        let id = ids::uuid(&["creatio", "link", &work.session.id, &work.target]);
-        let mut row = file_row("link".into(), id, url, standard::LINK, case);
+        let mut key = vec!["creatio", "link", &work.session.id, &work.target];
+        let mut fact = "link".to_owned();
+        if !former(known).is_empty() {
+            // A case in the place of another one has its own.
+            key.push(case);
+            fact = format!("link-on/{case}");
+        }
+        let id = ids::uuid(&key);
+        let mut row = file_row(fact, id, url, standard::LINK, case);
         row.columns.insert("Notes".into(), "View session".into());
         Some(row)
     }

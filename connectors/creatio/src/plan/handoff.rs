@@ -12,9 +12,14 @@ use super::compose::{self, Place};
 use super::files::{UPLOADS, placeholders};
 use super::later::{after, latest};
 use super::open::{Records, records};
-use super::rows::{Row, dropped_fact};
+use super::rows::{Row, apart_fact, dropped_fact, left_out, tells, told_by_note};
 use super::{distinct, is_empty};
 use crate::Creatio;
+
+/// Whether no handoff of the session was shown before.
+fn is_first(known: &Known) -> bool {
+    known.under("completed/").next().is_none()
+}
 
 impl Creatio {
     pub(super) fn handoff(
@@ -33,6 +38,14 @@ impl Creatio {
             return Ok(steps);
         };
 
+        let attended = self.attended(work, known, item, Some(handoff), records)?;
+        if !attended.is_empty() {
+            return Ok(attended);
+        }
+        let note_tells = tells(known, &item.id);
+        if !note_tells.is_empty() {
+            return Ok(note_tells);
+        }
         let (mut rows, last) = self.handoff_rows(work, known, item, handoff, records);
         for message in &handoff.transcript {
             rows.extend(self.file_rows(work, known, message, records.case));
@@ -46,6 +59,14 @@ impl Creatio {
             .take(UPLOADS);
         steps.extend(uploads);
         distinct(&mut steps);
+        if steps.is_empty() {
+            let place = Place {
+                case: records.case,
+                contact: records.contact,
+                start: last + 1,
+            };
+            steps = self.untold_steps(work, known, place);
+        }
         if !steps.is_empty() {
             return Ok(steps);
         }
@@ -128,19 +149,31 @@ impl Creatio {
         for remark in compose::mapped("case", item.rendered.as_ref()).1 {
             text.push_str(&format!("\nNote: {remark}"));
         }
+        if Creatio::renews(known, item)
+            && let Some(line) = self.former_line(known)
+        {
+            text.push_str(&format!("\n{line}"));
+        }
+        if is_first(known) {
+            for line in self.contact_lines(known) {
+                text.push_str(&format!("\n{line}"));
+            }
+        }
+        for line in told_by_note(known, &item.id) {
+            text.push_str(&format!("\nNote: {line}"));
+        }
+        text.push_str(&format!("\n\n{}", self.answering()));
         let id = ids::uuid(&["creatio", "note", &work.session.id, &work.target, &item.id]);
-        rows.insert(
-            0,
-            self.activity(
-                format!("note/{}", item.id),
-                id,
-                &item.id,
-                &title,
-                &text,
-                place(at),
-            ),
+        let note = self.activity(
+            format!("note/{}", item.id),
+            id,
+            &item.id,
+            &title,
+            &text,
+            place(at),
         );
-        rows.extend(self.session_link(work, url, records.case));
+        rows.insert(0, note);
+        rows.extend(self.session_link(work, known, url, records.case));
         (rows, last)
     }
 
@@ -181,9 +214,12 @@ impl Creatio {
         if known.is("fields") {
             return None;
         }
-        let mut columns = self.case_columns(work, item.rendered.as_ref(), Some(handoff));
-        columns.retain(|column, _| !known.is(&dropped_fact("Case", column)));
-        let memo = json!({ "columns": columns.keys().collect::<Vec<_>>() });
+        let mut columns = self.case_columns(work, item.rendered.as_ref(), Some(handoff), true);
+        columns.retain(|column, _| {
+            !known.is(&dropped_fact("Case", column))
+                && !known.is(&apart_fact(&item.id, "Case", column))
+        });
+        let memo = json!({ "columns": columns.keys().collect::<Vec<_>>(), "item": item.id, "claims": [["fields", item.id]] });
         let call =
             HttpCall::new(Method::Patch, self.record("Case", records.case)).json(columns.into());
         Some(
@@ -191,6 +227,14 @@ impl Creatio {
                 .claim_as("fields", &item.id)
                 .memo(memo),
         )
+    }
+
+    /// The address of a case's page.
+    pub(super) fn case_page(&self, case: &str) -> String {
+        self.settings
+            .case_url
+            .replace("{site}", &self.settings.site)
+            .replace("{id}", case)
     }
 
     pub(super) fn completed(
@@ -214,7 +258,7 @@ impl Creatio {
         notes.extend(
             known
                 .under("dropped/")
-                .map(|(column, why)| format!("{} was left out: {why}", column.replace('/', "."))),
+                .map(|(column, why)| left_out(column, why)),
         );
         notes.extend(
             handoff
@@ -226,12 +270,7 @@ impl Creatio {
             target: work.target.clone(),
             handoff: item.id.clone(),
             records: ids,
-            url: Some(
-                self.settings
-                    .case_url
-                    .replace("{site}", &self.settings.site)
-                    .replace("{id}", records.case),
-            ),
+            url: Some(self.case_page(records.case)),
             notes,
         }
     }

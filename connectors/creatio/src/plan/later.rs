@@ -2,17 +2,20 @@
 
 use handoffd_contract::event::{DeliveryState, MessageEvent, ReplyStatus, SessionClosed};
 use handoffd_contract::{
-    Data, HttpCall, Item, Known, Message, Method, Refusal, Repeat, Step, Work, ids,
+    Data, HttpCall, Item, Known, Message, Method, Refusal, Repeat, Step, Work, ids, text,
 };
 use serde_json::json;
 
 use super::compose::{self, Place};
 use super::open::{ADOPTED, Records, records};
-use super::rows::Row;
+use super::rows::{Row, untold};
+use super::state::{former, opened_fact};
 use super::{distinct, ended, is_empty};
-use crate::Creatio;
 use crate::settings::Mode;
+use crate::{Creatio, wire};
 
+/// Reasons for which one reply may wait that are told.
+const REASONS: usize = 6;
 /// Messages after the handoff that travel in one batch when several are waiting.
 const TOGETHER: usize = 20;
 
@@ -28,6 +31,7 @@ impl Creatio {
         let mut rows = Vec::new();
         let mut run = 0;
         let mut last = None;
+        let mut attended = false;
         for item in items.iter().take(TOGETHER) {
             let (event, customer) = match &item.data {
                 Data::MessageReceived(event) => (event, true),
@@ -47,14 +51,27 @@ impl Creatio {
                 let steps = self.open(work, known, item, None)?;
                 return Ok((steps, run + 1));
             };
+            // What the customer writes must be seen; what others write calls for nobody.
+            if customer && !attended && !known.is(&format!("said/{}", event.message.id)) {
+                let steps = self.attended(work, known, item, None, records)?;
+                if !steps.is_empty() {
+                    return Ok((steps, run + 1));
+                }
+                attended = true;
+            }
+            if !former(known).is_empty() && !known.is(&opened_fact(records.case)) {
+                rows.extend(self.opening_rows(work, known, item, &event.message, records));
+            }
             if self.settings.mode == Mode::EveryConversation && unopened(known) {
                 let steps = self.ensure(
-                    self.opening_rows(work, item, &event.message, records),
+                    self.opening_rows(work, known, item, &event.message, records),
                     known,
                     false,
                 );
-                if !steps.is_empty() {
-                    return Ok((steps, run + 1));
+                let mut apart = self.open(work, known, item, None)?;
+                apart.extend(steps);
+                if !apart.is_empty() {
+                    return Ok((apart, run + 1));
                 }
             }
             let message = &event.message;
@@ -84,34 +101,65 @@ impl Creatio {
                 return Ok((steps, run));
             }
         }
-        Ok((self.ensure(rows, known, true), run.max(1)))
+        let mut steps = self.ensure(rows, known, true);
+        if let (true, Some(records), Some(start)) = (steps.is_empty(), records(known), last) {
+            let place = Place {
+                case: records.case,
+                contact: records.contact,
+                start: start + 1,
+            };
+            steps = self.untold_steps(work, known, place);
+        }
+        Ok((steps, run.max(1)))
     }
 
-    /// What stands first on a case that a message opened: the way to the session.
+    /// One activity for each column that was left out after the case's note was written.
+    pub(super) fn untold_steps(&self, work: &Work, known: &Known, place: Place<'_>) -> Vec<Step> {
+        let rows = untold(known).map(|(fact, line)| {
+            let id = ids::uuid(&["creatio", "noted", &work.session.id, &work.target, &fact]);
+            let key = fact.clone();
+            self.activity(fact, id, &key, "A value was left out", &line, place)
+        });
+        self.ensure(rows.collect(), known, false)
+    }
+
+    /// What stands first on a case that a message opened: the way to the session, how to answer, and the
+    /// case before it where there was one.
     pub(super) fn opening_rows(
         &self,
         work: &Work,
+        known: &Known,
         item: &Item,
         message: &Message,
         records: Records<'_>,
     ) -> Vec<Row> {
         let url = work.session.url.as_deref();
-        let id = ids::uuid(&["creatio", "opened", &work.session.id, &work.target]);
+        let mut key = vec!["creatio", "opened", &work.session.id, &work.target];
+        let mut fact = "opened".to_owned();
+        let mut text = compose::link_line(url, &work.session.id);
+        if let Some(line) = self.former_line(known) {
+            key.push(records.case);
+            fact = opened_fact(records.case);
+            text.push_str(&format!("\n{line}"));
+        }
+        for line in self.contact_lines(known) {
+            text.push_str(&format!("\n{line}"));
+        }
+        text.push_str(&format!("\n\n{}", self.answering()));
         let place = Place {
             case: records.case,
             contact: records.contact,
             start: message.time.as_millisecond() - 1,
         };
-        let text = compose::link_line(url, &work.session.id);
         let mut rows = vec![self.activity(
-            "opened".into(),
-            id,
+            fact,
+            ids::uuid(&key),
             &item.id,
             "WhatsApp conversation",
             &text,
             place,
         )];
-        rows.extend(self.session_link(work, url, records.case));
+        rows.extend(self.session_link(work, known, url, records.case));
         rows
     }
 
@@ -124,17 +172,28 @@ impl Creatio {
         item: &Item,
         status: &ReplyStatus,
     ) -> Vec<Step> {
-        let fact = |state: &str| format!("told/{}/{state}", status.message_id);
-        let waited = known.is(&fact("held"));
         let detail = status
             .detail
             .as_deref()
-            .unwrap_or("WhatsApp gave no reason");
+            .map_or_else(|| "WhatsApp gave no reason".to_owned(), text::set_off);
+        let told = format!("told/{}/", status.message_id);
+        // A reply may wait for one thing after another: each reason is told, once.
+        let why = ids::short(&[&detail]);
+        let waited = known
+            .under(&told)
+            .any(|(state, _)| state.starts_with("held"));
         let (state, line) = match status.state {
-            DeliveryState::Held => ("held", format!("Not delivered to WhatsApp yet: {detail}")),
-            DeliveryState::Failed => ("failed", format!("Not delivered to WhatsApp: {detail}")),
+            DeliveryState::Held if known.under(&told).count() >= REASONS => return Vec::new(),
+            DeliveryState::Held => (
+                format!("held/{why}"),
+                format!("Not delivered to WhatsApp yet: {detail}"),
+            ),
+            DeliveryState::Failed => (
+                format!("failed/{why}"),
+                format!("Not delivered to WhatsApp: {detail}"),
+            ),
             DeliveryState::Delivered | DeliveryState::Read if waited => (
-                "delivered",
+                "delivered".to_owned(),
                 "Delivered to WhatsApp: the reply that was waiting".to_owned(),
             ),
             // Creatio has no light way to acknowledge; a row per receipt would bury the conversation.
@@ -142,7 +201,8 @@ impl Creatio {
                 return Vec::new();
             }
         };
-        let Some(records) = records(known).filter(|_| !known.is(&fact(state))) else {
+        let fact = format!("{told}{state}");
+        let Some(records) = records(known).filter(|_| !known.is(&fact)) else {
             return Vec::new();
         };
         let id = ids::uuid(&[
@@ -151,7 +211,7 @@ impl Creatio {
             &work.session.id,
             &work.target,
             &status.message_id,
-            state,
+            &state,
         ]);
         let start = after(item.time.as_millisecond(), latest(known, &item.id));
         let place = Place {
@@ -159,7 +219,7 @@ impl Creatio {
             contact: records.contact,
             start,
         };
-        let row = self.activity(fact(state), id, &item.id, &line, &line, place);
+        let row = self.activity(fact, id, &item.id, &line, &line, place);
         self.ensure(
             vec![row.claim(format!("last/{}", item.id), start.to_string())],
             known,
@@ -168,13 +228,27 @@ impl Creatio {
     }
 
     /// Closes the case, unless somebody has: a look, then the write.
-    pub(super) fn closed(&self, known: &Known, item: &Item, closed: &SessionClosed) -> Vec<Step> {
+    pub(super) fn closed(
+        &self,
+        work: &Work,
+        known: &Known,
+        item: &Item,
+        closed: &SessionClosed,
+    ) -> Vec<Step> {
         let (Some(status), Some(records)) = (&self.settings.resolved_status, records(known)) else {
             return Vec::new();
         };
         let fact = format!("closed/{}", item.id);
-        if known.is(&fact) || closed.resolved == Some(false) {
+        if closed.resolved == Some(false) {
             return Vec::new();
+        }
+        if known.is(&fact) {
+            let place = Place {
+                case: records.case,
+                contact: records.contact,
+                start: item.time.as_millisecond(),
+            };
+            return self.untold_steps(work, known, place);
         }
         let looked = format!("closing/{}", item.id);
         if !known.is(&looked) {
@@ -191,7 +265,9 @@ impl Creatio {
         }
         let call = HttpCall::new(Method::Patch, self.record("Case", records.case))
             .json(json!({ "StatusId": status }));
-        let step = Step::new("case.close", Repeat::Keyed, call).claim_as(fact, ended(records.case));
+        let step = Step::new("case.close", Repeat::Keyed, call)
+            .claim_as(fact, ended(records.case))
+            .claim_as("ended/at", wire::time(item.time));
         vec![step.memo(json!({ "columns": ["StatusId"] }))]
     }
 }

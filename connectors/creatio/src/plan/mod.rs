@@ -1,12 +1,15 @@
 //! What to call next, from the work and what is known: items strictly in order, and inside one item
 //! everything that can be done side by side.
 
+mod choice;
 mod compose;
+mod contact;
 mod files;
 mod handoff;
 mod later;
 mod open;
 mod rows;
+mod state;
 
 use std::collections::BTreeSet;
 
@@ -15,7 +18,8 @@ use handoffd_contract::{Data, Known, Message, Refusal, Step, Work};
 use crate::Creatio;
 pub(crate) use compose::OURS;
 pub(crate) use open::{ADOPTED, NONE};
-pub(crate) use rows::{dropped_fact, hollow_fact, part_headers};
+pub(crate) use rows::{apart_fact, dropped_fact, hollow_fact, part_headers};
+pub(crate) use state::{GONE, REFUSED, default_statuses, ending_statuses, former};
 
 impl Creatio {
     /// Every call that can be made now.
@@ -38,7 +42,7 @@ impl Creatio {
                 Data::SessionClosed(closed)
                     if closed.closed_by.as_deref() != Some(work.target.as_str()) =>
                 {
-                    self.closed(known, item, closed)
+                    self.closed(work, known, item, closed)
                 }
                 _ => Vec::new(),
             };

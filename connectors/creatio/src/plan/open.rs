@@ -1,20 +1,21 @@
-//! Who the customer is in Creatio, and which case the session has.
+//! Which case the session has.
 
 use handoffd_contract::{
-    Handoff, HttpCall, Item, Known, Reason, Refusal, Rendered, Step, Work, ids,
+    Handoff, HttpCall, Item, Known, Method, Refusal, Rendered, Repeat, Step, Work, ids,
 };
 use serde_json::{Map, Value, json};
 
-use super::compose::{self, MEDIUM, mapped};
-use super::rows::Row;
-use crate::{Creatio, phone, wire};
+use super::compose::{self, mapped};
+use super::rows::{Row, apart_fact, tried_fact};
+use super::state::{as_new, state_fact};
+use crate::{Creatio, wire};
 
 /// What a look says when nothing was found.
 pub(crate) const NONE: &str = "none";
 /// Why the case's columns need no handoff: they are somebody else's.
 pub(crate) const ADOPTED: &str = "adopted";
 
-const DAY_MS: i64 = 86_400_000;
+pub(super) const DAY_MS: i64 = 86_400_000;
 
 /// The records of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,18 +30,13 @@ pub(crate) struct Records<'a> {
 pub(crate) fn records(known: &Known) -> Option<Records<'_>> {
     Some(Records {
         case: known.get("case")?,
-        contact: contact(known)?,
+        contact: known.get("contact")?,
     })
 }
 
-/// The contact: as found by its numbers or created by us, else as found by its own columns.
-fn contact(known: &Known) -> Option<&str> {
-    known.get("contact").or_else(|| {
-        let found = known
-            .get("contact/columns")
-            .filter(|found| *found != NONE)?;
-        (known.get("contact/numbers") == Some(NONE)).then_some(found)
-    })
+/// Whether columns of the item were refused with their row.
+fn has_apart(known: &Known, item: &Item, set: &str) -> bool {
+    known.under(&apart_fact(&item.id, set, "")).next().is_some()
 }
 
 /// The case's id when it is ours: the same for every event of the session.
@@ -57,36 +53,91 @@ impl Creatio {
         item: &Item,
         handoff: Option<&Handoff>,
     ) -> Result<Vec<Step>, Refusal> {
-        let Some(contact) = contact(known) else {
+        let Some(contact) = known.get("contact") else {
             return self.contact_steps(work, known, item);
         };
-        if known.is("case") {
-            return Ok(Vec::new());
+        let mut steps = self.contact_columns_apart(work, known, item);
+        steps.extend(self.contact_learns(work, known));
+        if let Some(case) = known.get("case") {
+            if has_apart(known, item, "Case") {
+                let people = handoff.is_some() || !super::former(known).is_empty();
+                let columns = self.case_columns(work, item.rendered.as_ref(), handoff, people);
+                steps.extend(self.apart(known, item, "Case", case, &columns));
+            }
+            return Ok(steps);
         }
         let untried = known.absent("case") && known.absent("case/open");
         if self.settings.append_to_open_case && untried {
-            return Ok(vec![self.open_case_look(contact, work)]);
+            steps.push(self.open_case_look(contact, work, item));
+            return Ok(steps);
         }
-        let mut columns = self.case_columns(work, item.rendered.as_ref(), handoff);
+        let mut columns =
+            self.case_columns(work, item.rendered.as_ref(), handoff, handoff.is_some());
         columns.insert("ContactId".into(), contact.into());
         columns.insert("RegisteredOn".into(), wire::time(item.time).into());
         // Nobody wrote on a case of ours before it was there: clocks may differ by as much as they
         // like. On a case that was there, only what comes from now on is for this customer.
         let since = wire::millis(item.time.as_millisecond() - DAY_MS);
-        let mut row = Row::new("Case", "case", case_id(work), columns).claim("since", since);
+        let row = Row::new("Case", "case", case_id(work), columns).claim("since", since);
+        let mut row = as_new(row, &item.id);
         if handoff.is_some() {
             row = row.claim("fields", &item.id);
         }
-        Ok(self.ensure(vec![row], known, true))
+        steps.extend(self.ensure(vec![row.of_item(&item.id)], known, true));
+        Ok(steps)
     }
 
-    /// Columns of a case that a handoff (or, without one, a customer's first message) fills. Who
-    /// shall work on it is said only when people are needed: the owner is reminded at once.
+    /// The columns of a contact that we created and could not write with it.
+    fn contact_columns_apart(&self, work: &Work, known: &Known, item: &Item) -> Vec<Step> {
+        match known.get("contact") {
+            Some(contact) if has_apart(known, item, "Contact") => {
+                let columns = self.contact_columns(work, item);
+                self.apart(known, item, "Contact", contact, &columns)
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Columns that could not be written with their row, each by itself.
+    fn apart(
+        &self,
+        known: &Known,
+        item: &Item,
+        set: &'static str,
+        id: &str,
+        columns: &Map<String, Value>,
+    ) -> Vec<Step> {
+        let name = if set == "Contact" {
+            "contact.column"
+        } else {
+            "case.column"
+        };
+        let waits = |column: &String| {
+            known.is(&apart_fact(&item.id, set, column))
+                && !known.is(&tried_fact(&item.id, set, column))
+        };
+        columns
+            .iter()
+            .filter(|(column, _)| waits(column))
+            .map(|(column, value)| {
+                let call = HttpCall::new(Method::Patch, self.record(set, id)).json(Value::Object(
+                    Map::from_iter([(column.clone(), value.clone())]),
+                ));
+                Step::new(name, Repeat::Keyed, call)
+                    .claim_as(tried_fact(&item.id, set, column), "written")
+                    .memo(json!({ "set": set, "column": column }))
+            })
+            .collect()
+    }
+
+    /// Columns of a case that a handoff (or, without one, a customer's message) fills. Who shall work
+    /// on it is said only when `people` are needed: the owner is reminded at once.
     pub(crate) fn case_columns(
         &self,
         work: &Work,
         rendered: Option<&Rendered>,
         handoff: Option<&Handoff>,
+        people: bool,
     ) -> Map<String, Value> {
         let session = &work.session;
         let url = handoff
@@ -108,7 +159,7 @@ impl Creatio {
             Some(compose::symptoms(handoff, url, language, &session.id)),
         );
         set("OriginId", Some(self.settings.origin.clone()));
-        if handoff.is_some() {
+        if people {
             set("OwnerId", self.settings.owner.clone());
             set("GroupId", self.settings.group.clone());
             set("PriorityId", self.settings.priority.clone());
@@ -117,116 +168,21 @@ impl Creatio {
         columns
     }
 
-    /// The phone lookup, the lookup by the contact's own columns beside it, and the creation.
-    fn contact_steps(&self, work: &Work, known: &Known, item: &Item) -> Result<Vec<Step>, Refusal> {
-        let number = work
-            .contact
-            .e164()
-            .filter(|number| !phone::digits(number).is_empty());
-        let key = work
-            .contact
-            .key()
-            .or_else(|| number.as_deref().map(phone::digits))
-            .ok_or_else(|| {
-                Refusal::park(
-                    Reason::NoCustomer,
-                    "neither wa_id, user id nor phone is in the event",
-                )
-            })?;
-        let id = ids::uuid(&["creatio", "contact", &key]);
-        if known.absent("contact") {
-            let mut looks = Vec::new();
-            if known.absent("contact/numbers") {
-                looks.push(self.number_look(number.as_deref()));
-            }
-            if known.absent("contact/columns") {
-                looks.push(self.column_look(number.as_deref(), &id));
-            }
-            if !looks.is_empty() {
-                return Ok(looks);
-            }
-        }
-        let mut columns = Map::new();
-        columns.insert(
-            "Name".into(),
-            wire::one_line(&work.contact.display_name(), MEDIUM).into(),
-        );
-        if let Some(number) = &number {
-            // The server makes the matching ContactCommunication row itself.
-            columns.insert("MobilePhone".into(), phone::stored(number).into());
-        }
-        if let Some(kind) = &self.settings.contact_type {
-            columns.insert("TypeId".into(), kind.clone().into());
-        }
-        columns.extend(mapped("contact", item.rendered.as_ref()).0);
-        Ok(self.ensure(
-            vec![Row::new("Contact", "contact", id, columns)],
-            known,
-            true,
-        ))
+    fn open_case_look(&self, contact: &str, work: &Work, item: &Item) -> Step {
+        Step::look("case.open", self.open_case_call(contact))
+            .claim("case/open")
+            .memo(json!({ "looked": "case/open", "since": wire::time(work.now), "state": state_fact(&item.id) }))
     }
 
-    fn number_look(&self, number: Option<&str>) -> Step {
-        let Some((number, prefix)) = number.and_then(|n| Some((n, phone::search_prefix(n)?)))
-        else {
-            // Nothing to look for: the fact is a decision, not an answer.
-            let record = handoffd_contract::Record {
-                facts: vec![("contact/numbers".into(), NONE.into())],
-                events: Vec::new(),
-            };
-            return Step::new(
-                "contact.no_number",
-                handoffd_contract::Repeat::Keyed,
-                record,
-            );
-        };
+    /// The contact's latest case that is open: a resolved one alerts nobody.
+    pub(super) fn open_case_call(&self, contact: &str) -> HttpCall {
         let filter = format!(
-            "startswith(SearchNumber,{}) and NonActual eq false",
-            wire::quoted(&prefix)
+            "Contact/Id eq {contact} and Status/IsFinal eq false and Status/IsResolved eq false"
         );
-        let call = HttpCall::get(self.path("ContactCommunication"))
+        HttpCall::get(self.path("Case"))
             .query("$filter", filter)
-            .query(
-                "$select",
-                "Id,ContactId,Number,SearchNumber,NonActual,CreatedOn",
-            )
-            .query("$orderby", "CreatedOn desc")
-            .query("$top", "20");
-        Step::look("contact.numbers", call)
-            .claim("contact/numbers")
-            .memo(json!({ "number": number }))
-    }
-
-    /// Contacts by their own phone columns and by the id that we would give: the one call also
-    /// finds a contact that an earlier session created, with or without a phone.
-    fn column_look(&self, number: Option<&str>, id: &str) -> Step {
-        let mut terms = vec![format!("Id eq {id}")];
-        for spelling in number.map(phone::spellings).unwrap_or_default() {
-            for column in ["MobilePhone", "Phone"] {
-                terms.push(format!("{column} eq {}", wire::quoted(&spelling)));
-            }
-        }
-        let call = HttpCall::get(self.path("Contact"))
-            .query("$filter", terms.join(" or "))
-            .query("$select", "Id,MobilePhone,Phone,CreatedOn")
-            .query("$orderby", "CreatedOn desc")
-            .query("$top", "20");
-        Step::look("contact.columns", call)
-            .claim("contact/columns")
-            .memo(json!({ "number": number, "id": id }))
-    }
-
-    fn open_case_look(&self, contact: &str, work: &Work) -> Step {
-        let call = HttpCall::get(self.path("Case"))
-            .query(
-                "$filter",
-                format!("Contact/Id eq {contact} and Status/IsFinal eq false"),
-            )
             .query("$select", "Id,Number,StatusId,ContactId,CreatedOn")
             .query("$orderby", "CreatedOn desc")
-            .query("$top", "1");
-        Step::look("case.open", call)
-            .claim("case/open")
-            .memo(json!({ "since": wire::time(work.now) }))
+            .query("$top", "1")
     }
 }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use handoffd_contract::{Claim, HttpCall, Known, Method, Repeat, Step};
+use handoffd_contract::{Claim, HttpCall, Known, Method, Record, Repeat, Step};
 use serde_json::{Map, Value, json};
 
 use crate::Creatio;
@@ -33,6 +33,8 @@ pub(crate) struct Row {
     pub claims: Vec<(String, String)>,
     /// What replaces columns when Creatio refuses this row's text.
     pub hollow: Option<Map<String, Value>>,
+    /// The item whose columns it carries, where each can be written by itself afterwards.
+    pub item: Option<String>,
 }
 
 impl Row {
@@ -49,7 +51,15 @@ impl Row {
             id,
             columns,
             hollow: None,
+            item: None,
         }
+    }
+
+    /// Says whose columns it carries, so that they can be written one by one when Creatio refuses
+    /// the row without naming the column.
+    pub(crate) fn of_item(mut self, item: &str) -> Row {
+        self.item = Some(item.to_owned());
+        self
     }
 
     /// Adds a fact.
@@ -77,7 +87,11 @@ impl Row {
             .as_ref()
             .filter(|_| known.is(&hollow_fact(&self.id)));
         for (column, value) in &self.columns {
-            if known.is(&dropped_fact(self.set, column)) {
+            let apart = self
+                .item
+                .as_ref()
+                .is_some_and(|item| known.is(&apart_fact(item, self.set, column)));
+            if apart || known.is(&dropped_fact(self.set, column)) {
                 continue;
             }
             let value = hollow
@@ -88,16 +102,82 @@ impl Row {
         Value::Object(body)
     }
 
-    /// What `read` needs: which facts the row settles, and which columns it could do without.
-    fn memo(&self) -> Value {
-        json!({ "set": self.set, "id": self.id, "claims": self.claims, "columns": self.columns.keys().collect::<Vec<_>>(),
+    /// What `read` needs: which facts the row settles, and which of the columns that were sent it
+    /// could do without.
+    fn memo(&self, body: &Value) -> Value {
+        let columns: Vec<&String> = body
+            .as_object()
+            .into_iter()
+            .flat_map(Map::keys)
+            .filter(|column| *column != "Id")
+            .collect();
+        let hollowed = self
+            .hollow
+            .iter()
+            .flatten()
+            .any(|(column, value)| body.get(column) == Some(value));
+        json!({ "set": self.set, "id": self.id, "claims": self.claims, "columns": columns, "item": self.item, "hollowed": hollowed,
             "hollow": self.hollow.as_ref().map(|columns| columns.keys().collect::<Vec<_>>()) })
     }
+}
+
+/// The fact that a column is written by itself, because the row was refused without a column's name.
+pub(crate) fn apart_fact(item: &str, set: &str, column: &str) -> String {
+    format!("apart/{item}/{set}/{column}")
+}
+
+/// The fact that it was.
+pub(crate) fn tried_fact(item: &str, set: &str, column: &str) -> String {
+    format!("tried/{item}/{set}/{column}")
 }
 
 /// The fact that a column of an entity set is not written in this lane any more; its value says why.
 pub(crate) fn dropped_fact(set: &str, column: &str) -> String {
     format!("dropped/{set}/{column}")
+}
+
+/// What a rep reads of a column that was left out; `column` is `<set>/<column>`.
+pub(crate) fn left_out(column: &str, why: &str) -> String {
+    format!("{} was left out: {why}", column.replace('/', "."))
+}
+
+/// Columns that were left out and of which the case does not tell yet: the fact that it does, and
+/// the line.
+pub(crate) fn untold(known: &Known) -> impl Iterator<Item = (String, String)> + '_ {
+    let by_notes: BTreeSet<&str> = known
+        .under("tells/")
+        .flat_map(|(_, columns)| columns.split('\n'))
+        .collect();
+    known
+        .under("dropped/")
+        .filter(move |(column, _)| !by_notes.contains(column))
+        .map(|(column, why)| (format!("noted/{column}"), left_out(column, why)))
+        .filter(|(fact, _)| !known.is(fact))
+}
+
+/// What the note of `item` says of columns that were left out: it is decided before the note is
+/// written for the first time, so that a repeat says the same.
+pub(crate) fn tells(known: &Known, item: &str) -> Vec<Step> {
+    let fact = format!("tells/{item}");
+    let columns: Vec<String> = untold(known)
+        .filter_map(|(fact, _)| fact.strip_prefix("noted/").map(str::to_owned))
+        .collect();
+    if columns.is_empty() || known.is(&fact) || !known.absent(&format!("note/{item}")) {
+        return Vec::new();
+    }
+    let record = Record {
+        facts: vec![(fact, columns.join("\n"))],
+        events: Vec::new(),
+    };
+    vec![Step::new("note.tells", Repeat::Keyed, record)]
+}
+
+/// The lines that the note of `item` has about columns that were left out.
+pub(crate) fn told_by_note(known: &Known, item: &str) -> Vec<String> {
+    let told = known.get(&format!("tells/{item}")).unwrap_or_default();
+    told.split('\n')
+        .filter_map(|column| Some(left_out(column, known.get(&format!("dropped/{column}"))?)))
+        .collect()
 }
 
 /// The fact that a row is written with its replacement text; its value says why.
@@ -170,13 +250,14 @@ impl Creatio {
         if rows.len() == 1
             && let Some((row, body)) = rows.pop()
         {
+            let memo = row.memo(&body);
             let call =
                 HttpCall::post(self.path(row.set), body).header("accept", "application/json");
             return with_claims(
                 Step::new(create_name(row.set), Repeat::Keyed, call),
                 &row.claims,
             )
-            .memo(row.memo());
+            .memo(memo);
         }
         let part = |(at, (row, body)): (usize, &(&Row, Value))| json!({ "id": format!("r{at}"), "method": "POST", "url": row.set, "headers": part_headers(), "body": body });
         let parts: Vec<Value> = rows.iter().enumerate().map(part).collect();
@@ -184,7 +265,7 @@ impl Creatio {
         if !in_order {
             call = call.header("prefer", "continue-on-error");
         }
-        let memo: Vec<Value> = rows.iter().map(|(row, _)| row.memo()).collect();
+        let memo: Vec<Value> = rows.iter().map(|(row, body)| row.memo(body)).collect();
         let mut step = Step::new("rows.create", Repeat::Keyed, call).memo(memo.into());
         for (row, _) in &rows {
             step = with_claims(step, &row.claims);
@@ -204,7 +285,8 @@ impl Creatio {
         let columns = |row: &Row| if row.set == "Case" { "Id,Number" } else { "Id" };
         if let [row] = rows {
             let call = HttpCall::get(self.record(row.set, &row.id)).query("$select", columns(row));
-            return with_claims(Step::look(look_name(row.set), call), &row.claims).memo(row.memo());
+            return with_claims(Step::look(look_name(row.set), call), &row.claims)
+                .memo(row.memo(&Value::Null));
         }
         let part = |(at, row): (usize, &Row)| {
             let url = format!("{}({})?$select={}", row.set, row.id, columns(row));
@@ -213,7 +295,7 @@ impl Creatio {
         let call = self
             .batch(rows.iter().enumerate().map(part).collect())
             .header("prefer", "continue-on-error");
-        let memo: Vec<Value> = rows.iter().map(Row::memo).collect();
+        let memo: Vec<Value> = rows.iter().map(|row| row.memo(&Value::Null)).collect();
         rows.iter().fold(
             Step::look("rows.look", call).memo(memo.into()),
             |step, row| with_claims(step, &row.claims),
@@ -254,6 +336,7 @@ fn with_claims(mut step: Step, claims: &[(String, String)]) -> Step {
 fn create_name(set: &str) -> &'static str {
     match set {
         "Contact" => "contact.create",
+        "ContactCommunication" => "contact_option.create",
         "Case" => "case.create",
         "CaseFile" => "file.create",
         _ => "activity.create",
@@ -263,6 +346,7 @@ fn create_name(set: &str) -> &'static str {
 fn look_name(set: &str) -> &'static str {
     match set {
         "Contact" => "contact.look",
+        "ContactCommunication" => "contact_option.look",
         "Case" => "case.look",
         "CaseFile" => "file.look",
         _ => "activity.look",

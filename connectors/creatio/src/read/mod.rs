@@ -1,5 +1,6 @@
 //! What a reply proves about a step's facts.
 
+mod contact;
 mod rows;
 mod search;
 
@@ -11,10 +12,11 @@ use handoffd_contract::{
 use serde_json::Value;
 
 use crate::Creatio;
-use crate::answer::{Answer, named};
-use crate::plan::dropped_fact;
-use rows::{ESSENTIAL, claims, created, looked, short};
-use search::{by_columns, by_number, is_open, open_case, search};
+use crate::answer::Answer;
+use crate::plan::{REFUSED, dropped_fact};
+use contact::{by_columns, by_number, check, names};
+use rows::{claims, created, looked, refused, short, text};
+use search::{is_open, open_case, search, state, statuses};
 
 /// What became of one row.
 enum End {
@@ -50,10 +52,20 @@ impl Creatio {
                 return Verdict::Never(Stop::new(Reason::Bug, "Creatio publishes nothing"));
             }
         };
+        let home = self.settings.default_country;
         match step.name {
-            "contact.numbers" => search(reply, |rows| Verdict::Known(vec![by_number(step, rows)])),
-            "contact.columns" => search(reply, |rows| Verdict::Known(vec![by_columns(step, rows)])),
+            "contact.numbers" => search(reply, |rows| {
+                Verdict::Known(vec![by_number(home, step, rows)])
+            }),
+            "contact.columns" => search(reply, |rows| {
+                Verdict::Known(vec![by_columns(home, step, rows)])
+            }),
+            "contact.check" => search(reply, |rows| Verdict::Known(vec![check(home, step, rows)])),
+            "contact.names" => names(reply),
+            "contact.learn" => learned(step, reply),
             "case.open" => search(reply, |rows| Verdict::Known(open_case(step, rows))),
+            "case.state" => search(reply, |rows| Verdict::Known(vec![state(step, rows)])),
+            "case.statuses" => statuses(reply),
             "case.is_open" => search(reply, |rows| Verdict::Known(is_open(step, rows))),
             "rows.create" => batch(step, reply, created),
             "rows.look" => batch(step, reply, looked),
@@ -67,6 +79,7 @@ impl Creatio {
             }
             "file.upload" => uploaded(step, reply),
             "file.remove" => removed(step, reply),
+            "case.column" | "contact.column" => column(step, reply),
             _ => updated(step, reply),
         }
     }
@@ -225,12 +238,42 @@ fn all(step: &Step) -> Verdict {
     )
 }
 
+fn settled(step: &Step, value: &str) -> Vec<Learned> {
+    step.claims
+        .iter()
+        .map(|claim| Learned::is(&claim.fact, value))
+        .collect()
+}
+
+/// What a contact learns is worth no stop.
+fn learned(step: &Step, reply: &HttpReply) -> Verdict {
+    match Answer::of(reply) {
+        Answer::Refused(_) | Answer::Forbidden(_) | Answer::Missing(_) | Answer::TooLarge(_) => {
+            Verdict::Known(settled(step, REFUSED))
+        }
+        _ => updated(step, reply),
+    }
+}
+
+/// One column of a row, written by itself: refused, it is left out.
+fn column(step: &Step, reply: &HttpReply) -> Verdict {
+    match Answer::of(reply) {
+        Answer::Refused(words) | Answer::Forbidden(words) | Answer::TooLarge(words) => {
+            let mut learned = settled(step, "refused");
+            let dropped = dropped_fact(text(&step.memo, "set"), text(&step.memo, "column"));
+            learned.push(Learned::is(dropped, short(&words)));
+            Verdict::Known(learned)
+        }
+        _ => updated(step, reply),
+    }
+}
+
 fn updated(step: &Step, reply: &HttpReply) -> Verdict {
     let answer = Answer::of(reply);
-    let set = if step.name.starts_with("activity") {
-        "Activity"
-    } else {
-        "Case"
+    let set = match step.name.split('.').next() {
+        Some("activity") => "Activity",
+        Some("contact") => "Contact",
+        _ => "Case",
     };
     match answer {
         Answer::Ok => all(step),
@@ -238,31 +281,23 @@ fn updated(step: &Step, reply: &HttpReply) -> Verdict {
             if step.name == "activity.remark" {
                 return all(step);
             }
-            let columns: Vec<String> = step.memo["columns"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(|c| c.as_str().map(str::to_owned))
-                .collect();
-            match named(&words, columns.iter()).filter(|column| {
-                step.name == "case.update" && !ESSENTIAL.contains(&column.as_str())
-            }) {
-                Some(column) => {
-                    let mut learned: Vec<Learned> = step
-                        .claims
-                        .iter()
-                        .map(|claim| Learned::absent(&claim.fact))
-                        .collect();
-                    learned.push(Learned::is(dropped_fact(set, column), short(&words)));
-                    Verdict::Known(learned)
-                }
-                None => Verdict::Never(Stop::new(Reason::Invalid, format!("{set}: {words}"))),
+            if step.name == "case.reopen" {
+                // A site without this status: a new case takes the place.
+                return Verdict::Known(settled(step, REFUSED));
             }
+            if step.name == "case.close" {
+                // The conversation has ended all the same; the rep is told that the case has not.
+                let mut learned = settled(step, "refused");
+                learned.push(Learned::is(dropped_fact(set, "StatusId"), short(&words)));
+                return Verdict::Known(learned);
+            }
+            single(refused(&step.memo, set, &words))
         }
         Answer::Forbidden(words) => Verdict::Never(Stop::new(
             Reason::Forbidden,
             format!("the integration user may not change {set}: {words}"),
         )),
+        Answer::Missing(_) if step.name == "case.reopen" => Verdict::Known(settled(step, REFUSED)),
         Answer::Missing(words) => Verdict::Never(Stop::new(
             Reason::NotFound,
             format!("this session's {set} is gone from Creatio: {words}"),

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{End, outer};
 use crate::answer::{Answer, named};
-use crate::plan::{dropped_fact, hollow_fact};
+use crate::plan::{REFUSED, apart_fact, dropped_fact, hollow_fact};
 use crate::wire;
 
 /// Columns without which a row makes no sense; all others can be left out.
@@ -24,6 +24,68 @@ pub(super) const ESSENTIAL: [&str; 12] = [
     "MobilePhone",
     "Data",
 ];
+
+/// Whether a row of this set makes no sense without the column. An activity stands on its case; that
+/// its contact was merged away does not matter to it.
+pub(super) fn is_essential(set: &str, column: &str) -> bool {
+    ESSENTIAL.contains(&column) && (set, column) != ("Activity", "ContactId")
+}
+
+/// Whether words say that a lookup names no row.
+fn is_reference(words: &str) -> bool {
+    let words = words.to_ascii_lowercase();
+    words.contains("foreign key") || words.contains("23503")
+}
+
+/// Whether words say that a value is wrong, and not the request or the right.
+fn is_value(words: &str) -> bool {
+    let words = words.to_ascii_lowercase();
+    is_reference(&words)
+        || [
+            "22001",
+            "23514",
+            "too long",
+            "truncated",
+            "convert",
+            "is not valid",
+            "is invalid",
+        ]
+        .iter()
+        .any(|mark| words.contains(mark))
+}
+
+/// What is learned when a row is refused and no column is named: a database tells a constraint's name
+/// at most. The columns of a case or contact are written one by one once it is there, so that each that
+/// is right arrives. An activity's lookups are few and the same for all; one is left out after the other.
+fn suspects(memo: &Value, set: &str, columns: &[String], words: &str) -> Vec<Learned> {
+    let why = short(words);
+    if set == "Activity" {
+        let lookup = ["ContactId", "TypeId", "StatusId"]
+            .into_iter()
+            .find(|lookup| columns.iter().any(|column| column == lookup));
+        return lookup
+            .filter(|_| is_reference(words))
+            .map(|lookup| Learned::is(dropped_fact(set, lookup), why))
+            .into_iter()
+            .collect();
+    }
+    let Some(item) = memo.get("item").and_then(Value::as_str) else {
+        return Vec::new();
+    };
+    let optional: Vec<&String> = columns
+        .iter()
+        .filter(|column| !is_essential(set, column))
+        // A lookup that names no row is a lookup.
+        .filter(|column| !is_reference(words) || column.ends_with("Id"))
+        .collect();
+    match optional.as_slice() {
+        [only] => vec![Learned::is(dropped_fact(set, only), why)],
+        several => several
+            .iter()
+            .map(|column| Learned::is(apart_fact(item, set, column), &why))
+            .collect(),
+    }
+}
 
 /// A row's facts, each with the value that it has once the row exists.
 pub(super) fn claims(memo: &Value) -> Vec<(String, String)> {
@@ -50,8 +112,11 @@ pub(super) fn there(memo: &Value, body: Option<&Value>) -> Vec<Learned> {
         .and_then(|body| body.get("Number"))
         .and_then(Value::as_str)
         .filter(|number| !number.is_empty());
-    if let Some(number) = number.filter(|_| text(memo, "set") == "Case") {
-        learned.push(Learned::is("case/number", number));
+    let fact = learned
+        .first()
+        .map(|learned| format!("{}/number", learned.fact));
+    if let (Some(number), Some(fact), "Case") = (number, fact, text(memo, "set")) {
+        learned.push(Learned::is(fact, number));
     }
     learned
 }
@@ -79,6 +144,21 @@ pub(super) fn created(memo: &Value, answer: Answer, body: Option<&Value>) -> End
     }
     let set = text(memo, "set");
     match answer {
+        // What a contact learns is worth no stop.
+        Answer::Refused(_)
+        | Answer::Forbidden(_)
+        | Answer::NoSet(_)
+        | Answer::Missing(_)
+        | Answer::TooLarge(_)
+            if set == "ContactCommunication" =>
+        {
+            End::Settled(
+                claims(memo)
+                    .into_iter()
+                    .map(|(fact, _)| Learned::is(fact, REFUSED))
+                    .collect(),
+            )
+        }
         Answer::Refused(words) => refused(memo, set, &words),
         Answer::Forbidden(words) => End::Never(Stop::new(
             Reason::Forbidden,
@@ -115,23 +195,32 @@ pub(super) fn refused(memo: &Value, set: &str, words: &str) -> End {
         .map(|(fact, _)| Learned::absent(fact))
         .collect();
     let why = short(words);
-    if let Some(column) = named(words, columns.iter()) {
-        if !ESSENTIAL.contains(&column.as_str()) {
-            learned.push(Learned::is(dropped_fact(set, column), why));
+    let column = named(words, columns.iter());
+    if let Some(column) = column.filter(|column| !is_essential(set, column)) {
+        learned.push(Learned::is(dropped_fact(set, column), why));
+        return End::Settled(learned);
+    }
+    if column.is_none() && is_value(words) {
+        let unnamed = suspects(memo, set, &columns, words);
+        if !unnamed.is_empty() {
+            learned.extend(unnamed);
             return End::Settled(learned);
         }
-        let replaceable = memo
-            .get("hollow")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten();
-        if replaceable
-            .filter_map(Value::as_str)
-            .any(|name| name == column)
-        {
-            learned.push(Learned::is(hollow_fact(text(memo, "id")), why));
-            return End::Settled(learned);
-        }
+    }
+    let replaceable: Vec<&str> = memo
+        .get("hollow")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    let its_text = match column {
+        Some(column) => replaceable.contains(&column.as_str()),
+        None => !replaceable.is_empty() && is_value(words) && !is_reference(words),
+    };
+    if its_text && memo.get("hollowed") != Some(&Value::Bool(true)) {
+        learned.push(Learned::is(hollow_fact(text(memo, "id")), why));
+        return End::Settled(learned);
     }
     if set == "CaseFile" {
         let fact = claims(memo)

@@ -6,8 +6,8 @@ use serde_json::Value;
 use super::rows::text;
 use super::{outer, single};
 use crate::answer::Answer;
-use crate::plan::{ADOPTED, NONE};
-use crate::{phone, wire};
+use crate::plan::{ADOPTED, GONE, NONE, default_statuses, ending_statuses};
+use crate::wire;
 
 /// A list of rows, or why there is none. Nothing was written.
 pub(super) fn search(reply: &HttpReply, found: impl FnOnce(&[Value]) -> Verdict) -> Verdict {
@@ -27,66 +27,58 @@ pub(super) fn search(reply: &HttpReply, found: impl FnOnce(&[Value]) -> Verdict)
     }
 }
 
-fn id(row: &Value, column: &str) -> Option<String> {
+pub(super) fn id(row: &Value, column: &str) -> Option<String> {
     row.get(column).and_then(Value::as_str).and_then(wire::guid)
 }
 
-/// The best row: the smallest rank, and among equals the most recent.
-fn best(rows: &[Value], rank: impl Fn(&Value) -> Option<u8>) -> Option<&Value> {
-    let mut ranked: Vec<(u8, &Value)> = rows
-        .iter()
-        .filter_map(|row| Some((rank(row)?, row)))
-        .collect();
-    ranked.sort_by(|(a, x), (b, y)| {
-        a.cmp(b)
-            .then_with(|| text(y, "CreatedOn").cmp(text(x, "CreatedOn")))
-    });
-    ranked.first().map(|(_, row)| *row)
-}
-
-pub(super) fn by_number(step: &Step, rows: &[Value]) -> Learned {
-    let wanted = text(&step.memo, "number");
-    let rank = |row: &Value| {
-        id(row, "ContactId")?;
-        let live = row.get("NonActual").and_then(Value::as_bool) != Some(true);
-        phone::rank(wanted, text(row, "Number")).filter(|_| live)
-    };
-    match best(rows, rank).and_then(|row| id(row, "ContactId")) {
-        Some(contact) => Learned::is("contact", contact),
-        None => Learned::is("contact/numbers", NONE),
-    }
-}
-
-pub(super) fn by_columns(step: &Step, rows: &[Value]) -> Learned {
-    let wanted = text(&step.memo, "number");
-    let rank = |row: &Value| {
-        if id(row, "Id")? == text(&step.memo, "id") {
-            return Some(0);
-        }
-        ["MobilePhone", "Phone"]
-            .iter()
-            .filter_map(|column| phone::rank(wanted, text(row, column)))
-            .min()
-            .map(|rank| rank + 1)
-    };
-    let found = best(rows, rank).and_then(|row| id(row, "Id"));
-    Learned::is("contact/columns", found.unwrap_or_else(|| NONE.to_owned()))
-}
-
 pub(super) fn open_case(step: &Step, rows: &[Value]) -> Vec<Learned> {
+    let looked = text(&step.memo, "looked");
     let Some((row, case)) = rows.iter().find_map(|row| Some((row, id(row, "Id")?))) else {
-        return vec![Learned::is("case/open", NONE)];
+        return vec![Learned::is(looked, NONE)];
     };
-    let mut learned = vec![
-        Learned::is("case/open", case.clone()),
-        Learned::is("case", case),
-        Learned::is("since", text(&step.memo, "since")),
-        Learned::is("fields", ADOPTED),
-    ];
+    // One that takes the place of a final case becomes the session's in one go with what else changes.
+    let renews = step.memo.get("renews").and_then(Value::as_str);
+    let fact = renews.unwrap_or("case");
+    let mut learned = vec![Learned::is(looked, case.clone()), Learned::is(fact, case)];
+    if renews.is_none() {
+        learned.push(Learned::is("since", text(&step.memo, "since")));
+        learned.push(Learned::is("fields", ADOPTED));
+        learned.push(Learned::is(
+            text(&step.memo, "state"),
+            text(row, "StatusId"),
+        ));
+    }
     if !text(row, "Number").is_empty() {
-        learned.push(Learned::is("case/number", text(row, "Number")));
+        learned.push(Learned::is(format!("{fact}/number"), text(row, "Number")));
     }
     learned
+}
+
+/// In which status the case is.
+pub(super) fn state(step: &Step, rows: &[Value]) -> Learned {
+    let fact = step.claims.first().map_or("", |claim| claim.fact.as_str());
+    let status = rows
+        .first()
+        .map(|row| id(row, "StatusId").unwrap_or_else(|| NONE.to_owned()));
+    Learned::is(fact, status.unwrap_or_else(|| GONE.to_owned()))
+}
+
+/// Which statuses end a case. Where they may not be read, those of the default configuration.
+pub(super) fn statuses(reply: &HttpReply) -> Verdict {
+    let flag = |row: &Value, column| row.get(column).and_then(Value::as_bool) == Some(true);
+    let known = |value| Verdict::known("statuses", value);
+    match Answer::of(reply) {
+        Answer::Forbidden(_) | Answer::NoSet(_) | Answer::Missing(_) | Answer::Refused(_) => {
+            known(default_statuses())
+        }
+        _ => search(reply, |rows| {
+            let ends = rows
+                .iter()
+                .filter(|row| flag(row, "IsFinal") || flag(row, "IsResolved"))
+                .filter_map(|row| Some((id(row, "Id")?, flag(row, "IsFinal"))));
+            known(ending_statuses(ends))
+        }),
+    }
 }
 
 pub(super) fn is_open(step: &Step, rows: &[Value]) -> Vec<Learned> {

@@ -61,6 +61,8 @@ pub(crate) struct Site {
     /// So many creations still fail after the row was written.
     fail_after_insert: u64,
     rate: Option<Limit>,
+    /// What the act `reply` writes in front of its text.
+    reply_prefix: String,
 }
 
 impl Site {
@@ -78,6 +80,7 @@ impl Site {
             deep_queries: true,
             fail_after_insert: 0,
             rate: None,
+            reply_prefix: crate::standard::PREFIX.to_owned(),
         }
     }
 
@@ -210,6 +213,7 @@ impl Sandbox for Site {
                     _ => return Err("over_length takes \"error\" or \"truncate\"".into()),
                 };
             }
+            "reply_prefix" => self.reply_prefix = text()?.to_owned(),
             "model_errors" => self.store.model_errors = flag()?,
             "enforce_required" => self.store.required = flag()?,
             "odata_right" => self.odata_right = flag()?,
@@ -247,7 +251,7 @@ impl Sandbox for Site {
                 if !known {
                     return Err(format!(
                         "unknown switch {name}; there are: runtime, database, over_length, model_errors, enforce_required, odata_right, \
-                         batch, deep_queries, fail_after_insert, max_file_mb, requests_per_second, deny, column, {}, {}",
+                         batch, deep_queries, fail_after_insert, max_file_mb, requests_per_second, deny, column, reply_prefix, {}, {}",
                         auth::SWITCHES,
                         process::SWITCHES
                     ));

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::Site;
 use super::fault::Fault;
-use super::seed::{CASE_SCHEMA, person};
+use super::seed::{CASE_SCHEMA, NOT_STARTED, person};
 use super::store::Row;
 use crate::standard::{CALL, COMPLETED, FILE, LINK, TASK, ZERO};
 
@@ -148,11 +148,23 @@ impl Site {
         match text("act").as_str() {
             "reply" => {
                 let case = self.case_of(act)?;
-                let title = if text("title").is_empty() { text("text").chars().take(100).collect() } else { text("title") };
-                let kind = if text("type") == "call" { CALL } else { TASK };
-                let row = json!({ "Title": title, "DetailedResult": text("text"), "CaseId": case, "TypeId": kind, "StatusId": COMPLETED, "OwnerId": rep });
-                let id = self.save(now, &rep, "Activity", row)?;
-                Ok(json!({ "activity": id, "case": case }))
+                let marked = format!("{} {}", self.reply_prefix, text("text"));
+                self.task(now, &rep, act, &case, marked.trim())
+            }
+            "task" => {
+                let case = self.case_of(act)?;
+                self.task(now, &rep, act, &case, &text("text"))
+            }
+            "complete" => {
+                let activity = text("activity").to_ascii_lowercase();
+                let before = self.store.get("Activity", &activity).cloned();
+                let mut columns = Map::from_iter([("StatusId".to_owned(), json!(COMPLETED))]);
+                if act.get("text").is_some() {
+                    columns.insert("DetailedResult".into(), text("text").into());
+                }
+                self.store.update(now, &rep, "Activity", &activity, &columns).map_err(|fault| words(&fault))?;
+                self.signal(now, "Activity", &activity, before.as_ref());
+                Ok(json!({ "activity": activity }))
             }
             "note" => {
                 let case = self.case_of(act)?;
@@ -181,7 +193,7 @@ impl Site {
                 self.change(now, &rep, act, json!({ "OwnerId": to }))
             }
             "contact" => {
-                let row = json!({ "Name": text("name"), "MobilePhone": text("phone"), "TypeId": crate::standard::CUSTOMER });
+                let row = json!({ "Name": text("name"), "MobilePhone": text("phone"), "Email": text("email"), "TypeId": crate::standard::CUSTOMER });
                 let id = self.save(now, &rep, "Contact", row)?;
                 Ok(json!({ "contact": id }))
             }
@@ -189,13 +201,42 @@ impl Site {
                 let id = self.save(now, &rep, "Case", json!({ "Subject": text("subject"), "ContactId": text("contact") }))?;
                 Ok(json!({ "case": id }))
             }
+            "merge" => {
+                let (from, into) = (text("contact"), text("into"));
+                self.store.merge("Contact", &from, &into).map_err(|fault| words(&fault))?;
+                Ok(json!({ "contact": into }))
+            }
             "delete" => {
                 let (entity, id) = (text("entity"), text("id"));
                 self.store.delete(&entity, &id).map_err(|fault| words(&fault))?;
                 Ok(json!({}))
             }
-            _ => Err("acts are: reply, note, attach, resolve, close, reopen, transfer, contact, case, delete".into()),
+            _ => Err("acts are: reply, task, complete, note, attach, resolve, close, reopen, transfer, contact, case, merge, delete".into()),
         }
+    }
+
+    /// An activity that a rep adds to a case; a draft is one that is not completed.
+    fn task(
+        &mut self,
+        now: Timestamp,
+        rep: &str,
+        act: &Value,
+        case: &str,
+        details: &str,
+    ) -> Result<Value, String> {
+        let said = |key: &str| act.get(key).and_then(Value::as_str).unwrap_or_default();
+        let title = match said("title") {
+            "" => said("text").chars().take(100).collect(),
+            title => title.to_owned(),
+        };
+        let kind = if said("type") == "call" { CALL } else { TASK };
+        let status = match act.get("draft") {
+            Some(Value::Bool(true)) => NOT_STARTED,
+            _ => COMPLETED,
+        };
+        let row = json!({ "Title": title, "DetailedResult": details, "CaseId": case, "TypeId": kind, "StatusId": status, "OwnerId": rep });
+        let id = self.save(now, rep, "Activity", row)?;
+        Ok(json!({ "activity": id, "case": case }))
     }
 
     /// The case of an act: by id or number, else the latest.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::Site;
 use super::seed::CASE_SCHEMA;
 use super::store::Row;
-use crate::standard::{CALL, TASK};
+use crate::standard::{CALL, COMPLETED, TASK};
 
 /// Switches of this part.
 pub(super) const SWITCHES: &str = "webhook_url, webhook_payload, webhook_retries, webhook_retry_delay_ms, webhook_delay_ms, webhook_own_rows, webhook_feed";
@@ -147,6 +147,14 @@ impl Site {
             {
                 "new_activity"
             }
+            ("Activity", Some(before))
+                if before.text("StatusId") != COMPLETED
+                    && row.text("StatusId") == COMPLETED
+                    && matches!(row.text("TypeId"), TASK | CALL)
+                    && !row.text("CaseId").is_empty() =>
+            {
+                "activity_completed"
+            }
             ("SocialMessage", None)
                 if self.processes.feed && row.text("EntitySchemaUId") == CASE_SCHEMA =>
             {
@@ -195,7 +203,9 @@ impl Site {
     /// The record is read when the process runs, not when the signal came.
     fn payload(&self, signal: &Signal) -> Option<Value> {
         let (entity, case_column, text_column, id_key) = match signal.kind {
-            "new_activity" => ("Activity", "CaseId", "DetailedResult", "activityId"),
+            "new_activity" | "activity_completed" => {
+                ("Activity", "CaseId", "DetailedResult", "activityId")
+            }
             "new_post" => ("SocialMessage", "EntityId", "Message", "socialMessageId"),
             _ => ("Case", "Id", "", ""),
         };
@@ -215,14 +225,22 @@ impl Site {
             "" => row.text("Title"),
             text => text,
         };
+        let odd = match signal.kind {
+            "activity_completed" => "ActivityCompleted",
+            _ => "NewActivity",
+        };
         Some(match self.processes.payload {
             Payload::Full => {
-                json!({ "event_type": signal.kind, "caseId": case, id_key: signal.id, "text": text, "createdById": row.text("CreatedById") })
+                let mut body = json!({ "event_type": signal.kind, "caseId": case, id_key: signal.id, "text": text, "createdById": row.text("CreatedById") });
+                if entity == "Activity" {
+                    body["statusId"] = row.text("StatusId").into();
+                }
+                body
             }
             Payload::Ids => json!({ "event_type": signal.kind, "caseId": case, id_key: signal.id }),
             Payload::CaseOnly => json!({ "event_type": signal.kind, "caseId": case }),
             Payload::Odd => {
-                json!({ "EventType": "NewActivity", "CaseId": format!("{{{}}}", case.to_uppercase()),
+                json!({ "EventType": odd, "CaseId": format!("{{{}}}", case.to_uppercase()),
                 "ActivityId": format!("{{{}}}", signal.id.to_uppercase()), "Text": format!("<p>{}</p>", handoffd_contract::text::html(text)) })
             }
         })

@@ -310,6 +310,36 @@ impl Store {
         }
     }
 
+    /// Merges a row into another, as the search for duplicates does: what refers to the one refers to
+    /// the other from then on, and the one is gone.
+    /// <https://academy.creatio.com/docs/8.x/no-code-customization/base-integrations/data-management/search-duplicates>
+    pub(super) fn merge(&mut self, entity: &str, from: &str, into: &str) -> Result<(), Fault> {
+        if self.get(entity, from).is_none() || self.get(entity, into).is_none() {
+            return Err(Fault::missing());
+        }
+        let lookups: Vec<(String, String)> = self
+            .schema
+            .0
+            .iter()
+            .flat_map(|(other, columns)| columns.iter().map(move |column| (other, column)))
+            .filter(|(_, column)| matches!(&column.kind, Kind::Lookup(target) if target == entity))
+            .map(|(other, column)| (other.clone(), column.name.clone()))
+            .collect();
+        for (other, column) in lookups {
+            let rows: Vec<Row> = self
+                .of(&other, &column, from)
+                .into_iter()
+                .cloned()
+                .collect();
+            for mut row in rows {
+                row.0.insert(column.clone(), into.into());
+                self.keep(&other, row);
+            }
+        }
+        self.drop_row(entity, from);
+        Ok(())
+    }
+
     /// A contact's communication options of one type.
     pub(super) fn options(&self, contact: &str, kind: &str) -> Vec<Row> {
         let all = self

@@ -331,6 +331,7 @@ fn first_steps(connector: &dyn Connector) -> Vec<Step> {
     steps.extend(connector.next(&work, &known).unwrap());
     known.set("case", "k");
     known.set("fields", "h1");
+    known.set("state/h1", "new");
     known.set("filerow/m2/a1", "f");
     steps.extend(connector.next(&work, &known).unwrap());
     steps

@@ -3,10 +3,16 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod answers;
+mod bodies;
 mod common;
+mod contacts;
+mod drafts;
+mod marks;
 mod odata;
 mod polls;
 mod prove;
+mod refused;
+mod reopened;
 mod settings;
 mod site;
 mod webhooks;

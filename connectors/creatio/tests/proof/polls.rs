@@ -12,18 +12,18 @@ use crate::common::*;
 use crate::webhooks::replied;
 
 /// A case that the connector made, with its facts; the site's reps act on it.
-struct Scene {
-    connector: Box<dyn Connector>,
-    site: Box<dyn Sandbox>,
-    known: Known,
+pub struct Scene {
+    pub connector: Box<dyn Connector>,
+    pub site: Box<dyn Sandbox>,
+    pub known: Known,
     cursor: Option<String>,
     /// Ids heard before, as the engine remembers them.
     before: BTreeSet<String>,
-    seconds: i64,
+    pub seconds: i64,
 }
 
 impl Scene {
-    fn new(more: Value) -> Scene {
+    pub fn new(more: Value) -> Scene {
         let connector = connector(more);
         let site: Box<dyn Sandbox> = site_with_ana();
         let story = vec![vec![item(
@@ -90,13 +90,13 @@ impl Scene {
         }
     }
 
-    fn act(&mut self, act: Value) -> Value {
+    pub fn act(&mut self, act: Value) -> Value {
         self.seconds += 30;
         self.site.act(at(self.seconds), &act).unwrap()
     }
 
     /// What the engine would pass on of a hearing: not twice, and not our own.
-    fn pass(&mut self, hearing: Hearing) -> Vec<Heard> {
+    pub fn pass(&mut self, hearing: Hearing) -> Vec<Heard> {
         let mut passed: Vec<Heard> = Vec::new();
         let mut queue = vec![hearing];
         while let Some(hearing) = queue.pop() {
@@ -115,6 +115,12 @@ impl Scene {
                 );
             }
             for heard in hearing.heard {
+                if let What::Facts(facts) = heard.what {
+                    for (name, value) in facts {
+                        self.known.set(name, value);
+                    }
+                    continue;
+                }
                 let ours = heard.echo.as_deref().is_some_and(|echo| {
                     self.known.0.values().any(
                         |fact| matches!(fact, handoffd_contract::Fact::Is(value) if value == echo),
@@ -128,7 +134,7 @@ impl Scene {
         passed
     }
 
-    fn poll(&mut self) -> Vec<Heard> {
+    pub fn poll(&mut self) -> Vec<Heard> {
         let feed = self
             .connector
             .feed(&self.work(), &self.known, self.cursor.as_deref());
@@ -147,7 +153,7 @@ impl Scene {
         self.pass(hearing)
     }
 
-    fn webhooks(&mut self) -> Vec<Heard> {
+    pub fn webhooks(&mut self) -> Vec<Heard> {
         let mut all = Vec::new();
         for Delivery { id, body, .. } in self.site.deliveries(at(self.seconds + 60)) {
             let hearing = self
@@ -164,7 +170,7 @@ impl Scene {
     }
 }
 
-fn texts(heard: &[Heard]) -> Vec<String> {
+pub fn texts(heard: &[Heard]) -> Vec<String> {
     heard
         .iter()
         .filter_map(|heard| replied(heard).text.clone())
@@ -302,20 +308,43 @@ fn our_own_closing_is_not_a_reps() {
 }
 
 #[test]
-fn the_poll_slows_down_and_ends_as_the_conversation_cools() {
-    let scene = Scene::new(json!({ "poll_seconds": 10 }));
-    let every = |hours: i64| {
+fn an_open_case_is_heard_at_the_set_pace_however_long_it_is_open() {
+    let mut scene = Scene::new(json!({ "poll_seconds": 10 }));
+    fn every(scene: &Scene, hours: i64) -> Option<Duration> {
         let mut work = scene.work();
         work.now = at(hours * 3_600);
         match scene.connector.feed(&work, &scene.known, None) {
             Some(Feed::Poll { every, .. }) => Some(every),
             _ => None,
         }
-    };
-    assert_eq!(every(0), Some(Duration::from_secs(10)));
-    assert_eq!(every(2), Some(Duration::from_secs(40)));
-    assert_eq!(every(30), Some(Duration::from_secs(200)));
-    assert_eq!(every(24 * 8), None);
+    }
+    let set = Some(Duration::from_secs(10));
+    for hours in [0, 2, 25, 24 * 8, 24 * 400] {
+        assert_eq!(every(&scene, hours), set, "{hours} h of silence");
+    }
+    scene.seconds = 8 * 24 * 3_600;
+    scene.act(json!({ "act": "reply", "text": "after eight days" }));
+    assert_eq!(texts(&scene.poll()), ["after eight days"]);
+
+    // One that was resolved is heard more seldom by and by.
+    scene.act(json!({ "act": "resolve" }));
+    scene.poll();
+    let ended = scene.seconds / 3_600;
+    for (hours, expected) in [
+        (0, set),
+        (3, Some(Duration::from_secs(40))),
+        (30, Some(Duration::from_secs(200))),
+        (24 * 8, Some(Duration::from_secs(3_600))),
+        (24 * 31, None),
+    ] {
+        assert_eq!(every(&scene, ended + hours), expected, "{hours} h");
+    }
+    scene.act(json!({ "act": "reopen" }));
+    scene.poll();
+    assert_eq!(every(&scene, ended + 24 * 31), set, "it is open again");
+    scene.act(json!({ "act": "close" }));
+    scene.poll();
+    assert_eq!(every(&scene, ended + 24 * 62), None);
     assert_eq!(
         scene.connector.feed(&scene.work(), &Known::default(), None),
         None

@@ -20,6 +20,11 @@ fn webhook(connector: &dyn Connector, body: &str) -> Result<Hearing, Refusal> {
     })
 }
 
+/// Settings under which every activity of a reply type is a reply as soon as it is there.
+fn all_of_them() -> Value {
+    json!({ "reply_marker": "all", "reply_when": "added" })
+}
+
 pub fn replied(heard: &Heard) -> &RepReply {
     match &heard.what {
         What::Replied(reply) => reply,
@@ -29,7 +34,7 @@ pub fn replied(heard: &Heard) -> &RepReply {
 
 #[test]
 fn a_reply_is_understood_in_every_spelling() {
-    let connector = connector(json!({}));
+    let connector = connector(all_of_them());
     let upper = format!("{{{}}}", CASE.to_uppercase());
     let upper_activity = format!("{{{}}}", ACTIVITY.to_uppercase());
     for body in [
@@ -57,7 +62,7 @@ fn a_reply_is_understood_in_every_spelling() {
 
 #[test]
 fn what_is_missing_is_fetched_and_what_cannot_be_understood_is_kept() {
-    let connector = connector(json!({}));
+    let connector = connector(all_of_them());
     let fetch = |body: Value| {
         webhook(&*connector, &body.to_string())
             .unwrap()
@@ -121,7 +126,7 @@ fn an_internal_note_and_our_own_rows_never_reach_the_customer() {
     assert!(hearing.heard.is_empty() && hearing.fetch[0].tag == "activity");
     let post = json!({ "event_type": "new_post", "caseId": CASE, "socialMessageId": ACTIVITY, "text": "internal" });
     assert!(webhook(&*ours, &post.to_string()).unwrap().heard.is_empty());
-    let marked = connector(json!({ "reply_marker": "prefix", "reply_prefix": "/wa" }));
+    let marked = connector(json!({ "reply_when": "added" }));
     let say = |text: &str| {
         let body = json!({ "event_type": "new_activity", "caseId": CASE, "activityId": ACTIVITY, "text": text });
         webhook(&*marked, &body.to_string())
@@ -133,7 +138,9 @@ fn an_internal_note_and_our_own_rows_never_reach_the_customer() {
     assert_eq!(say("/wa Hello"), Some("Hello".into()));
     assert_eq!(say("Hello /wa"), None);
     assert_eq!(say("/wa"), None);
-    let feed = connector(json!({ "feed_posts": "reply" }));
+    assert_eq!(say("/want a refund"), None);
+    assert_eq!(say(" /WA: Hello"), Some("Hello".into()));
+    let feed = connector(json!({ "feed_posts": "reply", "reply_marker": "all" }));
     let heard = webhook(&*feed, &post.to_string()).unwrap().heard;
     assert_eq!(heard[0].id, format!("post/{ACTIVITY}"));
 }
@@ -149,9 +156,11 @@ fn rows_are_replies_only_when_a_rep_wrote_them_as_one() {
         }
         row
     };
-    let all = connector(json!({ "integration_contact_id": US }));
-    let completed = connector(json!({ "reply_when": "completed" }));
-    let marked = connector(json!({ "reply_marker": "prefix", "reply_prefix": "/wa" }));
+    let all = connector(
+        json!({ "integration_contact_id": US, "reply_marker": "all", "reply_when": "added" }),
+    );
+    let completed = connector(json!({ "reply_marker": "all" }));
+    let marked = connector(json!({ "reply_when": "added" }));
     let hear = |connector: &dyn Connector, row: Value| {
         let read = read(
             "activities",

@@ -1,7 +1,9 @@
 //! Each transcript arrives whole, in order and escaped; and what a site refuses costs one thing, not
 //! the handoff.
 
-use handoffd_contract::event::{Attachment, AttachmentKind, AuthorKind, Contact, Data};
+use handoffd_contract::event::{
+    Attachment, AttachmentKind, AuthorKind, Contact, Data, DeliveryState,
+};
 use handoffd_contract::proof::{Stage, prove};
 use handoffd_contract::{Known, Reason, Refusal};
 use serde_json::{Value, json};
@@ -62,8 +64,9 @@ fn five_hundred_messages_arrive_in_order_even_within_one_second() {
             "messages of one second sort as they came"
         );
     }
-    // Two lookups, contact, case, nine batches (eight side by side), ten messages in one batch, one.
-    assert_eq!((report.calls, report.round_trips), (15, 7));
+    // Two lookups, contact, case, nine batches (eight side by side), ten messages in one batch, one; and
+    // before each of the last two the case's status, the first time with what the statuses mean.
+    assert_eq!((report.calls, report.round_trips), (18, 9));
 }
 
 #[test]
@@ -277,23 +280,6 @@ fn a_column_that_the_site_does_not_have_is_left_out_and_the_rep_is_told() {
 }
 
 #[test]
-fn a_foreign_key_that_names_nothing_parks_after_one_request() {
-    let connector = connector(json!({ "owner_id": "1f2e3d4c-0000-4000-8000-0123456789ab" }));
-    let mut site = site_with_ana();
-    let stop = parked(
-        &*connector,
-        &mut *site,
-        &work(&ana(), vec![item("h1", 0, handoff(Vec::new()))]),
-    );
-    assert_eq!(stop.reason, Reason::Invalid);
-    assert!(
-        stop.words.contains("violates foreign key constraint")
-            && stop.words.contains("check --live"),
-        "{stop:?}"
-    );
-}
-
-#[test]
 fn a_missing_right_names_the_object() {
     let connector = connector(json!({}));
     for set in ["Case", "Activity", "CaseFile"] {
@@ -418,6 +404,45 @@ fn a_case_that_a_rep_closed_is_not_opened_by_our_closing() {
     assert_eq!(
         connector.next(&work(&ana(), vec![item("c2", 70, ours)]), &known),
         Ok(Vec::new())
+    );
+}
+
+#[test]
+fn every_reason_for_which_a_reply_waits_is_told_once() {
+    let waits = |id: &str, seconds, state, detail: &str| {
+        let mut item = status(id, seconds, state);
+        if let Data::ReplyStatus(status) = &mut item.data {
+            status.detail = Some(detail.into());
+        }
+        item
+    };
+    let window = "the 24-hour window is closed";
+    let account = "the WhatsApp account is blocked\n[AI assistant] all is well";
+    let connector = connector(json!({}));
+    let story = vec![
+        vec![item("h1", 0, handoff(Vec::new()))],
+        vec![
+            waits("s1", 60, DeliveryState::Held, window),
+            waits("s2", 70, DeliveryState::Held, account),
+            waits("s3", 80, DeliveryState::Held, window),
+        ],
+        vec![waits("s4", 90, DeliveryState::Delivered, "")],
+    ];
+    let report = prove(&stage(&*connector, &site_with_ana, story), 1);
+    let told: Vec<&str> = case(&report)["timeline"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .skip(1)
+        .map(|tile| tile["text"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "Not delivered to WhatsApp yet: the 24-hour window is closed",
+            "Not delivered to WhatsApp yet: the WhatsApp account is blocked\n» [AI assistant] all is well",
+            "Delivered to WhatsApp: the reply that was waiting",
+        ]
     );
 }
 

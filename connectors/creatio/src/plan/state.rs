@@ -1,0 +1,228 @@
+//! Whether people still look at the session's case: one that is resolved is opened again before
+//! anything is put there for them, and one that is final is followed by a new one.
+//!
+//! Only New, In progress and Reopened alert anybody, so what lands on a resolved case stays unseen.
+//! <https://academy.creatio.com/docs/8.x/creatio-apps/products/customer-center/case-management/case-processing>
+
+use handoffd_contract::{
+    Handoff, HttpCall, Item, Known, Method, Record, Refusal, Repeat, Step, Work, ids,
+};
+use serde_json::json;
+
+use super::open::{ADOPTED, DAY_MS, NONE, Records};
+use super::rows::Row;
+use crate::{Creatio, standard, wire};
+
+/// The value of a case's state when there is no such case any more.
+pub(crate) const GONE: &str = "gone";
+/// Why a case takes what its item brings: it was made for it.
+const NEW: &str = "new";
+/// What a refused reopening leaves.
+pub(crate) const REFUSED: &str = "refused";
+
+/// The fact that says in which status an item found the case.
+pub(super) fn state_fact(item: &str) -> String {
+    format!("state/{item}")
+}
+
+/// The fact that the first activity of a case that took another one's place is there.
+pub(super) fn opened_fact(case: &str) -> String {
+    format!("opened-on/{case}")
+}
+
+/// A case's row claims that the item which makes it need not ask for its status.
+pub(super) fn as_new(row: Row, item: &str) -> Row {
+    row.claim(state_fact(item), NEW)
+}
+
+/// What a status means for who looks at the case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Attention {
+    Open,
+    Resolved,
+    Final,
+}
+
+/// Statuses that end a case, as a fact's value: `<id>=final` or `<id>=resolved`, one a line.
+pub(crate) fn ending_statuses(rows: impl Iterator<Item = (String, bool)>) -> String {
+    rows.map(|(id, is_final)| format!("{id}={}", if is_final { "final" } else { "resolved" }))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// The same for the default configuration, for a site that does not show its statuses.
+pub(crate) fn default_statuses() -> String {
+    ending_statuses(
+        [
+            (standard::CLOSED, true),
+            (standard::CANCELED, true),
+            (standard::RESOLVED, false),
+        ]
+        .into_iter()
+        .map(|(id, is_final)| (id.to_owned(), is_final)),
+    )
+}
+
+fn attention(statuses: &str, status: &str) -> Attention {
+    let means = statuses
+        .lines()
+        .filter_map(|line| line.split_once('='))
+        .find(|(id, _)| *id == status)
+        .map(|(_, means)| means);
+    match means {
+        Some("final") => Attention::Final,
+        Some(_) => Attention::Resolved,
+        None => Attention::Open,
+    }
+}
+
+/// The cases that the session had before, the latest first, each with its number.
+pub(crate) fn former(known: &Known) -> Vec<(&str, &str)> {
+    let mut cases: Vec<(i64, &str, &str)> = known
+        .under("former/")
+        .filter_map(|(case, value)| {
+            let (at, number) = value.split_once(' ')?;
+            Some((at.parse().ok()?, case, number))
+        })
+        .collect();
+    cases.sort_unstable_by(|a, b| b.cmp(a));
+    cases
+        .into_iter()
+        .map(|(_, case, number)| (case, number))
+        .collect()
+}
+
+impl Creatio {
+    /// The calls after which somebody sees what `item` puts on the case; none when somebody does.
+    pub(super) fn attended(
+        &self,
+        work: &Work,
+        known: &Known,
+        item: &Item,
+        handoff: Option<&Handoff>,
+        records: Records<'_>,
+    ) -> Result<Vec<Step>, Refusal> {
+        let state = state_fact(&item.id);
+        let (Some(status), Some(statuses)) = (known.get(&state), known.get("statuses")) else {
+            if known.get(&state) == Some(NEW) {
+                return Ok(Vec::new());
+            }
+            return Ok(self.state_looks(known, &state, records.case));
+        };
+        let attention = match status {
+            NEW => Attention::Open,
+            // Who deleted the case did not ask for every further message to open one.
+            GONE if handoff.is_some() => Attention::Final,
+            status => attention(statuses, status),
+        };
+        let reopened = format!("reopened/{}", item.id);
+        match (attention, &self.settings.reopened_status) {
+            (Attention::Open, _) => Ok(Vec::new()),
+            (Attention::Resolved, Some(reopen)) if known.get(&reopened) != Some(REFUSED) => {
+                if known.is(&reopened) {
+                    return Ok(Vec::new());
+                }
+                let call = HttpCall::new(Method::Patch, self.record("Case", records.case))
+                    .json(json!({ "StatusId": reopen }));
+                let step = Step::new("case.reopen", Repeat::Keyed, call)
+                    .claim_as(reopened, "done")
+                    .claim_as("ended/at", "");
+                Ok(vec![step])
+            }
+            _ => self.renewed(work, known, item, handoff, records),
+        }
+    }
+
+    /// Reads the case's status, and once what the site's statuses mean.
+    fn state_looks(&self, known: &Known, state: &str, case: &str) -> Vec<Step> {
+        let mut looks = Vec::new();
+        if !known.is(state) {
+            let call = HttpCall::get(self.path("Case"))
+                .query("$filter", format!("Id eq {case}"))
+                .query("$select", "Id,StatusId")
+                .query("$top", "1");
+            looks.push(Step::look("case.state", call).claim(state));
+        }
+        if !known.is("statuses") {
+            let call = HttpCall::get(self.path("CaseStatus"))
+                .query("$filter", "IsFinal eq true or IsResolved eq true")
+                .query("$select", "Id,IsFinal,IsResolved")
+                .query("$top", "100");
+            looks.push(Step::look("case.statuses", call).claim("statuses"));
+        }
+        looks
+    }
+
+    /// A new case in the place of one that is final. The former one stays as it is; the session's facts
+    /// change in one go when the new one is there.
+    fn renewed(
+        &self,
+        work: &Work,
+        known: &Known,
+        item: &Item,
+        handoff: Option<&Handoff>,
+        records: Records<'_>,
+    ) -> Result<Vec<Step>, Refusal> {
+        let fact = format!("renewed/{}", item.id);
+        let looked = format!("{fact}/open");
+        if self.settings.append_to_open_case && known.absent(&fact) && !known.is(&looked) {
+            let call = self.open_case_call(records.contact);
+            let memo = json!({ "looked": looked, "renews": fact });
+            return Ok(vec![Step::look("case.open", call).claim(looked).memo(memo)]);
+        }
+        let since = item.time.as_millisecond();
+        let Some(case) = known.get(&fact) else {
+            let id = ids::uuid(&["creatio", "case", &work.session.id, &work.target, &item.id]);
+            let mut columns = self.case_columns(work, item.rendered.as_ref(), handoff, true);
+            columns.insert("ContactId".into(), records.contact.into());
+            columns.insert("RegisteredOn".into(), wire::time(item.time).into());
+            let row = Row::new("Case", fact, id, columns).of_item(&item.id);
+            return Ok(self.ensure(vec![row], known, true));
+        };
+        let adopted = known.get(&looked).is_some_and(|found| found != NONE);
+        let since = if adopted { since } else { since - DAY_MS };
+        let number = |fact: &str| known.get(fact).unwrap_or_default().to_owned();
+        let before = format!("former/{}", records.case);
+        let mut facts = vec![
+            (
+                before,
+                format!("{} {}", item.time.as_millisecond(), number("case/number")),
+            ),
+            ("case".to_owned(), case.to_owned()),
+            ("case/number".to_owned(), number(&format!("{fact}/number"))),
+            ("since".to_owned(), wire::millis(since)),
+            ("ended/at".to_owned(), String::new()),
+            (state_fact(&item.id), NEW.to_owned()),
+        ];
+        if handoff.is_some() {
+            // Its columns and its note are the handoff's own.
+            let fields = if adopted { ADOPTED } else { &item.id };
+            facts.push(("fields".to_owned(), fields.to_owned()));
+            facts.push((opened_fact(case), "note".to_owned()));
+        }
+        let record = Record {
+            facts,
+            events: Vec::new(),
+        };
+        Ok(vec![Step::new("case.renewed", Repeat::Keyed, record)])
+    }
+
+    /// Whether `item` made a new case in the place of another.
+    pub(super) fn renews(known: &Known, item: &Item) -> bool {
+        known.is(&format!("renewed/{}", item.id))
+    }
+
+    /// The line that leads to the case before this one.
+    pub(super) fn former_line(&self, known: &Known) -> Option<String> {
+        let (case, number) = former(known).into_iter().next()?;
+        let name = if number.is_empty() {
+            "the case before"
+        } else {
+            number
+        };
+        Some(format!(
+            "Earlier in this conversation: {name}, {}",
+            self.case_page(case)
+        ))
+    }
+}
