@@ -9,6 +9,7 @@
 //! target `hubspot-eu`.
 
 mod intake;
+mod network;
 mod problem;
 mod reader;
 mod secrets;
@@ -24,6 +25,7 @@ use std::path::Path;
 use config::{Environment, File, FileFormat};
 use serde_json::Value;
 
+pub use network::Network;
 pub(crate) use problem::did_you_mean;
 pub use problem::{Problem, missing_secrets, problems_of_target, tidy};
 use reader::Reader;

@@ -1,4 +1,5 @@
-//! What operators and their machines ask over HTTP: health, readiness, metrics, lanes.
+//! What operators and their machines ask over HTTP: health, readiness, metrics, lanes. It has a
+//! listener of its own, which whoever fills the public one cannot fill.
 //!
 //! | path | what |
 //! | --- | --- |
@@ -20,7 +21,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -54,6 +55,9 @@ pub struct Admin {
     /// The metrics.
     pub prometheus: PrometheusHandle,
 }
+
+/// The most bytes of a request: a selection of lanes is small.
+const MAX_BODY: usize = 64 << 10;
 
 /// The bounds of the histograms, in seconds.
 const SECONDS: [f64; 12] = [
@@ -99,6 +103,7 @@ pub fn routes(admin: Arc<Admin>) -> Router {
         .route("/readyz", get(ready::readyz))
         .route("/metrics", get(metrics_page))
         .merge(guarded)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(admin)
 }
 

@@ -31,6 +31,7 @@ pub(super) async fn run(path: Option<&Path>) -> anyhow::Result<u8> {
         version = env!("CARGO_PKG_VERSION"),
         daemon = %config.daemon.name,
         address = %app.address,
+        admin_address = %app.admin_address,
         targets = targets.join(","),
         "handoffd is ready"
     );
