@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
-use handoffd_contract::Connector;
+use handoffd_contract::{Connector, Exchange};
 use jiff::Timestamp;
 use secrecy::SecretString;
 use serde_json::Value;
@@ -74,6 +74,7 @@ pub fn connect(config: &Config) -> Result<Vec<Connected>, Vec<Problem>> {
                     &connector.credential(),
                     webhook.as_ref(),
                 ));
+                problems.extend(without_broker(config, target, &*connector));
                 connected.push(Connected {
                     config: target.clone(),
                     kind: kind.name,
@@ -88,6 +89,33 @@ pub fn connect(config: &Config) -> Result<Vec<Connected>, Vec<Problem>> {
     } else {
         Err(problems)
     }
+}
+
+/// What a target publishes although there is nowhere to publish it: it would wait for ever.
+fn without_broker(
+    config: &Config,
+    target: &TargetConfig,
+    connector: &dyn Connector,
+) -> Vec<Problem> {
+    if config.intake.amqp.is_some() {
+        return Vec::new();
+    }
+    let problem = |exchange: Exchange| {
+        let (setting, remedy) = if exchange.way_out {
+            ("exit", "add [intake.amqp], or write exit = \"cloud_api\"")
+        } else {
+            ("notify", "add [intake.amqp], or remove the setting")
+        };
+        Problem::new(
+            format!("target.{}.settings.{setting}", target.name),
+            format!(
+                "the {} are published to RabbitMQ, which is not configured",
+                exchange.what
+            ),
+            remedy,
+        )
+    };
+    connector.exchanges().into_iter().map(problem).collect()
 }
 
 /// A target's settings; a WhatsApp target that leaves by the gateway publishes to the configured
