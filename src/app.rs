@@ -355,7 +355,9 @@ impl App {
         }
         tasks.spawn(Arc::clone(&self.engine.feeds).run(self.relay.clone(), stop.clone()));
         tasks.spawn(inbox::run(self.relay, stop.clone()));
-        tasks.spawn(admin::upkeep(Arc::clone(&self.engine.ledger), stop.clone()));
+        let targets = self.engine.targets.keys().cloned().collect();
+        let ledger = Arc::clone(&self.engine.ledger);
+        tasks.spawn(admin::upkeep(ledger, targets, stop.clone()));
         let public = tokio::spawn(self.public.serve(stop.clone()));
         let admin = tokio::spawn(self.admin.serve(stop.clone()));
         let left = self.engine.run(stop).await;

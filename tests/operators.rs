@@ -9,7 +9,9 @@ use std::process::Command;
 
 use handoffd::demo::world::Folder;
 use handoffd_test_support::eventually;
+use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
+use sha2::Sha256;
 
 use alone::{Alone, SOON};
 
@@ -189,4 +191,87 @@ async fn a_daemon_whose_disk_is_full_is_not_ready_and_says_why() {
     assert!(lifted.unwrap().success());
     eventually(SOON, || async { daemon.get("/readyz").await.0 == 200 }).await;
     assert_eq!(post(n).await, 202);
+}
+
+/// A webhook with customers' messages, which nobody else may get, and one that is no JSON.
+#[tokio::test]
+async fn webhooks_that_are_not_taken_are_kept_counted_and_shown() {
+    let daemon = Alone::under("exec \"$0\" \"$@\"", |plan| {
+        plan.settings.insert(
+            "whatsapp".into(),
+            json!({"webhooks": {"messages": "report"}}),
+        );
+    })
+    .await;
+    let secret = daemon.secret("whatsapp", "whatsapp_app_secret");
+    let send = async |body: String| {
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+        mac.update(body.as_bytes());
+        let signature: String = mac
+            .finalize()
+            .into_bytes()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let headers = [("x-hub-signature-256", format!("sha256={signature}"))];
+        daemon
+            .post("/webhooks/whatsapp", &headers, body.into_bytes())
+            .await
+    };
+    for n in 0..3 {
+        let message = json!({"from": "16505551234", "id": format!("wamid.{n}"), "timestamp": "1763600009",
+            "type": "text", "text": {"body": "my parcel broke"}});
+        let value = json!({"messaging_product": "whatsapp", "messages": [message],
+            "metadata": {"display_phone_number": "15550783881", "phone_number_id": "106540352242922"}});
+        let body = json!({"object": "whatsapp_business_account",
+            "entry": [{"id": "1", "changes": [{"field": "messages", "value": value}]}]});
+        assert_eq!(send(body.to_string()).await, 200, "Meta need not repeat it");
+    }
+    assert_eq!(send("{\"object\": \"whats".to_owned()).await, 200);
+    eventually(SOON, || async {
+        let (_, said) = daemon.get("/v1/parked").await;
+        let said: Value = serde_json::from_str(&said).unwrap();
+        said["webhooks"]
+            .as_array()
+            .is_some_and(|rows| rows.len() == 4)
+    })
+    .await;
+    let (_, said) = daemon.command(&["lanes", "--parked"]);
+    for words in [
+        "3 × webhook for whatsapp: unsupported messages of customers came by Meta's webhook",
+        "1 × webhook for whatsapp: undecodable",
+        "handoffd skip --webhooks",
+    ] {
+        assert!(said.contains(words), "{words} is not in\n{said}");
+    }
+    eventually(SOON, || async {
+        let (_, metrics) = daemon.get("/metrics").await;
+        [
+            "handoffd_webhooks_parked{target=\"whatsapp\"} 4",
+            "handoffd_heard_total{target=\"whatsapp\",what=\"refused\"} 3",
+        ]
+        .iter()
+        .all(|line| metrics.contains(line))
+    })
+    .await;
+    let log = daemon.log();
+    assert_eq!(
+        log.matches("a webhook is not taken").count(),
+        1,
+        "said once, however many come: {log}"
+    );
+    for place in [&said, &log] {
+        assert!(
+            !place.contains("parcel broke") && !place.contains("16505551234"),
+            "{place}"
+        );
+    }
+    daemon.command(&["skip", "--webhooks"]);
+    eventually(SOON, || async {
+        let (_, metrics) = daemon.get("/metrics").await;
+        metrics.contains("handoffd_webhooks_parked{target=\"whatsapp\"} 0")
+    })
+    .await;
+    let (_, said) = daemon.command(&["explain", "unsupported"]);
+    assert!(said.contains("does not take from there"), "{said}");
 }

@@ -135,7 +135,7 @@ async fn metrics_page(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
 }
 
 /// Keeps the gauges of the ledger current, and the recorder's histograms from growing.
-pub async fn upkeep(ledger: Arc<dyn Ledger>, stop: CancellationToken) {
+pub async fn upkeep(ledger: Arc<dyn Ledger>, targets: Vec<String>, stop: CancellationToken) {
     let handle = prometheus();
     let mut tick = tokio::time::interval(Duration::from_secs(5));
     loop {
@@ -162,8 +162,14 @@ pub async fn upkeep(ledger: Arc<dyn Ledger>, stop: CancellationToken) {
                 .map_or(0.0, |at| now.duration_since(*at).as_secs_f64().max(0.0));
             gauge!(names::OLDEST_DUE, "target" => target.clone()).set(waited);
         }
-        for (target, count) in &stats.inbox {
-            gauge!(names::INBOX, "target" => target.clone()).set(*count as f64);
+        for target in &targets {
+            for (name, counts) in [
+                (names::INBOX, &stats.inbox),
+                (names::WEBHOOKS_PARKED, &stats.inbox_parked),
+            ] {
+                let count = counts.iter().find(|(of, _)| of == target);
+                gauge!(name, "target" => target.clone()).set(count.map_or(0, |(_, n)| *n) as f64);
+            }
         }
         gauge!(names::POISON_KEPT).set(stats.poison as f64);
     }

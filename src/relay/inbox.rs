@@ -2,7 +2,7 @@
 //! they keep their order, and every target by itself, so that a slow CRM delays nobody else's.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use handoffd_contract::{Frame, Reason, Stop};
 use jiff::{SignedDuration, Timestamp};
@@ -12,7 +12,8 @@ use tokio_util::sync::CancellationToken;
 use super::Relay;
 use super::hearing::{Deaf, Settle};
 use crate::engine::Target;
-use crate::ledger::{Hear, InboxRow};
+use crate::ledger::{Hear, InboxRow, Ledger, LedgerError};
+use crate::seldom::Seldom;
 
 /// Webhooks claimed at a time. Few, because each may cost reads and the lease must last for all.
 const CLAIM: usize = 16;
@@ -24,6 +25,35 @@ const TOGETHER: Duration = Duration::from_millis(20);
 /// A webhook that names no record of ours is looked at again so often, since it can overtake the
 /// answer that tells us the record's id; then it is somebody else's.
 const UNMATCHED_TRIES: u32 = 2;
+
+/// So many webhooks that hold what is not taken from there are kept for a person to see; more would
+/// say nothing new and fill the disk.
+const KEPT: usize = 1_000;
+
+/// How long it is believed that so many are there.
+const BELIEVED: Duration = Duration::from_secs(10);
+
+/// How many more of those may be kept.
+#[derive(Default)]
+struct Shelf {
+    left: usize,
+    counted: Option<Instant>,
+}
+
+impl Shelf {
+    /// Takes a place, if there is one.
+    async fn place(&mut self, ledger: &dyn Ledger) -> bool {
+        if self.left == 0 && self.counted.is_none_or(|at| at.elapsed() >= BELIEVED) {
+            // What cannot be counted is kept.
+            let parked = ledger.inbox_parked(KEPT).await.map_or(0, |rows| rows.len());
+            self.left = KEPT - parked.min(KEPT);
+            self.counted = Some(Instant::now());
+        }
+        let there = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        there
+    }
+}
 
 /// Works until stopped.
 pub async fn run(relay: Relay, stop: CancellationToken) {
@@ -37,6 +67,7 @@ pub async fn run(relay: Relay, stop: CancellationToken) {
 
 async fn work(relay: &Relay, target: &Target, stop: &CancellationToken) {
     let lasts = SignedDuration::try_from(relay.lease).unwrap_or(SignedDuration::from_secs(30));
+    let mut shelf = Shelf::default();
     while !stop.is_cancelled() {
         let changed = relay.ledger.changed();
         let changed = changed.notified();
@@ -53,7 +84,7 @@ async fn work(relay: &Relay, target: &Target, stop: &CancellationToken) {
         for row in rows {
             // What is not begun within the lease is somebody's for the taking again.
             if Timestamp::now() < now + lasts / 2 && !stop.is_cancelled() {
-                one(relay, target, row).await;
+                one(relay, target, row, &mut shelf).await;
             }
         }
         if full {
@@ -67,7 +98,8 @@ async fn work(relay: &Relay, target: &Target, stop: &CancellationToken) {
     }
 }
 
-async fn one(relay: &Relay, target: &Target, row: InboxRow) {
+async fn one(relay: &Relay, target: &Target, row: InboxRow, shelf: &mut Shelf) {
+    static REFUSED: Seldom = Seldom::new();
     let (wait, stop) = match heard(relay, target, &row).await {
         Ok(()) | Err(Deaf::Stale) => return,
         Err(Deaf::Unauthorized) => (
@@ -80,6 +112,17 @@ async fn one(relay: &Relay, target: &Target, row: InboxRow) {
         }
         Err(Deaf::Never(stop)) => (None, stop),
     };
+    if wait.is_none() && stop.reason == Reason::Unsupported {
+        if let Some(more) = REFUSED.now() {
+            tracing::warn!(target_name = %target.name, more, words = %stop.words, "a webhook is not taken");
+        }
+        if !shelf.place(&*relay.ledger).await {
+            if let Err(error) = settle(relay, &row).await {
+                tracing::debug!(%error, "a webhook's lease runs out by itself");
+            }
+            return;
+        }
+    }
     tracing::info!(
         target_name = %target.name, reason = stop.reason.label(), words = %stop.words, again = wait.is_some(),
         "a webhook waits"
@@ -106,10 +149,17 @@ async fn heard(relay: &Relay, target: &Target, row: &InboxRow) -> Result<(), Dea
         let wait = Duration::from_secs(2 + 10 * u64::from(row.attempts));
         return Err(Deaf::Later(Stop::new(Reason::Unmatched, words), Some(wait)));
     }
+    if let Some(stop) = took.refused {
+        return Err(Deaf::Never(stop));
+    }
+    Ok(settle(relay, row).await?)
+}
+
+/// The webhook is done with.
+async fn settle(relay: &Relay, row: &InboxRow) -> Result<(), LedgerError> {
     let done = Hear {
         inbox: Some((row.id, row.epoch)),
         ..Hear::default()
     };
-    relay.ledger.hear(Timestamp::now(), done).await?;
-    Ok(())
+    relay.ledger.hear(Timestamp::now(), done).await.map(|_| ())
 }

@@ -30,7 +30,6 @@ pub struct Alone {
     child: Option<Child>,
 }
 
-#[expect(dead_code, reason = "each test program uses some of it")]
 impl Alone {
     /// Starts one and waits until it is ready.
     pub async fn start() -> Alone {
