@@ -34,19 +34,27 @@ const KEPT: usize = 1_000;
 const BELIEVED: Duration = Duration::from_secs(10);
 
 /// How many more of those may be kept.
-#[derive(Default)]
 struct Shelf {
+    most: usize,
     left: usize,
     counted: Option<Instant>,
 }
 
 impl Shelf {
+    fn new(most: usize) -> Shelf {
+        Shelf {
+            most,
+            left: 0,
+            counted: None,
+        }
+    }
+
     /// Takes a place, if there is one.
     async fn place(&mut self, ledger: &dyn Ledger) -> bool {
         if self.left == 0 && self.counted.is_none_or(|at| at.elapsed() >= BELIEVED) {
             // What cannot be counted is kept.
-            let parked = ledger.inbox_parked(KEPT).await.map_or(0, |rows| rows.len());
-            self.left = KEPT - parked.min(KEPT);
+            let parked = ledger.inbox_parked(self.most).await;
+            self.left = self.most - parked.map_or(0, |rows| rows.len().min(self.most));
             self.counted = Some(Instant::now());
         }
         let there = self.left > 0;
@@ -67,7 +75,7 @@ pub async fn run(relay: Relay, stop: CancellationToken) {
 
 async fn work(relay: &Relay, target: &Target, stop: &CancellationToken) {
     let lasts = SignedDuration::try_from(relay.lease).unwrap_or(SignedDuration::from_secs(30));
-    let mut shelf = Shelf::default();
+    let mut shelf = Shelf::new(KEPT);
     while !stop.is_cancelled() {
         let changed = relay.ledger.changed();
         let changed = changed.notified();
@@ -162,4 +170,40 @@ async fn settle(relay: &Relay, row: &InboxRow) -> Result<(), LedgerError> {
         ..Hear::default()
     };
     relay.ledger.hear(Timestamp::now(), done).await.map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn no_more_than_so_many_are_kept() {
+        let file = std::env::temp_dir().join(format!("handoffd-{}.db", uuid::Uuid::new_v4()));
+        let ledger = crate::ledger::open(&format!("sqlite:{}", file.display()))
+            .await
+            .unwrap();
+        let now = Timestamp::now();
+        ledger.inbox_put(now, "hub", "[]", b"1").await.unwrap();
+        let until = now + SignedDuration::from_secs(60);
+        let rows = ledger
+            .inbox_claim(now, "me", "hub", 1, until)
+            .await
+            .unwrap();
+        let stop = Stop::new(Reason::Unsupported, "not from there");
+        ledger.inbox_later(&rows[0], None, stop).await.unwrap();
+
+        let mut shelf = Shelf::new(3);
+        assert!(shelf.place(&*ledger).await, "one is there, two may come");
+        assert!(shelf.place(&*ledger).await);
+        assert!(!shelf.place(&*ledger).await);
+        let mut full = Shelf::new(1);
+        assert!(!full.place(&*ledger).await);
+        // When an operator has dropped them, there is room again.
+        ledger.inbox_settle(now, None, false).await.unwrap();
+        full.counted = Instant::now().checked_sub(BELIEVED);
+        assert!(full.place(&*ledger).await);
+        for ending in ["db", "db-wal", "db-shm"] {
+            let _ = std::fs::remove_file(file.with_extension(ending));
+        }
+    }
 }
