@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
-use handoffd_contract::Connector;
+use handoffd_contract::{Connector, Exchange};
 use jiff::Timestamp;
 use secrecy::SecretString;
 use serde_json::Value;
@@ -74,6 +74,7 @@ pub fn connect(config: &Config) -> Result<Vec<Connected>, Vec<Problem>> {
                     &connector.credential(),
                     webhook.as_ref(),
                 ));
+                problems.extend(without_broker(config, target, &*connector));
                 connected.push(Connected {
                     config: target.clone(),
                     kind: kind.name,
@@ -88,6 +89,33 @@ pub fn connect(config: &Config) -> Result<Vec<Connected>, Vec<Problem>> {
     } else {
         Err(problems)
     }
+}
+
+/// What a target publishes although there is nowhere to publish it: it would wait for ever.
+fn without_broker(
+    config: &Config,
+    target: &TargetConfig,
+    connector: &dyn Connector,
+) -> Vec<Problem> {
+    if config.intake.amqp.is_some() {
+        return Vec::new();
+    }
+    let problem = |exchange: Exchange| {
+        let (setting, remedy) = if exchange.way_out {
+            ("exit", "add [intake.amqp], or write exit = \"cloud_api\"")
+        } else {
+            ("notify", "add [intake.amqp], or remove the setting")
+        };
+        Problem::new(
+            format!("target.{}.settings.{setting}", target.name),
+            format!(
+                "the {} are published to RabbitMQ, which is not configured",
+                exchange.what
+            ),
+            remedy,
+        )
+    };
+    connector.exchanges().into_iter().map(problem).collect()
 }
 
 /// A target's settings; a WhatsApp target that leaves by the gateway publishes to the configured
@@ -150,18 +178,49 @@ pub fn library(config: &Config, connected: &[Connected]) -> anyhow::Result<Arc<L
 
 /// The daemon, ready to run.
 pub struct App {
-    /// Where it listens.
+    /// Where events and webhooks come in.
     pub address: SocketAddr,
+    /// Where health, metrics and the admin API are.
+    pub admin_address: SocketAddr,
     engine: Arc<Engine>,
     relay: Relay,
     gate: Gate,
     intake: Option<amqp::AmqpIntake>,
-    routes: axum::Router,
+    public: Site,
+    admin: Site,
+}
+
+/// What is served on one listener, and within which bounds.
+struct Site {
     listener: TcpListener,
+    routes: axum::Router,
+    bounds: Bounds,
+}
+
+impl Site {
+    async fn bind(
+        setting: &str,
+        at: SocketAddr,
+        routes: axum::Router,
+        bounds: Bounds,
+    ) -> anyhow::Result<Site> {
+        let listener = TcpListener::bind(at)
+            .await
+            .with_context(|| format!("{setting}: {at} cannot be bound"))?;
+        Ok(Site {
+            listener,
+            routes,
+            bounds,
+        })
+    }
+
+    async fn serve(self, stop: CancellationToken) {
+        serving::serve(self.listener, self.routes, self.bounds, stop).await;
+    }
 }
 
 impl App {
-    /// Puts everything together, opens the ledger and binds the port. Nothing is worked on yet.
+    /// Puts everything together, opens the ledger and binds the ports. Nothing is worked on yet.
     ///
     /// # Errors
     /// What is wrong with the configuration, the ledger or the address.
@@ -253,21 +312,29 @@ impl App {
             gate: gate.clone(),
             prometheus: admin::prometheus(),
         };
-        let routes = crate::intake::http::routes(Arc::new(http))
-            .merge(webhooks::routes(ledger, doors))
-            .merge(admin::routes(Arc::new(admin)));
-        let listener = TcpListener::bind(config.http.listen)
-            .await
-            .with_context(|| format!("http.listen: {} cannot be bound", config.http.listen))?;
-        let address = listener.local_addr()?;
+        let routes =
+            crate::intake::http::routes(Arc::new(http)).merge(webhooks::routes(ledger, doors));
+        let bounds = Bounds {
+            proxies: config.http.trusted_proxies.clone(),
+            ..Bounds::default()
+        };
+        let public = Site::bind("http.listen", config.http.listen, routes, bounds).await?;
+        let admin = Site::bind(
+            "http.admin_listen",
+            config.http.admin_listen,
+            admin::routes(Arc::new(admin)),
+            Bounds::for_operators(),
+        )
+        .await?;
         Ok(App {
-            address,
+            address: public.listener.local_addr()?,
+            admin_address: admin.listener.local_addr()?,
             engine,
             relay,
             gate,
             intake,
-            routes,
-            listener,
+            public,
+            admin,
         })
     }
 
@@ -288,14 +355,17 @@ impl App {
         }
         tasks.spawn(Arc::clone(&self.engine.feeds).run(self.relay.clone(), stop.clone()));
         tasks.spawn(inbox::run(self.relay, stop.clone()));
-        tasks.spawn(admin::upkeep(Arc::clone(&self.engine.ledger), stop.clone()));
-        let serving = serving::serve(self.listener, self.routes, Bounds::default(), stop.clone());
-        let server = tokio::spawn(serving);
+        let targets = self.engine.targets.keys().cloned().collect();
+        let ledger = Arc::clone(&self.engine.ledger);
+        tasks.spawn(admin::upkeep(ledger, targets, stop.clone()));
+        let public = tokio::spawn(self.public.serve(stop.clone()));
+        let admin = tokio::spawn(self.admin.serve(stop.clone()));
         let left = self.engine.run(stop).await;
         tasks.close();
         // Everything that is left only listens; what it held is given back by leases that run out.
         let _ = tokio::time::timeout(std::time::Duration::from_secs(10), tasks.wait()).await;
-        let _ = tokio::time::timeout(std::time::Duration::from_secs(5), server).await;
+        let served = async { (public.await, admin.await) };
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(5), served).await;
         Ok(left)
     }
 }

@@ -9,6 +9,7 @@
 //! target `hubspot-eu`.
 
 mod intake;
+mod network;
 mod problem;
 mod reader;
 mod secrets;
@@ -19,11 +20,12 @@ pub mod units;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use config::{Environment, File, FileFormat};
 use serde_json::Value;
 
+pub use network::Network;
 pub use problem::{Problem, missing_secrets, problems_of_target, tidy};
 use reader::Reader;
 pub use secrets::Secrets;
@@ -42,6 +44,27 @@ const TARGET: &str = "HANDOFFD__TARGET__";
 pub fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os()
         .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+}
+
+/// Where a configuration is looked for when none is named, in this order.
+pub const PLACES: [&str; 2] = ["./handoffd.toml", "/etc/handoffd/handoffd.toml"];
+
+/// The configuration file: the one that is named, else the first that is there.
+///
+/// # Errors
+/// None is named and none is there.
+pub fn find(named: Option<&Path>) -> Result<PathBuf, Problem> {
+    if let Some(path) = named {
+        return Ok(path.to_owned());
+    }
+    let mut places = PLACES.iter().map(PathBuf::from);
+    places.find(|place| place.exists()).ok_or_else(|| {
+        Problem::new(
+            "there is no configuration",
+            format!("looked for {}", PLACES.join(" and ")),
+            "name one with --config FILE or HANDOFFD_CONFIG",
+        )
+    })
 }
 
 /// Reads the file, if one is given, and what the environment overrides. Paths in the file are

@@ -96,7 +96,8 @@ pub async fn run(args: Args) -> anyhow::Result<u8> {
     });
     if !args.once {
         say(&format!(
-            "\nstill running; stop with Ctrl-C\n  handoffd    http://{listen}   (/healthz /readyz /metrics, POST /v1/events)"
+            "\nstill running; stop with Ctrl-C\n  events      http://{listen}   (POST /v1/events)\n  operators   http://{}   (/healthz /readyz /metrics /v1/lanes)",
+            plan.admin
         ));
         for served in simulators.targets() {
             say(&format!("  {:<11} {}", served.name(), served.base()));

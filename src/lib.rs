@@ -39,7 +39,7 @@
 //! | [`mapping`] | which CRM field gets which value | minijinja |
 //! | [`publisher`] | messages to the gateway's exchange | lapin |
 //! | [`connectors`] | the table of kinds | the connectors' names |
-//! | [`serving`] | HTTP comes in, within bounds | hyper |
+//! | [`serving`], [`seldom`] | HTTP comes in, within bounds; warnings that strangers can cause | hyper |
 //! | [`config`], [`app`], [`admin`], [`operate`], [`cli`] | configured, put together, looked at | |
 //! | [`sandbox`], [`demo`] | the simulators over HTTP; the whole loop on a laptop | |
 //!
@@ -57,7 +57,8 @@
 //! 8. Secrets and message texts do not appear in logs, metrics or error pages.
 //! 9. A repeat that could duplicate (no client id, no unique key) is preceded by a look; what remains
 //!    uncertain is stated in the connector's README.
-//! 10. Memory is bounded by configuration, not by backlog, transcript length or attachment size.
+//! 10. Memory is bounded by configuration, not by backlog, transcript length or attachment size, nor
+//!     by what strangers send.
 
 pub mod admin;
 pub mod app;
@@ -76,4 +77,5 @@ pub mod reconnect;
 pub mod relay;
 pub mod sandbox;
 pub mod schema;
+pub mod seldom;
 pub mod serving;

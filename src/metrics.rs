@@ -24,6 +24,8 @@ pub const LANES: &str = "handoffd_lanes";
 pub const OLDEST_DUE: &str = "handoffd_oldest_due_seconds";
 /// Webhooks that wait, by target.
 pub const INBOX: &str = "handoffd_inbox";
+/// Webhooks that need a person, by target.
+pub const WEBHOOKS_PARKED: &str = "handoffd_webhooks_parked";
 /// Events kept because they could not be understood.
 pub const POISON_KEPT: &str = "handoffd_poison";
 /// 1 while a target's circuit is open.
@@ -65,6 +67,10 @@ pub fn describe() {
         "How long the oldest due lane has waited"
     );
     describe_gauge!(INBOX, "Webhooks that wait, by target");
+    describe_gauge!(
+        WEBHOOKS_PARKED,
+        "Webhooks that could not be understood or are not taken, by target"
+    );
     describe_gauge!(
         POISON_KEPT,
         "Events kept because they could not be understood"

@@ -356,13 +356,16 @@ pub async fn parked(ledger: &dyn Ledger) -> Result<String, LedgerError> {
             row.id
         );
     }
-    let webhooks = ledger.inbox_parked(50).await?;
+    let webhooks = ledger.inbox_parked(1_000).await?;
+    let mut alike: BTreeMap<(&str, &str, &str), (usize, i64, Timestamp)> = BTreeMap::new();
     for (id, target, at, stop) in &webhooks {
+        let what = (target.as_str(), stop.reason.label(), stop.words.as_str());
+        alike.entry(what).or_insert((0, *id, *at)).0 += 1;
+    }
+    for ((target, reason, words), (count, id, at)) in alike {
         let _ = writeln!(
             out,
-            "webhook {id:<6} for {target} of {at}: {} {}",
-            stop.reason.label(),
-            stop.words
+            "{count:>6} × webhook for {target}: {reason} {words}\n         the first is {id}, of {at}\n         handoffd retry --webhooks  (after a fix)   handoffd skip --webhooks"
         );
     }
     if out.is_empty() {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use handoffd::config::{
-    Config, LogFormat, Problem, load, missing_secrets, problems_of_target, tidy,
+    Config, LogFormat, Network, Problem, load, missing_secrets, problems_of_target, tidy,
 };
 use secrecy::ExposeSecret;
 
@@ -75,14 +75,34 @@ fn each_wrong_configuration_gets_its_problem() {
             "[http]\nlisten = \"everywhere\"\nlisen = 2".into(),
             &[
                 "http.listen: found a text of 10 characters; write an IP address and a port, such as \"127.0.0.1:8080\" or \"[::]:8080\"",
-                "http.lisen: unknown key (did you mean `listen`?); known here: admin_token, events_token, listen, max_body, public_url",
+                "http.lisen: unknown key (did you mean `listen`?); known here: admin_listen, admin_token, events_token, listen, max_body, public_url, trusted_proxies",
+            ],
+        ),
+        (
+            "[http]\nlisten = \"0.0.0.0:80\"\nadmin_listen = \"0.0.0.0:81\"".into(),
+            &[
+                "http.events_token: not set, but the address in listen can be reached from other machines; name a secret, or listen on 127.0.0.1",
+                "http.admin_token: not set, but the address in admin_listen can be reached from other machines; name a secret, or admin_listen on 127.0.0.1",
             ],
         ),
         (
             "[http]\nlisten = \"0.0.0.0:80\"".into(),
+            &["http.events_token: not set, but the address in listen can be reached from other machines; name a secret, or listen on 127.0.0.1"],
+        ),
+        (
+            "[http]\nlisten = \"127.0.0.1:8081\"".into(),
+            &["http.admin_listen: the port is taken by listen; use another port: what strangers do to the one must not reach the other"],
+        ),
+        (
+            "[http]\nadmin_listen = \"[::]:8080\"\nadmin_token = \"a\"\n[secrets]\na = { value = \"x\" }".into(),
+            &["http.admin_listen: the port is taken by listen; use another port: what strangers do to the one must not reach the other"],
+        ),
+        (
+            "[http]\nadmin_listen = \"here\"\ntrusted_proxies = [\"10.0.0.0/8\", \"10.0.0.0/40\", \"proxy\"]".into(),
             &[
-                "http.events_token: not set, but the address in listen can be reached from other machines; name a secret, or listen on 127.0.0.1",
-                "http.admin_token: not set, but the address in listen can be reached from other machines; name a secret, or listen on 127.0.0.1",
+                "http.admin_listen: found a text of 4 characters; write an IP address and a port, such as \"127.0.0.1:8080\" or \"[::]:8080\"",
+                "http.trusted_proxies: a text of 11 characters is no network; write such as \"10.0.0.0/8\", \"192.0.2.7\" or \"fd00::/8\"",
+                "http.trusted_proxies: a text of 5 characters is no network; write such as \"10.0.0.0/8\", \"192.0.2.7\" or \"fd00::/8\"",
             ],
         ),
         (
@@ -349,7 +369,7 @@ fn the_environment_overrides_the_file_and_is_named() {
             ]
         ),
         [
-            "http.lisen: unknown key (did you mean `listen`?) (from HANDOFFD__HTTP__LISEN); known here: admin_token, events_token, listen, max_body, public_url",
+            "http.lisen: unknown key (did you mean `listen`?) (from HANDOFFD__HTTP__LISEN); known here: admin_listen, admin_token, events_token, listen, max_body, public_url, trusted_proxies",
             "log.format: found a text of 3 characters (from HANDOFFD__LOG__FORMAT); write one of text, json",
             "HANDOFFD__TARGET__NOBODY__ENABLED: names no setting of a target; write HANDOFFD__TARGET__<NAME>__<KEY> for a target of the file",
             "target.hub.concurrency: found a text of 1 character (from HANDOFFD__TARGET__HUB__CONCURRENCY); write a whole number from 1 to 1000",
@@ -424,6 +444,8 @@ fn a_secret_that_everybody_may_read_is_warned_of() {
 fn nothing_at_all_is_a_configuration_with_defaults() {
     let config = load(None, std::iter::empty()).expect("defaults");
     assert_eq!(config.http.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.http.admin_listen.to_string(), "127.0.0.1:8081");
+    assert_eq!(config.http.trusted_proxies, Network::loopback());
     assert_eq!(config.engine.lease, Duration::from_secs(30));
     assert_eq!(config.media.max_bytes, 100 << 20);
     assert_eq!(config.ledger.url, "sqlite:handoffd.db");

@@ -1,4 +1,5 @@
-//! What operators and their machines ask over HTTP: health, readiness, metrics, lanes.
+//! What operators and their machines ask over HTTP: health, readiness, metrics, lanes. It has a
+//! listener of its own, which whoever fills the public one cannot fill.
 //!
 //! | path | what |
 //! | --- | --- |
@@ -20,7 +21,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -54,6 +55,9 @@ pub struct Admin {
     /// The metrics.
     pub prometheus: PrometheusHandle,
 }
+
+/// The most bytes of a request: a selection of lanes is small.
+const MAX_BODY: usize = 64 << 10;
 
 /// The bounds of the histograms, in seconds.
 const SECONDS: [f64; 12] = [
@@ -99,6 +103,7 @@ pub fn routes(admin: Arc<Admin>) -> Router {
         .route("/readyz", get(ready::readyz))
         .route("/metrics", get(metrics_page))
         .merge(guarded)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(admin)
 }
 
@@ -130,7 +135,7 @@ async fn metrics_page(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
 }
 
 /// Keeps the gauges of the ledger current, and the recorder's histograms from growing.
-pub async fn upkeep(ledger: Arc<dyn Ledger>, stop: CancellationToken) {
+pub async fn upkeep(ledger: Arc<dyn Ledger>, targets: Vec<String>, stop: CancellationToken) {
     let handle = prometheus();
     let mut tick = tokio::time::interval(Duration::from_secs(5));
     loop {
@@ -157,8 +162,14 @@ pub async fn upkeep(ledger: Arc<dyn Ledger>, stop: CancellationToken) {
                 .map_or(0.0, |at| now.duration_since(*at).as_secs_f64().max(0.0));
             gauge!(names::OLDEST_DUE, "target" => target.clone()).set(waited);
         }
-        for (target, count) in &stats.inbox {
-            gauge!(names::INBOX, "target" => target.clone()).set(*count as f64);
+        for target in &targets {
+            for (name, counts) in [
+                (names::INBOX, &stats.inbox),
+                (names::WEBHOOKS_PARKED, &stats.inbox_parked),
+            ] {
+                let count = counts.iter().find(|(of, _)| of == target);
+                gauge!(name, "target" => target.clone()).set(count.map_or(0, |(_, n)| *n) as f64);
+            }
         }
         gauge!(names::POISON_KEPT).set(stats.poison as f64);
     }

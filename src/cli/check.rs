@@ -27,7 +27,8 @@ pub(super) struct CheckArgs {
 }
 
 pub(super) async fn check(path: Option<&Path>, args: &CheckArgs) -> anyhow::Result<u8> {
-    let config = match config::load(path, config::environment()) {
+    let path = super::configured(path)?;
+    let config = match config::load(Some(&path), config::environment()) {
         Ok(config) => config,
         Err(problems) => {
             say(&config::tidy(&problems));
@@ -72,9 +73,6 @@ pub(super) async fn check(path: Option<&Path>, args: &CheckArgs) -> anyhow::Resu
                 one.config.name
             ));
         }
-    }
-    if config.targets.is_empty() && path.is_none() {
-        say("no configuration file was named: use --config FILE or HANDOFFD_CONFIG");
     }
     if !args.live {
         say("add --live to sign in to each target and verify what is needed there");

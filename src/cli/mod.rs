@@ -6,7 +6,7 @@ mod mapping;
 mod operate;
 mod run;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
 
@@ -14,7 +14,7 @@ use clap::{Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(name = "handoffd", version, max_term_width = 100)]
 pub struct Cli {
-    /// The configuration file.
+    /// The configuration file; ./handoffd.toml or /etc/handoffd/handoffd.toml when left out
     #[arg(
         long,
         short,
@@ -96,6 +96,11 @@ pub(crate) fn log_quietly() {
         format: crate::config::LogFormat::Text,
         level: "warn".into(),
     });
+}
+
+/// The configuration file that a command reads.
+fn configured(named: Option<&Path>) -> anyhow::Result<PathBuf> {
+    crate::config::find(named).map_err(|problem| anyhow::anyhow!("{problem}"))
 }
 
 /// Prints to standard output; a closed pipe is no error of ours.

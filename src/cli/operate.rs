@@ -57,11 +57,12 @@ pub(super) struct WhichArgs {
     dry_run: bool,
 }
 
-/// The configuration and its ledger.
+/// The configuration and its ledger, which must be there already.
 pub(super) async fn open(path: Option<&Path>) -> anyhow::Result<(Config, Arc<dyn Ledger>)> {
-    let config = config::load(path, config::environment())
+    let path = super::configured(path)?;
+    let config = config::load(Some(&path), config::environment())
         .map_err(|problems| anyhow!("{}", config::tidy(&problems)))?;
-    let ledger = ledger::open(&config.ledger.url).await?;
+    let ledger = ledger::open_existing(&config.ledger.url).await?;
     Ok((config, ledger))
 }
 

@@ -10,7 +10,8 @@ use crate::app::App;
 use crate::config;
 
 pub(super) async fn run(path: Option<&Path>) -> anyhow::Result<u8> {
-    let config = match config::load(path, config::environment()) {
+    let path = super::configured(path)?;
+    let config = match config::load(Some(&path), config::environment()) {
         Ok(config) => config,
         Err(problems) => {
             say(&config::tidy(&problems));
@@ -31,6 +32,7 @@ pub(super) async fn run(path: Option<&Path>) -> anyhow::Result<u8> {
         version = env!("CARGO_PKG_VERSION"),
         daemon = %config.daemon.name,
         address = %app.address,
+        admin_address = %app.admin_address,
         targets = targets.join(","),
         "handoffd is ready"
     );
@@ -49,10 +51,13 @@ pub(super) async fn run(path: Option<&Path>) -> anyhow::Result<u8> {
     Ok(0)
 }
 
+/// SIGHUP ends the daemon in order, too: a terminal or a session that goes away must not cut off
+/// calls under way. Who starts it so that the signal is ignored (`nohup`) keeps it.
 async fn stop_on_signal(stop: CancellationToken) {
-    let (Ok(mut term), Ok(mut int)) = (
+    let (Ok(mut term), Ok(mut int), Ok(hangup)) = (
         signal(SignalKind::terminate()),
         signal(SignalKind::interrupt()),
+        hangups(),
     ) else {
         tracing::error!(
             "signals cannot be waited for; stop the daemon with SIGKILL, nothing is lost"
@@ -62,10 +67,37 @@ async fn stop_on_signal(stop: CancellationToken) {
     tokio::select! {
         _ = term.recv() => {}
         _ = int.recv() => {}
+        () = hangup => {}
     }
     tracing::info!("stopping: nothing new is taken in, calls under way may end");
     notify(&[sd_notify::NotifyState::Stopping]);
     stop.cancel();
+}
+
+/// Ends with the first SIGHUP, never when the process was started to ignore it.
+fn hangups() -> std::io::Result<impl Future<Output = ()>> {
+    let signal = if ignores_hangups() {
+        None
+    } else {
+        Some(signal(SignalKind::hangup())?)
+    };
+    Ok(async move {
+        match signal {
+            Some(mut signal) => drop(signal.recv().await),
+            None => std::future::pending().await,
+        }
+    })
+}
+
+/// Whether SIGHUP, signal 1, is among the ignored ones.
+/// <https://man7.org/linux/man-pages/man5/proc_pid_status.5.html>
+fn ignores_hangups() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & 1 == 1)
 }
 
 /// Tells systemd that we live, as long as the ledger answers.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
+use super::network::Network;
 use super::problem::missing_secret;
 use super::reader::Reader;
 use super::secrets::Secrets;
@@ -117,15 +118,56 @@ pub(super) fn http(mut section: Reader<'_>, secrets: &Secrets) -> HttpConfig {
         }
         fits.then(|| text.trim_end_matches('/').to_owned())
     });
+    let admin_listen = section.address(
+        "admin_listen",
+        SocketAddr::from((Ipv4Addr::LOCALHOST, 8081)),
+    );
+    if admin_listen.port() == listen.port()
+        && listen.port() != 0
+        && (admin_listen.ip() == listen.ip()
+            || admin_listen.ip().is_unspecified()
+            || listen.ip().is_unspecified())
+    {
+        section.problem(
+            &section.path_of("admin_listen"),
+            "the port is taken by listen",
+            "use another port: what strangers do to the one must not reach the other",
+        );
+    }
+    let trusted_proxies = match section.list("trusted_proxies") {
+        None => Network::loopback(),
+        Some(texts) => {
+            let path = section.path_of("trusted_proxies");
+            let read = |text: &String| {
+                let network = Network::parse(text);
+                if network.is_none() {
+                    let remedy = "write such as \"10.0.0.0/8\", \"192.0.2.7\" or \"fd00::/8\"";
+                    section.problem(
+                        &path,
+                        &format!(
+                            "a text of {} characters is no network",
+                            text.chars().count()
+                        ),
+                        remedy,
+                    );
+                }
+                network
+            };
+            texts.iter().filter_map(read).collect()
+        }
+    };
     let (had_events, had_admin) = (section.has("events_token"), section.has("admin_token"));
     let events_token = secret(&mut section, "events_token", secrets);
     let admin_token = secret(&mut section, "admin_token", secrets);
-    for (key, there) in [("events_token", had_events), ("admin_token", had_admin)] {
-        if !there && !listen.ip().is_loopback() {
+    for (key, there, at, by) in [
+        ("events_token", had_events, listen, "listen"),
+        ("admin_token", had_admin, admin_listen, "admin_listen"),
+    ] {
+        if !there && !at.ip().is_loopback() {
             section.problem(
                 &section.path_of(key),
-                "not set, but the address in listen can be reached from other machines",
-                "name a secret, or listen on 127.0.0.1",
+                &format!("not set, but the address in {by} can be reached from other machines"),
+                &format!("name a secret, or {by} on 127.0.0.1"),
             );
         }
     }
@@ -133,6 +175,8 @@ pub(super) fn http(mut section: Reader<'_>, secrets: &Secrets) -> HttpConfig {
     section.finish();
     HttpConfig {
         listen,
+        admin_listen,
+        trusted_proxies,
         public_url,
         events_token,
         admin_token,

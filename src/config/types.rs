@@ -8,6 +8,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde_json::Value;
 
+use super::network::Network;
 use super::problem::Problem;
 use super::secrets::Secrets;
 
@@ -54,13 +55,18 @@ pub struct LedgerConfig {
 /// `[http]`
 #[derive(Clone)]
 pub struct HttpConfig {
-    /// Where to listen.
+    /// Where events and webhooks come in.
     pub listen: SocketAddr,
+    /// Where health, metrics and the admin API are; strangers to `listen` cannot fill it.
+    pub admin_listen: SocketAddr,
+    /// Networks of proxies, whose connections are other people's.
+    pub trusted_proxies: Vec<Network>,
     /// The address by which others reach us, without a trailing slash; webhooks begin with it.
     pub public_url: Option<String>,
     /// What a producer must show to post events. Always there when `listen` is not loopback.
     pub events_token: Option<SecretString>,
-    /// What an operator must show for the admin API. Always there when `listen` is not loopback.
+    /// What an operator must show for the admin API. Always there when `admin_listen` is not
+    /// loopback.
     pub admin_token: Option<SecretString>,
     /// The longest request body, in bytes.
     pub max_body: u64,

@@ -67,8 +67,10 @@ pub fn free_port() -> std::io::Result<u16> {
 pub struct Plan {
     /// `ledger.url`
     pub ledger: String,
-    /// The daemon's HTTP address.
+    /// Where the daemon takes events and webhooks.
     pub listen: SocketAddr,
+    /// Where it is asked for health, metrics and lanes.
+    pub admin: SocketAddr,
     /// What producers show.
     pub events_token: String,
     /// What each simulator says its clients need, by kind.
@@ -97,6 +99,8 @@ impl Plan {
         Plan {
             ledger,
             listen,
+            // Without a free port, the daemon says which one it could not have.
+            admin: SocketAddr::from((Ipv4Addr::LOCALHOST, free_port().unwrap_or(8081))),
             events_token: "demo-events-token".into(),
             credentials,
             over: json!({}),
@@ -124,7 +128,8 @@ impl Plan {
         let mut config = json!({
             "daemon": {"name": "demo"},
             "ledger": {"url": self.ledger},
-            "http": {"listen": self.listen.to_string(), "events_token": "events_token"},
+            "http": {"listen": self.listen.to_string(), "admin_listen": self.admin.to_string(),
+                "events_token": "events_token"},
             "media": {"allow_private": true},
             "secrets": secrets,
             "target": targets,

@@ -7,20 +7,22 @@
 //! | 401 | no token, or not the right one | no |
 //! | 413 | the body is longer than is taken | no |
 //! | 415 | not a content type that events come in | no |
-//! | 503 | the ledger failed; send it again | no |
+//! | 408 | the body took too long to arrive | no |
+//! | 503 | the ledger failed, or other bodies take all the room; send it again | no |
+//!
+//! Token, content type and length are judged from the head, before a byte of the body is read.
 //!
 //! A wrong event is answered *and* parked: not every producer reads its answers, and an operator
 //! shall see it either way. Sending it again is harmless.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
-use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use futures::StreamExt;
 use handoffd_contract::Stop;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
@@ -28,6 +30,12 @@ use subtle::ConstantTimeEq;
 
 use super::{Gate, Incoming, Origin, unbatch};
 use crate::ledger::{Admitted, LedgerError};
+use crate::serving::{Room, Unread, unread};
+
+/// So many of the largest bodies, or of 16 MiB, may be held at a time.
+const LARGEST: usize = 4;
+/// How long a body may take to arrive. The answer follows within what a request may take in all.
+const WITHIN: Duration = Duration::from_secs(90);
 
 /// The most warnings of one answer; the log and the ledger have all.
 const MAX_WARNINGS: usize = 500;
@@ -44,9 +52,23 @@ pub struct HttpIntake {
 
 /// The endpoint.
 pub fn routes(intake: Arc<HttpIntake>) -> axum::Router {
+    let largest = intake
+        .max_body
+        .max(intake.gate.limits.max_event_bytes)
+        .max(16 << 20);
+    let endpoint = Endpoint {
+        room: Room::new(largest.saturating_mul(LARGEST)),
+        intake,
+    };
     axum::Router::new()
         .route("/v1/events", post(events))
-        .with_state(intake)
+        .with_state(endpoint)
+}
+
+#[derive(Clone)]
+struct Endpoint {
+    intake: Arc<HttpIntake>,
+    room: Room,
 }
 
 /// An answer with status 202 or 400.
@@ -92,7 +114,8 @@ impl Refused {
     }
 }
 
-async fn events(State(intake): State<Arc<HttpIntake>>, request: Request) -> Response {
+async fn events(State(endpoint): State<Endpoint>, request: Request) -> Response {
+    let Endpoint { intake, room } = endpoint;
     let (parts, body) = request.into_parts();
     if !authorised(intake.token.as_ref(), &parts.headers) {
         let words = "show the token: Authorization: Bearer …";
@@ -101,25 +124,28 @@ async fn events(State(intake): State<Arc<HttpIntake>>, request: Request) -> Resp
         response
             .headers_mut()
             .insert(header::WWW_AUTHENTICATE, challenge);
-        return response;
+        return unread(response);
     }
     let mut incoming = incoming(&parts.headers);
     if !incoming.supported() {
-        return refuse(
+        return unread(refuse(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "events come as application/cloudevents+json, application/cloudevents-batch+json, \
              application/json, or with ce- headers",
-        );
+        ));
     }
     let max = if incoming.is_batch() {
         intake.max_body
     } else {
         intake.gate.limits.max_event_bytes
     };
-    incoming.body = match read(body, max).await {
-        Ok(bytes) => bytes,
-        Err(response) => return response,
+    let held = match room.read(body, max, WITHIN).await {
+        Ok(held) => held,
+        Err(why) => return unread(unreadable(why)),
     };
+    // The room is held until the event is stored.
+    let (bytes, _room) = held.into_parts();
+    incoming.body = bytes;
     match admit(&intake.gate, incoming).await {
         Ok(answer) if answer.refused.is_empty() => {
             (StatusCode::ACCEPTED, Json(answer)).into_response()
@@ -127,14 +153,31 @@ async fn events(State(intake): State<Arc<HttpIntake>>, request: Request) -> Resp
         Ok(answer) => (StatusCode::BAD_REQUEST, Json(answer)).into_response(),
         Err(error) => {
             tracing::warn!(%error, "events over HTTP could not be stored");
-            let mut response = refuse(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the ledger cannot take events now; send it again",
-            );
-            let seconds = header::HeaderValue::from_static("5");
-            response.headers_mut().insert(header::RETRY_AFTER, seconds);
-            response
+            again("the ledger cannot take events now; send it again")
         }
+    }
+}
+
+fn again(words: &str) -> Response {
+    let mut response = refuse(StatusCode::SERVICE_UNAVAILABLE, words);
+    let seconds = header::HeaderValue::from_static("5");
+    response.headers_mut().insert(header::RETRY_AFTER, seconds);
+    response
+}
+
+fn unreadable(why: Unread) -> Response {
+    match why {
+        Unread::TooLong(max) => {
+            let words =
+                format!("the body is longer than {max} bytes: send less, or raise the limit");
+            refuse(StatusCode::PAYLOAD_TOO_LARGE, &words)
+        }
+        Unread::Slow => refuse(
+            StatusCode::REQUEST_TIMEOUT,
+            "the body took too long to arrive",
+        ),
+        Unread::Broken => refuse(StatusCode::BAD_REQUEST, "the body broke off"),
+        Unread::Full => again("other events take all the room; send it again"),
     }
 }
 
@@ -178,22 +221,6 @@ async fn admit(gate: &Gate, incoming: Incoming) -> Result<Answer, LedgerError> {
         }));
     }
     Ok(answer)
-}
-
-/// The body, if it is not longer than `max` bytes.
-async fn read(body: Body, max: usize) -> Result<Vec<u8>, Response> {
-    let mut bytes = Vec::new();
-    let mut stream = body.into_data_stream();
-    while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|_| refuse(StatusCode::BAD_REQUEST, "the body broke off"))?;
-        if bytes.len() + chunk.len() > max {
-            let words =
-                format!("the body is longer than {max} bytes: send less, or raise the limit");
-            return Err(refuse(StatusCode::PAYLOAD_TOO_LARGE, &words));
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-    Ok(bytes)
 }
 
 /// The headers that say what came; none that authenticates is kept.

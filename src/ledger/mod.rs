@@ -398,6 +398,8 @@ pub struct Stats {
     pub poison: i64,
     /// (target, webhooks that wait).
     pub inbox: Vec<(String, i64)>,
+    /// (target, webhooks that need a person).
+    pub inbox_parked: Vec<(String, i64)>,
 }
 
 /// Which parked (or waiting) work an operator means.
@@ -616,12 +618,37 @@ pub trait Ledger: Send + Sync {
     /// Numbers for metrics.
     async fn stats(&self, now: Timestamp) -> Result<Stats>;
 
-    /// Whether it can be read and written now.
+    /// Whether it can be read and written now, and has room for more. After a write that found no
+    /// room ([`LedgerError::Full`]) it says so until the ledger could grow again.
     async fn ping(&self) -> Result<()>;
 
     /// Notified after a change that may make something due: everyone who waits, and the next one
     /// who will. A hint: the table is the truth.
     fn changed(&self) -> Arc<Notify>;
+}
+
+/// Opens a ledger that is there already; an operator's command makes none, which would be empty and
+/// say that all is well.
+///
+/// # Errors
+/// There is none, or it cannot be opened.
+pub async fn open_existing(url: &str) -> Result<Arc<dyn Ledger>> {
+    let (there, place) = match url.strip_prefix("sqlite:") {
+        Some(path) => {
+            let path = path.trim_start_matches("//");
+            (std::path::Path::new(path).is_file(), format!("at {path}"))
+        }
+        None if url.starts_with("postgres") => (
+            postgres::Postgres::exists(url).await?,
+            "in this database".to_owned(),
+        ),
+        None => (true, String::new()),
+    };
+    if !there {
+        let words = format!("there is no ledger {place}; `handoffd run` makes it");
+        return Err(LedgerError::Failed(words));
+    }
+    open(url).await
 }
 
 /// Opens the ledger that `url` names: `sqlite:PATH` or `postgres://…`. Migrations run by themselves,

@@ -60,6 +60,8 @@ pub struct Took {
     pub unmatched: usize,
     /// The feed's new cursor.
     pub cursor: Option<String>,
+    /// What was for us and is not taken from there: a person must see it.
+    pub refused: Option<Stop>,
 }
 
 impl Relay {
@@ -76,6 +78,7 @@ impl Relay {
     ) -> Result<Took, Deaf> {
         let mut heard: Vec<Heard> = Vec::new();
         let mut cursor = None;
+        let mut refused = None;
         let mut reads = VecDeque::new();
         let mut hearing = understand(target, frame)?;
         // Whose reply it is; a dead session can show in a reply that is not a 401.
@@ -95,6 +98,11 @@ impl Relay {
                 counter!(names::HEARD, "target" => target.name.clone(), "what" => "skipped")
                     .increment(1);
                 tracing::debug!(target_name = %target.name, why, "heard, and left alone");
+            }
+            if let Some(stop) = hearing.refused.take() {
+                counter!(names::HEARD, "target" => target.name.clone(), "what" => "refused")
+                    .increment(1);
+                refused = Some(stop);
             }
             heard.append(&mut hearing.heard);
             cursor = hearing.cursor.take().or(cursor);
@@ -120,7 +128,8 @@ impl Relay {
         if matches!(frame, Frame::Webhook { .. } | Frame::Event { .. }) {
             self.read_before(target, &heard).await?;
         }
-        self.commit(target, heard, cursor, settle).await
+        let took = self.commit(target, heard, cursor, settle).await?;
+        Ok(Took { refused, ..took })
     }
 
     /// Webhooks and a stream's events get lost and overtake each other. Before a rep's reply is taken

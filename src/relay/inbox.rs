@@ -2,7 +2,7 @@
 //! they keep their order, and every target by itself, so that a slow CRM delays nobody else's.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use handoffd_contract::{Frame, Reason, Stop};
 use jiff::{SignedDuration, Timestamp};
@@ -12,7 +12,8 @@ use tokio_util::sync::CancellationToken;
 use super::Relay;
 use super::hearing::{Deaf, Settle};
 use crate::engine::Target;
-use crate::ledger::{Hear, InboxRow};
+use crate::ledger::{Hear, InboxRow, Ledger, LedgerError};
+use crate::seldom::Seldom;
 
 /// Webhooks claimed at a time. Few, because each may cost reads and the lease must last for all.
 const CLAIM: usize = 16;
@@ -24,6 +25,43 @@ const TOGETHER: Duration = Duration::from_millis(20);
 /// A webhook that names no record of ours is looked at again so often, since it can overtake the
 /// answer that tells us the record's id; then it is somebody else's.
 const UNMATCHED_TRIES: u32 = 2;
+
+/// So many webhooks that hold what is not taken from there are kept for a person to see; more would
+/// say nothing new and fill the disk.
+const KEPT: usize = 1_000;
+
+/// How long it is believed that so many are there.
+const BELIEVED: Duration = Duration::from_secs(10);
+
+/// How many more of those may be kept.
+struct Shelf {
+    most: usize,
+    left: usize,
+    counted: Option<Instant>,
+}
+
+impl Shelf {
+    fn new(most: usize) -> Shelf {
+        Shelf {
+            most,
+            left: 0,
+            counted: None,
+        }
+    }
+
+    /// Takes a place, if there is one.
+    async fn place(&mut self, ledger: &dyn Ledger) -> bool {
+        if self.left == 0 && self.counted.is_none_or(|at| at.elapsed() >= BELIEVED) {
+            // What cannot be counted is kept.
+            let parked = ledger.inbox_parked(self.most).await;
+            self.left = self.most - parked.map_or(0, |rows| rows.len().min(self.most));
+            self.counted = Some(Instant::now());
+        }
+        let there = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        there
+    }
+}
 
 /// Works until stopped.
 pub async fn run(relay: Relay, stop: CancellationToken) {
@@ -37,6 +75,7 @@ pub async fn run(relay: Relay, stop: CancellationToken) {
 
 async fn work(relay: &Relay, target: &Target, stop: &CancellationToken) {
     let lasts = SignedDuration::try_from(relay.lease).unwrap_or(SignedDuration::from_secs(30));
+    let mut shelf = Shelf::new(KEPT);
     while !stop.is_cancelled() {
         let changed = relay.ledger.changed();
         let changed = changed.notified();
@@ -53,7 +92,7 @@ async fn work(relay: &Relay, target: &Target, stop: &CancellationToken) {
         for row in rows {
             // What is not begun within the lease is somebody's for the taking again.
             if Timestamp::now() < now + lasts / 2 && !stop.is_cancelled() {
-                one(relay, target, row).await;
+                one(relay, target, row, &mut shelf).await;
             }
         }
         if full {
@@ -67,7 +106,8 @@ async fn work(relay: &Relay, target: &Target, stop: &CancellationToken) {
     }
 }
 
-async fn one(relay: &Relay, target: &Target, row: InboxRow) {
+async fn one(relay: &Relay, target: &Target, row: InboxRow, shelf: &mut Shelf) {
+    static REFUSED: Seldom = Seldom::new();
     let (wait, stop) = match heard(relay, target, &row).await {
         Ok(()) | Err(Deaf::Stale) => return,
         Err(Deaf::Unauthorized) => (
@@ -80,6 +120,17 @@ async fn one(relay: &Relay, target: &Target, row: InboxRow) {
         }
         Err(Deaf::Never(stop)) => (None, stop),
     };
+    if wait.is_none() && stop.reason == Reason::Unsupported {
+        if let Some(more) = REFUSED.now() {
+            tracing::warn!(target_name = %target.name, more, words = %stop.words, "a webhook is not taken");
+        }
+        if !shelf.place(&*relay.ledger).await {
+            if let Err(error) = settle(relay, &row).await {
+                tracing::debug!(%error, "a webhook's lease runs out by itself");
+            }
+            return;
+        }
+    }
     tracing::info!(
         target_name = %target.name, reason = stop.reason.label(), words = %stop.words, again = wait.is_some(),
         "a webhook waits"
@@ -106,10 +157,53 @@ async fn heard(relay: &Relay, target: &Target, row: &InboxRow) -> Result<(), Dea
         let wait = Duration::from_secs(2 + 10 * u64::from(row.attempts));
         return Err(Deaf::Later(Stop::new(Reason::Unmatched, words), Some(wait)));
     }
+    if let Some(stop) = took.refused {
+        return Err(Deaf::Never(stop));
+    }
+    Ok(settle(relay, row).await?)
+}
+
+/// The webhook is done with.
+async fn settle(relay: &Relay, row: &InboxRow) -> Result<(), LedgerError> {
     let done = Hear {
         inbox: Some((row.id, row.epoch)),
         ..Hear::default()
     };
-    relay.ledger.hear(Timestamp::now(), done).await?;
-    Ok(())
+    relay.ledger.hear(Timestamp::now(), done).await.map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn no_more_than_so_many_are_kept() {
+        let file = std::env::temp_dir().join(format!("handoffd-{}.db", uuid::Uuid::new_v4()));
+        let ledger = crate::ledger::open(&format!("sqlite:{}", file.display()))
+            .await
+            .unwrap();
+        let now = Timestamp::now();
+        ledger.inbox_put(now, "hub", "[]", b"1").await.unwrap();
+        let until = now + SignedDuration::from_secs(60);
+        let rows = ledger
+            .inbox_claim(now, "me", "hub", 1, until)
+            .await
+            .unwrap();
+        let stop = Stop::new(Reason::Unsupported, "not from there");
+        ledger.inbox_later(&rows[0], None, stop).await.unwrap();
+
+        let mut shelf = Shelf::new(3);
+        assert!(shelf.place(&*ledger).await, "one is there, two may come");
+        assert!(shelf.place(&*ledger).await);
+        assert!(!shelf.place(&*ledger).await);
+        let mut full = Shelf::new(1);
+        assert!(!full.place(&*ledger).await);
+        // When an operator has dropped them, there is room again.
+        ledger.inbox_settle(now, None, false).await.unwrap();
+        full.counted = Instant::now().checked_sub(BELIEVED);
+        assert!(full.place(&*ledger).await);
+        for ending in ["db", "db-wal", "db-shm"] {
+            let _ = std::fs::remove_file(file.with_extension(ending));
+        }
+    }
 }

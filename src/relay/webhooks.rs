@@ -2,191 +2,157 @@
 //!
 //! The answer says only that the webhook is kept. What it means is found out afterwards
 //! ([`super::inbox`]), so a slow CRM never times out on us and nothing depends on its retries.
+//!
+//! Target, path token and whatever else the head shows are judged before a byte of the body is
+//! read. A body that only its signature can tell from a stranger's has a room of its own, so that
+//! what strangers send is bounded and takes no room from those who know the path's secret.
+
+mod door;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path, Query, State};
-use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::extract::{Path, Query, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use base64::Engine as _;
-use handoffd_contract::WebhookAuth;
-use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
-use secrecy::{ExposeSecret, SecretString};
-use sha2::Sha256;
-use subtle::ConstantTimeEq;
 
+pub use self::door::{Door, names};
+use self::door::{Knock, Shown};
 use crate::ledger::Ledger;
+use crate::seldom::Seldom;
+use crate::serving::{Room, Unread, unread};
 
 /// The most bytes of a webhook. Meta's limit is 3 MB.
 const MAX_BODY: usize = 4 * 1024 * 1024;
-/// HubSpot: reject what was signed longer ago than five minutes.
-const MAX_AGE_MS: i64 = 300_000;
+/// The most bytes of all webhooks that are being read, for each of the two rooms.
+const ROOM: usize = 32 * 1024 * 1024;
+/// How long a body may take to arrive.
+const WITHIN: Duration = Duration::from_secs(30);
 
-/// How each target's webhooks authenticate, with the secrets' values.
+/// How each target's webhooks authenticate, with the secrets' values, and the room that there is.
 #[derive(Clone)]
-pub struct Webhooks {
+struct Webhooks {
     ledger: Arc<dyn Ledger>,
     targets: Arc<BTreeMap<String, Door>>,
-}
-
-/// How one target's webhooks authenticate.
-pub struct Door {
-    auth: WebhookAuth,
-    secrets: HashMap<String, SecretString>,
-}
-
-impl Door {
-    /// A door; `secret` gives the value of each secret that it needs.
-    ///
-    /// # Errors
-    /// A secret is missing; the words name it.
-    pub fn new(
-        auth: WebhookAuth,
-        secret: impl Fn(&str) -> Option<SecretString>,
-    ) -> Result<Door, String> {
-        let mut secrets = HashMap::new();
-        for name in names(&auth) {
-            let value =
-                secret(&name).ok_or_else(|| format!("the secret `{name}` is not configured"))?;
-            secrets.insert(name, value);
-        }
-        Ok(Door { auth, secrets })
-    }
-
-    fn secret(&self, secret: &handoffd_contract::Secret) -> &str {
-        self.secrets
-            .get(&secret.0)
-            .map_or("", |value| value.expose_secret())
-    }
-
-    /// Whether the request is the target's.
-    fn admits(&self, knock: &Knock<'_>) -> bool {
-        match &self.auth {
-            WebhookAuth::PathToken { token } => same(knock.token, self.secret(token)),
-            WebhookAuth::HubSpotV3 {
-                secret,
-                public_url,
-                token,
-            } => {
-                same(knock.token, self.secret(token))
-                    && hubspot_v3(self.secret(secret), public_url, knock)
-            }
-            WebhookAuth::MetaSha256 { secrets, .. } => {
-                let given = knock
-                    .header("x-hub-signature-256")
-                    .and_then(|value| value.strip_prefix("sha256="));
-                let Some(given) = given.and_then(unhex) else {
-                    return false;
-                };
-                // Every secret is tried, so that the time does not tell which one fits.
-                secrets.iter().fold(false, |fits, secret| {
-                    fits | bool::from(hmac(self.secret(secret), &[knock.body]).ct_eq(&given))
-                })
-            }
-        }
-    }
-}
-
-/// The names of the secrets that a door needs.
-#[must_use]
-pub fn names(auth: &WebhookAuth) -> Vec<String> {
-    let secrets: Vec<&handoffd_contract::Secret> = match auth {
-        WebhookAuth::PathToken { token } => vec![token],
-        WebhookAuth::HubSpotV3 { secret, token, .. } => vec![secret, token],
-        WebhookAuth::MetaSha256 {
-            secrets,
-            verify_token,
-        } => secrets.iter().chain([verify_token]).collect(),
-    };
-    secrets.into_iter().map(|secret| secret.0.clone()).collect()
-}
-
-/// A request at the door.
-struct Knock<'a> {
-    method: &'a Method,
-    query: &'a str,
-    token: &'a str,
-    headers: &'a HeaderMap,
-    body: &'a [u8],
-    now: Timestamp,
-}
-
-impl Knock<'_> {
-    fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
-    }
+    /// For bodies of which only the signature tells whose they are.
+    strangers: Room,
+    /// For bodies of those who know the path's secret.
+    known: Room,
 }
 
 /// The routes `/webhooks/{target}` and `/webhooks/{target}/{token}`.
 pub fn routes(ledger: Arc<dyn Ledger>, targets: BTreeMap<String, Door>) -> Router {
-    let state = Webhooks {
+    routed(Webhooks {
         ledger,
         targets: Arc::new(targets),
-    };
+        strangers: Room::new(ROOM),
+        known: Room::new(ROOM),
+    })
+}
+
+fn routed(state: Webhooks) -> Router {
     Router::new()
         .route("/webhooks/{target}", get(challenge).post(bare))
         .route(
             "/webhooks/{target}/{token}",
             get(challenge_at).post(with_token),
         )
-        .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(state)
 }
 
 async fn bare(
     State(state): State<Webhooks>,
     Path(target): Path<String>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
+    request: Request,
 ) -> Response {
-    store(&state, &target, "", &method, &uri, &headers, &body).await
+    taken(&state, &target, "", request).await
 }
 
 async fn with_token(
     State(state): State<Webhooks>,
     Path((target, token)): Path<(String, String)>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
+    request: Request,
 ) -> Response {
-    store(&state, &target, &token, &method, &uri, &headers, &body).await
+    taken(&state, &target, &token, request).await
+}
+
+/// Judges the head, then reads and judges the body, then stores it.
+async fn taken(state: &Webhooks, target: &str, token: &str, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let knock = Knock {
+        method: &parts.method,
+        query: parts.uri.query().unwrap_or(""),
+        token,
+        headers: &parts.headers,
+        now: Timestamp::now(),
+    };
+    let door = state.targets.get(target);
+    let shown = door.map_or(Shown::Nothing, |door| door.shown(&knock));
+    let room = match shown {
+        Shown::Nothing => return unread(refused(state, target)),
+        Shown::Signature => &state.strangers,
+        Shown::Secret => &state.known,
+    };
+    let body = match room.read(body, MAX_BODY, WITHIN).await {
+        Ok(body) => body,
+        Err(why) => return unread(unreadable(target, why)),
+    };
+    if !door.is_some_and(|door| door.admits(&knock, &body)) {
+        return refused(state, target);
+    }
+    store(state, target, knock.now, &parts.headers, &body).await
+}
+
+/// The same answer for an unknown target, a wrong token and a wrong signature; the log says which.
+fn refused(state: &Webhooks, target: &str) -> Response {
+    static KNOWN: Seldom = Seldom::new();
+    static UNKNOWN: Seldom = Seldom::new();
+    let known = state.targets.contains_key(target);
+    let seldom = if known { &KNOWN } else { &UNKNOWN };
+    if let Some(more) = seldom.now() {
+        let target: String = target.chars().take(40).collect();
+        tracing::warn!(target_name = ?target, known, more, "a webhook was refused");
+    }
+    (StatusCode::UNAUTHORIZED, "not authenticated\n").into_response()
+}
+
+fn unreadable(target: &str, why: Unread) -> Response {
+    static SELDOM: Seldom = Seldom::new();
+    if let Some(more) = SELDOM.now() {
+        tracing::warn!(target_name = %target, ?why, more, "a webhook's body was not taken");
+    }
+    match why {
+        Unread::TooLong(_) => {
+            (StatusCode::PAYLOAD_TOO_LARGE, "the body is too long\n").into_response()
+        }
+        Unread::Slow => (
+            StatusCode::REQUEST_TIMEOUT,
+            "the body took too long to arrive\n",
+        )
+            .into_response(),
+        Unread::Broken => (StatusCode::BAD_REQUEST, "the body broke off\n").into_response(),
+        Unread::Full => again("no room for the body now; send it again\n"),
+    }
+}
+
+fn again(words: &'static str) -> Response {
+    let mut response = (StatusCode::SERVICE_UNAVAILABLE, words).into_response();
+    let seconds = HeaderValue::from_static("5");
+    response.headers_mut().insert(header::RETRY_AFTER, seconds);
+    response
 }
 
 async fn store(
     state: &Webhooks,
     target: &str,
-    token: &str,
-    method: &Method,
-    uri: &Uri,
+    now: Timestamp,
     headers: &HeaderMap,
     body: &[u8],
 ) -> Response {
-    let now = Timestamp::now();
-    let knock = Knock {
-        method,
-        query: uri.query().unwrap_or(""),
-        token,
-        headers,
-        body,
-        now,
-    };
-    let admitted = state
-        .targets
-        .get(target)
-        .is_some_and(|door| door.admits(&knock));
-    if !admitted {
-        // The same answer for an unknown target and a wrong signature; the log says which.
-        tracing::warn!(target_name = %target, known = state.targets.contains_key(target), "a webhook was refused");
-        return (StatusCode::UNAUTHORIZED, "not authenticated\n").into_response();
-    }
     let kept: Vec<(&str, &str)> = headers
         .iter()
         .filter(|(name, _)| matches!(name.as_str(), "content-type" | "user-agent"))
@@ -200,7 +166,7 @@ async fn store(
         }
         Err(error) => {
             tracing::error!(target_name = %target, %error, "a webhook could not be kept");
-            (StatusCode::SERVICE_UNAVAILABLE, "not kept; send it again\n").into_response()
+            again("not kept; send it again\n")
         }
     }
 }
@@ -226,200 +192,162 @@ async fn challenge_at(
 fn answer(state: &Webhooks, target: &str, query: &HashMap<String, String>) -> Response {
     let given = |name: &str| query.get(name).map_or("", String::as_str);
     if let Some(door) = state.targets.get(target)
-        && let WebhookAuth::MetaSha256 { verify_token, .. } = &door.auth
         && given("hub.mode") == "subscribe"
-        && same(given("hub.verify_token"), door.secret(verify_token))
+        && door.verifies(given("hub.verify_token"))
     {
         return (StatusCode::OK, given("hub.challenge").to_owned()).into_response();
     }
     (StatusCode::UNAUTHORIZED, "not authenticated\n").into_response()
 }
 
-/// `base64(HMAC-SHA256(secret, method + address + body + timestamp))`, not older than five minutes.
-/// The address is the public one, as HubSpot called it, in which it reads some escapes as their
-/// characters before signing.
-/// <https://developers.hubspot.com/docs/apps/legacy-apps/authentication/validating-requests>
-fn hubspot_v3(secret: &str, public_url: &str, knock: &Knock<'_>) -> bool {
-    let timestamp = knock.header("x-hubspot-request-timestamp").unwrap_or("");
-    let age = timestamp
-        .parse::<i64>()
-        .map(|at| knock.now.as_millisecond().saturating_sub(at));
-    if !age.is_ok_and(|age| age.abs() <= MAX_AGE_MS) {
-        return false;
-    }
-    let given = knock.header("x-hubspot-signature-v3").unwrap_or("");
-    let Ok(given) = base64::engine::general_purpose::STANDARD.decode(given) else {
-        return false;
-    };
-    let mut address = format!("{}/{}", public_url.trim_end_matches('/'), knock.token);
-    if !knock.query.is_empty() {
-        let mut query = knock.query.to_owned();
-        for (escape, character) in [
-            ("%3A", ":"),
-            ("%2F", "/"),
-            ("%3F", "?"),
-            ("%40", "@"),
-            ("%21", "!"),
-            ("%24", "$"),
-            ("%27", "'"),
-            ("%28", "("),
-            ("%29", ")"),
-            ("%2A", "*"),
-            ("%2C", ","),
-            ("%3B", ";"),
-        ] {
-            query = query
-                .replace(escape, character)
-                .replace(&escape.to_lowercase(), character);
-        }
-        address = format!("{address}?{query}");
-    }
-    let signed = [
-        knock.method.as_str().as_bytes(),
-        address.as_bytes(),
-        knock.body,
-        timestamp.as_bytes(),
-    ];
-    hmac(secret, &signed).ct_eq(&given).into()
-}
-
-fn hmac(secret: &str, pieces: &[&[u8]]) -> Vec<u8> {
-    // HMAC takes a key of any length.
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else {
-        return Vec::new();
-    };
-    for piece in pieces {
-        mac.update(piece);
-    }
-    mac.finalize().into_bytes().to_vec()
-}
-
-/// Whether two texts are the same, in a time that does not depend on where they differ; an empty
-/// secret fits nothing.
-fn same(given: &str, secret: &str) -> bool {
-    !secret.is_empty() && bool::from(given.as_bytes().ct_eq(secret.as_bytes()))
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    if !text.len().is_multiple_of(2) || !text.is_ascii() {
-        return None;
-    }
-    (0..text.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok())
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use handoffd_contract::{Secret, WebhookAuth};
+    use secrecy::SecretString;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
-    use handoffd_contract::Secret;
+    use crate::serving::{Bounds, serve};
 
-    fn knock<'a>(headers: &'a HeaderMap, token: &'a str, body: &'a [u8], now: i64) -> Knock<'a> {
-        Knock {
-            method: &Method::POST,
-            query: "c=acme",
-            token,
-            headers,
-            body,
-            now: Timestamp::from_millisecond(now).unwrap(),
+    const SOON: Duration = Duration::from_secs(30);
+
+    struct Place {
+        state: Webhooks,
+        address: std::net::SocketAddr,
+        file: std::path::PathBuf,
+    }
+
+    /// A door of each kind before rooms of this size.
+    async fn place(room: usize) -> Place {
+        let file = std::env::temp_dir().join(format!("handoffd-{}.db", uuid::Uuid::new_v4()));
+        let ledger = crate::ledger::open(&format!("sqlite:{}", file.display()))
+            .await
+            .unwrap();
+        let secret = |name: &str| Some(SecretString::from(format!("{name}-value")));
+        let named = |name: &str| Secret(name.to_owned());
+        let doors = [
+            (
+                "creatio",
+                WebhookAuth::PathToken {
+                    token: named("token"),
+                },
+            ),
+            (
+                "whatsapp",
+                WebhookAuth::MetaSha256 {
+                    secrets: vec![named("app")],
+                    verify_token: named("verify"),
+                },
+            ),
+        ];
+        let targets = doors
+            .into_iter()
+            .map(|(name, auth)| (name.to_owned(), Door::new(auth, secret).unwrap()));
+        let state = Webhooks {
+            ledger,
+            targets: Arc::new(targets.collect()),
+            strangers: Room::new(room),
+            known: Room::new(room),
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let routes = routed(state.clone());
+        let stop = CancellationToken::new();
+        tokio::spawn(serve(listener, routes, Bounds::default(), stop));
+        Place {
+            state,
+            address,
+            file,
         }
     }
 
-    fn door(auth: WebhookAuth, secrets: &[(&str, &str)]) -> Door {
-        let find = |name: &str| {
-            secrets
-                .iter()
-                .find(|(n, _)| *n == name)
-                .map(|(_, value)| SecretString::from((*value).to_owned()))
-        };
-        Door::new(auth, find).unwrap()
+    impl Drop for Place {
+        fn drop(&mut self) {
+            for ending in ["db", "db-wal", "db-shm"] {
+                let _ = std::fs::remove_file(self.file.with_extension(ending));
+            }
+        }
     }
 
-    #[test]
-    fn hubspot_signatures_are_checked_to_the_last_byte_and_minute() {
-        let body = br#"[{"eventId":1}]"#;
-        let at = 1_763_596_800_123i64;
-        let address = "https://connector.example.test/webhooks/hubspot/tok?c=acme";
-        let signature = base64::engine::general_purpose::STANDARD.encode(hmac(
-            "client-secret",
-            &[b"POST", address.as_bytes(), body, at.to_string().as_bytes()],
-        ));
-        let mut headers = HeaderMap::new();
-        headers.insert("x-hubspot-signature-v3", signature.parse().unwrap());
-        headers.insert(
-            "x-hubspot-request-timestamp",
-            at.to_string().parse().unwrap(),
+    /// Announces `length` bytes with a signature that may be right and sends `sent` of them.
+    async fn begun(place: &Place, path: &str, length: usize, sent: usize) -> TcpStream {
+        let mut stream = TcpStream::connect(place.address).await.unwrap();
+        let head = format!(
+            "POST /webhooks/{path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+             x-hub-signature-256: sha256={}\r\ncontent-length: {length}\r\n\r\n",
+            "0".repeat(64)
         );
-        let auth = WebhookAuth::HubSpotV3 {
-            secret: Secret("s".into()),
-            public_url: "https://connector.example.test/webhooks/hubspot".into(),
-            token: Secret("t".into()),
-        };
-        let door = door(auth, &[("s", "client-secret"), ("t", "tok")]);
-        assert!(door.admits(&knock(&headers, "tok", body, at + 1_000)));
-        assert!(
-            !door.admits(&knock(&headers, "tok", body, at + 300_001)),
-            "too old"
-        );
-        assert!(
-            !door.admits(&knock(&headers, "tok", body, at - 300_001)),
-            "from the future"
-        );
-        assert!(
-            !door.admits(&knock(&headers, "tok", br#"[{"eventId":2}]"#, at)),
-            "another body"
-        );
-        assert!(
-            !door.admits(&knock(&headers, "other", body, at)),
-            "another path token"
-        );
-        assert!(
-            !door.admits(&knock(&HeaderMap::new(), "tok", body, at)),
-            "no signature"
-        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&vec![b'x'; sent]).await.unwrap();
+        stream
     }
 
-    #[test]
-    fn hmac_is_the_documented_one() {
-        let signed: [&[u8]; 4] = [b"POST", b"https://x.test/hook", b"[]", b"1700000000000"];
-        let signature = base64::engine::general_purpose::STANDARD.encode(hmac("s", &signed));
-        assert_eq!(signature, "/oP6Y8E1P+hAoxs1dsAx66iIxGpnjOtfOt1thMA4KSg=");
+    async fn answer(mut stream: TcpStream) -> String {
+        let mut answer = String::new();
+        let read = tokio::time::timeout(SOON, stream.read_to_string(&mut answer));
+        read.await.expect("an answer").unwrap();
+        answer
     }
 
-    #[test]
-    fn meta_signatures_fit_either_secret_during_a_change() {
-        let body = "{\"text\":\"é\"}".as_bytes();
-        let auth = || WebhookAuth::MetaSha256 {
-            secrets: vec![Secret("new".into()), Secret("old".into())],
-            verify_token: Secret("verify".into()),
+    async fn until(what: impl Fn() -> bool) {
+        let met = async {
+            while !what() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
         };
-        let door = door(auth(), &[("new", "n"), ("old", "o"), ("verify", "v")]);
-        for (key, fits) in [("n", true), ("o", true), ("x", false)] {
-            let hex: String = hmac(key, &[body])
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect();
-            let mut headers = HeaderMap::new();
-            headers.insert(
-                "x-hub-signature-256",
-                format!("sha256={hex}").parse().unwrap(),
+        tokio::time::timeout(SOON, met).await.expect("met");
+    }
+
+    #[tokio::test]
+    async fn bodies_of_strangers_are_bounded_all_together_and_give_their_room_back() {
+        let place = place(1_000_000).await;
+        let mut streams = Vec::new();
+        for _ in 0..3 {
+            streams.push(begun(&place, "whatsapp", 4_000_000, 300_000).await);
+        }
+        let strangers = &place.state.strangers;
+        until(|| strangers.taken() >= 3 * 200_000).await;
+        let refused = answer(begun(&place, "whatsapp", 600_000, 600_000).await).await;
+        assert!(refused.starts_with("HTTP/1.1 503"), "{refused}");
+        assert!(refused.contains("retry-after: 5"), "{refused}");
+        assert!(strangers.taken() <= 1_000_000);
+
+        // What is small is judged all the same, and who knows the path's secret has other room.
+        let small = answer(begun(&place, "whatsapp", 2, 2).await).await;
+        assert!(small.starts_with("HTTP/1.1 401"), "{small}");
+        let known = answer(begun(&place, "creatio/token-value", 600_000, 600_000).await).await;
+        assert!(known.starts_with("HTTP/1.1 200"), "{known}");
+
+        drop(streams);
+        until(|| strangers.taken() == 0).await;
+        assert_eq!(place.state.known.taken(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_the_head_refuses_takes_no_room() {
+        let place = place(1_000_000).await;
+        for path in [
+            "nobody/x",
+            "creatio/x",
+            "creatio",
+            "whatsapp?x=%zz",
+            "hubspot",
+        ] {
+            let length = if path.starts_with("whatsapp") {
+                MAX_BODY + 1
+            } else {
+                4_000_000
+            };
+            let said = answer(begun(&place, path, length, 0).await).await;
+            let status = if length > MAX_BODY { "413" } else { "401" };
+            assert!(
+                said.starts_with(&format!("HTTP/1.1 {status}")),
+                "{path}: {said}"
             );
-            assert_eq!(door.admits(&knock(&headers, "", body, 0)), fits, "{key}");
         }
-        let mut headers = HeaderMap::new();
-        headers.insert("x-hub-signature-256", "sha256=zz".parse().unwrap());
-        assert!(!door.admits(&knock(&headers, "", body, 0)));
-    }
-
-    #[test]
-    fn an_empty_token_fits_nothing() {
-        let door = door(
-            WebhookAuth::PathToken {
-                token: Secret("t".into()),
-            },
-            &[("t", "")],
-        );
-        assert!(!door.admits(&knock(&HeaderMap::new(), "", b"{}", 0)));
+        assert_eq!(place.state.strangers.taken(), 0);
+        assert_eq!(place.state.known.taken(), 0);
     }
 }

@@ -1,10 +1,13 @@
 //! Whether the daemon stays small and quick when something is large or stands still: a backlog, a
-//! file, a CRM that accepts and never answers, parked lanes. Prints what it measured; fails when a
+//! file, a CRM that accepts and never answers, parked lanes, strangers at the door. Prints what it measured; fails when a
 //! figure is beyond a generous bound. `--help` lists the options.
 
 #![expect(clippy::print_stdout, reason = "a program that reports")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[expect(dead_code, reason = "its other parts are used by other tests")]
+#[path = "../alone/mod.rs"]
+mod alone;
 mod backlog;
 #[expect(dead_code, reason = "its other parts are used by its own tests")]
 #[path = "../several/database.rs"]
@@ -16,6 +19,7 @@ mod fleet;
 mod memory;
 mod options;
 mod silence;
+mod strangers;
 
 use std::process::ExitCode;
 
@@ -49,6 +53,9 @@ async fn main() -> ExitCode {
     }
     if options.does("silence") {
         silence::run(&options).await;
+    }
+    if options.does("strangers") {
+        strangers::run().await;
     }
     ExitCode::SUCCESS
 }

@@ -3,7 +3,7 @@
 pub const USAGE: &str = "\
 cargo test --release --test bounded -- [OPTIONS]
 
-  --only PART      backlog, file, or silence; all of them unless given
+  --only PART      backlog, file, silence, or strangers (which needs no service); all of them unless given
   --events N       events that wait in RabbitMQ; every second one is a handoff (2000)
   --megabytes N    the size of the file (20)
   --sessions N     handoffs to another CRM that are timed meanwhile (20)

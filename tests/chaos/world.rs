@@ -29,6 +29,7 @@ const READY: Duration = Duration::from_secs(60);
 /// One daemon: its configuration, and its process while it runs.
 pub struct Daemon {
     pub listen: SocketAddr,
+    admin: SocketAddr,
     pub config: PathBuf,
     log: PathBuf,
     process: Mutex<Option<Child>>,
@@ -105,9 +106,11 @@ impl World {
             let config = folder.path().join(format!("daemon-{n}.toml"));
             std::fs::write(&config, configuration(&plan, n, &rabbit.daemons))
                 .expect("the folder can be written");
+            let admin = plan.admin;
             first.get_or_insert(plan);
             daemons.push(Daemon {
                 listen: local(*port),
+                admin,
                 config,
                 log: folder.path().join(format!("daemon-{n}.log")),
                 process: Mutex::new(None),
@@ -188,7 +191,7 @@ impl World {
     pub async fn answers(&self, n: usize) -> bool {
         let began = std::time::Instant::now();
         while began.elapsed() < READY {
-            let url = format!("http://{}/healthz", self.daemons[n].listen);
+            let url = format!("http://{}/healthz", self.daemons[n].admin);
             if self
                 .client
                 .get(url)
@@ -261,7 +264,7 @@ impl World {
     /// Reads from the admin API of any daemon that answers.
     pub async fn get(&self, path: &str) -> Option<Value> {
         for daemon in &self.daemons {
-            let url = format!("http://{}{path}", daemon.listen);
+            let url = format!("http://{}{path}", daemon.admin);
             let Ok(reply) = self.client.get(url).send().await else {
                 continue;
             };

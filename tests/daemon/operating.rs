@@ -112,7 +112,7 @@ async fn no_text_and_no_secret_leaks() {
     world.until_idle().await;
     let client = reqwest::Client::new();
     let metrics = client
-        .get(format!("http://{}/metrics", world.plan.listen))
+        .get(format!("http://{}/metrics", world.plan.admin))
         .send()
         .await
         .unwrap()

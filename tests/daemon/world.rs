@@ -128,7 +128,7 @@ impl World {
                 served.switch("webhook_url", &json!(url)).unwrap();
             }
         }
-        let ready = format!("http://{}/readyz", self.plan.listen);
+        let ready = format!("http://{}/readyz", self.plan.admin);
         eventually(SOON, || async {
             self.client
                 .get(&ready)
@@ -318,7 +318,7 @@ impl World {
 
     /// What the daemon answers, or nothing.
     pub async fn text(&self, path: &str) -> String {
-        let url = format!("http://{}{path}", self.plan.listen);
+        let url = format!("http://{}{path}", self.plan.admin);
         match self.client.get(url).send().await {
             Ok(reply) => reply.text().await.unwrap_or_default(),
             Err(_) => String::new(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use handoffd::ledger::{self, Ledger};
 use handoffd::relay::webhooks::routes;
+use handoffd::serving::{Bounds, serve};
 use handoffd_test_support::unique;
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::{SignedDuration, Timestamp};
@@ -14,6 +15,7 @@ use proptest::prelude::*;
 use secrecy::SecretString;
 use sha2::Sha256;
 use tokio::io::AsyncWriteExt;
+use tokio_util::sync::CancellationToken;
 
 use crate::bent;
 use crate::cases::check;
@@ -40,7 +42,8 @@ impl Doors {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
         let router = routes(Arc::clone(&ledger), doors);
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        let (bounds, stop) = (Bounds::default(), CancellationToken::new());
+        tokio::spawn(serve(listener, router, bounds, stop));
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         Doors { at, ledger, client }
     }

@@ -77,7 +77,7 @@ async fn an_error_that_repeats_the_request_leaks_nothing() {
         .to_string();
     let parked = world.get("/v1/parked").await.to_string();
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let metrics = client.get(format!("http://{}/metrics", world.plan.listen));
+    let metrics = client.get(format!("http://{}/metrics", world.plan.admin));
     let metrics = metrics.send().await.unwrap().text().await.unwrap();
     let (_, show) = world.command(&["show", &world.session]);
     let (_, lanes) = world.command(&["lanes", "--parked"]);

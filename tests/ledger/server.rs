@@ -291,3 +291,49 @@ async fn a_nul_in_what_comes_from_outside_stops_nothing() {
     drop(ledger);
     schema.drop().await;
 }
+
+/// Refused once for want of room, the server is not taken for well before a table could be made in it.
+#[tokio::test]
+async fn a_full_disk_shows_until_there_is_room_again() {
+    let schema = Schema::new().await;
+    let ledger: Arc<dyn Ledger> = Arc::new(schema.open().await);
+    ledger.ping().await.unwrap();
+    schema
+        .sql(
+            "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS
+                 $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'disk_full'; END $$;
+             CREATE TRIGGER full_disk BEFORE INSERT ON event EXECUTE FUNCTION full_disk();
+             CREATE TABLE handoffd_room ()",
+        )
+        .await;
+    let refused = ledger.admit(t(0), vec![opening("s1", "1", &["hub"])]).await;
+    assert!(matches!(refused, Err(LedgerError::Full(_))), "{refused:?}");
+    // No table can be made: its name is taken.
+    assert!(ledger.ping().await.is_err());
+    schema.sql("DROP TABLE handoffd_room").await;
+    assert_eq!(ledger.ping().await, Ok(()));
+    drop(ledger);
+    schema.drop().await;
+}
+
+#[tokio::test]
+async fn a_database_without_a_ledger_gets_none_from_an_operator() {
+    let schema = Schema::new().await;
+    let refused = handoffd::ledger::open_existing(&schema.url()).await;
+    let Err(LedgerError::Failed(words)) = refused.map(|_| ()) else {
+        panic!("opened")
+    };
+    assert!(
+        words.starts_with("there is no ledger in this database"),
+        "{words}"
+    );
+    let made = "SELECT count(*)::text FROM pg_tables WHERE schemaname = current_schema()";
+    assert_eq!(schema.sql(made).await, "0");
+    drop(schema.open().await);
+    drop(
+        handoffd::ledger::open_existing(&schema.url())
+            .await
+            .unwrap(),
+    );
+    schema.drop().await;
+}

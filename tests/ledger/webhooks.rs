@@ -105,6 +105,9 @@ pub async fn webhooks_are_settled(w: &World) {
             .await
             .unwrap();
     }
+    let stats = w.a.stats(t(4)).await.unwrap();
+    assert_eq!(stats.inbox_parked, [("hub".to_owned(), 4)]);
+    assert_eq!(stats.inbox, [], "none of them waits");
     let parked = w.a.inbox_parked(10).await.unwrap();
     assert_eq!(w.a.inbox_parked(2).await.unwrap(), parked[..2]);
     assert_eq!(
@@ -147,4 +150,5 @@ pub async fn webhooks_are_settled(w: &World) {
         .unwrap();
     assert_eq!(w.a.inbox_settle(t(8), None, false).await.unwrap(), 1);
     assert!(w.a.inbox_parked(10).await.unwrap().is_empty());
+    assert_eq!(w.a.stats(t(8)).await.unwrap().inbox_parked, []);
 }

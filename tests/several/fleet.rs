@@ -97,7 +97,8 @@ impl Fleet {
             let mut plan = plan.clone();
             plan.over["daemon"] = json!({"name": name(n)});
             if n > 0 {
-                plan.over["http"] = json!({"listen": free_address().to_string()});
+                plan.listen = free_address();
+                plan.admin = free_address();
             }
             daemons.push(Daemon { plan, child: None });
         }
@@ -209,7 +210,7 @@ impl Fleet {
 
     /// `/readyz`: whether it says yes, and what it says; none when nobody answers.
     pub async fn ready(&self, n: usize) -> Option<(bool, Value)> {
-        let url = format!("http://{}/readyz", self.listen(n));
+        let url = format!("http://{}/readyz", self.daemons[n].plan.admin);
         let reply = self.client.get(url).send().await.ok()?;
         let yes = reply.status() == 200;
         let words = serde_json::from_slice(&reply.bytes().await.ok()?).ok()?;
@@ -221,12 +222,6 @@ impl Fleet {
         eventually(SOON, move || async move {
             self.ready(n).await.is_some_and(|(yes, _)| yes)
         })
-    }
-
-    fn listen(&self, n: usize) -> String {
-        let plan = &self.daemons[n].plan;
-        let own = plan.over["http"]["listen"].as_str().map(str::to_owned);
-        own.unwrap_or_else(|| plan.listen.to_string())
     }
 
     /// Which daemon takes events from the queue.

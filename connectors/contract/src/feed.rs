@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::event::{DeliveryState, RepReply};
 use crate::step::{HttpCall, HttpReply, Spend};
+use crate::verdict::Stop;
 
 /// Where to listen for a session's rep.
 #[derive(Debug, Clone, PartialEq)]
@@ -117,6 +118,9 @@ pub struct Hearing {
     pub fetch: Vec<Read>,
     /// The credential is no longer accepted; the engine renews it and opens the stream again.
     pub unauthorized: bool,
+    /// Something in the frame is for us and is not taken from there: a person must see it. What was
+    /// heard beside it counts all the same.
+    pub refused: Option<Stop>,
     /// Why the frame says nothing to us, in words for the operator's log: an unknown event type,
     /// an internal note, our own echo.
     pub skipped: Option<String>,

@@ -231,6 +231,8 @@ reasons! {
     "The event is kept as it came, with the field that is wrong. Nothing else waits for it.\nDo: mend the producer, or the limits, then `handoffd retry --events`.";
     Unmatched, "unmatched", Person, "A webhook names no record of ours",
     "A webhook came for a record that no session has. Usually another integration's record; then `handoffd skip` it.";
+    Unsupported, "unsupported", Person, "Something came by a way that does not carry it",
+    "A webhook holds something that is for us and that handoffd does not take from there; the words say what, and how it must come. What else the webhook held was taken.\nDo: let it come the way that the words name. What is kept is not taken later either: `handoffd skip --webhooks` drops it.";
     NoCustomer, "no-customer", Person, "Nothing identifies the customer",
     "Neither wa_id, user id nor phone is in the event, so no reply could go back and no contact can be found.\nDo: mend the producer.";
     LimitExceeded, "limit-exceeded", Person, "A configured bound was reached",

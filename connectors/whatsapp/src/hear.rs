@@ -1,14 +1,19 @@
-//! Meta's webhooks: what became of our messages. Messages of the customer come from the gateway.
+//! Meta's webhooks: what became of our messages. Messages of the customer come from the gateway;
+//! where they come here, a person is told, because they may come nowhere else.
 //! <https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/messages/status>
 
 use handoffd_contract::event::DeliveryState;
-use handoffd_contract::{About, Frame, Heard, Hearing, Reason, Refusal, What};
+use handoffd_contract::{About, Frame, Heard, Hearing, Reason, Refusal, Stop, What};
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::exit::Exit;
 use crate::lane;
 use crate::settings::Settings;
+
+/// Without the messages themselves.
+const MESSAGES: &str = "messages of customers came by Meta's webhook, from which only statuses are taken; they must come \
+     as message.received events of the gateway. If they do, set webhooks.messages = \"ignore\"";
 
 /// What a webhook says.
 ///
@@ -18,9 +23,9 @@ pub(crate) fn hear(settings: &Settings, frame: &Frame<'_>) -> Result<Hearing, Re
     let Frame::Webhook { body, .. } = frame else {
         return Ok(skipped("not a webhook"));
     };
-    if settings.webhooks.is_none() {
+    let Some(webhooks) = &settings.webhooks else {
         return Ok(skipped("webhooks are not set up for this target"));
-    }
+    };
     let body: Value = serde_json::from_slice(body).map_err(|error| {
         Refusal::park(
             Reason::Undecodable,
@@ -31,6 +36,7 @@ pub(crate) fn hear(settings: &Settings, frame: &Frame<'_>) -> Result<Hearing, Re
         return Ok(skipped("not a webhook of a WhatsApp business account"));
     }
     let mut heard = Vec::new();
+    let mut messages = false;
     for change in list(&body, "entry").flat_map(|entry| list(entry, "changes")) {
         let value = change.get("value").unwrap_or(&Value::Null);
         if change.get("field").and_then(Value::as_str) != Some("messages")
@@ -39,10 +45,13 @@ pub(crate) fn hear(settings: &Settings, frame: &Frame<'_>) -> Result<Hearing, Re
             continue;
         }
         heard.extend(list(value, "statuses").filter_map(status));
+        messages |= list(value, "messages").next().is_some();
     }
     let none = heard.is_empty();
     Ok(Hearing {
         heard,
+        refused: (messages && !webhooks.ignore_messages)
+            .then(|| Stop::new(Reason::Unsupported, MESSAGES)),
         skipped: none.then(|| "holds no status of a message that could be ours".to_owned()),
         ..Hearing::default()
     })

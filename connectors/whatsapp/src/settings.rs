@@ -56,6 +56,9 @@ pub(crate) struct Webhooks {
     pub(crate) secrets: Vec<Secret>,
     /// The verify token.
     pub(crate) verify_token: Secret,
+    /// The customers' messages in them also come as the gateway's events, so that nothing is lost
+    /// when they are passed over here.
+    pub(crate) ignore_messages: bool,
 }
 
 /// Everything that is set, valid by construction.
@@ -294,8 +297,10 @@ fn webhooks(fields: &mut Fields<'_>) -> Option<Webhooks> {
             "is missing; name the secret that holds the token you typed into Meta's webhook form",
         );
     }
+    let messages = inner.word("messages", &["report", "ignore"], Some("report"));
     fields.absorb(inner);
     Some(Webhooks {
+        ignore_messages: messages == "ignore",
         secrets: secret.into_iter().chain(previous).collect(),
         verify_token: verify_token.unwrap_or(Secret(String::new())),
     })

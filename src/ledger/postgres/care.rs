@@ -112,6 +112,18 @@ pub(super) async fn farewell(db: &Db<'_>, daemon: &str) -> Outcome<()> {
     Ok(())
 }
 
+/// Grows by half a megabyte and gives it back, to know that there is room: what exists already can
+/// often be written to on a disk that is full.
+pub(super) async fn grow(db: &Db<'_>) -> Outcome<()> {
+    for sql in [
+        "CREATE TABLE handoffd_room AS SELECT md5(n::text) AS bytes FROM generate_series(1, 8192) AS n",
+        "DROP TABLE handoffd_room",
+    ] {
+        db.run(sql, &[]).await?;
+    }
+    Ok(())
+}
+
 /// Writes, to know that writing works.
 pub(super) async fn beat(db: &Db<'_>) -> Outcome<()> {
     db.run("UPDATE pulse SET beats = beats + 1 WHERE one = 1", &[])

@@ -34,6 +34,7 @@ mod schema;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -60,6 +61,8 @@ const TRIES: u32 = 6;
 pub struct Postgres {
     pool: Pool,
     hints: Hints,
+    /// A write found no room, and the ledger has not grown since.
+    full: AtomicBool,
 }
 
 /// How a transaction sees the others.
@@ -92,7 +95,26 @@ impl Postgres {
         Ok(Postgres {
             pool,
             hints: Hints::start(address),
+            full: AtomicBool::new(false),
         })
+    }
+
+    /// Whether the database holds a ledger.
+    ///
+    /// # Errors
+    /// The address cannot be read, or the server cannot be reached.
+    pub async fn exists(url: &str) -> Result<bool> {
+        let pool = Address::parse(url)?.pool()?;
+        let look = async { schema::exists(&pool.get().await?).await };
+        Ok(look.await?)
+    }
+
+    fn noted(&self, fault: Fault) -> LedgerError {
+        let error = LedgerError::from(fault);
+        if matches!(error, LedgerError::Full(_)) {
+            self.full.store(true, Ordering::Relaxed);
+        }
+        error
     }
 }
 
@@ -129,7 +151,7 @@ macro_rules! transact {
                         drop(connection);
                     }
                     if tries == TRIES || !fault.passes() {
-                        break Err(LedgerError::from(fault));
+                        break Err($self.noted(fault));
                     }
                     pause(tries).await;
                     tries += 1;
@@ -404,6 +426,11 @@ impl Ledger for Postgres {
     }
 
     async fn ping(&self) -> Result<()> {
+        if self.full.load(Ordering::Relaxed) {
+            let grown: Result<()> = transact!(self, Write, db => care::grow(db));
+            grown?;
+            self.full.store(false, Ordering::Relaxed);
+        }
         transact!(self, Statement, db => care::beat(db))
     }
 

@@ -246,6 +246,14 @@ pub(super) async fn stats(db: &Db<'_>, now: i64) -> Outcome<Stats> {
             |row| Ok((row.try_get(0)?, row.try_get(1)?)),
         )
         .await?;
+    stats.inbox_parked = db
+        .all(
+            "SELECT target, count(*) FROM inbox WHERE state = 'parked'
+              GROUP BY target ORDER BY target",
+            &[],
+            |row| Ok((row.try_get(0)?, row.try_get(1)?)),
+        )
+        .await?;
     Ok(stats)
 }
 

@@ -14,6 +14,12 @@ const STEPS: &[&str] = &[
 /// The advisory lock under which a schema is changed: "handoffd" as a number.
 const LOCK: i64 = 0x6861_6e64_6f66_6664;
 
+/// Whether there is a schema of any version.
+pub(super) async fn exists(connection: &Object) -> Outcome<bool> {
+    let sql = "SELECT to_regclass('handoffd_schema') IS NOT NULL";
+    Ok(connection.query_one(sql, &[]).await?.try_get(0)?)
+}
+
 /// Applies the missing steps, all or none. Whoever comes second waits, then finds nothing to do.
 pub(super) async fn migrate(connection: &mut Object) -> Outcome<()> {
     let tx = connection.transaction().await?;

@@ -15,6 +15,7 @@
 //! | `operate` | lists, stories, numbers |
 //! | `mend` | retry, skip |
 //! | `care` | mappings, daemons, pulse |
+//! | `room` | whether there is room to write |
 
 mod care;
 mod inbox;
@@ -25,12 +26,14 @@ mod operate;
 mod poison;
 mod reader;
 mod relay;
+mod room;
 mod schema;
 mod tx;
 mod writer;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use handoffd_contract::{Event, Stop};
@@ -54,6 +57,9 @@ pub struct Sqlite {
     readers: Readers,
     changed: Arc<Notify>,
     counters: Arc<Counters>,
+    path: PathBuf,
+    /// A write found no room, and the ledger has not grown since.
+    full: AtomicBool,
 }
 
 impl Sqlite {
@@ -71,6 +77,8 @@ impl Sqlite {
             readers: Readers::start(path.to_owned(), &counters)?,
             changed,
             counters,
+            path: path.to_owned(),
+            full: AtomicBool::new(false),
         })
     }
 
@@ -105,7 +113,11 @@ impl Sqlite {
         &self,
         command: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        self.writer.run(command).await
+        let done = self.writer.run(command).await;
+        if matches!(done, Err(LedgerError::Full(_))) {
+            self.full.store(true, Ordering::Relaxed);
+        }
+        done
     }
 
     async fn read<T: Send + 'static>(
@@ -426,6 +438,13 @@ impl Ledger for Sqlite {
     }
 
     async fn ping(&self) -> Result<()> {
+        let path = self.path.clone();
+        self.read(move |_| room::beside(&path)).await?;
+        if self.full.load(Ordering::Relaxed) {
+            self.write(room::grow).await?;
+            self.write(room::shrink).await?;
+            self.full.store(false, Ordering::Relaxed);
+        }
         self.write(care::beat).await?;
         self.read(|tx| tx.one("SELECT beats FROM pulse WHERE one = 1", [], |_| Ok(())))
             .await?

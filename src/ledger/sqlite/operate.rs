@@ -234,6 +234,11 @@ pub(super) fn stats(tx: &Tx<'_>, now: i64) -> Result<Stats> {
         [],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )?;
+    stats.inbox_parked = tx.all(
+        "SELECT target, count(*) FROM inbox WHERE state = 'parked' GROUP BY target",
+        [],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
     Ok(stats)
 }
 

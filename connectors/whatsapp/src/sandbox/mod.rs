@@ -132,7 +132,8 @@ impl Sandbox for Meta {
                 "phone_number_id": NUMBER_ID,
                 "waba_id": WABA,
                 "access_token": "whatsapp_token",
-                "webhooks": {"app_secret": "whatsapp_app_secret", "verify_token": "whatsapp_verify_token"},
+                "webhooks": {"app_secret": "whatsapp_app_secret", "verify_token": "whatsapp_verify_token",
+                    "messages": "ignore"},
                 "fallback_template": {"name": "handoff_reply", "language": "en_US", "languages": {"de": "de"}},
             },
             "secrets": {

@@ -138,6 +138,10 @@ fn wrong_settings_are_named_all_at_once() {
             ],
         ),
         (
+            ok(json!({"webhooks": {"app_secret": "a", "verify_token": "v", "messages": "take"}})),
+            vec![("webhooks.messages", "report")],
+        ),
+        (
             ok(json!({"notify": {"prefix": "p."}})),
             vec![("notify.exchange", "is missing")],
         ),

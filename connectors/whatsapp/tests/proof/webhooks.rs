@@ -79,6 +79,41 @@ fn statuses_are_heard_wherever_they_are() {
     );
 }
 
+/// Nobody else may have them: they are refused aloud, unless it is said that they come another way.
+#[test]
+fn messages_of_customers_are_refused_aloud_and_statuses_beside_them_heard() {
+    let set = json!({"webhooks": {"app_secret": "a", "verify_token": "v", "messages": "report"}});
+    let text = json!({"from": "16505551234", "id": "wamid.2", "type": "text", "text": {"body": "Hi, it broke"}});
+    let status = json!({"id": "wamid.1", "status": "read", "timestamp": "1763600009"});
+    let both = webhook(json!({"messages": [text], "statuses": [status]}));
+    let hearing = hear(&*cloud(set.clone()), &both).expect("JSON");
+    assert_eq!(hearing.heard.len(), 1, "{hearing:?}");
+    let stop = hearing.refused.expect("refused");
+    assert_eq!(stop.reason, Reason::Unsupported);
+    assert!(
+        stop.words
+            .contains("message.received events of the gateway"),
+        "{stop:?}"
+    );
+    assert!(
+        !stop.words.contains("broke") && !stop.words.contains("1650"),
+        "{stop:?}"
+    );
+
+    let elsewhere =
+        webhook(json!({"metadata": {"phone_number_id": "1"}, "messages": [{"id": "wamid.2"}]}));
+    let statuses =
+        webhook(json!({"statuses": [{"id": "wamid.1", "status": "read"}], "messages": []}));
+    for (what, body) in [("another number", elsewhere), ("statuses alone", statuses)] {
+        let hearing = hear(&*cloud(set.clone()), &body).expect("JSON");
+        assert_eq!(hearing.refused, None, "{what}");
+    }
+    let told =
+        cloud(json!({"webhooks": {"app_secret": "a", "verify_token": "v", "messages": "ignore"}}));
+    let hearing = hear(&*told, &both).expect("JSON");
+    assert_eq!((hearing.heard.len(), hearing.refused), (1, None));
+}
+
 #[test]
 fn a_failed_status_has_its_code_and_words_in_every_form() {
     let connector = cloud(json!({}));
