@@ -330,8 +330,14 @@ impl Worker<'_> {
                 return Ok(Wave::Still);
             }
             Outcome::Lost(attempt, stop) => {
-                self.learn(vec![attempt], Vec::new(), Vec::new()).await?;
-                return Ok(Wave::Later { after: None, stop });
+                let waits = step.aside.as_ref().map(|aside| waits(aside, &stop));
+                let wave = match waits {
+                    Some(_) => Wave::Moved,
+                    None => Wave::Later { after: None, stop },
+                };
+                let changes = waits.into_iter().collect();
+                self.learn(vec![attempt], changes, Vec::new()).await?;
+                return Ok(wave);
             }
             Outcome::Judged(attempt, verdict) => (attempt, verdict),
         };
@@ -385,6 +391,13 @@ impl Worker<'_> {
             }
         }
         self.progressed |= matches!(wave, Wave::Moved);
+        let wave = match (wave, &step.aside) {
+            (Wave::Later { stop, .. }, Some(aside)) => {
+                changes.push(waits(aside, &stop));
+                Wave::Moved
+            }
+            (wave, _) => wave,
+        };
         self.learn(vec![attempt], changes, Vec::new()).await?;
         Ok(wave)
     }
@@ -536,6 +549,12 @@ impl Worker<'_> {
             }
         }
     }
+}
+
+/// The fact by which news that could not be brought stops nothing.
+fn waits((fact, value): &(String, String), stop: &Stop) -> Change {
+    let value = format!("{value} {}", stop.reason.label());
+    Change::Set(fact.clone(), value)
 }
 
 fn blindly(step: &Step, before: &Known) -> bool {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use handoffd_contract::event::{DeliveryState, RepReply, ReplyStatus};
-use handoffd_contract::{Call, Data, Item, Known, Record, Repeat, Step, Work, ids};
+use handoffd_contract::{Call, Data, Item, Known, Reason, Record, Repeat, Step, Work, ids};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,8 @@ pub(crate) const CLOSED: &str = "closed";
 pub(crate) const TEMPLATE: &str = "template";
 /// Fact: the last message that was accepted, `<reference> <when>`.
 pub(crate) const LAST: &str = "last";
+/// Fact: news for the gateway could not be published, `<until> <tries> <reason>`, a [`NewsWaits`].
+pub(crate) const NEWS: &str = "news";
 
 /// The id of one message of a reply on WhatsApp's side, or `!failed:<code>[:<words>]`, or `!skipped`.
 pub(crate) fn sent(item: &str, slot: &str) -> String {
@@ -88,6 +90,43 @@ pub(crate) struct Done {
     pub(crate) refs: Vec<String>,
 }
 
+/// News for the gateway that could not be published.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct NewsWaits {
+    /// When it is tried again.
+    pub(crate) until: Timestamp,
+    /// How often in a row it failed.
+    tries: u32,
+    /// Why the last try failed.
+    pub(crate) reason: Reason,
+}
+
+impl NewsWaits {
+    /// The first pause in seconds; doubled at every failure.
+    const FIRST: i64 = 5;
+    /// The longest pause in seconds.
+    const LONGEST: i64 = 300;
+
+    fn parse(text: &str) -> Option<NewsWaits> {
+        let mut words = text.split(' ');
+        Some(NewsWaits {
+            until: words.next()?.parse().ok()?,
+            tries: words.next()?.parse().ok()?,
+            reason: Reason::parse(words.next()?)?,
+        })
+    }
+
+    /// The beginning of the fact for a try that begins now and fails, after these failures.
+    pub(crate) fn after(failed: Option<&NewsWaits>, now: Timestamp) -> String {
+        let tries = failed.map_or(0, |waits| waits.tries);
+        let pause = (Self::FIRST << tries.min(10)).min(Self::LONGEST);
+        let until = now
+            .saturating_add(SignedDuration::from_secs(pause))
+            .unwrap_or(Timestamp::MAX);
+        format!("{until} {}", tries.saturating_add(1))
+    }
+}
+
 /// How WhatsApp's window stands.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Window {
@@ -129,6 +168,11 @@ impl<'a> Lane<'a> {
         } else {
             Window::Closed(Some(end))
         }
+    }
+
+    /// How publishing news for the gateway fails, if it does.
+    pub(crate) fn news(&self) -> Option<NewsWaits> {
+        self.known.get(NEWS).and_then(NewsWaits::parse)
     }
 
     /// Our own id of one message of a reply.
