@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::grip::Grip;
 use super::perform::{Outcome, perform};
-use super::plan::{Refused, assemble};
+use super::plan::{Refused, assemble, plain};
 use super::schedule::Schedule;
 use super::{Engine, Target};
 use crate::ledger::{Admission, Change, Lease, LedgerError, Loaded, Next, Release};
@@ -171,6 +171,7 @@ async fn run(
     }
     worker.plan = Some((planned.work, planned.seqs));
     loop {
+        worker.recall().await?;
         worker.listen().await?;
         let steps = match worker.next() {
             Ok(steps) => steps,
@@ -424,6 +425,21 @@ impl Worker<'_> {
                     self.known.0.insert(name, fact);
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Loads events that were shown already and are work again, and puts them before the others.
+    async fn recall(&mut self) -> Result<(), LedgerError> {
+        let Some((work, seqs)) = &mut self.plan else {
+            return Ok(());
+        };
+        for id in self.target.connector.recall(work, &self.known) {
+            let found = self.engine.ledger.recall(&self.lease.session, &id).await?;
+            let Some((seq, event)) = found else { continue };
+            let at = seqs.iter().take_while(|other| **other < seq).count();
+            seqs.insert(at, seq);
+            work.items.insert(at, plain(&event));
         }
         Ok(())
     }

@@ -306,7 +306,7 @@ fn by_its_way(target: &Target, step: &Step) -> bool {
 fn weigh(target: &Target, step: &Step, stop: &Stop) {
     if by_its_way(target, step)
         && stop.reason.class() == handoffd_contract::verdict::Class::Target
-        && let Some(wait) = target.breaker.failure()
+        && let Some(wait) = target.breaker.failure(stop)
     {
         tracing::warn!(
             target_name = %target.name,

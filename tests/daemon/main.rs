@@ -6,5 +6,6 @@ mod conversation;
 mod kill;
 mod operating;
 mod replies;
+mod waiting;
 mod window;
 mod world;

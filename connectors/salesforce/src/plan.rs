@@ -221,20 +221,15 @@ impl Salesforce {
         status: &ReplyStatus,
     ) -> Option<Step> {
         let state = match status.state {
-            DeliveryState::Sent => return None,
-            DeliveryState::Delivered => "delivered",
-            DeliveryState::Read => "read",
-            DeliveryState::Held => "held",
-            DeliveryState::Failed => "failed",
+            DeliveryState::Sent if !status.settles() => return None,
+            _ => status.word(),
         };
         let fact = format!("told/{}/{state}", status.message_id);
         if known.is(&fact) || !lane.begun() {
             return None;
         }
-        if let DeliveryState::Held | DeliveryState::Failed = status.state {
-            let held = status.state == DeliveryState::Held;
-            let text =
-                wording::undelivered(held, status.detail.as_deref(), self.settings.message_limit);
+        if let DeliveryState::Held | DeliveryState::Failed | DeliveryState::Sent = status.state {
+            let text = wording::undelivered(status, self.settings.message_limit);
             let piece = Piece {
                 fact,
                 content: Content::Text(text),

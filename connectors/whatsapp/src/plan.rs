@@ -186,7 +186,7 @@ fn hold(lane: Lane<'_>, item: &Item, reply: &RepReply) -> Option<Step> {
         "This reply waits"
     };
     let detail = format!(
-        "{what}: {}. It goes out by itself when the customer writes again. An approved template can be sent now.",
+        "{what}: {}. It goes out by itself when the customer writes again.",
         reason(lane.window())
     );
     let mut ledger = Ledger::new(lane.known);

@@ -125,16 +125,29 @@ impl Creatio {
         status: &ReplyStatus,
     ) -> Vec<Step> {
         let fact = |state: &str| format!("told/{}/{state}", status.message_id);
-        let waited = known.is(&fact("held"));
+        let waited = known.is(&fact("held")) || known.under(&fact("held/")).next().is_some();
         let detail = status
             .detail
             .as_deref()
             .unwrap_or("WhatsApp gave no reason");
         let (state, line) = match status.state {
-            DeliveryState::Held => ("held", format!("Not delivered to WhatsApp yet: {detail}")),
-            DeliveryState::Failed => ("failed", format!("Not delivered to WhatsApp: {detail}")),
+            DeliveryState::Held if status.may_have_arrived() => (
+                status.word(),
+                format!("Not known whether it reached WhatsApp: {detail}"),
+            ),
+            DeliveryState::Held => (
+                status.word(),
+                format!("Not delivered to WhatsApp yet: {detail}"),
+            ),
+            DeliveryState::Failed => (
+                status.word(),
+                format!("Not delivered to WhatsApp: {detail}"),
+            ),
+            DeliveryState::Sent if status.settles() => {
+                (status.word(), format!("Sent to WhatsApp: {detail}"))
+            }
             DeliveryState::Delivered | DeliveryState::Read if waited => (
-                "delivered",
+                "delivered".to_owned(),
                 "Delivered to WhatsApp: the reply that was waiting".to_owned(),
             ),
             // Creatio has no light way to acknowledge; a row per receipt would bury the conversation.
@@ -142,7 +155,7 @@ impl Creatio {
                 return Vec::new();
             }
         };
-        let Some(records) = records(known).filter(|_| !known.is(&fact(state))) else {
+        let Some(records) = records(known).filter(|_| !known.is(&fact(&state))) else {
             return Vec::new();
         };
         let id = ids::uuid(&[
@@ -151,7 +164,7 @@ impl Creatio {
             &work.session.id,
             &work.target,
             &status.message_id,
-            state,
+            &state,
         ]);
         let start = after(item.time.as_millisecond(), latest(known, &item.id));
         let place = Place {
@@ -159,7 +172,7 @@ impl Creatio {
             contact: records.contact,
             start,
         };
-        let row = self.activity(fact(state), id, &item.id, &line, &line, place);
+        let row = self.activity(fact(&state), id, &item.id, &line, &line, place);
         self.ensure(
             vec![row.claim(format!("last/{}", item.id), start.to_string())],
             known,

@@ -6,6 +6,7 @@
 //! | `relay`, `files` | what leaves, in which form and to whom |
 //! | `window` | the 24-hour window |
 //! | `failures` | failures and limits |
+//! | `waiting` | what reps are told of replies whose lane is stopped |
 //! | `news` | news for the gateway that cannot be published |
 //! | `verdicts`, `webhooks`, `settings` | a table each |
 //! | `simulator`, `phones` | the simulator by itself |
@@ -21,6 +22,7 @@ mod settings;
 mod simulator;
 mod stories;
 mod verdicts;
+mod waiting;
 mod webhooks;
 mod window;
 mod world;

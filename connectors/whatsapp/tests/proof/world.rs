@@ -163,6 +163,7 @@ impl<'a> World<'a> {
     pub fn settle(&mut self) -> Result<(), String> {
         for _ in 0..3_000 {
             self.hear()?;
+            self.recall();
             let work = self.work();
             let planned = self.connector.next(&work, &self.known);
             if self.connector.next(&work, &self.known) != planned {
@@ -190,6 +191,15 @@ impl<'a> World<'a> {
             }
         }
         Err(format!("no end\n{}", self.tail()))
+    }
+
+    /// Events that were shown already and are work again come before the others.
+    fn recall(&mut self) {
+        for id in self.connector.recall(&self.work(), &self.known) {
+            let item = self.all.iter().find(|item| item.id == id);
+            let item = item.expect("an event of this session").clone();
+            self.items.insert(0, item);
+        }
     }
 
     /// Whether the simulator has webhooks to send.
