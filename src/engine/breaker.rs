@@ -7,6 +7,8 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use handoffd_contract::Stop;
+
 /// When a circuit opens and for how long.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -30,6 +32,8 @@ struct State {
     failures: u32,
     opened: u32,
     open_until: Option<Instant>,
+    /// The last failure.
+    stop: Option<Stop>,
 }
 
 /// What may be sent to a target now.
@@ -65,6 +69,13 @@ impl Breaker {
         }
     }
 
+    /// Why nothing is sent, while that is so.
+    #[must_use]
+    pub fn why(&self) -> Option<Stop> {
+        let state = self.lock();
+        state.open_until.and(state.stop.clone())
+    }
+
     /// The target answered as it should. Returns whether the circuit was open until now.
     pub fn success(&self) -> bool {
         let mut state = self.lock();
@@ -75,8 +86,9 @@ impl Breaker {
 
     /// The target failed as a whole. Returns for how long the circuit has now been opened, if it was
     /// this failure that opened it.
-    pub fn failure(&self) -> Option<Duration> {
+    pub fn failure(&self, stop: &Stop) -> Option<Duration> {
         let mut state = self.lock();
+        state.stop = Some(stop.clone());
         state.failures = state.failures.saturating_add(1);
         let probing = state
             .open_until
@@ -104,6 +116,11 @@ impl Breaker {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use handoffd_contract::Reason;
+
+    fn down() -> Stop {
+        Stop::new(Reason::ServerError, "503")
+    }
 
     #[test]
     fn opens_after_failures_probes_and_closes_on_success() {
@@ -113,17 +130,18 @@ mod tests {
             max: Duration::ZERO,
         };
         let breaker = Breaker::new(limits);
-        assert_eq!(breaker.failure(), None);
+        assert_eq!(breaker.failure(&down()), None);
         assert!(!breaker.success());
         assert_eq!(
-            (breaker.failure(), breaker.failure()),
+            (breaker.failure(&down()), breaker.failure(&down())),
             (None, None),
             "a success resets the count"
         );
-        assert!(breaker.failure().is_some());
+        assert!(breaker.failure(&down()).is_some());
         assert_eq!(breaker.gate(), Gate::Probe);
+        assert_eq!(breaker.why(), Some(down()));
         assert!(breaker.success());
-        assert_eq!(breaker.gate(), Gate::Closed);
+        assert_eq!((breaker.gate(), breaker.why()), (Gate::Closed, None));
     }
 
     #[test]
@@ -134,10 +152,10 @@ mod tests {
             max: Duration::from_secs(15),
         };
         let breaker = Breaker::new(limits);
-        assert_eq!(breaker.failure(), Some(Duration::from_secs(10)));
+        assert_eq!(breaker.failure(&down()), Some(Duration::from_secs(10)));
         assert!(matches!(breaker.gate(), Gate::Open(left) if left > Duration::from_secs(8)));
         assert_eq!(
-            breaker.failure(),
+            breaker.failure(&down()),
             None,
             "failures of calls that were under way do not count again"
         );

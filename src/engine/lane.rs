@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::grip::Grip;
 use super::perform::{Outcome, perform};
-use super::plan::{Refused, assemble};
+use super::plan::{Refused, assemble, plain};
 use super::schedule::Schedule;
 use super::{Engine, Target};
 use crate::ledger::{Admission, Change, Lease, LedgerError, Loaded, Next, Release};
@@ -171,6 +171,7 @@ async fn run(
     }
     worker.plan = Some((planned.work, planned.seqs));
     loop {
+        worker.recall().await?;
         worker.listen().await?;
         let steps = match worker.next() {
             Ok(steps) => steps,
@@ -330,8 +331,14 @@ impl Worker<'_> {
                 return Ok(Wave::Still);
             }
             Outcome::Lost(attempt, stop) => {
-                self.learn(vec![attempt], Vec::new(), Vec::new()).await?;
-                return Ok(Wave::Later { after: None, stop });
+                let waits = step.aside.as_ref().map(|aside| waits(aside, &stop));
+                let wave = match waits {
+                    Some(_) => Wave::Moved,
+                    None => Wave::Later { after: None, stop },
+                };
+                let changes = waits.into_iter().collect();
+                self.learn(vec![attempt], changes, Vec::new()).await?;
+                return Ok(wave);
             }
             Outcome::Judged(attempt, verdict) => (attempt, verdict),
         };
@@ -385,6 +392,13 @@ impl Worker<'_> {
             }
         }
         self.progressed |= matches!(wave, Wave::Moved);
+        let wave = match (wave, &step.aside) {
+            (Wave::Later { stop, .. }, Some(aside)) => {
+                changes.push(waits(aside, &stop));
+                Wave::Moved
+            }
+            (wave, _) => wave,
+        };
         self.learn(vec![attempt], changes, Vec::new()).await?;
         Ok(wave)
     }
@@ -411,6 +425,21 @@ impl Worker<'_> {
                     self.known.0.insert(name, fact);
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Loads events that were shown already and are work again, and puts them before the others.
+    async fn recall(&mut self) -> Result<(), LedgerError> {
+        let Some((work, seqs)) = &mut self.plan else {
+            return Ok(());
+        };
+        for id in self.target.connector.recall(work, &self.known) {
+            let found = self.engine.ledger.recall(&self.lease.session, &id).await?;
+            let Some((seq, event)) = found else { continue };
+            let at = seqs.iter().take_while(|other| **other < seq).count();
+            seqs.insert(at, seq);
+            work.items.insert(at, plain(&event));
         }
         Ok(())
     }
@@ -536,6 +565,12 @@ impl Worker<'_> {
             }
         }
     }
+}
+
+/// The fact by which news that could not be brought stops nothing.
+fn waits((fact, value): &(String, String), stop: &Stop) -> Change {
+    let value = format!("{value} {}", stop.reason.label());
+    Change::Set(fact.clone(), value)
 }
 
 fn blindly(step: &Step, before: &Known) -> bool {

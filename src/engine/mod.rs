@@ -10,6 +10,7 @@
 //! | [`plan`] | what a connector is asked: the work, with rendered mappings |
 //! | [`perform`] | one step: budget, call, verdict |
 //! | [`grip`] | how certain it is that a lane is still ours |
+//! | [`tell`] | reps whose replies wait are told, although nothing is called |
 //! | [`schedule`] | when a lane that failed goes on |
 //! | [`breaker`], [`budget`] | a target's circuit and rates |
 //! | [`wire`] | the way out: HTTP, credentials, attachments |
@@ -22,6 +23,7 @@ pub mod lane;
 pub mod perform;
 pub mod plan;
 pub mod schedule;
+pub mod tell;
 pub mod wire;
 
 use std::collections::BTreeMap;
@@ -122,6 +124,10 @@ impl Engine {
     /// Works until stopped; then waits for what is under way, at most for the configured time.
     pub async fn run(self: Arc<Engine>, stop: CancellationToken) -> Left {
         let mut workers = JoinSet::new();
+        let telling = {
+            let (engine, stop) = (Arc::clone(&self), stop.clone());
+            tokio::spawn(async move { tell::run(&engine, &stop).await })
+        };
         let every = (self.settings.lease / 3).min(BEAT);
         if self.beat().await > 1 {
             // The others take a smaller share from their next heartbeat on; until then it is theirs.
@@ -157,6 +163,8 @@ impl Engine {
             workers.len()
         };
         workers.shutdown().await;
+        // It ends after what it looks at now; what it does is one transaction each.
+        telling.abort();
         if let Err(error) = self.ledger.farewell(&self.settings.daemon).await {
             tracing::warn!(%error, "the leases could not be given back; they run out by themselves");
         }

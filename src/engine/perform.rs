@@ -22,6 +22,9 @@ use crate::publisher::PublishError;
 /// A step waits at most so long for a budget inside the worker; for longer, the lane is left.
 const SHORT_WAIT: Duration = Duration::from_millis(1_500);
 
+/// News beside the lane's own work keeps it waiting at most so long.
+const ASIDE: Duration = Duration::from_secs(5);
+
 /// How long a lane is left that may not be ours any more.
 const NOT_FIRM: Duration = Duration::from_secs(1);
 
@@ -68,7 +71,17 @@ pub async fn perform(
         Some(work) => Stop::new(stop.reason, hush::texts(&stop.words, work)),
         None => stop,
     };
-    let answer = call(engine, target, step, tried).await;
+    let answer = call(engine, target, step, tried);
+    let answer = if step.aside.is_some() {
+        tokio::time::timeout(ASIDE, answer)
+            .await
+            .unwrap_or_else(|_| {
+                let words = format!("no answer within {} s", ASIDE.as_secs());
+                Err(Failure::Lost(Stop::new(Reason::TimedOut, words)))
+            })
+    } else {
+        answer.await
+    };
     let took = started.elapsed();
     let mut attempt = Attempt {
         step: step.name.to_owned(),
@@ -293,7 +306,7 @@ fn by_its_way(target: &Target, step: &Step) -> bool {
 fn weigh(target: &Target, step: &Step, stop: &Stop) {
     if by_its_way(target, step)
         && stop.reason.class() == handoffd_contract::verdict::Class::Target
-        && let Some(wait) = target.breaker.failure()
+        && let Some(wait) = target.breaker.failure(stop)
     {
         tracing::warn!(
             target_name = %target.name,

@@ -75,6 +75,36 @@ pub struct Planned {
     pub pinned: Vec<Change>,
 }
 
+/// The work without what mappings make of it, for what is only told.
+#[must_use]
+pub fn bare(target: &str, loaded: &Loaded) -> Work {
+    let (session, contact) = who(loaded);
+    let events = loaded.events.iter();
+    let items = events
+        .filter(|(_, event)| !elsewhere(&event.data, target))
+        .map(|(_, event)| plain(event))
+        .collect();
+    Work {
+        target: target.to_owned(),
+        session,
+        contact,
+        items,
+        last_inbound: loaded.last_inbound,
+        now: Timestamp::now(),
+    }
+}
+
+/// An event as an item, without what a mapping makes of it.
+#[must_use]
+pub fn plain(event: &Event) -> Item {
+    Item {
+        id: event.id.clone(),
+        time: event.time,
+        data: event.data.clone(),
+        rendered: None,
+    }
+}
+
 /// Makes the work of what was loaded.
 ///
 /// # Errors
@@ -115,10 +145,8 @@ pub async fn assemble(
         }
         seqs.push(*seq);
         items.push(Item {
-            id: event.id.clone(),
-            time: event.time,
-            data: event.data.clone(),
             rendered,
+            ..plain(event)
         });
     }
     let work = Work {

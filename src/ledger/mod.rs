@@ -370,6 +370,21 @@ pub struct LaneRef {
     pub target: String,
 }
 
+/// A lane that nobody works on and whose writers may have to be told that something waits.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unlooked {
+    /// The lane.
+    pub lane: LaneRef,
+    /// Its state.
+    pub state: LaneState,
+    /// Why it waits or is parked, if it says so itself.
+    pub stop: Option<Stop>,
+    /// The epoch of its last lease.
+    pub epoch: i64,
+    /// Since when it is to be looked at.
+    pub since: Timestamp,
+}
+
 /// One version of a mapping.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MappingRow {
@@ -460,6 +475,37 @@ pub trait Ledger: Send + Sync {
 
     /// The same for a lane that is not leased, for feeds and for preview; no event is loaded.
     async fn peek(&self, lane: i64) -> Result<(LaneRef, Loaded)>;
+
+    /// The event of a session that connectors know by this id, whatever lanes show already.
+    async fn recall(&self, session: &str, id: &str) -> Result<Option<(i64, Event)>>;
+
+    /// At most `limit` lanes of `target` that are to be looked at and that nobody works on, longest
+    /// waiting first: those that say why they wait or are parked, and with `blocked` also those that
+    /// are due.
+    ///
+    /// A lane is to be looked at from the moment when a rep's reply came or when it was left with
+    /// anything to do or to wait for, until [`looked`](Ledger::looked) puts that off.
+    async fn unlooked(
+        &self,
+        now: Timestamp,
+        target: &str,
+        blocked: bool,
+        limit: usize,
+    ) -> Result<Vec<Unlooked>>;
+
+    /// What [`load`](Ledger::load) loads, of a lane that is not leased.
+    async fn inspect(&self, lane: i64, limit: usize, bytes: usize) -> Result<Loaded>;
+
+    /// A lane was looked at: stores facts and events, and when it is to be looked at again. Refused
+    /// when somebody has worked on it or something new has come since.
+    async fn looked(
+        &self,
+        now: Timestamp,
+        lane: &Unlooked,
+        facts: Vec<(String, String)>,
+        events: Vec<Admission>,
+        again: Option<Timestamp>,
+    ) -> Result<()>;
 
     /// Writes down that calls are about to leave: each fact becomes unsure since `now`, with the
     /// value that it will have where we chose it. A fact that is unsure already keeps its `since`.

@@ -13,6 +13,9 @@ use super::{Admission, Change, LaneState, LedgerError, Result};
 /// shown yet. They are never handed out.
 pub(super) const GIVEN_UP: &str = "!given-up/";
 
+/// The type of the event by which a rep writes to the customer.
+const REPLIED: &str = "rep.replied";
+
 /// An admission in the form in which it is stored.
 #[derive(Debug, Clone)]
 pub(super) struct Arrival {
@@ -72,6 +75,13 @@ impl Arrival {
                 inbound_at: inbound_at.map(Timestamp::as_microsecond),
             },
         })
+    }
+}
+
+impl Arrival {
+    /// Whether a rep wrote something that is meant for the customer.
+    pub fn is_reply(&self) -> bool {
+        self.kind == REPLIED
     }
 }
 
@@ -165,6 +175,17 @@ pub(super) fn events(rows: Vec<Pending>, given_up: &BTreeSet<i64>) -> Result<Vec
     }
     in_sequence(&mut events, |(_, event)| event.sequence);
     Ok(events)
+}
+
+/// The producer's own id in the id by which connectors know an event.
+pub(super) fn own_id(id: &str) -> &str {
+    id.rsplit_once('@').map_or(id, |(own, _)| own)
+}
+
+/// The event that connectors know by this id, among those whose producer's id it may be.
+pub(super) fn recalled(rows: Vec<Pending>, id: &str) -> Result<Option<(i64, Event)>> {
+    let events = events(rows, &BTreeSet::new())?;
+    Ok(events.into_iter().find(|(_, event)| event.id == id))
 }
 
 /// A mapping on its way in.

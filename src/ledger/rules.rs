@@ -10,6 +10,10 @@ use serde_json::Value;
 use super::rows::{FactRow, GIVEN_UP};
 use super::{LaneState, Next};
 
+/// How long a lane is left in peace before it is looked at, in microseconds: what goes on by itself
+/// at once needs no words.
+pub(super) const GRACE: i64 = 1_000_000;
+
 /// How long a webhook's body is remembered, in microseconds: a day.
 pub(super) const WEBHOOK_MEMORY: i64 = 24 * 3_600 * 1_000_000;
 
@@ -122,6 +126,11 @@ pub(super) struct Rest {
 }
 
 impl Rest {
+    /// When it is to be looked at, to tell those whose replies wait.
+    pub fn look_at(&self, now: i64) -> Option<i64> {
+        (self.state != LaneState::Idle).then(|| now.saturating_add(GRACE))
+    }
+
     /// `hurry`: something happened that the worker did not see. It ends idleness and waiting for
     /// the conversation; a backoff keeps its time, and what needs a person stays parked.
     pub fn after(next: Next, hurry: bool, now: i64) -> Rest {

@@ -222,6 +222,7 @@ pub fn not_sent(target: &str, message_id: String, detail: String) -> Data {
         message_id,
         state: DeliveryState::Failed,
         detail: Some(detail),
+        cause: None,
     })
 }
 

@@ -109,6 +109,8 @@ fn entry(value: &Value, by: By) -> Entry {
     let notice = [
         "Not delivered to WhatsApp",
         "Not yet delivered to WhatsApp",
+        "Not known whether it reached WhatsApp",
+        "Sent to WhatsApp",
         "Delivered to WhatsApp",
     ]
     .iter()

@@ -9,5 +9,6 @@ mod merged;
 mod operating;
 mod replies;
 mod salesforce_sessions;
+mod waiting;
 mod window;
 mod world;

@@ -226,8 +226,11 @@ async fn an_older_ledger_is_brought_up_to_date() {
     ledger.put(t(0), opening("s1", "1", &["hub"])).await;
     drop(ledger);
     let conn = rusqlite::Connection::open(folder.file()).unwrap();
-    conn.execute_batch("DROP INDEX event_by_producer_id; PRAGMA user_version = 1")
-        .unwrap();
+    conn.execute_batch(
+        "DROP INDEX lane_unlooked; ALTER TABLE lane DROP COLUMN look_at;
+         DROP INDEX event_by_producer_id; PRAGMA user_version = 1",
+    )
+    .unwrap();
     drop(conn);
     let ledger: Arc<dyn Ledger> = Arc::new(Sqlite::open(folder.file()).unwrap());
     let lease = ledger.take(t(1), "hub").await;
@@ -237,7 +240,7 @@ async fn an_older_ledger_is_brought_up_to_date() {
     let version: i32 = conn
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .unwrap();
-    assert_eq!(version, 2);
+    assert_eq!(version, 3);
 }
 
 #[test]

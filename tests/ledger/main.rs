@@ -14,6 +14,7 @@ mod intake;
 mod kept;
 mod lanes;
 mod leases;
+mod looked;
 mod mended;
 mod operated;
 mod server;
@@ -82,6 +83,12 @@ conformance! {
         renewing_keeps_a_lease
         says_when_something_becomes_due
         tells_those_who_wait;
+    looked:
+        a_lane_that_was_stopped_is_looked_at_once
+        a_reply_to_a_lane_that_stands_still_makes_it_looked_at
+        with_a_blocked_target_lanes_that_are_due_are_looked_at_too
+        what_looking_came_to_is_one_transaction
+        an_event_is_found_again_by_the_id_that_connectors_know;
     heard:
         a_fact_leads_to_its_lane
         a_candidate_may_be_ours

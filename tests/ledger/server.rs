@@ -37,13 +37,16 @@ async fn an_older_schema_is_brought_up_to_date() {
     ledger.put(t(0), opening("s1", "1", &["hub"])).await;
     drop(ledger);
     schema
-        .sql("DROP INDEX event_by_producer_id; UPDATE handoffd_schema SET version = 1")
+        .sql(
+            "ALTER TABLE lane DROP COLUMN look_at; DROP INDEX event_by_producer_id;
+             UPDATE handoffd_schema SET version = 1",
+        )
         .await;
     let ledger: Arc<dyn Ledger> = Arc::new(schema.open().await);
     let lease = ledger.take(t(1), "hub").await;
     assert_eq!(ledger.load(&lease, 9, 9_999).await.unwrap().events.len(), 1);
     drop(ledger);
-    assert_eq!(schema.sql("SELECT version FROM handoffd_schema").await, "2");
+    assert_eq!(schema.sql("SELECT version FROM handoffd_schema").await, "3");
     schema.drop().await;
 }
 

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::event::Data;
 use crate::feed::{Feed, Frame, Hearing};
 use crate::known::Known;
-use crate::step::{HttpCall, HttpReply, Reply, Step};
-use crate::verdict::{Refusal, Verdict};
+use crate::step::{HttpCall, HttpReply, Record, Reply, Step};
+use crate::verdict::{Refusal, Stop, Verdict};
 use crate::work::Work;
 
 /// A CRM (or WhatsApp) written as pure functions.
@@ -26,8 +28,25 @@ pub trait Connector: Send + Sync {
     /// [`Refusal::Park`] when a person is needed.
     fn next(&self, work: &Work, known: &Known) -> Result<Vec<Step>, Refusal>;
 
+    /// Events of the session that the target showed already and that are work again, by their ids.
+    /// Those that `work` does not hold are loaded and put before its items.
+    fn recall(&self, work: &Work, known: &Known) -> Vec<String> {
+        let _ = (work, known);
+        Vec::new()
+    }
+
     /// What the target's reply to `step` proves about the step's facts.
     fn read(&self, step: &Step, reply: &Reply) -> Verdict;
+
+    /// The lane is stopped, and this is why: what those whose replies wait are told now, each reply and
+    /// cause once, and when to ask again. Asked whenever a lane was stopped, also while the target's
+    /// circuit is open, and when a reply comes to a lane that is stopped; nothing is called for it.
+    ///
+    /// A record for facts that are known again is empty, so that nothing is told twice.
+    fn waiting(&self, work: &Work, known: &Known, stop: &Stop) -> Waiting {
+        let _ = (work, known, stop);
+        Waiting::default()
+    }
 
     /// Where to listen for this session's rep, if anywhere; `cursor` is what the last poll left.
     fn feed(&self, work: &Work, known: &Known, cursor: Option<&str>) -> Option<Feed> {
@@ -99,6 +118,15 @@ pub trait Connector: Send + Sync {
             )]
         }
     }
+}
+
+/// What is told of replies that wait.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Waiting {
+    /// Facts and events, stored together.
+    pub record: Record,
+    /// When to look again even if nothing happens.
+    pub again: Option<Timestamp>,
 }
 
 /// How the bytes of a media id are found.

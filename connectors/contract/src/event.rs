@@ -591,6 +591,43 @@ pub struct ReplyStatus {
     /// For the rep, when it was held or failed: what happened and what can be done. No message text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// Why it is held: a reason's label, `unclear` while it may have arrived, `behind` what may have
+    /// arrived, or `passing`; left out when the customer must write first. Each cause is told once.
+    /// Of a reply that was sent: `settled` when it was told that nobody knew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+}
+
+impl ReplyStatus {
+    /// What is told, in a word: the state, and of a reply that is held also why. What was told under
+    /// this word need not be told again.
+    #[must_use]
+    pub fn word(&self) -> String {
+        let state = match self.state {
+            DeliveryState::Held => "held",
+            DeliveryState::Sent => "sent",
+            DeliveryState::Delivered => "delivered",
+            DeliveryState::Read => "read",
+            DeliveryState::Failed => "failed",
+        };
+        match &self.cause {
+            Some(cause) if self.state == DeliveryState::Held => format!("{state}/{cause}"),
+            _ => state.to_owned(),
+        }
+    }
+
+    /// Whether it settles what nobody knew.
+    #[must_use]
+    pub fn settles(&self) -> bool {
+        self.state == DeliveryState::Sent && self.cause.as_deref() == Some("settled")
+    }
+
+    /// Whether the reply may have arrived although nobody knows.
+    #[must_use]
+    pub fn may_have_arrived(&self) -> bool {
+        self.state == DeliveryState::Held
+            && matches!(self.cause.as_deref(), Some("unknown-outcome" | "unclear"))
+    }
 }
 
 /// The payload of `handoff.completed`.

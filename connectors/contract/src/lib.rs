@@ -47,7 +47,7 @@ pub mod verdict;
 pub mod work;
 
 pub use connector::{
-    Budget, Check, Connector, Credential, Exchange, Finding, MediaLookup, Problem, Secret,
+    Budget, Check, Connector, Credential, Exchange, Finding, MediaLookup, Problem, Secret, Waiting,
     WebhookAuth,
 };
 pub use event::{

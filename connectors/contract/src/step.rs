@@ -23,6 +23,9 @@ pub struct Step {
     pub not_after: Option<Timestamp>,
     /// The lane's feed must be open before the call leaves.
     pub listen: bool,
+    /// For news beside the lane's own work: a call that does not succeed makes this fact known, its
+    /// value followed by a space and the reason's label, and stops nothing.
+    pub aside: Option<(String, String)>,
     /// What [`read`](crate::Connector::read) needs beside the reply. Stays inside the process.
     pub memo: Value,
 }
@@ -39,6 +42,7 @@ impl Step {
             spends: Vec::new(),
             not_after: None,
             listen: false,
+            aside: None,
             memo: Value::Null,
         }
     }
@@ -47,6 +51,13 @@ impl Step {
     #[must_use]
     pub fn look(name: &'static str, call: impl Into<Call>) -> Step {
         Step::new(name, Repeat::Safe, call)
+    }
+
+    /// Makes it news that stops nothing: when the call does not succeed, this fact is known.
+    #[must_use]
+    pub fn aside(mut self, fact: impl Into<String>, value: impl Into<String>) -> Step {
+        self.aside = Some((fact.into(), value.into()));
+        self
     }
 
     /// Adds a fact whose value the other side will choose.

@@ -222,11 +222,11 @@ reasons! {
     Template, "template", Person, "The template cannot be sent",
     "The template does not exist in this language, is not approved, or its parameters do not match; the words hold WhatsApp's code.\nDo: mend the template or the mapping, then `handoffd retry`.";
     Account, "account", Target, "The WhatsApp account is blocked",
-    "WhatsApp says that the account or number may not send; the words hold its code. Every reply waits.\nDo: settle it with Meta; the lanes go on by themselves.";
+    "WhatsApp says that the account or number may not send; the words hold its code. Every reply waits, and the reps were told.\nDo: settle it with Meta; the lanes go on by themselves.";
     Unroutable, "unroutable", Time, "No queue takes the gateway's messages",
-    "RabbitMQ returned the message: nothing is bound to the gateway's exchange with this key.\nDo: bind the gateway's queue. The lanes go on by themselves.";
+    "RabbitMQ returned the message: nothing is bound to the gateway's exchange with this key. Replies wait, and the reps were told; session events are put off and hold no reply.\nDo: bind the gateway's queue. The lanes go on by themselves.";
     UnknownOutcome, "unknown-outcome", Person, "Whether the message was sent cannot be known",
-    "A send to WhatsApp got no answer and no status came for it in time. WhatsApp has no idempotency key, so handoffd does not repeat it blindly.\nDo: look at the customer's conversation. If it did not arrive: `handoffd retry <session>`. If it did: `handoffd skip <session>`.";
+    "A send to WhatsApp got no answer and no status came for it in time. WhatsApp has no idempotency key, so handoffd does not repeat it blindly. The rep was told, and those whose replies wait behind it.\nDo: look at the customer's conversation. If it did not arrive: `handoffd retry <session>`. If it did: `handoffd skip <session>`.";
     Undecodable, "undecodable", Person, "An event could not be understood",
     "The event is kept as it came, with the field that is wrong. Nothing else waits for it.\nDo: mend the producer, or the limits, then `handoffd retry --events`.";
     Unmatched, "unmatched", Person, "A webhook names no record of ours",

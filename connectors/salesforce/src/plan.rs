@@ -276,20 +276,15 @@ impl Salesforce {
         status: &ReplyStatus,
     ) -> Result<Option<Step>, Refusal> {
         let state = match status.state {
-            DeliveryState::Sent => return Ok(None),
-            DeliveryState::Delivered => "delivered",
-            DeliveryState::Read => "read",
-            DeliveryState::Held => "held",
-            DeliveryState::Failed => "failed",
+            DeliveryState::Sent if !status.settles() => return Ok(None),
+            _ => status.word(),
         };
         let fact = format!("told/{}/{state}", status.message_id);
         if known.is(&fact) || known.is(&lane::kept(&fact)) || !lane.begun() {
             return Ok(None);
         }
-        if let DeliveryState::Held | DeliveryState::Failed = status.state {
-            let held = status.state == DeliveryState::Held;
-            let text =
-                wording::undelivered(held, status.detail.as_deref(), self.settings.message_limit);
+        if let DeliveryState::Held | DeliveryState::Failed | DeliveryState::Sent = status.state {
+            let text = wording::undelivered(status, self.settings.message_limit);
             let row = pieces::note(known, &fact, text.clone());
             let Some(piece) = row.into_iter().find(|piece| !known.is(&piece.fact)) else {
                 return Ok(None);

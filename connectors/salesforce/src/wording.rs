@@ -3,7 +3,7 @@
 //! Everything that we send appears in the thread as written by the customer, because an end user's
 //! client can write in no other name. Hence every line that the customer did not write says so.
 
-use handoffd_contract::event::{AttachmentKind, sentiment};
+use handoffd_contract::event::{AttachmentKind, DeliveryState, ReplyStatus, sentiment};
 use handoffd_contract::{
     Attachment, AuthorKind, Contact, Handoff, Known, MediaProblem, Message, Source, text,
 };
@@ -194,13 +194,15 @@ pub(crate) fn words(value: &str) -> &'static str {
 
 /// What a rep reads when a reply did not reach the customer. MIAW has no acknowledgement for that,
 /// so it comes as a message.
-pub(crate) fn undelivered(held: bool, detail: Option<&str>, limit: usize) -> String {
-    let title = if held {
-        "⚠ Not yet delivered to WhatsApp"
-    } else {
-        "⚠ Not delivered to WhatsApp"
+pub(crate) fn undelivered(status: &ReplyStatus, limit: usize) -> String {
+    let title = match status.state {
+        _ if status.may_have_arrived() => "⚠ Not known whether it reached WhatsApp",
+        DeliveryState::Held => "⚠ Not yet delivered to WhatsApp",
+        DeliveryState::Sent => "Sent to WhatsApp",
+        _ => "⚠ Not delivered to WhatsApp",
     };
-    let detail = detail.map(str::trim).filter(|d| !d.is_empty());
+    let detail = status.detail.as_deref().map(str::trim);
+    let detail = detail.filter(|detail| !detail.is_empty());
     let detail = detail.map(text::set_off);
     let text = match detail {
         Some(detail) => format!("{title}: {detail}"),

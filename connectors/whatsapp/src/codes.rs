@@ -223,8 +223,8 @@ const FINAL: &[(i64, Class, &str)] = &[
 const REFUSED: &str = "WhatsApp does not take this content. Change it and send it again.";
 const UNREACHABLE: &str = "The customer's WhatsApp cannot get it: no account on this number, an old \
                            app, or terms not accepted. Use another channel.";
-const CLOSED: &str = "More than 24 hours have passed since the customer last wrote. Send an approved \
-                      template, or wait for them to write.";
+const CLOSED: &str = "More than 24 hours have passed since the customer last wrote. Send it again when \
+                      they have written.";
 
 /// What a code means, and what a rep is told when it is final.
 pub(crate) fn lookup(code: i64) -> Option<(Class, &'static str)> {

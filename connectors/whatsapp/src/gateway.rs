@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::cloud;
-use crate::lane::{self, Lane, Window};
+use crate::lane::{self, Lane, NewsWaits, Window};
 use crate::parts::{Content, Part};
 use crate::recipient::Recipient;
 use crate::settings::Notify;
@@ -101,12 +101,24 @@ pub(crate) fn events(lane: Lane<'_>, item: &Item, notify: &Notify) -> Vec<(&'sta
     }
 }
 
-/// The step that publishes the first event of an item that the gateway does not have yet.
+/// The first event of an item that the gateway does not have yet: its type, its payload.
+fn missing(lane: Lane<'_>, item: &Item) -> Option<(&'static str, Value)> {
+    let notify = lane.settings.notify.as_ref()?;
+    events(lane, item, notify)
+        .into_iter()
+        .find(|(kind, _)| !lane.known.is(&lane::out(&item.id, kind)))
+}
+
+/// Whether the gateway does not have every event of an item yet.
+pub(crate) fn lacks(lane: Lane<'_>, item: &Item) -> bool {
+    missing(lane, item).is_some()
+}
+
+/// The step that publishes the first event of an item that the gateway does not have yet. When it
+/// cannot be published, nothing else waits for that: news is tried again by itself.
 pub(crate) fn notify(lane: Lane<'_>, item: &Item) -> Option<Step> {
     let notify = lane.settings.notify.as_ref()?;
-    let (kind, data) = events(lane, item, notify)
-        .into_iter()
-        .find(|(kind, _)| !lane.known.is(&lane::out(&item.id, kind)))?;
+    let (kind, data) = missing(lane, item)?;
     let id = ids::short(&[&lane.work.session.id, &item.id, kind]);
     let fact = lane::out(&item.id, kind);
     let publish = Publish {
@@ -116,12 +128,22 @@ pub(crate) fn notify(lane: Lane<'_>, item: &Item) -> Option<Step> {
         content_type: CLOUD_EVENT,
         body: cloud_event(lane, &id, kind, item.time, data),
     };
-    let memo = json!({"fact": fact, "value": id});
+    let failed = lane.news();
+    let memo = json!({"fact": fact, "value": id, "ends": failed.is_some().then_some(lane::NEWS)});
+    let later = NewsWaits::after(failed.as_ref(), lane.work.now);
     Some(
         Step::new(NOTIFY, Repeat::Keyed, publish)
             .claim_as(fact, id)
+            .aside(lane::NEWS, later)
             .memo(memo),
     )
+}
+
+/// Gives up the first event of an item that the gateway does not have.
+pub(crate) fn give_up(lane: Lane<'_>, item: &Item) -> Option<Step> {
+    let (kind, _) = missing(lane, item)?;
+    let fact = (lane::out(&item.id, kind), "!given-up".to_owned());
+    Some(lane::record("event.drop", vec![fact], Vec::new()))
 }
 
 fn is_news(status: &ReplyStatus) -> bool {

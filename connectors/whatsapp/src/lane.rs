@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use handoffd_contract::event::{DeliveryState, RepReply, ReplyStatus};
-use handoffd_contract::{Call, Data, Item, Known, Record, Repeat, Step, Work, ids};
+use handoffd_contract::{Call, Data, Item, Known, Reason, Record, Repeat, Step, Work, ids};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,11 @@ pub(crate) const CLOSED: &str = "closed";
 pub(crate) const TEMPLATE: &str = "template";
 /// Fact: the last message that was accepted, `<reference> <when>`.
 pub(crate) const LAST: &str = "last";
+/// Fact: news for the gateway could not be published, `<until> <tries> <reason>`, a [`NewsWaits`].
+pub(crate) const NEWS: &str = "news";
+
+/// Value of [`reopened`] while messages of the reply are to be sent once more.
+pub(crate) const OPEN: &str = "open";
 
 /// The id of one message of a reply on WhatsApp's side, or `!failed:<code>[:<words>]`, or `!skipped`.
 pub(crate) fn sent(item: &str, slot: &str) -> String {
@@ -52,9 +57,36 @@ pub(crate) fn told(item: &str) -> String {
     format!("told/{item}")
 }
 
+/// A message that WhatsApp took and then failed because the window was closed: its code. The message is
+/// sent once more, under the slot of [`resent`].
+pub(crate) fn again(item: &str, slot: &str) -> String {
+    format!("again/{item}/{slot}")
+}
+
+/// The slot of a message that is sent once more. It has its own reference and its own facts, so that
+/// nothing that is said of the first one counts for it.
+pub(crate) fn resent(slot: &str) -> String {
+    format!("{slot}r")
+}
+
+/// A reply that was dealt with and has messages to be sent once more: `open`, then `closed`.
+pub(crate) fn reopened(item: &str) -> String {
+    format!("reopened/{item}")
+}
+
 /// The rep was told that the reply waits.
 pub(crate) fn held(item: &str) -> String {
     format!("held/{item}")
+}
+
+/// The rep was told that the reply waits, for this cause.
+pub(crate) fn waits(item: &str, cause: &str) -> String {
+    format!("waits/{item}/{cause}")
+}
+
+/// Since when the reply waits for something that passes by itself.
+pub(crate) fn since(item: &str) -> String {
+    format!("since/{item}")
 }
 
 /// An event that the gateway has.
@@ -86,6 +118,43 @@ pub(crate) struct Done {
     pub(crate) message: String,
     /// The references of its messages.
     pub(crate) refs: Vec<String>,
+}
+
+/// News for the gateway that could not be published.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct NewsWaits {
+    /// When it is tried again.
+    pub(crate) until: Timestamp,
+    /// How often in a row it failed.
+    tries: u32,
+    /// Why the last try failed.
+    pub(crate) reason: Reason,
+}
+
+impl NewsWaits {
+    /// The first pause in seconds; doubled at every failure.
+    const FIRST: i64 = 5;
+    /// The longest pause in seconds.
+    const LONGEST: i64 = 300;
+
+    fn parse(text: &str) -> Option<NewsWaits> {
+        let mut words = text.split(' ');
+        Some(NewsWaits {
+            until: words.next()?.parse().ok()?,
+            tries: words.next()?.parse().ok()?,
+            reason: Reason::parse(words.next()?)?,
+        })
+    }
+
+    /// The beginning of the fact for a try that begins now and fails, after these failures.
+    pub(crate) fn after(failed: Option<&NewsWaits>, now: Timestamp) -> String {
+        let tries = failed.map_or(0, |waits| waits.tries);
+        let pause = (Self::FIRST << tries.min(10)).min(Self::LONGEST);
+        let until = now
+            .saturating_add(SignedDuration::from_secs(pause))
+            .unwrap_or(Timestamp::MAX);
+        format!("{until} {}", tries.saturating_add(1))
+    }
 }
 
 /// How WhatsApp's window stands.
@@ -131,6 +200,16 @@ impl<'a> Lane<'a> {
         }
     }
 
+    /// Whether a reply was dealt with, and nothing of it is to be sent once more.
+    pub(crate) fn is_done(&self, item: &str) -> bool {
+        self.known.is(&done(item)) && self.known.get(&reopened(item)) != Some(OPEN)
+    }
+
+    /// How publishing news for the gateway fails, if it does.
+    pub(crate) fn news(&self) -> Option<NewsWaits> {
+        self.known.get(NEWS).and_then(NewsWaits::parse)
+    }
+
     /// Our own id of one message of a reply.
     pub(crate) fn reference(&self, item: &str, slot: &str) -> String {
         ids::short(&[&self.work.session.id, item, slot])
@@ -142,6 +221,11 @@ impl<'a> Lane<'a> {
     /// the template, unless one of them was tried. Once the template was tried it stays.
     pub(crate) fn parts(&self, item: &Item, reply: &RepReply, window: Window) -> Vec<Part> {
         let mut parts = parts::parts(reply, self.settings);
+        for part in &mut parts {
+            if self.known.is(&again(&item.id, &part.slot)) {
+                part.slot = resent(&part.slot);
+            }
+        }
         let template_tried = !self.known.absent(&sent(&item.id, FALLBACK_SLOT));
         let is_text = |part: &Part| matches!(part.content, Content::Text(_) | Content::Choice(_));
         let text_tried = parts
@@ -211,6 +295,7 @@ pub(crate) fn tell(
         message_id: message.to_owned(),
         state,
         detail,
+        cause: None,
     })
 }
 

@@ -22,6 +22,7 @@
 //! | `recipient` | whom it goes to |
 //! | `cloud`, `gateway` | the two exits |
 //! | `status` | what became of messages, and what the rep is told |
+//! | `waiting` | what the rep is told of a reply that does not go out |
 //! | `codes`, `failure` | WhatsApp's error codes; an answer that is not a success |
 //! | `read` | what a reply of the API or the broker proves |
 //! | `hear` | Meta's status webhooks |
@@ -47,15 +48,17 @@ mod reply;
 mod sandbox;
 mod settings;
 mod status;
+mod waiting;
 
 use std::time::Duration;
 
 use handoffd_contract::{
     Budget, Check, Connector, Credential, Data, Exchange, Finding, Frame, Hearing, HttpReply,
-    Known, MediaLookup, Problem, Refusal, Reply, Step, Verdict, WebhookAuth, Work,
+    Known, MediaLookup, Problem, Refusal, Reply, Step, Stop, Verdict, Waiting, WebhookAuth, Work,
 };
 
 use exit::Exit;
+use lane::Lane;
 use settings::Settings;
 
 /// Reads the settings of a WhatsApp target.
@@ -88,6 +91,23 @@ struct WhatsApp {
 impl Connector for WhatsApp {
     fn next(&self, work: &Work, known: &Known) -> Result<Vec<Step>, Refusal> {
         plan::next(&self.settings, work, known)
+    }
+
+    fn recall(&self, work: &Work, known: &Known) -> Vec<String> {
+        let here = |id: &str| work.items.iter().any(|item| item.id == id);
+        status::reopened(known)
+            .filter(|id| !here(id))
+            .map(str::to_owned)
+            .collect()
+    }
+
+    fn waiting(&self, work: &Work, known: &Known, stop: &Stop) -> Waiting {
+        let lane = Lane {
+            settings: &self.settings,
+            work,
+            known,
+        };
+        waiting::waiting(lane, stop)
     }
 
     fn read(&self, step: &Step, reply: &Reply) -> Verdict {

@@ -4,17 +4,21 @@
 //! 2. Replies go out strictly one after the other. While the window is closed they wait, every one of
 //!    them is said to wait, and only templates pass.
 //! 3. Events for the gateway go out beside them, in their own order; an ending goes after the replies
-//!    before it.
+//!    before it. When they cannot be published, they are tried again later and no reply waits for that.
 
 use handoffd_contract::event::{DeliveryState, RepReply};
 use handoffd_contract::{Data, Item, Known, Reason, Refusal, Rendered, Step, Stop, Work};
 use serde_json::Value;
 
 use crate::gateway;
-use crate::lane::{self, Lane, Mapped, Window};
+use crate::lane::{self, Lane, Mapped, NewsWaits, Window};
 use crate::reply::{self, Progress};
 use crate::settings::Settings;
 use crate::status::{self, Ledger};
+
+/// So many events may come while older news cannot be published. The engine loads 200 at a time
+/// unless it is told otherwise.
+const KEPT: usize = 100;
 
 /// The steps that can be taken now.
 ///
@@ -30,14 +34,41 @@ pub(crate) fn next(settings: &Settings, work: &Work, known: &Known) -> Result<Ve
         return Ok(vec![step]);
     }
     let replies = Replies::walk(lane);
-    let mut steps: Vec<Step> = event(lane, &replies).into_iter().collect();
-    match replies.next {
-        Ok(more) => {
-            steps.extend(more);
-            Ok(steps)
+    let news = news(lane, &replies);
+    let mut steps = Vec::new();
+    let waits = match news {
+        News::None => None,
+        News::Next(step) => {
+            steps.push(*step);
+            None
         }
-        Err(refusal) if steps.is_empty() => Err(refusal),
-        Err(_) => Ok(steps),
+        News::Later(waits) => Some(waits),
+    };
+    match replies.next {
+        Ok(more) => steps.extend(more),
+        Err(refusal) if steps.is_empty() => return Err(until_news(refusal, waits)),
+        Err(_) => {}
+    }
+    match waits {
+        Some(waits) if steps.is_empty() => {
+            let words = "session events for the gateway cannot be published; replies go on";
+            Err(Refusal::Hold {
+                stop: Stop::new(waits.reason, words),
+                until: Some(waits.until),
+            })
+        }
+        _ => Ok(steps),
+    }
+}
+
+/// A reply that waits does not keep the news from being tried again.
+fn until_news(refusal: Refusal, news: Option<NewsWaits>) -> Refusal {
+    match (refusal, news) {
+        (Refusal::Hold { stop, until }, Some(news)) => Refusal::Hold {
+            stop,
+            until: Some(until.map_or(news.until, |until| until.min(news.until))),
+        },
+        (refusal, _) => refusal,
     }
 }
 
@@ -74,8 +105,13 @@ impl Replies {
                     },
                     Err(refusal) => Err(refusal),
                 },
-                // What a rep writes after an ending begins something new.
-                Data::RepEnded(_) if replies.held > n && gateway::notify(lane, item).is_some() => {
+                // What a rep writes after an ending begins something new, unless the gateway cannot
+                // be told of the ending.
+                Data::RepEnded(_)
+                    if replies.held > n
+                        && !lane.known.is(lane::NEWS)
+                        && gateway::lacks(lane, item) =>
+                {
                     Ok(Vec::new())
                 }
                 _ => continue,
@@ -94,24 +130,44 @@ impl Replies {
     }
 }
 
+/// News for the gateway.
+enum News {
+    /// It has everything that it can have now.
+    None,
+    /// This comes next.
+    Next(Box<Step>),
+    /// The last try failed.
+    Later(NewsWaits),
+}
+
 /// The first event that the gateway does not have yet. One at a time, so that "assigned" and "nobody
 /// is assigned any more" cannot pass each other. An ending does not overtake a reply, and news does
 /// not overtake an ending unless it waits for a reply that is held.
-fn event(lane: Lane<'_>, replies: &Replies) -> Option<Step> {
+///
+/// While news cannot be published, the oldest of it gives way to what came much later: a lane is given
+/// only so many events at a time, and replies are among them.
+fn news(lane: Lane<'_>, replies: &Replies) -> News {
+    let waits = lane.news().filter(|waits| lane.work.now < waits.until);
     for (n, item) in lane.work.items.iter().enumerate() {
+        if !gateway::lacks(lane, item) {
+            continue;
+        }
         if matches!(item.data, Data::RepEnded(_)) {
             if replies.held < n {
                 continue;
             }
             if replies.busy < n {
-                return None;
+                return News::None;
             }
         }
-        if let Some(step) = gateway::notify(lane, item) {
-            return Some(step);
-        }
+        let step = match waits {
+            None => gateway::notify(lane, item),
+            Some(_) if lane.work.items.len() - n > KEPT => gateway::give_up(lane, item),
+            Some(waits) => return News::Later(waits),
+        };
+        return step.map_or(News::None, |step| News::Next(Box::new(step)));
     }
-    None
+    News::None
 }
 
 /// Tells the rep, once, that a reply waits.
@@ -130,7 +186,7 @@ fn hold(lane: Lane<'_>, item: &Item, reply: &RepReply) -> Option<Step> {
         "This reply waits"
     };
     let detail = format!(
-        "{what}: {}. It goes out by itself when the customer writes again. An approved template can be sent now.",
+        "{what}: {}. It goes out by itself when the customer writes again.",
         reason(lane.window())
     );
     let mut ledger = Ledger::new(lane.known);

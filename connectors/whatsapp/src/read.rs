@@ -161,6 +161,7 @@ fn published(step: &Step, said: &Publication) -> Verdict {
             {
                 learned.push(Learned::is(lane::LAST, format!("{reference} {at}")));
             }
+            learned.extend(text(&step.memo, "ends").map(Learned::absent));
             Verdict::Known(learned)
         }
         Publication::Unroutable { words } => {

@@ -34,7 +34,7 @@ pub(crate) enum Progress {
 /// # Errors
 /// It waits for a status, or needs a person.
 pub(crate) fn advance(lane: Lane<'_>, item: &Item, reply: &RepReply) -> Result<Progress, Refusal> {
-    if lane.known.is(&lane::done(&item.id)) {
+    if lane.is_done(&item.id) {
         return Ok(Progress::Done);
     }
     let window = lane.window();
@@ -308,6 +308,9 @@ impl Reply<'_> {
             refs: self.parts.iter().map(|part| self.reference(part)).collect(),
         };
         ledger.set(lane::done(&self.item.id), lane::json(&done));
+        if self.lane.known.is(&lane::reopened(&self.item.id)) {
+            ledger.set(lane::reopened(&self.item.id), "closed");
+        }
         ledger.tell_reply(&self.item.id);
         Progress::Next(ledger.into_step("reply.done").into_iter().collect())
     }

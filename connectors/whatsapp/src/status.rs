@@ -6,11 +6,13 @@
 
 use std::collections::BTreeMap;
 
-use handoffd_contract::event::{DeliveryState, MessageStatus};
-use handoffd_contract::{Data, Known, Step, Work};
+use handoffd_contract::event::{DeliveryState, MessageStatus, ReplyStatus};
+use handoffd_contract::{Data, Known, Record, Step, Work};
 
 use crate::codes;
 use crate::lane::{self, Done, Lane, Sent};
+use crate::parts::FALLBACK_SLOT;
+use crate::waiting;
 
 /// Everything that the statuses in the work say and that is not on record yet, if anything.
 pub(crate) fn take_in(lane: Lane<'_>) -> Option<Step> {
@@ -74,6 +76,13 @@ impl<'a> Ledger<'a> {
         (!empty).then(|| lane::record(name, self.facts.into_iter().collect(), self.events))
     }
 
+    pub(crate) fn into_record(self) -> Record {
+        Record {
+            facts: self.facts.into_iter().collect(),
+            events: self.events,
+        }
+    }
+
     /// Notes that one message of a reply will not arrive, and tells the rep in plain words.
     pub(crate) fn fail(&mut self, reference: &str, sent: &Sent, code: Option<i64>, words: &str) {
         self.set(
@@ -87,6 +96,25 @@ impl<'a> Ledger<'a> {
         ));
         let event = lane::tell(&sent.target, &sent.message, DeliveryState::Failed, detail);
         self.event(format!("status/{reference}/failed"), event);
+    }
+
+    /// WhatsApp took the message and then said that the window was closed, so it has not arrived: it is
+    /// sent once more when the customer writes, as if the window had been known to be closed. Returns
+    /// whether it is.
+    fn send_again(&mut self, reference: &str, sent: &Sent) -> bool {
+        let once_more = self
+            .get(&lane::again(&sent.item, sent.slot.trim_end_matches('r')))
+            .is_some();
+        if once_more || sent.slot == FALLBACK_SLOT {
+            return false;
+        }
+        self.set(lane::state(reference), format!("failed:{WINDOW}"));
+        self.set(
+            lane::again(&sent.item, &sent.slot),
+            format!("{WINDOW} {reference}"),
+        );
+        self.set(lane::reopened(&sent.item), lane::OPEN);
+        true
     }
 
     /// Tells the rep when the whole reply has come further. The reply is as far as its last message.
@@ -111,8 +139,20 @@ impl<'a> Ledger<'a> {
             && let Some(first) = done.refs.first()
         {
             let id = format!("status/{first}/{}", word(least));
+            // Who was told that nobody knows is told that it is settled.
+            let settled = least == DeliveryState::Sent
+                && waiting::DOUBTS
+                    .iter()
+                    .any(|cause| self.get(&lane::waits(item, cause)).is_some());
             self.set(lane::told(item), word(least));
-            self.event(id, lane::tell(&done.target, &done.message, least, None));
+            let status = ReplyStatus {
+                target: done.target.clone(),
+                message_id: done.message.clone(),
+                state: least,
+                detail: settled.then(|| SETTLED.to_owned()),
+                cause: settled.then(|| "settled".to_owned()),
+            };
+            self.event(id, Data::ReplyStatus(status));
         }
     }
 }
@@ -172,6 +212,9 @@ fn take(ledger: &mut Ledger<'_>, work: &Work, status: &MessageStatus, at: jiff::
         DeliveryState::Failed if state < DeliveryState::Delivered => {
             if status.error_code.is_some_and(is_window) {
                 close(ledger, work, at);
+                if ledger.send_again(&reference, &sent) {
+                    return;
+                }
             }
             ledger.fail(
                 &reference,
@@ -189,14 +232,31 @@ fn take(ledger: &mut Ledger<'_>, work: &Work, status: &MessageStatus, at: jiff::
     ledger.tell_reply(&sent.item);
 }
 
+/// What a rep is told who was told that nobody knows.
+const SETTLED: &str = "What became of this reply is settled: it has been sent.";
+
+/// The code of a message outside the window.
+const WINDOW: i64 = 131_047;
+
 fn is_window(code: i64) -> bool {
     codes::lookup(code).is_some_and(|(class, _)| class == codes::Class::Window)
 }
 
-/// WhatsApp says that the window was closed at that time. A message that the customer wrote since
-/// has opened it again.
+/// Replies that were dealt with and have messages to be sent once more.
+pub(crate) fn reopened(known: &Known) -> impl Iterator<Item = &str> {
+    known
+        .under("reopened/")
+        .filter(|(_, state)| *state == lane::OPEN)
+        .map(|(item, _)| item)
+}
+
+/// WhatsApp says that the window was closed at that time, which it gives in whole seconds. A message
+/// that the customer wrote in a later second has opened it again.
 fn close(ledger: &mut Ledger<'_>, work: &Work, at: jiff::Timestamp) {
-    if let Some(last) = work.last_inbound.filter(|last| *last <= at) {
+    if let Some(last) = work
+        .last_inbound
+        .filter(|last| last.as_second() <= at.as_second())
+    {
         ledger.set(lane::CLOSED.to_owned(), last.to_string());
     }
 }

@@ -45,6 +45,14 @@ pub(super) async fn admit(db: &Db<'_>, now: i64, arrivals: &[Arrival]) -> Outcom
     lock_lanes(db, &touched, &others).await?;
     open_lanes(db, now, &new).await?;
     wake_sessions(db, now, &touched).await?;
+    let replied: BTreeSet<&str> = new
+        .iter()
+        .filter(|(_, one)| one.is_reply())
+        .map(|(_, one)| one.session.as_str())
+        .collect();
+    if !replied.is_empty() {
+        have_looked_at(db, now, &replied).await?;
+    }
     if !others.is_empty() {
         wake_customers(db, now, &others).await?;
     }
@@ -318,6 +326,17 @@ async fn wake_sessions(db: &Db<'_>, now: i64, sessions: &BTreeSet<&str>) -> Outc
     if woken > 0 {
         db.wake();
     }
+    Ok(())
+}
+
+/// A rep's reply came: lanes that do not take it up at once are to be looked at. They are locked.
+async fn have_looked_at(db: &Db<'_>, now: i64, sessions: &BTreeSet<&str>) -> Outcome<()> {
+    db.run(
+        "UPDATE lane SET look_at = $2
+          WHERE session = ANY ($1) AND lease_owner IS NULL AND state <> 'idle'",
+        &[&texts(sessions), &now],
+    )
+    .await?;
     Ok(())
 }
 

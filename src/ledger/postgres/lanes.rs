@@ -102,6 +102,12 @@ pub(super) async fn peek(db: &Db<'_>, lane: i64) -> Outcome<(LaneRef, Loaded)> {
     Ok((lane, loaded))
 }
 
+/// What a worker needs, without a lease.
+pub(super) async fn inspect(db: &Db<'_>, lane: i64, limit: usize, bytes: usize) -> Outcome<Loaded> {
+    let (_, _, loaded) = loaded(db, lane, limit.max(1), bytes).await?;
+    Ok(loaded)
+}
+
 /// A lane, the epoch of its lease if it has one, and what is loaded of it.
 async fn loaded(
     db: &Db<'_>,
@@ -366,7 +372,8 @@ pub(super) async fn release(
     db.run(
         "UPDATE lane
             SET head = greatest(head, $2), attempts = $3, state = $4, due_at = $5, reason = $6,
-                words = $7, updated_at = $8, woken = false, lease_owner = NULL, lease_until = NULL
+                words = $7, updated_at = $8, woken = false, lease_owner = NULL, lease_until = NULL,
+                look_at = $9
           WHERE id = $1",
         &[
             &lease.lane,
@@ -377,6 +384,7 @@ pub(super) async fn release(
             &rest.stop.as_ref().map(|stop| stop.reason.label()),
             &rest.stop.as_ref().map(|stop| Text(&stop.words)),
             &now,
+            &rest.look_at(now),
         ],
     )
     .await?;

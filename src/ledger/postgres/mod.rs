@@ -13,6 +13,7 @@
 //! | `intake` | events in, lanes opened and woken |
 //! | `poison` | what could not be understood |
 //! | `lanes` | claim, load, begin, finish, release |
+//! | `look` | lanes that nobody works on, looked at |
 //! | `relay` | feeds, what was heard, finding a lane |
 //! | `inbox` | webhooks |
 //! | `operate` | lists, stories, numbers |
@@ -26,6 +27,7 @@ mod hints;
 mod inbox;
 mod intake;
 mod lanes;
+mod look;
 mod mend;
 mod operate;
 mod poison;
@@ -51,7 +53,7 @@ use super::rows::{self, Arrival, NewMapping, count, event_key};
 use super::{
     Admission, Admitted, Attempt, Change, FeedLease, Group, Hear, InboxRow, LaneFilter, LaneRef,
     LaneRow, Lease, Ledger, LedgerError, Loaded, MappingRow, Poison, PoisonRow, Release, Result,
-    Select, Stats, Story,
+    Select, Stats, Story, Unlooked,
 };
 
 /// How often a transaction is done again.
@@ -227,6 +229,38 @@ impl Ledger for Postgres {
 
     async fn peek(&self, lane: i64) -> Result<(LaneRef, Loaded)> {
         transact!(self, Read, db => lanes::peek(db, lane))
+    }
+
+    async fn recall(&self, session: &str, id: &str) -> Result<Option<(i64, Event)>> {
+        transact!(self, Statement, db => look::recall(db, session, id))
+    }
+
+    async fn unlooked(
+        &self,
+        now: Timestamp,
+        target: &str,
+        blocked: bool,
+        limit: usize,
+    ) -> Result<Vec<Unlooked>> {
+        let (now, limit) = (now.as_microsecond(), count(limit));
+        transact!(self, Statement, db => look::unlooked(db, now, target, blocked, limit))
+    }
+
+    async fn inspect(&self, lane: i64, limit: usize, bytes: usize) -> Result<Loaded> {
+        transact!(self, Read, db => lanes::inspect(db, lane, limit, bytes))
+    }
+
+    async fn looked(
+        &self,
+        now: Timestamp,
+        lane: &Unlooked,
+        facts: Vec<(String, String)>,
+        events: Vec<Admission>,
+        again: Option<Timestamp>,
+    ) -> Result<()> {
+        let arrivals = Arrival::all(&events)?;
+        let (now, again) = (now.as_microsecond(), again.map(Timestamp::as_microsecond));
+        transact!(self, Write, db => look::looked(db, now, lane, &facts, &arrivals, again))
     }
 
     async fn begin(

@@ -25,6 +25,9 @@ fn admit_one(tx: &Tx<'_>, now: i64, arrival: &Arrival) -> Result<Admitted> {
         open_lane(tx, now, &arrival.session, target, seq)?;
     }
     wake_session(tx, now, &arrival.session)?;
+    if arrival.is_reply() {
+        have_looked_at(tx, now, &arrival.session)?;
+    }
     if let Some((business_number, customer)) = freed {
         wake_customer(tx, now, &business_number, &customer)?;
     }
@@ -168,6 +171,16 @@ fn wake_session(tx: &Tx<'_>, now: i64, session: &str) -> Result<()> {
     if woken > 0 {
         tx.wake();
     }
+    Ok(())
+}
+
+/// A rep's reply came: lanes that do not take it up at once are to be looked at.
+fn have_looked_at(tx: &Tx<'_>, now: i64, session: &str) -> Result<()> {
+    tx.run(
+        "UPDATE lane SET look_at = ?2
+          WHERE session = ?1 AND lease_owner IS NULL AND state <> 'idle'",
+        params![session, now],
+    )?;
     Ok(())
 }
 

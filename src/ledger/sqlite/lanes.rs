@@ -78,6 +78,11 @@ pub(super) fn peek(tx: &Tx<'_>, lane: i64) -> Result<(LaneRef, Loaded)> {
     loaded(tx, lane, 0, 0)
 }
 
+/// What a worker needs, without a lease.
+pub(super) fn inspect(tx: &Tx<'_>, lane: i64, limit: usize, bytes: usize) -> Result<Loaded> {
+    loaded(tx, lane, limit.max(1), bytes).map(|(_, loaded)| loaded)
+}
+
 fn loaded(tx: &Tx<'_>, lane: i64, limit: usize, bytes: usize) -> Result<(LaneRef, Loaded)> {
     let (lane, head) = tx
         .one(
@@ -283,7 +288,8 @@ pub(super) fn release(
     tx.run(
         "UPDATE lane
             SET head = max(head, ?2), attempts = ?3, state = ?4, due_at = ?5, reason = ?6,
-                words = ?7, updated_at = ?8, woken = 0, lease_owner = NULL, lease_until = NULL
+                words = ?7, updated_at = ?8, woken = 0, lease_owner = NULL, lease_until = NULL,
+                look_at = ?9
           WHERE id = ?1",
         params![
             lease.lane,
@@ -293,7 +299,8 @@ pub(super) fn release(
             rest.due_at,
             rest.stop.as_ref().map(|stop| stop.reason.label()),
             rest.stop.as_ref().map(|stop| &stop.words),
-            now
+            now,
+            rest.look_at(now)
         ],
     )?;
     if rest.due_at.is_some() {

@@ -10,6 +10,7 @@
 //! | `intake` | events in, lanes opened and woken |
 //! | `poison` | what could not be understood |
 //! | `lanes` | claim, load, begin, finish, release |
+//! | `look` | lanes that nobody works on, looked at |
 //! | `relay` | feeds, what was heard, finding a lane |
 //! | `inbox` | webhooks |
 //! | `operate` | lists, stories, numbers |
@@ -21,6 +22,7 @@ mod care;
 mod inbox;
 mod intake;
 mod lanes;
+mod look;
 mod mend;
 mod operate;
 mod poison;
@@ -48,7 +50,7 @@ use super::rows::{self, Arrival, NewMapping, count, event_key};
 use super::{
     Admission, Admitted, Attempt, Change, FeedLease, Group, Hear, InboxRow, LaneFilter, LaneRef,
     LaneRow, Lease, Ledger, LedgerError, Loaded, MappingRow, Poison, PoisonRow, Release, Result,
-    Select, Stats, Story,
+    Select, Stats, Story, Unlooked,
 };
 
 /// The ledger in one SQLite file.
@@ -180,6 +182,42 @@ impl Ledger for Sqlite {
 
     async fn peek(&self, lane: i64) -> Result<(LaneRef, Loaded)> {
         self.read(move |tx| lanes::peek(tx, lane)).await
+    }
+
+    async fn recall(&self, session: &str, id: &str) -> Result<Option<(i64, Event)>> {
+        let (session, id) = (session.to_owned(), id.to_owned());
+        self.read(move |tx| look::recall(tx, &session, &id)).await
+    }
+
+    async fn unlooked(
+        &self,
+        now: Timestamp,
+        target: &str,
+        blocked: bool,
+        limit: usize,
+    ) -> Result<Vec<Unlooked>> {
+        let (now, target) = (now.as_microsecond(), target.to_owned());
+        self.read(move |tx| look::unlooked(tx, now, &target, blocked, count(limit)))
+            .await
+    }
+
+    async fn inspect(&self, lane: i64, limit: usize, bytes: usize) -> Result<Loaded> {
+        self.read(move |tx| lanes::inspect(tx, lane, limit, bytes))
+            .await
+    }
+
+    async fn looked(
+        &self,
+        now: Timestamp,
+        lane: &Unlooked,
+        facts: Vec<(String, String)>,
+        events: Vec<Admission>,
+        again: Option<Timestamp>,
+    ) -> Result<()> {
+        let (lane, arrivals) = (lane.clone(), Arrival::all(&events)?);
+        let (now, again) = (now.as_microsecond(), again.map(Timestamp::as_microsecond));
+        self.write(move |tx| look::looked(tx, now, &lane, &facts, &arrivals, again))
+            .await
     }
 
     async fn begin(

@@ -184,14 +184,25 @@ impl Creatio {
             .any(|(state, _)| state.starts_with("held"));
         let (state, line) = match status.state {
             DeliveryState::Held if known.under(&told).count() >= REASONS => return Vec::new(),
-            DeliveryState::Held => (
-                format!("held/{why}"),
-                format!("Not delivered to WhatsApp yet: {detail}"),
-            ),
+            DeliveryState::Held => {
+                let state = match &status.cause {
+                    Some(_) => status.word(),
+                    None => format!("held/{why}"),
+                };
+                let line = if status.may_have_arrived() {
+                    format!("Not known whether it reached WhatsApp: {detail}")
+                } else {
+                    format!("Not delivered to WhatsApp yet: {detail}")
+                };
+                (state, line)
+            }
             DeliveryState::Failed => (
                 format!("failed/{why}"),
                 format!("Not delivered to WhatsApp: {detail}"),
             ),
+            DeliveryState::Sent if status.settles() => {
+                (status.word(), format!("Sent to WhatsApp: {detail}"))
+            }
             DeliveryState::Delivered | DeliveryState::Read if waited => (
                 "delivered".to_owned(),
                 "Delivered to WhatsApp: the reply that was waiting".to_owned(),

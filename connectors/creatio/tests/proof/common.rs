@@ -222,6 +222,7 @@ pub fn sent(id: &str, seconds: i64, reference: Option<&str>) -> Item {
 
 pub fn status(id: &str, seconds: i64, state: DeliveryState) -> Item {
     let status = ReplyStatus {
+        cause: None,
         target: "crm".into(),
         message_id: "rep-1".into(),
         state,

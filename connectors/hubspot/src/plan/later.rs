@@ -83,26 +83,35 @@ impl Plan<'_> {
         else {
             return Vec::new();
         };
-        let held = self.known.is(&facts::told(&status.message_id, "held"));
+        let held = facts::told(&status.message_id, "held");
+        let held = self.known.is(&held) || self.known.under(&format!("{held}/")).next().is_some();
         let (state, title, default) = match status.state {
+            DeliveryState::Held if status.may_have_arrived() => (
+                status.word(),
+                "Not known whether it reached WhatsApp",
+                "Somebody has to look before anything else is sent.",
+            ),
             DeliveryState::Held => (
-                "held",
+                status.word(),
                 "Not delivered to WhatsApp yet",
                 "The reply waits and goes out when it can.",
             ),
             DeliveryState::Failed => (
-                "failed",
+                "failed".to_owned(),
                 "Not delivered to WhatsApp",
                 "WhatsApp did not take the reply.",
             ),
+            DeliveryState::Sent if status.settles() => {
+                (status.word(), "Sent to WhatsApp", "It has been sent.")
+            }
             DeliveryState::Delivered | DeliveryState::Read if held => (
-                "delivered",
+                "delivered".to_owned(),
                 "Delivered to WhatsApp",
                 "The reply that had to wait has reached the customer.",
             ),
             _ => return Vec::new(),
         };
-        let fact = facts::told(&status.message_id, state);
+        let fact = facts::told(&status.message_id, &state);
         if self.known.is(&fact) {
             return Vec::new();
         }

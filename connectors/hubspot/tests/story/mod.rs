@@ -124,6 +124,7 @@ pub fn received(id: &str, seconds: i64, text: &str) -> Data {
 pub fn reply_status(message: &str, state: DeliveryState) -> Data {
     let detail = Some("The 24-hour window is closed.".to_owned());
     Data::ReplyStatus(ReplyStatus {
+        cause: None,
         target: "crm".into(),
         message_id: message.into(),
         state,

@@ -200,6 +200,7 @@ pub fn sent(message: Message, reference: Option<&str>) -> Item {
 
 pub fn status(id: &str, state: DeliveryState, detail: Option<&str>) -> Item {
     let status = ReplyStatus {
+        cause: None,
         target: "crm".into(),
         message_id: id.into(),
         state,

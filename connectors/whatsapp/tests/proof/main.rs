@@ -6,6 +6,8 @@
 //! | `relay`, `files` | what leaves, in which form and to whom |
 //! | `window` | the 24-hour window |
 //! | `failures` | failures and limits |
+//! | `waiting` | what reps are told of replies whose lane is stopped |
+//! | `news` | news for the gateway that cannot be published |
 //! | `verdicts`, `webhooks`, `settings` | a table each |
 //! | `simulator`, `phones` | the simulator by itself |
 //! | `world`, `cast` | the engine in its smallest form, which the others play in; settings, replies, files |
@@ -13,12 +15,14 @@
 mod cast;
 mod failures;
 mod files;
+mod news;
 mod phones;
 mod relay;
 mod settings;
 mod simulator;
 mod stories;
 mod verdicts;
+mod waiting;
 mod webhooks;
 mod window;
 mod world;

@@ -174,6 +174,24 @@ fn enumerate<'a>(
     (quiet, runs)
 }
 
+/// A message that a status says was outside the window is sent once more, whatever goes wrong.
+#[test]
+fn what_failed_outside_the_window_arrives_once() {
+    let connector = cloud(json!({"notify": null}));
+    let hello = || Chapter::Act(json!({"act": "text", "from": CUSTOMER, "text": "Hi"}));
+    let story = [
+        hello(),
+        Chapter::Switch("fail_later", json!({"code": 131047, "count": 1})),
+        Chapter::Items(vec![replied("e-1", reply("m-1", "One."))]),
+        Chapter::Items(vec![replied("e-2", reply("m-2", "Two."))]),
+        Chapter::Pass(SignedDuration::from_mins(5)),
+        hello(),
+    ];
+    let (quiet, runs) = enumerate(&*connector, &story, 2);
+    assert!(runs > 50, "{runs} runs");
+    assert_eq!(quiet.texts(), ["One.", "Two."]);
+}
+
 #[test]
 fn the_cloud_api_never_sends_twice_and_loses_nothing() {
     let connector = cloud(json!({"handback": true}));

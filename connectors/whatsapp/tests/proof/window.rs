@@ -1,11 +1,11 @@
 //! The 24-hour window: what is held, what goes as a template, and when WhatsApp knows better.
 
-use handoffd_contract::event::Template;
+use handoffd_contract::event::{DeliveryState, MessageStatus, Template};
 use handoffd_contract::{Call, Data, Item, Reason, Refusal, Rendered};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use crate::cast::{cloud, file, item, replied, reply};
+use crate::cast::{cloud, file, gateway, item, replied, reply};
 use crate::world::{Chapter, World, hello, items, play, states};
 
 #[test]
@@ -153,10 +153,9 @@ fn whatsapp_knows_better_when_the_window_is_closed() {
             .expect("settles");
         assert_eq!(world.sends(), 1, "no loop");
         let told = world.told();
-        let wanted = if sync { "m-1 Held" } else { "m-1 Failed" };
-        assert!(states(&world).contains(&wanted.to_owned()), "{told:?}");
+        assert!(states(&world).contains(&"m-1 Held".to_owned()), "{told:?}");
         assert!(
-            sync || told.iter().any(|(_, _, detail)| detail.contains("131047")),
+            !states(&world).contains(&"m-1 Failed".to_owned()),
             "{told:?}"
         );
         world
@@ -164,13 +163,158 @@ fn whatsapp_knows_better_when_the_window_is_closed() {
             .expect("settles");
         assert_eq!(world.sends(), 1, "the next one is held without being tried");
         world.play(&[hello()]).expect("settles");
-        assert_eq!(
-            world.texts(),
-            if sync {
-                vec!["One.", "Two."]
-            } else {
-                vec!["Two."]
-            }
-        );
+        assert_eq!(world.texts(), ["One.", "Two."]);
+        assert_eq!(world.sends(), 3, "each once more");
+        for id in ["m-1", "m-2"] {
+            let told: Vec<String> = states(&world);
+            let last = told.iter().rfind(|state| state.starts_with(id));
+            assert_eq!(last, Some(&format!("{id} Delivered")), "{told:?}");
+        }
+        world.rests();
     }
+}
+
+/// The status comes when the reply is long done with, and for every message of it.
+#[test]
+fn messages_that_a_status_says_were_outside_the_window_go_out_once_when_the_customer_writes() {
+    let connector = cloud(json!({}));
+    let mut world = World::new(&*connector);
+    world.last_inbound = Some(world.now);
+    let mut with_file = reply("m-1", &"word ".repeat(1_000));
+    with_file
+        .attachments
+        .push(file("invoice", "application/pdf", "invoice.pdf"));
+    world
+        .play(&[items(vec![replied("e-1", with_file)])])
+        .expect("settles");
+    assert_eq!(world.texts(), [""; 0], "nothing is on the phone");
+    let held = states(&world)
+        .iter()
+        .filter(|state| *state == "m-1 Held")
+        .count();
+    assert_eq!(held, 1, "{:?}", world.told());
+    assert!(!world.told().iter().any(|(_, _, d)| d.contains("template")));
+    world.play(&[hello()]).expect("settles");
+    assert_eq!(world.texts().len(), 3, "{:?}", world.texts());
+    assert_eq!(
+        states(&world).last().map(String::as_str),
+        Some("m-1 Delivered")
+    );
+    world.play(&[hello()]).expect("settles");
+    assert_eq!(world.texts().len(), 3, "and never again");
+    world.rests();
+}
+
+/// A status gives its time in whole seconds, the gateway gives the customer's to the millisecond: what
+/// they wrote earlier in that second has not opened the window again. What they wrote later has.
+#[test]
+fn a_status_is_about_the_whole_second_that_it_names() {
+    for (wrote, sends) in [(700, 1), (1_000, 2)] {
+        let connector = cloud(json!({}));
+        let mut world = World::new(&*connector);
+        world.last_inbound = Some(world.now + SignedDuration::from_millis(wrote));
+        let status = MessageStatus {
+            message_id: None,
+            reference: None,
+            status: DeliveryState::Failed,
+            error_code: Some(131_047),
+            error: None,
+        };
+        let begun = world.now;
+        world
+            .play(&[
+                Chapter::Switch("drop_statuses", json!(true)),
+                items(vec![replied("e-1", reply("m-1", "One."))]),
+            ])
+            .expect("settles");
+        let id = world.known.get("sent/e-1/0").map(str::to_owned);
+        let failed = MessageStatus {
+            message_id: id,
+            ..status
+        };
+        world.now = begun;
+        world
+            .play(&[items(vec![item("st-1", Data::MessageStatus(failed))])])
+            .expect("settles");
+        assert_eq!(world.sends(), sends, "written after {wrote} ms");
+    }
+}
+
+/// Should WhatsApp refuse the second time as well, the rep is told that it failed.
+#[test]
+fn a_message_is_sent_again_once() {
+    let connector = cloud(json!({}));
+    let mut world = World::new(&*connector);
+    world
+        .play(&[
+            hello(),
+            Chapter::Switch("fail_later", json!({"code": 131047, "count": 2})),
+            items(vec![replied("e-1", reply("m-1", "One."))]),
+        ])
+        .expect("settles");
+    assert_eq!(
+        (world.sends(), states(&world)),
+        (1, vec!["m-1 Sent".to_owned(), "m-1 Held".to_owned()])
+    );
+    world.play(&[hello()]).expect("settles");
+    assert_eq!(world.sends(), 2);
+    let (_, state, detail) = world.told().pop().expect("told");
+    assert_eq!(state, "Failed");
+    assert!(
+        detail.contains("131047") && !detail.contains("template"),
+        "{detail}"
+    );
+    world.play(&[hello()]).expect("settles");
+    assert_eq!((world.sends(), world.texts()), (2, Vec::new()));
+}
+
+/// What a late or repeated status says of the first message counts for that one alone.
+#[test]
+fn a_status_of_the_first_message_says_nothing_of_the_second() {
+    let connector = gateway(json!({}));
+    let mut world = World::new(&*connector);
+    world.last_inbound = Some(world.now);
+    world
+        .play(&[items(vec![replied("e-1", reply("m-1", "One."))])])
+        .expect("settles");
+    let first = world.known.get("sent/e-1/0").expect("sent").to_owned();
+    let failed = |id: &str| {
+        let status = MessageStatus {
+            message_id: None,
+            reference: Some(first.clone()),
+            status: DeliveryState::Failed,
+            error_code: Some(131_047),
+            error: None,
+        };
+        items(vec![item(id, Data::MessageStatus(status))])
+    };
+    world.play(&[failed("st-1")]).expect("settles");
+    assert_eq!(states(&world), ["m-1 Sent", "m-1 Held"]);
+    world.play(&[hello()]).expect("settles");
+    world.play(&[failed("st-2")]).expect("settles");
+    assert_eq!(world.texts(), ["One."]);
+    let second = world.known.get("sent/e-1/0r").expect("sent").to_owned();
+    assert_ne!(
+        first, second,
+        "the gateway takes it for a message of its own"
+    );
+    assert!(!states(&world).contains(&"m-1 Failed".to_owned()));
+}
+
+/// With a template for texts outside the window, the text goes as one at once.
+#[test]
+fn a_text_that_was_outside_the_window_goes_as_the_template() {
+    let connector = cloud(json!({"fallback": "template"}));
+    let mut world = World::new(&*connector);
+    world.last_inbound = Some(world.now);
+    world
+        .play(&[items(vec![replied("e-1", reply("m-1", "One."))])])
+        .expect("settles");
+    assert_eq!(
+        world.texts(),
+        ["Unser Team hat geantwortet: One.\nAntworten Sie hier."]
+    );
+    world.play(&[hello()]).expect("settles");
+    assert_eq!(world.texts().len(), 1);
+    world.rests();
 }

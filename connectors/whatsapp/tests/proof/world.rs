@@ -163,6 +163,7 @@ impl<'a> World<'a> {
     pub fn settle(&mut self) -> Result<(), String> {
         for _ in 0..3_000 {
             self.hear()?;
+            self.recall();
             let work = self.work();
             let planned = self.connector.next(&work, &self.known);
             if self.connector.next(&work, &self.known) != planned {
@@ -190,6 +191,15 @@ impl<'a> World<'a> {
             }
         }
         Err(format!("no end\n{}", self.tail()))
+    }
+
+    /// Events that were shown already and are work again come before the others.
+    fn recall(&mut self) {
+        for id in self.connector.recall(&self.work(), &self.known) {
+            let item = self.all.iter().find(|item| item.id == id);
+            let item = item.expect("an event of this session").clone();
+            self.items.insert(0, item);
+        }
     }
 
     /// Whether the simulator has webhooks to send.
@@ -383,6 +393,7 @@ impl<'a> World<'a> {
                 response.as_ref().map(|r| r.status)
             ));
             match response {
+                None if step.aside.is_some() => self.put_aside(&step, Reason::TimedOut),
                 None => wait = wait.max(SignedDuration::from_secs(2)),
                 Some(response) => {
                     let verdict = self.connector.read(&step, &as_reply(&step, response));
@@ -417,9 +428,17 @@ impl<'a> World<'a> {
                     self.known.0.remove(&claim.fact);
                 }
             }
-            Verdict::Later { after, effect, .. } => {
+            Verdict::Later {
+                stop,
+                after,
+                effect,
+            } => {
                 if effect == Effect::None && step.repeat != Repeat::Safe {
                     restore(&mut self.known, before, step);
+                }
+                if step.aside.is_some() {
+                    self.put_aside(step, stop.reason);
+                    return Ok(());
                 }
                 let after = after.and_then(|after| SignedDuration::try_from(after).ok());
                 *wait = (*wait).max(after.unwrap_or(SignedDuration::from_secs(1)));
@@ -427,6 +446,14 @@ impl<'a> World<'a> {
             Verdict::Never(stop) => return Err(format!("{} can never be: {stop:?}", step.name)),
         }
         Ok(())
+    }
+
+    /// News that could not be brought stops nothing.
+    fn put_aside(&mut self, step: &Step, reason: Reason) {
+        if let Some((fact, value)) = &step.aside {
+            let value = format!("{value} {}", reason.label());
+            self.known.set(fact.clone(), value);
+        }
     }
 
     /// How many sends were tried.
