@@ -1,20 +1,24 @@
 //! The daemon, put together from its configuration.
 
+mod broker;
+mod site;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
-use handoffd_contract::{Connector, Exchange};
+use handoffd_contract::Connector;
 use jiff::Timestamp;
 use secrecy::SecretString;
 use serde_json::Value;
-use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
+use self::broker::without_broker;
+use self::site::Site;
 use crate::admin::{self, Admin};
 use crate::config::{Config, Problem, TargetConfig, missing_secrets, problems_of_target};
 use crate::connectors;
@@ -36,7 +40,7 @@ use crate::publisher::Publisher;
 use crate::relay::feeds::Feeds;
 use crate::relay::webhooks::{self, Door};
 use crate::relay::{Relay, inbox};
-use crate::serving::{self, Bounds};
+use crate::serving::Bounds;
 
 /// A connector with its configuration.
 pub struct Connected {
@@ -89,33 +93,6 @@ pub fn connect(config: &Config) -> Result<Vec<Connected>, Vec<Problem>> {
     } else {
         Err(problems)
     }
-}
-
-/// What a target publishes although there is nowhere to publish it: it would wait for ever.
-fn without_broker(
-    config: &Config,
-    target: &TargetConfig,
-    connector: &dyn Connector,
-) -> Vec<Problem> {
-    if config.intake.amqp.is_some() {
-        return Vec::new();
-    }
-    let problem = |exchange: Exchange| {
-        let (setting, remedy) = if exchange.way_out {
-            ("exit", "add [intake.amqp], or write exit = \"cloud_api\"")
-        } else {
-            ("notify", "add [intake.amqp], or remove the setting")
-        };
-        Problem::new(
-            format!("target.{}.settings.{setting}", target.name),
-            format!(
-                "the {} are published to RabbitMQ, which is not configured",
-                exchange.what
-            ),
-            remedy,
-        )
-    };
-    connector.exchanges().into_iter().map(problem).collect()
 }
 
 /// A target's settings; a WhatsApp target that leaves by the gateway publishes to the configured
@@ -188,35 +165,6 @@ pub struct App {
     intake: Option<amqp::AmqpIntake>,
     public: Site,
     admin: Site,
-}
-
-/// What is served on one listener, and within which bounds.
-struct Site {
-    listener: TcpListener,
-    routes: axum::Router,
-    bounds: Bounds,
-}
-
-impl Site {
-    async fn bind(
-        setting: &str,
-        at: SocketAddr,
-        routes: axum::Router,
-        bounds: Bounds,
-    ) -> anyhow::Result<Site> {
-        let listener = TcpListener::bind(at)
-            .await
-            .with_context(|| format!("{setting}: {at} cannot be bound"))?;
-        Ok(Site {
-            listener,
-            routes,
-            bounds,
-        })
-    }
-
-    async fn serve(self, stop: CancellationToken) {
-        serving::serve(self.listener, self.routes, self.bounds, stop).await;
-    }
 }
 
 impl App {
@@ -318,17 +266,17 @@ impl App {
             proxies: config.http.trusted_proxies.clone(),
             ..Bounds::default()
         };
-        let public = Site::bind("http.listen", config.http.listen, routes, bounds).await?;
-        let admin = Site::bind(
-            "http.admin_listen",
-            config.http.admin_listen,
-            admin::routes(Arc::new(admin)),
-            Bounds::for_operators(),
-        )
-        .await?;
+        let (listen, admin_listen) = (config.http.listen, config.http.admin_listen);
+        let public = Site::bind(listen, routes, bounds)
+            .await
+            .with_context(|| format!("http.listen: {listen} cannot be bound"))?;
+        let routes = admin::routes(Arc::new(admin));
+        let admin = Site::bind(admin_listen, routes, Bounds::for_operators())
+            .await
+            .with_context(|| format!("http.admin_listen: {admin_listen} cannot be bound"))?;
         Ok(App {
-            address: public.listener.local_addr()?,
-            admin_address: admin.listener.local_addr()?,
+            address: public.address()?,
+            admin_address: admin.address()?,
             engine,
             relay,
             gate,

@@ -20,12 +20,14 @@ const MAX_BYTES: usize = 16 * 1024;
 
 /// The value for a message that is not kept.
 const NOT_KEPT: &str = "!too-many";
+/// The value once a handoff was completed that shows it, or says that it was not kept.
+const DONE: &str = "!done";
 
 /// Keeps a message and says so. When an answer told us of the end before Salesforce's events did, the
 /// gateway is told as well: it may think that a rep is still in charge.
 pub(crate) fn keep(work_target: &str, known: &Known, lane: &Lane<'_>, message: &Message) -> Step {
-    let kept = known.under("kept/").filter(|(_, value)| *value != NOT_KEPT);
-    let value = if kept.count() < MAX_MESSAGES {
+    let whole = known.under("kept/").filter(|(_, v)| !v.starts_with('!'));
+    let value = if whole.count() < MAX_MESSAGES {
         bounded(message)
     } else {
         NOT_KEPT.to_owned()
@@ -69,10 +71,20 @@ pub(crate) fn note(item: &Item, id: &str, text: String) -> Message {
 
 /// How many messages wait for a handoff.
 fn waiting(known: &Known) -> usize {
-    known
-        .under("kept/")
-        .filter(|(id, _)| !known.is(&lane::said(id)))
-        .count()
+    let waiting = known.under("kept/").filter(|(_, value)| *value != DONE);
+    waiting.count()
+}
+
+/// What is known once a handoff is completed: nothing waits any longer.
+pub(crate) fn done(known: &Known) -> Vec<(String, String)> {
+    let waiting = known.under("kept/").filter(|(_, value)| *value != DONE);
+    let mut facts: Vec<(String, String)> = waiting
+        .map(|(id, _)| (lane::kept(id), DONE.to_owned()))
+        .collect();
+    if !facts.is_empty() {
+        facts.push((lane::WAITING.to_owned(), "0".to_owned()));
+    }
+    facts
 }
 
 /// A handoff's transcript, with what was kept since the end of the session before it.

@@ -20,7 +20,7 @@
 //! | `transcript/<event>` | `!<why>` when the transcript's file was refused and texts are sent instead |
 //! | `told/<rep message>/<state>` | the rep was told what became of a reply |
 //! | `answered/<key>` | an answer told us of that end; the value is the time of planning, in milliseconds |
-//! | `kept/<message>` | it came after the end and is kept for the next handoff, as JSON |
+//! | `kept/<message>` | it came after the end and is kept for the next handoff, as JSON; `!done` once that is completed |
 //! | `waiting_for_next_handoff` | how many messages are kept and not shown |
 //! | `limit` | the most UTF-16 units of a text, as Salesforce's refusals taught us |
 //! | `split/<event or message>` | the limit by which it was split when its first part was shown |

@@ -131,11 +131,7 @@ impl Salesforce {
             facts: vec![(completed.clone(), lane.conversation())],
             events: Vec::new(),
         };
-        if known.is(lane::WAITING) {
-            record
-                .facts
-                .push((lane::WAITING.to_owned(), "0".to_owned()));
-        }
+        record.facts.extend(kept::done(known));
         let data = Data::HandoffCompleted(self.completed(work, known, lane, item, handoff));
         record.events.push((completed, data));
         Some(Step::new("handoff.complete", Repeat::Safe, record))

@@ -222,4 +222,26 @@ fn what_is_kept_is_bounded_and_what_is_not_is_counted() {
         .next(&work(vec![handoff("h2", Vec::new())]), &known)
         .expect("steps");
     assert_eq!(steps[0].name, "file.send", "it is shown");
+    // Once that handoff is completed there is room again.
+    let mut org = sandbox(&json!({}));
+    let mut known = Known::default();
+    for round in 0..3 {
+        let handed = handoff(&format!("h{round}"), Vec::new());
+        run(&mut *org, &mut known, vec![handed]);
+        run(&mut *org, &mut known, vec![closed(&format!("c{round}"))]);
+        let items = (0..40).map(|n| {
+            let id = format!("r{round}-{n}");
+            received(message(&id, AuthorKind::Customer, "thank you"))
+        });
+        run(&mut *org, &mut known, items.collect());
+        assert_eq!(known.get("waiting_for_next_handoff"), Some("40"));
+        assert_eq!(
+            known
+                .under("kept/")
+                .filter(|(_, v)| v.starts_with('{'))
+                .count(),
+            40,
+            "round {round}"
+        );
+    }
 }
