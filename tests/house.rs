@@ -159,6 +159,7 @@ fn connectors_depend_on_nothing_that_does_io() {
         "base64",
         "jiff",
         "jsonwebtoken",
+        "rlibphonenumber",
         "schemars",
         "serde",
         "serde_json",
