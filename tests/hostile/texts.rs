@@ -43,7 +43,9 @@ fn pack_loses_nothing_but_white_space_and_keeps_the_limit() {
     check(150, &(vec(words(), 0..12), 2_usize..400), |(lines, max)| {
         let pieces = pack(&lines, "\n", max);
         assert!(pieces.iter().all(|piece| utf16_len(piece) <= max));
-        assert_eq!(bare(&pieces.concat()), bare(&lines.concat()));
+        // The further parts of a long line are set off.
+        let shown = |text: &str| bare(text).replace('»', "");
+        assert_eq!(shown(&pieces.concat()), shown(&lines.concat()));
     });
 }
 

@@ -92,10 +92,11 @@ pub fn pack(lines: &[String], separator: &str, max: usize) -> Vec<String> {
     let mut used = 0;
     let between = utf16_len(separator);
     for line in lines {
-        let whole = utf16_len(line) <= max;
-        let room = if whole { max } else { max.saturating_sub(2) };
+        // Too little room for a sign is too little for an imitation.
+        let sets_off = utf16_len(line) > max && max >= 8;
+        let room = if sets_off { max - 2 } else { max };
         for (n, part) in split(line, room).into_iter().enumerate() {
-            let part = if n > 0 && !part.starts_with(SIGN) {
+            let part = if sets_off && n > 0 && !part.starts_with(SIGN) {
                 format!("{SIGN}{part}")
             } else {
                 part
