@@ -29,7 +29,7 @@ use crate::serving::{Room, Unread, unread};
 /// The most bytes of a webhook. Meta's limit is 3 MB.
 const MAX_BODY: usize = 4 * 1024 * 1024;
 /// The most bytes of all webhooks that are being read, for each of the two rooms.
-const ROOM: usize = 32 * 1024 * 1024;
+const ROOM: usize = 16 * 1024 * 1024;
 /// How long a body may take to arrive.
 const WITHIN: Duration = Duration::from_secs(30);
 

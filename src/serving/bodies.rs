@@ -83,6 +83,11 @@ impl Room {
             }
             let asked = length.saturating_sub(FREE.max(held.bytes.len()));
             self.take(asked, &mut held.room)?;
+            if held.bytes.capacity() < length {
+                // Not twice as much each time: what is reserved is held as well.
+                let more = chunk.len().max(held.bytes.len() / 4);
+                held.bytes.reserve_exact(more);
+            }
             held.bytes.extend_from_slice(&chunk);
         }
         Ok(held)
