@@ -104,7 +104,9 @@ async fn is_heard_after_eight_days_of_silence(crm: &str) {
         assert_eq!(ledger.execute(&sql, [days]).unwrap(), 1);
     }
     reply(&world, crm, "Are you still there?");
-    world.until_shown(crm, "Not delivered to WhatsApp yet").await;
+    world
+        .until_shown(crm, "Not delivered to WhatsApp yet")
+        .await;
     let open = format!("handoffd_feeds_open{{target=\"{crm}\"}} 1\n");
     assert!(world.text("/metrics").await.contains(&open));
     assert_eq!(world.phone(), [""; 0]);

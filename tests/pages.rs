@@ -1,0 +1,213 @@
+//! The pages that people read: links lead somewhere, modules' tables are whole, and what can be set
+//! or run is written down.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn files(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() {
+            if name != "target" && !name.starts_with('.') {
+                files(&path, ending, found);
+            }
+        } else if name.ends_with(ending) {
+            found.push(path);
+        }
+    }
+}
+
+fn all(ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    files(&root(), ending, &mut found);
+    found.sort();
+    found
+}
+
+fn name(path: &Path) -> String {
+    path.strip_prefix(root()).unwrap().display().to_string()
+}
+
+/// The anchors of a page's headings, as hosts of repositories make them.
+fn anchors(page: &str) -> BTreeSet<String> {
+    page.lines()
+        .filter_map(|line| {
+            line.strip_prefix('#')
+                .map(|rest| rest.trim_start_matches('#'))
+        })
+        .map(|heading| {
+            heading
+                .trim()
+                .to_lowercase()
+                .chars()
+                .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'))
+                .map(|c| if c == ' ' { '-' } else { c })
+                .collect()
+        })
+        .collect()
+}
+
+/// The targets of a page's links.
+fn links(page: &str) -> Vec<&str> {
+    page.match_indices("](")
+        .filter_map(|(at, _)| {
+            let rest = &page[at + 2..];
+            Some(&rest[..rest.find(')')?])
+        })
+        .filter(|to| !to.contains(char::is_whitespace) && !to.is_empty())
+        .collect()
+}
+
+#[test]
+fn every_link_of_a_page_leads_somewhere() {
+    let mut count = 0;
+    for path in all(".md") {
+        let page = fs::read_to_string(&path).unwrap();
+        for link in links(&page) {
+            if link.starts_with("https://") || link.starts_with("http://") {
+                continue;
+            }
+            count += 1;
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let to = if file.is_empty() {
+                path.clone()
+            } else {
+                path.parent().unwrap().join(file)
+            };
+            assert!(to.exists(), "{}: {link} leads nowhere", name(&path));
+            if !anchor.is_empty() {
+                let there = anchors(&fs::read_to_string(&to).unwrap());
+                assert!(
+                    there.contains(anchor),
+                    "{}: {link} has no heading",
+                    name(&path)
+                );
+            }
+        }
+    }
+    assert!(count > 30, "only {count} links were found");
+}
+
+/// The modules that a file declares, and its opening documentation.
+fn modules(text: &str) -> (BTreeSet<String>, String) {
+    let declared = text
+        .lines()
+        .filter(|line| line.ends_with(';'))
+        .filter_map(|line| {
+            let rest = line.strip_prefix("pub ").unwrap_or(line);
+            let rest = rest.strip_prefix("(crate) ").unwrap_or(rest);
+            let rest = rest.strip_prefix("pub(crate) ").unwrap_or(rest);
+            let name = rest.strip_prefix("mod ")?.strip_suffix(';')?;
+            Some(name.trim_start_matches("r#").to_owned())
+        })
+        .collect();
+    let docs = text
+        .lines()
+        .take_while(|line| line.starts_with("//!"))
+        .collect::<Vec<_>>()
+        .join("\n");
+    (declared, docs)
+}
+
+#[test]
+fn a_table_of_modules_names_all_of_them() {
+    let mut tables = 0;
+    for path in all(".rs") {
+        let shown = name(&path);
+        if !shown.starts_with("src/") && !shown.contains("/src/") {
+            continue;
+        }
+        let (declared, docs) = modules(&fs::read_to_string(&path).unwrap());
+        let rows: Vec<&str> = docs
+            .lines()
+            .filter(|line| line.starts_with("//! | "))
+            .collect();
+        let names_one = |module: &String| {
+            rows.iter().any(|row| {
+                row.split(['`', '[', ']', ' ', ',', '|', ':'])
+                    .any(|word| word == module)
+            })
+        };
+        // A page whose table is about something else names none of its modules.
+        if !declared.iter().any(names_one) {
+            continue;
+        }
+        tables += 1;
+        for module in &declared {
+            assert!(
+                module == "tests" || names_one(module),
+                "the table of {shown} does not name `{module}`"
+            );
+        }
+    }
+    assert!(tables > 10, "only {tables} tables were found");
+}
+
+/// The keys of the example configuration, those behind `# ` as well, with their tables.
+fn example_keys() -> BTreeSet<String> {
+    let example = fs::read_to_string(root().join("deploy/handoffd.toml")).unwrap();
+    let mut keys = BTreeSet::new();
+    for line in example.lines() {
+        let line = line.strip_prefix("# ").unwrap_or(line);
+        let Some((key, _)) = line.split_once(" = ") else {
+            continue;
+        };
+        let is_key = key
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '.');
+        if is_key && !key.is_empty() {
+            keys.insert(key.rsplit('.').next().unwrap().to_owned());
+        }
+    }
+    keys
+}
+
+#[test]
+fn every_setting_of_the_example_is_documented() {
+    let mut pages = fs::read_to_string(root().join("deploy/configuration.md")).unwrap();
+    for kind in ["salesforce", "hubspot", "creatio", "whatsapp"] {
+        let page = root().join("connectors").join(kind).join("README.md");
+        pages.push_str(&fs::read_to_string(page).unwrap());
+    }
+    let words: BTreeSet<&str> = pages
+        .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .collect();
+    let keys = example_keys();
+    assert!(keys.len() > 60, "only {} keys were found", keys.len());
+    // Names of secrets and of numbers are the operator's own.
+    let missing: Vec<&String> = keys
+        .iter()
+        .filter(|key| !words.contains(key.as_str()))
+        .collect();
+    assert_eq!(missing, Vec::<&String>::new(), "not documented");
+}
+
+#[test]
+fn every_command_is_documented() {
+    let page = fs::read_to_string(root().join("deploy/configuration.md")).unwrap();
+    let help = std::process::Command::new(env!("CARGO_BIN_EXE_handoffd"))
+        .arg("--help")
+        .output()
+        .unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let commands: Vec<&str> = help
+        .lines()
+        .skip_while(|line| !line.starts_with("Commands:"))
+        .skip(1)
+        .take_while(|line| line.starts_with("  "))
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert!(commands.len() > 8, "{help}");
+    for command in commands {
+        assert!(
+            page.contains(&format!("`handoffd {command}")),
+            "`handoffd {command}` is not documented"
+        );
+    }
+}
