@@ -56,10 +56,13 @@ impl World {
         }
     }
 
-    /// After every case: no statement of it read a large table from end to end.
+    /// After every case: no statement of it read a large table from end to end, and SQLite compiled
+    /// each only once.
     pub async fn end(self) {
         match self.ground {
             Ground::Sqlite { counters, .. } => {
+                let again = counters.iter().map(|counters| counters.compiled_again());
+                assert_eq!(again.sum::<u64>(), 0, "statements were compiled again");
                 for (sql, rows) in counters.iter().flat_map(|counters| counters.scans()) {
                     assert!(may_scan(&sql), "{rows} rows were scanned by {sql}");
                 }

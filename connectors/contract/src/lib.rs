@@ -18,6 +18,7 @@
 //! | [`work`] | what a lane has to show: a session and its events since the last one shown |
 //! | [`known`] | facts: absent, unsure, or a value |
 //! | [`step`] | a call, what it claims to establish and whether it may be repeated; and its reply |
+//! | [`lane`] | what a plan and its answers do to the facts: the one transition |
 //! | [`verdict`] | what a reply proves, and every reason why something can stop |
 //! | [`feed`] | where a rep's side is heard, and what was heard |
 //! | [`connector`] | the trait, and the data that describes a target to the engine |
@@ -34,6 +35,7 @@ pub mod event;
 pub mod feed;
 pub mod ids;
 pub mod known;
+pub mod lane;
 pub mod phone;
 #[cfg(feature = "proof")]
 pub mod proof;

@@ -1,7 +1,7 @@
 //! Plays a connector against its simulator, without a socket, and enumerates mishaps.
 //!
 //! The suite holds the same loop as the engine, in its smallest form: plan, write down what may
-//! happen, call, read, learn. At every call of the quiet run it lets each [`Mishap`] happen, and at
+//! happen, call, read, learn; what these do to the facts is the engine's own code ([`lane`]). At every call of the quiet run it lets each [`Mishap`] happen, and at
 //! every later call of *that* run each mishap again. Whatever happened, the other side must end as
 //! in the quiet run, in the same order, and nothing may wait for ever.
 
@@ -13,13 +13,14 @@ use serde_json::Value;
 
 use crate::Connector;
 use crate::event::{Contact, Data, Session};
-use crate::known::{Fact, Known};
+use crate::known::Known;
+use crate::lane::{self, Progress};
 use crate::sandbox::{Request, Response, Sandbox};
 use crate::step::{
     Body, Call, Content, HttpCall, HttpReply, MediaProblem, MediaRef, Publication, Repeat, Reply,
     Step,
 };
-use crate::verdict::{Effect, Refusal, Verdict};
+use crate::verdict::{Refusal, Verdict};
 use crate::work::{Item, Work};
 
 /// What can go wrong with one call.
@@ -251,30 +252,8 @@ fn wave(
     mut now: Timestamp,
 ) -> Result<Timestamp, String> {
     let before = run.known.clone();
-    let mut claimed = BTreeSet::new();
-    for step in &steps {
-        if step.repeat == Repeat::Safe {
-            continue;
-        }
-        for claim in &step.claims {
-            if step.repeat == Repeat::Blind && before.unsure(&claim.fact) {
-                return Err(format!(
-                    "{} repeats blindly while {} is unsure",
-                    step.name, claim.fact
-                ));
-            }
-            if !claimed.insert(claim.fact.clone()) {
-                return Err(format!("two steps of one plan claim {}", claim.fact));
-            }
-            run.known.0.insert(
-                claim.fact.clone(),
-                Fact::Unsure {
-                    since: now,
-                    candidate: claim.candidate.clone(),
-                },
-            );
-        }
-    }
+    let unsure = lane::intend(&before, &steps, now).map_err(|bad| bad.to_string())?;
+    run.known.0.extend(unsure);
     let mut called = false;
     let mut wait = SignedDuration::ZERO;
     for step in steps {
@@ -366,7 +345,7 @@ fn wave(
     Ok(now + wait)
 }
 
-/// Learns from a verdict, as the engine does.
+/// Learns from a verdict; what stands in the way makes `wait` longer.
 fn apply(
     known: &mut Known,
     before: &Known,
@@ -374,36 +353,15 @@ fn apply(
     verdict: Verdict,
     wait: &mut SignedDuration,
 ) -> Result<(), String> {
-    match verdict {
-        Verdict::Known(learned) => {
-            for fact in learned {
-                match fact.value {
-                    Some(value) => known.set(fact.fact, value),
-                    None => {
-                        known.0.remove(&fact.fact);
-                    }
-                }
-            }
-        }
-        Verdict::Absent => {
-            for claim in &step.claims {
-                known.0.remove(&claim.fact);
-            }
-        }
-        Verdict::Later { after, effect, .. } => {
-            if effect == Effect::None && step.repeat != Repeat::Safe {
-                // What an earlier call may have done is not undone by this one having done nothing.
-                for claim in &step.claims {
-                    match before.0.get(&claim.fact) {
-                        Some(fact) => known.0.insert(claim.fact.clone(), fact.clone()),
-                        None => known.0.remove(&claim.fact),
-                    };
-                }
-            }
+    let (changes, progress) = lane::learn(before, step, verdict);
+    changes.into_iter().for_each(|change| change.apply(known));
+    match progress {
+        Progress::Moved | Progress::Still => {}
+        Progress::Later { after, .. } => {
             let after = after.and_then(|d| SignedDuration::try_from(d).ok());
             *wait = (*wait).max(after.unwrap_or(SignedDuration::from_secs(1)));
         }
-        Verdict::Never(stop) => return Err(format!("{} can never be: {stop:?}", step.name)),
+        Progress::Never(stop) => return Err(format!("{} can never be: {stop:?}", step.name)),
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::tx::error;
@@ -56,6 +57,10 @@ fn open(path: &Path, how: OpenFlags) -> Result<Connection> {
         .map_err(|error| LedgerError::Failed(format!("{}: {error}", path.display())))?;
     conn.busy_timeout(PATIENCE).map_err(error)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Without this guarantee, a library built with STAT4 compiles a statement again whenever its
+    // parameters change. <https://sqlite.org/queryplanner-ng.html#qpstab>
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+        .map_err(error)?;
     Ok(conn)
 }
 

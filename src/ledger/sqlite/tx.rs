@@ -15,6 +15,7 @@ use crate::ledger::{LedgerError, Result};
 pub struct Counters {
     pub(super) commits: AtomicU64,
     pub(super) commands: AtomicU64,
+    compiled_again: AtomicU64,
     scans: Mutex<BTreeMap<String, u64>>,
 }
 
@@ -29,6 +30,13 @@ impl Counters {
     #[must_use]
     pub fn commands(&self) -> u64 {
         self.commands.load(Ordering::Relaxed)
+    }
+
+    /// How often SQLite compiled a statement again that it had compiled before; but for changes of
+    /// the schema, never.
+    #[must_use]
+    pub fn compiled_again(&self) -> u64 {
+        self.compiled_again.load(Ordering::Relaxed)
     }
 
     /// Statements that read a table or index from end to end, with the rows that they passed. Only
@@ -137,6 +145,13 @@ impl<'c> Tx<'c> {
     }
 
     fn note(&self, sql: &str, statement: &CachedStatement<'_>) {
+        let again = statement.reset_status(StatementStatus::RePrepare);
+        if again > 0 {
+            let again = again.unsigned_abs().into();
+            self.counters
+                .compiled_again
+                .fetch_add(again, Ordering::Relaxed);
+        }
         let rows = statement.reset_status(StatementStatus::FullscanStep);
         if rows > 0 {
             self.counters.scanned(sql, rows.unsigned_abs().into());

@@ -1,0 +1,306 @@
+//! What a plan, and the answers to it, do to the facts of a lane.
+//!
+//! The one transition: the engine carries it out against the ledger, the proof suite and the tests
+//! against a map in memory.
+
+use jiff::Timestamp;
+
+use crate::known::{Fact, Known};
+use crate::step::{Call, Repeat, Step};
+use crate::verdict::{Effect, Stop, Verdict};
+
+/// What happens to one fact.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// It is so.
+    Set(String, String),
+    /// It is not so.
+    Remove(String),
+    /// It is as it was before the plan.
+    Restore(String, Fact),
+}
+
+impl Change {
+    /// Carries the change out.
+    pub fn apply(self, known: &mut Known) {
+        match self {
+            Change::Set(name, value) => known.set(name, value),
+            Change::Remove(name) => {
+                known.0.remove(&name);
+            }
+            Change::Restore(name, fact) => {
+                known.0.insert(name, fact);
+            }
+        }
+    }
+}
+
+/// Why a plan must not be carried out: a defect of its connector.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadPlan {
+    /// A call that could duplicate would leave while its outcome is unknown.
+    #[error("{step} would repeat blindly while {fact} is unsure")]
+    Blind {
+        /// The step.
+        step: &'static str,
+        /// The fact.
+        fact: String,
+    },
+    /// Two steps of one plan claim the same fact.
+    #[error("two steps of one plan claim {fact}")]
+    Twice {
+        /// The fact.
+        fact: String,
+    },
+}
+
+/// The facts that are unsure once the calls of `steps` leave. To be written down before.
+///
+/// # Errors
+/// The plan must not be carried out.
+pub fn intend(
+    known: &Known,
+    steps: &[Step],
+    now: Timestamp,
+) -> Result<Vec<(String, Fact)>, BadPlan> {
+    let mut unsure: Vec<(String, Fact)> = Vec::new();
+    for step in steps.iter().filter(|step| leaves(step)) {
+        for claim in &step.claims {
+            let (since, candidate) = match known.0.get(&claim.fact) {
+                Some(Fact::Unsure { since, candidate }) => (Some(*since), candidate.clone()),
+                _ => (None, None),
+            };
+            if step.repeat == Repeat::Blind && since.is_some() {
+                let (step, fact) = (step.name, claim.fact.clone());
+                return Err(BadPlan::Blind { step, fact });
+            }
+            if unsure.iter().any(|(name, _)| *name == claim.fact) {
+                let fact = claim.fact.clone();
+                return Err(BadPlan::Twice { fact });
+            }
+            // The first call that may have done it counts: a look is for everything since then.
+            let fact = Fact::Unsure {
+                since: since.unwrap_or(now),
+                candidate: claim.candidate.clone().or(candidate),
+            };
+            unsure.push((claim.fact.clone(), fact));
+        }
+    }
+    Ok(unsure)
+}
+
+/// Whether something leaves that may change the other side.
+fn leaves(step: &Step) -> bool {
+    step.repeat != Repeat::Safe && !matches!(step.call, Call::Record(_))
+}
+
+/// What one step came to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Progress {
+    /// Facts changed.
+    Moved,
+    /// Nothing changed.
+    Still,
+    /// Something stood in the way.
+    Later {
+        /// What.
+        stop: Stop,
+        /// Not before this time has passed, if the other side named one.
+        after: Option<std::time::Duration>,
+    },
+    /// A person is needed.
+    Never(Stop),
+}
+
+/// What an answer to `step` changes; `before` is what was known when the plan was made.
+#[must_use]
+pub fn learn(before: &Known, step: &Step, verdict: Verdict) -> (Vec<Change>, Progress) {
+    match verdict {
+        Verdict::Known(learned) => {
+            let changes: Vec<Change> = learned
+                .into_iter()
+                .map(|fact| match fact.value {
+                    Some(value) => Change::Set(fact.fact, value),
+                    None => Change::Remove(fact.fact),
+                })
+                .collect();
+            let progress = if changes.is_empty() {
+                Progress::Still
+            } else {
+                Progress::Moved
+            };
+            (changes, progress)
+        }
+        Verdict::Absent => {
+            let moved = step.claims.iter().any(|claim| !before.absent(&claim.fact));
+            let claims = step.claims.iter();
+            let changes = claims.map(|claim| Change::Remove(claim.fact.clone()));
+            let progress = if moved {
+                Progress::Moved
+            } else {
+                Progress::Still
+            };
+            (changes.collect(), progress)
+        }
+        Verdict::Later {
+            stop,
+            after,
+            effect,
+        } => {
+            let changes = match effect {
+                Effect::None => undo(before, step),
+                Effect::Possible => Vec::new(),
+            };
+            (changes, Progress::Later { stop, after })
+        }
+        // A refusal on purpose had no effect of its own; an earlier attempt may have had one.
+        Verdict::Never(stop) => (undo(before, step), Progress::Never(stop)),
+    }
+}
+
+/// What makes a step not have been tried: what an earlier call may have done stays unsure.
+#[must_use]
+pub fn undo(before: &Known, step: &Step) -> Vec<Change> {
+    if !leaves(step) {
+        return Vec::new();
+    }
+    let names = step.claims.iter().map(|claim| claim.fact.clone());
+    names
+        .map(|name| match before.0.get(&name) {
+            Some(fact) => Change::Restore(name, fact.clone()),
+            None => Change::Remove(name),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::step::HttpCall;
+    use crate::verdict::{Learned, Reason};
+
+    fn step(repeat: Repeat) -> Step {
+        Step::new("ticket.create", repeat, HttpCall::get("/"))
+            .claim_as("ticket", "chosen")
+            .claim("url")
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).expect("a time")
+    }
+
+    fn unsure(second: i64, candidate: Option<&str>) -> Fact {
+        Fact::Unsure {
+            since: at(second),
+            candidate: candidate.map(str::to_owned),
+        }
+    }
+
+    fn after(known: &Known, changes: Vec<Change>) -> Known {
+        let mut known = known.clone();
+        changes
+            .into_iter()
+            .for_each(|change| change.apply(&mut known));
+        known
+    }
+
+    #[test]
+    fn what_leaves_is_unsure_since_it_first_left() {
+        let mut known = Known::default();
+        let first = intend(&known, &[step(Repeat::Keyed)], at(1)).expect("a plan");
+        assert_eq!(
+            first,
+            [
+                ("ticket".to_owned(), unsure(1, Some("chosen"))),
+                ("url".to_owned(), unsure(1, None))
+            ]
+        );
+        known.0.extend(first);
+        let again = Step::new("ticket.look", Repeat::Keyed, HttpCall::get("/")).claim("ticket");
+        let second = intend(&known, &[again], at(9)).expect("a plan");
+        assert_eq!(second, [("ticket".to_owned(), unsure(1, Some("chosen")))]);
+    }
+
+    #[test]
+    fn a_blind_repeat_and_a_fact_claimed_twice_are_no_plans() {
+        let mut known = Known::default();
+        let twice = [step(Repeat::Keyed), step(Repeat::Keyed)];
+        let fact = "ticket".to_owned();
+        assert_eq!(
+            intend(&known, &twice, at(1)),
+            Err(BadPlan::Twice { fact: fact.clone() })
+        );
+        known.0.insert("ticket".into(), unsure(1, None));
+        let step = step(Repeat::Blind);
+        assert_eq!(
+            intend(&known, &[step], at(2)),
+            Err(BadPlan::Blind {
+                step: "ticket.create",
+                fact
+            })
+        );
+    }
+
+    #[test]
+    fn a_look_and_a_record_make_nothing_unsure() {
+        let known = Known::default();
+        let look = Step::look("look", HttpCall::get("/")).claim("ticket");
+        let record = Step::new("note", Repeat::Keyed, crate::step::Record::default()).claim("x");
+        assert_eq!(
+            intend(&known, &[look.clone(), record], at(1)),
+            Ok(Vec::new())
+        );
+        assert_eq!(undo(&known, &look), []);
+    }
+
+    #[test]
+    fn a_call_without_effect_leaves_what_was_known_before() {
+        let stop = || Stop::new(Reason::ServerError, "503");
+        let mut before = Known::default();
+        before.0.insert("ticket".into(), unsure(1, Some("chosen")));
+        let step = step(Repeat::Keyed);
+        let mut known = before.clone();
+        known
+            .0
+            .extend(intend(&known, std::slice::from_ref(&step), at(5)).expect("a plan"));
+        for (effect, expected) in [(Effect::None, &before), (Effect::Possible, &known)] {
+            let verdict = Verdict::Later {
+                stop: stop(),
+                after: Some(Duration::from_secs(3)),
+                effect,
+            };
+            let (changes, progress) = learn(&before, &step, verdict);
+            assert_eq!(after(&known, changes), *expected, "{effect:?}");
+            assert!(
+                matches!(progress, Progress::Later { after: Some(wait), .. } if wait.as_secs() == 3)
+            );
+        }
+        let (changes, progress) = learn(&before, &step, Verdict::Never(stop()));
+        assert_eq!(after(&known, changes), before);
+        assert_eq!(progress, Progress::Never(stop()));
+    }
+
+    #[test]
+    fn answers_settle_facts() {
+        let before = Known::default();
+        let step = step(Repeat::Keyed);
+        let learned = vec![Learned::is("ticket", "7"), Learned::absent("url")];
+        let (changes, progress) = learn(&before, &step, Verdict::Known(learned));
+        let known = after(&before, changes);
+        assert_eq!(
+            (known.get("ticket"), known.absent("url")),
+            (Some("7"), true)
+        );
+        assert_eq!(progress, Progress::Moved);
+        let (changes, progress) = learn(&known, &step, Verdict::Absent);
+        assert_eq!(after(&known, changes), Known::default());
+        assert_eq!(progress, Progress::Moved);
+        assert_eq!(learn(&before, &step, Verdict::Absent).1, Progress::Still);
+        assert_eq!(
+            learn(&before, &step, Verdict::Known(Vec::new())).1,
+            Progress::Still
+        );
+    }
+}
