@@ -37,8 +37,10 @@
 //! | [`engine`] | lanes, leases, retries, rates, circuits | `engine::wire`: reqwest |
 //! | [`relay`] | streams, polls and webhooks become events | |
 //! | [`mapping`] | which CRM field gets which value | minijinja |
+//! | [`schema`] | the published JSON Schemas and AsyncAPI document | |
 //! | [`publisher`] | messages to the gateway's exchange | lapin |
 //! | [`connectors`] | the table of kinds | the connectors' names |
+//! | [`reconnect`], [`metrics`] | waits between attempts; the metrics' names | backoff |
 //! | [`serving`], [`seldom`] | HTTP comes in, within bounds; warnings that strangers can cause | hyper |
 //! | [`config`], [`app`], [`admin`], [`operate`], [`cli`] | configured, put together, looked at | |
 //! | [`sandbox`], [`demo`] | the simulators over HTTP; the whole loop on a laptop | |

@@ -1,6 +1,8 @@
 //! The pages that people read: links lead somewhere, modules' tables are whole, and what can be set
 //! or run is written down.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -130,12 +132,12 @@ fn a_table_of_modules_names_all_of_them() {
             .collect();
         let names_one = |module: &String| {
             rows.iter().any(|row| {
-                row.split(['`', '[', ']', ' ', ',', '|', ':'])
+                row.split(['`', '[', ']', ' ', ',', '|', ':', '@'])
                     .any(|word| word == module)
             })
         };
-        // A page whose table is about something else names none of its modules.
-        if !declared.iter().any(names_one) {
+        let heads = ["//! | module |", "//! | file |", "//! | where |"];
+        if !heads.iter().any(|head| docs.contains(head)) {
             continue;
         }
         tables += 1;
@@ -153,8 +155,16 @@ fn a_table_of_modules_names_all_of_them() {
 fn example_keys() -> BTreeSet<String> {
     let example = fs::read_to_string(root().join("deploy/handoffd.toml")).unwrap();
     let mut keys = BTreeSet::new();
+    let mut is_secrets = false;
     for line in example.lines() {
         let line = line.strip_prefix("# ").unwrap_or(line);
+        if line.starts_with('[') {
+            is_secrets = line.starts_with("[secrets]");
+        }
+        // Names of secrets are the operator's own.
+        if is_secrets {
+            continue;
+        }
         let Some((key, _)) = line.split_once(" = ") else {
             continue;
         };
@@ -180,7 +190,6 @@ fn every_setting_of_the_example_is_documented() {
         .collect();
     let keys = example_keys();
     assert!(keys.len() > 60, "only {} keys were found", keys.len());
-    // Names of secrets and of numbers are the operator's own.
     let missing: Vec<&String> = keys
         .iter()
         .filter(|key| !words.contains(key.as_str()))

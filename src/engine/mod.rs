@@ -13,6 +13,7 @@
 //! | [`tell`] | reps whose replies wait are told, although nothing is called |
 //! | [`schedule`] | when a lane that failed goes on |
 //! | [`breaker`], [`budget`] | a target's circuit and rates |
+//! | [`hush`] | texts and secrets that must not show, taken out |
 //! | [`wire`] | the way out: HTTP, credentials, attachments |
 
 pub mod breaker;

@@ -7,7 +7,7 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | [`settings`] | what a target is configured with, validated |
+//! | [`settings`] | what a target is configured with, validated; `reader` reads it key by key |
 //! | `plan` | which calls bring Creatio closer to the work |
 //! | `read` | what a reply proves; `answer` sorts statuses and the texts of errors |
 //! | `hear` | what webhooks and polls say |

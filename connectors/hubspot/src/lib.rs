@@ -11,6 +11,7 @@
 //! | [`paths`] | where an operation is in which API version |
 //! | `whose` | whether a contact is the customer's |
 //! | [`words`] | what reps read |
+//! | `facts` | the names of the facts |
 //! | `plan` | which calls can be made now |
 //! | `fault`, `answer`, `read` | what a reply proves |
 //! | `hear` | what webhooks and polls tell |

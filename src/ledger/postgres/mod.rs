@@ -18,6 +18,7 @@
 //! | `inbox` | webhooks |
 //! | `operate` | lists, stories, numbers |
 //! | `mend` | retry, skip |
+//! | `hints` | daemons wake each other |
 //! | `care` | mappings, daemons, pulse |
 
 mod care;

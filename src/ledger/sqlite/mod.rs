@@ -7,6 +7,7 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | `schema` | opening the file, migrations; the tables are in `schema/*.sql` |
+//! | `writer`, `reader`, `tx` | the thread that writes, those that read, and a transaction |
 //! | `intake` | events in, lanes opened and woken |
 //! | `poison` | what could not be understood |
 //! | `lanes` | claim, load, begin, finish, release |

@@ -122,7 +122,7 @@ fn every_problem_names_its_path_and_its_remedy() {
         ("relay_chatbot", json!("yes"), "true or false"),
         ("on_close", json!("close"), "end-session"),
         ("after_end", json!("reopen"), "\"handoff\" or \"message\""),
-        ("after_end", json!(true), "true or false; expected a text"),
+        ("after_end", json!(true), "a boolean; expected a text"),
         ("end_on_work_closed", json!("yes"), "true or false"),
         ("idle_seconds", json!(1), "from 25 to 600"),
         (
