@@ -1,6 +1,6 @@
 //! What happens to a dead daemon's work, and to a daemon that comes back after its leases ran out.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use handoffd_test_support::eventually;
 use serde_json::json;
@@ -18,6 +18,19 @@ fn slow(fleet: &Fleet, ms: u64) {
 async fn holds_lanes(fleet: &Fleet, n: usize) {
     let sql = format!("SELECT session FROM lane WHERE lease_owner = '{}'", name(n));
     eventually(SOON, || async { !fleet.sql(&sql).await.is_empty() }).await;
+}
+
+/// Hands conversations over until a daemon works on lanes: which one takes a lane is up to them.
+async fn hand_over_until_held(fleet: &Fleet, n: usize) -> Vec<Session> {
+    let mut sessions = Vec::new();
+    for _ in 0..20 {
+        sessions.push(fleet.hand_over(&CRMS).await);
+        let held = tokio::time::timeout(Duration::from_secs(2), holds_lanes(fleet, n));
+        if held.await.is_ok() {
+            return sessions;
+        }
+    }
+    panic!("daemon {n} never worked on a lane");
 }
 
 /// SIGKILL of the daemon that holds lanes and the intake: the other one goes on.
@@ -127,11 +140,7 @@ async fn a_daemon_that_stood_still_is_stale() {
     let mut stale = 0;
     for round in 0..3 {
         let still = round % 2;
-        let mut new = Vec::new();
-        for _ in 0..2 {
-            new.push(fleet.hand_over(&CRMS).await);
-        }
-        holds_lanes(&fleet, still).await;
+        let new = hand_over_until_held(&fleet, still).await;
         fleet.signal(still, "STOP");
         let held = format!(
             "SELECT session FROM lane WHERE lease_owner = '{}'",
