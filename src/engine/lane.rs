@@ -9,10 +9,8 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::stream::{FuturesUnordered, StreamExt};
 use handoffd_contract::event::HandoffFailed;
-use handoffd_contract::verdict::Effect;
-use handoffd_contract::{
-    Call, Data, Fact, Feed, Known, Reason, Refusal, Repeat, Step, Stop, Verdict, Work,
-};
+use handoffd_contract::lane::{self, Progress};
+use handoffd_contract::{Call, Data, Fact, Feed, Known, Reason, Refusal, Step, Stop, Work};
 use jiff::{SignedDuration, Timestamp};
 use metrics::histogram;
 use tokio_util::sync::CancellationToken;
@@ -233,29 +231,19 @@ impl Worker<'_> {
     /// result as it comes.
     async fn wave(&mut self, steps: Vec<Step>) -> Result<Wave, LedgerError> {
         let before = self.known.clone();
-        let claims: Vec<(String, Option<String>)> = steps
-            .iter()
-            .filter(|step| step.repeat != Repeat::Safe && !matches!(step.call, Call::Record(_)))
-            .flat_map(|step| {
-                step.claims
-                    .iter()
-                    .map(|claim| (claim.fact.clone(), claim.candidate.clone()))
-            })
-            .collect();
-        if let Some(step) = steps.iter().find(|step| blindly(step, &before)) {
-            let words = format!("{} would repeat blindly", step.name);
-            return Ok(Wave::Park(Stop::new(Reason::Bug, words)));
-        }
-        if !claims.is_empty() {
-            let now = Timestamp::now();
-            self.engine
-                .ledger
-                .begin(self.lease, now, claims.clone())
-                .await?;
-            for (name, candidate) in claims {
-                let since = self.known.unsure_since(&name).unwrap_or(now);
-                self.known.0.insert(name, Fact::Unsure { since, candidate });
-            }
+        let now = Timestamp::now();
+        let unsure = match lane::intend(&before, &steps, now) {
+            Ok(unsure) => unsure,
+            Err(bad) => return Ok(Wave::Park(Stop::new(Reason::Bug, bad.to_string()))),
+        };
+        if !unsure.is_empty() {
+            let claims = unsure.iter().map(|(name, fact)| match fact {
+                Fact::Unsure { candidate, .. } => (name.clone(), candidate.clone()),
+                Fact::Is(_) => (name.clone(), None),
+            });
+            let claims = claims.collect();
+            self.engine.ledger.begin(self.lease, now, claims).await?;
+            self.known.0.extend(unsure);
         }
         if steps.iter().any(|step| step.listen)
             && let Some(key) = self.known.get(FEED).filter(|key| !key.is_empty())
@@ -309,76 +297,25 @@ impl Worker<'_> {
         step: &Step,
         outcome: Outcome,
     ) -> Result<Wave, LedgerError> {
-        let restore = || -> Vec<Change> {
-            if step.repeat == Repeat::Safe {
-                return Vec::new();
-            }
-            let claims = step.claims.iter().map(|claim| claim.fact.clone());
-            claims
-                .map(|name| match before.0.get(&name) {
-                    Some(fact) => Change::Restore(name, fact.clone()),
-                    None => Change::Remove(name),
-                })
-                .collect()
-        };
-        let (attempt, verdict) = match outcome {
+        let (attempt, (mut changes, progress)) = match outcome {
             Outcome::Deferred(wait) => {
-                self.learn(Vec::new(), restore(), Vec::new()).await?;
+                let undo = lane::undo(before, step);
+                self.learn(Vec::new(), undo, Vec::new()).await?;
                 return Ok(Wave::Defer(wait));
             }
             Outcome::Expired => {
-                self.learn(Vec::new(), restore(), Vec::new()).await?;
+                let undo = lane::undo(before, step);
+                self.learn(Vec::new(), undo, Vec::new()).await?;
                 return Ok(Wave::Still);
             }
-            Outcome::Lost(attempt, stop) => {
-                let waits = step.aside.as_ref().map(|aside| waits(aside, &stop));
-                let wave = match waits {
-                    Some(_) => Wave::Moved,
-                    None => Wave::Later { after: None, stop },
-                };
-                let changes = waits.into_iter().collect();
-                self.learn(vec![attempt], changes, Vec::new()).await?;
-                return Ok(wave);
-            }
-            Outcome::Judged(attempt, verdict) => (attempt, verdict),
+            Outcome::Lost(attempt, stop) => (attempt, lane::lost(step, stop)),
+            Outcome::Judged(attempt, verdict) => (attempt, lane::learn(before, step, verdict)),
         };
-        let (mut changes, wave) = match verdict {
-            Verdict::Known(learned) => {
-                let changes: Vec<Change> = learned
-                    .into_iter()
-                    .map(|fact| match fact.value {
-                        Some(value) => Change::Set(fact.fact, value),
-                        None => Change::Remove(fact.fact),
-                    })
-                    .collect();
-                let moved = !changes.is_empty();
-                (changes, if moved { Wave::Moved } else { Wave::Still })
-            }
-            Verdict::Absent => {
-                let claims = step
-                    .claims
-                    .iter()
-                    .map(|claim| Change::Remove(claim.fact.clone()));
-                let moved = step.claims.iter().any(|claim| !before.absent(&claim.fact));
-                (
-                    claims.collect(),
-                    if moved { Wave::Moved } else { Wave::Still },
-                )
-            }
-            Verdict::Later {
-                stop,
-                after,
-                effect,
-            } => {
-                let changes = if effect == Effect::None {
-                    restore()
-                } else {
-                    Vec::new()
-                };
-                (changes, Wave::Later { after, stop })
-            }
-            // A refusal on purpose had no effect of its own; an earlier attempt may have had one.
-            Verdict::Never(stop) => (restore(), Wave::Park(stop)),
+        let wave = match progress {
+            Progress::Moved => Wave::Moved,
+            Progress::Still => Wave::Still,
+            Progress::Later { stop, after } => Wave::Later { after, stop },
+            Progress::Never(stop) => Wave::Park(stop),
         };
         if let Some(fact) = source(step) {
             let tried = self.known.get(&fact).map(|n| n.parse().unwrap_or(0));
@@ -392,13 +329,6 @@ impl Worker<'_> {
             }
         }
         self.progressed |= matches!(wave, Wave::Moved);
-        let wave = match (wave, &step.aside) {
-            (Wave::Later { stop, .. }, Some(aside)) => {
-                changes.push(waits(aside, &stop));
-                Wave::Moved
-            }
-            (wave, _) => wave,
-        };
         self.learn(vec![attempt], changes, Vec::new()).await?;
         Ok(wave)
     }
@@ -416,15 +346,7 @@ impl Worker<'_> {
             .finish(self.lease, now, attempts, changes.clone(), events)
             .await?;
         for change in changes {
-            match change {
-                Change::Set(name, value) => self.known.set(name, value),
-                Change::Remove(name) => {
-                    self.known.0.remove(&name);
-                }
-                Change::Restore(name, fact) => {
-                    self.known.0.insert(name, fact);
-                }
-            }
+            change.apply(&mut self.known);
         }
         Ok(())
     }
@@ -565,16 +487,6 @@ impl Worker<'_> {
             }
         }
     }
-}
-
-/// The fact by which news that could not be brought stops nothing.
-fn waits((fact, value): &(String, String), stop: &Stop) -> Change {
-    let value = format!("{value} {}", stop.reason.label());
-    Change::Set(fact.clone(), value)
-}
-
-fn blindly(step: &Step, before: &Known) -> bool {
-    step.repeat == Repeat::Blind && step.claims.iter().any(|claim| before.unsure(&claim.fact))
 }
 
 fn parked(lease: &Lease, target: &Target, head: i64, seen: i64, stop: Stop) -> Release {

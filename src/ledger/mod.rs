@@ -24,7 +24,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use handoffd_contract::event::Session;
-use handoffd_contract::{Contact, Event, Fact, Known, Stop};
+pub use handoffd_contract::lane::Change;
+use handoffd_contract::{Contact, Event, Known, Stop};
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
@@ -132,17 +133,6 @@ pub struct Loaded {
     pub known: Known,
     /// When the customer last wrote to this business number, in any session.
     pub last_inbound: Option<Timestamp>,
-}
-
-/// A change of one fact.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
-    /// The fact holds.
-    Set(String, String),
-    /// The fact does not hold.
-    Remove(String),
-    /// The fact is again what it was.
-    Restore(String, Fact),
 }
 
 /// One call and what became of it; append-only.

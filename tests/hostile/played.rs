@@ -6,11 +6,12 @@ use handoffd::connectors::KINDS;
 use handoffd::intake::{Incoming, Origin, decode};
 use handoffd::mapping::{Input, Mapping};
 use handoffd_contract::feed::Read;
+use handoffd_contract::lane::{self, Progress};
 use handoffd_contract::sandbox::{Request, Response, Sandbox};
 use handoffd_contract::text::encode;
 use handoffd_contract::{
     Body, Call, Connector, Content, Data, Feed, Frame, HttpCall, HttpReply, Item, Known, Part,
-    Publication, Reply, Step, Verdict, Work,
+    Publication, Reply, Step, Work,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -67,21 +68,10 @@ fn play(name: &'static str) -> Played {
                 Call::Publish(_) => Reply::Published(Publication::Confirmed),
                 Call::Http(call) => Reply::Http(ask(&mut *sandbox, now, call)),
             };
-            match connector.read(&step, &reply) {
-                Verdict::Known(learned) => {
-                    for fact in learned {
-                        match fact.value {
-                            Some(value) => known.set(fact.fact, value),
-                            None => drop(known.0.remove(&fact.fact)),
-                        }
-                    }
-                }
-                Verdict::Absent => step
-                    .claims
-                    .iter()
-                    .for_each(|claim| drop(known.0.remove(&claim.fact))),
-                Verdict::Later { .. } => {}
-                Verdict::Never(stop) => panic!("{name}: {} {stop:?}", step.name),
+            let verdict = connector.read(&step, &reply);
+            let before = known.clone();
+            if let Progress::Never(stop) = lane::settle(&mut known, &before, &step, verdict) {
+                panic!("{name}: {} {stop:?}", step.name);
             }
             steps.push((step, reply));
         }

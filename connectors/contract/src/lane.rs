@@ -3,6 +3,8 @@
 //! The one transition: the engine carries it out against the ledger, the proof suite and the tests
 //! against a map in memory.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use crate::known::{Fact, Known};
@@ -10,7 +12,7 @@ use crate::step::{Call, Repeat, Step};
 use crate::verdict::{Effect, Stop, Verdict};
 
 /// What happens to one fact.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// It is so.
     Set(String, String),
@@ -106,7 +108,7 @@ pub enum Progress {
         /// What.
         stop: Stop,
         /// Not before this time has passed, if the other side named one.
-        after: Option<std::time::Duration>,
+        after: Option<Duration>,
     },
     /// A person is needed.
     Never(Stop),
@@ -147,14 +149,42 @@ pub fn learn(before: &Known, step: &Step, verdict: Verdict) -> (Vec<Change>, Pro
             after,
             effect,
         } => {
-            let changes = match effect {
+            let mut changes = match effect {
                 Effect::None => undo(before, step),
                 Effect::Possible => Vec::new(),
             };
-            (changes, Progress::Later { stop, after })
+            let (put_aside, progress) = in_the_way(step, stop, after);
+            changes.extend(put_aside);
+            (changes, progress)
         }
         // A refusal on purpose had no effect of its own; an earlier attempt may have had one.
         Verdict::Never(stop) => (undo(before, step), Progress::Never(stop)),
+    }
+}
+
+/// [`learn`], carried out on facts in memory.
+#[must_use]
+pub fn settle(known: &mut Known, before: &Known, step: &Step, verdict: Verdict) -> Progress {
+    let (changes, progress) = learn(before, step, verdict);
+    changes.into_iter().for_each(|change| change.apply(known));
+    progress
+}
+
+/// What it changes that no answer to `step` came: what it claims stays unsure.
+#[must_use]
+pub fn lost(step: &Step, stop: Stop) -> (Vec<Change>, Progress) {
+    let (put_aside, progress) = in_the_way(step, stop, None);
+    (put_aside.into_iter().collect(), progress)
+}
+
+/// What stands in a step's way stops the lane, or only this step where it may be put aside.
+fn in_the_way(step: &Step, stop: Stop, after: Option<Duration>) -> (Option<Change>, Progress) {
+    match &step.aside {
+        Some((fact, value)) => {
+            let value = format!("{value} {}", stop.reason.label());
+            (Some(Change::Set(fact.clone(), value)), Progress::Moved)
+        }
+        None => (None, Progress::Later { stop, after }),
     }
 }
 
@@ -175,8 +205,6 @@ pub fn undo(before: &Known, step: &Step) -> Vec<Change> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::step::HttpCall;
     use crate::verdict::{Learned, Reason};
@@ -280,6 +308,23 @@ mod tests {
         let (changes, progress) = learn(&before, &step, Verdict::Never(stop()));
         assert_eq!(after(&known, changes), before);
         assert_eq!(progress, Progress::Never(stop()));
+    }
+
+    #[test]
+    fn what_may_be_put_aside_stops_nothing() {
+        let before = Known::default();
+        let step = step(Repeat::Keyed).aside("news", "later");
+        let stop = || Stop::new(Reason::Unroutable, "no queue");
+        let aside = Change::Set("news".into(), "later unroutable".into());
+        assert_eq!(lost(&step, stop()), (vec![aside.clone()], Progress::Moved));
+        let (changes, progress) = learn(&before, &step, Verdict::later(stop(), Effect::None));
+        assert_eq!((changes.last(), progress), (Some(&aside), Progress::Moved));
+        let plain = Step::new("send", Repeat::Keyed, HttpCall::get("/"));
+        let later = Progress::Later {
+            stop: stop(),
+            after: None,
+        };
+        assert_eq!(lost(&plain, stop()), (Vec::new(), later));
     }
 
     #[test]

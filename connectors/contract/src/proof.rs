@@ -353,9 +353,7 @@ fn apply(
     verdict: Verdict,
     wait: &mut SignedDuration,
 ) -> Result<(), String> {
-    let (changes, progress) = lane::learn(before, step, verdict);
-    changes.into_iter().for_each(|change| change.apply(known));
-    match progress {
+    match lane::settle(known, before, step, verdict) {
         Progress::Moved | Progress::Still => {}
         Progress::Later { after, .. } => {
             let after = after.and_then(|d| SignedDuration::try_from(d).ok());

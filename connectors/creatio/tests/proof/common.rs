@@ -4,11 +4,12 @@ use handoffd_contract::event::{
     Attachment, AttachmentKind, Author, AuthorKind, Contact, Data, DeliveryState, Handoff,
     Location, Message, MessageEvent, Reasoning, ReplyStatus, Session, SessionClosed, Source,
 };
+use handoffd_contract::lane::{self, Progress};
 use handoffd_contract::proof::{Stage, encode};
 use handoffd_contract::sandbox::{Request, Response, Sandbox};
 use handoffd_contract::{
     Auth, Call, Connector, HttpCall, HttpReply, Item, Known, MediaProblem, MediaRef, Rendered,
-    Reply, Stop, Verdict, Work,
+    Reply, Stop, Work,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -380,16 +381,10 @@ pub fn run(
                 }
                 Call::Publish(_) => unreachable!("Creatio publishes nothing"),
             };
-            match verdict {
-                Verdict::Known(facts) => {
-                    for fact in facts {
-                        match fact.value {
-                            Some(value) => known.set(fact.fact, value),
-                            None => drop(known.0.remove(&fact.fact)),
-                        }
-                    }
-                }
-                Verdict::Never(stop) => return Some(stop),
+            let before = known.clone();
+            match lane::settle(known, &before, &step, verdict) {
+                Progress::Moved => {}
+                Progress::Never(stop) => return Some(stop),
                 other => panic!("{other:?}"),
             }
         }

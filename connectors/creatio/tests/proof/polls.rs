@@ -53,14 +53,12 @@ impl Scene {
                 match &step.call {
                     handoffd_contract::Call::Http(http) => {
                         let reply = reply(call(&mut *self.site, http));
-                        if let handoffd_contract::Verdict::Known(facts) = self
-                            .connector
-                            .read(&step, &handoffd_contract::Reply::Http(reply))
-                        {
-                            facts
-                                .into_iter()
-                                .for_each(|f| known.set(f.fact, f.value.unwrap()));
-                        }
+                        let reply = handoffd_contract::Reply::Http(reply);
+                        let verdict = self.connector.read(&step, &reply);
+                        let before = known.clone();
+                        let progress =
+                            handoffd_contract::lane::settle(&mut known, &before, &step, verdict);
+                        assert_eq!(progress, handoffd_contract::lane::Progress::Moved);
                     }
                     handoffd_contract::Call::Record(record) => {
                         record

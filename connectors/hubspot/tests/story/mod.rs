@@ -7,12 +7,13 @@ use handoffd_contract::event::{
     AttachmentKind, DeliveryState, Handoff, MessageEvent, Reasoning, ReplyStatus, Session,
     SessionClosed,
 };
+use handoffd_contract::lane::{self, Progress};
 use handoffd_contract::proof::encode;
 use handoffd_contract::sandbox::{Request, Sandbox};
 use handoffd_contract::{
-    Attachment, Author, AuthorKind, Call, Connector, Contact, Data, Effect, Feed, Frame, Heard,
-    HttpCall, HttpReply, Item, Known, Location, MediaProblem, MediaRef, Message, Refusal, Repeat,
-    Reply, Source, Stop, Verdict, What, Work,
+    Attachment, Author, AuthorKind, Call, Connector, Contact, Data, Feed, Frame, Heard, HttpCall,
+    HttpReply, Item, Known, Location, MediaProblem, MediaRef, Message, Refusal, Reply, Source,
+    Stop, What, Work,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -253,25 +254,14 @@ impl Desk {
                     }
                     Call::Publish(_) => unreachable!(),
                 };
-                match self.connector.read(&step, &reply) {
-                    Verdict::Known(learned) => {
-                        for fact in learned {
-                            match fact.value {
-                                Some(value) => self.known.set(fact.fact, value),
-                                None => {
-                                    self.known.0.remove(&fact.fact);
-                                }
-                            }
-                        }
-                    }
-                    Verdict::Absent => step.claims.iter().for_each(|claim| {
-                        self.known.0.remove(&claim.fact);
-                    }),
-                    Verdict::Later { after, effect, .. } => {
-                        assert!(effect == Effect::None || step.repeat == Repeat::Safe);
+                let verdict = self.connector.read(&step, &reply);
+                let before = self.known.clone();
+                match lane::settle(&mut self.known, &before, &step, verdict) {
+                    Progress::Moved | Progress::Still => {}
+                    Progress::Later { after, .. } => {
                         self.now += SignedDuration::try_from(after.unwrap_or_default()).unwrap();
                     }
-                    Verdict::Never(stop) => return Err(stop),
+                    Progress::Never(stop) => return Err(stop),
                 }
             }
         }

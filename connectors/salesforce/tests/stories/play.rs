@@ -1,10 +1,9 @@
 //! The engine's loop against a simulator, one call at a time.
 
+use handoffd_contract::lane::{self, Progress};
 use handoffd_contract::proof::encode;
 use handoffd_contract::sandbox::{Request, Sandbox};
-use handoffd_contract::{
-    Auth, Call, Data, HttpReply, Item, Known, Refusal, Reply, Step, Verdict, Work,
-};
+use handoffd_contract::{Auth, Call, Data, HttpReply, Item, Known, Refusal, Reply, Step, Work};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -109,13 +108,10 @@ fn learn(
         headers: response.headers,
         body: response.body,
     });
-    match connector(json!({})).read(step, &reply) {
-        Verdict::Known(learned) => learned.into_iter().for_each(|fact| match fact.value {
-            Some(value) => known.set(fact.fact, value),
-            None => {
-                known.0.remove(&fact.fact);
-            }
-        }),
+    let verdict = connector(json!({})).read(step, &reply);
+    let before = known.clone();
+    match lane::settle(known, &before, step, verdict) {
+        Progress::Moved => {}
         other => panic!("{}: {other:?}", step.name),
     }
 }

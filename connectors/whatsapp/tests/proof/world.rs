@@ -5,11 +5,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use handoffd_contract::event::{Contact, MessageStatus, Session};
+use handoffd_contract::lane::{self, Progress};
 use handoffd_contract::proof::{Mishap, encode};
 use handoffd_contract::sandbox::{Request, Response, Sandbox};
 use handoffd_contract::{
-    About, Call, Connector, Data, Effect, Fact, Frame, HttpReply, Item, Known, Publication, Reason,
-    Refusal, Repeat, Reply, Step, Verdict, What, Work,
+    About, Call, Connector, Data, Fact, Frame, HttpReply, Item, Known, Publication, Reason,
+    Refusal, Repeat, Reply, Step, Stop, Verdict, What, Work,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -303,22 +304,15 @@ impl<'a> World<'a> {
         let before = self.known.clone();
         let names: Vec<&str> = steps.iter().map(|step| step.name).collect();
         self.plans.push(names.join(" "));
-        for step in steps.iter().filter(|step| step.repeat != Repeat::Safe) {
-            for claim in &step.claims {
-                if step.repeat == Repeat::Blind && before.unsure(&claim.fact) {
-                    return Err(format!("{} repeats blindly", step.name));
-                }
-                let fact = Fact::Unsure {
-                    since: self.now,
-                    candidate: claim.candidate.clone(),
-                };
-                self.known.0.insert(claim.fact.clone(), fact);
-            }
-        }
+        let unsure = lane::intend(&before, &steps, self.now).map_err(|bad| bad.to_string())?;
+        self.known.0.extend(unsure);
         let mut wait = SignedDuration::ZERO;
         for step in steps {
             if step.not_after.is_some_and(|until| self.now > until) {
-                restore(&mut self.known, &before, &step);
+                let undone = lane::undo(&before, &step);
+                undone
+                    .into_iter()
+                    .for_each(|change| change.apply(&mut self.known));
                 continue;
             }
             let request = match &step.call {
@@ -393,8 +387,16 @@ impl<'a> World<'a> {
                 response.as_ref().map(|r| r.status)
             ));
             match response {
-                None if step.aside.is_some() => self.put_aside(&step, Reason::TimedOut),
-                None => wait = wait.max(SignedDuration::from_secs(2)),
+                None => {
+                    let (changes, progress) =
+                        lane::lost(&step, Stop::new(Reason::TimedOut, "no answer"));
+                    changes
+                        .into_iter()
+                        .for_each(|change| change.apply(&mut self.known));
+                    if progress != Progress::Moved {
+                        wait = wait.max(SignedDuration::from_secs(2));
+                    }
+                }
                 Some(response) => {
                     let verdict = self.connector.read(&step, &as_reply(&step, response));
                     self.learn(&before, &step, verdict, &mut wait)?;
@@ -412,48 +414,15 @@ impl<'a> World<'a> {
         verdict: Verdict,
         wait: &mut SignedDuration,
     ) -> Result<(), String> {
-        match verdict {
-            Verdict::Known(learned) => {
-                for fact in learned {
-                    match fact.value {
-                        Some(value) => self.known.set(fact.fact, value),
-                        None => {
-                            self.known.0.remove(&fact.fact);
-                        }
-                    }
-                }
-            }
-            Verdict::Absent => {
-                for claim in &step.claims {
-                    self.known.0.remove(&claim.fact);
-                }
-            }
-            Verdict::Later {
-                stop,
-                after,
-                effect,
-            } => {
-                if effect == Effect::None && step.repeat != Repeat::Safe {
-                    restore(&mut self.known, before, step);
-                }
-                if step.aside.is_some() {
-                    self.put_aside(step, stop.reason);
-                    return Ok(());
-                }
+        match lane::settle(&mut self.known, before, step, verdict) {
+            Progress::Moved | Progress::Still => {}
+            Progress::Later { after, .. } => {
                 let after = after.and_then(|after| SignedDuration::try_from(after).ok());
                 *wait = (*wait).max(after.unwrap_or(SignedDuration::from_secs(1)));
             }
-            Verdict::Never(stop) => return Err(format!("{} can never be: {stop:?}", step.name)),
+            Progress::Never(stop) => return Err(format!("{} can never be: {stop:?}", step.name)),
         }
         Ok(())
-    }
-
-    /// News that could not be brought stops nothing.
-    fn put_aside(&mut self, step: &Step, reason: Reason) {
-        if let Some((fact, value)) = &step.aside {
-            let value = format!("{value} {}", reason.label());
-            self.known.set(fact.clone(), value);
-        }
     }
 
     /// How many sends were tried.
@@ -502,15 +471,6 @@ impl<'a> World<'a> {
             _ => None,
         };
         self.order.iter().filter_map(status).collect()
-    }
-}
-
-fn restore(known: &mut Known, before: &Known, step: &Step) {
-    for claim in &step.claims {
-        match before.0.get(&claim.fact) {
-            Some(fact) => known.0.insert(claim.fact.clone(), fact.clone()),
-            None => known.0.remove(&claim.fact),
-        };
     }
 }
 
