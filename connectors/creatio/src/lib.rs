@@ -7,7 +7,7 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | [`settings`] | what a target is configured with, validated; `reader` reads it key by key |
+//! | [`settings`] | what a target is configured with, validated |
 //! | `plan` | which calls bring Creatio closer to the work |
 //! | `read` | what a reply proves; `answer` sorts statuses and the texts of errors |
 //! | `hear` | what webhooks and polls say |
@@ -24,7 +24,6 @@ mod check;
 mod hear;
 mod plan;
 mod read;
-mod reader;
 #[cfg(feature = "sandbox")]
 mod sandbox;
 pub mod settings;
