@@ -13,7 +13,7 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | `settings`, `exit`, `fields` | what can be set |
+//! | `settings`, `exit` | what can be set |
 //! | `plan` | what comes next for a lane: statuses, news, then replies in order |
 //! | `lane` | names of the facts, and how the 24-hour window stands |
 //! | `reply` | one reply on its way, message by message |
@@ -34,7 +34,6 @@ mod cloud;
 mod codes;
 mod exit;
 mod failure;
-mod fields;
 mod gateway;
 mod hear;
 mod kinds;
