@@ -65,7 +65,7 @@ pub fn connector(
 ) -> Result<Box<dyn Connector>, Vec<Problem>> {
     // Facts and ids name the target as the work does, so the connector itself has no use for it.
     let _ = name;
-    let settings = Settings::parse(settings)?;
+    let settings = Settings::read(settings)?;
     Ok(Box::new(Salesforce { settings }))
 }
 
