@@ -203,18 +203,43 @@ fn connectors_depend_on_nothing_that_does_io() {
     }
 }
 
-/// The same five files in every connector, so that whoever has read one finds the way in the others.
+/// The same role has the same file in every connector, so that whoever has read one finds the way in the
+/// others, and no file is called by another word for that role.
 #[test]
 fn every_connector_has_the_same_shape() {
+    let parts = [
+        "lib", "settings", "facts", "plan", "read", "hear", "errors", "checks", "sandbox",
+    ];
+    let other_words = [
+        ("settings", &["config", "fields", "reader"][..]),
+        ("facts", &["fact", "known", "lane"]),
+        ("errors", &["answer", "codes", "error", "failure", "fault"]),
+        ("checks", &["check"]),
+        ("words", &["compose", "word", "wording"]),
+        ("paths", &["path", "routes", "urls"]),
+    ];
     for connector in ["salesforce", "hubspot", "creatio", "whatsapp"] {
         let folder = root().join("connectors").join(connector);
-        for part in ["lib", "settings", "plan", "read", "hear", "sandbox"] {
+        let has = |part: &str| {
             let file = folder.join("src").join(format!("{part}.rs"));
             let module = folder.join("src").join(part).join("mod.rs");
-            assert!(
-                file.is_file() || module.is_file(),
-                "{connector} has no {part}"
-            );
+            file.is_file() || module.is_file()
+        };
+        for part in parts {
+            assert!(has(part), "{connector} has no {part}");
+        }
+        // What WhatsApp says to reps and customers stands with what became of each reply.
+        assert!(
+            has("words") || connector == "whatsapp",
+            "{connector} has no words"
+        );
+        for (role, others) in other_words {
+            for other in others {
+                assert!(
+                    !has(other),
+                    "{connector} calls its {role} {other}: the others call them {role}"
+                );
+            }
         }
         assert!(
             folder.join("README.md").is_file(),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use handoffd_contract::settings::{did_you_mean, is_identifier, is_secret_name};
+use handoffd_contract::settings::{SECRET_NAME, did_you_mean, is_identifier, is_secret_name};
 use handoffd_contract::{Credential, Secret, WebhookAuth};
 
 use super::secrets::Secrets;
@@ -107,7 +107,7 @@ pub(super) fn missing_secret(path: &str, name: &str, secrets: &Secrets) -> Probl
                 "a secret's name is expected, found a text of {} characters",
                 name.chars().count()
             ),
-            "put the secret itself under [secrets] and its name (a-z, 0-9, _) here",
+            SECRET_NAME,
         );
     }
     Problem::new(

@@ -7,11 +7,13 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | [`settings`] | what a target is configured with, validated; `reader` reads it key by key |
+//! | [`settings`] | what a target is configured with, validated |
+//! | `facts` | the names of the facts |
 //! | `plan` | which calls bring Creatio closer to the work |
-//! | `read` | what a reply proves; `answer` sorts statuses and the texts of errors |
+//! | `words` | what people read: subject, description, notes, activities |
+//! | `read` | what a reply proves; `errors` sorts statuses and the texts of errors |
 //! | `hear` | what webhooks and polls say |
-//! | `check` | what `handoffd check --live` reads |
+//! | `checks` | what `handoffd check --live` reads |
 //! | `wire`, `standard` | literals, and ids of the default configuration |
 //! | `sandbox` | a simulator of the documented API (feature `sandbox`) |
 //!
@@ -19,17 +21,18 @@
 //! cannot make a second one; a row whose outcome is unknown is looked for before it is written
 //! again; lookups are filtered by navigation (`Case/Id`), and every read names its columns.
 
-mod answer;
-mod check;
+mod checks;
+mod errors;
+mod facts;
 mod hear;
 mod plan;
 mod read;
-mod reader;
 #[cfg(feature = "sandbox")]
 mod sandbox;
 pub mod settings;
 mod standard;
 mod wire;
+mod words;
 
 use handoffd_contract::{
     Check, Connector, Credential, Data, Feed, Finding, Frame, Hearing, HttpReply, Known, Problem,

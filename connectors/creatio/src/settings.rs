@@ -5,16 +5,16 @@
 
 mod sign_in;
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use handoffd_contract::phone::Country;
-use handoffd_contract::settings::shape;
+use handoffd_contract::settings::Table;
 use handoffd_contract::{Problem, Secret};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use sign_in::{check_address, sign_in, site_root};
 
-use crate::reader::Reader;
 use crate::{standard, wire};
 
 /// How the site is hosted; decides whether data paths begin with `/0`.
@@ -137,22 +137,15 @@ impl Settings {
     /// # Errors
     /// Every problem there is.
     pub fn read(value: &Value) -> Result<Settings, Vec<Problem>> {
-        let empty = Map::new();
-        let mut top = Reader::new("", value.as_object().unwrap_or(&empty));
-        if !value.is_object() {
-            top.problem(
-                "",
-                format!("is {}; expected a table of settings", shape(value)),
-            );
-        }
+        let problems = RefCell::new(Vec::new());
+        let Some(mut top) = Table::new("", value, &problems) else {
+            return Err(problems.into_inner());
+        };
         let plain_http = top.flag("allow_plain_http", false);
-        let site = top.text("site").map(|raw| site_root(&raw));
-        match &site {
-            None => top.missing(
-                "site",
-                "the site's address, such as https://acme.creatio.com",
-            ),
-            Some(site) => check_address(&mut top, "site", site, plain_http),
+        let remedy = "write the site's address, such as https://acme.creatio.com";
+        let site = top.required("site", remedy).map(|raw| site_root(&raw));
+        if let Some(site) = &site {
+            check_address(&top, "site", site, plain_http);
         }
         let site = site.unwrap_or_default();
         let runtime = top.choice(
@@ -175,33 +168,29 @@ impl Settings {
             runtime,
             sign_in,
             mode,
-            owner: top.guid("owner_id"),
-            group: top.guid("group_id"),
-            priority: top.guid("priority_id"),
-            origin: top
-                .guid("origin_id")
-                .unwrap_or_else(|| standard::CHAT.to_owned()),
-            contact_type: top.guid_or_none("contact_type_id", standard::CUSTOMER),
+            owner: guid(&mut top, "owner_id"),
+            group: guid(&mut top, "group_id"),
+            priority: guid(&mut top, "priority_id"),
+            origin: guid(&mut top, "origin_id").unwrap_or_else(|| standard::CHAT.to_owned()),
+            contact_type: guid_or_none(&mut top, "contact_type_id", standard::CUSTOMER),
             default_country: country(&mut top),
-            user_id_type: top.guid_or_none("user_id_type_id", standard::OTHER_PHONE),
-            resolved_status: top.guid("resolved_status_id"),
-            reopened_status: top.guid_or_none("reopened_status_id", standard::REOPENED),
-            activity_type: top
-                .guid("activity_type_id")
+            user_id_type: guid_or_none(&mut top, "user_id_type_id", standard::OTHER_PHONE),
+            resolved_status: guid(&mut top, "resolved_status_id"),
+            reopened_status: guid_or_none(&mut top, "reopened_status_id", standard::REOPENED),
+            activity_type: guid(&mut top, "activity_type_id")
                 .unwrap_or_else(|| standard::TASK.to_owned()),
-            activity_status: top
-                .guid("activity_status_id")
+            activity_status: guid(&mut top, "activity_status_id")
                 .unwrap_or_else(|| standard::COMPLETED.to_owned()),
             case_columns: columns(&mut top),
             append_to_open_case: top.flag("append_to_open_case", false),
             batch: top.flag("batch", true),
-            batch_size: usize::try_from(top.number("batch_size", 60, 1, 100)).unwrap_or(60),
-            max_file_bytes: top.number("max_file_mb", 10, 1, 2_000) * 1024 * 1024,
+            batch_size: usize::try_from(top.number("batch_size", 1..=100, 60)).unwrap_or(60),
+            max_file_bytes: top.number("max_file_mb", 1..=2_000, 10) * 1024 * 1024,
             session_link_file: top.flag("session_link_file", true),
             case_url: case_url(&mut top, runtime),
-            integration_contact: top.guid("integration_contact_id"),
+            integration_contact: guid(&mut top, "integration_contact_id"),
             webhook_token: top.secret("webhook_token"),
-            poll: Duration::from_secs(top.number("poll_seconds", 15, 0, 3_600)),
+            poll: Duration::from_secs(top.number("poll_seconds", 0..=3_600, 15)),
             reply_marker,
             reply_types: reply_types(&mut top),
             reply_when_completed: top.choice(
@@ -216,11 +205,17 @@ impl Settings {
             // Two sessions on one case hear each other's rows; only their author tells them apart.
             top.missing(
                 "integration_contact_id",
-                "the contact of the integration user, because append_to_open_case = true; \
+                "write the contact of the integration user, because append_to_open_case = true; \
                  `handoffd check --live` prints it",
             );
         }
-        top.done().map(|()| settings)
+        top.finish();
+        let problems = problems.into_inner();
+        if problems.is_empty() {
+            Ok(settings)
+        } else {
+            Err(problems)
+        }
     }
 
     /// `/0` or nothing: what data and service paths begin with.
@@ -233,25 +228,37 @@ impl Settings {
     }
 }
 
-/// The site's own country. Its code is no secret, but a mistyped value may be anything.
-fn country(top: &mut Reader<'_>) -> Option<Country> {
-    let code = top.text("default_country")?;
-    let country = Country::parse(&code);
-    if country.is_none() {
-        top.problem(
-            "default_country",
-            "expected the ISO code of a country in two letters, such as \"NL\"",
-        );
+fn guid(top: &mut Table<'_>, key: &'static str) -> Option<String> {
+    let remedy = "write a record id such as 7e9f1204-f46b-1410-fb9a-0050ba5d6c38 (the end of the record's address \
+                  in Creatio)";
+    let text = top.text_if(key, |text| wire::guid(text).is_some(), remedy)?;
+    wire::guid(&text)
+}
+
+/// An id with a default that `"none"` switches off.
+fn guid_or_none(top: &mut Table<'_>, key: &'static str, default: &str) -> Option<String> {
+    let value = top.value(key).and_then(Value::as_str);
+    if value.is_some_and(|text| text.trim() == "none") {
+        return None;
     }
-    country
+    guid(top, key).or_else(|| Some(default.to_owned()))
+}
+
+/// The site's own country.
+fn country(top: &mut Table<'_>) -> Option<Country> {
+    let code = top.text_if(
+        "default_country",
+        |code| Country::parse(code).is_some(),
+        "write a country's two letters, such as NL",
+    )?;
+    Country::parse(&code)
 }
 
 /// What makes an activity a reply. The default protects: what a rep does not mark stays internal.
-fn marker(top: &mut Reader<'_>) -> Marker {
+fn marker(top: &mut Table<'_>) -> Marker {
     let marked = top.choice("reply_marker", &[("prefix", true), ("all", false)], true);
-    let prefix = top.text("reply_prefix");
     if !marked {
-        if prefix.is_some() {
+        if top.value("reply_prefix").is_some() {
             top.problem(
                 "reply_prefix",
                 "has no effect with reply_marker = \"all\"; leave one of the two out",
@@ -259,71 +266,49 @@ fn marker(top: &mut Reader<'_>) -> Marker {
         }
         return Marker::All;
     }
-    let prefix = prefix.unwrap_or_else(|| standard::PREFIX.to_owned());
-    if prefix.contains(char::is_whitespace) || prefix.contains(['<', '>', '&']) {
-        top.problem(
-            "reply_prefix",
-            "must be one word without <, > and &, such as \"/wa\"",
-        );
-    }
-    Marker::Prefix(prefix)
+    let prefix = top.text_if(
+        "reply_prefix",
+        |prefix| !prefix.contains(char::is_whitespace) && !prefix.contains(['<', '>', '&']),
+        "write one word without <, > or &, such as /wa",
+    );
+    Marker::Prefix(prefix.unwrap_or_else(|| standard::PREFIX.to_owned()))
 }
 
-fn case_url(top: &mut Reader<'_>, runtime: Runtime) -> String {
+fn case_url(top: &mut Table<'_>, runtime: Runtime) -> String {
     // The Freedom UI shell; the classic page is in the README.
     let shell = match runtime {
         Runtime::Framework => "{site}/0/Shell/#Card/Cases_FormPage/edit/{id}",
         Runtime::Net => "{site}/Shell/#Card/Cases_FormPage/edit/{id}",
     };
-    match top.text("case_url") {
-        None => shell.to_owned(),
-        Some(url) => {
-            if !url.contains("{id}") {
-                top.problem("case_url", "must hold {id}, the place of the case's id");
-            }
-            url
-        }
-    }
+    let holds_id = |url: &str| url.contains("{id}");
+    let remedy = "write an address with {id} in the place of the case's id";
+    top.text_if("case_url", holds_id, remedy)
+        .unwrap_or_else(|| shell.to_owned())
 }
 
-fn columns(top: &mut Reader<'_>) -> Vec<String> {
-    let columns = top.texts("case_columns");
-    let wrong: Vec<usize> = columns
-        .iter()
-        .enumerate()
-        .filter(|(_, c)| {
-            !c.starts_with(|c: char| c.is_ascii_alphabetic())
-                || !c.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-        })
-        .map(|(at, _)| at)
-        .collect();
-    for at in wrong {
-        top.problem(
-            &format!("case_columns[{at}]"),
-            "is not a column's code, such as UsrCategory",
-        );
-    }
-    columns
+fn columns(top: &mut Table<'_>) -> Vec<String> {
+    let is_code = |column: &str| {
+        column.starts_with(|c: char| c.is_ascii_alphabetic())
+            && column
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || c == '_')
+    };
+    let remedy = "write a column's code, such as UsrCategory";
+    top.texts_if("case_columns", is_code, remedy)
+        .unwrap_or_default()
 }
 
-fn reply_types(top: &mut Reader<'_>) -> Vec<String> {
-    let named = top.texts("reply_types");
-    if named.is_empty() {
+fn reply_types(top: &mut Table<'_>) -> Vec<String> {
+    let id = |name: &str| match name.to_ascii_lowercase().as_str() {
+        "task" => Some(standard::TASK.to_owned()),
+        "call" => Some(standard::CALL.to_owned()),
+        _ => wire::guid(name),
+    };
+    let remedy = "write \"task\", \"call\" or the id of an ActivityType";
+    let named = top.texts_if("reply_types", |name| id(name).is_some(), remedy);
+    let types: Vec<String> = named.iter().flatten().filter_map(|name| id(name)).collect();
+    if types.is_empty() {
         return vec![standard::TASK.to_owned()];
-    }
-    let mut types = Vec::new();
-    for (at, name) in named.iter().enumerate() {
-        match name.to_ascii_lowercase().as_str() {
-            "task" => types.push(standard::TASK.to_owned()),
-            "call" => types.push(standard::CALL.to_owned()),
-            _ => match wire::guid(name) {
-                Some(id) => types.push(id),
-                None => top.problem(
-                    &format!("reply_types[{at}]"),
-                    "expected \"task\", \"call\" or the id of an ActivityType",
-                ),
-            },
-        }
     }
     types
 }

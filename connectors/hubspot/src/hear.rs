@@ -19,7 +19,7 @@ use handoffd_contract::{
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::answer::otherwise;
+use crate::errors::otherwise;
 use crate::facts;
 use crate::settings::Settings;
 

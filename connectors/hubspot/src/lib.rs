@@ -13,18 +13,17 @@
 //! | [`words`] | what reps read |
 //! | `facts` | the names of the facts |
 //! | `plan` | which calls can be made now |
-//! | `fault`, `answer`, `read` | what a reply proves |
+//! | `errors`, `read` | what a reply proves; `errors` says what statuses and bodies mean |
 //! | `hear` | what webhooks and polls tell |
-//! | `check` | what the portal must have |
+//! | `checks` | what the portal must have |
 //! | `sandbox` | the other side (feature `sandbox`) |
 //!
 //! Invariants: one ticket per session, by a unique property; a note is looked for by its printed
 //! marker before it is repeated; only a note that begins with the reply prefix reaches a customer.
 
-mod answer;
-mod check;
+mod checks;
+mod errors;
 mod facts;
-mod fault;
 mod hear;
 pub mod paths;
 mod plan;
@@ -145,10 +144,10 @@ impl Connector for HubSpot {
     }
 
     fn checks(&self) -> Vec<Check> {
-        check::checks(&self.settings)
+        checks::checks(&self.settings)
     }
 
     fn checked(&self, check: &Check, reply: &HttpReply) -> Vec<Finding> {
-        check::checked(&self.settings, check, reply)
+        checks::checked(&self.settings, check, reply)
     }
 }

@@ -12,9 +12,9 @@ use handoffd_contract::{
 pub use reopen::closed as closed_stages;
 use serde_json::Value;
 
-use crate::answer::{otherwise, words};
+use crate::errors::{faults, is_conflict};
+use crate::errors::{otherwise, words};
 use crate::facts;
-use crate::fault::{faults, is_conflict};
 use crate::settings::Settings;
 
 /// What a reply proves.

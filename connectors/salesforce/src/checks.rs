@@ -2,7 +2,7 @@
 
 use handoffd_contract::{Auth, Check, Finding, HttpCall, HttpReply};
 
-use crate::read;
+use crate::errors;
 use crate::settings::Settings;
 
 const SIGN_IN: &str = "identity token, keyset and deployment";
@@ -39,7 +39,7 @@ pub(crate) fn checks(s: &Settings) -> Vec<Check> {
 }
 
 pub(crate) fn checked(s: &Settings, check: &Check, reply: &HttpReply) -> Vec<Finding> {
-    let said = read::words(reply);
+    let said = errors::words(reply);
     let finding = match (check.what, reply.status) {
         (SIGN_IN, 200..=299) => Finding::ok(format!(
             "{SIGN_IN}: accepted. Whether a conversation reaches a queue depends on the channel's Omni-Channel flow and cannot be seen from here; if none appears in Salesforce, look at the flow of deployment {}",

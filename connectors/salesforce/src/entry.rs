@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::settings::Settings;
-use crate::{lane, payload};
+use crate::{facts, payload};
 
 /// A conversation entry, from the stream or from the list.
 pub(crate) struct Entry {
@@ -191,7 +191,7 @@ impl Entry {
             // <https://help.salesforce.com/s/articleView?id=service.livemessage_agent_inactivate_session.htm>
             "New" | "Waiting" | "Active" | "Inactive" => {
                 self.session(hearing, &session);
-                let fact = (lane::live(&session), self.at.unwrap_or(0).to_string());
+                let fact = (facts::live(&session), self.at.unwrap_or(0).to_string());
                 self.heard(
                     hearing,
                     format!("live/{}", self.id),
@@ -223,8 +223,8 @@ pub(crate) fn ended(
 ) {
     let at_ms = at.unwrap_or(0).to_string();
     let facts = vec![
-        (lane::ended(session), at_ms.clone()),
-        (lane::over(session), at_ms),
+        (facts::ended(session), at_ms.clone()),
+        (facts::over(session), at_ms),
     ];
     let mut add = |id: String, what: What, echo: Option<String>| {
         hearing.heard.push(Heard {
@@ -241,7 +241,7 @@ pub(crate) fn ended(
         None,
     );
     // We end sessions too; the engine knows which by the fact that holds this value.
-    let echo = Some(lane::ended_by_us(session));
+    let echo = Some(facts::ended_by_us(session));
     add(
         format!("ended/{session}"),
         What::Ended {

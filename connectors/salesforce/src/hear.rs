@@ -9,7 +9,7 @@ use handoffd_contract::{Auth, Frame, Hearing, HttpCall, HttpReply, Reason, Refus
 use serde_json::{Value, json};
 
 use crate::entry::{self, Entry};
-use crate::read;
+use crate::errors;
 use crate::send::{PAGE, path};
 use crate::settings::Settings;
 
@@ -59,7 +59,7 @@ fn skipped(words: impl Into<String>) -> Hearing {
 }
 
 fn stream(s: &Settings, event: &str, data: &str) -> Result<Hearing, Refusal> {
-    if data.contains(read::EXPIRED) && !data.trim_start().starts_with('{') {
+    if data.contains(errors::EXPIRED) && !data.trim_start().starts_with('{') {
         return Ok(Hearing {
             unauthorized: true,
             ..Hearing::default()
@@ -125,7 +125,7 @@ fn answer(s: &Settings, read: &Read, reply: &HttpReply) -> Result<Hearing, Refus
             } else {
                 Reason::ServerError
             };
-            let words = read::words(reply);
+            let words = errors::words(reply);
             return Err(Refusal::Hold {
                 stop: Stop::new(reason, words),
                 until: None,

@@ -9,7 +9,7 @@ use handoffd_contract::{
     Step, text,
 };
 
-use crate::lane::{self, Lane};
+use crate::facts::{self, Lane};
 
 /// Messages that are kept whole. Of further ones only the number is known.
 const MAX_MESSAGES: usize = 50;
@@ -34,15 +34,15 @@ pub(crate) fn keep(work_target: &str, known: &Known, lane: &Lane<'_>, message: &
     };
     let mut record = Record {
         facts: vec![
-            (lane::kept(&message.id), value),
-            (lane::WAITING.to_owned(), (waiting(known) + 1).to_string()),
+            (facts::kept(&message.id), value),
+            (facts::WAITING.to_owned(), (waiting(known) + 1).to_string()),
         ],
         events: Vec::new(),
     };
     for (key, _) in lane.untold() {
         record
             .facts
-            .push((lane::over(&key), lane::ended_by_us(&key)));
+            .push((facts::over(&key), facts::ended_by_us(&key)));
         let ended = RepEnded {
             target: work_target.to_owned(),
             word: Some("Ended".to_owned()),
@@ -79,10 +79,10 @@ fn waiting(known: &Known) -> usize {
 pub(crate) fn done(known: &Known) -> Vec<(String, String)> {
     let waiting = known.under("kept/").filter(|(_, value)| *value != DONE);
     let mut facts: Vec<(String, String)> = waiting
-        .map(|(id, _)| (lane::kept(id), DONE.to_owned()))
+        .map(|(id, _)| (facts::kept(id), DONE.to_owned()))
         .collect();
     if !facts.is_empty() {
-        facts.push((lane::WAITING.to_owned(), "0".to_owned()));
+        facts.push((facts::WAITING.to_owned(), "0".to_owned()));
     }
     facts
 }

@@ -7,15 +7,15 @@
 //! | module | what it decides |
 //! | --- | --- |
 //! | [`settings`] | what an administrator writes, and the type that cannot be wrong |
-//! | [`lane`] | the names of the facts, and what they say: subject, generation, ended sessions |
+//! | [`facts`] | the names of the facts, and what they say: subject, generation, ended sessions |
 //! | `routing` | the routing attributes of a handoff |
-//! | `wording` | what a rep reads: the head of a handoff, transcript lines, notes |
+//! | `words` | what a rep reads: the head of a handoff, transcript lines, notes |
 //! | `pieces` | a handoff or message as a row of texts and files, in order |
 //! | `kept` | what came after the end of a messaging session |
 //! | `parts` | how texts are split, and smaller where Salesforce refused one |
 //! | `plan` | the next step for the first thing that is not shown yet |
 //! | `send` | the calls that show something, and the look for one whose outcome is unknown |
-//! | `read` | what a reply proves |
+//! | `read`, `errors` | what a reply proves; what a status means whatever was asked, and Salesforce's own words |
 //! | `hear`, `entry`, `payload` | the event stream and the entries list; one entry; what a rep's message says |
 //! | `checks` | what `handoffd check --live` reads |
 //! | `sandbox` | a simulator of the documented API (feature `sandbox`) |
@@ -26,9 +26,10 @@
 
 mod checks;
 mod entry;
+mod errors;
+pub mod facts;
 mod hear;
 mod kept;
-pub mod lane;
 mod parts;
 mod payload;
 mod pieces;
@@ -39,7 +40,7 @@ mod routing;
 pub mod sandbox;
 mod send;
 pub mod settings;
-mod wording;
+mod words;
 
 use handoffd_contract::{
     Budget, Check, Connector, Credential, Feed, Finding, Frame, Hearing, HttpReply, Known, Problem,
@@ -65,7 +66,7 @@ pub fn connector(
 ) -> Result<Box<dyn Connector>, Vec<Problem>> {
     // Facts and ids name the target as the work does, so the connector itself has no use for it.
     let _ = name;
-    let settings = Settings::parse(settings)?;
+    let settings = Settings::read(settings)?;
     Ok(Box::new(Salesforce { settings }))
 }
 

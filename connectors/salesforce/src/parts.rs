@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use handoffd_contract::event::AttachmentKind;
 use handoffd_contract::{Attachment, Known, Source, text};
 
-use crate::lane;
+use crate::facts;
 use crate::pieces::{Content, Piece};
 use crate::settings::Settings;
 
@@ -16,8 +16,8 @@ const MAX_MARK: usize = 140;
 /// The most UTF-16 units of a text of this message or handoff.
 pub(crate) fn limit(s: &Settings, known: &Known, of: &str) -> usize {
     let number = |fact: &str| known.get(fact).and_then(|n| n.parse::<usize>().ok());
-    number(&lane::split(of)).unwrap_or_else(|| {
-        let learned = number(lane::LIMIT).unwrap_or(s.message_limit);
+    number(&facts::split(of)).unwrap_or_else(|| {
+        let learned = number(facts::LIMIT).unwrap_or(s.message_limit);
         learned.min(s.message_limit)
     })
 }
@@ -25,7 +25,7 @@ pub(crate) fn limit(s: &Settings, known: &Known, of: &str) -> usize {
 /// Has the first piece pin the limit by which the row was split: parts are known by their numbers.
 pub(crate) fn pin(pieces: &mut [Piece], of: &str, limit: usize) {
     if let Some(first) = pieces.first_mut() {
-        first.learn.push((lane::split(of), limit.to_string()));
+        first.learn.push((facts::split(of), limit.to_string()));
     }
 }
 
@@ -70,9 +70,9 @@ pub(crate) fn texts(
 }
 
 fn cut(known: &Known, fact: String, words: String, pieces: &mut Vec<Piece>) {
-    let content = match known.get(&lane::cut(&fact)) {
+    let content = match known.get(&facts::cut(&fact)) {
         None => Content::Text(words),
-        Some(lane::AS_FILE) => Content::File {
+        Some(facts::AS_FILE) => Content::File {
             attachment: Box::new(text_file("message", &words)),
             caption: None,
             fallback: fact.clone(),
@@ -148,7 +148,7 @@ mod tests {
             facts(&known),
             ["part/m/0.0", "part/m/0.1", "part/m/0.2", "part/m/1"]
         );
-        known.set("cut/part/m/0.1", lane::AS_FILE);
+        known.set("cut/part/m/0.1", facts::AS_FILE);
         let row = texts(&known, |n| format!("part/m/{n}"), ["word ".repeat(60)]);
         assert!(
             matches!(&row[1].content, Content::File { fallback, .. } if *fallback == row[1].fact)

@@ -4,7 +4,7 @@ use handoffd_contract::event::{AttachmentKind, AuthorKind};
 use handoffd_contract::{Attachment, Handoff, Item, Known, Message, ids, text};
 
 use crate::settings::{Settings, Transcript};
-use crate::{kept, lane, parts, wording};
+use crate::{facts, kept, parts, words};
 
 /// UTF-16 units of one transcript file: at most three bytes each, so that it stays below 5 MB.
 const FILE_UNITS: usize = 1_200_000;
@@ -52,13 +52,13 @@ pub(crate) fn handoff(
         .iter()
         .filter(|m| {
             known
-                .get(&lane::said(&m.id))
+                .get(&facts::said(&m.id))
                 .is_none_or(|by| by.starts_with(&ours))
         })
         .collect();
     let limit = parts::limit(s, known, &key);
-    let head = wording::head(handoff, again, known);
-    let lines = wording::transcript(&fresh, &handoff.contact);
+    let head = words::head(handoff, again, known);
+    let lines = words::transcript(&fresh, &handoff.contact);
     let all: Vec<String> = std::iter::once(head.clone()).chain(lines).collect();
     let refused = known.is(&format!("transcript/{}", item.id));
     let texts = text::pack(&all, "\n", limit);
@@ -72,11 +72,11 @@ pub(crate) fn handoff(
     let mut pieces = if as_file {
         transcript_files(known, item, &key, &head, &all, limit)
     } else {
-        parts::texts(known, |n| lane::part(&key, &n.to_string()), texts)
+        parts::texts(known, |n| facts::part(&key, &n.to_string()), texts)
     };
     parts::pin(&mut pieces, &key, limit);
     if let Some(last) = pieces.last_mut() {
-        let said = fresh.iter().map(|m| (lane::said(&m.id), ours.clone()));
+        let said = fresh.iter().map(|m| (facts::said(&m.id), ours.clone()));
         last.learn.extend(said);
     }
     let files: Vec<(&str, &Attachment)> = fresh
@@ -90,13 +90,13 @@ pub(crate) fn handoff(
 /// What a completed handoff says of texts that could not be shown as texts.
 pub(crate) fn notes(known: &Known, item: &Item) -> Vec<String> {
     let key = ids::short(&[&item.id]);
-    let prefix = lane::part(&key, "");
+    let prefix = facts::part(&key, "");
     let lost = known
         .under(&prefix)
         .any(|(_, value)| value.starts_with('!'));
     let as_file = known
-        .under(&lane::cut(&prefix))
-        .any(|(part, value)| value == lane::AS_FILE && !part.starts_with("file-"));
+        .under(&facts::cut(&prefix))
+        .any(|(part, value)| value == facts::AS_FILE && !part.starts_with("file-"));
     let mut notes = Vec::new();
     if lost {
         notes.push("Salesforce did not take a text of the handoff; it is not in the thread".into());
@@ -121,17 +121,17 @@ fn transcript_files(
     limit: usize,
 ) -> Vec<Piece> {
     let file = |(n, text): (usize, String)| {
-        let fact = lane::part(key, &format!("file-{n}"));
+        let fact = facts::part(key, &format!("file-{n}"));
         let number = if n == 0 {
             String::new()
         } else {
             format!("-{}", n + 1)
         };
         // The whole head is in the file, too.
-        let caption = match known.get(&lane::cut(&fact)) {
+        let caption = match known.get(&facts::cut(&fact)) {
             _ if n > 0 => None,
             None => Some(text::truncate(head, limit)),
-            Some(lane::AS_FILE) => None,
+            Some(facts::AS_FILE) => None,
             Some(limit) => Some(text::truncate(head, limit.parse().unwrap_or(usize::MAX))),
         };
         let mut attachment = parts::text_file(&format!("whatsapp-conversation{number}"), &text);
@@ -154,13 +154,13 @@ fn transcript_files(
 /// when there is nothing to show.
 pub(crate) fn message(s: &Settings, known: &Known, message: &Message) -> Vec<Piece> {
     let limit = parts::limit(s, known, &message.id);
-    let text = wording::message(message);
+    let text = words::message(message);
     let texts = match message.author.kind {
         _ if text.trim().is_empty() => Vec::new(),
         AuthorKind::Customer => text::split_quoted(&text, limit),
         _ => parts::marked(&text, limit),
     };
-    let fact = |n: usize| lane::part(&message.id, &n.to_string());
+    let fact = |n: usize| facts::part(&message.id, &n.to_string());
     let mut pieces = parts::texts(known, fact, texts);
     let files: Vec<(&str, &Attachment)> = message
         .attachments
@@ -175,7 +175,7 @@ pub(crate) fn message(s: &Settings, known: &Known, message: &Message) -> Vec<Pie
     // and that is then the last.
     if let Some(last) = pieces.last_mut() {
         last.learn
-            .push((lane::said(&message.id), message.id.clone()));
+            .push((facts::said(&message.id), message.id.clone()));
     }
     pieces
 }
@@ -195,21 +195,21 @@ fn attachments(
         .iter()
         .filter(|(_, a)| a.kind != AttachmentKind::Sticker)
     {
-        let fact = lane::file(message, &attachment.id);
+        let fact = facts::file(message, &attachment.id);
         let lost = match known.get(&fact) {
             Some(value) => value.strip_prefix('!').map(|_| value),
-            None if attachment.source.is_none() => Some(wording::GONE),
+            None if attachment.source.is_none() => Some(words::GONE),
             None => None,
         };
         match lost {
             Some(why) => {
-                lines.push(wording::missing_file(attachment, why));
+                lines.push(words::missing_file(attachment, why));
                 learn.push((fact, why.to_owned()));
             }
             None => {
-                let caption = wording::caption(attachment);
+                let caption = words::caption(attachment);
                 // A caption that is too long follows the file as a text.
-                let apart = known.is(&lane::cut(&fact))
+                let apart = known.is(&facts::cut(&fact))
                     || caption.as_ref().is_some_and(|c| text::utf16_len(c) > limit);
                 let (beside, after) = if apart {
                     (None, caption)
@@ -219,7 +219,7 @@ fn attachments(
                 pieces.push(Piece {
                     fact: fact.clone(),
                     content: Content::File {
-                        attachment: Box::new(wording::file(attachment)),
+                        attachment: Box::new(words::file(attachment)),
                         caption: beside,
                         fallback: fact,
                     },
@@ -229,14 +229,14 @@ fn attachments(
                 let texts = after.map(|words| parts::marked(&words, limit));
                 pieces.extend(parts::texts(
                     known,
-                    |n| lane::part(key, &format!("{name}-{n}")),
+                    |n| facts::part(key, &format!("{name}-{n}")),
                     texts.into_iter().flatten(),
                 ));
             }
         }
     }
     let lines = text::pack(&lines, "\n", limit);
-    let fact = |n: usize| lane::part(key, &format!("missing-{n}"));
+    let fact = |n: usize| facts::part(key, &format!("missing-{n}"));
     let mut lines = parts::texts(known, fact, lines);
     if let Some(last) = lines.last_mut() {
         last.learn = learn;

@@ -14,11 +14,11 @@ use handoffd_contract::{
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::lane::{self, Lane};
+use crate::facts::{self, Lane};
 use crate::pieces;
 use crate::send::{Memo, path};
 use crate::settings::{AfterEnd, OnClose};
-use crate::{Salesforce, hear, kept, routing, wording};
+use crate::{Salesforce, hear, kept, routing, words};
 
 /// Before the newest relayed reply, so many milliseconds are read again after a reconnect.
 const OVERLAP_MS: i64 = 5 * 60 * 1_000;
@@ -171,13 +171,13 @@ impl Salesforce {
         for message in &kept::transcript(known, handoff) {
             for attachment in &message.attachments {
                 let lost = known
-                    .get(&lane::file(&message.id, &attachment.id))
+                    .get(&facts::file(&message.id, &attachment.id))
                     .filter(|v| v.starts_with('!'));
                 if let Some(why) = lost {
                     notes.push(format!(
                         "{} was not attached: {}",
                         attachment.file_name(),
-                        wording::words(why)
+                        words::words(why)
                     ));
                 }
             }
@@ -205,13 +205,13 @@ impl Salesforce {
         lane: &Lane<'_>,
         event: &MessageEvent,
     ) -> Result<Option<Step>, Refusal> {
-        let said = lane::said(&event.message.id);
+        let said = facts::said(&event.message.id);
         // Without a conversation there was no handoff yet; with a reference it is our own relayed
         // reply, which the thread shows already.
         if !lane.begun()
             || event.reference.is_some()
             || known.is(&said)
-            || known.is(&lane::kept(&event.message.id))
+            || known.is(&facts::kept(&event.message.id))
         {
             return Ok(None);
         }
@@ -276,11 +276,11 @@ impl Salesforce {
             _ => status.word(),
         };
         let fact = format!("told/{}/{state}", status.message_id);
-        if known.is(&fact) || known.is(&lane::kept(&fact)) || !lane.begun() {
+        if known.is(&fact) || known.is(&facts::kept(&fact)) || !lane.begun() {
             return Ok(None);
         }
         if let DeliveryState::Held | DeliveryState::Failed | DeliveryState::Sent = status.state {
-            let text = wording::undelivered(status, self.settings.message_limit);
+            let text = words::undelivered(status, self.settings.message_limit);
             let row = pieces::note(known, &fact, text.clone());
             let Some(piece) = row.into_iter().find(|piece| !known.is(&piece.fact)) else {
                 return Ok(None);
@@ -332,7 +332,7 @@ impl Salesforce {
         }
         let conversation = known.get("conversation")?;
         let current = lane.current();
-        let value = lane::ended_by_us(&current);
+        let value = facts::ended_by_us(&current);
         let call = HttpCall::new(Method::Delete, format!("{}/session", path(conversation)))
             .query("esDeveloperName", &self.settings.es_developer_name);
         let memo = Memo {

@@ -4,25 +4,18 @@
 //! body's form is not documented, so only its status decides, and its words are for people.
 //! <https://github.com/Salesforce-Async-Messaging/messaging-web-api-sample-app>
 
-use std::time::Duration;
-
 use handoffd_contract::{
     Effect, HttpReply, Learned, MediaProblem, Reason, Reply, Step, Stop, Verdict,
 };
 use serde_json::Value;
 
-use crate::lane;
+use crate::errors::{self, common, limited, never};
+use crate::facts;
 use crate::send::Memo;
-use crate::{routing, wording};
-
-/// The gateway's words, as plain text, for an access token that has run out.
-pub(crate) const EXPIRED: &str = "Jwt is expired";
+use crate::{routing, words};
 
 /// A text of so few UTF-16 units is not split further.
 const SHORTEST: usize = 100;
-
-/// How long to wait after the entries list refused a read.
-const LOOK_AGAIN: Duration = Duration::from_secs(3);
 
 pub(crate) fn read(step: &Step, reply: &Reply) -> Verdict {
     let Ok(memo) = serde_json::from_value::<Memo>(step.memo.clone()) else {
@@ -34,7 +27,7 @@ pub(crate) fn read(step: &Step, reply: &Reply) -> Verdict {
             Stop::new(Reason::MediaUnavailable, MediaProblem::Unreachable.words()),
             Effect::None,
         ),
-        Reply::Media(problem) => lost(&memo, wording::media_value(*problem)),
+        Reply::Media(problem) => lost(&memo, words::media_value(*problem)),
         Reply::Published(_) => Verdict::Never(Stop::new(Reason::Bug, "nothing was published")),
     }
 }
@@ -56,67 +49,6 @@ fn http(name: &str, memo: &Memo, reply: &HttpReply) -> Verdict {
     }
 }
 
-/// What means the same whatever was asked.
-fn common(reply: &HttpReply) -> Option<Verdict> {
-    let none = |reason| Verdict::later(Stop::new(reason, words(reply)), Effect::None);
-    Some(match reply.status {
-        // A page of a proxy or of a login is no answer of the messaging service.
-        200..=299 if !reply.body.iter().all(u8::is_ascii_whitespace) && reply.json().is_none() => {
-            Verdict::later(
-                Stop::new(
-                    Reason::ServerError,
-                    format!("answered {} with something that is not JSON", reply.status),
-                ),
-                Effect::Possible,
-            )
-        }
-        300..=399 => Verdict::Never(Stop::new(
-            Reason::Invalid,
-            format!(
-                "answered {} (a redirect): the address in the settings is not the messaging service's",
-                reply.status
-            ),
-        )),
-        401 => none(Reason::Unauthorized),
-        412 => Verdict::Later {
-            stop: Stop::new(Reason::Waiting, words(reply)),
-            after: Some(Duration::from_secs(2)),
-            effect: Effect::None,
-        },
-        408 | 500.. => Verdict::later(
-            Stop::new(Reason::ServerError, words(reply)),
-            Effect::Possible,
-        ),
-        0..=199 => Verdict::later(
-            Stop::new(Reason::ServerError, format!("answered {}", reply.status)),
-            Effect::Possible,
-        ),
-        _ => return None,
-    })
-}
-
-/// A 429 does not say whose limit is reached. In a conversation that exists, the documented limits
-/// are that conversation's (22 messages a minute; reads of its entries), so only it waits; what
-/// begins one can only have met the organisation's.
-/// <https://help.salesforce.com/s/articleView?id=service.miaw_rate_limits>
-fn limited(name: &str, reply: &HttpReply) -> Verdict {
-    let asked = reply.retry_after().map(Duration::from_secs);
-    let (reason, after) = match name {
-        "conversation.create" => (Reason::RateLimited, asked),
-        // The entries list takes a read every three seconds, and refuses one every second.
-        "message.look" => (
-            Reason::ConversationLimited,
-            Some(asked.unwrap_or(LOOK_AGAIN).max(LOOK_AGAIN)),
-        ),
-        _ => (Reason::ConversationLimited, asked),
-    };
-    Verdict::Later {
-        stop: Stop::new(reason, words(reply)),
-        after,
-        effect: Effect::None,
-    }
-}
-
 fn create(memo: &Memo, reply: &HttpReply) -> Verdict {
     match reply.status {
         // 409: the conversation exists, under an id that only we derive.
@@ -135,7 +67,7 @@ fn create(memo: &Memo, reply: &HttpReply) -> Verdict {
 /// goes on without the attribute, and the rep is told. Where the answer speaks of attributes and names
 /// none, the longest goes, one after the other.
 fn leave_out(memo: &Memo, reply: &HttpReply) -> Option<Verdict> {
-    let said = words(reply);
+    let said = errors::words(reply);
     let mut named: Vec<&String> = memo
         .optional
         .iter()
@@ -156,7 +88,7 @@ fn leave_out(memo: &Memo, reply: &HttpReply) -> Option<Verdict> {
 /// already, a text goes as a file, and a file without its caption. The limit is not documented, so
 /// that only the words tell.
 fn shorten(memo: &Memo, reply: &HttpReply) -> Option<Verdict> {
-    let said = words(reply).to_lowercase();
+    let said = errors::words(reply).to_lowercase();
     let long = said.contains("too long")
         || said.contains("maximum length")
         || said.contains("max length")
@@ -168,10 +100,10 @@ fn shorten(memo: &Memo, reply: &HttpReply) -> Option<Verdict> {
     let half = memo.units / 2;
     let mut learned = vec![Learned::absent(&memo.fact)];
     if half < SHORTEST {
-        learned.push(Learned::is(lane::cut(&memo.fact), lane::AS_FILE));
+        learned.push(Learned::is(facts::cut(&memo.fact), facts::AS_FILE));
     } else {
-        learned.push(Learned::is(lane::cut(&memo.fact), half.to_string()));
-        learned.push(Learned::is(lane::LIMIT, half.to_string()));
+        learned.push(Learned::is(facts::cut(&memo.fact), half.to_string()));
+        learned.push(Learned::is(facts::LIMIT, half.to_string()));
     }
     Some(Verdict::Known(learned))
 }
@@ -179,8 +111,8 @@ fn shorten(memo: &Memo, reply: &HttpReply) -> Option<Verdict> {
 /// A session's end, told by an answer.
 fn ended(memo: &Memo) -> [Learned; 2] {
     [
-        Learned::is(lane::ended(&memo.current), lane::FOR_SURE),
-        Learned::is(lane::answered(&memo.current), memo.at.to_string()),
+        Learned::is(facts::ended(&memo.current), facts::FOR_SURE),
+        Learned::is(facts::answered(&memo.current), memo.at.to_string()),
     ]
 }
 
@@ -198,12 +130,15 @@ fn send(memo: &Memo, reply: &HttpReply) -> Verdict {
                 .chain(ended(memo))
                 .collect(),
         ),
-        417 => Verdict::later(Stop::new(Reason::SessionEnded, words(reply)), Effect::None),
-        413 if memo.fallback.is_some() => lost(memo, wording::TOO_LARGE),
-        415 if memo.fallback.is_some() => lost(memo, wording::TYPE),
+        417 => Verdict::later(
+            Stop::new(Reason::SessionEnded, errors::words(reply)),
+            Effect::None,
+        ),
+        413 if memo.fallback.is_some() => lost(memo, words::TOO_LARGE),
+        415 if memo.fallback.is_some() => lost(memo, words::TYPE),
         // Nothing may come after an optional file; whether the conversation itself is unusable, the
         // line that stands for the file finds out.
-        400..=499 if memo.fallback.is_some() && reply.status != 404 => lost(memo, wording::REFUSED),
+        400..=499 if memo.fallback.is_some() && reply.status != 404 => lost(memo, words::REFUSED),
         403 | 404 if memo.may_replace => replace(memo),
         403 => never(Reason::Forbidden, reply),
         404 => never(Reason::NotFound, reply),
@@ -241,7 +176,7 @@ fn end(memo: &Memo, reply: &HttpReply) -> Verdict {
         // Whatever says that there is no session to end says that it is ended.
         200..=299 | 403 | 404 | 409 | 410 | 417 => Verdict::Known(vec![
             Learned::is(&memo.fact, &memo.value),
-            Learned::is(lane::ended(&memo.current), lane::FOR_SURE),
+            Learned::is(facts::ended(&memo.current), facts::FOR_SURE),
         ]),
         _ => never(Reason::Invalid, reply),
     }
@@ -288,7 +223,7 @@ fn replace(memo: &Memo) -> Verdict {
     ];
     if !memo.new_session {
         let at = memo.at.to_string();
-        learned.push(Learned::is(lane::answered(&memo.current), at));
+        learned.push(Learned::is(facts::answered(&memo.current), at));
     }
     learned.extend(
         memo.ended
@@ -296,29 +231,6 @@ fn replace(memo: &Memo) -> Verdict {
             .map(|(fact, value)| Learned::is(fact, value)),
     );
     Verdict::Known(learned)
-}
-
-fn never(reason: Reason, reply: &HttpReply) -> Verdict {
-    Verdict::Never(Stop::new(reason, words(reply)))
-}
-
-/// Salesforce's own words: `message` of a JSON body, else the text, unless it is a page.
-pub(crate) fn words(reply: &HttpReply) -> String {
-    let said = match reply.json() {
-        Some(body) => body["message"]
-            .as_str()
-            .or(body["error"].as_str())
-            .unwrap_or_default()
-            .to_owned(),
-        None => reply.words(Stop::MAX_WORDS),
-    };
-    let said = said.trim();
-    let shown = if said.starts_with('<') { "" } else { said };
-    let shown: String = shown.chars().take(Stop::MAX_WORDS - 20).collect();
-    match shown.as_str() {
-        "" => format!("answered {}", reply.status),
-        shown => format!("{}: {shown}", reply.status),
-    }
 }
 
 /// Whether the words name the attribute as a word of its own.

@@ -7,8 +7,8 @@ use handoffd_contract::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::facts::{self, Lane};
 use crate::hear::LIST;
-use crate::lane::{self, Lane};
 use crate::pieces::{Content, Piece};
 use crate::{Salesforce, routing};
 
@@ -84,8 +84,8 @@ impl Salesforce {
         ];
         // What ended with the conversation before is history.
         for (key, _) in lane.untold() {
-            learn.push((lane::followed(&key), lane::FOR_SURE.to_owned()));
-            learn.push((lane::over(&key), lane::ended_by_us(&key)));
+            learn.push((facts::followed(&key), facts::FOR_SURE.to_owned()));
+            learn.push((facts::over(&key), facts::ended_by_us(&key)));
         }
         let memo = Memo {
             fact: "conversation".into(),
@@ -137,7 +137,7 @@ impl Salesforce {
         if new_session {
             // An end that is told only after the next session has begun would end that one.
             let untold = lane.untold().into_iter();
-            learn.extend(untold.map(|(key, _)| (lane::over(&key), lane::ended_by_us(&key))));
+            learn.extend(untold.map(|(key, _)| (facts::over(&key), facts::ended_by_us(&key))));
         }
         learn.push(("used".into(), lane.generation().to_string()));
         let (fallback, units) = match &content {

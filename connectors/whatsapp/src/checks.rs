@@ -3,9 +3,9 @@
 use handoffd_contract::{Check, Finding, HttpCall, HttpReply};
 use serde_json::Value;
 
-use crate::codes::Class;
+use crate::errors::Failure;
+use crate::errors::codes::Class;
 use crate::exit::Exit;
-use crate::failure::Failure;
 use crate::settings::{Fallback, Settings};
 
 const NUMBER: &str = "phone number and access token";

@@ -8,8 +8,8 @@ use handoffd_contract::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::facts::{self, Lane};
 use crate::kinds::MediaKind;
-use crate::lane::{self, Lane};
 use crate::parts::{Content, Part};
 use crate::recipient::Recipient;
 use crate::settings::Settings;
@@ -63,7 +63,7 @@ pub(crate) fn file<'a>(
     attachment: &Attachment,
     kind: Option<MediaKind>,
 ) -> File<'a> {
-    let fact = lane::media(item, &part.slot);
+    let fact = facts::media(item, &part.slot);
     // An upload whose outcome a person waved through is simply made again.
     if let Some(value) = lane.known.get(&fact).filter(|value| *value != "!skipped") {
         return value.strip_prefix('!').map_or(File::Id(value), File::No);
@@ -123,8 +123,8 @@ pub(crate) fn send(
     let mut body = json!({"messaging_product": "whatsapp", "biz_opaque_callback_data": reference});
     to.address(&mut body);
     merge(&mut body, message);
-    let sent = lane::sent(item, &part.slot);
-    let media = lane::media(item, &part.slot);
+    let sent = facts::sent(item, &part.slot);
+    let media = facts::media(item, &part.slot);
     let by_id = matches!(part.content, Content::File { .. })
         && lane
             .known

@@ -2,11 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
-use handoffd_contract::settings::{printable, shape};
-
-use crate::fields::Fields;
+use handoffd_contract::settings::{Table, printable};
 
 /// How messages leave.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,76 +53,77 @@ impl Numbers {
     }
 }
 
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Gateway,
+    CloudApi,
+}
+
 /// Reads how messages leave.
-pub(crate) fn exit(fields: &mut Fields<'_>, has_token: bool) -> Exit {
-    let word = fields.word("exit", &["gateway", "cloud_api"], None);
-    if word == "gateway" {
-        let exchange = fields.maybe_empty(
+pub(crate) fn exit(top: &mut Table<'_>) -> Exit {
+    top.missing("exit", "write \"gateway\" or \"cloud_api\"");
+    let kinds = [
+        ("gateway", Some(Kind::Gateway)),
+        ("cloud_api", Some(Kind::CloudApi)),
+    ];
+    let kind = top.choice("exit", &kinds, None);
+    if kind == Some(Kind::Gateway) {
+        top.missing(
             "exchange",
             "name the gateway's exchange (\"\" is RabbitMQ's default one)",
         );
-        let routing_key = fields.required(
+        let exchange = top.maybe_empty("exchange");
+        let routing_key = top.required(
             "routing_key",
             "name the key with which the gateway's queue is bound",
         );
         return Exit::Gateway {
-            exchange,
-            routing_key,
+            exchange: exchange.unwrap_or_default(),
+            routing_key: routing_key.unwrap_or_default(),
         };
     }
-    let one = fields.text("phone_number_id");
-    let many = fields.value("phone_numbers");
-    let numbers = match (one, many) {
-        (Some(_), Some(_)) => {
-            fields.problem(
-                "phone_numbers",
-                "is set beside `phone_number_id`; keep one of them",
-            );
-            Numbers::One(String::new())
-        }
-        (Some(id), None) => {
-            if !is_id(&id) {
-                fields.problem(
-                    "phone_number_id",
-                    "is not an id of digits; it is not the phone number but Meta's id of it",
-                );
-            }
-            Numbers::One(id)
-        }
-        (None, Some(value)) => Numbers::Many(number_table(fields, value)),
-        (None, None) => {
-            if word == "cloud_api" {
-                fields.problem(
-                    "phone_number_id",
-                    "is missing; WhatsApp Manager shows it under API setup",
-                );
-            }
-            Numbers::One(String::new())
-        }
-    };
-    if word == "cloud_api" && !has_token && fields.object_lacks("access_token") {
-        fields.problem(
+    if kind == Some(Kind::CloudApi) {
+        top.missing(
             "access_token",
-            "is missing; name the secret that holds the system user's token",
+            "name the secret that holds the system user's token",
+        );
+        if !top.has("phone_numbers") {
+            top.missing(
+                "phone_number_id",
+                "WhatsApp Manager shows it under API setup",
+            );
+        }
+    }
+    if top.has("phone_number_id") && top.has("phone_numbers") {
+        top.problem(
+            "phone_numbers",
+            "is set beside `phone_number_id`; keep one of them",
         );
     }
+    let one = top.text_if(
+        "phone_number_id",
+        is_id,
+        "write Meta's id of digits of the phone number, not the number itself",
+    );
+    let many = number_table(top);
+    let numbers = match one {
+        None if !many.is_empty() => Numbers::Many(many),
+        one => Numbers::One(one.unwrap_or_default()),
+    };
     Exit::CloudApi { numbers }
 }
 
-fn number_table(fields: &mut Fields<'_>, value: &Value) -> BTreeMap<String, String> {
+fn number_table(top: &mut Table<'_>) -> BTreeMap<String, String> {
     let mut ids = BTreeMap::new();
-    let Some(table) = value.as_object().filter(|table| !table.is_empty()) else {
-        fields.problem(
-            "phone_numbers",
-            format!(
-                "is {}; expected a table of business number = phone number id",
-                shape(value)
-            ),
-        );
+    let remedy = "write a table of business number = phone number id";
+    let Some(table) = top.entries("phone_numbers", remedy) else {
         return ids;
     };
-    for (number, id) in table {
-        let id = id.as_str().map(str::trim).unwrap_or_default();
+    if table.is_empty() {
+        top.problem("phone_numbers", format!("is empty; {remedy}"));
+    }
+    for (number, value) in table {
+        let id = value.as_str().map(str::trim).unwrap_or_default();
         // A key of digits alone is a number; anything else may be a secret in the wrong place.
         let is_number = number
             .chars()
@@ -138,13 +135,13 @@ fn number_table(fields: &mut Fields<'_>, value: &Value) -> BTreeMap<String, Stri
         };
         let path = format!("phone_numbers.{shown}");
         if digits(number).is_empty() {
-            fields.problem(
+            top.problem(
                 &path,
                 "is not a business number; write it as \"+15550783881\"",
             );
         }
         if !is_id(id) {
-            fields.problem(&path, "is not set to a phone number id of digits in quotes");
+            top.wrong(&path, value, "write a phone number id of digits in quotes");
         }
         ids.insert(digits(number), id.to_owned());
     }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::cloud;
-use crate::lane::{self, Lane, NewsWaits, Window};
+use crate::facts::{self, Lane, NewsWaits, Window};
 use crate::parts::{Content, Part};
 use crate::recipient::Recipient;
 use crate::settings::Notify;
@@ -65,7 +65,7 @@ pub(crate) fn send(
         content_type: CLOUD_EVENT,
         body,
     };
-    let sent = lane::sent(&item.id, &part.slot);
+    let sent = facts::sent(&item.id, &part.slot);
     let memo = json!({"fact": sent, "value": reference, "reference": reference, "at": lane.work.now.to_string()});
     Step::new(PUBLISH, Repeat::Keyed, publish)
         .claim_as(sent, reference)
@@ -106,7 +106,7 @@ fn missing(lane: Lane<'_>, item: &Item) -> Option<(&'static str, Value)> {
     let notify = lane.settings.notify.as_ref()?;
     events(lane, item, notify)
         .into_iter()
-        .find(|(kind, _)| !lane.known.is(&lane::out(&item.id, kind)))
+        .find(|(kind, _)| !lane.known.is(&facts::out(&item.id, kind)))
 }
 
 /// Whether the gateway does not have every event of an item yet.
@@ -120,7 +120,7 @@ pub(crate) fn notify(lane: Lane<'_>, item: &Item) -> Option<Step> {
     let notify = lane.settings.notify.as_ref()?;
     let (kind, data) = missing(lane, item)?;
     let id = ids::short(&[&lane.work.session.id, &item.id, kind]);
-    let fact = lane::out(&item.id, kind);
+    let fact = facts::out(&item.id, kind);
     let publish = Publish {
         exchange: notify.exchange.clone(),
         routing_key: format!("{}{kind}", notify.prefix),
@@ -129,12 +129,12 @@ pub(crate) fn notify(lane: Lane<'_>, item: &Item) -> Option<Step> {
         body: cloud_event(lane, &id, kind, item.time, data),
     };
     let failed = lane.news();
-    let memo = json!({"fact": fact, "value": id, "ends": failed.is_some().then_some(lane::NEWS)});
+    let memo = json!({"fact": fact, "value": id, "ends": failed.is_some().then_some(facts::NEWS)});
     let later = NewsWaits::after(failed.as_ref(), lane.work.now);
     Some(
         Step::new(NOTIFY, Repeat::Keyed, publish)
             .claim_as(fact, id)
-            .aside(lane::NEWS, later)
+            .aside(facts::NEWS, later)
             .memo(memo),
     )
 }
@@ -142,8 +142,8 @@ pub(crate) fn notify(lane: Lane<'_>, item: &Item) -> Option<Step> {
 /// Gives up the first event of an item that the gateway does not have.
 pub(crate) fn give_up(lane: Lane<'_>, item: &Item) -> Option<Step> {
     let (kind, _) = missing(lane, item)?;
-    let fact = (lane::out(&item.id, kind), "!given-up".to_owned());
-    Some(lane::record("event.drop", vec![fact], Vec::new()))
+    let fact = (facts::out(&item.id, kind), "!given-up".to_owned());
+    Some(facts::record("event.drop", vec![fact], Vec::new()))
 }
 
 fn is_news(status: &ReplyStatus) -> bool {

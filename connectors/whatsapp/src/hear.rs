@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::exit::Exit;
-use crate::lane;
+use crate::facts;
 use crate::settings::Settings;
 
 /// Without the messages themselves.
@@ -85,10 +85,10 @@ fn status(status: &Value) -> Option<Heard> {
         _ => return None,
     };
     let about = match text("biz_opaque_callback_data") {
-        Some(reference) if is_reference(reference) => lane::reference(reference),
+        Some(reference) if is_reference(reference) => facts::reference(reference),
         // Another sender's callback data.
         Some(_) => return None,
-        None => lane::wamid(id),
+        None => facts::wamid(id),
     };
     let error = list(status, "errors").next();
     let seconds = status

@@ -13,9 +13,9 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | `settings`, `exit`, `fields` | what can be set |
+//! | `settings`, `exit` | what can be set |
 //! | `plan` | what comes next for a lane: statuses, news, then replies in order |
-//! | `lane` | names of the facts, and how the 24-hour window stands |
+//! | `facts` | names of the facts, and how the 24-hour window stands |
 //! | `reply` | one reply on its way, message by message |
 //! | `parts` | what a reply becomes: files, text, buttons, list, template |
 //! | `kinds` | the files that WhatsApp takes |
@@ -23,7 +23,7 @@
 //! | `cloud`, `gateway` | the two exits |
 //! | `status` | what became of messages, and what the rep is told |
 //! | `waiting` | what the rep is told of a reply that does not go out |
-//! | `codes`, `failure` | WhatsApp's error codes; an answer that is not a success |
+//! | `errors` | an answer that is not a success; WhatsApp's error codes |
 //! | `read` | what a reply of the API or the broker proves |
 //! | `hear` | Meta's status webhooks |
 //! | `checks` | what `check --live` looks at |
@@ -31,14 +31,12 @@
 
 mod checks;
 mod cloud;
-mod codes;
+mod errors;
 mod exit;
-mod failure;
-mod fields;
+mod facts;
 mod gateway;
 mod hear;
 mod kinds;
-mod lane;
 mod parts;
 mod plan;
 mod read;
@@ -58,7 +56,7 @@ use handoffd_contract::{
 };
 
 use exit::Exit;
-use lane::Lane;
+use facts::Lane;
 use settings::Settings;
 
 /// Reads the settings of a WhatsApp target.

@@ -10,8 +10,8 @@ use handoffd_contract::event::{DeliveryState, RepReply};
 use handoffd_contract::{Data, Item, Known, Reason, Refusal, Rendered, Step, Stop, Work};
 use serde_json::Value;
 
+use crate::facts::{self, Lane, Mapped, NewsWaits, Window};
 use crate::gateway;
-use crate::lane::{self, Lane, Mapped, NewsWaits, Window};
 use crate::reply::{self, Progress};
 use crate::settings::Settings;
 use crate::status::{self, Ledger};
@@ -109,7 +109,7 @@ impl Replies {
                 // be told of the ending.
                 Data::RepEnded(_)
                     if replies.held > n
-                        && !lane.known.is(lane::NEWS)
+                        && !lane.known.is(facts::NEWS)
                         && gateway::lacks(lane, item) =>
                 {
                     Ok(Vec::new())
@@ -172,14 +172,14 @@ fn news(lane: Lane<'_>, replies: &Replies) -> News {
 
 /// Tells the rep, once, that a reply waits.
 fn hold(lane: Lane<'_>, item: &Item, reply: &RepReply) -> Option<Step> {
-    let fact = lane::held(&item.id);
+    let fact = facts::held(&item.id);
     if lane.known.is(&fact) {
         return None;
     }
     let partly = lane
         .parts(item, reply, lane.window())
         .iter()
-        .any(|part| lane.known.is(&lane::sent(&item.id, &part.slot)));
+        .any(|part| lane.known.is(&facts::sent(&item.id, &part.slot)));
     let what = if partly {
         "The rest of this reply waits"
     } else {
@@ -193,7 +193,7 @@ fn hold(lane: Lane<'_>, item: &Item, reply: &RepReply) -> Option<Step> {
     ledger.set(fact.clone(), lane.work.now.to_string());
     ledger.event(
         fact,
-        lane::tell(
+        facts::tell(
             &reply.target,
             &reply.message_id,
             DeliveryState::Held,
@@ -205,7 +205,7 @@ fn hold(lane: Lane<'_>, item: &Item, reply: &RepReply) -> Option<Step> {
 
 fn reason(window: Window) -> String {
     match window {
-        Window::Closed(Some(end)) => format!("WhatsApp's 24-hour window closed at {}", lane::clock(end)),
+        Window::Closed(Some(end)) => format!("WhatsApp's 24-hour window closed at {}", facts::clock(end)),
         Window::Open(_) | Window::Closed(None) => {
             "WhatsApp's 24-hour window is closed, because the customer has not written within 24 hours".to_owned()
         }
@@ -220,14 +220,14 @@ fn template(lane: Lane<'_>) -> Option<Step> {
         let Data::HandoffRequested(_) = &item.data else {
             return None;
         };
-        let noted = format!("{}/{}", lane::TEMPLATE, item.id);
+        let noted = format!("{}/{}", facts::TEMPLATE, item.id);
         let mapped = item
             .rendered
             .as_ref()
             .and_then(mapped)
             .filter(|_| !lane.known.is(&noted))?;
         let mut ledger = Ledger::new(lane.known);
-        ledger.set(lane::TEMPLATE.to_owned(), lane::json(&mapped));
+        ledger.set(facts::TEMPLATE.to_owned(), facts::json(&mapped));
         ledger.set(noted, mapped.name);
         ledger.into_step("template.keep")
     })

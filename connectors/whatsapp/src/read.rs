@@ -15,10 +15,10 @@ use handoffd_contract::{
 use serde_json::Value;
 
 use crate::cloud::{self, SendMemo};
-use crate::codes::Class;
-use crate::failure::Failure;
+use crate::errors::Failure;
+use crate::errors::codes::Class;
+use crate::facts;
 use crate::gateway;
-use crate::lane;
 
 /// What a reply proves about the step's facts.
 pub(crate) fn read(step: &Step, reply: &Reply) -> Verdict {
@@ -56,8 +56,8 @@ fn send(memo: &SendMemo, reply: &HttpReply) -> Verdict {
         {
             Some(id) => Verdict::Known(vec![
                 Learned::is(&memo.sent, id),
-                Learned::is(lane::wamid(id), &memo.reference),
-                Learned::is(lane::LAST, format!("{} {}", memo.reference, memo.at)),
+                Learned::is(facts::wamid(id), &memo.reference),
+                Learned::is(facts::LAST, format!("{} {}", memo.reference, memo.at)),
             ]),
             None => Verdict::later(
                 Stop::new(Reason::ServerError, "answered 2xx without a message id"),
@@ -76,7 +76,7 @@ fn send(memo: &SendMemo, reply: &HttpReply) -> Verdict {
             learned.extend(
                 memo.last_inbound
                     .as_ref()
-                    .map(|last| Learned::is(lane::CLOSED, last)),
+                    .map(|last| Learned::is(facts::CLOSED, last)),
             );
             Verdict::Known(learned)
         }
@@ -159,7 +159,7 @@ fn published(step: &Step, said: &Publication) -> Verdict {
             if let (Some(reference), Some(at)) =
                 (text(&step.memo, "reference"), text(&step.memo, "at"))
             {
-                learned.push(Learned::is(lane::LAST, format!("{reference} {at}")));
+                learned.push(Learned::is(facts::LAST, format!("{reference} {at}")));
             }
             learned.extend(text(&step.memo, "ends").map(Learned::absent));
             Verdict::Known(learned)

@@ -5,11 +5,11 @@ use handoffd_contract::{Attachment, Item, Reason, Refusal, Source, Step, Stop};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::cloud::{self, File};
-use crate::codes;
+use crate::errors::codes;
 use crate::exit::Exit;
+use crate::facts::{self, Done, Lane, Sent, Window};
 use crate::gateway;
 use crate::kinds::MediaKind;
-use crate::lane::{self, Done, Lane, Sent, Window};
 use crate::parts::{Content, Part, TEXT};
 use crate::recipient::Recipient;
 use crate::status::{self, Ledger};
@@ -71,7 +71,7 @@ impl Reply<'_> {
     }
 
     fn sent(&self, part: &Part) -> String {
-        lane::sent(&self.item.id, &part.slot)
+        facts::sent(&self.item.id, &part.slot)
     }
 
     /// Puts the references on record before anything leaves, so that a status that is faster than
@@ -79,9 +79,9 @@ impl Reply<'_> {
     fn references(&self) -> Option<Step> {
         let mut ledger = Ledger::new(self.lane.known);
         for part in self.parts {
-            let fact = lane::reference(&self.reference(part));
+            let fact = facts::reference(&self.reference(part));
             if ledger.get(&fact).is_none() {
-                ledger.set(fact, lane::json(&self.describe(part)));
+                ledger.set(fact, facts::json(&self.describe(part)));
             }
         }
         ledger.into_step("reply.open")
@@ -109,7 +109,7 @@ impl Reply<'_> {
                 .get(&self.sent(part))
                 .and_then(|value| value.strip_prefix("!failed:"));
             if let Some(refused) = refused
-                && !self.lane.known.is(&lane::state(&reference))
+                && !self.lane.known.is(&facts::state(&reference))
             {
                 let (code, words) = refused.split_once(':').unwrap_or((refused, ""));
                 ledger.fail(&reference, &self.describe(part), code.parse().ok(), words);
@@ -124,7 +124,7 @@ impl Reply<'_> {
             .filter(|part| unreachable && self.lane.known.absent(&self.sent(part)))
         {
             ledger.set(self.sent(part), "!skipped");
-            ledger.set(lane::state(&self.reference(part)), "failed:0");
+            ledger.set(facts::state(&self.reference(part)), "failed:0");
         }
         ledger.into_step("reply.failed")
     }
@@ -151,7 +151,7 @@ impl Reply<'_> {
         }
         let words = format!(
             "a message for this customer left at {} without a clear answer, and no status came within {} s",
-            lane::clock(since),
+            facts::clock(since),
             self.lane.settings.reconcile.as_secs()
         );
         Err(Refusal::park(Reason::UnknownOutcome, words))
@@ -266,7 +266,7 @@ impl Reply<'_> {
     /// Says on record that a file cannot be sent; the rep is told from there.
     fn unsendable(&self, part: &Part, why: &str) -> Step {
         let value = format!("!failed::{why}. Attach it again in another form, or send a link.");
-        lane::record(
+        facts::record(
             "reply.unsendable",
             vec![(self.sent(part), value)],
             Vec::new(),
@@ -277,7 +277,7 @@ impl Reply<'_> {
         let last = self
             .lane
             .known
-            .get(lane::LAST)
+            .get(facts::LAST)
             .filter(|_| self.lane.settings.wait_delivered);
         let Some((reference, at)) = last.and_then(|last| last.split_once(' ')) else {
             return Ok(());
@@ -307,9 +307,9 @@ impl Reply<'_> {
             message: self.reply.message_id.clone(),
             refs: self.parts.iter().map(|part| self.reference(part)).collect(),
         };
-        ledger.set(lane::done(&self.item.id), lane::json(&done));
-        if self.lane.known.is(&lane::reopened(&self.item.id)) {
-            ledger.set(lane::reopened(&self.item.id), "closed");
+        ledger.set(facts::done(&self.item.id), facts::json(&done));
+        if self.lane.known.is(&facts::reopened(&self.item.id)) {
+            ledger.set(facts::reopened(&self.item.id), "closed");
         }
         ledger.tell_reply(&self.item.id);
         Progress::Next(ledger.into_step("reply.done").into_iter().collect())

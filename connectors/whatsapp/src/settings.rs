@@ -1,14 +1,14 @@
 //! What can be set, and a type of it that cannot be wrong.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use handoffd_contract::settings::{printable, shape};
+use handoffd_contract::settings::{Table, printable};
 use handoffd_contract::{Problem, Secret};
 use jiff::SignedDuration;
 use serde_json::Value;
 
 use crate::exit::{Exit, exit, is_id};
-use crate::fields::Fields;
 
 /// Where session events for the gateway are published.
 #[derive(Debug, Clone, PartialEq)]
@@ -103,72 +103,56 @@ pub(crate) struct Settings {
 impl Settings {
     /// Reads settings.
     pub(crate) fn read(value: &Value) -> Result<Settings, Vec<Problem>> {
-        let mut fields = Fields::of("", value);
-        let token = fields.secret("access_token");
-        let exit = exit(&mut fields, token.is_some());
-        let base = fields
-            .text("base_url")
-            .unwrap_or_else(|| "https://graph.facebook.com".to_owned());
-        let base = base.trim_end_matches('/').to_owned();
-        if !base.starts_with("https://") && !base.starts_with("http://") {
-            fields.problem(
-                "base_url",
-                "does not begin with https://; leave it out for Meta's own address",
-            );
-        } else if base.contains('@') {
-            fields.problem("base_url", "must hold neither user nor password");
-        } else if base.rsplit('/').next().is_some_and(is_version) {
-            fields.problem("base_url", "ends in a version; put that into `version`");
-        }
-        let version = fields.text("version").unwrap_or_else(|| "v25.0".to_owned());
-        if !is_version(&version) {
-            fields.problem("version", "is not of the form v25.0");
-        }
-        let waba_id = fields.text("waba_id");
-        if waba_id.as_deref().is_some_and(|id| !is_id(id)) {
-            fields.problem(
-                "waba_id",
-                "is not an id of digits; it is shown in WhatsApp Manager",
-            );
-        }
-        let notify = notify(&mut fields);
-        let use_template =
-            fields.word("fallback", &["hold", "template"], Some("hold")) == "template";
-        let fallback = fallback(&mut fields);
-        let webhooks = webhooks(&mut fields);
-        let list_button = fields
-            .text("list_button")
-            .unwrap_or_else(|| "Options".to_owned());
-        if handoffd_contract::text::utf16_len(&list_button) > 20 {
-            fields.problem("list_button", "is longer than WhatsApp's 20 characters");
-        }
-        let seconds = |number: u32| SignedDuration::from_secs(i64::from(number));
+        let problems = RefCell::new(Vec::new());
+        let Some(mut top) = Table::new("", value, &problems) else {
+            return Err(problems.into_inner());
+        };
+        let token = top.secret("access_token");
+        let exit = exit(&mut top);
+        let base = base(&mut top);
+        let version = top.text_if("version", is_version, "write a version such as v25.0");
+        let waba_id = top.text_if(
+            "waba_id",
+            is_id,
+            "write the account's id of digits; WhatsApp Manager shows it",
+        );
+        let notify = notify(&mut top);
+        let use_template = top.choice("fallback", &[("hold", false), ("template", true)], false);
+        let fallback = fallback(&mut top);
+        let webhooks = webhooks(&mut top);
+        let list_button = top.text_if(
+            "list_button",
+            |label| handoffd_contract::text::utf16_len(label) <= 20,
+            "write at most WhatsApp's 20 characters",
+        );
+        let seconds =
+            |number: u64| SignedDuration::from_secs(i64::try_from(number).unwrap_or(i64::MAX));
         let settings = Settings {
             exit,
             token,
             base,
-            version,
+            version: version.unwrap_or_else(|| "v25.0".to_owned()),
             waba_id,
-            source: fields
-                .text("source")
-                .unwrap_or_else(|| "handoffd".to_owned()),
+            source: top.text("source").unwrap_or_else(|| "handoffd".to_owned()),
             notify,
-            handback: fields.flag("handback", false),
-            window_margin: seconds(fields.number("window_margin_seconds", 60, 0, 3_600)),
-            reconcile: seconds(fields.number("reconcile_seconds", 120, 1, 86_400)),
-            wait_delivered: fields.flag("wait_delivered", false),
+            handback: top.flag("handback", false),
+            window_margin: seconds(top.number("window_margin_seconds", 0..=3_600, 60)),
+            reconcile: seconds(top.number("reconcile_seconds", 1..=86_400, 120)),
+            wait_delivered: top.flag("wait_delivered", false),
             use_template,
             fallback,
             webhooks,
-            preview_url: fields.flag("preview_url", true),
-            link_files: fields.flag("link_files", true),
-            list_button,
-            options_prompt: fields
+            preview_url: top.flag("preview_url", true),
+            link_files: top.flag("link_files", true),
+            list_button: list_button.unwrap_or_else(|| "Options".to_owned()),
+            options_prompt: top
                 .text("options_prompt")
                 .unwrap_or_else(|| "Please choose:".to_owned()),
-            per_second: fields.number("messages_per_second", 80, 1, 1_000),
+            per_second: u32::try_from(top.number("messages_per_second", 1..=1_000, 80))
+                .unwrap_or(u32::MAX),
         };
-        let problems = fields.finish();
+        top.finish();
+        let problems = problems.into_inner();
         if problems.is_empty() {
             Ok(settings)
         } else {
@@ -177,22 +161,40 @@ impl Settings {
     }
 }
 
-fn notify(fields: &mut Fields<'_>) -> Option<Notify> {
-    let value = fields.value("notify")?;
-    let mut inner = Fields::of("notify", value);
-    let exchange = inner.maybe_empty(
+/// Where the Cloud API is, without a trailing slash.
+fn base(top: &mut Table<'_>) -> String {
+    const META: &str = "https://graph.facebook.com";
+    let base = top.text("base_url").unwrap_or_else(|| META.to_owned());
+    let base = base.trim_end_matches('/').to_owned();
+    if !base.starts_with("https://") && !base.starts_with("http://") {
+        top.problem(
+            "base_url",
+            "does not begin with https://; leave it out for Meta's own address",
+        );
+    } else if base.contains('@') {
+        top.problem("base_url", "must hold neither user nor password");
+    } else if base.rsplit('/').next().is_some_and(is_version) {
+        top.problem("base_url", "ends in a version; put that into `version`");
+    }
+    base
+}
+
+fn notify(top: &mut Table<'_>) -> Option<Notify> {
+    let mut table = top.table("notify")?;
+    table.missing(
         "exchange",
         "name the exchange for session events (\"\" is RabbitMQ's default one)",
     );
-    let prefix = inner.text("prefix").unwrap_or_default();
+    let exchange = table.maybe_empty("exchange").unwrap_or_default();
+    let prefix = table.maybe_empty("prefix").unwrap_or_default();
     if prefix.len() > 200 {
-        inner.problem(
+        table.problem(
             "prefix",
             "is longer than 200 characters; a routing key may have 255",
         );
     }
-    let reply_status = inner.flag("reply_status", true);
-    fields.absorb(inner);
+    let reply_status = table.flag("reply_status", true);
+    table.finish();
     Some(Notify {
         exchange,
         prefix,
@@ -200,109 +202,83 @@ fn notify(fields: &mut Fields<'_>) -> Option<Notify> {
     })
 }
 
-fn fallback(fields: &mut Fields<'_>) -> Option<Fallback> {
-    let value = fields.value("fallback_template")?;
-    let mut inner = Fields::of("fallback_template", value);
-    let name = inner.required("name", "give the approved template's name");
-    if !name
-        .chars()
-        .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
-    {
-        inner.problem(
-            "name",
-            "holds other characters than a-z, 0-9 and _; no template has such a name",
-        );
-    }
-    let language = inner.required(
-        "language",
-        "give the template's language code, such as en_US",
+fn fallback(top: &mut Table<'_>) -> Option<Fallback> {
+    let mut table = top.table("fallback_template")?;
+    table.missing("name", "write the approved template's name");
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let name = table.text_if(
+        "name",
+        |name| name.chars().all(plain),
+        "write a template's name, which has only a-z, 0-9 and _",
     );
-    let mut languages = BTreeMap::new();
-    match inner.value("languages") {
-        None => {}
-        Some(Value::Object(table)) => {
-            for (session, code) in table {
-                match code.as_str().map(str::trim).filter(|code| !code.is_empty()) {
-                    Some(code) => {
-                        languages.insert(
-                            session.to_ascii_lowercase().replace('_', "-"),
-                            code.to_owned(),
-                        );
-                    }
-                    None => inner.problem(
-                        &format!("languages.{}", printable(session)),
-                        "is not a language code in quotes",
-                    ),
-                }
-            }
-        }
-        Some(other) => {
-            inner.problem(
-                "languages",
-                format!(
-                    "is {}; expected a table of session language = template language",
-                    shape(other)
-                ),
-            );
-        }
-    }
-    let mut parameters = vec!["{reply}".to_owned()];
-    match inner.value("parameters") {
-        None => {}
-        Some(Value::Array(list)) if list.iter().all(Value::is_string) => {
-            parameters = list
-                .iter()
-                .filter_map(Value::as_str)
-                .map(str::to_owned)
-                .collect();
-        }
-        Some(other) => inner.problem(
-            "parameters",
-            format!("is {}; expected a list of texts", shape(other)),
-        ),
-    }
-    if !parameters
-        .iter()
-        .any(|parameter| parameter.contains("{reply}"))
-    {
-        inner.problem(
-            "parameters",
-            "holds no {reply}, so the rep's text would be lost; put {reply} where it belongs",
-        );
-    }
-    fields.absorb(inner);
+    let language = table.required(
+        "language",
+        "write the template's language code, such as en_US",
+    );
+    let languages = languages(&mut table);
+    let parameters = parameters(&mut table);
+    table.finish();
     Some(Fallback {
-        name,
-        language,
+        name: name.unwrap_or_default(),
+        language: language.unwrap_or_default(),
         languages,
         parameters,
     })
 }
 
-fn webhooks(fields: &mut Fields<'_>) -> Option<Webhooks> {
-    let value = fields.value("webhooks")?;
-    let mut inner = Fields::of("webhooks", value);
-    let secret = inner.secret("app_secret");
-    let previous = inner.secret("previous_app_secret");
-    let verify_token = inner.secret("verify_token");
-    if secret.is_none() && inner.object_lacks("app_secret") {
-        inner.problem(
-            "app_secret",
-            "is missing; name the secret that holds the Meta app's secret",
+fn languages(table: &mut Table<'_>) -> BTreeMap<String, String> {
+    let mut languages = BTreeMap::new();
+    let remedy = "write a table of session language = template language";
+    for (session, code) in table.entries("languages", remedy).into_iter().flatten() {
+        match code.as_str().map(str::trim).filter(|code| !code.is_empty()) {
+            Some(code) => {
+                languages.insert(
+                    session.to_ascii_lowercase().replace('_', "-"),
+                    code.to_owned(),
+                );
+            }
+            None => table.wrong(
+                &format!("languages.{}", printable(session)),
+                code,
+                "write a language code in quotes",
+            ),
+        }
+    }
+    languages
+}
+
+fn parameters(table: &mut Table<'_>) -> Vec<String> {
+    let reply = "{reply}";
+    let parameters = table
+        .texts("parameters")
+        .unwrap_or_else(|| vec![reply.to_owned()]);
+    if !parameters.iter().any(|text| text.contains(reply)) {
+        table.problem(
+            "parameters",
+            "holds no {reply}, so the rep's text would be lost; put {reply} where it belongs",
         );
     }
-    if verify_token.is_none() && inner.object_lacks("verify_token") {
-        inner.problem(
-            "verify_token",
-            "is missing; name the secret that holds the token you typed into Meta's webhook form",
-        );
-    }
-    let messages = inner.word("messages", &["report", "ignore"], Some("report"));
-    fields.absorb(inner);
+    parameters
+}
+
+fn webhooks(top: &mut Table<'_>) -> Option<Webhooks> {
+    let mut table = top.table("webhooks")?;
+    let secret = table.required_secret(
+        "app_secret",
+        "name the secret that holds the Meta app's secret",
+    );
+    let previous = table.secret("previous_app_secret");
+    let verify_token = table.required_secret(
+        "verify_token",
+        "name the secret that holds the token you typed into Meta's webhook form",
+    );
+    let words = [("report", false), ("ignore", true)];
+    let ignore_messages = table.choice("messages", &words, false);
+    table.finish();
     Some(Webhooks {
-        ignore_messages: messages == "ignore",
-        secrets: secret.into_iter().chain(previous).collect(),
-        verify_token: verify_token.unwrap_or(Secret(String::new())),
+        ignore_messages,
+        secrets: std::iter::once(secret).chain(previous).collect(),
+        verify_token,
     })
 }
 

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use handoffd_contract::event::{DeliveryState, MessageStatus, ReplyStatus};
 use handoffd_contract::{Data, Known, Record, Step, Work};
 
-use crate::codes;
-use crate::lane::{self, Done, Lane, Sent};
+use crate::errors::codes;
+use crate::facts::{self, Done, Lane, Sent};
 use crate::parts::FALLBACK_SLOT;
 use crate::waiting;
 
@@ -73,7 +73,7 @@ impl<'a> Ledger<'a> {
 
     pub(crate) fn into_step(self, name: &'static str) -> Option<Step> {
         let empty = self.facts.is_empty() && self.events.is_empty();
-        (!empty).then(|| lane::record(name, self.facts.into_iter().collect(), self.events))
+        (!empty).then(|| facts::record(name, self.facts.into_iter().collect(), self.events))
     }
 
     pub(crate) fn into_record(self) -> Record {
@@ -86,7 +86,7 @@ impl<'a> Ledger<'a> {
     /// Notes that one message of a reply will not arrive, and tells the rep in plain words.
     pub(crate) fn fail(&mut self, reference: &str, sent: &Sent, code: Option<i64>, words: &str) {
         self.set(
-            lane::state(reference),
+            facts::state(reference),
             format!("failed:{}", code.unwrap_or_default()),
         );
         let detail = Some(format!(
@@ -94,7 +94,7 @@ impl<'a> Ledger<'a> {
             sent.label,
             explain(code, words)
         ));
-        let event = lane::tell(&sent.target, &sent.message, DeliveryState::Failed, detail);
+        let event = facts::tell(&sent.target, &sent.message, DeliveryState::Failed, detail);
         self.event(format!("status/{reference}/failed"), event);
     }
 
@@ -103,30 +103,30 @@ impl<'a> Ledger<'a> {
     /// whether it is.
     fn send_again(&mut self, reference: &str, sent: &Sent) -> bool {
         let once_more = self
-            .get(&lane::again(&sent.item, sent.slot.trim_end_matches('r')))
+            .get(&facts::again(&sent.item, sent.slot.trim_end_matches('r')))
             .is_some();
         if once_more || sent.slot == FALLBACK_SLOT {
             return false;
         }
-        self.set(lane::state(reference), format!("failed:{WINDOW}"));
+        self.set(facts::state(reference), format!("failed:{WINDOW}"));
         self.set(
-            lane::again(&sent.item, &sent.slot),
+            facts::again(&sent.item, &sent.slot),
             format!("{WINDOW} {reference}"),
         );
-        self.set(lane::reopened(&sent.item), lane::OPEN);
+        self.set(facts::reopened(&sent.item), facts::OPEN);
         true
     }
 
     /// Tells the rep when the whole reply has come further. The reply is as far as its last message.
     pub(crate) fn tell_reply(&mut self, item: &str) {
         let done: Option<Done> = self
-            .get(&lane::done(item))
+            .get(&facts::done(item))
             .and_then(|json| serde_json::from_str(json).ok());
         let Some(done) = done else { return };
         let mut least = DeliveryState::Read;
         for reference in &done.refs {
             match self
-                .get(&lane::state(reference))
+                .get(&facts::state(reference))
                 .map_or(Some(DeliveryState::Sent), parse)
             {
                 // The rep was told of the failure; nothing better can be said of this reply.
@@ -134,7 +134,7 @@ impl<'a> Ledger<'a> {
                 Some(state) => least = least.min(state),
             }
         }
-        let told = self.get(&lane::told(item)).and_then(parse);
+        let told = self.get(&facts::told(item)).and_then(parse);
         if told.is_none_or(|told| told < least)
             && let Some(first) = done.refs.first()
         {
@@ -143,8 +143,8 @@ impl<'a> Ledger<'a> {
             let settled = least == DeliveryState::Sent
                 && waiting::DOUBTS
                     .iter()
-                    .any(|cause| self.get(&lane::waits(item, cause)).is_some());
-            self.set(lane::told(item), word(least));
+                    .any(|cause| self.get(&facts::waits(item, cause)).is_some());
+            self.set(facts::told(item), word(least));
             let status = ReplyStatus {
                 target: done.target.clone(),
                 message_id: done.message.clone(),
@@ -160,7 +160,7 @@ impl<'a> Ledger<'a> {
 /// The code of a message's failure, if it failed.
 pub(crate) fn failed(known: &Known, reference: &str) -> Option<i64> {
     known
-        .get(&lane::state(reference))?
+        .get(&facts::state(reference))?
         .strip_prefix("failed:")?
         .parse()
         .ok()
@@ -169,7 +169,7 @@ pub(crate) fn failed(known: &Known, reference: &str) -> Option<i64> {
 /// Whether a message is on the phone, or will never be.
 pub(crate) fn is_settled(known: &Known, reference: &str) -> bool {
     known
-        .get(&lane::state(reference))
+        .get(&facts::state(reference))
         .is_some_and(|state| state != word(DeliveryState::Sent))
 }
 
@@ -177,19 +177,19 @@ fn take(ledger: &mut Ledger<'_>, work: &Work, status: &MessageStatus, at: jiff::
     let by_id = status
         .message_id
         .as_deref()
-        .and_then(|id| ledger.get(&lane::wamid(id)));
+        .and_then(|id| ledger.get(&facts::wamid(id)));
     let ours = status
         .reference
         .as_deref()
-        .filter(|r| ledger.get(&lane::reference(r)).is_some());
+        .filter(|r| ledger.get(&facts::reference(r)).is_some());
     let Some(reference) = ours.or(by_id).map(str::to_owned) else {
         return;
     };
     let sent: Option<Sent> = ledger
-        .get(&lane::reference(&reference))
+        .get(&facts::reference(&reference))
         .and_then(|json| serde_json::from_str(json).ok());
     let Some(sent) = sent else { return };
-    let fact = lane::sent(&sent.item, &sent.slot);
+    let fact = facts::sent(&sent.item, &sent.slot);
     if ledger.get(&fact).is_none() {
         ledger.set(
             fact,
@@ -200,9 +200,9 @@ fn take(ledger: &mut Ledger<'_>, work: &Work, status: &MessageStatus, at: jiff::
         );
     }
     if let Some(id) = &status.message_id {
-        ledger.set(lane::wamid(id), reference.clone());
+        ledger.set(facts::wamid(id), reference.clone());
     }
-    let before = ledger.get(&lane::state(&reference)).map(str::to_owned);
+    let before = ledger.get(&facts::state(&reference)).map(str::to_owned);
     let state = before.as_deref().map_or(DeliveryState::Held, |state| {
         parse(state).unwrap_or(DeliveryState::Failed)
     });
@@ -225,7 +225,7 @@ fn take(ledger: &mut Ledger<'_>, work: &Work, status: &MessageStatus, at: jiff::
         }
         // Forward only; statuses may be skipped and may come in any order.
         further if further > state && further != DeliveryState::Failed => {
-            ledger.set(lane::state(&reference), word(further));
+            ledger.set(facts::state(&reference), word(further));
         }
         _ => {}
     }
@@ -246,7 +246,7 @@ fn is_window(code: i64) -> bool {
 pub(crate) fn reopened(known: &Known) -> impl Iterator<Item = &str> {
     known
         .under("reopened/")
-        .filter(|(_, state)| *state == lane::OPEN)
+        .filter(|(_, state)| *state == facts::OPEN)
         .map(|(item, _)| item)
 }
 
@@ -257,7 +257,7 @@ fn close(ledger: &mut Ledger<'_>, work: &Work, at: jiff::Timestamp) {
         .last_inbound
         .filter(|last| last.as_second() <= at.as_second())
     {
-        ledger.set(lane::CLOSED.to_owned(), last.to_string());
+        ledger.set(facts::CLOSED.to_owned(), last.to_string());
     }
 }
 

@@ -9,7 +9,7 @@ use handoffd_contract::verdict::Class;
 use handoffd_contract::{Data, Item, Reason, Stop, Waiting};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::lane::{self, Lane};
+use crate::facts::{self, Lane};
 use crate::status::Ledger;
 
 /// What passes by itself is told when it has lasted so long.
@@ -50,7 +50,7 @@ pub(crate) fn waiting(lane: Lane<'_>, stop: &Stop) -> Waiting {
             }
         }
         let (cause, detail) = explain(stop, unclear);
-        let fact = lane::waits(&item.id, cause);
+        let fact = facts::waits(&item.id, cause);
         if !lane.known.is(&fact) {
             ledger.set(fact.clone(), lane.work.now.to_string());
             ledger.event(fact, tell(reply, cause, detail));
@@ -66,7 +66,7 @@ pub(crate) fn waiting(lane: Lane<'_>, stop: &Stop) -> Waiting {
 fn unclear(lane: Lane<'_>, item: &Item, reply: &RepReply) -> bool {
     lane.parts(item, reply, lane.window())
         .iter()
-        .any(|part| lane.known.unsure(&lane::sent(&item.id, &part.slot)))
+        .any(|part| lane.known.unsure(&facts::sent(&item.id, &part.slot)))
 }
 
 /// Whether it ends by itself, mostly before anybody must know.
@@ -79,7 +79,7 @@ fn passes(reason: Reason) -> bool {
 
 /// Since when the reply waits for something that passes by itself.
 fn since(lane: Lane<'_>, ledger: &mut Ledger<'_>, item: &Item) -> Timestamp {
-    let fact = lane::since(&item.id);
+    let fact = facts::since(&item.id);
     match lane.known.get(&fact).and_then(|at| at.parse().ok()) {
         Some(since) => since,
         None => {

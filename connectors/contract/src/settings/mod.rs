@@ -18,6 +18,10 @@ pub use shown::{
 
 use crate::{Problem, Secret};
 
+/// What to do where a secret's name is expected.
+pub const SECRET_NAME: &str =
+    "put the secret itself under [secrets] and its name (a-z, 0-9, _) here";
+
 /// One table of settings, and where its problems go. Nothing stops at the first mistake: each is noted
 /// and the default is used to go on, so that all are told at once.
 pub struct Table<'a> {
@@ -110,6 +114,12 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// A text that must be there.
+    pub fn required(&mut self, key: &'static str, remedy: &str) -> Option<String> {
+        self.missing(key, remedy);
+        self.text(key)
+    }
+
     /// A text that must pass a check.
     pub fn text_if(
         &mut self,
@@ -121,27 +131,53 @@ impl<'a> Table<'a> {
         if fits(&text) {
             return Some(text);
         }
-        self.wrong(key, &Value::String(text), remedy);
+        let found = self.value(key).unwrap_or(&Value::Null);
+        self.wrong(key, found, remedy);
         None
     }
 
+    /// A text that may be empty on purpose, such as the name of RabbitMQ's default exchange.
+    pub fn maybe_empty(&mut self, key: &'static str) -> Option<String> {
+        match self.value(key)? {
+            Value::String(text) if text.trim().is_empty() => Some(String::new()),
+            _ => self.text(key),
+        }
+    }
+
     /// A list of texts without white space around them.
-    pub fn texts(&mut self, key: &'static str) -> Vec<String> {
-        let Some(value) = self.value(key) else {
-            return Vec::new();
-        };
+    pub fn texts(&mut self, key: &'static str) -> Option<Vec<String>> {
+        self.texts_if(key, |_| true, "write a text in quotes")
+    }
+
+    /// A list of texts, each of which must pass a check; those that do not are left out.
+    pub fn texts_if(
+        &mut self,
+        key: &'static str,
+        fits: impl Fn(&str) -> bool,
+        remedy: &str,
+    ) -> Option<Vec<String>> {
+        let value = self.value(key)?;
         let Value::Array(items) = value else {
             self.wrong(key, value, "write a list of texts");
-            return Vec::new();
+            return None;
         };
         let mut texts = Vec::new();
         for (index, item) in items.iter().enumerate() {
             match item.as_str().map(str::trim) {
-                Some(text) if !text.is_empty() => texts.push(text.to_owned()),
-                _ => self.wrong(&format!("{key}[{index}]"), item, "write a text in quotes"),
+                Some(text) if !text.is_empty() && fits(text) => texts.push(text.to_owned()),
+                _ => self.wrong(&format!("{key}[{index}]"), item, remedy),
             }
         }
-        texts
+        Some(texts)
+    }
+
+    /// A table whose keys are free names.
+    pub fn entries(&mut self, key: &'static str, remedy: &str) -> Option<&'a Map<String, Value>> {
+        let value = self.value(key)?;
+        if !value.is_object() {
+            self.wrong(key, value, remedy);
+        }
+        value.as_object()
     }
 
     /// Yes or no.
@@ -197,12 +233,13 @@ impl<'a> Table<'a> {
 
     /// The name of a secret.
     pub fn secret(&mut self, key: &'static str) -> Option<Secret> {
-        self.text_if(
-            key,
-            is_secret_name,
-            "put the secret itself under [secrets] and its name (a-z, 0-9, _) here",
-        )
-        .map(Secret)
+        self.text_if(key, is_secret_name, SECRET_NAME).map(Secret)
+    }
+
+    /// The name of a secret that must be there; an empty one where it is not.
+    pub fn required_secret(&mut self, key: &'static str, remedy: &str) -> Secret {
+        self.missing(key, remedy);
+        self.secret(key).unwrap_or(Secret(String::new()))
     }
 
     /// Notes every key that nobody asked for.
@@ -228,12 +265,29 @@ mod tests {
     #[test]
     fn every_problem_of_a_table_is_told_by_path_and_shape() {
         let value = json!({
-            "list": ["a", 7], "flag": "s3cr3t-Value", "number": "s3cr3t-Value", "word": "s3cr3t-Value",
+            "list": ["a", 7], "named": [7, "b", "c"], "lists": "a", "free": {}, "entries": 7, "digits": 7, "blank": " ", "flag": "s3cr3t-Value", "number": "s3cr3t-Value", "word": "s3cr3t-Value",
             "text": {"s3cr3t-Value": 1}, "inner": {"tokn": 1, "s3cr3t-Value-9x9x": 2}, "secret": "s3cr3t-Value",
         });
         let problems = RefCell::new(Vec::new());
         let mut table = Table::new("", &value, &problems).expect("a table");
-        assert_eq!(table.texts("list"), ["a"]);
+        assert_eq!(table.texts("list"), Some(vec!["a".to_owned()]));
+        let only_c = table.texts_if("named", |text| text == "c", "write c");
+        assert_eq!(only_c, Some(vec!["c".to_owned()]));
+        assert_eq!(table.texts("lists"), None);
+        assert_eq!(table.texts("nowhere"), None);
+        assert!(
+            table
+                .entries("free", "write names")
+                .is_some_and(|map| map.is_empty())
+        );
+        assert_eq!(table.entries("entries", "write names"), None);
+        assert_eq!(table.text_if("digits", |text| text == "8", "write 8"), None);
+        assert_eq!(table.text("digits").as_deref(), Some("7"));
+        assert_eq!(table.maybe_empty("blank").as_deref(), Some(""));
+        assert_eq!(table.maybe_empty("entries").as_deref(), Some("7"));
+        assert_eq!(table.required("blank", "write it"), None);
+        assert_eq!(table.required("needed", "write it"), None);
+        assert_eq!(table.required_secret("key", "name it").0, "");
         assert!(table.flag("flag", true));
         assert_eq!(table.number("number", 1..=9, 5), 5);
         assert_eq!(table.choice("word", &[("one", 1), ("two", 2)], 2), 2);
@@ -254,6 +308,14 @@ mod tests {
             told,
             [
                 "list[1]: found a number; write a text in quotes",
+                "named[0]: found a number; write c",
+                "named[1]: found a text of 1 character; write c",
+                "lists: found a text of 1 character; write a list of texts",
+                "entries: found a number; write names",
+                "digits: found a number; write 8",
+                "blank: is empty; fill it, or leave it out",
+                "needed: is missing; write it",
+                "key: is missing; name it",
                 "flag: found a text of 12 characters; write true or false",
                 "number: found a text of 12 characters; write a whole number from 1 to 9",
                 "word: found a text of 12 characters; write one of one, two",

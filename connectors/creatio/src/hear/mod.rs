@@ -18,8 +18,8 @@ use handoffd_contract::{
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::answer::Answer;
-use crate::plan::ended;
+use crate::errors::Answer;
+use crate::facts::ended;
 use crate::{Creatio, wire};
 use cursor::{Cursor, Phase};
 use reply::{Chosen, humane, said};

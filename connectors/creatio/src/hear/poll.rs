@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use super::cursor::Cursor;
 use super::reply::Chosen;
 use super::{closure, id, rows, skipped, string};
-use crate::plan::{former, part_headers};
+use crate::facts::former;
+use crate::plan::part_headers;
 use crate::{Creatio, wire};
 
 /// Rows of one page: few enough that a page of long messages stays below a reply's limit.

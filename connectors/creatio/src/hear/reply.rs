@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::{at, heard, id, string};
 use crate::Creatio;
-use crate::plan::OURS;
 use crate::settings::Marker;
+use crate::words::OURS;
 
 /// Who decided that an activity is a reply.
 #[derive(Clone, Copy, PartialEq, Eq)]

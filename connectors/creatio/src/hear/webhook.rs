@@ -11,7 +11,7 @@ use serde_json::json;
 use super::fields::{self, Fields, Said};
 use super::reply::{humane, said};
 use super::{ACTIVITY, heard, skipped};
-use crate::plan::ended;
+use crate::facts::ended;
 use crate::{Creatio, wire};
 
 impl Creatio {

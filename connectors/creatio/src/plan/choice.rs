@@ -1,9 +1,8 @@
 //! Which of the contacts that were found is the customer: one that nothing contradicts and that no
 //! other fits as well; else none of them.
 
+use crate::facts::{NONE, check_fact};
 use handoffd_contract::Known;
-
-use super::open::NONE;
 
 /// A contact that a look found: why it came into question, which one, and what somebody typed there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,10 +85,6 @@ pub(super) fn choose<'a>(known: &'a Known, all: &[Found<'a>], has_number: bool) 
         }
     }
     Choice::Create
-}
-
-pub(super) fn check_fact(id: &str) -> String {
-    format!("contact/check/{id}")
 }
 
 /// Contacts that came into question and were not taken, as a fact's value.

@@ -11,10 +11,10 @@ use handoffd_contract::{
 };
 use serde_json::{Map, Value, json};
 
-use super::choice::{Choice, Found, check_fact, choose, found, hints, how_found};
-use super::compose::{MEDIUM, mapped};
-use super::open::NONE;
+use super::choice::{Choice, Found, choose, found, hints, how_found};
 use super::rows::Row;
+use crate::facts::{NONE, check_fact};
+use crate::words::{MEDIUM, mapped};
 use crate::{Creatio, wire};
 
 /// What is known of the customer.

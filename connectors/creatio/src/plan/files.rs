@@ -8,9 +8,9 @@ use handoffd_contract::{
 };
 use serde_json::{Map, json};
 
-use super::compose::{MEDIUM, message_text};
 use super::rows::Row;
-use super::state::former;
+use crate::facts::former;
+use crate::words::{MEDIUM, message_text};
 use crate::{Creatio, standard, wire};
 
 /// Uploads of one plan. The engine bounds what runs at once.

@@ -8,13 +8,14 @@ use handoffd_contract::{
 };
 use serde_json::json;
 
-use super::compose::{self, Place};
 use super::files::{UPLOADS, placeholders};
 use super::later::{after, latest};
 use super::open::{Records, records};
-use super::rows::{Row, apart_fact, dropped_fact, left_out, tells, told_by_note};
+use super::rows::{Row, left_out, tells, told_by_note};
 use super::{distinct, is_empty};
 use crate::Creatio;
+use crate::facts::{apart_fact, dropped_fact};
+use crate::words::{self, Place};
 
 /// Whether no handoff of the session was shown before.
 fn is_first(known: &Known) -> bool {
@@ -139,14 +140,14 @@ impl Creatio {
                 (at, at)
             }
         };
-        let (title, mut text) = compose::note(
+        let (title, mut text) = words::note(
             handoff,
             item.rendered.as_ref(),
             url,
             work.session.language.as_deref(),
             &work.session.id,
         );
-        for remark in compose::mapped("case", item.rendered.as_ref()).1 {
+        for remark in words::mapped("case", item.rendered.as_ref()).1 {
             text.push_str(&format!("\nNote: {remark}"));
         }
         if Creatio::renews(known, item)
@@ -253,8 +254,8 @@ impl Creatio {
             ids.insert("number".to_owned(), number.to_owned());
         }
         let mut notes: Vec<String> = item.rendered.iter().flat_map(|r| r.notes.clone()).collect();
-        notes.extend(compose::mapped("case", item.rendered.as_ref()).1);
-        notes.extend(compose::mapped("contact", item.rendered.as_ref()).1);
+        notes.extend(words::mapped("case", item.rendered.as_ref()).1);
+        notes.extend(words::mapped("contact", item.rendered.as_ref()).1);
         notes.extend(
             known
                 .under("dropped/")

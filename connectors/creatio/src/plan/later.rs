@@ -6,12 +6,12 @@ use handoffd_contract::{
 };
 use serde_json::json;
 
-use super::compose::{self, Place};
-use super::open::{ADOPTED, Records, records};
+use super::open::{Records, records};
 use super::rows::{Row, untold};
-use super::state::{former, opened_fact};
-use super::{distinct, ended, is_empty};
+use super::{distinct, is_empty};
+use crate::facts::{ADOPTED, ended, former, opened_fact};
 use crate::settings::Mode;
+use crate::words::{self, Place};
 use crate::{Creatio, wire};
 
 /// Reasons for which one reply may wait that are told.
@@ -136,7 +136,7 @@ impl Creatio {
         let url = work.session.url.as_deref();
         let mut key = vec!["creatio", "opened", &work.session.id, &work.target];
         let mut fact = "opened".to_owned();
-        let mut text = compose::link_line(url, &work.session.id);
+        let mut text = words::link_line(url, &work.session.id);
         if let Some(line) = self.former_line(known) {
             key.push(records.case);
             fact = opened_fact(records.case);

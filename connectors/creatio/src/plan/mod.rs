@@ -2,7 +2,6 @@
 //! everything that can be done side by side.
 
 mod choice;
-mod compose;
 mod contact;
 mod files;
 mod handoff;
@@ -16,10 +15,8 @@ use std::collections::BTreeSet;
 use handoffd_contract::{Data, Known, Message, Refusal, Step, Work};
 
 use crate::Creatio;
-pub(crate) use compose::OURS;
-pub(crate) use open::{ADOPTED, NONE};
-pub(crate) use rows::{apart_fact, dropped_fact, hollow_fact, part_headers};
-pub(crate) use state::{GONE, REFUSED, default_statuses, ending_statuses, former};
+pub(crate) use rows::{Row, part_headers};
+pub(crate) use state::{default_statuses, ending_statuses};
 
 impl Creatio {
     /// Every call that can be made now.
@@ -67,11 +64,6 @@ fn distinct(steps: &mut Vec<Step>) {
         claimed.extend(step.claims.iter().map(|claim| claim.fact.clone()));
         fresh
     });
-}
-
-/// What a closure of the case is called, so that our own is recognised when it is heard.
-pub(crate) fn ended(case: &str) -> String {
-    format!("ended/{case}")
 }
 
 /// Whether a message has nothing that could be shown.

@@ -5,15 +5,11 @@ use handoffd_contract::{
 };
 use serde_json::{Map, Value, json};
 
-use super::compose::{self, mapped};
-use super::rows::{Row, apart_fact, tried_fact};
-use super::state::{as_new, state_fact};
+use super::rows::Row;
+use super::state::as_new;
+use crate::facts::{apart_fact, former, state_fact, tried_fact};
+use crate::words::{self, mapped};
 use crate::{Creatio, wire};
-
-/// What a look says when nothing was found.
-pub(crate) const NONE: &str = "none";
-/// Why the case's columns need no handoff: they are somebody else's.
-pub(crate) const ADOPTED: &str = "adopted";
 
 pub(super) const DAY_MS: i64 = 86_400_000;
 
@@ -60,7 +56,7 @@ impl Creatio {
         steps.extend(self.contact_learns(work, known));
         if let Some(case) = known.get("case") {
             if has_apart(known, item, "Case") {
-                let people = handoff.is_some() || !super::former(known).is_empty();
+                let people = handoff.is_some() || !former(known).is_empty();
                 let columns = self.case_columns(work, item.rendered.as_ref(), handoff, people);
                 steps.extend(self.apart(known, item, "Case", case, &columns));
             }
@@ -152,11 +148,11 @@ impl Creatio {
         };
         set(
             "Subject",
-            Some(compose::subject(handoff.map(|h| &h.handoff), &work.contact)),
+            Some(words::subject(handoff.map(|h| &h.handoff), &work.contact)),
         );
         set(
             "Symptoms",
-            Some(compose::symptoms(handoff, url, language, &session.id)),
+            Some(words::symptoms(handoff, url, language, &session.id)),
         );
         set("OriginId", Some(self.settings.origin.clone()));
         if people {

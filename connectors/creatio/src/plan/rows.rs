@@ -10,6 +10,7 @@ use handoffd_contract::{Claim, HttpCall, Known, Method, Record, Repeat, Step};
 use serde_json::{Map, Value, json};
 
 use crate::Creatio;
+use crate::facts::{apart_fact, dropped_fact, hollow_fact};
 
 /// JSON that one `$batch` may hold, in bytes. Not documented; proxies in front of a site are known
 /// to cut larger bodies.
@@ -121,21 +122,6 @@ impl Row {
     }
 }
 
-/// The fact that a column is written by itself, because the row was refused without a column's name.
-pub(crate) fn apart_fact(item: &str, set: &str, column: &str) -> String {
-    format!("apart/{item}/{set}/{column}")
-}
-
-/// The fact that it was.
-pub(crate) fn tried_fact(item: &str, set: &str, column: &str) -> String {
-    format!("tried/{item}/{set}/{column}")
-}
-
-/// The fact that a column of an entity set is not written in this lane any more; its value says why.
-pub(crate) fn dropped_fact(set: &str, column: &str) -> String {
-    format!("dropped/{set}/{column}")
-}
-
 /// What a rep reads of a column that was left out; `column` is `<set>/<column>`.
 pub(crate) fn left_out(column: &str, why: &str) -> String {
     format!("{} was left out: {why}", column.replace('/', "."))
@@ -178,11 +164,6 @@ pub(crate) fn told_by_note(known: &Known, item: &str) -> Vec<String> {
     told.split('\n')
         .filter_map(|column| Some(left_out(column, known.get(&format!("dropped/{column}"))?)))
         .collect()
-}
-
-/// The fact that a row is written with its replacement text; its value says why.
-pub(crate) fn hollow_fact(id: &str) -> String {
-    format!("hollow/{id}")
 }
 
 impl Creatio {

@@ -9,26 +9,10 @@ use handoffd_contract::{
 };
 use serde_json::json;
 
-use super::open::{ADOPTED, DAY_MS, NONE, Records};
+use super::open::{DAY_MS, Records};
 use super::rows::Row;
+use crate::facts::{ADOPTED, GONE, NEW, NONE, REFUSED, former, opened_fact, state_fact};
 use crate::{Creatio, standard, wire};
-
-/// The value of a case's state when there is no such case any more.
-pub(crate) const GONE: &str = "gone";
-/// Why a case takes what its item brings: it was made for it.
-const NEW: &str = "new";
-/// What a refused reopening leaves.
-pub(crate) const REFUSED: &str = "refused";
-
-/// The fact that says in which status an item found the case.
-pub(super) fn state_fact(item: &str) -> String {
-    format!("state/{item}")
-}
-
-/// The fact that the first activity of a case that took another one's place is there.
-pub(super) fn opened_fact(case: &str) -> String {
-    format!("opened-on/{case}")
-}
 
 /// A case's row claims that the item which makes it need not ask for its status.
 pub(super) fn as_new(row: Row, item: &str) -> Row {
@@ -74,22 +58,6 @@ fn attention(statuses: &str, status: &str) -> Attention {
         Some(_) => Attention::Resolved,
         None => Attention::Open,
     }
-}
-
-/// The cases that the session had before, the latest first, each with its number.
-pub(crate) fn former(known: &Known) -> Vec<(&str, &str)> {
-    let mut cases: Vec<(i64, &str, &str)> = known
-        .under("former/")
-        .filter_map(|(case, value)| {
-            let (at, number) = value.split_once(' ')?;
-            Some((at.parse().ok()?, case, number))
-        })
-        .collect();
-    cases.sort_unstable_by(|a, b| b.cmp(a));
-    cases
-        .into_iter()
-        .map(|(_, case, number)| (case, number))
-        .collect()
 }
 
 impl Creatio {

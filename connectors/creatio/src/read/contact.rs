@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::rows::text;
 use super::search::{id, search};
-use crate::answer::Answer;
-use crate::plan::NONE;
+use crate::errors::Answer;
+use crate::facts::NONE;
 use crate::wire;
 
 /// Contacts that one look may name.

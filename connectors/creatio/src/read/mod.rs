@@ -12,8 +12,8 @@ use handoffd_contract::{
 use serde_json::Value;
 
 use crate::Creatio;
-use crate::answer::Answer;
-use crate::plan::{REFUSED, dropped_fact};
+use crate::errors::Answer;
+use crate::facts::{REFUSED, dropped_fact};
 use contact::{by_columns, by_number, check, names};
 use rows::{claims, created, looked, refused, short, text};
 use search::{is_open, open_case, search, state, statuses};

@@ -5,8 +5,8 @@ use handoffd_contract::{Learned, Reason, Stop};
 use serde_json::Value;
 
 use super::{End, outer};
-use crate::answer::{Answer, named};
-use crate::plan::{REFUSED, apart_fact, dropped_fact, hollow_fact};
+use crate::errors::{Answer, named};
+use crate::facts::{REFUSED, apart_fact, dropped_fact, hollow_fact};
 use crate::wire;
 
 /// Columns without which a row makes no sense; all others can be left out.

@@ -5,8 +5,9 @@ use serde_json::Value;
 
 use super::rows::text;
 use super::{outer, single};
-use crate::answer::Answer;
-use crate::plan::{ADOPTED, GONE, NONE, default_statuses, ending_statuses};
+use crate::errors::Answer;
+use crate::facts::{ADOPTED, GONE, NONE};
+use crate::plan::{default_statuses, ending_statuses};
 use crate::wire;
 
 /// A list of rows, or why there is none. Nothing was written.

@@ -296,5 +296,5 @@ impl Site {
 }
 
 fn words(fault: &Fault) -> String {
-    crate::answer::words(Some(&fault.body), "refused")
+    crate::errors::words(Some(&fault.body), "refused")
 }

@@ -1,75 +1,53 @@
 //! Where the site is, and how handoffd signs in to it.
 
 use handoffd_contract::Secret;
-use handoffd_contract::settings::shape;
+use handoffd_contract::settings::Table;
 
 use super::SignIn;
-use crate::reader::Reader;
 
-pub(super) fn sign_in(top: &mut Reader<'_>, site: &str, plain_http: bool) -> SignIn {
+pub(super) fn sign_in(top: &mut Table<'_>, site: &str, plain_http: bool) -> SignIn {
     let fallback = SignIn::Forms {
         user: String::new(),
         password: Secret(String::new()),
     };
-    let Some(value) = top.take("auth") else {
-        top.missing(
-            "auth",
-            "a table: { kind = \"oauth\", client_id, client_secret } or { kind = \"forms\", user, password }",
-        );
+    top.missing(
+        "auth",
+        "write a table: { kind = \"oauth\", client_id, client_secret } or { kind = \"forms\", user, password }",
+    );
+    let Some(mut auth) = top.table("auth") else {
         return fallback;
     };
-    let Some(map) = value.as_object() else {
-        top.problem(
-            "auth",
-            format!("is {}; expected a table with `kind`", shape(value)),
+    let is_oauth = auth.choice("kind", &[("oauth", true), ("forms", false)], true);
+    let sign_in = if is_oauth {
+        let client_id = auth.required(
+            "client_id",
+            "write the client id of the OAuth 2.0 integrated application",
         );
-        return fallback;
-    };
-    let mut auth = Reader::new("auth.", map);
-    let kind = auth.choice("kind", &[("oauth", true), ("forms", false)], true);
-    let sign_in = if kind {
-        let client_id = auth.text("client_id");
-        if client_id.is_none() {
-            auth.missing(
-                "client_id",
-                "the client id of the OAuth 2.0 integrated application",
-            );
-        }
-        let client_secret = auth.secret("client_secret");
-        if client_secret.is_none() {
-            auth.missing(
-                "client_secret",
-                "the name of the secret that holds the client secret",
-            );
-        }
+        let client_secret = auth.required_secret(
+            "client_secret",
+            "name the secret that holds the client secret",
+        );
         let token_urls = match auth.text("token_url") {
             Some(url) => {
-                check_address(&mut auth, "token_url", &url, plain_http);
+                check_address(&auth, "token_url", &url, plain_http);
                 vec![url]
             }
             None => token_urls(site),
         };
         SignIn::OAuth {
             client_id: client_id.unwrap_or_default(),
-            client_secret: client_secret.unwrap_or(Secret(String::new())),
+            client_secret,
             token_urls,
         }
     } else {
-        let user = auth.text("user");
-        if user.is_none() {
-            auth.missing("user", "the integration user's name");
-        }
-        let password = auth.secret("password");
-        if password.is_none() {
-            auth.missing("password", "the name of the secret that holds the password");
-        }
+        let user = auth.required("user", "write the integration user's name");
+        let password = auth.required_secret("password", "name the secret that holds the password");
         SignIn::Forms {
             user: user.unwrap_or_default(),
-            password: password.unwrap_or(Secret(String::new())),
+            password,
         }
     };
-    let problems = auth.finish();
-    top.problems.extend(problems);
+    auth.finish();
     sign_in
 }
 
@@ -101,9 +79,9 @@ pub(super) fn site_root(raw: &str) -> String {
     site.to_owned()
 }
 
-pub(super) fn check_address(reader: &mut Reader<'_>, key: &str, address: &str, plain_http: bool) {
+pub(super) fn check_address(table: &Table<'_>, key: &str, address: &str, plain_http: bool) {
     let Some((scheme, rest)) = address.split_once("://") else {
-        reader.problem(key, "is not an address; begin with https://");
+        table.problem(key, "is not an address; begin with https://");
         return;
     };
     let host = rest.split('/').next().unwrap_or("");
@@ -115,19 +93,19 @@ pub(super) fn check_address(reader: &mut Reader<'_>, key: &str, address: &str, p
     match scheme {
         "https" => {}
         "http" if loopback || plain_http => {}
-        "http" => reader.problem(
+        "http" => table.problem(
             key,
             "is plain http, which would show the credential to the network; use https, or set allow_plain_http = true",
         ),
-        _ => reader.problem(key, "must begin with https://"),
+        _ => table.problem(key, "must begin with https://"),
     }
     if rest.contains(['?', '#', '@', ' ']) {
-        reader.problem(key, "must hold neither user, query, fragment nor spaces");
+        table.problem(key, "must hold neither user, query, fragment nor spaces");
     } else if name.is_empty()
         || !name
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '[' | ']' | ':' | '_'))
     {
-        reader.problem(key, "has no valid host name");
+        table.problem(key, "has no valid host name");
     }
 }

@@ -27,7 +27,13 @@ fn problems(settings: &Value) -> Vec<(String, String)> {
 fn every_wrong_setting_is_named_with_its_remedy() {
     let table: Vec<(&str, Value, &str, &str)> = vec![
         ("site", json!(null), "site", "is missing"),
-        ("site", json!(7), "site", "is a number"),
+        ("site", json!(7), "site", "begin with https://"),
+        (
+            "site",
+            json!(["x"]),
+            "site",
+            "found a list of 1; write a text",
+        ),
         (
             "site",
             json!("acme.creatio.com"),
@@ -52,33 +58,45 @@ fn every_wrong_setting_is_named_with_its_remedy() {
             "runtime",
             json!("dotnet"),
             "runtime",
-            "\"framework\" or \"net\"",
+            "write one of framework, net",
         ),
         (
             "mode",
             json!("always"),
             "mode",
-            "\"handoff_only\" or \"every_conversation\"",
+            "write one of handoff_only, every_conversation",
         ),
         (
             "auth",
             json!("oauth"),
             "auth",
-            "is a text of 5 characters; expected a table",
+            "found a text of 5 characters; write a table",
         ),
         ("auth", json!(null), "auth", "is missing"),
         (
             "auth.kind",
             json!("basic"),
             "auth.kind",
-            "\"oauth\" or \"forms\"",
+            "write one of oauth, forms",
         ),
-        ("auth.client_id", json!(""), "auth.client_id", "is missing"),
+        ("auth.client_id", json!(""), "auth.client_id", "is empty"),
+        (
+            "auth.client_id",
+            json!(null),
+            "auth.client_id",
+            "is missing; write the client id",
+        ),
+        (
+            "auth.client_secret",
+            json!(null),
+            "auth.client_secret",
+            "is missing; name the secret",
+        ),
         (
             "auth.client_secret",
             json!("hunter2 is not a name!"),
             "auth.client_secret",
-            "no secret's name",
+            "put the secret itself under [secrets] and its name",
         ),
         ("auth.scope", json!("x"), "auth.scope", "unknown key"),
         (
@@ -87,19 +105,19 @@ fn every_wrong_setting_is_named_with_its_remedy() {
             "auth.token_url",
             "plain http",
         ),
-        (
-            "owner_id",
-            json!("Rosa"),
-            "owner_id",
-            "expected a record id",
-        ),
+        ("owner_id", json!("Rosa"), "owner_id", "write a record id"),
         (
             "group_id",
             json!("00000000-0000-0000-0000-000000000000"),
             "group_id",
-            "expected a record id",
+            "write a record id",
         ),
-        ("priority_id", json!(3), "priority_id", "is a number"),
+        (
+            "priority_id",
+            json!(3),
+            "priority_id",
+            "found a number; write a record id",
+        ),
         ("batch", json!("yes"), "batch", "true or false"),
         ("batch_size", json!(101), "batch_size", "from 1 to 100"),
         ("batch_size", json!(0), "batch_size", "from 1 to 100"),
@@ -122,7 +140,7 @@ fn every_wrong_setting_is_named_with_its_remedy() {
             "reply_marker",
             json!("suffix"),
             "reply_marker",
-            "\"prefix\" or \"all\"",
+            "write one of prefix, all",
         ),
         (
             "default_country",
@@ -134,7 +152,7 @@ fn every_wrong_setting_is_named_with_its_remedy() {
             "default_country",
             json!(31),
             "default_country",
-            "is a number",
+            "found a number; write a country's two letters",
         ),
         (
             "user_id_type_id",
@@ -166,7 +184,7 @@ fn every_wrong_setting_is_named_with_its_remedy() {
             "webhook_token",
             json!("a/b c"),
             "webhook_token",
-            "no secret's name",
+            "put the secret itself under [secrets] and its name",
         ),
         ("ownerId", json!("x"), "ownerId", "did you mean `owner_id`?"),
         ("nonsense", json!(1), "nonsense", "unknown key"),
@@ -187,7 +205,7 @@ fn every_wrong_setting_is_named_with_its_remedy() {
 #[test]
 fn all_problems_come_at_once() {
     let found = problems(
-        &json!({ "site": "ftp://x", "auth": { "kind": "forms", "user": 7, "extra": 1 }, "batch_size": 0, "nonsense": true }),
+        &json!({ "site": "ftp://x", "auth": { "kind": "forms", "user": ["bot"], "extra": 1 }, "batch_size": 0, "nonsense": true }),
     );
     let paths: Vec<&str> = found.iter().map(|(path, _)| path.as_str()).collect();
     for path in [

@@ -4,9 +4,9 @@ use handoffd_contract::{HttpReply, Learned, Reason, Step, Stop, Verdict};
 use serde_json::{Value, json};
 
 use super::{absent, bug, drop_fields, id, id_of, memo};
-use crate::answer::{otherwise, words};
+use crate::errors::{conflicts, existing_id, faults};
+use crate::errors::{otherwise, words};
 use crate::facts;
-use crate::fault::{conflicts, existing_id, faults};
 use crate::settings::Settings;
 use crate::whose::{Candidate, Customer, Numbers};
 
@@ -159,7 +159,7 @@ pub(super) fn refused_identity(
         .into_iter()
         .find(|name| sent[name.as_str()].is_string() && conflicts(reply, name));
     let name = named.map(String::as_str).or_else(|| {
-        let unnamed = crate::fault::is_conflict(reply, memo(step, "key"));
+        let unnamed = crate::errors::is_conflict(reply, memo(step, "key"));
         Some(memo(step, "key")).filter(|key| unnamed && !key.is_empty())
     })?;
     let again: Vec<String> = serde_json::from_value(step.memo["looks"].clone()).unwrap_or_default();

@@ -4,9 +4,9 @@ use handoffd_contract::{HttpReply, Learned, Step, Verdict};
 use serde_json::{Value, json};
 
 use super::{absent, id, id_of, memo};
-use crate::answer::otherwise;
+use crate::errors::faults;
+use crate::errors::otherwise;
 use crate::facts;
-use crate::fault::faults;
 
 /// A fact that a record settles, with its value where we chose it.
 type Claimed = (String, Option<String>);

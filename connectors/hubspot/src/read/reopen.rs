@@ -4,7 +4,7 @@ use handoffd_contract::{HttpReply, Learned, Step, Verdict};
 use serde_json::Value;
 
 use super::{absent, id_of, memo};
-use crate::answer::otherwise;
+use crate::errors::otherwise;
 use crate::facts;
 use crate::plan::stage_mark;
 

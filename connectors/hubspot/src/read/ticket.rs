@@ -4,9 +4,9 @@ use handoffd_contract::{HttpReply, Learned, Reason, Step, Stop, Verdict};
 use serde_json::Value;
 
 use super::{absent, drop_fields, id, id_of, memo, reopen};
-use crate::answer::otherwise;
+use crate::errors::is_conflict;
+use crate::errors::otherwise;
 use crate::facts;
-use crate::fault::is_conflict;
 use crate::plan::THREAD;
 
 pub(super) fn pipelines(step: &Step, reply: &HttpReply) -> Verdict {

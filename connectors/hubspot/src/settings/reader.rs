@@ -4,11 +4,14 @@ use std::cell::RefCell;
 
 use handoffd_contract::phone::Country;
 use handoffd_contract::settings::Table;
-use handoffd_contract::{Credential, Problem, Secret};
+use handoffd_contract::{Credential, Problem};
 use serde_json::Value;
 
 use super::{Comments, ContactFields, Later, Settings, Transcript, Webhook, is_id};
 use crate::paths::{Paths, Version};
+
+/// What to do about a missing secret.
+const NAME: &str = "give the name of one of the daemon's secrets";
 
 /// Reads every setting, and tells everything that is wrong.
 pub(super) fn read(value: &Value) -> Result<Settings, Vec<Problem>> {
@@ -103,6 +106,7 @@ pub(super) fn read(value: &Value) -> Result<Settings, Vec<Problem>> {
         search_per_second: small(top.number("search_per_second", 1..=4, 4)),
         file_hosts: top
             .texts("file_hosts")
+            .unwrap_or_default()
             .iter()
             .map(|host| host.to_ascii_lowercase())
             .collect(),
@@ -124,15 +128,9 @@ fn small(number: u64) -> u32 {
 }
 
 fn closed_stages(top: &mut Table<'_>) -> Vec<String> {
-    let stages = top.texts("closed_stages");
-    for (index, stage) in stages.iter().enumerate().filter(|(_, stage)| !is_id(stage)) {
-        top.wrong(
-            &format!("closed_stages[{index}]"),
-            &Value::from(stage.as_str()),
-            "write a stage's id; `handoffd check --live` lists them beside their labels",
-        );
-    }
-    stages
+    let remedy = "write a stage's id; `handoffd check --live` lists them beside their labels";
+    top.texts_if("closed_stages", is_id, remedy)
+        .unwrap_or_default()
 }
 
 fn digits(top: &mut Table<'_>, key: &'static str) -> Option<String> {
@@ -195,10 +193,9 @@ fn credential(top: &mut Table<'_>, base: &str, paths: &Paths) -> Credential {
     let Some(mut oauth) = top.table("oauth") else {
         return token.map_or(Credential::None, |token| Credential::Bearer { token });
     };
-    oauth.missing("client_id", "copy it from the app's Auth page");
-    let client_id = oauth.text("client_id");
-    let client_secret = needed(&mut oauth, "client_secret");
-    let refresh_token = needed(&mut oauth, "refresh_token");
+    let client_id = oauth.required("client_id", "copy it from the app's Auth page");
+    let client_secret = oauth.required_secret("client_secret", NAME);
+    let refresh_token = oauth.required_secret("refresh_token", NAME);
     oauth.finish();
     Credential::RefreshToken {
         token_url: format!("{base}{}", paths.token()),
@@ -208,20 +205,14 @@ fn credential(top: &mut Table<'_>, base: &str, paths: &Paths) -> Credential {
     }
 }
 
-/// A secret that must be there.
-fn needed(table: &mut Table<'_>, key: &'static str) -> Secret {
-    table.missing(key, "give the name of one of the daemon's secrets");
-    table.secret(key).unwrap_or(Secret(String::new()))
-}
-
 fn webhook(top: &mut Table<'_>) -> Option<Webhook> {
     let mut table = top.table("webhook")?;
     let example = "https://handoffd.example/webhooks/hubspot";
     table.missing("public_url", &format!("write it, such as {example}"));
     let webhook = Webhook {
-        secret: needed(&mut table, "secret"),
+        secret: table.required_secret("secret", NAME),
         public_url: address(&mut table, "public_url", example).unwrap_or_default(),
-        token: needed(&mut table, "token"),
+        token: table.required_secret("token", NAME),
     };
     table.finish();
     Some(webhook)

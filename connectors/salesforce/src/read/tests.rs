@@ -1,6 +1,7 @@
 //! Every status of every call.
 
 use super::*;
+use crate::errors::{LOOK_AGAIN, words};
 use handoffd_contract::{HttpCall, Repeat};
 
 fn step(name: &'static str, memo: &Memo) -> Step {
@@ -34,7 +35,7 @@ fn word(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Known(learned) => {
             let facts = learned.iter().map(|l| match &l.value {
-                Some(value) if value == lane::FOR_SURE => format!("{}!", l.fact),
+                Some(value) if value == facts::FOR_SURE => format!("{}!", l.fact),
                 Some(value) => format!("{}={value}", l.fact),
                 None => format!("-{}", l.fact),
             });

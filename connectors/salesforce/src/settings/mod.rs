@@ -8,12 +8,8 @@ mod values;
 
 use std::time::Duration;
 
-use handoffd_contract::settings::shape;
 use handoffd_contract::{Problem, Secret};
 use serde_json::Value;
-
-use reader::Reader;
-use values::{developer_name, org_id_15, secret_name};
 
 /// Hosts of the content-delivery links under which reps' files are fetched.
 /// <https://github.com/salesforce-misc/interaction-service-apis> shows one on `documentforce.com`.
@@ -116,112 +112,8 @@ impl Settings {
     ///
     /// # Errors
     /// Every problem, each with its path, the value's shape and the remedy.
-    pub fn parse(value: &Value) -> Result<Settings, Vec<Problem>> {
-        let Some(map) = value.as_object() else {
-            let message = format!("{}; expected a table of settings", shape(value));
-            return Err(vec![Problem::new("", message)]);
-        };
-        let mut r = Reader {
-            map: map.clone(),
-            asked: Vec::new(),
-            problems: Vec::new(),
-        };
-        let instance = r.text("instance_url").and_then(|url| r.instance(&url));
-        let api_base = r.text("api_base").and_then(|url| r.api_base(&url));
-        let base = api_base.or_else(|| instance.as_ref().map(|i| i.messaging.clone()));
-        if base.is_none() && r.problems.is_empty() {
-            r.problem("instance_url", "missing; write My Domain's address, such as https://yourcompany.my.salesforce.com (Setup → My Domain)");
-        }
-        let org_id = r.wanted("org_id", "Setup → Company Information → Organization ID");
-        let org_id = r.check("org_id", org_id, org_id_15);
-        let es = r.wanted(
-            "es_developer_name",
-            "the API name of the Custom Client deployment (Setup → Embedded Service Deployments)",
-        );
-        let es_developer_name = r.check("es_developer_name", es, developer_name);
-        let key_id = r.wanted("key_id", "the kid inside the uploaded JSON Web Key");
-        let issuer = r.wanted(
-            "issuer",
-            "the JSON Web Key Issuer of the keyset (Setup → User Verification)",
-        );
-        let key = r.wanted(
-            "private_key",
-            "the name of the secret that holds the RSA private key",
-        );
-        let private_key = r.check("private_key", key, secret_name).map(Secret);
-        let transcript = r.text("transcript");
-        let max_parts = r.number("transcript_max_parts", 1, 1, 20);
-        let transcript = match transcript.as_deref() {
-            None | Some("auto") => Transcript::Auto {
-                max_parts: max_parts as usize,
-            },
-            Some("messages") => Transcript::Messages,
-            Some("file") => Transcript::File,
-            Some(_) => {
-                r.problem(
-                    "transcript",
-                    "unknown word; write \"auto\", \"messages\" or \"file\"",
-                );
-                Transcript::Messages
-            }
-        };
-        let on_close = match r.text("on_close").as_deref() {
-            None | Some("end-session") => OnClose::EndSession,
-            Some("keep") => OnClose::Keep,
-            Some(_) => {
-                r.problem(
-                    "on_close",
-                    "unknown word; write \"end-session\" or \"keep\"",
-                );
-                OnClose::Keep
-            }
-        };
-        let after_end = match r.text("after_end").as_deref() {
-            None | Some("handoff") => AfterEnd::Handoff,
-            Some("message") => AfterEnd::Message,
-            Some(_) => {
-                r.problem(
-                    "after_end",
-                    "unknown word; write \"handoff\" or \"message\"",
-                );
-                AfterEnd::Handoff
-            }
-        };
-        let settings = Settings {
-            base: base.unwrap_or_default(),
-            instance: instance.map(|i| i.address),
-            org_id: org_id.unwrap_or_default(),
-            es_developer_name: es_developer_name.unwrap_or_default(),
-            key_id: key_id.unwrap_or_default(),
-            issuer: issuer.unwrap_or_default(),
-            private_key: private_key.unwrap_or(Secret(String::new())),
-            audience: r.text("audience"),
-            capabilities_version: r.text("capabilities_version").unwrap_or_else(|| "1".into()),
-            identity_lifetime: Duration::from_secs(r.number(
-                "identity_lifetime_seconds",
-                3_600,
-                60,
-                86_400,
-            )),
-            // A prefix may be empty, so it is not read as a text that is absent when empty.
-            subject_prefix: r
-                .take::<String>("subject_prefix", "a text")
-                .unwrap_or_else(|| "handoffd:".into()),
-            tokens_per_minute: r.number("tokens_per_minute", 180, 1, 200) as u32,
-            language: r.text("language").unwrap_or_else(|| "en_US".into()),
-            transcript,
-            message_limit: r.number("message_limit", 3_000, 200, 30_000) as usize,
-            attribute_limit: r.number("attribute_limit", 255, 20, 10_000) as usize,
-            max_file_bytes: r.number("max_file_bytes", 5 * 1024 * 1024, 1_024, 25 * 1024 * 1024),
-            file_hosts: r.hosts(),
-            relay_chatbot: r.flag("relay_chatbot"),
-            relay_automated: r.flag("relay_automated"),
-            on_close,
-            after_end,
-            end_on_work_closed: r.flag("end_on_work_closed"),
-            idle: Duration::from_secs(r.number("idle_seconds", 90, 25, 600)),
-        };
-        r.finish().map(|()| settings)
+    pub fn read(value: &Value) -> Result<Settings, Vec<Problem>> {
+        reader::read(value)
     }
 }
 

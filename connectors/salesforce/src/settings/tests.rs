@@ -23,14 +23,14 @@ fn with(path: &str, value: Value) -> Value {
 
 #[test]
 fn the_six_fields_are_enough() {
-    let settings = Settings::parse(&good()).expect("settings");
+    let settings = Settings::read(&good()).expect("settings");
     assert_eq!(settings.base, "https://acme.my.salesforce-scrt.com");
     assert_eq!(settings.transcript, Transcript::Auto { max_parts: 1 });
     assert_eq!(settings.org_id, "00DHs000001abcD");
     assert_eq!(settings.message_limit, 3_000);
     assert_eq!(settings.after_end, AfterEnd::Handoff);
     assert!(!settings.end_on_work_closed);
-    let message = Settings::parse(&with("after_end", json!("message"))).expect("settings");
+    let message = Settings::read(&with("after_end", json!("message"))).expect("settings");
     assert_eq!(message.after_end, AfterEnd::Message);
 }
 
@@ -50,17 +50,28 @@ fn addresses_are_derived_and_overridden() {
             "https://acme.my.salesforce-scrt.com",
         ),
     ] {
-        let settings = Settings::parse(&with("instance_url", json!(given))).expect(given);
+        let settings = Settings::read(&with("instance_url", json!(given))).expect(given);
         assert_eq!(settings.base, base);
     }
-    let local = Settings::parse(&with("api_base", json!("http://127.0.0.1:9101/"))).expect("local");
+    let local = Settings::read(&with("api_base", json!("http://127.0.0.1:9101/"))).expect("local");
     assert_eq!(local.base, "http://127.0.0.1:9101");
+}
+
+/// It is part of the customers' identities: another one makes them strangers.
+#[test]
+fn the_subject_prefix_is_kept_to_the_letter() {
+    for prefix in ["", " wa: "] {
+        let settings = Settings::read(&with("subject_prefix", json!(prefix))).expect("settings");
+        assert_eq!(settings.subject_prefix, prefix);
+    }
+    let default = Settings::read(&good()).expect("settings");
+    assert_eq!(default.subject_prefix, "handoffd:");
 }
 
 #[test]
 fn an_18_character_org_id_is_shortened() {
     let long = format!("00DHs000001abcD{}", case_suffix("00DHs000001abcD"));
-    let settings = Settings::parse(&with("org_id", json!(long))).expect("settings");
+    let settings = Settings::read(&with("org_id", json!(long))).expect("settings");
     assert_eq!(settings.org_id, "00DHs000001abcD");
 }
 
@@ -88,41 +99,69 @@ fn every_problem_names_its_path_and_its_remedy() {
             json!("https://login.salesforce.com"),
             ".my.salesforce.com",
         ),
-        ("instance_url", json!(7), "a number; expected a text"),
-        ("instance_url", json!(""), "missing"),
+        ("instance_url", json!(7), "does not begin with https://"),
+        (
+            "instance_url",
+            json!(["x"]),
+            "found a list of 1; write a text",
+        ),
+        ("instance_url", json!(""), "is empty"),
+        ("instance_url", json!(null), "is missing; write My Domain"),
         (
             "api_base",
             json!("http://example.com"),
             "plain http only to this machine",
         ),
         ("api_base", json!("https://example.com/x"), "without a path"),
-        ("org_id", json!("00DHs000001abc"), "14 characters"),
+        (
+            "org_id",
+            json!("00DHs000001abc"),
+            "found a text of 14 characters, not 15 or 18",
+        ),
         ("org_id", json!("001Hs000001abcD"), "00D"),
         ("org_id", json!("00DHs000001abcDXXX"), "do not fit"),
-        ("org_id", json!(null), "missing"),
-        ("es_developer_name", json!("My Client"), "API name"),
-        ("es_developer_name", json!(""), "missing"),
-        ("key_id", json!(""), "missing"),
-        ("issuer", json!("  "), "missing"),
+        ("org_id", json!(null), "is missing; copy it from Setup"),
+        (
+            "es_developer_name",
+            json!("My Client"),
+            "found a text of 9 characters; copy the API name",
+        ),
+        ("es_developer_name", json!(""), "is empty"),
+        ("key_id", json!(""), "is empty"),
+        ("key_id", json!(null), "is missing; copy the kid"),
+        ("issuer", json!("  "), "is empty"),
+        ("private_key", json!(null), "is missing; name the secret"),
         (
             "private_key",
             json!("-----BEGIN PRIVATE KEY-----\nabc"),
-            "secret's name",
+            "put the secret itself under [secrets] and its name",
         ),
-        ("transcript", json!("pdf"), "\"auto\""),
+        (
+            "transcript",
+            json!("pdf"),
+            "write one of auto, messages, file",
+        ),
         ("transcript_max_parts", json!(0), "from 1 to 20"),
         (
             "message_limit",
-            json!("4000"),
-            "a text of 4 characters; expected a whole number",
+            json!("many"),
+            "found a text of 4 characters; write a whole number",
         ),
         ("message_limit", json!(10), "from 200 to 30000"),
         ("tokens_per_minute", json!(500), "from 1 to 200"),
-        ("file_hosts", json!("x"), "a list of host names"),
+        (
+            "file_hosts",
+            json!("x"),
+            "found a text of 1 character; write a list of texts",
+        ),
         ("relay_chatbot", json!("yes"), "true or false"),
         ("on_close", json!("close"), "end-session"),
-        ("after_end", json!("reopen"), "\"handoff\" or \"message\""),
-        ("after_end", json!(true), "a boolean; expected a text"),
+        (
+            "after_end",
+            json!("reopen"),
+            "write one of handoff, message",
+        ),
+        ("after_end", json!(true), "found a boolean; write one of"),
         ("end_on_work_closed", json!("yes"), "true or false"),
         ("idle_seconds", json!(1), "from 25 to 600"),
         (
@@ -131,7 +170,7 @@ fn every_problem_names_its_path_and_its_remedy() {
             "unknown key (did you mean `instance_url`?)",
         ),
     ] {
-        let problems = Settings::parse(&with(path, value.clone())).expect_err(path);
+        let problems = Settings::read(&with(path, value.clone())).expect_err(path);
         assert_eq!(problems.len(), 1, "{path} = {value}: {problems:?}");
         assert_eq!(problems[0].path, path);
         assert!(
@@ -139,14 +178,13 @@ fn every_problem_names_its_path_and_its_remedy() {
             "{path} = {value}: {problems:?}"
         );
     }
-    let hosts =
-        Settings::parse(&with("file_hosts", json!([".force.com", "*"]))).expect_err("hosts");
+    let hosts = Settings::read(&with("file_hosts", json!([".force.com", "*"]))).expect_err("hosts");
     assert_eq!(hosts[0].path, "file_hosts[1]");
 }
 
 #[test]
 fn all_problems_come_at_once_and_show_no_secret() {
-    let problems = Settings::parse(&json!({
+    let problems = Settings::read(&json!({
         "org_id": "x", "private_key": "-----BEGIN RSA PRIVATE KEY-----\nMIIsecret", "extra": 1
     }))
     .expect_err("problems");

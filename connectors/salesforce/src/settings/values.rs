@@ -1,25 +1,21 @@
 //! The shapes of single values.
 
-use handoffd_contract::settings::is_secret_name;
-
 /// An organisation's id in its 15-character form. The 18-character form adds three characters that
 /// say which of the 15 are upper case; they are checked, since a copy that lost its case is a
 /// different organisation.
 pub(super) fn org_id_15(id: &str) -> Result<String, String> {
-    let shape = format!("{} characters", id.chars().count());
+    let found = format!("found a text of {} characters", id.chars().count());
     if !matches!(id.len(), 15 | 18) || !id.chars().all(|c| c.is_ascii_alphanumeric()) {
-        return Err(format!(
-            "{shape}; expected 15 or 18 letters and digits (Setup → Company Information → Organization ID)"
-        ));
+        return Err(format!("{found}, not 15 or 18 letters and digits"));
     }
     if !id.starts_with("00D") {
         return Err(format!(
-            "{shape} that do not begin with 00D: the id of something else than an organisation (Setup → Company Information → Organization ID)"
+            "{found} that does not begin with 00D, so it is the id of something else than an organisation"
         ));
     }
     let (short, suffix) = id.split_at(15);
     if !suffix.is_empty() && !suffix.eq_ignore_ascii_case(&case_suffix(short)) {
-        return Err("18 characters of which the last three do not fit the first fifteen; copy it again, upper and lower case matter".into());
+        return Err("found a text of 18 characters of which the last three do not fit the first fifteen; upper and lower case matter".into());
     }
     Ok(short.to_owned())
 }
@@ -38,21 +34,9 @@ pub(super) fn case_suffix(id: &str) -> String {
         .collect()
 }
 
-pub(super) fn developer_name(name: &str) -> Result<String, String> {
+pub(super) fn is_developer_name(name: &str) -> bool {
     let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    if plain && name.len() <= 80 && name.starts_with(|c: char| c.is_ascii_alphabetic()) {
-        Ok(name.to_owned())
-    } else {
-        Err("not an API name (letters, digits and underscores); take the deployment's API Name, not its label".into())
-    }
-}
-
-pub(super) fn secret_name(name: &str) -> Result<String, String> {
-    if !is_secret_name(name) {
-        Err("is no secret's name and may be the key itself; put the key among the secrets and write the secret's name here".into())
-    } else {
-        Ok(name.to_owned())
-    }
+    plain && name.len() <= 80 && name.starts_with(|c: char| c.is_ascii_alphabetic())
 }
 
 pub(super) fn is_host(host: &str) -> bool {

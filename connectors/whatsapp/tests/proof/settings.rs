@@ -11,17 +11,17 @@ fn wrong_settings_are_named_all_at_once() {
     let cases: Vec<(Value, Vec<(&str, &str)>)> = vec![
         (
             json!({}),
-            vec![("exit", "is missing; set it to \"gateway\" or \"cloud_api\"")],
+            vec![("exit", "is missing; write \"gateway\" or \"cloud_api\"")],
         ),
         (
             json!("x"),
-            vec![("", "; expected a table"), ("exit", "is missing")],
+            vec![("", "found a text of 1 character; write a table")],
         ),
         (
             json!({"exit": "smoke"}),
             vec![(
                 "exit",
-                "is a text of 5 characters; expected \"gateway\" or \"cloud_api\"",
+                "found a text of 5 characters; write one of gateway, cloud_api",
             )],
         ),
         (
@@ -32,10 +32,10 @@ fn wrong_settings_are_named_all_at_once() {
             ],
         ),
         (
-            json!({"exit": "gateway", "exchange": 5, "routing_key": ["k"]}),
+            json!({"exit": "gateway", "exchange": true, "routing_key": ["k"]}),
             vec![
-                ("exchange", "is a number; expected a text"),
-                ("routing_key", "; expected a text"),
+                ("exchange", "found a boolean; write a text"),
+                ("routing_key", "found a list of 1; write a text"),
             ],
         ),
         (
@@ -50,17 +50,34 @@ fn wrong_settings_are_named_all_at_once() {
             vec![
                 (
                     "access_token",
-                    "has 9 characters and does not look like a name",
+                    "found a text of 9 characters; put the secret itself under [secrets]",
                 ),
-                ("phone_number_id", "is not an id of digits"),
+                ("phone_number_id", "write Meta's id of digits"),
             ],
         ),
         (
             json!({"exit": "cloud_api", "phone_numbers": {"x": "12345", "+1555": 7}, "access_token": "t"}),
             vec![
                 ("phone_numbers.x", "is not a business number"),
-                ("phone_numbers.+1555", "is not set to a phone number id"),
+                (
+                    "phone_numbers.+1555",
+                    "found a number; write a phone number id",
+                ),
             ],
+        ),
+        (
+            json!({"exit": "cloud_api", "phone_numbers": {}, "access_token": "t"}),
+            vec![(
+                "phone_numbers",
+                "is empty; write a table of business number",
+            )],
+        ),
+        (
+            json!({"exit": "cloud_api", "phone_numbers": "12345", "access_token": "t"}),
+            vec![(
+                "phone_numbers",
+                "found a text of 5 characters; write a table",
+            )],
         ),
         (
             json!({"exit": "cloud_api", "phone_number_id": "12345", "phone_numbers": {"+1555": "12345"}, "access_token": "t"}),
@@ -68,7 +85,7 @@ fn wrong_settings_are_named_all_at_once() {
         ),
         (
             ok(json!({"version": "25"})),
-            vec![("version", "is not of the form v25.0")],
+            vec![("version", "write a version such as v25.0")],
         ),
         (
             ok(json!({"base_url": "graph.facebook.com"})),
@@ -80,34 +97,40 @@ fn wrong_settings_are_named_all_at_once() {
         ),
         (
             ok(json!({"waba_id": "my account"})),
-            vec![("waba_id", "is not an id of digits")],
+            vec![(
+                "waba_id",
+                "found a text of 10 characters; write the account's id of digits",
+            )],
         ),
         (
             ok(json!({"window_margin_seconds": 4000})),
             vec![(
                 "window_margin_seconds",
-                "is a number; expected a whole number from 0 to 3600",
+                "found a number; write a whole number from 0 to 3600",
             )],
         ),
         (
-            ok(json!({"reconcile_seconds": "120"})),
-            vec![("reconcile_seconds", "; expected a whole number")],
+            ok(json!({"reconcile_seconds": "2m"})),
+            vec![(
+                "reconcile_seconds",
+                "found a text of 2 characters; write a whole number",
+            )],
         ),
         (
             ok(json!({"wait_delivered": "yes"})),
-            vec![("wait_delivered", "; expected true or false")],
+            vec![("wait_delivered", "; write true or false")],
         ),
         (
             ok(json!({"fallback": "mail"})),
             vec![(
                 "fallback",
-                "is a text of 4 characters; expected \"hold\" or \"template\"",
+                "found a text of 4 characters; write one of hold, template",
             )],
         ),
         (
             ok(json!({"fallback_template": {"name": "My Template"}})),
             vec![
-                ("fallback_template.name", "holds other characters"),
+                ("fallback_template.name", "which has only a-z, 0-9 and _"),
                 ("fallback_template.language", "is missing"),
             ],
         ),
@@ -116,7 +139,10 @@ fn wrong_settings_are_named_all_at_once() {
                 json!({"fallback_template": {"name": "t", "language": "de", "parameters": ["Hi"], "languages": {"en": 1}}}),
             ),
             vec![
-                ("fallback_template.languages.en", "is not a language code"),
+                (
+                    "fallback_template.languages.en",
+                    "found a number; write a language code",
+                ),
                 ("fallback_template.parameters", "holds no {reply}"),
             ],
         ),
@@ -125,8 +151,11 @@ fn wrong_settings_are_named_all_at_once() {
                 json!({"fallback_template": {"name": "t", "language": "de", "parameters": "{reply}", "languages": []}}),
             ),
             vec![
-                ("fallback_template.languages", "; expected a table"),
-                ("fallback_template.parameters", "; expected a list of texts"),
+                (
+                    "fallback_template.languages",
+                    "found a list of 0; write a table",
+                ),
+                ("fallback_template.parameters", "; write a list of texts"),
             ],
         ),
         (
@@ -147,20 +176,17 @@ fn wrong_settings_are_named_all_at_once() {
         ),
         (
             ok(json!({"notify": "handoff"})),
-            vec![
-                ("notify", "; expected a table"),
-                ("notify.exchange", "is missing"),
-            ],
+            vec![("notify", "found a text of 7 characters; write a table")],
         ),
         (
             ok(json!({"list_button": "Please open the list here"})),
-            vec![("list_button", "is longer than WhatsApp's 20")],
+            vec![("list_button", "write at most WhatsApp's 20 characters")],
         ),
         (
             ok(json!({"messages_per_second": 0})),
             vec![(
                 "messages_per_second",
-                "is a number; expected a whole number from 1 to 1000",
+                "found a number; write a whole number from 1 to 1000",
             )],
         ),
         (

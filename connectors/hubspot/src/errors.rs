@@ -2,12 +2,14 @@
 //!
 //! <https://developers.hubspot.com/docs/api-reference/error-handling>
 
+mod body;
+
 use std::time::Duration;
 
 use handoffd_contract::{Body, Call, Effect, HttpReply, Reason, Step, Stop, Verdict};
 use serde_json::Value;
 
-use crate::fault::{Fault, faults, scopes};
+pub use body::{Fault, conflicts, existing_id, faults, is_conflict, scopes};
 
 /// HubSpot's own words, without anything that the request carried as text.
 #[must_use]

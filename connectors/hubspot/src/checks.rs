@@ -3,7 +3,7 @@
 use handoffd_contract::{Check, Credential, Finding, HttpCall, HttpReply, Step};
 use serde_json::{Value, json};
 
-use crate::answer::words;
+use crate::errors::words;
 use crate::settings::{Settings, is_id};
 
 const ACCOUNT: &str = "HubSpot account";

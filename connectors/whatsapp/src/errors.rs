@@ -1,11 +1,13 @@
 //! A reply of the Cloud API that is not a success, understood.
 
+pub(crate) mod codes;
+
 use std::time::Duration;
 
 use handoffd_contract::HttpReply;
 use serde_json::Value;
 
-use crate::codes::{Class, lookup};
+use codes::{Class, lookup};
 
 /// A reply that is not a success.
 #[derive(Debug, Clone, PartialEq)]

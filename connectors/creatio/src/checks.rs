@@ -4,7 +4,7 @@
 use handoffd_contract::{Check, Finding, HttpCall, HttpReply};
 use serde_json::{Value, json};
 
-use crate::answer::Answer;
+use crate::errors::Answer;
 use crate::settings::SignIn;
 use crate::{Creatio, wire};
 

@@ -4,7 +4,7 @@ use handoffd_contract::event::{Reasoning, sentiment};
 use handoffd_contract::{AuthorKind, Contact, Handoff, Message, Rendered, text};
 use serde_json::{Map, Value, json};
 
-use super::rows::Row;
+use crate::plan::Row;
 use crate::settings::Marker;
 use crate::standard::{CALL, TASK};
 use crate::{Creatio, wire};
