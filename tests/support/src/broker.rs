@@ -144,6 +144,15 @@ impl Broker {
         .await;
     }
 
+    /// Whether a queue is bound to an exchange.
+    pub async fn is_bound(&self, queue: &str, exchange: &str) -> bool {
+        let columns = ["source_name", "destination_name", "--no-table-headers"];
+        let list = ["list_bindings", "-p", &self.vhost];
+        let list = self.ctl(&[list.as_slice(), &columns].concat()).await;
+        list.lines()
+            .any(|line| line.split_whitespace().eq([exchange, queue]))
+    }
+
     /// How many connections its virtual host has.
     pub async fn connections(&self) -> usize {
         let list = self
