@@ -109,7 +109,7 @@ fn astray(one: &Connected) -> Vec<Problem> {
     let address = Url::parse(&public_url).ok();
     let here = address.as_ref().is_some_and(is_local);
     let mut problems = Vec::new();
-    if !here && !address.as_ref().is_some_and(|url| url.scheme() == "https") {
+    if !here && address.as_ref().is_none_or(|url| url.scheme() != "https") {
         let remedy = "write the https address by which HubSpot reaches this daemon";
         problems.push(Problem::new(&path, "not an https address", remedy));
     }
