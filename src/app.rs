@@ -1,6 +1,8 @@
 //! The daemon, put together from its configuration.
 
 mod broker;
+mod connect;
+mod examine;
 mod site;
 
 use std::collections::BTreeMap;
@@ -8,19 +10,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
-use handoffd_contract::Connector;
 use jiff::Timestamp;
 use secrecy::SecretString;
-use serde_json::Value;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
-use self::broker::without_broker;
+pub use self::connect::{Connected, connect};
+pub use self::examine::{Examined, examine};
 use self::site::Site;
 use crate::admin::{self, Admin};
-use crate::config::{Config, Problem, TargetConfig, missing_secrets, problems_of_target};
+use crate::config::Config;
 use crate::connectors;
 use crate::engine::breaker::{Breaker, Limits};
 use crate::engine::budget::Budgets;
@@ -41,74 +42,6 @@ use crate::relay::feeds::Feeds;
 use crate::relay::webhooks::{self, Door};
 use crate::relay::{Relay, inbox};
 use crate::serving::Bounds;
-
-/// A connector with its configuration.
-pub struct Connected {
-    /// The configuration.
-    pub config: TargetConfig,
-    /// The kind's name.
-    pub kind: &'static str,
-    /// The connector.
-    pub connector: Arc<dyn Connector>,
-}
-
-/// Makes the connectors of every enabled target.
-///
-/// # Errors
-/// Everything that is wrong with any target's settings, and every secret that is missing.
-pub fn connect(config: &Config) -> Result<Vec<Connected>, Vec<Problem>> {
-    let mut connected = Vec::new();
-    let mut problems = Vec::new();
-    for target in config.enabled() {
-        let Some(kind) = connectors::kind(&target.kind) else {
-            problems.push(Problem::new(
-                format!("target.{}.kind", target.name),
-                "no such connector",
-                "use salesforce, hubspot, creatio or whatsapp",
-            ));
-            continue;
-        };
-        match (kind.connector)(&target.name, &settings(config, target)) {
-            Ok(connector) => {
-                let connector: Arc<dyn Connector> = Arc::from(connector);
-                let webhook = connector.webhook();
-                problems.extend(missing_secrets(
-                    &target.name,
-                    &config.secrets,
-                    &connector.credential(),
-                    webhook.as_ref(),
-                ));
-                problems.extend(without_broker(config, target, &*connector));
-                connected.push(Connected {
-                    config: target.clone(),
-                    kind: kind.name,
-                    connector,
-                });
-            }
-            Err(found) => problems.extend(problems_of_target(&target.name, found)),
-        }
-    }
-    if problems.is_empty() {
-        Ok(connected)
-    } else {
-        Err(problems)
-    }
-}
-
-/// A target's settings; a WhatsApp target that leaves by the gateway publishes to the configured
-/// exchange unless it names another.
-fn settings(config: &Config, target: &TargetConfig) -> Value {
-    let mut settings = target.settings.clone();
-    if let (Some(amqp), Value::Object(members)) = (&config.intake.amqp, &mut settings)
-        && target.kind == "whatsapp"
-        && members.get("exit").is_some_and(|exit| exit == "gateway")
-    {
-        members
-            .entry("exchange")
-            .or_insert_with(|| amqp.publish_exchange.clone().into());
-    }
-    settings
-}
 
 /// A target's wire.
 ///
@@ -345,26 +278,20 @@ fn target(config: &Config, one: &Connected, wire: Arc<Wire>) -> Target {
     }
 }
 
-/// Reads a target's mapping.
+/// Reads the mapping of a target of this kind.
 ///
 /// # Errors
-/// What is wrong with it, a line each; also that it is for another kind of target.
-pub fn mapping_of(one: &Connected, file: &str, text: &str) -> Result<Mapping, String> {
-    let mapping = Mapping::parse(file, text).map_err(|problems| {
-        problems
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join("\n  ")
-    })?;
-    if mapping.kind() == one.kind {
+/// What is wrong with it, one by one; also that it is for another kind of target.
+pub fn mapping_of(kind: &str, file: &str, text: &str) -> Result<Mapping, Vec<String>> {
+    let mapping = Mapping::parse(file, text)
+        .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    if mapping.kind() == kind {
         Ok(mapping)
     } else {
-        Err(format!(
-            "{file}: it is a mapping for {}, and the target is {}",
+        Err(vec![format!(
+            "{file}: it is a mapping for {}, and the target is {kind}",
             mapping.kind(),
-            one.kind
-        ))
+        )])
     }
 }
 
@@ -386,8 +313,8 @@ async fn seed(ledger: &dyn Ledger, connected: &[Connected]) -> anyhow::Result<()
                 (kind.mapping.to_owned(), "the shipped mapping")
             }
         };
-        mapping_of(one, &format!("{name}.toml"), &text)
-            .map_err(|words| anyhow!("target.{name}.mapping:\n  {words}"))?;
+        mapping_of(one.kind, &format!("{name}.toml"), &text)
+            .map_err(|words| anyhow!("target.{name}.mapping:\n  {}", words.join("\n  ")))?;
         match ledger.mapping_get(name, None).await? {
             None => {
                 // Two daemons that start at once both try; the second finds version 1 there.

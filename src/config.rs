@@ -26,7 +26,8 @@ use config::{Environment, File, FileFormat};
 use serde_json::Value;
 
 pub use network::Network;
-pub use problem::{Problem, missing_secrets, problems_of_target, tidy};
+pub(crate) use problem::problems_at;
+pub use problem::{Problem, missing_secrets, problems_of_target, sort, tidy};
 use reader::Reader;
 pub use secrets::Secrets;
 pub use targets::KINDS;
@@ -76,6 +77,24 @@ pub fn load(
     path: Option<&Path>,
     env: impl Iterator<Item = (String, String)>,
 ) -> Result<Config, Vec<Problem>> {
+    let (config, problems) = load_all(path, env)?;
+    if problems.is_empty() {
+        Ok(config)
+    } else {
+        Err(problems)
+    }
+}
+
+/// Reads as [`load`] does and goes on after a problem: where one was found, the configuration has
+/// the default. So what is wrong with the targets can be said together with it. Only a
+/// configuration without problems may be used for anything else.
+///
+/// # Errors
+/// There is nothing to go on with: the file cannot be read, or is not TOML.
+pub fn load_all(
+    path: Option<&Path>,
+    env: impl Iterator<Item = (String, String)>,
+) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
     let text = match path {
         None => String::new(),
         Some(path) => std::fs::read_to_string(path).map_err(|error| {
@@ -103,7 +122,7 @@ fn read(
     text: &str,
     folder: &Path,
     env: BTreeMap<String, String>,
-) -> Result<Config, Vec<Problem>> {
+) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
     let merged = merge(name, text, &env)?;
     let problems = RefCell::new(Vec::new());
     let mut warnings = Vec::new();
@@ -111,12 +130,20 @@ fn read(
 
     let secrets = secrets::read(top.section("secrets"), folder, &env, &mut warnings);
     let daemon = sections::daemon(top.section("daemon"));
-    let ledger = sections::ledger(top.section("ledger"), folder, &secrets);
+    let ledger = sections::ledger(
+        top.section("ledger"),
+        folder,
+        &secrets,
+        overridden("ledger.url", &env),
+    );
     let http = sections::http(top.section("http"), &secrets);
     let mut intake = top.section("intake");
     let amqp = intake
         .has("amqp")
-        .then(|| intake::amqp(intake.section("amqp"), folder, &secrets))
+        .then(|| {
+            let from_env = overridden("intake.amqp.url", &env);
+            intake::amqp(intake.section("amqp"), folder, &secrets, from_env)
+        })
         .flatten();
     let limits = intake::limits(intake.section("limits"));
     // Asked for also when it is absent, so that it is among the known keys.
@@ -139,26 +166,24 @@ fn read(
     top.finish();
 
     let mut problems = problems.into_inner();
-    if problems.is_empty() {
-        warnings.extend(advice(&http, &targets));
-        let intake = IntakeConfig { amqp, limits };
-        return Ok(Config {
-            daemon,
-            ledger,
-            http,
-            intake,
-            engine,
-            media,
-            log,
-            targets,
-            secrets,
-            warnings,
-        });
-    }
     for problem in &mut problems {
         name_variable(problem, &env);
     }
-    Err(problems)
+    sort(&mut problems);
+    warnings.extend(advice(&http, &targets));
+    let config = Config {
+        daemon,
+        ledger,
+        http,
+        intake: IntakeConfig { amqp, limits },
+        engine,
+        media,
+        log,
+        targets,
+        secrets,
+        warnings,
+    };
+    Ok((config, problems))
 }
 
 /// The file with the environment's overrides laid over it.
@@ -210,17 +235,22 @@ fn position(text: &str, at: usize) -> (usize, usize) {
 
 /// Says which variable a value came from, so that nobody searches the file for it.
 fn name_variable(problem: &mut Problem, env: &BTreeMap<String, String>) {
-    let variable = format!(
-        "HANDOFFD__{}",
-        problem
-            .path
-            .replace('.', "__")
-            .replace('-', "_")
-            .to_uppercase()
-    );
-    if env.keys().any(|key| key.to_uppercase() == variable) {
+    if overridden(&problem.path, env) {
+        let variable = variable_of(&problem.path);
         problem.found.push_str(&format!(" (from {variable})"));
     }
+}
+
+/// Whether the environment gives the setting at this path.
+fn overridden(path: &str, env: &BTreeMap<String, String>) -> bool {
+    let variable = variable_of(path);
+    env.keys().any(|key| key.to_uppercase() == variable)
+}
+
+/// The variable by which the environment gives the setting at this path.
+fn variable_of(path: &str) -> String {
+    let path = path.replace('.', "__").replace('-', "_").to_uppercase();
+    format!("{PREFIX}{path}")
 }
 
 /// What is allowed but hardly meant.

@@ -144,7 +144,7 @@ fn each_wrong_configuration_gets_its_problem() {
         ("[intake.amqp]".into(), &["intake.amqp.url: not set; write \"amqps://user@host/vhost\", or remove [intake.amqp]"]),
         (
             "[intake.amqp]\nurl = \"http://user:hunter2@host\"".into(),
-            &["intake.amqp.url: not an AMQP address; write \"amqp://user@host/vhost\" or \"amqps://…\""],
+            &["intake.amqp.url: there is a password in the address; take it out, declare it under [secrets] and name it with `password`", "intake.amqp.url: not an AMQP address; write \"amqp://user@host/vhost\" or \"amqps://…\""],
         ),
         (
             "[intake.amqp]\nurl = \"amqp://h\"\nnodes = [\"b:5673\", \"me@c\", \"d/v\"]".into(),
@@ -179,7 +179,7 @@ fn each_wrong_configuration_gets_its_problem() {
             "[intake.limits]\nmax_messages = 1000000".into(),
             &["intake.limits.max_messages: found a number; write a whole number from 1 to 100000"],
         ),
-        ("[ledger]\nurl = \"mysql://root:pw@db\"".into(), &["ledger.url: neither SQLite nor PostgreSQL; begin it with sqlite: or postgres://"]),
+        ("[ledger]\nurl = \"mysql://root:pw@db\"".into(), &["ledger.url: there is a password in the address; take it out, declare it under [secrets] and name it with `password`", "ledger.url: neither SQLite nor PostgreSQL; begin it with sqlite: or postgres://"]),
         ("[ledger]\nurl = \"sqlite:\"".into(), &["ledger.url: names no file; write \"sqlite:/var/lib/handoffd/ledger.db\""]),
         ("[ledger]\nurl = \"postgres://\"".into(), &["ledger.url: not an address; write \"postgres://user@host/database\""]),
         (
@@ -276,8 +276,8 @@ fn problems_of_all_sections_come_together() {
             "http.listen",
             "engine.lease",
             "log.format",
-            "target.x.kind",
-            "extra"
+            "extra",
+            "target.x.kind"
         ]
     );
     assert!(
@@ -299,13 +299,63 @@ fn postgres_addresses_of_every_form_are_taken() {
             .expect(url);
         assert_eq!(config.ledger.url, url);
     }
-    let text = "[ledger]\nurl = \"postgres:///handoffd\"\npassword = \"p\"\n[secrets]\np = { value = \"x\" }";
-    assert_eq!(
-        folder.problems(text, &[]),
-        [
-            "ledger.password: the address has no single host to use it for; write it into the address"
-        ]
-    );
+    for (url, expected) in [
+        (
+            "postgres:///handoffd",
+            "postgres:///handoffd?password=a%2B%26%20b",
+        ),
+        (
+            "postgresql://me@one:1,two:2/db?sslmode=require",
+            "postgresql://me@one:1,two:2/db?sslmode=require&password=a%2B%26%20b",
+        ),
+    ] {
+        let text = format!(
+            "[ledger]\nurl = \"{url}\"\npassword = \"p\"\n[secrets]\np = {{ value = \"a+& b\" }}"
+        );
+        let config = folder.load(&text, &[]).expect(url);
+        assert_eq!(config.ledger.url, expected);
+        let driver: tokio_postgres::Config = expected
+            .replace("sslmode=require&", "")
+            .parse()
+            .expect("an address of the driver's");
+        assert_eq!(driver.get_password(), Some(&b"a+& b"[..]));
+    }
+}
+
+/// The file is no place for a secret in any form; the environment is one.
+#[test]
+fn a_password_in_an_address_is_refused_in_the_file() {
+    let folder = Folder::new();
+    let words = "there is a password in the address; take it out, declare it under [secrets] and name it with `password`";
+    for url in [
+        "postgres://me:hush@db/handoffd",
+        "postgres://me:hu/sh@db/handoffd",
+        "postgresql://me:hush@one,two/handoffd",
+        "postgres:///handoffd?host=/run/postgresql&password=hush",
+    ] {
+        let text = format!("[ledger]\nurl = \"{url}\"");
+        assert_eq!(
+            folder.problems(&text, &[]),
+            [format!("ledger.url: {words}")]
+        );
+        let config = folder
+            .load("", &[("HANDOFFD__LEDGER__URL", url)])
+            .expect(url);
+        assert!(config.ledger.url.contains("hu"), "it is as it was given");
+    }
+    for url in ["amqp://me:hush@mq/%2f", "amqps://me:hush@mq"] {
+        let text = format!("[intake.amqp]\nurl = \"{url}\"");
+        assert_eq!(
+            folder.problems(&text, &[]),
+            [format!("intake.amqp.url: {words}")]
+        );
+        let given = [("HANDOFFD__INTAKE__AMQP__URL", url)];
+        assert!(folder.load("", &given).expect(url).intake.amqp.is_some());
+    }
+    for url in ["amqp://me@mq/a:b@c", "amqp://mq", "amqp://me:@mq"] {
+        let text = format!("[intake.amqp]\nurl = \"{url}\"");
+        assert!(folder.load(&text, &[]).is_ok(), "{url} has no password");
+    }
 }
 
 #[test]
@@ -380,13 +430,13 @@ fn the_environment_overrides_the_file_and_is_named() {
 #[test]
 fn secrets_are_read_trimmed_and_never_shown() {
     let folder = Folder::new();
-    folder.write("token", "from-file\r\n\n");
+    folder.write("token", "\u{feff} from-file \t\r\n\n");
     let text = "[secrets]\na = { file = \"token\" }\nb = { env = \"TOKEN\" }\nc = { value = \"from-value\" }\n\
                 [http]\nevents_token = \"a\"\nadmin_token = \"a\"\n\
                 [ledger]\nurl = \"postgres://me@db/handoffd\"\npassword = \"b\"\n\
                 [intake.amqp]\nurl = \"amqp://me@host/%2f\"\npassword = \"c\"\n";
     let config = folder
-        .load(text, &[("TOKEN", "p@ss/from-env\n")])
+        .load(text, &[("TOKEN", " p@ss/from-env \n")])
         .expect("a configuration");
     let secret = |name: &str| {
         config

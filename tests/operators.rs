@@ -68,7 +68,9 @@ fn the_configuration_beside_the_command_is_taken_and_no_ledger_made_for_an_opera
     std::fs::write(
         folder.path().join("handoffd.toml"),
         "[ledger]\nurl = \"sqlite:some.db\"\n[[target]]\nname = \"hubspot\"\nkind = \"hubspot\"\n\
-         [target.settings]\ntoken = \"t\"\n[secrets]\nt = { value = \"a-token-for-tests\" }\n",
+         [target.settings]\ntoken = \"t\"\n[[target]]\nname = \"whatsapp\"\nkind = \"whatsapp\"\n\
+         [target.settings]\nexit = \"cloud_api\"\nphone_number_id = \"106540352242922\"\naccess_token = \"t\"\n\
+         [secrets]\nt = { value = \"a-token-for-tests\" }\n",
     )
     .unwrap();
     let (code, said) = handoffd(folder.path(), &["check"]);

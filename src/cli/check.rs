@@ -6,15 +6,12 @@ use std::path::Path;
 
 use clap::Args;
 use handoffd_contract::{Finding, HttpCall};
-use secrecy::ExposeSecret;
 
-use super::say;
+use super::{folder, say};
 use crate::app::{self, Connected};
-use crate::config::{self, AmqpConfig, Config};
+use crate::config::{self, AmqpConfig};
 use crate::engine::wire::Wire;
-use crate::engine::wire::credential::SignIn;
 use crate::intake::amqp;
-use crate::relay::webhooks::Door;
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
@@ -24,34 +21,37 @@ pub(super) struct CheckArgs {
     /// With --live: create what is missing and can be created, such as custom properties
     #[arg(long, requires = "live")]
     create_missing: bool,
+    /// Create the ledger's folder if it is missing
+    #[arg(long)]
+    create: bool,
 }
 
 pub(super) async fn check(path: Option<&Path>, args: &CheckArgs) -> anyhow::Result<u8> {
     let path = super::configured(path)?;
-    let config = match config::load(Some(&path), config::environment()) {
-        Ok(config) => config,
+    let examined = match app::examine(&path, config::environment()) {
+        Ok(examined) => examined,
         Err(problems) => {
             say(&config::tidy(&problems));
             return Ok(1);
         }
     };
+    let app::Examined {
+        config,
+        connected,
+        mut problems,
+        doubts,
+    } = examined;
+    problems.extend(doubts);
+    let ledger_is_named = !problems.iter().any(|problem| problem.path == "ledger.url");
+    if ledger_is_named {
+        problems.extend(folder::problem(&config.ledger.url, args.create));
+    }
+    config::sort(&mut problems);
     for warning in &config.warnings {
         say(&format!("warning: {warning}"));
     }
-    let connected = match app::connect(&config) {
-        Ok(connected) => connected,
-        Err(problems) => {
-            say(&config::tidy(&problems));
-            return Ok(1);
-        }
-    };
-    let mut problems = Vec::new();
-    for one in &connected {
-        problems.extend(secrets(&config, one));
-        problems.extend(mapping(one));
-    }
     if !problems.is_empty() {
-        say(&problems.join("\n"));
+        say(&config::tidy(&problems));
         return Ok(1);
     }
     let names: Vec<&str> = connected
@@ -93,51 +93,6 @@ pub(super) async fn check(path: Option<&Path>, args: &CheckArgs) -> anyhow::Resu
         "something is missing; see above"
     });
     Ok(u8::from(bad > 0))
-}
-
-/// Secrets that are there but do not have their shape.
-fn secrets(config: &Config, one: &Connected) -> Vec<String> {
-    let secret = |name: &str| config.secrets.get(name).cloned();
-    let mut problems = Vec::new();
-    if let Err(why) = SignIn::new(one.connector.credential(), one.config.timeout, secret) {
-        problems.push(format!("target.{}: {why}", one.config.name));
-    }
-    if let Some(auth) = one.connector.webhook() {
-        if let Err(why) = Door::new(auth.clone(), secret) {
-            problems.push(format!("target.{}: {why}", one.config.name));
-        }
-        for name in crate::relay::webhooks::names(&auth) {
-            let short = config
-                .secrets
-                .get(&name)
-                .is_some_and(|value| value.expose_secret().len() < 12);
-            if short {
-                problems.push(format!(
-                    "target.{}: the secret `{name}` is shorter than 12 characters; use a random one, such as from `openssl rand -hex 24`",
-                    one.config.name
-                ));
-            }
-        }
-    }
-    problems
-}
-
-fn mapping(one: &Connected) -> Vec<String> {
-    let Some(path) = &one.config.mapping else {
-        return Vec::new();
-    };
-    let name = path.display().to_string();
-    match std::fs::read_to_string(path) {
-        Err(error) => vec![format!(
-            "target.{}.mapping: {name} cannot be read: {}",
-            one.config.name,
-            error.kind()
-        )],
-        Ok(text) => app::mapping_of(one, &name, &text)
-            .err()
-            .into_iter()
-            .collect(),
-    }
 }
 
 /// Verifies the broker and what is published to; returns how much is missing.

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod check;
+mod folder;
 mod log;
 mod mapping;
 mod operate;

@@ -6,20 +6,21 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{log, say};
-use crate::app::App;
+use crate::app::{self, App};
 use crate::config;
 
 pub(super) async fn run(path: Option<&Path>) -> anyhow::Result<u8> {
     let path = super::configured(path)?;
-    let config = match config::load(Some(&path), config::environment()) {
-        Ok(config) => config,
-        Err(problems) => {
+    let examined = match app::examine(&path, config::environment()) {
+        Ok(examined) if examined.problems.is_empty() => examined,
+        Ok(app::Examined { problems, .. }) | Err(problems) => {
             say(&config::tidy(&problems));
             return Ok(2);
         }
     };
+    let config = examined.config;
     log::init(&config.log);
-    for warning in &config.warnings {
+    for warning in config.warnings.iter().chain(&examined.doubts) {
         tracing::warn!("{warning}");
     }
     let app = App::new(&config).await?;

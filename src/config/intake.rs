@@ -3,12 +3,14 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use secrecy::SecretString;
 use url::Url;
 
 use super::reader::Reader;
 use super::secrets::{Secrets, reason, shown_file};
-use super::sections::{backoff, bytes, secret, small, with_password};
+use super::sections::{backoff, bytes, secret, small, with_password, without_password};
 use super::types::{AmqpConfig, ExchangeKind, Limits};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -20,9 +22,10 @@ pub(super) fn amqp(
     mut section: Reader<'_>,
     folder: &Path,
     secrets: &Secrets,
+    url_from_env: bool,
 ) -> Option<AmqpConfig> {
     let password = secret(&mut section, "password", secrets);
-    let url = amqp_url(&mut section, password.as_ref());
+    let url = amqp_url(&mut section, password.as_ref(), url_from_env);
     let nodes = nodes(&mut section, url.as_ref());
     let encrypted = url.as_ref().is_none_or(|url| url.scheme() == "amqps");
     let ca_name = section.text("ca_file");
@@ -36,9 +39,9 @@ pub(super) fn amqp(
                 "write amqps:// in url, or remove ca_file",
             );
         }
-        if let Err(error) = std::fs::File::open(file) {
+        if let Err(why) = certificates(file) {
             let name = ca_name.as_deref().unwrap_or_default();
-            let found = format!("{}: {}", shown_file(folder, name), reason(&error));
+            let found = format!("{}: {why}", shown_file(folder, name));
             section.problem(&path, &found, "name a readable PEM file");
         }
     }
@@ -117,7 +120,11 @@ pub(super) fn limits(mut section: Reader<'_>) -> Limits {
     }
 }
 
-fn amqp_url(section: &mut Reader<'_>, password: Option<&SecretString>) -> Option<Url> {
+fn amqp_url(
+    section: &mut Reader<'_>,
+    password: Option<&SecretString>,
+    from_env: bool,
+) -> Option<Url> {
     let path = section.path_of("url");
     if !section.has("url") {
         section.problem(
@@ -127,6 +134,9 @@ fn amqp_url(section: &mut Reader<'_>, password: Option<&SecretString>) -> Option
         );
     }
     let text = section.text("url")?;
+    if !from_env {
+        without_password(section, &text);
+    }
     let url = Url::parse(&text)
         .ok()
         .filter(|url| matches!(url.scheme(), "amqp" | "amqps") && url.has_host());
@@ -141,6 +151,19 @@ fn amqp_url(section: &mut Reader<'_>, password: Option<&SecretString>) -> Option
             None
         }
     }
+}
+
+/// Whether a file holds certificates in PEM.
+fn certificates(file: &Path) -> Result<(), String> {
+    let pem = std::fs::read(file).map_err(|error| reason(&error))?;
+    let mut found = CertificateDer::pem_slice_iter(&pem).peekable();
+    if found.peek().is_none() {
+        return Err("holds no certificate".into());
+    }
+    if found.any(|one| one.is_err()) {
+        return Err("holds a certificate that is not whole".into());
+    }
+    Ok(())
 }
 
 /// Further nodes of the cluster; a port that is not named is the address's.

@@ -58,16 +58,53 @@ pub fn tidy(problems: &[Problem]) -> String {
     out
 }
 
+/// Sorts problems by part: the daemon's own sections, the secrets, then target by target, in each
+/// case in the order in which they were found.
+pub fn sort(problems: &mut [Problem]) {
+    fn part(problem: &Problem) -> u8 {
+        match problem.path.as_str() {
+            path if path.starts_with("target") || path.starts_with("HANDOFFD__TARGET") => 2,
+            path if path.starts_with("secrets") => 1,
+            _ => 0,
+        }
+    }
+    // Where a target comes first, all that is said of it comes together.
+    let of = |path: &str| -> String {
+        let mut parts = path.splitn(3, '.');
+        match (parts.next(), parts.next()) {
+            (Some("target"), Some(name)) => name.to_owned(),
+            _ => path.split('.').next().unwrap_or_default().to_owned(),
+        }
+    };
+    let mut targets: Vec<String> = Vec::new();
+    for problem in problems.iter().filter(|problem| part(problem) == 2) {
+        let target = of(&problem.path);
+        if !targets.contains(&target) {
+            targets.push(target);
+        }
+    }
+    problems.sort_by_key(|problem| {
+        let target = of(&problem.path);
+        let at = targets.iter().position(|known| *known == target);
+        (part(problem), at.filter(|_| part(problem) == 2))
+    });
+}
+
 /// A connector's complaints about its settings, with the path that the operator sees.
 #[must_use]
 pub fn problems_of_target(name: &str, problems: Vec<handoffd_contract::Problem>) -> Vec<Problem> {
+    problems_at(&format!("target.{name}"), problems)
+}
+
+/// The same for a target at this path.
+pub(crate) fn problems_at(target: &str, problems: Vec<handoffd_contract::Problem>) -> Vec<Problem> {
     problems
         .into_iter()
         .map(|problem| {
             let path = if problem.path.is_empty() {
-                format!("target.{name}.settings")
+                format!("{target}.settings")
             } else {
-                format!("target.{name}.settings.{}", problem.path)
+                format!("{target}.settings.{}", problem.path)
             };
             Problem::new(path, problem.message, "")
         })
@@ -75,6 +112,7 @@ pub fn problems_of_target(name: &str, problems: Vec<handoffd_contract::Problem>)
 }
 
 /// A problem for every secret that a target's sign-in or webhooks need and that `[secrets]` lacks.
+/// One whose source failed was reported there.
 #[must_use]
 pub fn missing_secrets(
     target: &str,
@@ -86,7 +124,7 @@ pub fn missing_secrets(
     needed.extend(webhook.map(of_webhook).unwrap_or_default());
     let mut problems: Vec<Problem> = Vec::new();
     for Secret(name) in needed {
-        if secrets.get(name).is_none() {
+        if secrets.get(name).is_none() && !secrets.failed(name) {
             let problem = missing_secret(&format!("target.{target}.settings"), name, secrets);
             if !problems.contains(&problem) {
                 problems.push(problem);

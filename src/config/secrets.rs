@@ -129,8 +129,10 @@ fn value_of(
             ));
         }
     };
-    let trimmed = raw.trim_end_matches(['\n', '\r']);
-    if trimmed.trim().is_empty() {
+    // What an editor or a copied line leaves around a secret is never meant: the line end, blanks,
+    // the mark by which Windows begins a file.
+    let trimmed = raw.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+    if trimmed.is_empty() {
         return Err(Problem::new(
             path,
             "the secret is empty",

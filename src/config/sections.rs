@@ -39,12 +39,20 @@ pub(super) fn daemon(mut section: Reader<'_>) -> DaemonConfig {
     }
 }
 
-pub(super) fn ledger(mut section: Reader<'_>, folder: &Path, secrets: &Secrets) -> LedgerConfig {
+pub(super) fn ledger(
+    mut section: Reader<'_>,
+    folder: &Path,
+    secrets: &Secrets,
+    url_from_env: bool,
+) -> LedgerConfig {
     let password = secret(&mut section, "password", secrets);
     let path = section.path_of("url");
     let url = section
         .text("url")
         .unwrap_or_else(|| "sqlite:handoffd.db".into());
+    if !url_from_env {
+        without_password(&section, &url);
+    }
     let url = if let Some(file) = url.strip_prefix("sqlite:") {
         if password.is_some() {
             section.problem(
@@ -73,17 +81,7 @@ pub(super) fn ledger(mut section: Reader<'_>, folder: &Path, secrets: &Secrets) 
                 section.problem(&path, "not an address", example);
                 url
             }
-            None => {
-                if password.is_some() {
-                    let found = "the address has no single host to use it for";
-                    section.problem(
-                        &section.path_of("password"),
-                        found,
-                        "write it into the address",
-                    );
-                }
-                url
-            }
+            None => password_as_parameter(url, password.as_ref()),
         }
     } else {
         section.problem(
@@ -278,6 +276,44 @@ pub(super) fn with_password(mut url: Url, password: Option<&SecretString>) -> St
         let _ = url.set_password(Some(password.expose_secret()));
     }
     url.to_string()
+}
+
+/// The address with the password among its parameters, for one that has no single host.
+fn password_as_parameter(url: String, password: Option<&SecretString>) -> String {
+    use secrecy::ExposeSecret;
+    let Some(password) = password else {
+        return url;
+    };
+    let between = if url.contains('?') { '&' } else { '?' };
+    let mut parameter = url::form_urlencoded::Serializer::new(String::new());
+    parameter.append_pair("password", password.expose_secret());
+    // PostgreSQL takes `+` as it is.
+    let parameter = parameter.finish().replace('+', "%20");
+    format!("{url}{between}{parameter}")
+}
+
+/// An address in the file must not hold a password, which is declared and named like every other
+/// secret.
+pub(super) fn without_password(section: &Reader<'_>, url: &str) {
+    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    let (place, parameters) = rest.split_once('?').unwrap_or((rest, ""));
+    let in_user = match Url::parse(url).ok().filter(Url::has_host) {
+        Some(url) => url.password().is_some_and(|password| !password.is_empty()),
+        // Several hosts, or a slash in the password, which the last @ ends.
+        None => place
+            .rsplit_once('@')
+            .and_then(|(user, _)| user.split_once(':'))
+            .is_some_and(|(_, password)| !password.is_empty()),
+    };
+    let named = url::form_urlencoded::parse(parameters.as_bytes())
+        .any(|(key, value)| key == "password" && !value.is_empty());
+    if in_user || named {
+        section.problem(
+            &section.path_of("url"),
+            "there is a password in the address",
+            "take it out, declare it under [secrets] and name it with `password`",
+        );
+    }
 }
 
 pub(super) fn backoff(mut section: Reader<'_>, first: Duration, max: Duration) -> Backoff {

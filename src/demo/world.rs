@@ -8,6 +8,7 @@ use anyhow::{Context as _, anyhow};
 use handoffd_contract::WebhookAuth;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use crate::connectors::{self, KINDS};
 use crate::sandbox::{self, Options, Running};
@@ -135,6 +136,8 @@ impl Plan {
             "target": targets,
         });
         lay_over(&mut config, &self.over);
+        name_password(&mut config, "/ledger", "ledger_password")?;
+        name_password(&mut config, "/intake/amqp", "broker_password")?;
         Ok(toml::to_string(&config)?)
     }
 
@@ -179,6 +182,27 @@ impl Plan {
         }
         Ok(settings)
     }
+}
+
+/// Moves the password of a section's address to the secrets, as a configuration must have it.
+fn name_password(config: &mut Value, section: &str, name: &str) -> anyhow::Result<()> {
+    let address = config
+        .pointer(section)
+        .and_then(|section| section["url"].as_str());
+    let Some(mut url) = address.and_then(|url| Url::parse(url).ok()) else {
+        return Ok(());
+    };
+    let Some(password) = url.password().map(str::to_owned) else {
+        return Ok(());
+    };
+    url.set_password(None)
+        .map_err(|()| anyhow!("{section}: an address without a host"))?;
+    config["secrets"][name] = json!({"value": password});
+    if let Some(section) = config.pointer_mut(section) {
+        section["url"] = json!(url.to_string());
+        section["password"] = json!(name);
+    }
+    Ok(())
 }
 
 /// Lays `over` over `under`: objects member by member, `null` takes a member away, anything else
