@@ -152,22 +152,22 @@ impl<'a> Lane<'a> {
     }
 
     /// Ends that nothing follows. While the messaging session that was last heard of lives, all others
-    /// are history, also one whose end we hear of late.
+    /// are history, also one whose end we hear of late. Of a sign of life and an end in the same
+    /// millisecond, the end counts.
     fn ends(&self) -> impl Iterator<Item = (&str, &str)> {
         let lives = self.known.get("session").is_some_and(|id| self.lives(id));
         let ends = self.known.under("ended/");
-        ends.filter(move |(key, at)| !lives && time(Some(at)) > self.alive(key))
+        ends.filter(move |(key, at)| {
+            let at = time(Some(at));
+            let alive = time(self.known.get(&live(key)));
+            !lives && at >= alive && at > time(self.known.get(&followed(key)))
+        })
     }
 
     fn lives(&self, key: &str) -> bool {
         let heard = time(self.known.get(&live(key)));
         let over = time(self.known.get(&ended(key))).max(time(self.known.get(&followed(key))));
         self.known.is(&live(key)) && heard > over
-    }
-
-    /// Until when an end of this messaging session says nothing new.
-    fn alive(&self, key: &str) -> i64 {
-        time(self.known.get(&live(key))).max(time(self.known.get(&followed(key))))
     }
 
     /// Under which key to note that the current messaging session has ended: its record id when it

@@ -36,6 +36,8 @@ fn a_session_is_ended_until_it_lives_again_or_is_followed() {
         one("200"),
         "an older sign of life does not count"
     );
+    known.set("live/0Mw1", "200");
+    assert_eq!(ended(&known), one("200"), "nor one of the same millisecond");
     known.set("live/0Mw1", "300");
     assert_eq!(ended(&known), []);
     known.set("ended/0Mw1", FOR_SURE);
