@@ -105,6 +105,8 @@ async fn a_killed_daemons_streams_are_taken_over() {
         "SELECT lease_owner FROM feed WHERE target = 'salesforce' AND lease_owner IS NOT NULL";
     let mut expected = vec!["before".to_owned()];
     for round in 0..2 {
+        // A send whose answer is lost waits for its status, which is another story.
+        eventually(SOON, || async { fleet.busy().await.is_empty() }).await;
         let owner = fleet.sql(holder).await;
         let dead = (0..2).find(|n| owner == [name(*n)]).expect("one holder");
         fleet.kill(dead);
