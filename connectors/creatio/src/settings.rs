@@ -173,7 +173,7 @@ impl Settings {
             priority: guid(&mut top, "priority_id"),
             origin: guid(&mut top, "origin_id").unwrap_or_else(|| standard::CHAT.to_owned()),
             contact_type: guid_or_none(&mut top, "contact_type_id", standard::CUSTOMER),
-            default_country: country(&mut top),
+            default_country: top.country("default_country"),
             user_id_type: guid_or_none(&mut top, "user_id_type_id", standard::OTHER_PHONE),
             resolved_status: guid(&mut top, "resolved_status_id"),
             reopened_status: guid_or_none(&mut top, "reopened_status_id", standard::REOPENED),
@@ -242,16 +242,6 @@ fn guid_or_none(top: &mut Table<'_>, key: &'static str, default: &str) -> Option
         return None;
     }
     guid(top, key).or_else(|| Some(default.to_owned()))
-}
-
-/// The site's own country.
-fn country(top: &mut Table<'_>) -> Option<Country> {
-    let code = top.text_if(
-        "default_country",
-        |code| Country::parse(code).is_some(),
-        "write a country's two letters, such as NL",
-    )?;
-    Country::parse(&code)
 }
 
 /// What makes an activity a reply. The default protects: what a rep does not mark stays internal.

@@ -16,6 +16,7 @@ pub use shown::{
     unknown_key, without_value,
 };
 
+use crate::phone::Country;
 use crate::{Problem, Secret};
 
 /// What to do where a secret's name is expected.
@@ -142,6 +143,16 @@ impl<'a> Table<'a> {
             Value::String(text) if text.trim().is_empty() => Some(String::new()),
             _ => self.text(key),
         }
+    }
+
+    /// A country, by its two letters.
+    pub fn country(&mut self, key: &'static str) -> Option<Country> {
+        let code = self.text_if(
+            key,
+            |code| Country::parse(code).is_some(),
+            "write a country's two letters, such as NL",
+        )?;
+        Country::parse(&code)
     }
 
     /// A list of texts without white space around them.

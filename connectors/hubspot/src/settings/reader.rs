@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 
-use handoffd_contract::phone::Country;
 use handoffd_contract::settings::Table;
 use handoffd_contract::{Credential, Problem};
 use serde_json::Value;
@@ -49,7 +48,7 @@ pub(super) fn read(value: &Value) -> Result<Settings, Vec<Problem>> {
         priority: top.text("priority"),
         wa_id_property,
         user_id_property,
-        default_country: country(&mut top),
+        default_country: top.country("default_country"),
         handoff_id_property: property(&mut top, "handoff_id_property")
             .unwrap_or_else(|| "wa_handoff_id".into()),
         session_url_property: property(&mut top, "session_url_property"),
@@ -216,14 +215,4 @@ fn webhook(top: &mut Table<'_>) -> Option<Webhook> {
     };
     table.finish();
     Some(webhook)
-}
-
-/// The portal's own country.
-fn country(top: &mut Table<'_>) -> Option<Country> {
-    let code = top.text_if(
-        "default_country",
-        |code| Country::parse(code).is_some(),
-        "write a country's two letters, such as NL",
-    )?;
-    Country::parse(&code)
 }
