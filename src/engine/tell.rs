@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use handoffd_contract::{Reason, Stop, Waiting};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use super::plan::bare;
@@ -21,6 +21,9 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// So many lanes of a target are looked at at once.
 const AT_ONCE: usize = 16;
+
+/// When a lane that could not be looked at comes again.
+const AFTER_A_FAILURE: SignedDuration = SignedDuration::from_mins(1);
 
 /// Looks at lanes that stand still, until stopped.
 pub async fn run(engine: &Engine, stop: &CancellationToken) {
@@ -68,6 +71,10 @@ async fn look(engine: &Engine, target: &Target) -> bool {
             Err(LedgerError::Stale) => false,
             Err(error) => {
                 tracing::warn!(target_name = %target.name, session = %lane.lane.session, %error, "a lane that waits could not be looked at");
+                // Others are behind it: it comes again later. What fails here is tried again anyway.
+                let later = Some(Timestamp::now() + AFTER_A_FAILURE);
+                let put_off = engine.ledger.looked(Timestamp::now(), lane, Vec::new(), Vec::new(), later);
+                let _ = put_off.await;
                 false
             }
         }
