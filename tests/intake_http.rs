@@ -78,7 +78,7 @@ impl Served {
     async fn poison(&self) -> Vec<String> {
         let rows = self.ledger.poisoned(0, 100).await.expect("poison");
         rows.into_iter()
-            .map(|row| format!("{} {}", row.poison.origin, row.poison.stop.words))
+            .map(|row| format!("{} {}", row.poison.origin, row.poison.stop.message))
             .collect()
     }
 

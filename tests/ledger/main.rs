@@ -15,8 +15,8 @@ mod kept;
 mod lanes;
 mod leases;
 mod looked;
-mod mended;
 mod operated;
+mod retry_skip;
 mod server;
 mod together;
 mod webhooks;
@@ -109,7 +109,7 @@ conformance! {
         lists_lanes_by_what_is_asked
         groups_parked_lanes
         tells_a_story;
-    mended:
+    retry_skip:
         retry_makes_due_what_is_meant
         retry_forgets_what_a_person_has_looked_at
         retry_plans_parked_handoffs_with_the_mapping_in_force

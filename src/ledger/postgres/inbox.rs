@@ -116,7 +116,7 @@ pub(super) async fn inbox_later(
                 &if at.is_some() { "due" } else { "parked" },
                 &at.map(Timestamp::as_microsecond),
                 &stop.reason.label(),
-                &Text(&stop.words),
+                &Text(&stop.message),
             ],
         )
         .await?;

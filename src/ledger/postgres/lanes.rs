@@ -190,11 +190,11 @@ async fn pending(
             ],
             |row| {
                 let body: Option<String> = row.try_get(1)?;
-                let (seq, namesake) = (row.try_get(0)?, row.try_get(2)?);
+                let (seq, id_collides) = (row.try_get(0)?, row.try_get(2)?);
                 Ok(body.map(|body| Pending {
                     seq,
                     body,
-                    namesake,
+                    id_collides,
                 }))
             },
         )
@@ -301,7 +301,7 @@ async fn insert_attempts(db: &Db<'_>, lane: i64, attempts: &[Attempt]) -> Outcom
         .map(|stop| stop.map(|stop| stop.reason.label()))
         .collect();
     let words: Vec<_> = stops()
-        .map(|stop| stop.map(|stop| Text(&stop.words)))
+        .map(|stop| stop.map(|stop| Text(&stop.message)))
         .collect();
     db.run(
         "INSERT INTO attempt (lane, step, started_at, millis, status, outcome, reason, words)
@@ -382,7 +382,7 @@ pub(super) async fn release(
             &rest.state.word(),
             &rest.due_at,
             &rest.stop.as_ref().map(|stop| stop.reason.label()),
-            &rest.stop.as_ref().map(|stop| Text(&stop.words)),
+            &rest.stop.as_ref().map(|stop| Text(&stop.message)),
             &now,
             &rest.look_at(now),
         ],

@@ -23,7 +23,7 @@ pub(super) async fn recall(db: &Db<'_>, session: &str, id: &str) -> Outcome<Opti
                 Ok(Pending {
                     seq: row.try_get(0)?,
                     body: row.try_get(1)?,
-                    namesake: row.try_get(2)?,
+                    id_collides: row.try_get(2)?,
                 })
             },
         )

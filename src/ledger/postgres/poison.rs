@@ -15,7 +15,7 @@ pub(super) async fn poison(db: &Db<'_>, now: i64, poison: &Poison) -> Outcome<()
             &Text(&poison.origin),
             &rows::body_key(&poison.raw),
             &poison.stop.reason.label(),
-            &Text(&poison.stop.words),
+            &Text(&poison.stop.message),
             &Text(&poison.headers),
             &poison.raw,
             &now,

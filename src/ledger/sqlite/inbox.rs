@@ -105,7 +105,7 @@ pub(super) fn inbox_later(
             epoch,
             at.map(Timestamp::as_microsecond),
             stop.reason.label(),
-            stop.words
+            stop.message
         ],
     )?;
     if put_off == 0 {

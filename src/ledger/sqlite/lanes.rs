@@ -141,7 +141,7 @@ fn pending(
             events.push(Pending {
                 seq: row.get(0)?,
                 body,
-                namesake: row.get(2)?,
+                id_collides: row.get(2)?,
             });
             Ok(true)
         },
@@ -220,7 +220,7 @@ fn insert_attempt(tx: &Tx<'_>, lane: i64, attempt: &Attempt) -> Result<()> {
             attempt.status,
             attempt.outcome,
             attempt.stop.as_ref().map(|stop| stop.reason.label()),
-            attempt.stop.as_ref().map(|stop| &stop.words)
+            attempt.stop.as_ref().map(|stop| &stop.message)
         ],
     )?;
     Ok(())
@@ -298,7 +298,7 @@ pub(super) fn release(
             rest.state.word(),
             rest.due_at,
             rest.stop.as_ref().map(|stop| stop.reason.label()),
-            rest.stop.as_ref().map(|stop| &stop.words),
+            rest.stop.as_ref().map(|stop| &stop.message),
             now,
             rest.look_at(now)
         ],

@@ -22,7 +22,7 @@ pub(super) fn recall(tx: &Tx<'_>, session: &str, id: &str) -> Result<Option<(i64
             Ok(Pending {
                 seq: row.get(0)?,
                 body: row.get(1)?,
-                namesake: row.get(2)?,
+                id_collides: row.get(2)?,
             })
         },
     )?;

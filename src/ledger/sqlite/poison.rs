@@ -17,7 +17,7 @@ pub(super) fn poison(tx: &Tx<'_>, now: i64, poison: &Poison) -> Result<()> {
             poison.origin,
             rows::body_key(&poison.raw),
             poison.stop.reason.label(),
-            poison.stop.words,
+            poison.stop.message,
             poison.headers,
             poison.raw,
             now
