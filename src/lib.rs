@@ -34,15 +34,18 @@
 //! | `connectors/*` | one crate per target, and its simulator | its API |
 //! | [`intake`] | events come in, by RabbitMQ and HTTP | `intake::amqp`: lapin |
 //! | [`ledger`] | what is remembered: SQLite or PostgreSQL | SQL |
-//! | [`engine`] | lanes, leases, retries, rates, circuits | `wire`: reqwest |
+//! | [`engine`] | lanes: claimed, planned, called, left | |
 //! | [`relay`] | streams, polls and webhooks become events | |
+//! | [`wire`] | the way out: HTTP, credentials, attachments, rates, circuits | reqwest |
+//! | [`target`], [`open_feeds`] | what engine and relay know together | |
 //! | [`mapping`] | which CRM field gets which value | minijinja |
 //! | [`schema`] | the published JSON Schemas and AsyncAPI document | |
 //! | [`publisher`] | messages to the gateway's exchange | lapin |
 //! | [`connectors`] | the table of kinds | the connectors' names |
-//! | [`reconnect`], [`metrics`] | waits between attempts; the metrics' names | backoff |
+//! | [`backoff`], [`metrics`] | waits between attempts; the metrics' names | the crate backoff |
 //! | [`serving`], [`seldom`] | HTTP comes in, within bounds; warnings that strangers can cause | hyper |
-//! | [`config`], [`app`], [`admin`], [`operate`], [`cli`] | configured, put together, looked at | |
+//! | [`config`], [`app`], [`admin`], [`operate`] | configured, put together, looked at | |
+//! | [`cli`], [`log`], [`stdout`] | the commands, and what they print | |
 //! | [`sandbox`], [`demo`] | the simulators over HTTP; the whole loop on a laptop | |
 //!
 //! # Invariants

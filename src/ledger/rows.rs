@@ -161,7 +161,7 @@ pub(super) struct Pending {
 }
 
 /// Events as they were stored, without those that were given up, in the gateway's order. Connectors
-/// know an event by its id alone, so a id_collides's says where it came from.
+/// know an event by its id alone, so one whose id collides says where it came from.
 pub(super) fn events(rows: Vec<Pending>, given_up: &BTreeSet<i64>) -> Result<Vec<(i64, Event)>> {
     let mut events = Vec::with_capacity(rows.len());
     for row in rows {

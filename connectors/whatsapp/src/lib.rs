@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! rep.replied ─► parts ─► reply ─┬─► gateway: reply.requested, keyed by its message id
-//!                                └─► cloud: upload, then send; never repeated would_repeat_unsafely
+//!                                └─► cloud: upload, then send; never repeated blindly
 //! message.status ─► status ─► reply.status for the rep
 //! rep.ended, session.assigned, handoff.* ─► gateway: session events
 //! ```

@@ -17,6 +17,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::connect::Address;
 use super::db::Outcome;
+use crate::backoff::Backoff;
 use crate::ledger::rows::digest;
 
 /// Changes within this time are told together.
@@ -67,7 +68,7 @@ fn notify_all(changed: &Notify) {
 }
 
 async fn supervise(address: Address, changed: Arc<Notify>, tell: Arc<Notify>) {
-    let mut pause = RECONNECT.0;
+    let mut waits = Backoff::new(RECONNECT.0, RECONNECT.1, 2.0).waits();
     loop {
         let began = tokio::time::Instant::now();
         if let Err(fault) = listen(&address, &changed, &tell).await {
@@ -75,10 +76,9 @@ async fn supervise(address: Address, changed: Arc<Notify>, tell: Arc<Notify>) {
             tracing::debug!(%error, "the ledger's hints are interrupted");
         }
         if began.elapsed() > RECONNECT.1 {
-            pause = RECONNECT.0;
+            waits.reset();
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(RECONNECT.1);
+        tokio::time::sleep(waits.wait()).await;
     }
 }
 

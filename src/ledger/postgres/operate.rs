@@ -175,7 +175,7 @@ pub(super) async fn story(db: &Db<'_>, session: &str) -> Outcome<Story> {
 async fn attempts(db: &Db<'_>, session: &str) -> Outcome<Vec<(String, Attempt)>> {
     let mut attempts = db
         .all(
-            "SELECT target, step, started_at, millis, status, outcome, newest.reason, newest.message
+            "SELECT target, step, started_at, millis, status, outcome, newest.reason, newest.words
                FROM lane CROSS JOIN LATERAL (
                         SELECT * FROM attempt WHERE attempt.lane = lane.id
                          ORDER BY attempt.id DESC LIMIT $2) AS newest

@@ -168,7 +168,7 @@ pub(super) fn story(tx: &Tx<'_>, session: &str) -> Result<Story> {
 
 fn attempts(tx: &Tx<'_>, session: &str) -> Result<Vec<(String, Attempt)>> {
     let rows = tx.all(
-        "SELECT target, step, started_at, millis, status, outcome, attempt.reason, attempt.message
+        "SELECT target, step, started_at, millis, status, outcome, attempt.reason, attempt.words
            FROM attempt JOIN lane ON lane.id = attempt.lane
           WHERE session = ?1 ORDER BY attempt.id DESC LIMIT ?2",
         params![session, rules::MAX_ATTEMPTS],
