@@ -19,7 +19,7 @@ pub(super) fn without_broker(
         } else {
             ("notify", "add [intake.amqp], or remove the setting")
         };
-        Problem::new(
+        Problem::with_remedy(
             format!("target.{}.settings.{setting}", target.name),
             format!(
                 "the {} are published to RabbitMQ, which is not configured",

@@ -84,7 +84,7 @@ fn no_way_back(config: &Config, target: &TargetConfig) -> Option<Problem> {
     let exits: Vec<&TargetConfig> = config.enabled().filter(|t| t.kind == WAY_BACK).collect();
     if exits.is_empty() {
         let found = "its reps' replies have no way to WhatsApp: there is no enabled target of kind whatsapp";
-        return Some(Problem::new(path, found, remedy));
+        return Some(Problem::with_remedy(path, found, remedy));
     }
     let unserved = |number: &&String| !exits.iter().any(|exit| exit.serves(number));
     let unserved = target.numbers.iter().filter(unserved).count();
@@ -93,7 +93,7 @@ fn no_way_back(config: &Config, target: &TargetConfig) -> Option<Problem> {
             "its reps' replies have no way to WhatsApp for {unserved} of its {} business numbers",
             target.numbers.len()
         );
-        Problem::new(path, found, remedy)
+        Problem::with_remedy(path, found, remedy)
     })
 }
 
@@ -111,12 +111,16 @@ fn astray(one: &Connected) -> Vec<Problem> {
     let mut problems = Vec::new();
     if !here && address.as_ref().is_none_or(|url| url.scheme() != "https") {
         let remedy = "write the https address by which HubSpot reaches this daemon";
-        problems.push(Problem::new(&path, "not an https address", remedy));
+        problems.push(Problem::with_remedy(&path, "not an https address", remedy));
     }
     let end = format!("/webhooks/{name}");
     if !address.is_some_and(|url| url.path().trim_end_matches('/').ends_with(&end)) {
         let remedy = format!("end it with {end}; its path token comes behind that by itself");
-        problems.push(Problem::new(&path, "does not lead to this target", remedy));
+        problems.push(Problem::with_remedy(
+            &path,
+            "does not lead to this target",
+            remedy,
+        ));
     }
     problems
 }
@@ -141,7 +145,7 @@ fn key(config: &Config, one: &Connected) -> Option<Problem> {
     let secret = |name: &str| config.secrets.get(name).cloned();
     let refused = SignIn::new(credential, one.config.timeout, secret).err()?;
     let path = format!("target.{}", one.config.name);
-    Some(Problem::new(path, refused, ""))
+    Some(Problem::with_remedy(path, refused, ""))
 }
 
 /// A secret by which strangers are told apart and that can be guessed.
@@ -152,7 +156,7 @@ fn guessable(config: &Config, one: &Connected) -> Vec<Problem> {
         secret.is_some_and(|secret| secret.expose_secret().len() < 12)
     };
     let problem = |name| {
-        Problem::new(
+        Problem::with_remedy(
             format!("target.{}", one.config.name),
             format!("the secret `{name}` is shorter than 12 characters"),
             "use a random one, such as from `openssl rand -hex 24`",
@@ -175,6 +179,6 @@ fn mapping(path: &str, target: &TargetConfig) -> Vec<Problem> {
     };
     wrong
         .into_iter()
-        .map(|found| Problem::new(path, found, ""))
+        .map(|found| Problem::with_remedy(path, found, ""))
         .collect()
 }

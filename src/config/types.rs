@@ -11,8 +11,8 @@ use serde_json::Value;
 use crate::backoff::Backoff;
 
 use super::network::Network;
-use super::problem::Problem;
 use super::secrets::Secrets;
+use handoffd_contract::Problem;
 
 /// A configuration that cannot be wrong.
 #[derive(Clone)]

@@ -1,5 +1,7 @@
 //! The trait, and the data that describes a target to the engine.
 
+use std::fmt;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -308,7 +310,7 @@ impl Finding {
 /// A problem of a setting: where, what was found, what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Path inside the target's settings, such as `org_id`.
+    /// The setting's path, such as `org_id`; inside the settings of a target, without them.
     pub path: String,
     /// The value's shape and what was expected; never a secret.
     pub message: String,
@@ -322,5 +324,26 @@ impl Problem {
             path: path.into(),
             message: message.into(),
         }
+    }
+
+    /// A problem, and what to do about it unless that is said already.
+    #[must_use]
+    pub fn with_remedy(
+        path: impl Into<String>,
+        found: impl fmt::Display,
+        remedy: impl fmt::Display,
+    ) -> Problem {
+        let (mut message, remedy) = (found.to_string(), remedy.to_string());
+        if !remedy.is_empty() {
+            message.push_str("; ");
+            message.push_str(&remedy);
+        }
+        Problem::new(path, message)
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.message)
     }
 }
