@@ -31,7 +31,6 @@ pub use network::Network;
 pub(crate) use problem::problems_at;
 pub use problem::{missing_secrets, problems_of_target, sort, tidy};
 pub use secrets::Secrets;
-pub use targets::KINDS;
 pub use types::{
     AmqpConfig, Breaker, Config, DaemonConfig, EngineConfig, ExchangeKind, HttpConfig,
     IntakeConfig, LedgerConfig, Limits, LogConfig, LogFormat, MediaConfig, TargetConfig,
@@ -240,7 +239,9 @@ fn name_variable(problem: &mut Problem, env: &BTreeMap<String, String>) {
         // Behind what was found, before what to do about it.
         let at = problem.message.find("; ");
         let at = at.unwrap_or(problem.message.len());
-        problem.message.insert_str(at, &format!(" (from {variable})"));
+        problem
+            .message
+            .insert_str(at, &format!(" (from {variable})"));
     }
 }
 

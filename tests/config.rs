@@ -528,7 +528,7 @@ fn example(folder: &Folder) -> Config {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     std::fs::create_dir_all(folder.0.join("mappings")).expect("a folder");
     std::fs::create_dir_all(folder.0.join("secrets")).expect("a folder");
-    for kind in handoffd::config::KINDS {
+    for kind in handoffd::connectors::names() {
         let name = format!("mappings/{kind}.toml");
         std::fs::copy(root.join(&name), folder.0.join(&name)).expect("a shipped mapping");
     }
@@ -562,7 +562,7 @@ fn the_shipped_example_is_right() {
         .enabled()
         .map(|target| target.kind.as_str())
         .collect();
-    assert_eq!(kinds, handoffd::config::KINDS);
+    assert_eq!(kinds, handoffd::connectors::names().collect::<Vec<_>>());
     for target in &config.targets {
         let kind = handoffd::connectors::kind(&target.kind).expect("a kind of the table");
         let connector = match (kind.connector)(&target.name, &target.settings) {
@@ -614,18 +614,4 @@ fn the_defaults_in_the_example_are_the_defaults() {
     assert_eq!(config.engine, other.engine);
     let reconnect = |config: &Config| config.intake.amqp.as_ref().map(|amqp| amqp.reconnect);
     assert_eq!(reconnect(&config), reconnect(&other));
-}
-
-#[test]
-fn one_list_of_kinds_is_like_another() {
-    let table: Vec<&str> = handoffd::connectors::KINDS
-        .iter()
-        .map(|kind| kind.name)
-        .collect();
-    assert_eq!(handoffd::config::KINDS, table);
-    let mapped: Vec<&str> = handoffd::mapping::SECTIONS
-        .iter()
-        .map(|(kind, _)| *kind)
-        .collect();
-    assert_eq!(handoffd::config::KINDS, mapped);
 }

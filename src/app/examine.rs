@@ -10,11 +10,9 @@ use url::{Host, Url};
 use super::connect::{Connected, connect_all};
 use super::mapping_of;
 use crate::config::{self, Config, Problem, TargetConfig};
+use crate::connectors;
 use crate::relay::webhooks;
 use crate::wire::credential::SignIn;
-
-/// The kind of target that takes replies to WhatsApp.
-const WAY_BACK: &str = "whatsapp";
 
 /// A configuration as far as it could be read, and what is wrong with it.
 pub struct Examined {
@@ -72,7 +70,7 @@ pub fn examine(
 
 /// A CRM whose reps' replies no target takes to WhatsApp.
 fn no_way_back(config: &Config, target: &TargetConfig) -> Option<Problem> {
-    if target.kind == WAY_BACK || target.kind.is_empty() {
+    if connectors::is_way_back(&target.kind) || target.kind.is_empty() {
         return None;
     }
     let path = format!("target.{}", target.name);
@@ -81,7 +79,10 @@ fn no_way_back(config: &Config, target: &TargetConfig) -> Option<Problem> {
     if config.enabled().any(|target| target.kind.is_empty()) {
         return None;
     }
-    let exits: Vec<&TargetConfig> = config.enabled().filter(|t| t.kind == WAY_BACK).collect();
+    let exits: Vec<&TargetConfig> = config
+        .enabled()
+        .filter(|t| connectors::is_way_back(&t.kind))
+        .collect();
     if exits.is_empty() {
         let found = "its reps' replies have no way to WhatsApp: there is no enabled target of kind whatsapp";
         return Some(Problem::with_remedy(path, found, remedy));

@@ -11,11 +11,9 @@ use serde_json::{Map, Value};
 use super::reader::Sections as _;
 use super::secrets::{reason, shown_file};
 use super::types::TargetConfig;
+use crate::connectors;
 use handoffd_contract::Problem;
 use handoffd_contract::settings::Table;
-
-/// The connectors that there are.
-pub const KINDS: &[&str] = &["salesforce", "hubspot", "creatio", "whatsapp"];
 
 /// Reads every `[[target]]`.
 pub(super) fn read(
@@ -81,16 +79,17 @@ fn target(
         );
         section.complain("name", &found, "use 1 to 40 of a-z, 0-9 and -");
     }
+    let kinds: Vec<&'static str> = connectors::names().collect();
     if !section.has("kind") {
         section.complain(
             "kind",
             "not set",
-            &format!("write one of {}", KINDS.join(", ")),
+            &format!("write one of {}", kinds.join(", ")),
         );
     }
     let kind = section.choice(
         "kind",
-        &[0, 1, 2, 3].map(|at: usize| (KINDS[at], KINDS[at])),
+        &kinds.iter().map(|kind| (*kind, *kind)).collect::<Vec<_>>(),
         "",
     );
     let settings = section.section("settings").all().cloned();
@@ -148,7 +147,7 @@ fn is_name(name: &str) -> bool {
 fn ambiguous(targets: &[TargetConfig]) -> Vec<Problem> {
     let exits: Vec<&TargetConfig> = targets
         .iter()
-        .filter(|t| t.enabled && t.kind == "whatsapp")
+        .filter(|t| t.enabled && connectors::is_way_back(&t.kind))
         .collect();
     let mut problems = Vec::new();
     for (at, second) in exits.iter().enumerate() {

@@ -214,7 +214,7 @@ pub enum LogFormat {
 pub struct TargetConfig {
     /// The name: `[a-z0-9-]`, at most 40 characters, unique.
     pub name: String,
-    /// The connector: one of [`KINDS`](super::KINDS).
+    /// The connector: one of [`KINDS`](crate::connectors::KINDS).
     pub kind: String,
     /// The connector's own settings, an object; the connector checks them.
     pub settings: Value,

@@ -19,10 +19,10 @@ use super::Engine;
 use super::lease::LeaseGuard;
 use super::perform::{Outcome, perform};
 use super::plan::{Refused, assemble, plain};
-use crate::backoff;
 use crate::ledger::{Admission, Change, Lease, LedgerError, Loaded, Next, Release};
 use crate::metrics as names;
 use crate::target::Target;
+use crate::{backoff, connectors};
 
 /// The fact that remembers which feed the lane listens to; the engine's own.
 const FEED: &str = "engine/feed";
@@ -482,7 +482,7 @@ impl Worker<'_> {
 
     /// How long each handoff that is now shown took, from its event to here.
     fn measure(&self, loaded: &Loaded) {
-        if self.target.kind == "whatsapp" {
+        if connectors::is_way_back(self.target.kind) {
             return;
         }
         for (_, event) in &loaded.events {
@@ -505,7 +505,7 @@ fn parked(lease: &Lease, target: &Target, head: i64, seen: i64, stop: Stop) -> R
         message: stop.message.clone(),
     };
     // The gateway is told when a CRM needs a person; a parked way back has told the rep already.
-    let events = if target.kind == "whatsapp" {
+    let events = if connectors::is_way_back(target.kind) {
         Vec::new()
     } else {
         let id = format!("failed/{}", lease.epoch);
