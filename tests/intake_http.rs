@@ -37,7 +37,7 @@ impl Served {
             ..Limits::default()
         };
         let gate = Gate {
-            ledger: Arc::clone(&ledger),
+            ledger: ledger.clone(),
             router: Arc::new(Router::default()),
             limits,
         };
@@ -76,15 +76,15 @@ impl Served {
     }
 
     async fn poison(&self) -> Vec<String> {
-        let rows = self.ledger.poisoned(0, 100).await.expect("poison");
+        let rows = self.ledger.dead_letters(0, 100).await.expect("poison");
         rows.into_iter()
-            .map(|row| format!("{} {}", row.poison.origin, row.poison.stop.words))
+            .map(|row| format!("{} {}", row.letter.origin, row.letter.stop.words))
             .collect()
     }
 
     async fn events(&self) -> usize {
         self.ledger
-            .story("ses_7Qm2kd")
+            .session_report("ses_7Qm2kd")
             .await
             .expect("a story")
             .events

@@ -14,8 +14,8 @@ use lapin::types::FieldTable;
 
 /// The words of everything that was parked.
 async fn parked(file: &File) -> Vec<String> {
-    let rows = file.ledger.poisoned(0, 100).await.expect("poison");
-    rows.into_iter().map(|row| row.poison.stop.words).collect()
+    let rows = file.ledger.dead_letters(0, 100).await.expect("poison");
+    rows.into_iter().map(|row| row.letter.stop.words).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::say;
 use crate::config::{self, Config};
 use crate::intake::{Gate, Route, Router};
-use crate::ledger::{self, LaneFilter, LaneState, Ledger};
+use crate::ledger::{self, EventLedger, LaneFilter, LaneState, Ledger, WebhookLedger};
 use crate::{app, operate};
 
 #[derive(Debug, Args)]
@@ -117,7 +117,7 @@ pub(super) async fn retry(path: Option<&Path>, args: WhichArgs) -> anyhow::Resul
         return webhooks_meant(&*ledger).await;
     }
     if args.webhooks {
-        let count = ledger.inbox_settle(Timestamp::now(), None, true).await?;
+        let count = ledger.settle_webhooks(Timestamp::now(), None, true).await?;
         say(&format!("{count} webhooks are tried again"));
         return Ok(0);
     }
@@ -151,7 +151,9 @@ pub(super) async fn skip(path: Option<&Path>, args: WhichArgs) -> anyhow::Result
         return webhooks_meant(&*ledger).await;
     }
     if args.webhooks {
-        let count = ledger.inbox_settle(Timestamp::now(), None, false).await?;
+        let count = ledger
+            .settle_webhooks(Timestamp::now(), None, false)
+            .await?;
         say(&format!("{count} webhooks are given up"));
         return Ok(0);
     }
@@ -176,8 +178,8 @@ pub(super) async fn skip(path: Option<&Path>, args: WhichArgs) -> anyhow::Result
 }
 
 /// Says which webhooks `--webhooks` means.
-async fn webhooks_meant(ledger: &dyn Ledger) -> anyhow::Result<u8> {
-    let parked = ledger.inbox_parked(1_000).await?;
+async fn webhooks_meant(ledger: &dyn WebhookLedger) -> anyhow::Result<u8> {
+    let parked = ledger.parked_webhooks(1_000).await?;
     for (id, target, at, stop) in &parked {
         say(&format!(
             "webhook {id} for {target} of {at}: {}",
@@ -189,7 +191,7 @@ async fn webhooks_meant(ledger: &dyn Ledger) -> anyhow::Result<u8> {
 }
 
 /// The kept events that are meant, if any are.
-async fn kept(ledger: &dyn Ledger, args: &WhichArgs) -> anyhow::Result<Option<Vec<i64>>> {
+async fn kept(ledger: &dyn EventLedger, args: &WhichArgs) -> anyhow::Result<Option<Vec<i64>>> {
     if let Some(id) = args.event {
         return Ok(Some(vec![id]));
     }
@@ -199,7 +201,7 @@ async fn kept(ledger: &dyn Ledger, args: &WhichArgs) -> anyhow::Result<Option<Ve
     let mut ids: Vec<i64> = Vec::new();
     loop {
         let rows = ledger
-            .poisoned(ids.last().copied().unwrap_or(0), 500)
+            .dead_letters(ids.last().copied().unwrap_or(0), 500)
             .await?;
         if rows.is_empty() {
             return Ok(Some(ids));
@@ -219,7 +221,7 @@ fn gate(config: &Config, ledger: &Arc<dyn Ledger>) -> anyhow::Result<Gate> {
     });
     let router = Arc::new(Router::new(routes.collect()));
     Ok(Gate {
-        ledger: Arc::clone(ledger),
+        ledger: ledger.clone(),
         router,
         limits: config.intake.limits,
     })

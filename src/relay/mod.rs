@@ -17,13 +17,15 @@ use std::time::Duration;
 
 use crate::engine::Target;
 use crate::engine::schedule::Schedule;
-use crate::ledger::Ledger;
+use crate::ledger::{FeedLedger, WebhookLedger};
 
 /// What the relay works with.
 #[derive(Clone)]
 pub struct Relay {
     /// What is remembered.
-    pub ledger: Arc<dyn Ledger>,
+    pub ledger: Arc<dyn FeedLedger>,
+    /// The webhook queue.
+    pub webhooks: Arc<dyn WebhookLedger>,
     /// The targets, by name.
     pub targets: BTreeMap<String, Arc<Target>>,
     /// This daemon's name.
