@@ -32,7 +32,7 @@ use reader::Reader;
 pub use secrets::Secrets;
 pub use targets::KINDS;
 pub use types::{
-    AmqpConfig, Backoff, Breaker, Config, DaemonConfig, EngineConfig, ExchangeKind, HttpConfig,
+    AmqpConfig, Breaker, Config, DaemonConfig, EngineConfig, ExchangeKind, HttpConfig,
     IntakeConfig, LedgerConfig, Limits, LogConfig, LogFormat, MediaConfig, TargetConfig,
 };
 

@@ -34,7 +34,7 @@
 //! | `connectors/*` | one crate per target, and its simulator | its API |
 //! | [`intake`] | events come in, by RabbitMQ and HTTP | `intake::amqp`: lapin |
 //! | [`ledger`] | what is remembered: SQLite or PostgreSQL | SQL |
-//! | [`engine`] | lanes, leases, retries, rates, circuits | `engine::wire`: reqwest |
+//! | [`engine`] | lanes, leases, retries, rates, circuits | `wire`: reqwest |
 //! | [`relay`] | streams, polls and webhooks become events | |
 //! | [`mapping`] | which CRM field gets which value | minijinja |
 //! | [`schema`] | the published JSON Schemas and AsyncAPI document | |
@@ -64,6 +64,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod backoff;
 pub mod cli;
 pub mod config;
 pub mod connectors;
@@ -71,13 +72,17 @@ pub mod demo;
 pub mod engine;
 pub mod intake;
 pub mod ledger;
+pub mod log;
 pub mod mapping;
 pub mod metrics;
+pub mod open_feeds;
 pub mod operate;
 pub mod publisher;
-pub mod reconnect;
 pub mod relay;
 pub mod sandbox;
 pub mod schema;
 pub mod seldom;
 pub mod serving;
+pub mod stdout;
+pub mod target;
+pub mod wire;

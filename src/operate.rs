@@ -61,7 +61,7 @@ pub async fn show_json(
                 "target": target, "step": attempt.step, "at": attempt.started_at, "millis": attempt.millis,
                 "status": attempt.status, "outcome": attempt.outcome,
                 "reason": attempt.stop.as_ref().map(|stop| stop.reason.label()),
-                "words": attempt.stop.as_ref().map(|stop| stop.words.clone()),
+                "message": attempt.stop.as_ref().map(|stop| stop.message.clone()),
             })).collect::<Vec<_>>(),
         })
     }))
@@ -161,7 +161,7 @@ fn told(
             let why = attempt
                 .stop
                 .as_ref()
-                .map(|stop| format!("  {}: {}", stop.reason.label(), stop.words));
+                .map(|stop| format!("  {}: {}", stop.reason.label(), stop.message));
             let _ = writeln!(
                 out,
                 "  {:.3}  {:<22} {status} {:>6} ms  {}{}",
@@ -191,7 +191,7 @@ pub fn sentence(lane: &LaneRow, now: Timestamp) -> String {
                 "{} ({}): {}",
                 stop.reason.title(),
                 stop.reason.label(),
-                stop.words
+                stop.message
             )
         })
     };
@@ -282,7 +282,7 @@ pub fn lane_json(lane: &LaneRow) -> Value {
         "id": lane.id, "session": lane.session, "target": lane.target, "state": lane.state.word(),
         "due_at": lane.due_at, "pending": lane.pending, "failures": lane.attempts,
         "reason": lane.stop.as_ref().map(|stop| stop.reason.label()),
-        "words": lane.stop.as_ref().map(|stop| stop.words.clone()),
+        "message": lane.stop.as_ref().map(|stop| stop.message.clone()),
         "leased_by": lane.leased_by, "updated_at": lane.updated_at,
     })
 }
@@ -291,17 +291,30 @@ pub fn lane_json(lane: &LaneRow) -> Value {
 #[must_use]
 pub fn group_json(group: &Group) -> Value {
     json!({
-        "target": group.target, "reason": group.stop.reason.label(), "words": group.stop.words,
+        "target": group.target, "reason": group.stop.reason.label(), "message": group.stop.message,
         "count": group.count, "oldest": group.oldest, "example": group.example,
     })
 }
 
-/// A kept event as JSON, without its bytes.
+/// A dead letter in a line.
 #[must_use]
-pub fn poison_json(row: &DeadLetterRow) -> Value {
+pub fn dead_letter_line(row: &DeadLetterRow) -> String {
+    format!(
+        "dead letter {:<6} {} by {}, {} bytes: {}",
+        row.id,
+        row.received_at,
+        row.letter.origin,
+        row.letter.raw.len(),
+        row.letter.stop.message
+    )
+}
+
+/// A dead letter as JSON, without its bytes.
+#[must_use]
+pub fn dead_letter_json(row: &DeadLetterRow) -> Value {
     json!({
         "id": row.id, "received_at": row.received_at, "origin": row.letter.origin,
-        "reason": row.letter.stop.reason.label(), "words": row.letter.stop.words, "bytes": row.letter.raw.len(),
+        "reason": row.letter.stop.reason.label(), "message": row.letter.stop.message, "bytes": row.letter.raw.len(),
     })
 }
 
@@ -328,7 +341,7 @@ pub async fn lanes(ledger: &dyn OperatorLedger, filter: LaneFilter) -> Result<St
     Ok(out)
 }
 
-/// Everything that needs a person: parked lanes by reason, kept events, webhooks.
+/// Everything that needs a person: parked lanes by reason, dead letters, webhooks.
 ///
 /// # Errors
 /// The ledger failed.
@@ -343,7 +356,7 @@ pub async fn parked(ledger: &dyn Ledger) -> Result<String, LedgerError> {
             group.count,
             group.target,
             group.stop.reason.label(),
-            group.stop.words,
+            group.stop.message,
             span(group.oldest, now),
             group.example,
             group.stop.reason.label()
@@ -353,12 +366,8 @@ pub async fn parked(ledger: &dyn Ledger) -> Result<String, LedgerError> {
     for row in &kept {
         let _ = writeln!(
             out,
-            "event {:<6} {} by {}, {} bytes: {}\n         handoffd retry --event {}  (after a fix)   handoffd skip --event {}",
-            row.id,
-            row.received_at,
-            row.letter.origin,
-            row.letter.raw.len(),
-            row.letter.stop.words,
+            "{}\n         handoffd dead-letters retry {}  (after a fix)   handoffd dead-letters drop {}",
+            dead_letter_line(row),
             row.id,
             row.id
         );
@@ -366,7 +375,7 @@ pub async fn parked(ledger: &dyn Ledger) -> Result<String, LedgerError> {
     let webhooks = ledger.parked_webhooks(1_000).await?;
     let mut alike: BTreeMap<(&str, &str, &str), (usize, i64, Timestamp)> = BTreeMap::new();
     for (id, target, at, stop) in &webhooks {
-        let what = (target.as_str(), stop.reason.label(), stop.words.as_str());
+        let what = (target.as_str(), stop.reason.label(), stop.message.as_str());
         alike.entry(what).or_insert((0, *id, *at)).0 += 1;
     }
     for ((target, reason, words), (count, id, at)) in alike {
@@ -394,7 +403,7 @@ pub fn done(word: &str, sessions: &[crate::ledger::LaneRef], dry_run: bool) -> S
     out
 }
 
-/// Judges a kept event again: admits it if it can now be understood.
+/// Judges a dead letter again: admits it if it can now be understood.
 ///
 /// # Errors
 /// Why it still cannot be, or that there is no such event, or that the ledger failed.
@@ -407,33 +416,38 @@ pub async fn readmit(gate: &Gate, id: i64) -> Result<String, String> {
     let row = rows
         .into_iter()
         .find(|row| row.id == id)
-        .ok_or_else(|| format!("there is no kept event {id}"))?;
+        .ok_or_else(|| format!("there is no dead letter {id}"))?;
     let now = Timestamp::now();
-    let incoming = Incoming::of_poison(row.letter);
+    let incoming = Incoming::of_dead_letter(row.letter);
     // A time that cannot be read is when it came, not when somebody tried it again: WhatsApp's window
     // must not open by that.
     let admission = gate
         .judge(&incoming, row.received_at)
-        .map_err(|stop| format!("event {id} still cannot be understood: {}", stop.words))?
+        .map_err(|stop| {
+            format!(
+                "dead letter {id} still cannot be understood: {}",
+                stop.message
+            )
+        })?
         .admission;
     let session = admission.event.session.clone();
     gate.ledger
         .resolve_dead_letter(now, id, vec![admission])
         .await
         .map_err(|error| error.to_string())?;
-    Ok(format!("event {id} is admitted to session {session}"))
+    Ok(format!("dead letter {id} is admitted to session {session}"))
 }
 
-/// Gives a kept event up.
+/// Gives a dead letter up.
 ///
 /// # Errors
 /// The ledger failed.
-pub async fn drop_poison(ledger: &dyn EventLedger, id: i64) -> Result<String, String> {
+pub async fn drop_dead_letter(ledger: &dyn EventLedger, id: i64) -> Result<String, String> {
     ledger
         .resolve_dead_letter(Timestamp::now(), id, Vec::new())
         .await
         .map_err(|error| error.to_string())?;
-    Ok(format!("event {id} is given up"))
+    Ok(format!("dead letter {id} is given up"))
 }
 
 /// Which lanes an operator means, from what was given.

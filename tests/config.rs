@@ -398,7 +398,10 @@ fn the_environment_overrides_the_file_and_is_named() {
         (config.log.level.as_str(), config.log.format),
         ("debug", LogFormat::Json)
     );
-    assert_eq!(config.engine.backoff.first, Duration::from_millis(250));
+    assert_eq!(
+        config.engine.backoff.after(1, 0.0),
+        Duration::from_millis(250)
+    );
     assert_eq!(config.engine.load_events, 7);
     assert_eq!(config.media.allow_hosts, ["a.test", ".b.test"]);
     assert!(config.media.allow_private && !config.targets[0].enabled);
@@ -510,12 +513,12 @@ fn nothing_at_all_is_a_configuration_with_defaults() {
 #[test]
 fn backoff_grows_to_its_limit_and_no_further() {
     let config = load(None, std::iter::empty()).expect("defaults");
-    let seconds: Vec<u64> = (0..12)
-        .map(|failures| config.engine.backoff.after(failures).as_secs())
+    let seconds: Vec<u64> = (1..12)
+        .map(|failures| config.engine.backoff.after(failures, 0.0).as_secs())
         .collect();
-    assert_eq!(seconds, [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
+    assert_eq!(seconds, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
     assert_eq!(
-        config.engine.backoff.after(u32::MAX),
+        config.engine.backoff.after(u32::MAX, 0.0),
         Duration::from_secs(300)
     );
 }

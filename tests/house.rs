@@ -236,7 +236,7 @@ fn every_connector_has_the_same_shape() {
         ("facts", &["fact", "known", "lane"]),
         ("errors", &["answer", "codes", "error", "failure", "fault"]),
         ("checks", &["check"]),
-        ("words", &["compose", "word", "wording"]),
+        ("message", &["compose", "word", "wording"]),
         ("paths", &["path", "routes", "urls"]),
     ];
     for connector in ["salesforce", "hubspot", "creatio", "whatsapp"] {
@@ -251,7 +251,7 @@ fn every_connector_has_the_same_shape() {
         }
         // What WhatsApp says to reps and customers stands with what became of each reply.
         assert!(
-            has("words") || connector == "whatsapp",
+            has("message") || connector == "whatsapp",
             "{connector} has no words"
         );
         for (role, others) in other_words {

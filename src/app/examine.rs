@@ -10,8 +10,8 @@ use url::{Host, Url};
 use super::connect::{Connected, connect_all};
 use super::mapping_of;
 use crate::config::{self, Config, Problem, TargetConfig};
-use crate::engine::wire::credential::SignIn;
 use crate::relay::webhooks;
+use crate::wire::credential::SignIn;
 
 /// The kind of target that takes replies to WhatsApp.
 const WAY_BACK: &str = "whatsapp";
@@ -134,7 +134,7 @@ fn is_local(url: &Url) -> bool {
 /// A secret that is there and does not have its shape, such as a key that is no PEM.
 fn key(config: &Config, one: &Connected) -> Option<Problem> {
     let credential = one.connector.credential();
-    let names = crate::engine::wire::credential::names(&credential);
+    let names = crate::wire::credential::names(&credential);
     if names.iter().any(|name| config.secrets.get(name).is_none()) {
         return None;
     }

@@ -5,8 +5,8 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
-use super::say;
 use crate::config::Problem;
+use crate::stdout::say;
 
 /// Only handoffd and its group may read what customers wrote.
 const MODE: u32 = 0o750;

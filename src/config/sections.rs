@@ -12,9 +12,10 @@ use super::problem::missing_secret;
 use super::reader::Reader;
 use super::secrets::Secrets;
 use super::types::{
-    Backoff, Breaker, DaemonConfig, EngineConfig, HttpConfig, LedgerConfig, LogConfig, LogFormat,
+    Breaker, DaemonConfig, EngineConfig, HttpConfig, LedgerConfig, LogConfig, LogFormat,
     MediaConfig,
 };
+use crate::backoff::Backoff;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -321,7 +322,7 @@ pub(super) fn backoff(mut section: Reader<'_>, first: Duration, max: Duration) -
     let max = section.duration("max", first..=24 * HOUR, max.max(first));
     let factor = section.factor("factor", 10.0, 2.0);
     section.finish();
-    Backoff { first, max, factor }
+    Backoff::new(first, max, factor)
 }
 
 fn breaker(mut section: Reader<'_>) -> Breaker {
@@ -331,8 +332,7 @@ fn breaker(mut section: Reader<'_>) -> Breaker {
     section.finish();
     Breaker {
         failures,
-        first,
-        max,
+        backoff: Backoff::new(first, max, 2.0),
     }
 }
 

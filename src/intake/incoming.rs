@@ -79,7 +79,7 @@ impl std::fmt::Debug for Incoming {
 impl Incoming {
     /// Kept as it came, with why it could not be understood.
     #[must_use]
-    pub fn poison(self, stop: Stop) -> DeadLetter {
+    pub fn dead_letter(self, stop: Stop) -> DeadLetter {
         let mut headers: Map<String, Value> = self
             .headers
             .into_iter()
@@ -96,9 +96,9 @@ impl Incoming {
         }
     }
 
-    /// What poison was when it came, so that it can be tried again after a fix.
+    /// What a dead letter was when it came, so that it can be tried again after a fix.
     #[must_use]
-    pub fn of_poison(letter: DeadLetter) -> Incoming {
+    pub fn of_dead_letter(letter: DeadLetter) -> Incoming {
         let mut headers: BTreeMap<String, String> =
             serde_json::from_str(&letter.headers).unwrap_or_default();
         let origin = if letter.origin == Origin::Http.word() {

@@ -334,7 +334,7 @@ async fn one_that_fails_takes_nobody_with_it() {
         tasks.spawn(async move {
             let events = vec![plain(message("s", &n.to_string()))];
             if n % 3 == 0 {
-                // There is no such poison: refused after its event was stored.
+                // There is no such dead letter: refused after its event was stored.
                 ledger.resolve_dead_letter(t(0), 1, events).await.is_err()
             } else {
                 ledger.admit(t(0), events).await.is_ok()

@@ -63,7 +63,7 @@ pub async fn a_duplicate_changes_nothing(w: &World) {
 }
 
 pub async fn all_or_none(w: &World) {
-    // The poison does not exist, so its events must not be stored either.
+    // The dead letter does not exist, so its events must not be stored either.
     let refused =
         w.a.resolve_dead_letter(t(0), 77, vec![plain(message("s", "1"))])
             .await;

@@ -183,13 +183,13 @@ pub async fn numbers_for_metrics(w: &World) {
     for body in [b"1", b"2"] {
         w.a.keep_webhook(t(0), "hub", "{}", body).await.unwrap();
     }
-    let poison = handoffd::ledger::DeadLetter {
+    let letter = handoffd::ledger::DeadLetter {
         origin: "http".into(),
         stop: stop(Reason::Undecodable),
         headers: "{}".into(),
         raw: vec![1],
     };
-    w.a.keep_dead_letter(t(0), poison).await.unwrap();
+    w.a.keep_dead_letter(t(0), letter).await.unwrap();
     let stats = w.b.stats(t(45)).await.unwrap();
     let count = |target: &str, state| {
         stats

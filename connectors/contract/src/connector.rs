@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::event::Data;
-use crate::feed::{Feed, Frame, Hearing};
+use crate::feed::{Feed, Frame, FrameContent};
 use crate::known::Known;
 use crate::step::{HttpCall, HttpReply, Record, Reply, Step};
 use crate::verdict::{Refusal, Stop, Verdict};
@@ -58,9 +58,9 @@ pub trait Connector: Send + Sync {
     ///
     /// # Errors
     /// [`Refusal::Park`] when the frame cannot be understood.
-    fn hear(&self, frame: &Frame<'_>) -> Result<Hearing, Refusal> {
+    fn hear(&self, frame: &Frame<'_>) -> Result<FrameContent, Refusal> {
         let _ = frame;
-        Ok(Hearing::default())
+        Ok(FrameContent::default())
     }
 
     /// Whether this event opens a lane for a session that has none in this target.
@@ -233,7 +233,7 @@ pub struct Exchange {
     /// What is published to it, such as `replies`.
     pub what: &'static str,
     /// Whether the target's messages leave by it, so that without a broker the target can do nothing.
-    pub way_out: bool,
+    pub primary: bool,
 }
 
 /// How webhooks authenticate, as data. All comparisons are in constant time.

@@ -59,7 +59,7 @@ async fn keep_dead_letter(db: &Db<'_>, now: i64, letter: &DeadLetter) -> Outcome
             &Text(&letter.origin),
             &rows::body_key(&letter.raw),
             &letter.stop.reason.label(),
-            &Text(&letter.stop.words),
+            &Text(&letter.stop.message),
             &Text(&letter.headers),
             &letter.raw,
             &now,

@@ -72,7 +72,7 @@ pub(super) async fn insert_attempts(db: &Db<'_>, lane: i64, attempts: &[Attempt]
         .map(|stop| stop.map(|stop| stop.reason.label()))
         .collect();
     let words: Vec<_> = stops()
-        .map(|stop| stop.map(|stop| Text(&stop.words)))
+        .map(|stop| stop.map(|stop| Text(&stop.message)))
         .collect();
     db.run(
         "INSERT INTO attempt (lane, step, started_at, millis, status, outcome, reason, words)

@@ -283,7 +283,7 @@ async fn leave(
             &rest.state.word(),
             &rest.due_at,
             &rest.stop.as_ref().map(|stop| stop.reason.label()),
-            &rest.stop.as_ref().map(|stop| Text(&stop.words)),
+            &rest.stop.as_ref().map(|stop| Text(&stop.message)),
             &now,
             &rest.look_at(now),
         ],

@@ -119,11 +119,11 @@ async fn pending(
             ],
             |row| {
                 let body: Option<String> = row.try_get(1)?;
-                let (seq, namesake) = (row.try_get(0)?, row.try_get(2)?);
+                let (seq, id_collides) = (row.try_get(0)?, row.try_get(2)?);
                 Ok(body.map(|body| Pending {
                     seq,
                     body,
-                    namesake,
+                    id_collides,
                 }))
             },
         )
@@ -153,7 +153,7 @@ pub(super) async fn recall(db: &Db<'_>, session: &str, id: &str) -> Outcome<Opti
                 Ok(Pending {
                     seq: row.try_get(0)?,
                     body: row.try_get(1)?,
-                    namesake: row.try_get(2)?,
+                    id_collides: row.try_get(2)?,
                 })
             },
         )

@@ -164,7 +164,7 @@ async fn postpone_webhook(
                 &if at.is_some() { "due" } else { "parked" },
                 &at.map(Timestamp::as_microsecond),
                 &stop.reason.label(),
-                &Text(&stop.words),
+                &Text(&stop.message),
             ],
         )
         .await?;

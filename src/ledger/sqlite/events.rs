@@ -67,7 +67,7 @@ fn keep_dead_letter(tx: &Tx<'_>, now: i64, letter: &DeadLetter) -> Result<()> {
             letter.origin,
             rows::body_key(&letter.raw),
             letter.stop.reason.label(),
-            letter.stop.words,
+            letter.stop.message,
             letter.headers,
             letter.raw,
             now

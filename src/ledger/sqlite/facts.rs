@@ -61,7 +61,7 @@ pub(super) fn insert_attempt(tx: &Tx<'_>, lane: i64, attempt: &Attempt) -> Resul
             attempt.status,
             attempt.outcome,
             attempt.stop.as_ref().map(|stop| stop.reason.label()),
-            attempt.stop.as_ref().map(|stop| &stop.words)
+            attempt.stop.as_ref().map(|stop| &stop.message)
         ],
     )?;
     Ok(())

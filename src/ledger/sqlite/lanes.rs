@@ -287,7 +287,7 @@ fn leave(tx: &Tx<'_>, lease: &Lease, now: i64, leaving: &Leaving<'_>, next: Next
             rest.state.word(),
             rest.due_at,
             rest.stop.as_ref().map(|stop| stop.reason.label()),
-            rest.stop.as_ref().map(|stop| &stop.words),
+            rest.stop.as_ref().map(|stop| &stop.message),
             now,
             rest.look_at(now)
         ],

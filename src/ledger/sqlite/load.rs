@@ -85,7 +85,7 @@ fn pending(
             events.push(Pending {
                 seq: row.get(0)?,
                 body,
-                namesake: row.get(2)?,
+                id_collides: row.get(2)?,
             });
             Ok(true)
         },
@@ -106,7 +106,7 @@ pub(super) fn recall(tx: &Tx<'_>, session: &str, id: &str) -> Result<Option<(i64
             Ok(Pending {
                 seq: row.get(0)?,
                 body: row.get(1)?,
-                namesake: row.get(2)?,
+                id_collides: row.get(2)?,
             })
         },
     )?;

@@ -151,7 +151,7 @@ fn postpone_webhook(
             epoch,
             at.map(Timestamp::as_microsecond),
             stop.reason.label(),
-            stop.words
+            stop.message
         ],
     )?;
     if put_off == 0 {

@@ -48,7 +48,7 @@ impl Bucket {
 
     /// Takes a token and says how long to wait before using it.
     pub fn take(&mut self, now: Instant) -> Duration {
-        self.settle(now);
+        self.refill(now);
         self.tokens -= 1.0;
         if self.tokens >= 0.0 {
             Duration::ZERO
@@ -65,7 +65,7 @@ impl Bucket {
     /// How long until the bucket holds a token and is filled to this part of it: for who leaves the
     /// rest to others. Takes nothing.
     pub fn wait_for_part(&mut self, now: Instant, part: f64) -> Duration {
-        self.settle(now);
+        self.refill(now);
         let missing = (self.burst * part).max(1.0) - self.tokens;
         if missing <= 0.0 {
             Duration::ZERO
@@ -75,20 +75,20 @@ impl Bucket {
     }
 
     /// Becomes another bucket; what was taken already stays taken.
-    pub fn become_like(&mut self, mut other: Bucket, now: Instant) {
-        self.settle(now);
+    pub fn reconfigure(&mut self, mut other: Bucket, now: Instant) {
+        self.refill(now);
         other.tokens = self.tokens.min(other.burst);
         *self = other;
     }
 
-    fn settle(&mut self, now: Instant) {
+    fn refill(&mut self, now: Instant) {
         let elapsed = now.saturating_duration_since(self.at).as_secs_f64();
         self.tokens = (self.tokens + elapsed * self.per_second).min(self.burst);
         self.at = self.at.max(now);
     }
 
     fn full(&mut self, now: Instant) -> bool {
-        self.settle(now);
+        self.refill(now);
         self.tokens >= self.burst
     }
 }
@@ -104,7 +104,7 @@ pub struct Budgets {
 
 /// How long to wait for what lacks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Lack {
+struct Shortfall {
     /// For the target's own bucket.
     target: Duration,
     /// For the call's other buckets, or for the end of a pause.
@@ -168,7 +168,7 @@ impl Budgets {
             state.living = living;
             let now = Instant::now();
             for ((name, _), bucket) in &mut state.buckets {
-                bucket.become_like(self.open(name, living), now);
+                bucket.reconfigure(self.open(name, living), now);
             }
         }
     }
@@ -226,12 +226,12 @@ impl Budgets {
     }
 
     /// Takes when every bucket has a token, and the target's is filled to this part.
-    fn take_above(&self, spends: &[Spend], part: f64, now: Instant) -> Result<(), Lack> {
+    fn take_above(&self, spends: &[Spend], part: f64, now: Instant) -> Result<(), Shortfall> {
         let mut state = self.lock();
         let mut keys: Vec<(&'static str, String)> = vec![(API, String::new())];
         keys.extend(spends.iter().map(|spend| (spend.budget, spend.key.clone())));
         let living = state.living;
-        let mut lack = Lack {
+        let mut lack = Shortfall {
             target: Duration::ZERO,
             other: state
                 .paused_until
@@ -240,7 +240,7 @@ impl Budgets {
         keys.retain(|(name, _)| self.declared.iter().any(|budget| budget.name == *name));
         for key in &keys {
             if !state.buckets.contains_key(key) {
-                state.make_room(now).map_err(|wait| Lack {
+                state.make_room(now).map_err(|wait| Shortfall {
                     target: Duration::ZERO,
                     other: wait,
                 })?;
@@ -255,7 +255,7 @@ impl Budgets {
                 lack.other = lack.other.max(bucket.wait(now));
             }
         }
-        if lack != Lack::default() {
+        if lack != Shortfall::default() {
             return Err(lack);
         }
         for key in &keys {
@@ -418,7 +418,7 @@ mod tests {
         let mut state = budgets.lock();
         let key = (API, String::new());
         let bucket = state.buckets.get_mut(&key).unwrap();
-        bucket.settle(Instant::now());
+        bucket.refill(Instant::now());
         bucket.tokens = set.unwrap_or(bucket.tokens);
         bucket.tokens
     }

@@ -6,7 +6,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::engine::budget::Bucket;
+use crate::wire::rate::Bucket;
 
 /// A lane waits at most so long.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -17,7 +17,7 @@ const LEFT_TO_LANES: f64 = 0.25;
 
 /// Who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asker {
+pub enum Priority {
     /// A lane, or a person: it waits for its turn.
     Lane,
     /// A feed: it takes what lanes leave, or comes again later.
@@ -26,11 +26,11 @@ pub enum Asker {
 
 /// Nobody may ask for a token now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UsedUp;
+pub struct RateExhausted;
 
 /// How many tokens may be asked for.
 #[derive(Debug)]
-pub struct Mint {
+pub struct TokenRateLimiter {
     per_minute: u32,
     state: Mutex<State>,
     /// Whose turn it is among the lanes.
@@ -43,15 +43,15 @@ struct State {
     living: u32,
 }
 
-impl Mint {
+impl TokenRateLimiter {
     /// A budget of so many requests in any minute.
     #[must_use]
-    pub fn new(per_minute: u32) -> Mint {
+    pub fn new(per_minute: u32) -> TokenRateLimiter {
         let state = State {
             bucket: bucket(per_minute, 1),
             living: 1,
         };
-        Mint {
+        TokenRateLimiter {
             per_minute,
             state: Mutex::new(state),
             turn: tokio::sync::Mutex::new(()),
@@ -65,7 +65,7 @@ impl Mint {
         if state.living != living {
             state.living = living;
             let other = bucket(self.per_minute, living);
-            state.bucket.become_like(other, Instant::now());
+            state.bucket.reconfigure(other, Instant::now());
         }
     }
 
@@ -74,15 +74,15 @@ impl Mint {
     ///
     /// # Errors
     /// They are used up for now.
-    pub async fn take(&self, asker: Asker) -> Result<(), UsedUp> {
+    pub async fn take(&self, asker: Priority) -> Result<(), RateExhausted> {
         match asker {
-            Asker::Feed => match self.try_take(LEFT_TO_LANES) {
+            Priority::Feed => match self.try_take(LEFT_TO_LANES) {
                 Ok(()) => Ok(()),
-                Err(_) => Err(UsedUp),
+                Err(_) => Err(RateExhausted),
             },
-            Asker::Lane => tokio::time::timeout(LONGEST_WAIT, self.wait())
+            Priority::Lane => tokio::time::timeout(LONGEST_WAIT, self.wait())
                 .await
-                .map_err(|_| UsedUp),
+                .map_err(|_| RateExhausted),
         }
     }
 
@@ -122,36 +122,40 @@ mod tests {
     use super::*;
 
     /// How many tokens are there at once.
-    fn at_once(mint: &Mint, asker: Asker) -> usize {
+    fn at_once(mint: &TokenRateLimiter, asker: Priority) -> usize {
         let take = || mint.take(asker).now_or_never();
         std::iter::from_fn(|| take()?.ok()).count()
     }
 
     #[tokio::test]
     async fn feeds_leave_a_quarter_to_lanes() {
-        let mint = Mint::new(160);
-        assert_eq!(at_once(&mint, Asker::Feed), 61);
-        assert_eq!(mint.take(Asker::Feed).await, Err(UsedUp), "at once");
-        assert_eq!(at_once(&mint, Asker::Lane), 19);
-        let tiny = Mint::new(1);
-        assert_eq!(at_once(&tiny, Asker::Feed), 1, "never nothing at all");
+        let mint = TokenRateLimiter::new(160);
+        assert_eq!(at_once(&mint, Priority::Feed), 61);
+        assert_eq!(
+            mint.take(Priority::Feed).await,
+            Err(RateExhausted),
+            "at once"
+        );
+        assert_eq!(at_once(&mint, Priority::Lane), 19);
+        let tiny = TokenRateLimiter::new(1);
+        assert_eq!(at_once(&tiny, Priority::Feed), 1, "never nothing at all");
     }
 
     #[tokio::test]
     async fn living_daemons_share() {
-        let mint = Mint::new(160);
+        let mint = TokenRateLimiter::new(160);
         mint.share_among(4);
-        assert_eq!(at_once(&mint, Asker::Lane), 20);
+        assert_eq!(at_once(&mint, Priority::Lane), 20);
         mint.share_among(1);
-        assert_eq!(at_once(&mint, Asker::Lane), 0, "what was taken is taken");
+        assert_eq!(at_once(&mint, Priority::Lane), 0, "what was taken is taken");
     }
 
     #[tokio::test]
     async fn who_gives_up_has_taken_nothing() {
-        let mint = Mint::new(2);
-        assert_eq!(mint.take(Asker::Lane).await, Ok(()));
+        let mint = TokenRateLimiter::new(2);
+        assert_eq!(mint.take(Priority::Lane).await, Ok(()));
         for _ in 0..100 {
-            assert_eq!(mint.take(Asker::Lane).now_or_never(), None);
+            assert_eq!(mint.take(Priority::Lane).now_or_never(), None);
         }
         let wait = mint.try_take(0.0).err();
         assert!(wait.is_some_and(|wait| wait <= Duration::from_secs(60)));

@@ -14,6 +14,14 @@ pub fn for_people() {
     });
 }
 
+/// Logs only warnings, for a demo that prints what matters itself.
+pub fn warnings_only() {
+    init(&LogConfig {
+        format: LogFormat::Text,
+        level: "warn".into(),
+    });
+}
+
 /// Starts logging to standard error. Only the first call counts.
 pub fn init(config: &LogConfig) {
     let builder = tracing_subscriber::fmt()

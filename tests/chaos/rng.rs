@@ -4,17 +4,17 @@ use std::ops::Range;
 
 /// SplitMix64 (<https://dl.acm.org/doi/10.1145/2714064.2660195>).
 #[derive(Debug, Clone)]
-pub struct Lot(u64);
+pub struct Rng(u64);
 
-impl Lot {
+impl Rng {
     /// A source of its own for each purpose, so that one more draw here changes nothing there.
-    pub fn new(seed: u64, purpose: &str) -> Lot {
+    pub fn new(seed: u64, purpose: &str) -> Rng {
         let salt = purpose
             .bytes()
             .fold(0xcbf2_9ce4_8422_2325, |all: u64, byte| {
                 (all ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
             });
-        Lot(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ salt)
+        Rng(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ salt)
     }
 
     pub fn next(&mut self) -> u64 {

@@ -6,11 +6,14 @@
 //! spoken on purpose: it costs less per call, and an event stream then has a connection of its own
 //! instead of one of the server's few streams on a shared connection.
 
+pub mod breaker;
 pub mod credential;
 pub mod media;
-pub mod mint;
 pub mod policy;
+pub mod rate;
+pub mod redact;
 pub mod sse;
+pub mod token_budget;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,8 +27,8 @@ use reqwest::multipart::Form;
 use url::Url;
 
 use credential::SignIn;
-use media::Library;
-use mint::Asker;
+use media::AttachmentFetcher;
+use token_budget::Priority;
 
 /// The most bytes of a reply that are read.
 pub const MAX_REPLY: usize = 8 * 1024 * 1024;
@@ -62,7 +65,7 @@ pub struct Wire {
     timeout: Duration,
     client: reqwest::Client,
     sign_in: SignIn,
-    library: Arc<Library>,
+    library: Arc<AttachmentFetcher>,
 }
 
 /// What a wire is made from.
@@ -83,7 +86,7 @@ impl Wire {
     pub fn new(
         options: Options,
         sign_in: SignIn,
-        library: Arc<Library>,
+        library: Arc<AttachmentFetcher>,
     ) -> Result<Wire, reqwest::Error> {
         let client = client_builder(options.connect_timeout).build()?;
         Ok(Wire {
@@ -100,14 +103,14 @@ impl Wire {
     /// # Errors
     /// [`Failure`].
     pub async fn send(&self, call: &HttpCall) -> Result<HttpReply, Failure> {
-        self.send_for(call, Asker::Lane).await
+        self.send_for(call, Priority::Lane).await
     }
 
     /// The same, for a feed when it says so.
     ///
     /// # Errors
     /// [`Failure`].
-    pub async fn send_for(&self, call: &HttpCall, asker: Asker) -> Result<HttpReply, Failure> {
+    pub async fn send_for(&self, call: &HttpCall, asker: Priority) -> Result<HttpReply, Failure> {
         let limit = if carries_file(&call.body) {
             self.timeout.max(FILE_TIMEOUT)
         } else {
@@ -122,7 +125,7 @@ impl Wire {
         }
     }
 
-    async fn exchange(&self, call: &HttpCall, asker: Asker) -> Result<HttpReply, Failure> {
+    async fn exchange(&self, call: &HttpCall, asker: Priority) -> Result<HttpReply, Failure> {
         let (request, trouble) = self.request(call, asker).await?;
         let response = request.send().await.map_err(|error| match trouble.get() {
             Some(problem) => Failure::Media(problem),
@@ -139,7 +142,7 @@ impl Wire {
         &self,
         call: &HttpCall,
         last_event_id: Option<&str>,
-        asker: Asker,
+        asker: Priority,
     ) -> Result<Result<reqwest::Response, HttpReply>, Failure> {
         let opening = async {
             let (mut request, _) = self.request(call, asker).await?;
@@ -181,7 +184,7 @@ impl Wire {
 
     /// A sign-in's failure without secrets: its words may repeat the token that was refused.
     fn concealed(&self, failure: Failure) -> Failure {
-        let quiet = |stop: Stop| Stop::new(stop.reason, self.conceal(&stop.words));
+        let quiet = |stop: Stop| Stop::new(stop.reason, self.conceal(&stop.message));
         match failure {
             Failure::NotSent(stop) => Failure::NotSent(quiet(stop)),
             Failure::Lost(stop) => Failure::Lost(quiet(stop)),
@@ -208,7 +211,7 @@ impl Wire {
     async fn request(
         &self,
         call: &HttpCall,
-        asker: Asker,
+        asker: Priority,
     ) -> Result<(reqwest::RequestBuilder, media::Trouble), Failure> {
         let url = self.address(call)?;
         let mut headers = HeaderMap::new();

@@ -9,8 +9,8 @@ use futures::{Stream, StreamExt, stream};
 use handoffd_contract::{Connector, MediaProblem, MediaRef, Source};
 use url::Url;
 
-use super::mint::Asker;
 use super::policy::{Policy, PublicOnly};
+use super::token_budget::Priority;
 use super::{Wire, client_builder};
 
 /// How many redirects a file's address may make, each under the policy.
@@ -47,7 +47,7 @@ struct Shelf {
 }
 
 /// Opens attachments wherever their bytes are.
-pub struct Library {
+pub struct AttachmentFetcher {
     policy: Policy,
     client: reqwest::Client,
     timeout: Duration,
@@ -57,7 +57,7 @@ pub struct Library {
     shelves: OnceLock<BTreeMap<String, Shelf>>,
 }
 
-impl Library {
+impl AttachmentFetcher {
     /// A library under a policy; `timeout` is for a file's first byte and for every further piece,
     /// and no file may be larger than `max_bytes`.
     ///
@@ -67,12 +67,12 @@ impl Library {
         policy: Policy,
         timeout: Duration,
         max_bytes: u64,
-    ) -> Result<Library, reqwest::Error> {
+    ) -> Result<AttachmentFetcher, reqwest::Error> {
         let mut builder = client_builder(timeout).read_timeout(timeout);
         if !policy.allow_private {
             builder = builder.dns_resolver(Arc::new(PublicOnly));
         }
-        Ok(Library {
+        Ok(AttachmentFetcher {
             policy,
             client: builder.build()?,
             timeout,
@@ -82,7 +82,7 @@ impl Library {
     }
 
     /// Makes the targets known. Only the first call counts.
-    pub fn shelve(&self, targets: impl Iterator<Item = (String, Arc<dyn Connector>, Arc<Wire>)>) {
+    pub fn register(&self, targets: impl Iterator<Item = (String, Arc<dyn Connector>, Arc<Wire>)>) {
         let shelves = targets
             .map(|(name, connector, wire)| (name, Shelf { connector, wire }))
             .collect();
@@ -180,7 +180,7 @@ impl Library {
         max: u64,
         trouble: &Trouble,
     ) -> Result<File, MediaProblem> {
-        match Box::pin(wire.open_stream(call, None, Asker::Lane)).await {
+        match Box::pin(wire.open_stream(call, None, Priority::Lane)).await {
             Ok(Ok(response)) => file(response, max, trouble),
             Ok(Err(reply)) => Err(by_status(reply.status)),
             Err(_) => Err(MediaProblem::Unreachable),
@@ -223,7 +223,7 @@ impl Library {
         let headers = shelf
             .wire
             .sign_in
-            .headers(&handoffd_contract::Auth::Target, Asker::Lane)
+            .headers(&handoffd_contract::Auth::Target, Priority::Lane)
             .await;
         let mut request = self.client.get(url);
         for (name, value) in headers.map_err(|_| MediaProblem::Unreachable)? {

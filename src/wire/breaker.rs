@@ -9,21 +9,15 @@ use std::time::{Duration, Instant};
 
 use handoffd_contract::Stop;
 
-/// When a circuit opens and for how long.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Consecutive failures that open it.
-    pub failures: u32,
-    /// How long it stays open the first time; doubled at every further time.
-    pub first: Duration,
-    /// How long it stays open at most.
-    pub max: Duration,
-}
+use crate::backoff::Backoff;
 
 /// A target's circuit.
 #[derive(Debug)]
 pub struct Breaker {
-    limits: Limits,
+    /// Consecutive failures that open it.
+    failures: u32,
+    /// How long it stays open: longer each time.
+    backoff: Backoff,
     state: Mutex<State>,
 }
 
@@ -50,9 +44,10 @@ pub enum Gate {
 impl Breaker {
     /// A closed circuit.
     #[must_use]
-    pub fn new(limits: Limits) -> Breaker {
+    pub fn new(failures: u32, backoff: Backoff) -> Breaker {
         Breaker {
-            limits,
+            failures,
+            backoff,
             state: Mutex::new(State::default()),
         }
     }
@@ -93,17 +88,12 @@ impl Breaker {
         let probing = state
             .open_until
             .is_some_and(|until| until <= Instant::now());
-        let full = state.open_until.is_none() && state.failures >= self.limits.failures;
+        let full = state.open_until.is_none() && state.failures >= self.failures;
         if !probing && !full {
             return None;
         }
-        let factor = 1u32 << state.opened.min(16);
-        let wait = self
-            .limits
-            .first
-            .saturating_mul(factor)
-            .min(self.limits.max);
-        state.opened += 1;
+        state.opened = state.opened.saturating_add(1);
+        let wait = self.backoff.after(state.opened, 0.0);
         state.open_until = Some(Instant::now() + wait);
         Some(wait)
     }
@@ -124,12 +114,7 @@ mod tests {
 
     #[test]
     fn opens_after_failures_probes_and_closes_on_success() {
-        let limits = Limits {
-            failures: 3,
-            first: Duration::ZERO,
-            max: Duration::ZERO,
-        };
-        let breaker = Breaker::new(limits);
+        let breaker = Breaker::new(3, Backoff::new(Duration::ZERO, Duration::ZERO, 2.0));
         assert_eq!(breaker.failure(&down()), None);
         assert!(!breaker.success());
         assert_eq!(
@@ -146,12 +131,10 @@ mod tests {
 
     #[test]
     fn stays_open_longer_each_time() {
-        let limits = Limits {
-            failures: 1,
-            first: Duration::from_secs(10),
-            max: Duration::from_secs(15),
-        };
-        let breaker = Breaker::new(limits);
+        let breaker = Breaker::new(
+            1,
+            Backoff::new(Duration::from_secs(10), Duration::from_secs(15), 2.0),
+        );
         assert_eq!(breaker.failure(&down()), Some(Duration::from_secs(10)));
         assert!(matches!(breaker.gate(), Gate::Open(left) if left > Duration::from_secs(8)));
         assert_eq!(

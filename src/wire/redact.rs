@@ -25,7 +25,7 @@ const GONE: &str = "…";
 /// The words without what anybody wrote in this conversation. Case, punctuation and white space are
 /// passed over, so that escaping and reflowing hide nothing.
 #[must_use]
-pub fn texts(words: &str, work: &Work) -> String {
+pub fn message_texts(words: &str, work: &Work) -> String {
     let said = letters(words);
     let mut runs: HashMap<&[char], Vec<usize>> = HashMap::new();
     let plain: Vec<char> = said.iter().map(|(_, c)| *c).collect();
@@ -218,7 +218,7 @@ mod tests {
             ),
             ("My card", "My card"),
         ] {
-            assert_eq!(texts(words, &work), quiet);
+            assert_eq!(message_texts(words, &work), quiet);
         }
     }
 

@@ -12,18 +12,18 @@ use super::Engine;
 use crate::ledger::{Lease, LedgerError};
 
 /// A lease, and until when it lasts for certain.
-pub struct Grip<'a> {
+pub struct LeaseGuard<'a> {
     engine: &'a Engine,
     lease: &'a Lease,
     /// Milliseconds since 1970.
     until: AtomicI64,
 }
 
-impl<'a> Grip<'a> {
+impl<'a> LeaseGuard<'a> {
     /// A lease that was given until then.
     #[must_use]
-    pub fn new(engine: &'a Engine, lease: &'a Lease, until: Timestamp) -> Grip<'a> {
-        Grip {
+    pub fn new(engine: &'a Engine, lease: &'a Lease, until: Timestamp) -> LeaseGuard<'a> {
+        LeaseGuard {
             engine,
             lease,
             until: AtomicI64::new(until.as_millisecond()),
@@ -43,7 +43,7 @@ impl<'a> Grip<'a> {
 
     /// Whether a call may leave now. A lease that should have been renewed long ago is renewed
     /// first.
-    pub async fn is_firm(&self) -> bool {
+    pub async fn still_held(&self) -> bool {
         let left = self.until.load(Ordering::Relaxed) - Timestamp::now().as_millisecond();
         i128::from(left) > self.lasts().as_millis() / 4 || self.renew().await.is_ok()
     }

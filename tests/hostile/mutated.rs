@@ -17,7 +17,7 @@ enum Edit {
 }
 
 /// A value with up to six edits.
-pub fn bent(value: Value) -> impl Strategy<Value = Value> {
+pub fn mutated(value: Value) -> impl Strategy<Value = Value> {
     let edits = vec((any::<Index>(), edit()), 0..6);
     (Just(value), edits).prop_map(|(mut value, edits)| {
         for (place, edit) in edits {
@@ -33,7 +33,7 @@ pub fn bent_bytes(value: Value) -> impl Strategy<Value = Vec<u8>> {
         (any::<Index>(), vec(any::<u8>(), 0..4), any::<bool>()),
         0..3,
     );
-    (bent(value), cuts).prop_map(|(value, cuts)| {
+    (mutated(value), cuts).prop_map(|(value, cuts)| {
         let mut bytes = value.to_string().into_bytes();
         for (at, given, shortens) in cuts {
             let at = at.index(bytes.len() + 1);

@@ -10,10 +10,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Relay;
-use super::hearing::{Deaf, Settle};
-use crate::engine::Target;
+use super::hearing::{Commit, RelayError};
 use crate::ledger::{LedgerError, Received, WebhookLedger, WebhookRow};
 use crate::seldom::Seldom;
+use crate::target::Target;
 
 /// Webhooks claimed at a time. Few, because each may cost reads and the lease must last for all.
 const CLAIM: usize = 16;
@@ -109,20 +109,20 @@ async fn work(relay: &Relay, target: &Target, stop: &CancellationToken) {
 async fn one(relay: &Relay, target: &Target, row: WebhookRow, shelf: &mut Shelf) {
     static REFUSED: Seldom = Seldom::new();
     let (wait, stop) = match heard(relay, target, &row).await {
-        Ok(()) | Err(Deaf::Stale) => return,
-        Err(Deaf::Unauthorized) => (
+        Ok(()) | Err(RelayError::Stale) => return,
+        Err(RelayError::Unauthorized) => (
             Some(Duration::from_millis(100)),
             Stop::new(Reason::Unauthorized, "a read was refused"),
         ),
-        Err(Deaf::Later(stop, after)) => {
-            let wait = relay.schedule.after(row.attempts + 1, rand::random());
+        Err(RelayError::Later(stop, after)) => {
+            let wait = relay.backoff.after(row.attempts + 1, rand::random());
             (Some(after.unwrap_or(wait)), stop)
         }
-        Err(Deaf::Never(stop)) => (None, stop),
+        Err(RelayError::Never(stop)) => (None, stop),
     };
     if wait.is_none() && stop.reason == Reason::Unsupported {
         if let Some(more) = REFUSED.now() {
-            tracing::warn!(target_name = %target.name, more, words = %stop.words, "a webhook is not taken");
+            tracing::warn!(target_name = %target.name, more, message = %stop.message, "a webhook is not taken");
         }
         if !shelf.place(&*relay.webhooks).await {
             if let Err(error) = settle(relay, &row).await {
@@ -132,7 +132,7 @@ async fn one(relay: &Relay, target: &Target, row: WebhookRow, shelf: &mut Shelf)
         }
     }
     tracing::info!(
-        target_name = %target.name, reason = stop.reason.label(), words = %stop.words, again = wait.is_some(),
+        target_name = %target.name, reason = stop.reason.label(), message = %stop.message, again = wait.is_some(),
         "a webhook waits"
     );
     let at = wait.map(|wait| {
@@ -145,20 +145,23 @@ async fn one(relay: &Relay, target: &Target, row: WebhookRow, shelf: &mut Shelf)
 
 /// Takes a webhook. While tries are left, one that matches nothing is not settled but looked at
 /// again; what did match is recorded all the same, and its repeat is a no-op.
-async fn heard(relay: &Relay, target: &Target, row: &WebhookRow) -> Result<(), Deaf> {
+async fn heard(relay: &Relay, target: &Target, row: &WebhookRow) -> Result<(), RelayError> {
     let headers: Vec<(String, String)> = serde_json::from_str(&row.headers).unwrap_or_default();
     let frame = Frame::Webhook {
         headers: &headers,
         body: &row.body,
     };
-    let took = relay.take(target, &frame, Settle::default()).await?;
+    let took = relay.take(target, &frame, Commit::default()).await?;
     if took.unmatched > 0 && row.attempts < UNMATCHED_TRIES {
         let words = "the webhook names a record that no session has yet";
         let wait = Duration::from_secs(2 + 10 * u64::from(row.attempts));
-        return Err(Deaf::Later(Stop::new(Reason::Unmatched, words), Some(wait)));
+        return Err(RelayError::Later(
+            Stop::new(Reason::Unmatched, words),
+            Some(wait),
+        ));
     }
     if let Some(stop) = took.refused {
-        return Err(Deaf::Never(stop));
+        return Err(RelayError::Never(stop));
     }
     Ok(settle(relay, row).await?)
 }

@@ -17,9 +17,9 @@ use sha2::Sha256;
 use tokio::io::AsyncWriteExt;
 use tokio_util::sync::CancellationToken;
 
-use crate::bent;
 use crate::cases::check;
 use crate::judges;
+use crate::mutated;
 
 const LIMIT: usize = 4 * 1024 * 1024;
 
@@ -358,7 +358,7 @@ fn no_header_opens_a_door() {
         "content-type",
     ]);
     let value = prop_oneof![
-        bent::text(),
+        mutated::text(),
         "sha256=[0-9a-f+é ]{0,70}",
         "-?[0-9]{1,20}",
         "[A-Za-z0-9+/=]{0,60}"

@@ -18,7 +18,7 @@ const MAX_AGE_MS: i64 = 300_000;
 const MAC: usize = 32;
 
 /// How one target's webhooks authenticate.
-pub struct Door {
+pub struct Verifier {
     auth: WebhookAuth,
     secrets: HashMap<String, SecretString>,
 }
@@ -35,22 +35,22 @@ pub(super) enum Shown {
     Secret,
 }
 
-impl Door {
-    /// A door; `secret` gives the value of each secret that it needs.
+impl Verifier {
+    /// A verifier; `secret` gives the value of each secret that it needs.
     ///
     /// # Errors
     /// A secret is missing; the words name it.
     pub fn new(
         auth: WebhookAuth,
         secret: impl Fn(&str) -> Option<SecretString>,
-    ) -> Result<Door, String> {
+    ) -> Result<Verifier, String> {
         let mut secrets = HashMap::new();
         for name in names(&auth) {
             let value =
                 secret(&name).ok_or_else(|| format!("the secret `{name}` is not configured"))?;
             secrets.insert(name, value);
         }
-        Ok(Door { auth, secrets })
+        Ok(Verifier { auth, secrets })
     }
 
     fn secret(&self, secret: &handoffd_contract::Secret) -> &str {
@@ -60,35 +60,36 @@ impl Door {
     }
 
     /// What the head shows.
-    pub(super) fn shown(&self, knock: &Knock<'_>) -> Shown {
+    pub(super) fn shown(&self, webhook: &WebhookRequest<'_>) -> Shown {
         match &self.auth {
-            WebhookAuth::PathToken { token } if same(knock.token, self.secret(token)) => {
+            WebhookAuth::PathToken { token } if same(webhook.token, self.secret(token)) => {
                 Shown::Secret
             }
             WebhookAuth::HubSpotV3 { token, .. }
-                if same(knock.token, self.secret(token)) && hubspot_signature(knock).is_some() =>
+                if same(webhook.token, self.secret(token))
+                    && hubspot_signature(webhook).is_some() =>
             {
                 Shown::Secret
             }
-            WebhookAuth::MetaSha256 { .. } if meta_signature(knock).is_some() => Shown::Signature,
+            WebhookAuth::MetaSha256 { .. } if meta_signature(webhook).is_some() => Shown::Signature,
             _ => Shown::Nothing,
         }
     }
 
     /// Whether the request is the target's.
-    pub(super) fn admits(&self, knock: &Knock<'_>, body: &[u8]) -> bool {
+    pub(super) fn admits(&self, webhook: &WebhookRequest<'_>, body: &[u8]) -> bool {
         match &self.auth {
-            WebhookAuth::PathToken { token } => same(knock.token, self.secret(token)),
+            WebhookAuth::PathToken { token } => same(webhook.token, self.secret(token)),
             WebhookAuth::HubSpotV3 {
                 secret,
                 public_url,
                 token,
             } => {
-                same(knock.token, self.secret(token))
-                    && hubspot_v3(self.secret(secret), public_url, knock, body)
+                same(webhook.token, self.secret(token))
+                    && hubspot_v3(self.secret(secret), public_url, webhook, body)
             }
             WebhookAuth::MetaSha256 { secrets, .. } => {
-                let Some(given) = meta_signature(knock) else {
+                let Some(given) = meta_signature(webhook) else {
                     return false;
                 };
                 // Every secret is tried, so that the time does not tell which one fits.
@@ -108,7 +109,7 @@ impl Door {
     }
 }
 
-/// The names of the secrets that a door needs.
+/// The names of the secrets that a verifier needs.
 #[must_use]
 pub fn names(auth: &WebhookAuth) -> Vec<String> {
     let secrets: Vec<&handoffd_contract::Secret> = match auth {
@@ -122,8 +123,8 @@ pub fn names(auth: &WebhookAuth) -> Vec<String> {
     secrets.into_iter().map(|secret| secret.0.clone()).collect()
 }
 
-/// A request's head at the door.
-pub(super) struct Knock<'a> {
+/// A request's head at the verifier.
+pub(super) struct WebhookRequest<'a> {
     pub method: &'a Method,
     pub query: &'a str,
     pub token: &'a str,
@@ -131,33 +132,33 @@ pub(super) struct Knock<'a> {
     pub now: Timestamp,
 }
 
-impl Knock<'_> {
+impl WebhookRequest<'_> {
     fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 }
 
-fn meta_signature(knock: &Knock<'_>) -> Option<Vec<u8>> {
-    let given = knock
+fn meta_signature(webhook: &WebhookRequest<'_>) -> Option<Vec<u8>> {
+    let given = webhook
         .header("x-hub-signature-256")?
         .strip_prefix("sha256=")?;
     unhex(given).filter(|bytes| bytes.len() == MAC)
 }
 
 /// The signature and the time at which it was made, if that is not longer ago than it may be.
-fn hubspot_signature<'a>(knock: &Knock<'a>) -> Option<(Vec<u8>, &'a str)> {
-    let timestamp = knock
+fn hubspot_signature<'a>(webhook: &WebhookRequest<'a>) -> Option<(Vec<u8>, &'a str)> {
+    let timestamp = webhook
         .headers
         .get("x-hubspot-request-timestamp")?
         .to_str()
         .ok()?;
     let at: i64 = timestamp.parse().ok()?;
     // The difference of two times far apart may not fit.
-    let age = knock.now.as_millisecond().saturating_sub(at);
+    let age = webhook.now.as_millisecond().saturating_sub(at);
     if age.unsigned_abs() > MAX_AGE_MS.unsigned_abs() {
         return None;
     }
-    let given = knock.header("x-hubspot-signature-v3")?;
+    let given = webhook.header("x-hubspot-signature-v3")?;
     let given = base64::engine::general_purpose::STANDARD
         .decode(given)
         .ok()?;
@@ -168,13 +169,13 @@ fn hubspot_signature<'a>(knock: &Knock<'a>) -> Option<(Vec<u8>, &'a str)> {
 /// The address is the public one, as HubSpot called it, in which it reads some escapes as their
 /// characters before signing.
 /// <https://developers.hubspot.com/docs/apps/legacy-apps/authentication/validating-requests>
-fn hubspot_v3(secret: &str, public_url: &str, knock: &Knock<'_>, body: &[u8]) -> bool {
-    let Some((given, timestamp)) = hubspot_signature(knock) else {
+fn hubspot_v3(secret: &str, public_url: &str, webhook: &WebhookRequest<'_>, body: &[u8]) -> bool {
+    let Some((given, timestamp)) = hubspot_signature(webhook) else {
         return false;
     };
-    let mut address = format!("{}/{}", public_url.trim_end_matches('/'), knock.token);
-    if !knock.query.is_empty() {
-        let mut query = knock.query.to_owned();
+    let mut address = format!("{}/{}", public_url.trim_end_matches('/'), webhook.token);
+    if !webhook.query.is_empty() {
+        let mut query = webhook.query.to_owned();
         for (escape, character) in [
             ("%3A", ":"),
             ("%2F", "/"),
@@ -196,7 +197,7 @@ fn hubspot_v3(secret: &str, public_url: &str, knock: &Knock<'_>, body: &[u8]) ->
         address = format!("{address}?{query}");
     }
     let signed = [
-        knock.method.as_str().as_bytes(),
+        webhook.method.as_str().as_bytes(),
         address.as_bytes(),
         body,
         timestamp.as_bytes(),
@@ -236,8 +237,8 @@ mod tests {
     use super::*;
     use handoffd_contract::Secret;
 
-    fn knock<'a>(headers: &'a HeaderMap, token: &'a str, now: i64) -> Knock<'a> {
-        Knock {
+    fn webhook<'a>(headers: &'a HeaderMap, token: &'a str, now: i64) -> WebhookRequest<'a> {
+        WebhookRequest {
             method: &Method::POST,
             query: "c=acme",
             token,
@@ -246,14 +247,14 @@ mod tests {
         }
     }
 
-    fn door(auth: WebhookAuth, secrets: &[(&str, &str)]) -> Door {
+    fn verifier(auth: WebhookAuth, secrets: &[(&str, &str)]) -> Verifier {
         let find = |name: &str| {
             secrets
                 .iter()
                 .find(|(n, _)| *n == name)
                 .map(|(_, value)| SecretString::from((*value).to_owned()))
         };
-        Door::new(auth, find).unwrap()
+        Verifier::new(auth, find).unwrap()
     }
 
     #[test]
@@ -276,26 +277,26 @@ mod tests {
             public_url: "https://connector.example.test/webhooks/hubspot".into(),
             token: Secret("t".into()),
         };
-        let door = door(auth, &[("s", "client-secret"), ("t", "tok")]);
-        assert!(door.admits(&knock(&headers, "tok", at + 1_000), body));
+        let verifier = verifier(auth, &[("s", "client-secret"), ("t", "tok")]);
+        assert!(verifier.admits(&webhook(&headers, "tok", at + 1_000), body));
         assert!(
-            !door.admits(&knock(&headers, "tok", at + 300_001), body),
+            !verifier.admits(&webhook(&headers, "tok", at + 300_001), body),
             "too old"
         );
         assert!(
-            !door.admits(&knock(&headers, "tok", at - 300_001), body),
+            !verifier.admits(&webhook(&headers, "tok", at - 300_001), body),
             "from the future"
         );
         assert!(
-            !door.admits(&knock(&headers, "tok", at), br#"[{"eventId":2}]"#),
+            !verifier.admits(&webhook(&headers, "tok", at), br#"[{"eventId":2}]"#),
             "another body"
         );
         assert!(
-            !door.admits(&knock(&headers, "other", at), body),
+            !verifier.admits(&webhook(&headers, "other", at), body),
             "another path token"
         );
         assert!(
-            !door.admits(&knock(&HeaderMap::new(), "tok", at), body),
+            !verifier.admits(&webhook(&HeaderMap::new(), "tok", at), body),
             "no signature"
         );
     }
@@ -314,7 +315,7 @@ mod tests {
             secrets: vec![Secret("new".into()), Secret("old".into())],
             verify_token: Secret("verify".into()),
         };
-        let door = door(auth(), &[("new", "n"), ("old", "o"), ("verify", "v")]);
+        let verifier = verifier(auth(), &[("new", "n"), ("old", "o"), ("verify", "v")]);
         for (key, fits) in [("n", true), ("o", true), ("x", false)] {
             let hex: String = hmac(key, &[body])
                 .iter()
@@ -325,21 +326,25 @@ mod tests {
                 "x-hub-signature-256",
                 format!("sha256={hex}").parse().unwrap(),
             );
-            assert_eq!(door.admits(&knock(&headers, "", 0), body), fits, "{key}");
+            assert_eq!(
+                verifier.admits(&webhook(&headers, "", 0), body),
+                fits,
+                "{key}"
+            );
         }
         let mut headers = HeaderMap::new();
         headers.insert("x-hub-signature-256", "sha256=zz".parse().unwrap());
-        assert!(!door.admits(&knock(&headers, "", 0), body));
+        assert!(!verifier.admits(&webhook(&headers, "", 0), body));
     }
 
     #[test]
     fn an_empty_token_fits_nothing() {
-        let door = door(
+        let verifier = verifier(
             WebhookAuth::PathToken {
                 token: Secret("t".into()),
             },
             &[("t", "")],
         );
-        assert!(!door.admits(&knock(&HeaderMap::new(), "", 0), b"{}"));
+        assert!(!verifier.admits(&webhook(&HeaderMap::new(), "", 0), b"{}"));
     }
 }

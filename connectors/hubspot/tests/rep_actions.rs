@@ -8,7 +8,9 @@
 mod story;
 
 use handoffd_contract::feed::Read;
-use handoffd_contract::{About, Data, Frame, HttpCall, HttpReply, Reason, Refusal, Source, What};
+use handoffd_contract::{
+    Data, Frame, HttpCall, HttpReply, InboundKind, Reason, Refusal, Source, Subject,
+};
 use serde_json::{Value, json};
 use story::{Desk, at, attachment, closed, handoff, item, received, said, short};
 
@@ -35,9 +37,9 @@ fn ticket(desk: &Desk) -> Value {
     desk.portal.view()["tickets"][0].clone()
 }
 
-fn reply(heard: &handoffd_contract::Heard) -> &handoffd_contract::event::RepReply {
-    match &heard.what {
-        What::Replied(reply) => reply,
+fn reply(heard: &handoffd_contract::Inbound) -> &handoffd_contract::event::RepReply {
+    match &heard.kind {
+        InboundKind::Replied(reply) => reply,
         other => panic!("{other:?}"),
     }
 }
@@ -58,8 +60,8 @@ fn a_reply_is_heard_once_by_webhook_and_poll_and_notes_stay_inside() {
     assert_eq!(by_hook[0].id, format!("note/{}", note.as_str().unwrap()));
     let ticket = ticket(&desk)["id"].as_str().unwrap().to_owned();
     assert_eq!(
-        by_hook[0].about,
-        About::Fact {
+        by_hook[0].subject,
+        Subject::Fact {
             name: "ticket".into(),
             value: ticket
         }
@@ -120,8 +122,8 @@ fn closing_and_assigning_are_heard_once_but_not_our_own() {
     let (hook, poll) = (desk.webhooks(), desk.poll());
     assert_eq!(hook, poll);
     assert_eq!(
-        hook[0].what,
-        What::Assigned {
+        hook[0].kind,
+        InboundKind::Assigned {
             rep: Some("Sam Service".into())
         }
     );
@@ -131,9 +133,9 @@ fn closing_and_assigning_are_heard_once_but_not_our_own() {
     let (hook, poll) = (desk.webhooks(), desk.poll());
     assert_eq!(hook, poll);
     assert_eq!(
-        hook[0].what,
-        What::Ended {
-            word: Some("4".into())
+        hook[0].kind,
+        InboundKind::Ended {
+            status: Some("4".into())
         }
     );
     desk.work(&[item("c0", 90, closed(Some("crm")))]).unwrap();
@@ -163,9 +165,9 @@ fn a_deleted_ticket_is_not_made_again() {
     let (hook, poll) = (desk.webhooks(), desk.poll());
     assert_eq!(hook, poll);
     assert_eq!(
-        hook[0].what,
-        What::Ended {
-            word: Some("ticket deleted".into())
+        hook[0].kind,
+        InboundKind::Ended {
+            status: Some("ticket deleted".into())
         }
     );
     let later = [item("e1", 60, received("m2", 60, "hello?"))];
@@ -173,9 +175,9 @@ fn a_deleted_ticket_is_not_made_again() {
         let stop = desk.work(&later).unwrap_err();
         assert_eq!(stop.reason, Reason::NotFound);
         assert!(
-            stop.words.contains("was deleted in HubSpot"),
+            stop.message.contains("was deleted in HubSpot"),
             "{}",
-            stop.words
+            stop.message
         );
     }
     desk.work(&[item("c1", 90, closed(None))]).unwrap();
@@ -343,9 +345,9 @@ fn what_needs_a_person_parks_with_hubspots_words() {
     let stop = parked(json!({}), &[("bare", json!(true))]);
     assert_eq!(stop.reason, Reason::Invalid);
     assert!(
-        stop.words.contains("wa_id") && stop.words.contains("check --live"),
+        stop.message.contains("wa_id") && stop.message.contains("check --live"),
         "{}",
-        stop.words
+        stop.message
     );
     let stop = parked(
         json!({}),
@@ -356,28 +358,28 @@ fn what_needs_a_person_parks_with_hubspots_words() {
     );
     assert_eq!(stop.reason, Reason::Forbidden);
     assert!(
-        stop.words.contains("the token needs tickets"),
+        stop.message.contains("the token needs tickets"),
         "{}",
-        stop.words
+        stop.message
     );
     let stop = parked(json!({"stage": "177000001"}), &[]);
     assert_eq!(stop.reason, Reason::Invalid);
     assert!(
-        stop.words.contains("hs_pipeline_stage INVALID_OPTION"),
+        stop.message.contains("hs_pipeline_stage INVALID_OPTION"),
         "{}",
-        stop.words
+        stop.message
     );
     let stop = parked(
         json!({}),
         &[("required_property", json!("hs_ticket_category"))],
     );
     assert!(
-        stop.words.contains("required properties were not set"),
+        stop.message.contains("required properties were not set"),
         "{}",
-        stop.words
+        stop.message
     );
     let stop = parked(json!({"stage": "Nowhere"}), &[]);
-    assert!(stop.words.contains("it has New (1)"), "{}", stop.words);
+    assert!(stop.message.contains("it has New (1)"), "{}", stop.message);
     let mut nobody = desk(json!({}));
     nobody.known.set("contact/others", "x");
     let mut story = story.clone();
@@ -478,8 +480,8 @@ fn a_channel_message_is_heard_where_the_channel_is_ours() {
     };
     let heard = hear(json!({"channel_id": "1234567"}), &message);
     assert_eq!(
-        (heard[0].id.as_str(), &heard[0].about),
-        ("channel/900af967", &About::Session("session-1".into()))
+        (heard[0].id.as_str(), &heard[0].subject),
+        ("channel/900af967", &Subject::Session("session-1".into()))
     );
     let said = reply(&heard[0]);
     assert_eq!(

@@ -16,9 +16,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
-use super::mint::{Asker, Mint, UsedUp};
+use super::redact;
+use super::token_budget::{Priority, RateExhausted, TokenRateLimiter};
 use super::{Failure, client_builder, failure, read_reply};
-use crate::engine::hush;
 
 /// Headers that sign a request in.
 pub type Headers = Vec<(HeaderName, HeaderValue)>;
@@ -38,7 +38,7 @@ pub struct SignIn {
     /// A token per customer, each with a lock of its own.
     customers: Mutex<HashMap<String, Arc<Mutex<Option<Token>>>>>,
     /// The organisation's budget of token requests.
-    mint: Mint,
+    mint: TokenRateLimiter,
 }
 
 #[derive(Clone)]
@@ -87,7 +87,7 @@ impl SignIn {
             timeout,
             own: Mutex::new(None),
             customers: Mutex::new(HashMap::new()),
-            mint: Mint::new(per_minute),
+            mint: TokenRateLimiter::new(per_minute),
         })
     }
 
@@ -105,7 +105,7 @@ impl SignIn {
                         .find_map(|len| words.strip_suffix(secret.get(..len)?));
                     cut.map_or(words.clone(), |rest| format!("{rest}…"))
                 });
-        hush::tokens(&words)
+        redact::tokens(&words)
     }
 
     /// How many daemons share what the organisation allows.
@@ -117,7 +117,7 @@ impl SignIn {
     ///
     /// # Errors
     /// [`Failure::NotSent`] when no token can be had.
-    pub async fn headers(&self, auth: &Auth, asker: Asker) -> Result<Headers, Failure> {
+    pub async fn headers(&self, auth: &Auth, asker: Priority) -> Result<Headers, Failure> {
         match auth {
             Auth::None => Ok(Vec::new()),
             Auth::Target => self.own().await,
@@ -152,7 +152,7 @@ impl SignIn {
         let Auth::Customer { subject } = auth else {
             return None;
         };
-        let token = self.customer(subject, Asker::Feed).await;
+        let token = self.customer(subject, Priority::Feed).await;
         token.ok()?.first_event_id
     }
 
@@ -295,7 +295,7 @@ impl SignIn {
         })
     }
 
-    async fn customer(&self, subject: &str, asker: Asker) -> Result<Token, Failure> {
+    async fn customer(&self, subject: &str, asker: Priority) -> Result<Token, Failure> {
         let slot = {
             let mut customers = self.customers.lock().await;
             if customers.len() >= MAX_CUSTOMERS && !customers.contains_key(subject) {
@@ -320,7 +320,7 @@ impl SignIn {
         Ok(token)
     }
 
-    async fn renewed(&self, old: &Token, subject: &str, asker: Asker) -> Result<Token, Failure> {
+    async fn renewed(&self, old: &Token, subject: &str, asker: Priority) -> Result<Token, Failure> {
         match self.continued(old, asker).await {
             Ok(token) => Ok(token),
             Err(failure) if failure.stop().reason == Reason::RateLimited => Err(failure),
@@ -330,7 +330,7 @@ impl SignIn {
 
     /// Exchanges an identity JWT of ours for a messaging token.
     /// <https://developer.salesforce.com/docs/service/messaging-api/references/miaw-api-reference?meta=generateAccessTokenForAuthenticatedUser>
-    async fn minted(&self, subject: &str, asker: Asker) -> Result<Token, Failure> {
+    async fn minted(&self, subject: &str, asker: Priority) -> Result<Token, Failure> {
         let Credential::Miaw {
             token_url,
             org_id,
@@ -403,7 +403,7 @@ impl SignIn {
         messaging_token(&json)
     }
 
-    async fn continued(&self, old: &Token, asker: Asker) -> Result<Token, Failure> {
+    async fn continued(&self, old: &Token, asker: Priority) -> Result<Token, Failure> {
         let Credential::Miaw {
             continuation_url, ..
         } = &self.credential
@@ -425,8 +425,8 @@ impl SignIn {
         messaging_token(&reply.json().unwrap_or(Value::Null))
     }
 
-    async fn spend_mint(&self, asker: Asker) -> Result<(), Failure> {
-        self.mint.take(asker).await.map_err(|UsedUp| {
+    async fn spend_mint(&self, asker: Priority) -> Result<(), Failure> {
+        self.mint.take(asker).await.map_err(|RateExhausted| {
             not_signed_in(
                 Reason::RateLimited,
                 "the organisation's token requests per minute are used up",
