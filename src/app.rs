@@ -28,7 +28,7 @@ use crate::engine::{Engine, Left, Settings};
 use crate::intake::amqp;
 use crate::intake::http::HttpIntake;
 use crate::intake::{Gate, Route, Router};
-use crate::ledger::{self, Ledger};
+use crate::ledger::{self, Ledger, MappingLedger};
 use crate::mapping::Mapping;
 use crate::open_feeds::OpenFeeds;
 use crate::publisher::Publisher;
@@ -95,7 +95,7 @@ pub struct App {
     pub admin_address: SocketAddr,
     engine: Arc<Engine>,
     relay: Relay,
-    gate: Gate,
+    ledger: Arc<dyn Ledger>,
     intake: Option<amqp::AmqpIntake>,
     public: Site,
     admin: Site,
@@ -144,7 +144,8 @@ impl App {
 
         let feeds = Arc::new(OpenFeeds::default());
         let engine = Arc::new(Engine {
-            ledger: Arc::clone(&ledger),
+            ledger: ledger.clone(),
+            versions: ledger.clone(),
             targets: targets.clone(),
             publisher: Publisher::new(config.intake.amqp.clone()),
             library,
@@ -162,7 +163,8 @@ impl App {
             room: Notify::new(),
         });
         let relay = Relay {
-            ledger: Arc::clone(&ledger),
+            ledger: ledger.clone(),
+            webhooks: ledger.clone(),
             targets,
             daemon: config.daemon.name.clone(),
             lease: config.engine.lease,
@@ -170,7 +172,7 @@ impl App {
         };
         let router = Arc::new(Router::new(routes));
         let gate = Gate {
-            ledger: Arc::clone(&ledger),
+            ledger: ledger.clone(),
             router,
             limits: config.intake.limits,
         };
@@ -186,15 +188,16 @@ impl App {
             max_body: usize::try_from(config.http.max_body).unwrap_or(usize::MAX),
         };
         let admin = Admin {
-            ledger: Arc::clone(&ledger),
+            ledger: ledger.clone(),
+            webhooks: ledger.clone(),
             engine: Arc::clone(&engine),
             broker: state,
             token: config.http.admin_token.clone(),
             gate: gate.clone(),
             prometheus: admin::prometheus(),
         };
-        let routes =
-            crate::intake::http::routes(Arc::new(http)).merge(webhooks::routes(ledger, verifiers));
+        let routes = crate::intake::http::routes(Arc::new(http))
+            .merge(webhooks::routes(ledger.clone(), verifiers));
         let bounds = Bounds {
             proxies: config.http.trusted_proxies.clone(),
             ..Bounds::default()
@@ -212,7 +215,7 @@ impl App {
             admin_address: admin.address()?,
             engine,
             relay,
-            gate,
+            ledger,
             intake,
             public,
             admin,
@@ -222,7 +225,7 @@ impl App {
     /// What the daemon remembers.
     #[must_use]
     pub fn ledger(&self) -> Arc<dyn Ledger> {
-        Arc::clone(&self.gate.ledger)
+        Arc::clone(&self.ledger)
     }
 
     /// Works until stopped; then takes nothing more in and finishes what is under way.
@@ -241,8 +244,7 @@ impl App {
         ));
         tasks.spawn(webhook_queue::run(self.relay, stop.clone()));
         let targets = self.engine.targets.keys().cloned().collect();
-        let ledger = Arc::clone(&self.engine.ledger);
-        tasks.spawn(admin::upkeep(ledger, targets, stop.clone()));
+        tasks.spawn(admin::upkeep(self.ledger, targets, stop.clone()));
         let public = tokio::spawn(self.public.serve(stop.clone()));
         let admin = tokio::spawn(self.admin.serve(stop.clone()));
         let left = self.engine.run(stop).await;
@@ -288,7 +290,7 @@ pub fn mapping_of(kind: &str, file: &str, text: &str) -> Result<Mapping, Vec<Str
 
 /// Gives every target its first mapping: the configured file, else the shipped one. Later versions
 /// are applied by people.
-async fn seed(ledger: &dyn Ledger, connected: &[Connected]) -> anyhow::Result<()> {
+async fn seed(ledger: &dyn MappingLedger, connected: &[Connected]) -> anyhow::Result<()> {
     for one in connected {
         let name = &one.config.name;
         let (text, from) = match &one.config.mapping {

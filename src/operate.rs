@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 
 use crate::intake::{Gate, Incoming};
 use crate::ledger::{
-    Group, LaneFilter, LaneRow, LaneState, Ledger, LedgerError, PoisonRow, Select, Story,
+    DeadLetterRow, EventLedger, Group, LaneFilter, LaneRow, LaneState, Ledger, LedgerError,
+    OperatorLedger, Select, SessionReport,
 };
 
 /// So many events of a conversation are looked at for what could not be read of them.
@@ -21,8 +22,11 @@ const MAX_LOOKED_AT: usize = 100;
 ///
 /// # Errors
 /// The ledger failed.
-pub async fn show(ledger: &dyn Ledger, session: &str) -> Result<Option<String>, LedgerError> {
-    let story = ledger.story(session).await?;
+pub async fn show(
+    ledger: &dyn OperatorLedger,
+    session: &str,
+) -> Result<Option<String>, LedgerError> {
+    let story = ledger.session_report(session).await?;
     let warnings = warnings(ledger, &story).await?;
     Ok(known(&story).then(|| told(session, &story, &warnings, Timestamp::now())))
 }
@@ -31,8 +35,11 @@ pub async fn show(ledger: &dyn Ledger, session: &str) -> Result<Option<String>, 
 ///
 /// # Errors
 /// The ledger failed.
-pub async fn show_json(ledger: &dyn Ledger, session: &str) -> Result<Option<Value>, LedgerError> {
-    let story = ledger.story(session).await?;
+pub async fn show_json(
+    ledger: &dyn OperatorLedger,
+    session: &str,
+) -> Result<Option<Value>, LedgerError> {
+    let story = ledger.session_report(session).await?;
     let warnings = warnings(ledger, &story).await?;
     Ok(known(&story).then(|| {
         json!({
@@ -63,8 +70,8 @@ pub async fn show_json(ledger: &dyn Ledger, session: &str) -> Result<Option<Valu
 /// What of the newest events could not be read as they came, by the event's number. They are read one
 /// by one, since an event may be large.
 async fn warnings(
-    ledger: &dyn Ledger,
-    story: &Story,
+    ledger: &dyn OperatorLedger,
+    story: &SessionReport,
 ) -> Result<BTreeMap<i64, Vec<String>>, LedgerError> {
     let mut found = BTreeMap::new();
     let came_in = |kind: &str| handoffd_contract::Data::INBOUND.contains(&kind);
@@ -79,7 +86,7 @@ async fn warnings(
     Ok(found)
 }
 
-fn known(story: &Story) -> bool {
+fn known(story: &SessionReport) -> bool {
     !story.events.is_empty() || !story.lanes.is_empty()
 }
 
@@ -90,7 +97,7 @@ fn window(last_inbound: Timestamp) -> Timestamp {
 
 fn told(
     session: &str,
-    story: &Story,
+    story: &SessionReport,
     warnings: &BTreeMap<i64, Vec<String>>,
     now: Timestamp,
 ) -> String {
@@ -291,23 +298,23 @@ pub fn group_json(group: &Group) -> Value {
 
 /// A dead letter in a line.
 #[must_use]
-pub fn dead_letter_line(row: &PoisonRow) -> String {
+pub fn dead_letter_line(row: &DeadLetterRow) -> String {
     format!(
         "dead letter {:<6} {} by {}, {} bytes: {}",
         row.id,
         row.received_at,
-        row.poison.origin,
-        row.poison.raw.len(),
-        row.poison.stop.message
+        row.letter.origin,
+        row.letter.raw.len(),
+        row.letter.stop.message
     )
 }
 
 /// A dead letter as JSON, without its bytes.
 #[must_use]
-pub fn dead_letter_json(row: &PoisonRow) -> Value {
+pub fn dead_letter_json(row: &DeadLetterRow) -> Value {
     json!({
-        "id": row.id, "received_at": row.received_at, "origin": row.poison.origin,
-        "reason": row.poison.stop.reason.label(), "message": row.poison.stop.message, "bytes": row.poison.raw.len(),
+        "id": row.id, "received_at": row.received_at, "origin": row.letter.origin,
+        "reason": row.letter.stop.reason.label(), "message": row.letter.stop.message, "bytes": row.letter.raw.len(),
     })
 }
 
@@ -315,7 +322,7 @@ pub fn dead_letter_json(row: &PoisonRow) -> Value {
 ///
 /// # Errors
 /// The ledger failed.
-pub async fn lanes(ledger: &dyn Ledger, filter: LaneFilter) -> Result<String, LedgerError> {
+pub async fn lanes(ledger: &dyn OperatorLedger, filter: LaneFilter) -> Result<String, LedgerError> {
     let now = Timestamp::now();
     let rows = ledger.lanes(filter).await?;
     let mut out = String::new();
@@ -355,7 +362,7 @@ pub async fn parked(ledger: &dyn Ledger) -> Result<String, LedgerError> {
             group.stop.reason.label()
         );
     }
-    let kept = ledger.poisoned(0, 50).await?;
+    let kept = ledger.dead_letters(0, 50).await?;
     for row in &kept {
         let _ = writeln!(
             out,
@@ -365,7 +372,7 @@ pub async fn parked(ledger: &dyn Ledger) -> Result<String, LedgerError> {
             row.id
         );
     }
-    let webhooks = ledger.inbox_parked(1_000).await?;
+    let webhooks = ledger.parked_webhooks(1_000).await?;
     let mut alike: BTreeMap<(&str, &str, &str), (usize, i64, Timestamp)> = BTreeMap::new();
     for (id, target, at, stop) in &webhooks {
         let what = (target.as_str(), stop.reason.label(), stop.message.as_str());
@@ -403,7 +410,7 @@ pub fn done(word: &str, sessions: &[crate::ledger::LaneRef], dry_run: bool) -> S
 pub async fn readmit(gate: &Gate, id: i64) -> Result<String, String> {
     let rows = gate
         .ledger
-        .poisoned(id - 1, 1)
+        .dead_letters(id - 1, 1)
         .await
         .map_err(|error| error.to_string())?;
     let row = rows
@@ -411,7 +418,7 @@ pub async fn readmit(gate: &Gate, id: i64) -> Result<String, String> {
         .find(|row| row.id == id)
         .ok_or_else(|| format!("there is no dead letter {id}"))?;
     let now = Timestamp::now();
-    let incoming = Incoming::of_poison(row.poison);
+    let incoming = Incoming::of_dead_letter(row.letter);
     // A time that cannot be read is when it came, not when somebody tried it again: WhatsApp's window
     // must not open by that.
     let admission = gate
@@ -425,7 +432,7 @@ pub async fn readmit(gate: &Gate, id: i64) -> Result<String, String> {
         .admission;
     let session = admission.event.session.clone();
     gate.ledger
-        .unpoison(now, id, vec![admission])
+        .resolve_dead_letter(now, id, vec![admission])
         .await
         .map_err(|error| error.to_string())?;
     Ok(format!("dead letter {id} is admitted to session {session}"))
@@ -435,9 +442,9 @@ pub async fn readmit(gate: &Gate, id: i64) -> Result<String, String> {
 ///
 /// # Errors
 /// The ledger failed.
-pub async fn drop_dead_letter(ledger: &dyn Ledger, id: i64) -> Result<String, String> {
+pub async fn drop_dead_letter(ledger: &dyn EventLedger, id: i64) -> Result<String, String> {
     ledger
-        .unpoison(Timestamp::now(), id, Vec::new())
+        .resolve_dead_letter(Timestamp::now(), id, Vec::new())
         .await
         .map_err(|error| error.to_string())?;
     Ok(format!("dead letter {id} is given up"))

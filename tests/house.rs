@@ -86,6 +86,27 @@ fn only_the_ledger_knows_sql() {
     assert_eq!(who_knows(&words, &["src/ledger/"]), [""; 0]);
 }
 
+/// So a webhook's handler cannot skip a lane, and intake cannot read one.
+#[test]
+fn each_part_is_given_the_ledger_that_it_reads() {
+    let readers: [(&str, &[&str]); 7] = [
+        ("dyn Ledger", &["src/app", "src/cli/", "src/operate"]),
+        ("EventLedger", &["src/intake/", "src/cli/", "src/operate"]),
+        ("LaneLedger", &["src/engine/"]),
+        ("FeedLedger", &["src/relay/"]),
+        (
+            "WebhookLedger",
+            &["src/relay/", "src/admin/", "src/cli/operate"],
+        ),
+        ("OperatorLedger", &["src/admin/", "src/operate", "src/demo"]),
+        ("MappingLedger", &["src/mapping/", "src/engine/", "src/app"]),
+    ];
+    for (ledger, may) in readers {
+        let may = [may, &["src/ledger/"]].concat();
+        assert_eq!(who_knows(&[ledger], &may), [""; 0], "{ledger}");
+    }
+}
+
 #[test]
 fn only_the_wire_knows_reqwest() {
     // The simulators' server and the demo are on the other side of the wire.

@@ -269,7 +269,10 @@ fn binary_and_structured_say_the_same() {
 
         // What is parked can be tried again, as it came.
         let stop = Stop::new(Reason::Undecodable, "x");
-        assert_eq!(Incoming::of_poison(incoming.clone().poison(stop)), incoming);
+        assert_eq!(
+            Incoming::of_dead_letter(incoming.clone().dead_letter(stop)),
+            incoming
+        );
 
         // A warning and an error name the header.
         let shown = if origin == Origin::Http {

@@ -14,9 +14,13 @@ use lapin::types::FieldTable;
 
 /// The words of everything that was parked.
 async fn parked(file: &File) -> Vec<String> {
-    let rows = file.ledger.poisoned(0, 100).await.expect("poison");
+    let rows = file
+        .ledger
+        .dead_letters(0, 100)
+        .await
+        .expect("dead letters");
     rows.into_iter()
-        .map(|row| row.poison.stop.message)
+        .map(|row| row.letter.stop.message)
         .collect()
 }
 

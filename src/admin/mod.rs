@@ -38,13 +38,15 @@ use tokio_util::sync::CancellationToken;
 use crate::engine::Engine;
 use crate::intake::Gate;
 use crate::intake::amqp::IntakeState;
-use crate::ledger::{LaneState, Ledger};
+use crate::ledger::{LaneState, OperatorLedger, WebhookLedger};
 use crate::metrics as names;
 
 /// What the admin routes need.
 pub struct Admin {
     /// What is remembered.
-    pub ledger: Arc<dyn Ledger>,
+    pub ledger: Arc<dyn OperatorLedger>,
+    /// The webhook queue.
+    pub webhooks: Arc<dyn WebhookLedger>,
     /// The engine, for the state of its targets.
     pub engine: Arc<Engine>,
     /// The intake's state; `None` when no broker is configured.
@@ -140,7 +142,11 @@ async fn metrics_page(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
 }
 
 /// Keeps the gauges of the ledger current, and the recorder's histograms from growing.
-pub async fn upkeep(ledger: Arc<dyn Ledger>, targets: Vec<String>, stop: CancellationToken) {
+pub async fn upkeep(
+    ledger: Arc<dyn OperatorLedger>,
+    targets: Vec<String>,
+    stop: CancellationToken,
+) {
     let handle = prometheus();
     let mut tick = tokio::time::interval(Duration::from_secs(5));
     loop {
@@ -169,14 +175,14 @@ pub async fn upkeep(ledger: Arc<dyn Ledger>, targets: Vec<String>, stop: Cancell
         }
         for target in &targets {
             for (name, counts) in [
-                (names::WEBHOOK_QUEUE, &stats.inbox),
-                (names::WEBHOOKS_PARKED, &stats.inbox_parked),
+                (names::WEBHOOK_QUEUE, &stats.webhooks),
+                (names::WEBHOOKS_PARKED, &stats.parked_webhooks),
             ] {
                 let count = counts.iter().find(|(of, _)| of == target);
                 gauge!(name, "target" => target.clone()).set(count.map_or(0, |(_, n)| *n) as f64);
             }
         }
-        gauge!(names::DEAD_LETTERS).set(stats.poison as f64);
+        gauge!(names::DEAD_LETTERS).set(stats.dead_letters as f64);
     }
 }
 

@@ -56,8 +56,8 @@ pub(super) async fn lanes(
 pub(super) async fn parked(State(admin): State<Arc<Admin>>) -> Response {
     let gathered = async {
         let groups = admin.ledger.groups().await?;
-        let kept = admin.ledger.poisoned(0, 200).await?;
-        let webhooks = admin.ledger.inbox_parked(200).await?;
+        let kept = admin.gate.ledger.dead_letters(0, 200).await?;
+        let webhooks = admin.webhooks.parked_webhooks(200).await?;
         Ok::<_, LedgerError>((groups, kept, webhooks))
     };
     answer(gathered.await, |(groups, kept, webhooks)| {
@@ -133,7 +133,7 @@ pub(super) async fn dead_letters(
     Query(page): Query<After>,
 ) -> Response {
     answer(
-        admin.ledger.poisoned(page.after, PAGE).await,
+        admin.gate.ledger.dead_letters(page.after, PAGE).await,
         |rows| json!({"dead_letters": rows.iter().map(dead_letter_json).collect::<Vec<_>>()}),
     )
 }
@@ -146,7 +146,7 @@ pub(super) async fn drop_dead_letter(
     State(admin): State<Arc<Admin>>,
     Path(id): Path<i64>,
 ) -> Response {
-    worded(give_up(&*admin.ledger, id).await)
+    worded(give_up(&*admin.gate.ledger, id).await)
 }
 
 fn worded(outcome: Result<String, String>) -> Response {

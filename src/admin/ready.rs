@@ -14,7 +14,7 @@ use super::Admin;
 use crate::wire::breaker::Gate;
 
 pub(super) async fn readyz(State(admin): State<Arc<Admin>>) -> (StatusCode, Json<Value>) {
-    let ledger = admin.ledger.ping().await;
+    let ledger = admin.gate.ledger.ping().await;
     let mut ready = ledger.is_ok();
     let ledger = match ledger {
         Ok(()) => json!({"ok": true}),

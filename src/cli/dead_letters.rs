@@ -75,7 +75,7 @@ pub(super) async fn run(path: Option<&Path>, command: Command) -> anyhow::Result
 async fn list(ledger: &dyn Ledger) -> anyhow::Result<u8> {
     let mut last = 0;
     loop {
-        let rows = ledger.poisoned(last, PAGE).await?;
+        let rows = ledger.dead_letters(last, PAGE).await?;
         for row in &rows {
             last = row.id;
             say(&operate::dead_letter_line(row));
@@ -98,7 +98,7 @@ async fn meant(ledger: &dyn Ledger, which: &Which) -> anyhow::Result<Vec<i64>> {
     let mut ids: Vec<i64> = Vec::new();
     loop {
         let rows = ledger
-            .poisoned(ids.last().copied().unwrap_or(0), PAGE)
+            .dead_letters(ids.last().copied().unwrap_or(0), PAGE)
             .await?;
         if rows.is_empty() {
             return Ok(ids);

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::config::{self, Config};
 use crate::intake::{Gate, Route, Router};
-use crate::ledger::{self, LaneFilter, LaneState, Ledger};
+use crate::ledger::{self, LaneFilter, LaneState, Ledger, WebhookLedger};
 use crate::stdout::say;
 use crate::{app, operate};
 
@@ -111,7 +111,7 @@ pub(super) async fn retry(path: Option<&Path>, args: WhichArgs) -> anyhow::Resul
         return webhooks_meant(&*ledger).await;
     }
     if args.webhooks {
-        let count = ledger.inbox_settle(Timestamp::now(), None, true).await?;
+        let count = ledger.settle_webhooks(Timestamp::now(), None, true).await?;
         say(&format!("{count} webhooks are tried again"));
         return Ok(0);
     }
@@ -128,7 +128,9 @@ pub(super) async fn skip(path: Option<&Path>, args: WhichArgs) -> anyhow::Result
         return webhooks_meant(&*ledger).await;
     }
     if args.webhooks {
-        let count = ledger.inbox_settle(Timestamp::now(), None, false).await?;
+        let count = ledger
+            .settle_webhooks(Timestamp::now(), None, false)
+            .await?;
         say(&format!("{count} webhooks are given up"));
         return Ok(0);
     }
@@ -140,8 +142,8 @@ pub(super) async fn skip(path: Option<&Path>, args: WhichArgs) -> anyhow::Result
 }
 
 /// Says which webhooks `--webhooks` means.
-async fn webhooks_meant(ledger: &dyn Ledger) -> anyhow::Result<u8> {
-    let parked = ledger.inbox_parked(1_000).await?;
+async fn webhooks_meant(ledger: &dyn WebhookLedger) -> anyhow::Result<u8> {
+    let parked = ledger.parked_webhooks(1_000).await?;
     for (id, target, at, stop) in &parked {
         say(&format!(
             "webhook {id} for {target} of {at}: {}",
@@ -164,7 +166,7 @@ pub(super) fn gate(config: &Config, ledger: &Arc<dyn Ledger>) -> anyhow::Result<
     });
     let router = Arc::new(Router::new(routes.collect()));
     Ok(Gate {
-        ledger: Arc::clone(ledger),
+        ledger: ledger.clone(),
         router,
         limits: config.intake.limits,
     })

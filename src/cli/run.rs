@@ -103,7 +103,7 @@ fn ignores_hangups() -> bool {
 }
 
 /// Tells systemd that we live, as long as the ledger answers.
-async fn watchdog(ledger: std::sync::Arc<dyn crate::ledger::Ledger>, stop: CancellationToken) {
+async fn watchdog(ledger: std::sync::Arc<dyn crate::ledger::EventLedger>, stop: CancellationToken) {
     let Some(limit) = sd_notify::watchdog_enabled() else {
         return;
     };

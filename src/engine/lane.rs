@@ -154,7 +154,7 @@ async fn run(
     let opens = |data: &Data| target.connector.opens(data);
     let planned = match assemble(
         &engine.mappings,
-        &*engine.ledger,
+        &*engine.versions,
         &target.name,
         &loaded,
         opens,

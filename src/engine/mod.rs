@@ -31,7 +31,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
-use crate::ledger::{Admission, Ledger};
+use crate::ledger::{Admission, LaneLedger, MappingLedger};
 use crate::metrics as names;
 use crate::open_feeds::OpenFeeds;
 use crate::publisher::Publisher;
@@ -65,8 +65,10 @@ pub struct Settings {
 
 /// The engine.
 pub struct Engine {
-    /// What is remembered.
-    pub ledger: Arc<dyn Ledger>,
+    /// What is remembered of lanes.
+    pub ledger: Arc<dyn LaneLedger>,
+    /// Versions of mappings.
+    pub versions: Arc<dyn MappingLedger>,
     /// The targets, by name.
     pub targets: BTreeMap<String, Arc<Target>>,
     /// The way to the gateway's exchange.
@@ -136,7 +138,7 @@ impl Engine {
         workers.shutdown().await;
         // It ends after what it looks at now; what it does is one transaction each.
         telling.abort();
-        if let Err(error) = self.ledger.farewell(&self.settings.daemon).await {
+        if let Err(error) = self.ledger.release_all_leases(&self.settings.daemon).await {
             tracing::warn!(%error, "the leases could not be given back; they run out by themselves");
         }
         Left { unfinished }

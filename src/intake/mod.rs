@@ -3,7 +3,7 @@
 //! ```text
 //! RabbitMQ ─► amqp ─┐                         ┌─► ledger.admit ─► acknowledge
 //!                   ├─► Gate: decode ─► route ┤
-//! HTTP ─────► http ─┘                         └─► ledger.poison (what cannot be understood)
+//! HTTP ─────► http ─┘                         └─► ledger: dead letters (what cannot be understood)
 //! ```
 //!
 //! | module | what it holds |
@@ -43,14 +43,14 @@ pub use self::incoming::{Incoming, Origin};
 pub use self::route::{Route, Router};
 pub use self::warn::Warning;
 use crate::config::Limits;
-use crate::ledger::{Admission, Admitted, Ledger, LedgerError};
+use crate::ledger::{Admission, Admitted, EventLedger, LedgerError};
 use crate::metrics::{DEAD_LETTERED, EVENTS, WARNINGS};
 
 /// What both ways in share: where events are kept, whom they are for, and what they may be like.
 #[derive(Clone)]
 pub struct Gate {
     /// Where they are kept.
-    pub ledger: Arc<dyn Ledger>,
+    pub ledger: Arc<dyn EventLedger>,
     /// Whom they are for.
     pub router: Arc<Router>,
     /// What they may be like.
@@ -156,7 +156,7 @@ impl Gate {
         let origin = incoming.origin.word();
         tracing::warn!(origin, reason = stop.reason.label(), message = %stop.message, "the event is a dead letter: it could not be understood");
         self.ledger
-            .poison(Timestamp::now(), incoming.clone().poison(stop))
+            .keep_dead_letter(Timestamp::now(), incoming.clone().dead_letter(stop))
             .await?;
         metrics::counter!(DEAD_LETTERED, "origin" => origin).increment(1);
         Ok(())

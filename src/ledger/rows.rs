@@ -253,7 +253,7 @@ pub(super) fn event_key(source: &str, id: &str) -> Vec<u8> {
     digest(&[source.as_bytes(), id.as_bytes()])
 }
 
-/// The key under which an inbox or poison row is recognised.
+/// The key under which a webhook or a dead letter is recognised.
 pub(super) fn body_key(body: &[u8]) -> Vec<u8> {
     digest(&[body])
 }

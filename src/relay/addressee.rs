@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use super::Relay;
 use super::hearing::RelayError;
 use crate::engine::plan::who;
-use crate::ledger::{Hear, LaneFilter, LaneRef};
+use crate::ledger::{LaneRef, Received};
 use crate::target::Target;
 
 /// The least that is written of a number.
@@ -78,12 +78,12 @@ impl Relay {
                         };
                         facts.iter().map(of).collect::<Vec<_>>()
                     });
-                    let hear = Hear {
+                    let received = Received {
                         facts: facts.collect(),
-                        ..Hear::default()
+                        ..Received::default()
                     };
-                    if hear != Hear::default() {
-                        self.ledger.hear(now, hear).await?;
+                    if received != Received::default() {
+                        self.ledger.store_received(now, received).await?;
                     }
                 }
                 _ => rest.push(heard),
@@ -150,17 +150,7 @@ impl Relay {
         let Some(session) = session else {
             return Ok(Vec::new());
         };
-        let filter = LaneFilter {
-            session: Some(session),
-            target: Some(target.name.clone()),
-            ..Default::default()
-        };
-        let lane = self.ledger.lanes(filter).await?.into_iter().next();
-        let lane = lane.map(|row| LaneRef {
-            lane: row.id,
-            session: row.session,
-            target: row.target,
-        });
+        let lane = self.ledger.lane_of(&session, &target.name).await?;
         Ok(lane.into_iter().collect())
     }
 }

@@ -16,7 +16,7 @@ use super::Relay;
 use super::addressee::not_sent;
 use super::clean::clean;
 use super::feeds::feed_as;
-use crate::ledger::{Admission, Admitted, FeedLease, Hear, LaneRef, LedgerError};
+use crate::ledger::{Admission, Admitted, FeedLease, LaneRef, LedgerError, Received};
 use crate::metrics as names;
 use crate::target::Target;
 use crate::wire::Failure;
@@ -255,7 +255,7 @@ impl Relay {
     ) -> Result<Applied, RelayError> {
         let now = Timestamp::now();
         let heard = self.lead(target, heard, now).await?;
-        let mut hear = Hear::default();
+        let mut received = Received::default();
         let mut took = Applied::default();
         // What each event is, for the log.
         let mut whats = Vec::new();
@@ -286,7 +286,9 @@ impl Relay {
                         Ok(lane) => lane,
                         Err(question) => {
                             let data = not_sent(&target.name, reply.message_id.clone(), question);
-                            hear.events.push(event(target, newest, heard.id, at, data));
+                            received
+                                .events
+                                .push(event(target, newest, heard.id, at, data));
                             whats.push(("ambiguous", newest.session.clone()));
                             continue;
                         }
@@ -310,10 +312,10 @@ impl Relay {
                 };
                 match data(target, heard.kind.clone()) {
                     Ok((what, data)) => {
-                        hear.events.push(event(target, lane, id, at, data));
+                        received.events.push(event(target, lane, id, at, data));
                         whats.push((what, lane.session.clone()));
                     }
-                    Err(facts) => hear.facts.extend(
+                    Err(facts) => received.facts.extend(
                         facts
                             .into_iter()
                             .map(|(name, value)| (lane.lane, name, value)),
@@ -324,11 +326,11 @@ impl Relay {
         if let Some((feed, own)) = settle.feed {
             took.cursor = cursor.or(own);
             if let Some(cursor) = took.cursor.clone() {
-                hear.cursor = Some((feed, cursor));
+                received.cursor = Some((feed, cursor));
             }
         }
-        if hear != Hear::default() {
-            let admitted = self.ledger.hear(now, hear).await?;
+        if received != Received::default() {
+            let admitted = self.ledger.store_received(now, received).await?;
             for ((what, session), admitted) in whats.iter().zip(admitted) {
                 note(target, session, what, admitted, now);
             }

@@ -16,14 +16,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backoff::Backoff;
-use crate::ledger::Ledger;
+use crate::ledger::{FeedLedger, WebhookLedger};
 use crate::target::Target;
 
 /// What the relay works with.
 #[derive(Clone)]
 pub struct Relay {
     /// What is remembered.
-    pub ledger: Arc<dyn Ledger>,
+    pub ledger: Arc<dyn FeedLedger>,
+    /// The webhook queue.
+    pub webhooks: Arc<dyn WebhookLedger>,
     /// The targets, by name.
     pub targets: BTreeMap<String, Arc<Target>>,
     /// This daemon's name.

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Relay;
 use super::hearing::{Commit, RelayError};
-use crate::ledger::{Hear, InboxRow, Ledger, LedgerError};
+use crate::ledger::{LedgerError, Received, WebhookLedger, WebhookRow};
 use crate::seldom::Seldom;
 use crate::target::Target;
 
@@ -50,10 +50,10 @@ impl Shelf {
     }
 
     /// Takes a place, if there is one.
-    async fn place(&mut self, ledger: &dyn Ledger) -> bool {
+    async fn place(&mut self, ledger: &dyn WebhookLedger) -> bool {
         if self.left == 0 && self.counted.is_none_or(|at| at.elapsed() >= BELIEVED) {
             // What cannot be counted is kept.
-            let parked = ledger.inbox_parked(self.most).await;
+            let parked = ledger.parked_webhooks(self.most).await;
             self.left = self.most - parked.map_or(0, |rows| rows.len().min(self.most));
             self.counted = Some(Instant::now());
         }
@@ -77,12 +77,12 @@ async fn work(relay: &Relay, target: &Target, stop: &CancellationToken) {
     let lasts = SignedDuration::try_from(relay.lease).unwrap_or(SignedDuration::from_secs(30));
     let mut shelf = Shelf::new(KEPT);
     while !stop.is_cancelled() {
-        let changed = relay.ledger.changed();
+        let changed = relay.webhooks.changed();
         let changed = changed.notified();
         let now = Timestamp::now();
         let claimed = relay
-            .ledger
-            .inbox_claim(now, &relay.daemon, &target.name, CLAIM, now + lasts)
+            .webhooks
+            .claim_webhooks(now, &relay.daemon, &target.name, CLAIM, now + lasts)
             .await;
         let rows = claimed.unwrap_or_else(|error| {
             tracing::error!(target_name = %target.name, %error, "the ledger could not be asked for webhooks");
@@ -106,7 +106,7 @@ async fn work(relay: &Relay, target: &Target, stop: &CancellationToken) {
     }
 }
 
-async fn one(relay: &Relay, target: &Target, row: InboxRow, shelf: &mut Shelf) {
+async fn one(relay: &Relay, target: &Target, row: WebhookRow, shelf: &mut Shelf) {
     static REFUSED: Seldom = Seldom::new();
     let (wait, stop) = match heard(relay, target, &row).await {
         Ok(()) | Err(RelayError::Stale) => return,
@@ -124,7 +124,7 @@ async fn one(relay: &Relay, target: &Target, row: InboxRow, shelf: &mut Shelf) {
         if let Some(more) = REFUSED.now() {
             tracing::warn!(target_name = %target.name, more, message = %stop.message, "a webhook is not taken");
         }
-        if !shelf.place(&*relay.ledger).await {
+        if !shelf.place(&*relay.webhooks).await {
             if let Err(error) = settle(relay, &row).await {
                 tracing::debug!(%error, "a webhook's lease runs out by itself");
             }
@@ -138,14 +138,14 @@ async fn one(relay: &Relay, target: &Target, row: InboxRow, shelf: &mut Shelf) {
     let at = wait.map(|wait| {
         Timestamp::now() + SignedDuration::try_from(wait).unwrap_or(SignedDuration::from_hours(1))
     });
-    if let Err(error) = relay.ledger.inbox_later(&row, at, stop).await {
+    if let Err(error) = relay.webhooks.postpone_webhook(&row, at, stop).await {
         tracing::debug!(%error, "a webhook's lease runs out by itself");
     }
 }
 
 /// Takes a webhook. While tries are left, one that matches nothing is not settled but looked at
 /// again; what did match is recorded all the same, and its repeat is a no-op.
-async fn heard(relay: &Relay, target: &Target, row: &InboxRow) -> Result<(), RelayError> {
+async fn heard(relay: &Relay, target: &Target, row: &WebhookRow) -> Result<(), RelayError> {
     let headers: Vec<(String, String)> = serde_json::from_str(&row.headers).unwrap_or_default();
     let frame = Frame::Webhook {
         headers: &headers,
@@ -167,12 +167,16 @@ async fn heard(relay: &Relay, target: &Target, row: &InboxRow) -> Result<(), Rel
 }
 
 /// The webhook is done with.
-async fn settle(relay: &Relay, row: &InboxRow) -> Result<(), LedgerError> {
-    let done = Hear {
-        inbox: Some((row.id, row.epoch)),
-        ..Hear::default()
+async fn settle(relay: &Relay, row: &WebhookRow) -> Result<(), LedgerError> {
+    let done = Received {
+        webhook: Some((row.id, row.epoch)),
+        ..Received::default()
     };
-    relay.ledger.hear(Timestamp::now(), done).await.map(|_| ())
+    relay
+        .ledger
+        .store_received(Timestamp::now(), done)
+        .await
+        .map(|_| ())
 }
 
 #[cfg(test)]
@@ -186,14 +190,14 @@ mod tests {
             .await
             .unwrap();
         let now = Timestamp::now();
-        ledger.inbox_put(now, "hub", "[]", b"1").await.unwrap();
+        ledger.keep_webhook(now, "hub", "[]", b"1").await.unwrap();
         let until = now + SignedDuration::from_secs(60);
         let rows = ledger
-            .inbox_claim(now, "me", "hub", 1, until)
+            .claim_webhooks(now, "me", "hub", 1, until)
             .await
             .unwrap();
         let stop = Stop::new(Reason::Unsupported, "not from there");
-        ledger.inbox_later(&rows[0], None, stop).await.unwrap();
+        ledger.postpone_webhook(&rows[0], None, stop).await.unwrap();
 
         let mut shelf = Shelf::new(3);
         assert!(shelf.place(&*ledger).await, "one is there, two may come");
@@ -202,7 +206,7 @@ mod tests {
         let mut full = Shelf::new(1);
         assert!(!full.place(&*ledger).await);
         // When an operator has dropped them, there is room again.
-        ledger.inbox_settle(now, None, false).await.unwrap();
+        ledger.settle_webhooks(now, None, false).await.unwrap();
         full.counted = Instant::now().checked_sub(BELIEVED);
         assert!(full.place(&*ledger).await);
         for ending in ["db", "db-wal", "db-shm"] {

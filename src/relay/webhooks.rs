@@ -22,7 +22,7 @@ use jiff::Timestamp;
 
 use self::verifier::{Shown, WebhookRequest};
 pub use self::verifier::{Verifier, names};
-use crate::ledger::Ledger;
+use crate::ledger::WebhookLedger;
 use crate::seldom::Seldom;
 use crate::serving::{Room, Unread, unread};
 
@@ -36,7 +36,7 @@ const WITHIN: Duration = Duration::from_secs(30);
 /// How each target's webhooks authenticate, with the secrets' values, and the room that there is.
 #[derive(Clone)]
 struct Webhooks {
-    ledger: Arc<dyn Ledger>,
+    ledger: Arc<dyn WebhookLedger>,
     targets: Arc<BTreeMap<String, Verifier>>,
     /// For bodies of which only the signature tells whose they are.
     strangers: Room,
@@ -45,7 +45,7 @@ struct Webhooks {
 }
 
 /// The routes `/webhooks/{target}` and `/webhooks/{target}/{token}`.
-pub fn routes(ledger: Arc<dyn Ledger>, targets: BTreeMap<String, Verifier>) -> Router {
+pub fn routes(ledger: Arc<dyn WebhookLedger>, targets: BTreeMap<String, Verifier>) -> Router {
     routed(Webhooks {
         ledger,
         targets: Arc::new(targets),
@@ -159,7 +159,7 @@ async fn store(
         .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
         .collect();
     let headers = serde_json::to_string(&kept).unwrap_or_else(|_| "[]".into());
-    match state.ledger.inbox_put(now, target, &headers, body).await {
+    match state.ledger.keep_webhook(now, target, &headers, body).await {
         Ok(new) => {
             tracing::debug!(target_name = %target, new, bytes = body.len(), "a webhook is kept");
             (StatusCode::OK, "kept\n").into_response()

@@ -51,8 +51,8 @@ pub fn event(incoming: &Incoming) -> Result<Event, Stop> {
                 "{:?}",
                 stop.message
             );
-            // Kept as poison and tried again, it is what it was.
-            let again = Incoming::of_poison(incoming.clone().poison(stop.clone()));
+            // Kept as a dead letter and tried again, it is what it was.
+            let again = Incoming::of_dead_letter(incoming.clone().dead_letter(stop.clone()));
             assert_eq!(decode(&again, &limits, now).as_ref(), Err(stop));
         }
     }

@@ -41,7 +41,7 @@ impl Doors {
         let doors = judges::doors(secret);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
-        let router = routes(Arc::clone(&ledger), doors);
+        let router = routes(ledger.clone(), doors);
         let (bounds, stop) = (Bounds::default(), CancellationToken::new());
         tokio::spawn(serve(listener, router, bounds, stop));
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -75,7 +75,7 @@ impl Doors {
         let now = Timestamp::now();
         let until = now + SignedDuration::from_secs(60);
         self.ledger
-            .inbox_claim(now, &unique("reader"), target, 1_000, until)
+            .claim_webhooks(now, &unique("reader"), target, 1_000, until)
             .await
             .unwrap()
             .len()

@@ -40,7 +40,7 @@ impl File {
     /// A gate in front of it that knows no targets.
     pub fn gate(&self) -> Gate {
         Gate {
-            ledger: Arc::clone(&self.ledger),
+            ledger: self.ledger.clone(),
             router: Arc::new(Router::default()),
             limits: Limits::default(),
         }
@@ -48,7 +48,7 @@ impl File {
 
     /// The producer's ids of a session's events, in the order of the ledger.
     pub async fn ids(&self, session: &str) -> Vec<String> {
-        let story = self.ledger.story(session).await.expect("a story");
+        let story = self.ledger.session_report(session).await.expect("a story");
         story
             .events
             .into_iter()

@@ -337,9 +337,9 @@ pub async fn what_is_being_worked_on_is_left_alone(w: &World) {
 
 pub async fn a_dry_run_changes_nothing(w: &World) {
     let lease = unsure(w, "s", Reason::UnknownOutcome).await;
-    let before = w.a.story("s").await.unwrap();
+    let before = w.a.session_report("s").await.unwrap();
     assert_eq!(w.a.retry(t(2), Select::All, true).await.unwrap().len(), 1);
     assert_eq!(w.a.skip(t(2), Select::All, true).await.unwrap().len(), 1);
-    assert_eq!(w.a.story("s").await.unwrap(), before);
+    assert_eq!(w.a.session_report("s").await.unwrap(), before);
     assert!(w.a.peek(lease.lane).await.unwrap().1.known.unsure("sent/2"));
 }

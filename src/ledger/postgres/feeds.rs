@@ -2,12 +2,88 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::admit::{admit, wake_lanes};
 use super::db::{Db, Outcome, Text, texts};
-use super::inbox::close_webhook;
-use super::intake::{admit, wake_lanes};
-use super::lanes::{lane_ref, put_facts};
-use crate::ledger::rows::{Arrival, FactRow};
-use crate::ledger::{Admitted, FeedLease, Hear, LaneRef, Lease, LedgerError};
+use super::facts::put_facts;
+use super::lanes::lane_ref;
+use super::transact::transact;
+use super::webhooks::close_webhook;
+use super::{Postgres, load};
+use crate::ledger::rows::{Arrival, FactRow, count, event_key};
+use crate::ledger::{
+    Admitted, FeedLease, FeedLedger, LaneRef, Lease, LedgerError, Loaded, Received, Result,
+};
+
+#[async_trait]
+impl FeedLedger for Postgres {
+    async fn claim_feeds(
+        &self,
+        now: Timestamp,
+        daemon: &str,
+        targets: &[String],
+        limit: usize,
+        until: Timestamp,
+    ) -> Result<Vec<FeedLease>> {
+        let (now, until) = (now.as_microsecond(), until.as_microsecond());
+        let limit = count(limit);
+        transact!(self, Statement, db => claim_feeds(db, now, daemon, targets, limit, until))
+    }
+
+    async fn renew_feeds(&self, feeds: &[FeedLease], until: Timestamp) -> Result<Vec<FeedLease>> {
+        let until = until.as_microsecond();
+        transact!(self, Statement, db => renew_feeds(db, feeds, until))
+    }
+
+    async fn release_feed(&self, feed: &FeedLease) -> Result<()> {
+        transact!(self, Statement, db => release_feed(db, feed))
+    }
+
+    async fn cursor(&self, target: &str, key: &str) -> Result<Option<String>> {
+        transact!(self, Statement, db => cursor(db, target, key))
+    }
+
+    async fn listeners(&self, target: &str, key: &str) -> Result<Vec<LaneRef>> {
+        transact!(self, Statement, db => listeners(db, target, key))
+    }
+
+    async fn wake(&self, now: Timestamp, lanes: &[i64]) -> Result<()> {
+        let now = now.as_microsecond();
+        transact!(self, Write, db => wake_lanes(db, now, lanes))
+    }
+
+    async fn store_received(&self, now: Timestamp, received: Received) -> Result<Vec<Admitted>> {
+        let (now, arrivals) = (now.as_microsecond(), Arrival::all(&received.events)?);
+        transact!(self, Write, db => store_received(db, now, &received, &arrivals))
+    }
+
+    async fn peek(&self, lane: i64) -> Result<(LaneRef, Loaded)> {
+        transact!(self, Read, db => load::peek(db, lane))
+    }
+
+    async fn has(&self, source: &str, id: &str) -> Result<bool> {
+        let key = event_key(source, id);
+        transact!(self, Statement, db => has(db, &key))
+    }
+
+    async fn lanes_by_fact(&self, target: &str, name: &str, value: &str) -> Result<Vec<LaneRef>> {
+        transact!(self, Statement, db => lanes_by_fact(db, target, name, value))
+    }
+
+    async fn lane_of(&self, session: &str, target: &str) -> Result<Option<LaneRef>> {
+        transact!(self, Statement, db => lane_of(db, session, target))
+    }
+
+    async fn is_ours(&self, lane: i64, value: &str) -> Result<bool> {
+        transact!(self, Statement, db => is_ours(db, lane, value))
+    }
+
+    async fn session_of(&self, business_number: &str, customer: &str) -> Result<Option<String>> {
+        transact!(self, Statement, db => session_of(db, business_number, customer))
+    }
+}
 
 /// Says which feed a lane listens to.
 pub(super) async fn listen(db: &Db<'_>, lease: &Lease, key: Option<&str>) -> Outcome<()> {
@@ -49,7 +125,7 @@ pub(super) async fn listen(db: &Db<'_>, lease: &Lease, key: Option<&str>) -> Out
 }
 
 /// Claims feeds that somebody listens to and nobody holds.
-pub(super) async fn claim_feeds(
+async fn claim_feeds(
     db: &Db<'_>,
     now: i64,
     daemon: &str,
@@ -81,11 +157,7 @@ pub(super) async fn claim_feeds(
 }
 
 /// Makes feed leases last until `until`; returns those that are lost or no longer wanted.
-pub(super) async fn renew_feeds(
-    db: &Db<'_>,
-    feeds: &[FeedLease],
-    until: i64,
-) -> Outcome<Vec<FeedLease>> {
+async fn renew_feeds(db: &Db<'_>, feeds: &[FeedLease], until: i64) -> Outcome<Vec<FeedLease>> {
     let targets = texts(feeds.iter().map(|feed| &feed.target));
     let keys = texts(feeds.iter().map(|feed| &feed.key));
     let epochs: Vec<_> = feeds.iter().map(|feed| feed.epoch).collect();
@@ -112,7 +184,7 @@ pub(super) async fn renew_feeds(
 }
 
 /// Gives a feed back. One that was taken over is left alone.
-pub(super) async fn release_feed(db: &Db<'_>, feed: &FeedLease) -> Outcome<()> {
+async fn release_feed(db: &Db<'_>, feed: &FeedLease) -> Outcome<()> {
     let released = db
         .run(
             "UPDATE feed SET lease_owner = NULL, lease_until = NULL
@@ -127,7 +199,7 @@ pub(super) async fn release_feed(db: &Db<'_>, feed: &FeedLease) -> Outcome<()> {
 }
 
 /// The lanes that listen to a feed.
-pub(super) async fn listeners(db: &Db<'_>, target: &str, key: &str) -> Outcome<Vec<LaneRef>> {
+async fn listeners(db: &Db<'_>, target: &str, key: &str) -> Outcome<Vec<LaneRef>> {
     db.all(
         "SELECT id, session, target FROM lane WHERE target = $1 AND feed = $2 ORDER BY id",
         &[&Text(target), &Text(key)],
@@ -137,15 +209,15 @@ pub(super) async fn listeners(db: &Db<'_>, target: &str, key: &str) -> Outcome<V
 }
 
 /// Stores what was heard.
-pub(super) async fn hear(
+async fn store_received(
     db: &Db<'_>,
     now: i64,
-    hear: &Hear,
+    received: &Received,
     arrivals: &[Arrival],
 ) -> Outcome<Vec<Admitted>> {
     let admitted = admit(db, now, arrivals).await?;
-    if !hear.facts.is_empty() {
-        let facts: BTreeMap<_, _> = hear
+    if !received.facts.is_empty() {
+        let facts: BTreeMap<_, _> = received
             .facts
             .iter()
             .map(|(lane, name, value)| ((*lane, name), value))
@@ -158,17 +230,17 @@ pub(super) async fn hear(
         wake_lanes(db, now, &lanes).await?;
         put_facts(db, &lanes, &told).await?;
     }
-    if let Some((feed, cursor)) = &hear.cursor {
+    if let Some((feed, cursor)) = &received.cursor {
         move_cursor(db, feed, cursor).await?;
     }
-    if let Some((id, epoch)) = hear.inbox {
+    if let Some((id, epoch)) = received.webhook {
         close_webhook(db, id, epoch).await?;
     }
     Ok(admitted)
 }
 
 /// How far a feed has been heard.
-pub(super) async fn cursor(db: &Db<'_>, target: &str, key: &str) -> Outcome<Option<String>> {
+async fn cursor(db: &Db<'_>, target: &str, key: &str) -> Outcome<Option<String>> {
     let found = db
         .one(
             "SELECT cursor FROM feed WHERE target = $1 AND key = $2",
@@ -201,7 +273,7 @@ async fn move_cursor(db: &Db<'_>, feed: &FeedLease, cursor: &str) -> Outcome<()>
 
 /// The lanes of a target in which a fact has this value, or may have it, the newest first. An empty
 /// value matches any, and is the newest lane's.
-pub(super) async fn lanes_by_fact(
+async fn lanes_by_fact(
     db: &Db<'_>,
     target: &str,
     name: &str,
@@ -234,7 +306,7 @@ pub(super) async fn lanes_by_fact(
 }
 
 /// Whether a fact of the lane has this value, or may have it. An empty value is nobody's.
-pub(super) async fn is_ours(db: &Db<'_>, lane: i64, value: &str) -> Outcome<bool> {
+async fn is_ours(db: &Db<'_>, lane: i64, value: &str) -> Outcome<bool> {
     if value.is_empty() {
         return Ok(false);
     }
@@ -249,16 +321,30 @@ pub(super) async fn is_ours(db: &Db<'_>, lane: i64, value: &str) -> Outcome<bool
 }
 
 /// The session in which a customer last wrote to a business number; the newest, if none shows it.
-pub(super) async fn session_of(
-    db: &Db<'_>,
-    business_number: &str,
-    customer: &str,
-) -> Outcome<Option<String>> {
+async fn session_of(db: &Db<'_>, business_number: &str, customer: &str) -> Outcome<Option<String>> {
     db.one(
         "SELECT id FROM session WHERE business_number = $1 AND customer = $2
           ORDER BY inbound_at DESC NULLS LAST, number DESC LIMIT 1",
         &[&Text(business_number), &Text(customer)],
         |row| Ok(row.try_get(0)?),
+    )
+    .await
+}
+
+/// Whether the event with this key is stored.
+async fn has(db: &Db<'_>, key: &[u8]) -> Outcome<bool> {
+    let found = db
+        .one("SELECT 1 FROM event WHERE key = $1", &[&key], |_| Ok(()))
+        .await?;
+    Ok(found.is_some())
+}
+
+/// The lane of a session in a target.
+async fn lane_of(db: &Db<'_>, session: &str, target: &str) -> Outcome<Option<LaneRef>> {
+    db.one(
+        "SELECT id, session, target FROM lane WHERE session = $1 AND target = $2",
+        &[&Text(session), &Text(target)],
+        lane_ref,
     )
     .await
 }

@@ -1,13 +1,122 @@
 //! The rep's side: feeds and their leases, what was heard, and how it finds its lane.
 
+use async_trait::async_trait;
+use jiff::Timestamp;
 use rusqlite::{Row, params};
 
-use super::inbox::close_webhook;
-use super::intake::{admit, wake_lane};
-use super::lanes::{lane_ref, put_fact};
+use super::admit::{admit, wake_lane};
+use super::facts::put_fact;
+use super::lanes::lane_ref;
 use super::tx::Tx;
-use crate::ledger::rows::{Arrival, FactRow};
-use crate::ledger::{Admitted, FeedLease, LaneRef, Lease, LedgerError, Result};
+use super::webhooks::close_webhook;
+use super::{Sqlite, load};
+use crate::ledger::rows::{Arrival, FactRow, count, event_key};
+use crate::ledger::{
+    Admitted, FeedLease, FeedLedger, LaneRef, Lease, LedgerError, Loaded, Received, Result,
+};
+
+#[async_trait]
+impl FeedLedger for Sqlite {
+    async fn claim_feeds(
+        &self,
+        now: Timestamp,
+        daemon: &str,
+        targets: &[String],
+        limit: usize,
+        until: Timestamp,
+    ) -> Result<Vec<FeedLease>> {
+        let (daemon, targets) = (daemon.to_owned(), serde_json::json!(targets).to_string());
+        let (now, until) = (now.as_microsecond(), until.as_microsecond());
+        self.write(move |tx| claim_feeds(tx, now, &daemon, &targets, count(limit), until))
+            .await
+    }
+
+    async fn renew_feeds(&self, feeds: &[FeedLease], until: Timestamp) -> Result<Vec<FeedLease>> {
+        let feeds = feeds.to_vec();
+        self.write(move |tx| renew_feeds(tx, feeds, until.as_microsecond()))
+            .await
+    }
+
+    async fn release_feed(&self, feed: &FeedLease) -> Result<()> {
+        let feed = feed.clone();
+        self.write(move |tx| release_feed(tx, &feed)).await
+    }
+
+    async fn cursor(&self, target: &str, key: &str) -> Result<Option<String>> {
+        let (target, key) = (target.to_owned(), key.to_owned());
+        self.read(move |tx| cursor(tx, &target, &key)).await
+    }
+
+    async fn listeners(&self, target: &str, key: &str) -> Result<Vec<LaneRef>> {
+        let (target, key) = (target.to_owned(), key.to_owned());
+        self.read(move |tx| listeners(tx, &target, &key)).await
+    }
+
+    async fn wake(&self, now: Timestamp, lanes: &[i64]) -> Result<()> {
+        let lanes = lanes.to_vec();
+        self.write(move |tx| {
+            lanes
+                .iter()
+                .try_for_each(|lane| wake_lane(tx, now.as_microsecond(), *lane))
+        })
+        .await
+    }
+
+    async fn store_received(&self, now: Timestamp, received: Received) -> Result<Vec<Admitted>> {
+        let Received {
+            events,
+            facts,
+            cursor,
+            webhook,
+        } = received;
+        let heard = Heard {
+            arrivals: Arrival::all(&events)?,
+            facts,
+            cursor,
+            webhook,
+        };
+        self.write(move |tx| store_received(tx, now.as_microsecond(), &heard))
+            .await
+    }
+
+    async fn peek(&self, lane: i64) -> Result<(LaneRef, Loaded)> {
+        self.read(move |tx| load::peek(tx, lane)).await
+    }
+
+    async fn has(&self, source: &str, id: &str) -> Result<bool> {
+        let key = event_key(source, id);
+        self.read(move |tx| has(tx, &key)).await
+    }
+
+    async fn lanes_by_fact(&self, target: &str, name: &str, value: &str) -> Result<Vec<LaneRef>> {
+        let (target, name, value) = (target.to_owned(), name.to_owned(), value.to_owned());
+        self.read(move |tx| lanes_by_fact(tx, &target, &name, &value))
+            .await
+    }
+
+    async fn lane_of(&self, session: &str, target: &str) -> Result<Option<LaneRef>> {
+        let (session, target) = (session.to_owned(), target.to_owned());
+        self.read(move |tx| {
+            tx.one(
+                "SELECT id, session, target FROM lane WHERE session = ?1 AND target = ?2",
+                [&session, &target],
+                lane_ref,
+            )
+        })
+        .await
+    }
+
+    async fn is_ours(&self, lane: i64, value: &str) -> Result<bool> {
+        let value = value.to_owned();
+        self.read(move |tx| is_ours(tx, lane, &value)).await
+    }
+
+    async fn session_of(&self, business_number: &str, customer: &str) -> Result<Option<String>> {
+        let (business_number, customer) = (business_number.to_owned(), customer.to_owned());
+        self.read(move |tx| session_of(tx, &business_number, &customer))
+            .await
+    }
+}
 
 /// Says which feed a lane listens to.
 pub(super) fn listen(tx: &Tx<'_>, lease: &Lease, key: Option<&str>) -> Result<()> {
@@ -43,7 +152,7 @@ pub(super) fn listen(tx: &Tx<'_>, lease: &Lease, key: Option<&str>) -> Result<()
 }
 
 /// Claims feeds that somebody listens to and nobody holds; `targets` is a JSON array of names.
-pub(super) fn claim_feeds(
+fn claim_feeds(
     tx: &Tx<'_>,
     now: i64,
     daemon: &str,
@@ -71,11 +180,7 @@ pub(super) fn claim_feeds(
 }
 
 /// Makes feed leases last until `until`; returns those that are lost or no longer wanted.
-pub(super) fn renew_feeds(
-    tx: &Tx<'_>,
-    feeds: Vec<FeedLease>,
-    until: i64,
-) -> Result<Vec<FeedLease>> {
+fn renew_feeds(tx: &Tx<'_>, feeds: Vec<FeedLease>, until: i64) -> Result<Vec<FeedLease>> {
     let mut lost = Vec::new();
     for feed in feeds {
         let renewed = tx.run(
@@ -92,7 +197,7 @@ pub(super) fn renew_feeds(
 }
 
 /// Gives a feed back. One that was taken over is left alone.
-pub(super) fn release_feed(tx: &Tx<'_>, feed: &FeedLease) -> Result<()> {
+fn release_feed(tx: &Tx<'_>, feed: &FeedLease) -> Result<()> {
     let released = tx.run(
         "UPDATE feed SET lease_owner = NULL, lease_until = NULL
           WHERE target = ?1 AND key = ?2 AND epoch = ?3",
@@ -105,7 +210,7 @@ pub(super) fn release_feed(tx: &Tx<'_>, feed: &FeedLease) -> Result<()> {
 }
 
 /// The lanes that listen to a feed.
-pub(super) fn listeners(tx: &Tx<'_>, target: &str, key: &str) -> Result<Vec<LaneRef>> {
+fn listeners(tx: &Tx<'_>, target: &str, key: &str) -> Result<Vec<LaneRef>> {
     tx.all(
         "SELECT id, session, target FROM lane WHERE target = ?1 AND feed = ?2 ORDER BY id",
         [target, key],
@@ -122,11 +227,11 @@ pub(super) struct Heard {
     /// The feed's new cursor.
     pub cursor: Option<(FeedLease, String)>,
     /// The webhook that is done with: its number and the lease's epoch.
-    pub inbox: Option<(i64, i64)>,
+    pub webhook: Option<(i64, i64)>,
 }
 
 /// Stores what was heard.
-pub(super) fn hear(tx: &Tx<'_>, now: i64, heard: &Heard) -> Result<Vec<Admitted>> {
+fn store_received(tx: &Tx<'_>, now: i64, heard: &Heard) -> Result<Vec<Admitted>> {
     let admitted = admit(tx, now, &heard.arrivals)?;
     for (lane, name, value) in &heard.facts {
         put_fact(tx, *lane, &FactRow::is(name, value))?;
@@ -135,14 +240,14 @@ pub(super) fn hear(tx: &Tx<'_>, now: i64, heard: &Heard) -> Result<Vec<Admitted>
     if let Some((feed, cursor)) = &heard.cursor {
         move_cursor(tx, feed, cursor)?;
     }
-    if let Some((id, epoch)) = heard.inbox {
+    if let Some((id, epoch)) = heard.webhook {
         close_webhook(tx, id, epoch)?;
     }
     Ok(admitted)
 }
 
 /// How far a feed has been heard.
-pub(super) fn cursor(tx: &Tx<'_>, target: &str, key: &str) -> Result<Option<String>> {
+fn cursor(tx: &Tx<'_>, target: &str, key: &str) -> Result<Option<String>> {
     let found = tx.one(
         "SELECT cursor FROM feed WHERE target = ?1 AND key = ?2",
         [target, key],
@@ -166,12 +271,7 @@ fn move_cursor(tx: &Tx<'_>, feed: &FeedLease, cursor: &str) -> Result<()> {
 
 /// The lanes of a target in which a fact has this value, or may have it, the newest first. An empty
 /// value matches any, and is the newest lane's.
-pub(super) fn lanes_by_fact(
-    tx: &Tx<'_>,
-    target: &str,
-    name: &str,
-    value: &str,
-) -> Result<Vec<LaneRef>> {
+fn lanes_by_fact(tx: &Tx<'_>, target: &str, name: &str, value: &str) -> Result<Vec<LaneRef>> {
     if value.is_empty() {
         tx.all(
             "SELECT lane.id, lane.session, lane.target
@@ -195,7 +295,7 @@ pub(super) fn lanes_by_fact(
 }
 
 /// Whether a fact of the lane has this value, or may have it. An empty value is nobody's.
-pub(super) fn is_ours(tx: &Tx<'_>, lane: i64, value: &str) -> Result<bool> {
+fn is_ours(tx: &Tx<'_>, lane: i64, value: &str) -> Result<bool> {
     if value.is_empty() {
         return Ok(false);
     }
@@ -208,15 +308,17 @@ pub(super) fn is_ours(tx: &Tx<'_>, lane: i64, value: &str) -> Result<bool> {
 }
 
 /// The session in which a customer last wrote to a business number; the newest, if none shows it.
-pub(super) fn session_of(
-    tx: &Tx<'_>,
-    business_number: &str,
-    customer: &str,
-) -> Result<Option<String>> {
+fn session_of(tx: &Tx<'_>, business_number: &str, customer: &str) -> Result<Option<String>> {
     tx.one(
         "SELECT id FROM session WHERE business_number = ?1 AND customer = ?2
           ORDER BY inbound_at DESC, number DESC LIMIT 1",
         [business_number, customer],
         |row: &Row<'_>| row.get(0),
     )
+}
+
+/// Whether the event with this key is stored.
+fn has(tx: &Tx<'_>, key: &[u8]) -> Result<bool> {
+    let found = tx.one("SELECT 1 FROM event WHERE key = ?1", [key], |_| Ok(()))?;
+    Ok(found.is_some())
 }

@@ -6,7 +6,8 @@ use handoffd_contract::Reason;
 use tokio_postgres::Row;
 
 use super::db::{Db, Outcome, Text};
-use super::lanes::{facts, lane_ref, put_facts};
+use super::facts::{facts, put_facts};
+use super::lanes::lane_ref;
 use crate::ledger::rows;
 use crate::ledger::rules::{self, GivenUp};
 use crate::ledger::{LaneRef, LaneState, Select};

@@ -1,12 +1,64 @@
-//! Webhooks as they came: kept once a day, leased, put off, parked, settled.
+//! The webhook queue (table `inbox`): webhooks kept once a day, leased, put off, parked, settled.
 
+use async_trait::async_trait;
 use handoffd_contract::Stop;
 use jiff::Timestamp;
 use rusqlite::params;
 
+use super::Sqlite;
 use super::tx::Tx;
-use crate::ledger::rows;
-use crate::ledger::{InboxRow, LedgerError, Result, rules};
+use crate::ledger::rows::{self, count};
+use crate::ledger::{LedgerError, Result, WebhookLedger, WebhookRow, rules};
+
+#[async_trait]
+impl WebhookLedger for Sqlite {
+    async fn keep_webhook(
+        &self,
+        now: Timestamp,
+        target: &str,
+        headers: &str,
+        body: &[u8],
+    ) -> Result<bool> {
+        let (target, headers, body) = (target.to_owned(), headers.to_owned(), body.to_vec());
+        let now = now.as_microsecond();
+        self.write(move |tx| keep_webhook(tx, now, &target, &headers, &body))
+            .await
+    }
+
+    async fn claim_webhooks(
+        &self,
+        now: Timestamp,
+        daemon: &str,
+        target: &str,
+        limit: usize,
+        until: Timestamp,
+    ) -> Result<Vec<WebhookRow>> {
+        let (daemon, target) = (daemon.to_owned(), target.to_owned());
+        let (now, until) = (now.as_microsecond(), until.as_microsecond());
+        self.write(move |tx| claim_webhooks(tx, now, &daemon, &target, count(limit), until))
+            .await
+    }
+
+    async fn postpone_webhook(
+        &self,
+        row: &WebhookRow,
+        at: Option<Timestamp>,
+        stop: Stop,
+    ) -> Result<()> {
+        let (id, epoch) = (row.id, row.epoch);
+        self.write(move |tx| postpone_webhook(tx, id, epoch, at, &stop))
+            .await
+    }
+
+    async fn parked_webhooks(&self, limit: usize) -> Result<Vec<(i64, String, Timestamp, Stop)>> {
+        self.read(move |tx| parked_webhooks(tx, count(limit))).await
+    }
+
+    async fn settle_webhooks(&self, now: Timestamp, id: Option<i64>, retry: bool) -> Result<u64> {
+        self.write(move |tx| settle_webhooks(tx, now.as_microsecond(), id, retry))
+            .await
+    }
+}
 
 pub(super) fn close_webhook(tx: &Tx<'_>, id: i64, epoch: i64) -> Result<()> {
     let closed = tx.run(
@@ -24,13 +76,7 @@ pub(super) fn close_webhook(tx: &Tx<'_>, id: i64, epoch: i64) -> Result<()> {
 }
 
 /// Keeps a webhook as it came, unless the same came within a day.
-pub(super) fn inbox_put(
-    tx: &Tx<'_>,
-    now: i64,
-    target: &str,
-    headers: &str,
-    body: &[u8],
-) -> Result<bool> {
+fn keep_webhook(tx: &Tx<'_>, now: i64, target: &str, headers: &str, body: &[u8]) -> Result<bool> {
     let key = rows::body_key(body);
     let forgotten = now - rules::WEBHOOK_MEMORY;
     tx.run(
@@ -56,14 +102,14 @@ pub(super) fn inbox_put(
 }
 
 /// Claims webhooks that are ready, oldest first.
-pub(super) fn inbox_claim(
+fn claim_webhooks(
     tx: &Tx<'_>,
     now: i64,
     daemon: &str,
     target: &str,
     limit: i64,
     until: i64,
-) -> Result<Vec<InboxRow>> {
+) -> Result<Vec<WebhookRow>> {
     let mut rows = tx.all(
         "UPDATE inbox SET epoch = epoch + 1, lease_owner = ?1, lease_until = ?2
           WHERE id IN (SELECT id FROM inbox
@@ -72,7 +118,7 @@ pub(super) fn inbox_claim(
          RETURNING id, target, headers, body, attempts, epoch",
         params![daemon, until, now, limit, target],
         |row| {
-            Ok(InboxRow {
+            Ok(WebhookRow {
                 id: row.get(0)?,
                 target: row.get(1)?,
                 headers: row.get(2)?,
@@ -87,7 +133,7 @@ pub(super) fn inbox_claim(
 }
 
 /// Puts a webhook off, or parks it.
-pub(super) fn inbox_later(
+fn postpone_webhook(
     tx: &Tx<'_>,
     id: i64,
     epoch: i64,
@@ -116,7 +162,7 @@ pub(super) fn inbox_later(
 }
 
 /// Parked webhooks, oldest first.
-pub(super) fn inbox_parked(tx: &Tx<'_>, limit: i64) -> Result<Vec<(i64, String, Timestamp, Stop)>> {
+fn parked_webhooks(tx: &Tx<'_>, limit: i64) -> Result<Vec<(i64, String, Timestamp, Stop)>> {
     let rows = tx.all(
         "SELECT id, target, received_at, reason, words FROM inbox
           WHERE state = 'parked' ORDER BY id LIMIT ?1",
@@ -135,7 +181,7 @@ pub(super) fn inbox_parked(tx: &Tx<'_>, limit: i64) -> Result<Vec<(i64, String, 
 }
 
 /// Makes parked webhooks due again, or drops them.
-pub(super) fn inbox_settle(tx: &Tx<'_>, now: i64, id: Option<i64>, retry: bool) -> Result<u64> {
+fn settle_webhooks(tx: &Tx<'_>, now: i64, id: Option<i64>, retry: bool) -> Result<u64> {
     let settled = match (id, retry) {
         (Some(id), true) => tx.run(
             "UPDATE inbox SET state = 'due', due_at = ?2, attempts = 0, reason = NULL, words = NULL

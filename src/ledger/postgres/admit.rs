@@ -1,5 +1,4 @@
-//! What comes in: events, what they say about session and customer, the lanes that they open and
-//! wake.
+//! How events come in: what they say about session and customer, the lanes that they open and wake.
 //!
 //! Locks are taken in one order, each kind sorted: sessions, customers, lanes. Whoever stores an
 //! event holds its session, so that numbers become visible in order; and holds the lanes that it
@@ -83,14 +82,6 @@ pub(super) fn who(row: &Row, from: usize) -> Outcome<Who> {
         customer: row.try_get(from + 3)?,
         inbound_at: row.try_get(from + 4)?,
     })
-}
-
-/// Whether the event with this key is stored.
-pub(super) async fn has(db: &Db<'_>, key: &[u8]) -> Outcome<bool> {
-    let found = db
-        .one("SELECT 1 FROM event WHERE key = $1", &[&key], |_| Ok(()))
-        .await?;
-    Ok(found.is_some())
 }
 
 /// Stores the events that are new; returns their numbers by key.

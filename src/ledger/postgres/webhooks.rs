@@ -1,12 +1,60 @@
-//! Webhooks as they came: kept once a day, leased, put off, parked, settled.
+//! The webhook queue (table `inbox`): webhooks kept once a day, leased, put off, parked, settled.
 
+use async_trait::async_trait;
 use handoffd_contract::Stop;
 use jiff::Timestamp;
 
+use super::Postgres;
 use super::db::{Db, Outcome, Text};
 use super::lanes::tally;
-use crate::ledger::rows;
-use crate::ledger::{InboxRow, LedgerError, rules};
+use super::transact::transact;
+use crate::ledger::rows::{self, count};
+use crate::ledger::{LedgerError, Result, WebhookLedger, WebhookRow, rules};
+
+#[async_trait]
+impl WebhookLedger for Postgres {
+    async fn keep_webhook(
+        &self,
+        now: Timestamp,
+        target: &str,
+        headers: &str,
+        body: &[u8],
+    ) -> Result<bool> {
+        let now = now.as_microsecond();
+        transact!(self, Write, db => keep_webhook(db, now, target, headers, body))
+    }
+
+    async fn claim_webhooks(
+        &self,
+        now: Timestamp,
+        daemon: &str,
+        target: &str,
+        limit: usize,
+        until: Timestamp,
+    ) -> Result<Vec<WebhookRow>> {
+        let (now, until) = (now.as_microsecond(), until.as_microsecond());
+        let limit = count(limit);
+        transact!(self, Statement, db => claim_webhooks(db, now, daemon, target, limit, until))
+    }
+
+    async fn postpone_webhook(
+        &self,
+        row: &WebhookRow,
+        at: Option<Timestamp>,
+        stop: Stop,
+    ) -> Result<()> {
+        transact!(self, Statement, db => postpone_webhook(db, row, at, &stop))
+    }
+
+    async fn parked_webhooks(&self, limit: usize) -> Result<Vec<(i64, String, Timestamp, Stop)>> {
+        transact!(self, Statement, db => parked_webhooks(db, count(limit)))
+    }
+
+    async fn settle_webhooks(&self, now: Timestamp, id: Option<i64>, retry: bool) -> Result<u64> {
+        let now = now.as_microsecond();
+        transact!(self, Statement, db => settle_webhooks(db, now, id, retry))
+    }
+}
 
 pub(super) async fn close_webhook(db: &Db<'_>, id: i64, epoch: i64) -> Outcome<()> {
     let closed = db
@@ -26,7 +74,7 @@ pub(super) async fn close_webhook(db: &Db<'_>, id: i64, epoch: i64) -> Outcome<(
 }
 
 /// Keeps a webhook as it came, unless the same came within a day.
-pub(super) async fn inbox_put(
+async fn keep_webhook(
     db: &Db<'_>,
     now: i64,
     target: &str,
@@ -63,14 +111,14 @@ pub(super) async fn inbox_put(
 }
 
 /// Claims webhooks that are ready, oldest first.
-pub(super) async fn inbox_claim(
+async fn claim_webhooks(
     db: &Db<'_>,
     now: i64,
     daemon: &str,
     target: &str,
     limit: i64,
     until: i64,
-) -> Outcome<Vec<InboxRow>> {
+) -> Outcome<Vec<WebhookRow>> {
     let mut claimed = db
         .all(
             "UPDATE inbox SET epoch = epoch + 1, lease_owner = $1, lease_until = $2
@@ -82,7 +130,7 @@ pub(super) async fn inbox_claim(
              RETURNING id, target, headers, body, attempts, epoch",
             &[&Text(daemon), &until, &now, &limit, &Text(target)],
             |row| {
-                Ok(InboxRow {
+                Ok(WebhookRow {
                     id: row.try_get(0)?,
                     target: row.try_get(1)?,
                     headers: row.try_get(2)?,
@@ -98,9 +146,9 @@ pub(super) async fn inbox_claim(
 }
 
 /// Puts a webhook off, or parks it.
-pub(super) async fn inbox_later(
+async fn postpone_webhook(
     db: &Db<'_>,
-    row: &InboxRow,
+    row: &WebhookRow,
     at: Option<Timestamp>,
     stop: &Stop,
 ) -> Outcome<()> {
@@ -128,10 +176,7 @@ pub(super) async fn inbox_later(
 }
 
 /// Parked webhooks, oldest first.
-pub(super) async fn inbox_parked(
-    db: &Db<'_>,
-    limit: i64,
-) -> Outcome<Vec<(i64, String, Timestamp, Stop)>> {
+async fn parked_webhooks(db: &Db<'_>, limit: i64) -> Outcome<Vec<(i64, String, Timestamp, Stop)>> {
     db.all(
         "SELECT id, target, received_at, reason, words FROM inbox
           WHERE state = 'parked' ORDER BY id LIMIT $1",
@@ -151,12 +196,7 @@ pub(super) async fn inbox_parked(
 }
 
 /// Makes parked webhooks due again, or drops them.
-pub(super) async fn inbox_settle(
-    db: &Db<'_>,
-    now: i64,
-    id: Option<i64>,
-    retry: bool,
-) -> Outcome<u64> {
+async fn settle_webhooks(db: &Db<'_>, now: i64, id: Option<i64>, retry: bool) -> Outcome<u64> {
     let settled = if retry {
         db.run(
             "UPDATE inbox SET state = 'due', due_at = $2, attempts = 0, reason = NULL, words = NULL

@@ -1,5 +1,4 @@
-//! What comes in: events, what they say about session and customer, the lanes that they open and
-//! wake.
+//! How events come in: what they say about session and customer, the lanes that they open and wake.
 
 use rusqlite::params;
 
@@ -32,12 +31,6 @@ fn admit_one(tx: &Tx<'_>, now: i64, arrival: &Arrival) -> Result<Admitted> {
         wake_customer(tx, now, &business_number, &customer)?;
     }
     Ok(Admitted::New(seq))
-}
-
-/// Whether the event with this key is stored.
-pub(super) fn has(tx: &Tx<'_>, key: &[u8]) -> Result<bool> {
-    let found = tx.one("SELECT 1 FROM event WHERE key = ?1", [key], |_| Ok(()))?;
-    Ok(found.is_some())
 }
 
 fn insert_event(tx: &Tx<'_>, now: i64, arrival: &Arrival) -> Result<Option<i64>> {

@@ -60,14 +60,14 @@ pub async fn counts_the_living(w: &World) {
         "one was not seen since"
     );
     assert_eq!(w.a.heartbeat(t(41), "one", t(11)).await, Ok(2));
-    w.b.farewell("two").await.unwrap();
+    w.b.release_all_leases("two").await.unwrap();
     assert_eq!(w.a.heartbeat(t(42), "one", t(12)).await, Ok(1));
 }
 
-pub async fn a_farewell_frees_everything(w: &World) {
+pub async fn releasing_all_leases_frees_everything(w: &World) {
     let seq = w.a.put(t(0), opening("s", "1", &["hub"])).await;
     w.a.put(t(0), opening("s2", "2", &["wa"])).await;
-    w.a.inbox_put(t(0), "hub", "{}", b"x").await.unwrap();
+    w.a.keep_webhook(t(0), "hub", "{}", b"x").await.unwrap();
     let mine =
         w.a.claim(t(0), "one", "hub", 1, t(60))
             .await
@@ -85,13 +85,13 @@ pub async fn a_farewell_frees_everything(w: &World) {
             .unwrap()
             .remove(0);
     let row =
-        w.a.inbox_claim(t(0), "one", "hub", 1, t(60))
+        w.a.claim_webhooks(t(0), "one", "hub", 1, t(60))
             .await
             .unwrap()
             .remove(0);
     w.a.put(t(0), plain(message("s", "woken"))).await;
 
-    w.a.farewell("one").await.unwrap();
+    w.a.release_all_leases("one").await.unwrap();
     assert_eq!(w.a.renew(&mine, t(99)).await, Err(LedgerError::Stale));
     let release = leaving(seq, Next::Idle);
     assert_eq!(
@@ -104,7 +104,9 @@ pub async fn a_farewell_frees_everything(w: &World) {
             .unwrap(),
         [feed]
     );
-    let stale = w.a.inbox_later(&row, None, stop(Reason::Unmatched)).await;
+    let stale =
+        w.a.postpone_webhook(&row, None, stop(Reason::Unmatched))
+            .await;
     assert_eq!(stale, Err(LedgerError::Stale));
     w.b.renew(&yours, t(99)).await.unwrap();
     w.b.take(t(1), "hub").await;
@@ -116,7 +118,7 @@ pub async fn a_farewell_frees_everything(w: &World) {
         1
     );
     assert_eq!(
-        w.b.inbox_claim(t(1), "two", "hub", 1, t(60))
+        w.b.claim_webhooks(t(1), "two", "hub", 1, t(60))
             .await
             .unwrap()
             .len(),
@@ -179,15 +181,15 @@ pub async fn numbers_for_metrics(w: &World) {
     .await;
     w.a.claim(t(30), "me", "wa", 1, t(90)).await.unwrap();
     for body in [b"1", b"2"] {
-        w.a.inbox_put(t(0), "hub", "{}", body).await.unwrap();
+        w.a.keep_webhook(t(0), "hub", "{}", body).await.unwrap();
     }
-    let poison = handoffd::ledger::Poison {
+    let letter = handoffd::ledger::DeadLetter {
         origin: "http".into(),
         stop: stop(Reason::Undecodable),
         headers: "{}".into(),
         raw: vec![1],
     };
-    w.a.poison(t(0), poison).await.unwrap();
+    w.a.keep_dead_letter(t(0), letter).await.unwrap();
     let stats = w.b.stats(t(45)).await.unwrap();
     let count = |target: &str, state| {
         stats
@@ -211,7 +213,7 @@ pub async fn numbers_for_metrics(w: &World) {
         "leased ones are in good hands"
     );
     assert_eq!(
-        (stats.poison, stats.inbox),
+        (stats.dead_letters, stats.webhooks),
         (1, vec![("hub".to_owned(), 2)])
     );
 }

@@ -1,35 +1,11 @@
-//! Lanes looked at while nobody works on them, and single events looked up again.
+//! Lanes looked at while nobody works on them.
 
-use handoffd_contract::Event;
-
+use super::admit::admit;
 use super::db::{Db, Outcome, Text};
-use super::intake::admit;
-use super::lanes::{lane_ref, put_facts};
-use crate::ledger::rows::{self, Arrival, FactRow, Pending};
+use super::facts::put_facts;
+use super::lanes::lane_ref;
+use crate::ledger::rows::{self, Arrival, FactRow};
 use crate::ledger::{LedgerError, Unlooked};
-
-/// The event of a session that connectors know by this id.
-pub(super) async fn recall(db: &Db<'_>, session: &str, id: &str) -> Outcome<Option<(i64, Event)>> {
-    let pending = db
-        .all(
-            "SELECT seq, body,
-                    EXISTS (SELECT 1 FROM event AS earlier
-                             WHERE earlier.session = $1
-                               AND earlier.producer_id = event.producer_id
-                               AND earlier.seq < event.seq)
-               FROM event WHERE session = $1 AND producer_id IN ($2, $3) ORDER BY seq",
-            &[&Text(session), &Text(id), &Text(rows::own_id(id))],
-            |row| {
-                Ok(Pending {
-                    seq: row.try_get(0)?,
-                    body: row.try_get(1)?,
-                    id_collides: row.try_get(2)?,
-                })
-            },
-        )
-        .await?;
-    Ok(rows::recalled(pending, id)?)
-}
 
 /// Lanes that are to be looked at.
 pub(super) async fn unlooked(

@@ -1,33 +1,13 @@
-//! Lanes looked at while nobody works on them, and single events looked up again.
+//! Lanes looked at while nobody works on them.
 
-use handoffd_contract::Event;
 use rusqlite::params;
 
-use super::intake::admit;
-use super::lanes::{lane_ref, put_fact};
+use super::admit::admit;
+use super::facts::put_fact;
+use super::lanes::lane_ref;
 use super::tx::Tx;
-use crate::ledger::rows::{self, Arrival, FactRow, Pending};
+use crate::ledger::rows::{self, Arrival, FactRow};
 use crate::ledger::{LedgerError, Result, Unlooked};
-
-/// The event of a session that connectors know by this id.
-pub(super) fn recall(tx: &Tx<'_>, session: &str, id: &str) -> Result<Option<(i64, Event)>> {
-    let pending = tx.all(
-        "SELECT seq, body,
-                EXISTS (SELECT 1 FROM event AS earlier
-                         WHERE earlier.session = ?1 AND earlier.producer_id = event.producer_id
-                           AND earlier.seq < event.seq)
-           FROM event WHERE session = ?1 AND producer_id IN (?2, ?3) ORDER BY seq",
-        params![session, id, rows::own_id(id)],
-        |row| {
-            Ok(Pending {
-                seq: row.get(0)?,
-                body: row.get(1)?,
-                id_collides: row.get(2)?,
-            })
-        },
-    )?;
-    rows::recalled(pending, id)
-}
 
 /// Lanes that are to be looked at.
 pub(super) fn unlooked(

@@ -3,7 +3,8 @@
 use handoffd_contract::Reason;
 use rusqlite::{Row, params};
 
-use super::lanes::{facts, lane_ref, put_fact};
+use super::facts::{facts, put_fact};
+use super::lanes::lane_ref;
 use super::tx::Tx;
 use crate::ledger::rows;
 use crate::ledger::rules::{self, GivenUp};
