@@ -27,6 +27,7 @@
 //! | [`MappingLedger`] | mappings |
 //! | [`Ledger`] | what opens a ledger and hands out its parts |
 
+mod changed;
 mod events;
 mod feeds;
 mod lanes;
@@ -41,8 +42,7 @@ mod webhooks;
 
 use std::sync::Arc;
 
-use tokio::sync::Notify;
-
+pub use self::changed::Changed;
 pub use self::events::{Admission, Admitted, DeadLetter, DeadLetterRow, EventLedger};
 pub use self::feeds::{FeedLease, FeedLedger, Received};
 pub use self::lanes::{
@@ -77,9 +77,8 @@ pub type Result<T, E = LedgerError> = std::result::Result<T, E>;
 
 /// Tells of changes, for those who wait for something to become due.
 pub trait Changes: Send + Sync {
-    /// Notified after a change that may make something due: everyone who waits, and the next one
-    /// who will. A hint: the table is the truth.
-    fn changed(&self) -> Arc<Notify>;
+    /// Tells after each change what may be due. A hint: the table is the truth.
+    fn changed(&self) -> Arc<Changed>;
 }
 
 /// All of it: for what opens a ledger and hands out its parts, and for an operator's command.

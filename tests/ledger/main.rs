@@ -82,7 +82,8 @@ conformance! {
         a_stale_lease_is_refused_everywhere
         renewing_keeps_a_lease
         says_when_something_becomes_due
-        tells_those_who_wait;
+        tells_those_who_wait
+        whatever_makes_something_due_has_a_number;
     looked:
         a_lane_that_was_stopped_is_looked_at_once
         a_reply_to_a_lane_that_stands_still_makes_it_looked_at

@@ -157,7 +157,7 @@ async fn one_daemon_tells_the_others() {
         while schema.sql(&listening).await != "2" {}
         let changed = b.changed();
         for n in 0.. {
-            let waiting = changed.notified();
+            let waiting = changed.next_of_lanes();
             let id = format!("{round}-{n}");
             a.put(t(0), opening(&id, &id, &["hub"])).await;
             waiting.await;

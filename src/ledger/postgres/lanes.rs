@@ -290,7 +290,7 @@ async fn leave(
     )
     .await?;
     if rest.due_at.is_some() {
-        db.wake();
+        db.lanes_changed([&lease.target]);
     }
     Ok(())
 }

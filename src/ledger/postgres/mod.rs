@@ -42,13 +42,11 @@ mod webhooks;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use deadpool_postgres::Pool;
-use tokio::sync::Notify;
-
 use self::connect::Address;
 use self::db::Fault;
 use self::hints::Hints;
-use super::{Changes, LedgerError, Result};
+use super::{Changed, Changes, LedgerError, Result};
+use deadpool_postgres::Pool;
 
 /// The ledger in PostgreSQL.
 pub struct Postgres {
@@ -99,7 +97,7 @@ impl Postgres {
 }
 
 impl Changes for Postgres {
-    fn changed(&self) -> Arc<Notify> {
+    fn changed(&self) -> Arc<Changed> {
         self.hints.changed()
     }
 }

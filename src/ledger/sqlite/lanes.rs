@@ -293,7 +293,7 @@ fn leave(tx: &Tx<'_>, lease: &Lease, now: i64, leaving: &Leaving<'_>, next: Next
         ],
     )?;
     if rest.due_at.is_some() {
-        tx.wake();
+        tx.lanes_changed(&lease.target);
     }
     Ok(())
 }

@@ -41,19 +41,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::Notify;
-
 use self::reader::Readers;
 pub use self::tx::Counters;
 use self::tx::Tx;
 use self::writer::Writer;
-use super::{Changes, LedgerError, Result};
+use super::{Changed, Changes, LedgerError, Result};
 
 /// The ledger in one SQLite file.
 pub struct Sqlite {
     writer: Writer,
     readers: Readers,
-    changed: Arc<Notify>,
+    changed: Arc<Changed>,
     counters: Arc<Counters>,
     path: PathBuf,
     /// A write found no room, and the ledger has not grown since.
@@ -68,7 +66,7 @@ impl Sqlite {
     pub fn open(path: impl AsRef<Path>) -> Result<Sqlite> {
         let path = path.as_ref();
         let counters = Arc::new(Counters::default());
-        let changed = Arc::new(Notify::new());
+        let changed = Arc::new(Changed::default());
         let conn = schema::writer(path)?;
         Ok(Sqlite {
             writer: Writer::start(conn, Arc::clone(&counters), Arc::clone(&changed))?,
@@ -127,7 +125,7 @@ impl Sqlite {
 }
 
 impl Changes for Sqlite {
-    fn changed(&self) -> Arc<Notify> {
+    fn changed(&self) -> Arc<Changed> {
         Arc::clone(&self.changed)
     }
 }
