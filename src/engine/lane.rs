@@ -4,6 +4,7 @@
 //! again; release when there is nothing more to do, or when something stands in the way. Whatever
 //! happens to this process in between, the facts are the checkpoint.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -19,7 +20,7 @@ use super::Engine;
 use super::lease::LeaseGuard;
 use super::perform::{Outcome, perform};
 use super::plan::{Refused, assemble, plain};
-use crate::ledger::{Admission, Change, Lease, LedgerError, Loaded, Next, Release};
+use crate::ledger::{Admission, Attempt, Change, Lease, LedgerError, Loaded, Next, Release};
 use crate::metrics as names;
 use crate::target::Target;
 use crate::{backoff, connectors};
@@ -46,8 +47,9 @@ pub async fn work(
     stop: &CancellationToken,
 ) {
     let guard = LeaseGuard::new(engine, &lease, until);
-    let running =
-        std::panic::AssertUnwindSafe(run(engine, target, &lease, &guard, stop)).catch_unwind();
+    let proved = Mutex::new(Proved::default());
+    let running = run(engine, target, &lease, &guard, &proved, stop);
+    let running = std::panic::AssertUnwindSafe(running).catch_unwind();
     let keeping = keep(engine, &lease, &guard);
     let release = tokio::select! {
         outcome = running => outcome.unwrap_or_else(|_| {
@@ -57,15 +59,20 @@ pub async fn work(
         () = keeping => return,
     };
     let (session, name) = (lease.session.clone(), lease.target.clone());
+    let Proved { attempts, changes } = take(&proved);
+    let (ledger, now) = (&engine.ledger, Timestamp::now());
     let outcome = match release {
         Ok(release) => {
             log_release(target, &lease, &release);
-            engine
-                .ledger
-                .release(lease, Timestamp::now(), release)
+            ledger
+                .finish_and_release(lease, now, attempts, changes, release)
                 .await
         }
-        Err(error) => Err(error),
+        Err(error) if attempts.is_empty() || error == LedgerError::Stale => Err(error),
+        Err(error) => {
+            let written = ledger.finish(&lease, now, attempts, changes, Vec::new());
+            written.await.and(Err(error))
+        }
     };
     match outcome {
         Ok(()) => {}
@@ -106,11 +113,25 @@ fn log_release(target: &Target, lease: &Lease, release: &Release) {
     }
 }
 
+/// What the last call of a round proved and is not written yet, because the lane may be left at once:
+/// then both are one transaction. It is written before anything else leaves or is waited for, and
+/// whatever becomes of the worker.
+#[derive(Default)]
+struct Proved {
+    attempts: Vec<Attempt>,
+    changes: Vec<Change>,
+}
+
+fn take(proved: &Mutex<Proved>) -> Proved {
+    std::mem::take(&mut *proved.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
 struct Worker<'a> {
     engine: &'a Engine,
     target: &'a Target,
     lease: &'a Lease,
     guard: &'a LeaseGuard<'a>,
+    proved: &'a Mutex<Proved>,
     known: Known,
     head: i64,
     /// The newest event that was loaded.
@@ -126,6 +147,7 @@ async fn run(
     target: &Target,
     lease: &Lease,
     guard: &LeaseGuard<'_>,
+    proved: &Mutex<Proved>,
     stop: &CancellationToken,
 ) -> Result<Release, LedgerError> {
     let settings = &engine.settings;
@@ -144,6 +166,7 @@ async fn run(
         target,
         lease,
         guard,
+        proved,
         known: loaded.known.clone(),
         head: loaded.head,
         seen: newest,
@@ -231,6 +254,7 @@ impl Worker<'_> {
     /// Carries out one plan: writes down what may happen, calls side by side, writes down each
     /// result as it comes.
     async fn round(&mut self, steps: Vec<Step>) -> Result<RoundOutcome, LedgerError> {
+        self.write_proved().await?;
         let before = self.known.clone();
         let now = Timestamp::now();
         let unsure = match lane::intend(&before, &steps, now) {
@@ -283,7 +307,9 @@ impl Worker<'_> {
             });
         }
         while let Some((step, outcome)) = calls.next().await {
-            let result = self.apply_verdict(&before, &step, outcome).await?;
+            let result = self
+                .apply_verdict(&before, &step, outcome, calls.is_empty())
+                .await?;
             wave = merge_outcomes(wave, result);
         }
         drop(calls);
@@ -291,12 +317,13 @@ impl Worker<'_> {
         Ok(wave)
     }
 
-    /// Writes down what one call came to.
+    /// Writes down what one call came to, or holds it if the call is the `last` one of its round.
     async fn apply_verdict(
         &mut self,
         before: &Known,
         step: &Step,
         outcome: Outcome,
+        last: bool,
     ) -> Result<RoundOutcome, LedgerError> {
         let (attempt, (mut changes, progress)) = match outcome {
             Outcome::Deferred(wait) => {
@@ -332,14 +359,40 @@ impl Worker<'_> {
             }
         }
         self.progressed |= matches!(wave, RoundOutcome::Moved);
-        self.learn(vec![attempt], changes, Vec::new()).await?;
+        if last {
+            self.hold(attempt, changes);
+        } else {
+            self.learn(vec![attempt], changes, Vec::new()).await?;
+        }
         Ok(wave)
+    }
+
+    /// Knows what a call proved; it is written with what comes next.
+    fn hold(&mut self, attempt: Attempt, changes: Vec<Change>) {
+        for change in &changes {
+            change.clone().apply(&mut self.known);
+        }
+        let mut proved = self.proved.lock().unwrap_or_else(PoisonError::into_inner);
+        proved.attempts.push(attempt);
+        proved.changes.extend(changes);
+    }
+
+    /// Writes down what is held.
+    async fn write_proved(&self) -> Result<(), LedgerError> {
+        let Proved { attempts, changes } = take(self.proved);
+        if attempts.is_empty() && changes.is_empty() {
+            return Ok(());
+        }
+        let (ledger, now) = (&self.engine.ledger, Timestamp::now());
+        ledger
+            .finish(self.lease, now, attempts, changes, Vec::new())
+            .await
     }
 
     /// Writes to the ledger, then to what this worker knows.
     async fn learn(
         &mut self,
-        attempts: Vec<crate::ledger::Attempt>,
+        attempts: Vec<Attempt>,
         changes: Vec<Change>,
         events: Vec<Admission>,
     ) -> Result<(), LedgerError> {
@@ -356,10 +409,18 @@ impl Worker<'_> {
 
     /// Loads events that were shown already and are work again, and puts them before the others.
     async fn recall(&mut self) -> Result<(), LedgerError> {
+        let Some((work, _)) = &self.plan else {
+            return Ok(());
+        };
+        let wanted = self.target.connector.recall(work, &self.known);
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        self.write_proved().await?;
         let Some((work, seqs)) = &mut self.plan else {
             return Ok(());
         };
-        for id in self.target.connector.recall(work, &self.known) {
+        for id in wanted {
             let found = self.engine.ledger.recall(&self.lease.session, &id).await?;
             let Some((seq, event)) = found else { continue };
             let at = seqs.iter().take_while(|other| **other < seq).count();
@@ -412,6 +473,7 @@ impl Worker<'_> {
         if self.known.get(FEED).unwrap_or("") == key.as_deref().unwrap_or("") {
             return Ok(());
         }
+        self.write_proved().await?;
         self.engine
             .ledger
             .listen(self.lease, key.as_deref())

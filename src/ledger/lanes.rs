@@ -215,7 +215,20 @@ pub trait LaneLedger: Changes {
     ) -> Result<()>;
 
     /// Leaves a lane. A wake-up that came meanwhile makes it due at once, unless it is parked.
-    async fn release(&self, lease: Lease, now: Timestamp, release: Release) -> Result<()>;
+    async fn release(&self, lease: Lease, now: Timestamp, release: Release) -> Result<()> {
+        self.finish_and_release(lease, now, Vec::new(), Vec::new(), release)
+            .await
+    }
+
+    /// Writes down what the last calls proved, and leaves the lane: both or neither.
+    async fn finish_and_release(
+        &self,
+        lease: Lease,
+        now: Timestamp,
+        attempts: Vec<Attempt>,
+        changes: Vec<Change>,
+        release: Release,
+    ) -> Result<()>;
 
     /// Says that a lane listens to the feed with this key, or to none.
     async fn listen(&self, lease: &Lease, key: Option<&str>) -> Result<()>;

@@ -1,6 +1,6 @@
 //! Who may work on a lane, and how they learn that there is work.
 
-use handoffd::ledger::{Change, LedgerError, Next, Release};
+use handoffd::ledger::{Change, LaneState, Lease, LedgerError, Next, Release};
 use handoffd_contract::Reason;
 
 use crate::world::*;
@@ -273,4 +273,49 @@ pub async fn whatever_makes_something_due_has_a_number(w: &World) {
     told("it was parked");
     w.a.settle_webhooks(t(10), None, true).await.unwrap();
     assert!(told("it is tried again").1);
+}
+
+pub async fn what_calls_proved_is_written_as_the_lane_is_left_or_not_at_all(w: &World) {
+    w.a.put(t(0), opening("s", "1", &["hub"])).await;
+    let lease = w.a.take(t(0), "hub").await;
+    w.a.begin(&lease, t(1), vec![("a".into(), None), ("b".into(), None)])
+        .await
+        .unwrap();
+    let leave = async |lease: &Lease, value: &str| {
+        let changes = vec![
+            Change::Set("a".into(), value.into()),
+            Change::Remove("b".into()),
+        ];
+        let attempts = vec![attempt("step", "known")];
+        let release = Release {
+            head: 1,
+            seen: 1,
+            next: Next::Idle,
+            attempts: 0,
+            events: Vec::new(),
+        };
+        w.a.finish_and_release(lease.clone(), t(2), attempts, changes, release)
+            .await
+    };
+    let stale = Lease {
+        epoch: lease.epoch - 1,
+        ..lease.clone()
+    };
+    assert_eq!(leave(&stale, "no").await, Err(LedgerError::Stale));
+    let report = w.b.session_report("s").await.unwrap();
+    assert!(report.lanes[0].2.unsure("a") && report.attempts.is_empty());
+
+    assert_eq!(leave(&lease, "yes").await, Ok(()));
+    let report = w.b.session_report("s").await.unwrap();
+    let (row, head, known) = &report.lanes[0];
+    assert_eq!(
+        (row.state, &row.leased_by, *head),
+        (LaneState::Idle, &None, 1)
+    );
+    assert_eq!(
+        (known.get("a"), known.0.contains_key("b")),
+        (Some("yes"), false)
+    );
+    assert_eq!(report.attempts.len(), 1);
+    assert_eq!(leave(&lease, "again").await, Err(LedgerError::Stale));
 }

@@ -78,7 +78,14 @@ impl LaneLedger for Sqlite {
             .await
     }
 
-    async fn release(&self, lease: Lease, now: Timestamp, release: Release) -> Result<()> {
+    async fn finish_and_release(
+        &self,
+        lease: Lease,
+        now: Timestamp,
+        proved: Vec<Attempt>,
+        changes: Vec<Change>,
+        release: Release,
+    ) -> Result<()> {
         let Release {
             head,
             seen,
@@ -87,6 +94,7 @@ impl LaneLedger for Sqlite {
             events,
         } = release;
         let arrivals = Arrival::all(&events)?;
+        let now = now.as_microsecond();
         self.write(move |tx| {
             let leaving = Leaving {
                 head,
@@ -94,7 +102,9 @@ impl LaneLedger for Sqlite {
                 attempts,
                 arrivals: &arrivals,
             };
-            leave(tx, &lease, now.as_microsecond(), &leaving, next)
+            check(tx, &lease)?;
+            put_proved(tx, lease.lane, &proved, changes)?;
+            leave(tx, &lease, now, &leaving, next)
         })
         .await
     }
@@ -227,6 +237,20 @@ fn begin(tx: &Tx<'_>, lease: &Lease, now: i64, claims: &[(String, Option<String>
 }
 
 /// What calls proved.
+fn put_proved(tx: &Tx<'_>, lane: i64, attempts: &[Attempt], changes: Vec<Change>) -> Result<()> {
+    for attempt in attempts {
+        insert_attempt(tx, lane, attempt)?;
+    }
+    for change in changes {
+        match FactRow::of(change) {
+            (_, Some(fact)) => put_fact(tx, lane, &fact)?,
+            (name, None) => remove_fact(tx, lane, &name)?,
+        }
+    }
+    Ok(())
+}
+
+/// What calls proved, and what follows.
 fn finish(
     tx: &Tx<'_>,
     lease: &Lease,
@@ -236,15 +260,7 @@ fn finish(
     arrivals: &[Arrival],
 ) -> Result<()> {
     check(tx, lease)?;
-    for attempt in attempts {
-        insert_attempt(tx, lease.lane, attempt)?;
-    }
-    for change in changes {
-        match FactRow::of(change) {
-            (_, Some(fact)) => put_fact(tx, lease.lane, &fact)?,
-            (name, None) => remove_fact(tx, lease.lane, &name)?,
-        }
-    }
+    put_proved(tx, lease.lane, attempts, changes)?;
     admit(tx, now, arrivals).map(|_| ())
 }
 
@@ -260,9 +276,8 @@ struct Leaving<'a> {
     pub arrivals: &'a [Arrival],
 }
 
-/// Leaves a lane.
+/// Leaves a lane whose lease holds.
 fn leave(tx: &Tx<'_>, lease: &Lease, now: i64, leaving: &Leaving<'_>, next: Next) -> Result<()> {
-    check(tx, lease)?;
     admit(tx, now, leaving.arrivals)?;
     let hurry = tx
         .one(
