@@ -4,7 +4,6 @@
 //! again; release when there is nothing more to do, or when something stands in the way. Whatever
 //! happens to this process in between, the facts are the checkpoint.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -20,6 +19,7 @@ use super::Engine;
 use super::lease::LeaseGuard;
 use super::perform::{Outcome, perform};
 use super::plan::{Refused, assemble, plain};
+use super::proved::Proved;
 use crate::ledger::{Admission, Attempt, Change, Lease, LedgerError, Loaded, Next, Release};
 use crate::metrics as names;
 use crate::target::Target;
@@ -42,13 +42,13 @@ const MAX_IDLE_ROUNDS: u32 = 5;
 pub async fn work(
     engine: &Engine,
     target: &Target,
-    lease: Lease,
+    (lease, loaded): (Lease, Option<Loaded>),
     until: Timestamp,
     stop: &CancellationToken,
 ) {
     let guard = LeaseGuard::new(engine, &lease, until);
-    let proved = Mutex::new(Proved::default());
-    let running = run(engine, target, &lease, &guard, &proved, stop);
+    let proved = Proved::default();
+    let running = run(engine, target, (&lease, loaded), &guard, &proved, stop);
     let running = std::panic::AssertUnwindSafe(running).catch_unwind();
     let keeping = keep(engine, &lease, &guard);
     let release = tokio::select! {
@@ -59,7 +59,7 @@ pub async fn work(
         () = keeping => return,
     };
     let (session, name) = (lease.session.clone(), lease.target.clone());
-    let Proved { attempts, changes } = take(&proved);
+    let (attempts, changes) = proved.take();
     let (ledger, now) = (&engine.ledger, Timestamp::now());
     let outcome = match release {
         Ok(release) => {
@@ -113,25 +113,12 @@ fn log_release(target: &Target, lease: &Lease, release: &Release) {
     }
 }
 
-/// What the last call of a round proved and is not written yet, because the lane may be left at once:
-/// then both are one transaction. It is written before anything else leaves or is waited for, and
-/// whatever becomes of the worker.
-#[derive(Default)]
-struct Proved {
-    attempts: Vec<Attempt>,
-    changes: Vec<Change>,
-}
-
-fn take(proved: &Mutex<Proved>) -> Proved {
-    std::mem::take(&mut *proved.lock().unwrap_or_else(PoisonError::into_inner))
-}
-
 struct Worker<'a> {
     engine: &'a Engine,
     target: &'a Target,
     lease: &'a Lease,
     guard: &'a LeaseGuard<'a>,
-    proved: &'a Mutex<Proved>,
+    proved: &'a Proved,
     known: Known,
     head: i64,
     /// The newest event that was loaded.
@@ -145,16 +132,19 @@ struct Worker<'a> {
 async fn run(
     engine: &Engine,
     target: &Target,
-    lease: &Lease,
+    (lease, loaded): (&Lease, Option<Loaded>),
     guard: &LeaseGuard<'_>,
-    proved: &Mutex<Proved>,
+    proved: &Proved,
     stop: &CancellationToken,
 ) -> Result<Release, LedgerError> {
     let settings = &engine.settings;
-    let loaded = engine
-        .ledger
-        .load(lease, settings.load_events, settings.load_bytes)
-        .await?;
+    let mut loaded = match loaded {
+        Some(loaded) => loaded,
+        None => {
+            let (events, bytes) = (settings.load_events, settings.load_bytes);
+            engine.ledger.load(lease, events, bytes).await?
+        }
+    };
     let newest = loaded
         .events
         .iter()
@@ -167,7 +157,7 @@ async fn run(
         lease,
         guard,
         proved,
-        known: loaded.known.clone(),
+        known: Known::default(),
         head: loaded.head,
         seen: newest,
         plan: None,
@@ -188,6 +178,7 @@ async fn run(
         Err(Refused::Connector(refusal)) => return Ok(worker.refused(refusal)),
         Err(Refused::Ledger(error)) => return Err(error),
     };
+    worker.known = std::mem::take(&mut loaded.known);
     if !planned.pinned.is_empty() {
         worker.learn(Vec::new(), planned.pinned, Vec::new()).await?;
     }
@@ -372,14 +363,12 @@ impl Worker<'_> {
         for change in &changes {
             change.clone().apply(&mut self.known);
         }
-        let mut proved = self.proved.lock().unwrap_or_else(PoisonError::into_inner);
-        proved.attempts.push(attempt);
-        proved.changes.extend(changes);
+        self.proved.add(attempt, changes);
     }
 
     /// Writes down what is held.
     async fn write_proved(&self) -> Result<(), LedgerError> {
-        let Proved { attempts, changes } = take(self.proved);
+        let (attempts, changes) = self.proved.take();
         if attempts.is_empty() && changes.is_empty() {
             return Ok(());
         }

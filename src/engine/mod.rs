@@ -10,6 +10,7 @@
 //! | [`lane`] | the life of one lane from claim to release |
 //! | [`plan`] | what a connector is asked: the work, with rendered mappings |
 //! | [`perform`] | one step: budget, call, verdict |
+//! | `proved` | what calls proved, until it is written |
 //! | [`lease`] | how certain it is that a lane is still ours |
 //! | [`tell`] | reps whose replies wait are told, although nothing is called |
 
@@ -18,6 +19,7 @@ pub mod lane;
 pub mod lease;
 pub mod perform;
 pub mod plan;
+mod proved;
 pub mod tell;
 
 use std::collections::BTreeMap;
@@ -200,7 +202,10 @@ impl Engine {
         // Side by side, so that they share a transaction where the ledger can do that.
         let claims = asked.into_iter().map(|(target, limit, number)| async move {
             let daemon = &self.settings.daemon;
-            let claimed = self.ledger.claim(now, daemon, &target.name, limit, until);
+            let batch = (self.settings.load_events, self.settings.load_bytes);
+            let claimed =
+                self.ledger
+                    .claim_and_load(now, daemon, &target.name, limit, until, batch);
             (target, limit, number, claimed.await)
         });
         let mut failed = false;
@@ -216,14 +221,14 @@ impl Engine {
             if leases.len() < limit {
                 due.has_no_more(&target.name, number);
             }
-            for lease in leases {
+            for (lease, loaded) in leases {
                 // The limit was the number of free permits and only this task takes them.
                 let Ok(permit) = Arc::clone(&target.permits).try_acquire_owned() else {
                     break;
                 };
                 let (engine, target, stop) = (Arc::clone(self), Arc::clone(target), stop.clone());
                 workers.spawn(async move {
-                    lane::work(&engine, &target, lease, until, &stop).await;
+                    lane::work(&engine, &target, (lease, loaded), until, &stop).await;
                     drop(permit);
                     engine.room.notify_one();
                 });

@@ -182,6 +182,21 @@ pub trait LaneLedger: Changes {
         until: Timestamp,
     ) -> Result<Vec<Lease>>;
 
+    /// Claims lanes, and loads those of them that can be loaded in the same transaction, with at most
+    /// so many events and about so many bytes of each; the others are still to be loaded.
+    async fn claim_and_load(
+        &self,
+        now: Timestamp,
+        daemon: &str,
+        target: &str,
+        limit: usize,
+        until: Timestamp,
+        (_events, _bytes): (usize, usize),
+    ) -> Result<Vec<(Lease, Option<Loaded>)>> {
+        let claimed = self.claim(now, daemon, target, limit, until).await?;
+        Ok(claimed.into_iter().map(|lease| (lease, None)).collect())
+    }
+
     /// Makes a lease last until `until`.
     async fn renew(&self, lease: &Lease, until: Timestamp) -> Result<()>;
 

@@ -275,6 +275,45 @@ pub async fn whatever_makes_something_due_has_a_number(w: &World) {
     assert!(told("it is tried again").1);
 }
 
+pub async fn what_is_loaded_with_a_claim_is_what_the_worker_would_load(w: &World) {
+    for session in ["s1", "s2", "s3"] {
+        w.a.put(t(0), opening(session, session, &["hub"])).await;
+        w.a.put(t(0), plain(message(session, &format!("{session}-2"))))
+            .await;
+    }
+    // Of all together about as much as of one.
+    for (bytes, with_claim) in [(100_000, 3), (1, 1)] {
+        let claimed =
+            w.a.claim_and_load(t(1), "me", "hub", 9, t(60), (50, bytes))
+                .await
+                .unwrap();
+        let some = claimed.iter().filter(|(_, loaded)| loaded.is_some());
+        let expected = if w.loads_what_it_claims() {
+            with_claim
+        } else {
+            0
+        };
+        assert_eq!((claimed.len(), some.count()), (3, expected));
+        for (lease, loaded) in claimed {
+            let own = w.a.load(&lease, 50, bytes).await.unwrap();
+            assert!(loaded.is_none_or(|loaded| loaded == own));
+            w.a.release(
+                lease,
+                t(1),
+                leaving(
+                    0,
+                    Next::Due {
+                        at: t(1),
+                        stop: None,
+                    },
+                ),
+            )
+            .await
+            .unwrap();
+        }
+    }
+}
+
 pub async fn what_calls_proved_is_written_as_the_lane_is_left_or_not_at_all(w: &World) {
     w.a.put(t(0), opening("s", "1", &["hub"])).await;
     let lease = w.a.take(t(0), "hub").await;

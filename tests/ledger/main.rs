@@ -81,6 +81,7 @@ conformance! {
         a_takeover_begins_afresh
         a_stale_lease_is_refused_everywhere
         renewing_keeps_a_lease
+        what_is_loaded_with_a_claim_is_what_the_worker_would_load
         what_calls_proved_is_written_as_the_lane_is_left_or_not_at_all
         says_when_something_becomes_due
         tells_those_who_wait

@@ -32,6 +32,38 @@ impl LaneLedger for Sqlite {
             .await
     }
 
+    /// The writer has the pages at hand that a reader would fetch again after every commit. So that
+    /// nobody waits long for it, it fetches about as much as one lane may load.
+    async fn claim_and_load(
+        &self,
+        now: Timestamp,
+        daemon: &str,
+        target: &str,
+        limit: usize,
+        until: Timestamp,
+        (events, bytes): (usize, usize),
+    ) -> Result<Vec<(Lease, Option<Loaded>)>> {
+        let (daemon, target) = (daemon.to_owned(), target.to_owned());
+        let (now, until) = (now.as_microsecond(), until.as_microsecond());
+        let claimed = self.write(move |tx| {
+            let claimed = claim(tx, now, &daemon, &target, count(limit), until)?;
+            let mut fetched = 0;
+            let stored = |lease: Lease| {
+                // Whoever works on one that cannot be loaded learns why.
+                let stored = (fetched < bytes)
+                    .then(|| load::stored(tx, lease.lane, events.max(1), bytes).ok())
+                    .flatten();
+                fetched += stored.as_ref().map_or(0, load::Stored::bytes);
+                (lease, stored)
+            };
+            Ok(claimed.into_iter().map(stored).collect::<Vec<_>>())
+        });
+        let loaded = |(lease, stored): (Lease, Option<load::Stored>)| {
+            (lease, stored.and_then(|stored| stored.decode().ok()))
+        };
+        Ok(claimed.await?.into_iter().map(loaded).collect())
+    }
+
     async fn renew(&self, lease: &Lease, until: Timestamp) -> Result<()> {
         let lease = lease.clone();
         self.write(move |tx| renew(tx, &lease, until.as_microsecond()))
