@@ -8,6 +8,7 @@ mod site;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use anyhow::{Context as _, anyhow};
 use jiff::Timestamp;
@@ -192,6 +193,8 @@ impl App {
             token: config.http.admin_token.clone(),
             gate: gate.clone(),
             prometheus: admin::prometheus(),
+            amqp: config.intake.amqp.clone(),
+            configured: config.presence(),
         };
         let routes =
             crate::intake::http::routes(Arc::new(http)).merge(webhooks::routes(ledger, doors));
@@ -269,6 +272,7 @@ fn target(config: &Config, one: &Connected, wire: Arc<Wire>) -> Target {
         wire,
         permits: Arc::new(Semaphore::new(one.config.concurrency)),
         concurrency: one.config.concurrency,
+        last_heard: AtomicI64::new(0),
         breaker: Breaker::new(Limits {
             failures: breaker.failures,
             first: breaker.first,

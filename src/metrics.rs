@@ -20,6 +20,8 @@ pub const HEARD: &str = "handoffd_heard_total";
 pub const LAST_HEARD: &str = "handoffd_last_heard_timestamp_seconds";
 /// Lanes by target and state.
 pub const LANES: &str = "handoffd_lanes";
+/// Lanes that wait without being parked, by target and reason.
+pub const WAITING: &str = "handoffd_lanes_waiting";
 /// How long the oldest due lane has waited, by target.
 pub const OLDEST_DUE: &str = "handoffd_oldest_due_seconds";
 /// Webhooks that wait, by target.
@@ -30,6 +32,8 @@ pub const WEBHOOKS_PARKED: &str = "handoffd_webhooks_parked";
 pub const POISON_KEPT: &str = "handoffd_poison";
 /// 1 while a target's circuit is open.
 pub const CIRCUIT_OPEN: &str = "handoffd_circuit_open";
+/// 1 from the first rejection of a target's credential until a call succeeds.
+pub const CREDENTIAL_REJECTED: &str = "handoffd_credential_rejected";
 /// Lanes being worked on, by target.
 pub const WORKING: &str = "handoffd_working";
 /// Feeds that are open, by target.
@@ -62,6 +66,10 @@ pub fn describe() {
     describe_gauge!(LAST_HEARD, Unit::Seconds, "When each target was last heard");
     describe_gauge!(LANES, "Lanes by target and state");
     describe_gauge!(
+        WAITING,
+        "Lanes that wait without being parked, by target and reason"
+    );
+    describe_gauge!(
         OLDEST_DUE,
         Unit::Seconds,
         "How long the oldest due lane has waited"
@@ -76,6 +84,10 @@ pub fn describe() {
         "Events kept because they could not be understood"
     );
     describe_gauge!(CIRCUIT_OPEN, "1 while a target's circuit is open");
+    describe_gauge!(
+        CREDENTIAL_REJECTED,
+        "1 from the first rejection of a target's credential until a call succeeds"
+    );
     describe_gauge!(WORKING, "Lanes being worked on");
     describe_gauge!(FEEDS, "Feeds that are open");
     describe_gauge!(QUEUED, "Events that wait in RabbitMQ, by queue");

@@ -2,6 +2,9 @@
 //!
 //! Nothing here shows a message text, a name or a phone number: ids, types, times and reasons only.
 
+pub mod sentences;
+pub mod status;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -44,6 +47,10 @@ pub async fn show_json(ledger: &dyn Ledger, session: &str) -> Result<Option<Valu
                 "seq": seq, "type": kind, "time": time, "id": id, "received_at": received,
                 "warnings": warnings.get(seq).map_or(&[][..], Vec::as_slice),
             })).collect::<Vec<_>>(),
+            "dead_letters": story.refused.iter().map(|one| json!({
+                "id": one.id, "received_at": one.received_at, "origin": one.origin,
+                "reason": one.stop.reason.label(), "message": one.stop.words,
+            })).collect::<Vec<_>>(),
             "lanes": story.lanes.iter().map(|(lane, head, known)| {
                 let mut row = lane_json(lane);
                 row["head"] = json!(head);
@@ -80,7 +87,7 @@ async fn warnings(
 }
 
 fn known(story: &Story) -> bool {
-    !story.events.is_empty() || !story.lanes.is_empty()
+    !story.events.is_empty() || !story.lanes.is_empty() || !story.refused.is_empty()
 }
 
 /// When free text may no longer be sent: WhatsApp's 24 hours after the customer's last message.
@@ -126,6 +133,26 @@ fn told(
         for warning in warnings.get(seq).into_iter().flatten() {
             let _ = writeln!(out, "          ! {warning}");
         }
+    }
+    if !story.refused.is_empty() {
+        let _ = writeln!(
+            out,
+            "\nwhat could not be understood ({})",
+            story.refused.len()
+        );
+    }
+    for one in &story.refused {
+        let _ = writeln!(
+            out,
+            "  dead letter {}  {:.0}  by {}  {}: {}\n          handoffd retry --event {} (after a fix)   handoffd skip --event {}",
+            one.id,
+            one.received_at,
+            one.origin,
+            one.stop.reason.label(),
+            one.stop.words,
+            one.id,
+            one.id
+        );
     }
     for (lane, head, known) in &story.lanes {
         let _ = writeln!(out, "\n{}: {}", lane.target, sentence(lane, now));
@@ -212,7 +239,7 @@ pub fn sentence(lane: &LaneRow, now: Timestamp) -> String {
     format!("{state}{working}")
 }
 
-fn span(from: Timestamp, to: Timestamp) -> String {
+pub(crate) fn span(from: Timestamp, to: Timestamp) -> String {
     let seconds = to.duration_since(from).as_secs().max(0);
     match seconds {
         0..=119 => format!("{seconds} s"),
@@ -295,6 +322,7 @@ pub fn poison_json(row: &PoisonRow) -> Value {
     json!({
         "id": row.id, "received_at": row.received_at, "origin": row.poison.origin,
         "reason": row.poison.stop.reason.label(), "words": row.poison.stop.words, "bytes": row.poison.raw.len(),
+        "session": row.poison.session,
     })
 }
 
@@ -317,59 +345,6 @@ pub async fn lanes(ledger: &dyn Ledger, filter: LaneFilter) -> Result<String, Le
     }
     if rows.is_empty() {
         out.push_str("no such lane\n");
-    }
-    Ok(out)
-}
-
-/// Everything that needs a person: parked lanes by reason, kept events, webhooks.
-///
-/// # Errors
-/// The ledger failed.
-pub async fn parked(ledger: &dyn Ledger) -> Result<String, LedgerError> {
-    let mut out = String::new();
-    let groups = ledger.groups().await?;
-    let now = Timestamp::now();
-    for group in &groups {
-        let _ = writeln!(
-            out,
-            "{:>6} × {:<14} {:<16} {}\n         oldest {} ago, for example session {}\n         handoffd explain {}",
-            group.count,
-            group.target,
-            group.stop.reason.label(),
-            group.stop.words,
-            span(group.oldest, now),
-            group.example,
-            group.stop.reason.label()
-        );
-    }
-    let kept = ledger.poisoned(0, 50).await?;
-    for row in &kept {
-        let _ = writeln!(
-            out,
-            "event {:<6} {} by {}, {} bytes: {}\n         handoffd retry --event {}  (after a fix)   handoffd skip --event {}",
-            row.id,
-            row.received_at,
-            row.poison.origin,
-            row.poison.raw.len(),
-            row.poison.stop.words,
-            row.id,
-            row.id
-        );
-    }
-    let webhooks = ledger.inbox_parked(1_000).await?;
-    let mut alike: BTreeMap<(&str, &str, &str), (usize, i64, Timestamp)> = BTreeMap::new();
-    for (id, target, at, stop) in &webhooks {
-        let what = (target.as_str(), stop.reason.label(), stop.words.as_str());
-        alike.entry(what).or_insert((0, *id, *at)).0 += 1;
-    }
-    for ((target, reason, words), (count, id, at)) in alike {
-        let _ = writeln!(
-            out,
-            "{count:>6} × webhook for {target}: {reason} {words}\n         the first is {id}, of {at}\n         handoffd retry --webhooks  (after a fix)   handoffd skip --webhooks"
-        );
-    }
-    if out.is_empty() {
-        out.push_str("nothing needs a person\n");
     }
     Ok(out)
 }

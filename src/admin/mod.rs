@@ -7,6 +7,7 @@
 //! | `GET /readyz` | broker, ledger and each target, separately; 200 only when events can come in and be kept |
 //! | `GET /metrics` | Prometheus |
 //! | `GET /v1/lanes` | lanes: `?state=parked&target=…&reason=…&session=…&after=…` |
+//! | `GET /v1/status` | everything that is not well, in order of weight |
 //! | `GET /v1/parked` | parked lanes by reason, kept events and webhooks |
 //! | `GET /v1/sessions/{id}` | what happened to one conversation |
 //! | `POST /v1/retry`, `POST /v1/skip` | `{"session": …}`, `{"reason": …}`, `{"target": …}` or `{"all": true}`, with `"dry_run": true` |
@@ -34,6 +35,7 @@ use subtle::ConstantTimeEq;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::AmqpConfig;
 use crate::engine::Engine;
 use crate::intake::Gate;
 use crate::intake::amqp::IntakeState;
@@ -54,6 +56,10 @@ pub struct Admin {
     pub gate: Gate,
     /// The metrics.
     pub prometheus: PrometheusHandle,
+    /// RabbitMQ, to be asked how full its queues are.
+    pub amqp: Option<AmqpConfig>,
+    /// Every configured target, and whether it is enabled.
+    pub configured: Vec<(String, bool)>,
 }
 
 /// The most bytes of a request: a selection of lanes is small.
@@ -91,6 +97,7 @@ pub fn prometheus() -> PrometheusHandle {
 pub fn routes(admin: Arc<Admin>) -> Router {
     let guarded = Router::new()
         .route("/v1/lanes", get(operate::lanes))
+        .route("/v1/status", get(operate::status))
         .route("/v1/parked", get(operate::parked))
         .route("/v1/sessions/{id}", get(operate::session))
         .route("/v1/retry", post(operate::retry))
@@ -137,6 +144,7 @@ async fn metrics_page(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
 /// Keeps the gauges of the ledger current, and the recorder's histograms from growing.
 pub async fn upkeep(ledger: Arc<dyn Ledger>, targets: Vec<String>, stop: CancellationToken) {
     let handle = prometheus();
+    let mut reasons = std::collections::BTreeSet::new();
     let mut tick = tokio::time::interval(Duration::from_secs(5));
     loop {
         tokio::select! {
@@ -170,6 +178,17 @@ pub async fn upkeep(ledger: Arc<dyn Ledger>, targets: Vec<String>, stop: Cancell
                 let count = counts.iter().find(|(of, _)| of == target);
                 gauge!(name, "target" => target.clone()).set(count.map_or(0, |(_, n)| *n) as f64);
             }
+        }
+        for (target, reason, _) in &stats.waiting {
+            reasons.insert((target.clone(), reason.clone()));
+        }
+        for (target, reason) in &reasons {
+            let now = stats
+                .waiting
+                .iter()
+                .find(|(t, r, _)| t == target && r == reason);
+            gauge!(names::WAITING, "target" => target.clone(), "reason" => reason.clone())
+                .set(now.map_or(0, |(_, _, count)| *count) as f64);
         }
         gauge!(names::POISON_KEPT).set(stats.poison as f64);
     }

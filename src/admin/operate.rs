@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::Admin;
 use crate::ledger::{LaneFilter, LaneRef, LaneState, LedgerError};
+use crate::operate::status::{Health, Sources, gather};
 use crate::operate::{
     drop_poison as give_up, group_json, lane_json, poison_json, readmit as judge_again, select,
     show_json,
@@ -51,6 +52,23 @@ pub(super) async fn lanes(
         admin.ledger.lanes(filter).await,
         |rows| json!({"lanes": rows.iter().map(lane_json).collect::<Vec<_>>()}),
     )
+}
+
+pub(super) async fn status(State(admin): State<Arc<Admin>>) -> Response {
+    let targets = admin.engine.targets.iter();
+    let health = targets.map(|(name, target)| (name.clone(), Health::of(target)));
+    let trouble = admin.broker.as_ref().and_then(|state| {
+        let state = state.borrow();
+        (!state.words.is_empty()).then(|| format!("nothing is taken from it: {}", state.words))
+    });
+    let sources = Sources {
+        ledger: &*admin.ledger,
+        targets: &admin.configured,
+        broker: admin.amqp.as_ref(),
+        daemon: Some((health.collect(), trouble)),
+        alone: String::new(),
+    };
+    answer(gather(sources).await, |status| json!(status))
 }
 
 pub(super) async fn parked(State(admin): State<Arc<Admin>>) -> Response {

@@ -16,9 +16,6 @@ use crate::{app, operate};
 
 #[derive(Debug, Args)]
 pub(super) struct LanesArgs {
-    /// Only what needs a person, by reason, with kept events and webhooks
-    #[arg(long)]
-    parked: bool,
     /// Only in this state: idle, due, held, parked
     #[arg(long)]
     state: Option<String>,
@@ -57,11 +54,16 @@ pub(super) struct WhichArgs {
     dry_run: bool,
 }
 
+/// The configuration.
+pub(super) fn config(path: Option<&Path>) -> anyhow::Result<Config> {
+    let path = super::configured(path)?;
+    config::load(Some(&path), config::environment())
+        .map_err(|problems| anyhow!("{}", config::tidy(&problems)))
+}
+
 /// The configuration and its ledger, which must be there already.
 pub(super) async fn open(path: Option<&Path>) -> anyhow::Result<(Config, Arc<dyn Ledger>)> {
-    let path = super::configured(path)?;
-    let config = config::load(Some(&path), config::environment())
-        .map_err(|problems| anyhow!("{}", config::tidy(&problems)))?;
+    let config = self::config(path)?;
     let ledger = ledger::open_existing(&config.ledger.url).await?;
     Ok((config, ledger))
 }
@@ -89,12 +91,7 @@ pub(super) async fn show(path: Option<&Path>, session: &str, json: bool) -> anyh
 
 pub(super) async fn lanes(path: Option<&Path>, args: LanesArgs) -> anyhow::Result<u8> {
     let (_, ledger) = open(path).await?;
-    if args.parked && args.target.is_none() && args.reason.is_none() {
-        say(&operate::parked(&*ledger).await?);
-        return Ok(0);
-    }
     let state = match args.state.as_deref() {
-        None if args.parked => Some(LaneState::Parked),
         None => None,
         Some(word) => Some(
             LaneState::parse(word)

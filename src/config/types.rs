@@ -249,6 +249,15 @@ impl Config {
         self.targets.iter().filter(|target| target.enabled)
     }
 
+    /// Every configured target's name, and whether it is enabled.
+    #[must_use]
+    pub fn presence(&self) -> Vec<(String, bool)> {
+        let targets = self.targets.iter();
+        targets
+            .map(|target| (target.name.clone(), target.enabled))
+            .collect()
+    }
+
     /// The target with this name.
     #[must_use]
     pub fn target(&self, name: &str) -> Option<&TargetConfig> {

@@ -29,6 +29,7 @@ pub mod wire;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
@@ -68,6 +69,8 @@ pub struct Target {
     pub permits: Arc<Semaphore>,
     /// How many that is.
     pub concurrency: usize,
+    /// When it was last heard, in seconds since 1970; 0 when not since the daemon began.
+    pub last_heard: AtomicI64,
     /// Its circuit.
     pub breaker: Breaker,
     /// Its rates.
@@ -187,6 +190,8 @@ impl Engine {
             let mut limit = free;
             let open = f64::from(u8::from(target.breaker.gate() != Gate::Closed));
             gauge!(names::CIRCUIT_OPEN, "target" => target.name.clone()).set(open);
+            let rejected = f64::from(u8::from(target.breaker.rejected().is_some()));
+            gauge!(names::CREDENTIAL_REJECTED, "target" => target.name.clone()).set(rejected);
             match target.breaker.gate() {
                 Gate::Closed => {}
                 Gate::Probe if free == target.concurrency => limit = 1,

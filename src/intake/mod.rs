@@ -155,9 +155,9 @@ impl Gate {
     pub async fn park(&self, incoming: &Incoming, stop: Stop) -> Result<(), LedgerError> {
         let origin = incoming.origin.word();
         tracing::warn!(origin, reason = stop.reason.label(), words = %stop.words, "event parked");
-        self.ledger
-            .poison(Timestamp::now(), incoming.clone().poison(stop))
-            .await?;
+        let mut dead = incoming.clone().poison(stop);
+        dead.session = decode::session_of(incoming, &self.limits);
+        self.ledger.poison(Timestamp::now(), dead).await?;
         metrics::counter!(POISON, "origin" => origin).increment(1);
         Ok(())
     }

@@ -19,6 +19,7 @@ pub mod postgres;
 mod rows;
 mod rules;
 pub mod sqlite;
+pub mod troubles;
 
 use std::sync::Arc;
 
@@ -28,6 +29,8 @@ pub use handoffd_contract::lane::Change;
 use handoffd_contract::{Contact, Event, Known, Stop};
 use jiff::Timestamp;
 use tokio::sync::Notify;
+
+use self::troubles::{Refused, Troubles};
 
 /// What went wrong inside the ledger. What went wrong on the other side is never an error but a
 /// stored value.
@@ -86,6 +89,8 @@ pub struct Poison {
     pub headers: String,
     /// Its bytes.
     pub raw: Vec<u8>,
+    /// Its session, where that could be read all the same.
+    pub session: Option<String>,
 }
 
 /// A stored [`Poison`].
@@ -304,6 +309,8 @@ pub struct Story {
     pub lanes: Vec<(LaneRow, i64, Known)>,
     /// (target, attempt), oldest first, at most the 500 newest.
     pub attempts: Vec<(String, Attempt)>,
+    /// What came for it and could not be understood, oldest first, at most the 100 newest.
+    pub refused: Vec<Refused>,
 }
 
 /// A webhook as it came.
@@ -405,6 +412,8 @@ pub struct Stats {
     pub inbox: Vec<(String, i64)>,
     /// (target, webhooks that need a person).
     pub inbox_parked: Vec<(String, i64)>,
+    /// (target, reason's label, lanes that wait for it without being parked).
+    pub waiting: Vec<(String, String, i64)>,
 }
 
 /// Which parked (or waiting) work an operator means.
@@ -607,6 +616,9 @@ pub trait Ledger: Send + Sync {
 
     /// Parked lanes, grouped, largest group first; at most 1,000 groups.
     async fn groups(&self) -> Result<Vec<Group>>;
+
+    /// What is not well, counted whole.
+    async fn troubles(&self) -> Result<Troubles>;
 
     /// Everything about one session.
     async fn story(&self, session: &str) -> Result<Story>;

@@ -29,6 +29,9 @@ pub(super) const MAX_ROWS: i64 = 1_000;
 /// At most so many events in a story.
 pub(super) const MAX_STORY: i64 = 10_000;
 
+/// At most so many dead letters in a story.
+pub(super) const MAX_REFUSED: i64 = 100;
+
 /// At most so many attempts in a story.
 pub(super) const MAX_ATTEMPTS: i64 = 500;
 

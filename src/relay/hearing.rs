@@ -1,12 +1,13 @@
 //! From what a connector heard to events in the ledger.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use handoffd_contract::event::{MessageStatus, RepEnded, SessionAssigned};
 use handoffd_contract::feed::Read;
 use handoffd_contract::{
-    About, Data, Event, Feed, Frame, Heard, Hearing, HttpReply, Reason, Refusal, Stop, What,
+    About, Auth, Data, Event, Feed, Frame, Heard, Hearing, HttpReply, Reason, Refusal, Stop, What,
 };
 use jiff::Timestamp;
 use metrics::{counter, gauge};
@@ -91,6 +92,8 @@ impl Relay {
             if hearing.unauthorized {
                 if let Some(auth) = &auth {
                     target.wire.reject(auth, Instant::now()).await;
+                    let words = "the session has ended, and the answer shows it";
+                    credential_failed(target, &Stop::new(Reason::Unauthorized, words));
                 }
                 return Err(Deaf::Unauthorized);
             }
@@ -217,12 +220,19 @@ impl Relay {
         let sent_at = Instant::now();
         let reply = match target.wire.send_for(&read.call, Asker::Feed).await {
             Ok(reply) => reply,
-            Err(failure) => return Err(Deaf::Later(stop_of(&failure), None)),
+            Err(failure) => {
+                let stop = stop_of(&failure);
+                credential_failed(target, &stop);
+                return Err(Deaf::Later(stop, None));
+            }
         };
         let words = || format!("{} answered {}", read.tag, reply.status);
         match reply.status {
             401 => {
                 target.wire.reject(&read.call.auth, sent_at).await;
+                if read.call.auth == Auth::Target {
+                    credential_failed(target, &Stop::new(Reason::Unauthorized, words()));
+                }
                 Err(Deaf::Unauthorized)
             }
             // Such a limit can be the conversation's own: the target's lanes learn of theirs themselves.
@@ -234,7 +244,12 @@ impl Relay {
                 ))
             }
             500.. => Err(Deaf::Later(Stop::new(Reason::ServerError, words()), None)),
-            _ => Ok(reply),
+            _ => {
+                if read.call.auth == Auth::Target {
+                    target.breaker.accept();
+                }
+                Ok(reply)
+            }
         }
     }
 
@@ -337,6 +352,7 @@ fn note(target: &Target, session: &str, what: &'static str, admitted: Admitted, 
     counter!(names::HEARD, "target" => target.name.clone(), "what" => what).increment(1);
     if is_new {
         gauge!(names::LAST_HEARD, "target" => target.name.clone()).set(now.as_second() as f64);
+        target.last_heard.store(now.as_second(), Ordering::Relaxed);
         tracing::info!(target_name = %target.name, session, what, "heard");
     }
 }
@@ -353,6 +369,13 @@ fn understand(target: &Target, frame: &Frame<'_>) -> Result<Hearing, Deaf> {
 
 fn stop_of(failure: &Failure) -> Stop {
     failure.stop()
+}
+
+/// A rejected credential shows in `/readyz` and `status`, also when no lane has work.
+pub(super) fn credential_failed(target: &Target, stop: &Stop) {
+    if matches!(stop.reason, Reason::Unauthorized | Reason::IdentityRejected) {
+        target.breaker.reject(stop);
+    }
 }
 
 /// The event that follows from what was heard, or the facts that it is.

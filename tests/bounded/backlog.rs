@@ -83,9 +83,9 @@ pub async fn run(options: &Options) {
     );
     as_quick(alone, waiting);
     as_quick(alone, parked);
-    let (text, took) = handoffd(&fleet, &["lanes", "--parked"]);
+    let (text, took) = handoffd(&fleet, &["status"]);
     assert!(text.contains("No rights for this object"), "{text}");
-    println!("  `handoffd lanes --parked` took {took:.2} s");
+    println!("  `handoffd status` took {took:.2} s");
 
     fleet.sims.clear_faults(None);
     let began = Instant::now();

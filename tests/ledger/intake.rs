@@ -257,6 +257,7 @@ fn broken(raw: &[u8], reason: Reason) -> Poison {
         stop: stop(reason),
         headers: r#"{"a":"1"}"#.into(),
         raw: raw.to_vec(),
+        session: None,
     }
 }
 

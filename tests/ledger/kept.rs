@@ -186,6 +186,7 @@ pub async fn numbers_for_metrics(w: &World) {
         stop: stop(Reason::Undecodable),
         headers: "{}".into(),
         raw: vec![1],
+        session: None,
     };
     w.a.poison(t(0), poison).await.unwrap();
     let stats = w.b.stats(t(45)).await.unwrap();
@@ -204,6 +205,10 @@ pub async fn numbers_for_metrics(w: &World) {
     assert_eq!(
         [Idle, Due, Held, Parked].map(|state| count("wa", state)),
         [0, 2, 0, 0]
+    );
+    assert_eq!(
+        stats.waiting,
+        [("hub".to_owned(), "window-closed".to_owned(), 2)]
     );
     assert_eq!(
         stats.oldest_due,

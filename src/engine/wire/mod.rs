@@ -9,6 +9,7 @@
 pub mod credential;
 pub mod media;
 pub mod mint;
+pub mod operator;
 pub mod policy;
 pub mod sse;
 

@@ -18,6 +18,7 @@
 //! | `inbox` | webhooks |
 //! | `operate` | lists, stories, numbers |
 //! | `mend` | retry, skip |
+//! | `troubles` | what is not well, counted |
 //! | `hints` | daemons wake each other |
 //! | `care` | mappings, daemons, pulse |
 
@@ -34,6 +35,7 @@ mod operate;
 mod poison;
 mod relay;
 mod schema;
+mod troubles;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -51,6 +53,7 @@ use self::connect::Address;
 use self::db::{Db, Fault, Outcome};
 use self::hints::Hints;
 use super::rows::{self, Arrival, NewMapping, count, event_key};
+use super::troubles::Troubles;
 use super::{
     Admission, Admitted, Attempt, Change, FeedLease, Group, Hear, InboxRow, LaneFilter, LaneRef,
     LaneRow, Lease, Ledger, LedgerError, Loaded, MappingRow, Poison, PoisonRow, Release, Result,
@@ -406,6 +409,10 @@ impl Ledger for Postgres {
 
     async fn groups(&self) -> Result<Vec<Group>> {
         transact!(self, Statement, db => operate::groups(db))
+    }
+
+    async fn troubles(&self) -> Result<Troubles> {
+        transact!(self, Read, db => troubles::troubles(db))
     }
 
     async fn story(&self, session: &str) -> Result<Story> {

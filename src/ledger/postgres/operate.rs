@@ -8,6 +8,7 @@ use tokio_postgres::Row;
 use super::db::{Db, Outcome, Text};
 use super::intake::who;
 use super::lanes::{facts, lane_ref, tally};
+use super::troubles;
 use crate::ledger::rows;
 use crate::ledger::rules::{self, Tally};
 use crate::ledger::{
@@ -168,6 +169,7 @@ pub(super) async fn story(db: &Db<'_>, session: &str) -> Outcome<Story> {
         events,
         lanes,
         attempts: attempts(db, session).await?,
+        refused: troubles::refused(db, session).await?,
     })
 }
 
@@ -252,6 +254,15 @@ pub(super) async fn stats(db: &Db<'_>, now: i64) -> Outcome<Stats> {
               GROUP BY target ORDER BY target",
             &[],
             |row| Ok((row.try_get(0)?, row.try_get(1)?)),
+        )
+        .await?;
+    stats.waiting = db
+        .all(
+            "SELECT target, reason, count(*) FROM lane
+          WHERE reason IS NOT NULL AND state IN ('due', 'held')
+          GROUP BY target, reason ORDER BY target, reason",
+            &[],
+            |row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)),
         )
         .await?;
     Ok(stats)

@@ -8,8 +8,8 @@ use crate::ledger::{LedgerError, Poison, PoisonRow};
 /// Keeps something that could not be understood, once.
 pub(super) async fn poison(db: &Db<'_>, now: i64, poison: &Poison) -> Outcome<()> {
     db.run(
-        "INSERT INTO poison (origin, key, reason, words, headers, raw, received_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)
+        "INSERT INTO poison (origin, key, reason, words, headers, raw, received_at, session)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
          ON CONFLICT (origin, key, reason) DO NOTHING",
         &[
             &Text(&poison.origin),
@@ -19,6 +19,7 @@ pub(super) async fn poison(db: &Db<'_>, now: i64, poison: &Poison) -> Outcome<()
             &Text(&poison.headers),
             &poison.raw,
             &now,
+            &poison.session.as_deref().map(Text),
         ],
     )
     .await?;
@@ -28,7 +29,7 @@ pub(super) async fn poison(db: &Db<'_>, now: i64, poison: &Poison) -> Outcome<()
 /// Kept poison after a number, oldest first.
 pub(super) async fn poisoned(db: &Db<'_>, after: i64, limit: i64) -> Outcome<Vec<PoisonRow>> {
     db.all(
-        "SELECT id, received_at, origin, reason, words, headers, raw
+        "SELECT id, received_at, origin, reason, words, headers, raw, session
            FROM poison WHERE id > $1 ORDER BY id LIMIT $2",
         &[&after, &limit],
         |row| {
@@ -42,6 +43,7 @@ pub(super) async fn poisoned(db: &Db<'_>, after: i64, limit: i64) -> Outcome<Vec
                     stop,
                     headers: row.try_get(5)?,
                     raw: row.try_get(6)?,
+                    session: row.try_get(7)?,
                 },
             })
         },

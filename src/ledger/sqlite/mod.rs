@@ -16,6 +16,7 @@
 //! | `inbox` | webhooks |
 //! | `operate` | lists, stories, numbers |
 //! | `mend` | retry, skip |
+//! | `troubles` | what is not well, counted |
 //! | `care` | mappings, daemons, pulse |
 //! | `room` | whether there is room to write |
 
@@ -31,6 +32,7 @@ mod reader;
 mod relay;
 mod room;
 mod schema;
+mod troubles;
 mod tx;
 mod writer;
 
@@ -48,6 +50,7 @@ pub use self::tx::Counters;
 use self::tx::Tx;
 use self::writer::Writer;
 use super::rows::{self, Arrival, NewMapping, count, event_key};
+use super::troubles::Troubles;
 use super::{
     Admission, Admitted, Attempt, Change, FeedLease, Group, Hear, InboxRow, LaneFilter, LaneRef,
     LaneRow, Lease, Ledger, LedgerError, Loaded, MappingRow, Poison, PoisonRow, Release, Result,
@@ -413,6 +416,10 @@ impl Ledger for Sqlite {
 
     async fn groups(&self) -> Result<Vec<Group>> {
         self.read(operate::groups).await
+    }
+
+    async fn troubles(&self) -> Result<Troubles> {
+        self.read(troubles::troubles).await
     }
 
     async fn story(&self, session: &str) -> Result<Story> {

@@ -8,6 +8,7 @@ use rusqlite::{Row, params};
 
 use super::intake;
 use super::lanes::{facts, lane_ref};
+use super::troubles;
 use super::tx::Tx;
 use crate::ledger::rows;
 use crate::ledger::rules::{self, Tally};
@@ -163,6 +164,7 @@ pub(super) fn story(tx: &Tx<'_>, session: &str) -> Result<Story> {
         story.lanes.push((row, head, known));
     }
     story.attempts = attempts(tx, session)?;
+    story.refused = troubles::refused(tx, session)?;
     Ok(story)
 }
 
@@ -238,6 +240,13 @@ pub(super) fn stats(tx: &Tx<'_>, now: i64) -> Result<Stats> {
         "SELECT target, count(*) FROM inbox WHERE state = 'parked' GROUP BY target",
         [],
         |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    stats.waiting = tx.all(
+        "SELECT target, reason, count(*) FROM lane
+          WHERE reason IS NOT NULL AND state IN ('due', 'held')
+          GROUP BY target, reason ORDER BY target, reason",
+        [],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
     )?;
     Ok(stats)
 }

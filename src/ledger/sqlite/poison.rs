@@ -10,8 +10,8 @@ use crate::ledger::{LedgerError, Poison, PoisonRow, Result};
 /// Keeps something that could not be understood, once.
 pub(super) fn poison(tx: &Tx<'_>, now: i64, poison: &Poison) -> Result<()> {
     tx.run(
-        "INSERT INTO poison (origin, key, reason, words, headers, raw, received_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+        "INSERT INTO poison (origin, key, reason, words, headers, raw, received_at, session)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
          ON CONFLICT (origin, key, reason) DO NOTHING",
         params![
             poison.origin,
@@ -20,7 +20,8 @@ pub(super) fn poison(tx: &Tx<'_>, now: i64, poison: &Poison) -> Result<()> {
             poison.stop.words,
             poison.headers,
             poison.raw,
-            now
+            now,
+            poison.session
         ],
     )?;
     Ok(())
@@ -29,7 +30,7 @@ pub(super) fn poison(tx: &Tx<'_>, now: i64, poison: &Poison) -> Result<()> {
 /// Kept poison after a number, oldest first.
 pub(super) fn poisoned(tx: &Tx<'_>, after: i64, limit: i64) -> Result<Vec<PoisonRow>> {
     let rows = tx.all(
-        "SELECT id, received_at, origin, reason, words, headers, raw
+        "SELECT id, received_at, origin, reason, words, headers, raw, session
            FROM poison WHERE id > ?1 ORDER BY id LIMIT ?2",
         [after, limit],
         poison_row,
@@ -42,6 +43,7 @@ fn poison_row(row: &Row<'_>) -> rusqlite::Result<Result<PoisonRow>> {
     let received_at = rows::at(row.get(1)?);
     let stop = rows::stop(row.get(3)?, row.get(4)?);
     let (origin, headers, raw) = (row.get(2)?, row.get(5)?, row.get(6)?);
+    let session = row.get(7)?;
     Ok(received_at.and_then(|received_at| {
         let stop = stop.ok_or_else(|| LedgerError::Failed("poison without a reason".into()))?;
         Ok(PoisonRow {
@@ -52,6 +54,7 @@ fn poison_row(row: &Row<'_>) -> rusqlite::Result<Result<PoisonRow>> {
                 stop,
                 headers,
                 raw,
+                session,
             },
         })
     }))

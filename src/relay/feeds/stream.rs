@@ -16,7 +16,7 @@ use crate::engine::wire::mint::Asker;
 use crate::engine::wire::sse::{Found, Parser};
 use crate::ledger::{FeedLease, LaneRef};
 use crate::relay::Relay;
-use crate::relay::hearing::{Deaf, Settle};
+use crate::relay::hearing::{Deaf, Settle, credential_failed};
 
 /// The largest event of a stream.
 const MAX_EVENT: usize = 1024 * 1024;
@@ -44,7 +44,12 @@ pub(super) async fn stream(
         .wire
         .open_stream(open, last.as_deref(), Asker::Feed)
         .await;
-    let response = match opened.map_err(|failure| Deaf::Later(failure.stop(), None))? {
+    let opened = opened.map_err(|failure| {
+        let stop = failure.stop();
+        credential_failed(target, &stop);
+        Deaf::Later(stop, None)
+    });
+    let response = match opened? {
         Ok(response) => response,
         Err(reply) if reply.status == 401 => {
             target.wire.reject(&open.auth, sent_at).await;
