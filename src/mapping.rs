@@ -47,7 +47,7 @@ mod values;
 use std::fmt;
 use std::sync::Arc;
 
-use handoffd_contract::{Data, Event, Rendered};
+use handoffd_contract::{Data, Event, LostField, Rendered};
 
 pub use cases::TestOutcome;
 pub use document::SECTIONS;
@@ -142,9 +142,9 @@ impl Mapping {
                 Outcome::Value(value, note) => {
                     let section = rendered.sections.entry(field.section.clone()).or_default();
                     section.insert(field.name.clone(), value);
-                    rendered.notes.extend(note);
+                    tell(&mut rendered, field, note);
                 }
-                Outcome::Dropped(note) => rendered.notes.push(note),
+                Outcome::Dropped(loss) => tell(&mut rendered, field, Some(loss)),
                 Outcome::Out(_) => {}
             }
         }
@@ -205,6 +205,16 @@ impl Mapping {
         }
         problems
     }
+}
+
+/// Notes what a field lost, for the rep and for operators.
+fn tell(rendered: &mut Rendered, field: &Field, loss: Option<field::Loss>) {
+    let Some(loss) = loss else { return };
+    rendered.notes.push(loss.note);
+    rendered.lost.push(LostField {
+        field: field.path(),
+        why: loss.why,
+    });
 }
 
 /// Renders an event with the session and contact that it carries itself, as preview and tests do.

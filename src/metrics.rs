@@ -14,6 +14,8 @@ pub const EVENTS: &str = "handoffd_events_total";
 pub const POISON: &str = "handoffd_poison_total";
 /// Places of admitted events that could not be read as they came, by source and field.
 pub const WARNINGS: &str = "handoffd_event_warnings_total";
+/// Fields that did not get their value, or not all of it, by target and field.
+pub const FIELDS_DROPPED: &str = "handoffd_fields_dropped_total";
 /// Things heard from targets, by target and what (`reply`, `ended`, `skipped`, …).
 pub const HEARD: &str = "handoffd_heard_total";
 /// When each target was last heard, in seconds since 1970.
@@ -61,6 +63,10 @@ pub fn describe() {
     describe_counter!(
         WARNINGS,
         "Places of admitted events that could not be read as they came, by source and field"
+    );
+    describe_counter!(
+        FIELDS_DROPPED,
+        "Fields that did not get their value, or not all of it, by target and field"
     );
     describe_counter!(HEARD, "Things heard from targets, by target and what");
     describe_gauge!(LAST_HEARD, Unit::Seconds, "When each target was last heard");

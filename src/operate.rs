@@ -12,6 +12,7 @@ use handoffd_contract::{Fact, Known};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::engine::lost;
 use crate::intake::{Gate, Incoming};
 use crate::ledger::{
     Group, LaneFilter, LaneRow, LaneState, Ledger, LedgerError, PoisonRow, Select, Story,
@@ -55,6 +56,9 @@ pub async fn show_json(ledger: &dyn Ledger, session: &str) -> Result<Option<Valu
                 let mut row = lane_json(lane);
                 row["head"] = json!(head);
                 row["facts"] = facts_json(known);
+                row["fields_lost"] = lost::shown(known)
+                    .map(|(field, why)| json!({"field": field, "why": why}))
+                    .collect();
                 row
             }).collect::<Vec<_>>(),
             "attempts": story.attempts.iter().map(|(target, attempt)| json!({
@@ -263,6 +267,9 @@ fn records(known: &Known) -> Vec<String> {
             (Some((group, _)), Fact::Is(_)) => *counts.entry(group).or_default() += 1,
             (None, Fact::Is(value)) => lines.push(format!("{name} = {}", discreet(value))),
         }
+    }
+    for (field, why) in lost::shown(known) {
+        lines.push(format!("field {field}: {why}"));
     }
     if !counts.is_empty() {
         let counted: Vec<String> = counts

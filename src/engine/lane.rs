@@ -16,6 +16,7 @@ use metrics::histogram;
 use tokio_util::sync::CancellationToken;
 
 use super::grip::Grip;
+use super::lost;
 use super::perform::{Outcome, perform};
 use super::plan::{Refused, assemble, plain};
 use super::schedule::Schedule;
@@ -328,6 +329,14 @@ impl Worker<'_> {
                 _ => {}
             }
         }
+        let refused = lost::by_crm(
+            &self.target.name,
+            &self.lease.session,
+            &*self.target.connector,
+            &changes,
+            &self.known,
+        );
+        changes.extend(refused);
         self.progressed |= matches!(wave, Wave::Moved);
         self.learn(vec![attempt], changes, Vec::new()).await?;
         Ok(wave)

@@ -12,6 +12,7 @@
 //! | [`grip`] | how certain it is that a lane is still ours |
 //! | [`tell`] | reps whose replies wait are told, although nothing is called |
 //! | [`schedule`] | when a lane that failed goes on |
+//! | [`lost`] | what fields lost, told to operators |
 //! | [`breaker`], [`budget`] | a target's circuit and rates |
 //! | [`hush`] | texts and secrets that must not show, taken out |
 //! | [`wire`] | the way out: HTTP, credentials, attachments |
@@ -21,6 +22,7 @@ pub mod budget;
 pub mod grip;
 pub mod hush;
 pub mod lane;
+pub mod lost;
 pub mod perform;
 pub mod plan;
 pub mod schedule;

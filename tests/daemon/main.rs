@@ -5,6 +5,7 @@
 mod cases;
 mod conversation;
 mod kill;
+mod lost_fields;
 mod merged;
 mod operating;
 mod replies;

@@ -35,6 +35,13 @@ pub trait Connector: Send + Sync {
         Vec::new()
     }
 
+    /// The field, as `section.name` of its mapping, that the CRM did not take and that is left out
+    /// from now on, where the fact with this name says that.
+    fn refused_field(&self, fact: &str) -> Option<String> {
+        let _ = fact;
+        None
+    }
+
     /// What the target's reply to `step` proves about the step's facts.
     fn read(&self, step: &Step, reply: &Reply) -> Verdict;
 

@@ -85,6 +85,10 @@ impl Connector for Creatio {
         self.listen(frame)
     }
 
+    fn refused_field(&self, fact: &str) -> Option<String> {
+        facts::dropped_field(fact)
+    }
+
     fn opens(&self, data: &Data) -> bool {
         match data {
             Data::HandoffRequested(_) => true,

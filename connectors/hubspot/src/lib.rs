@@ -125,6 +125,10 @@ impl Connector for HubSpot {
         })
     }
 
+    fn refused_field(&self, fact: &str) -> Option<String> {
+        facts::dropped(fact)
+    }
+
     fn file_hosts(&self) -> Vec<String> {
         // Where HubSpot's file manager serves from, per region.
         let own = [
