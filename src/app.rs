@@ -3,6 +3,7 @@
 mod broker;
 mod connect;
 mod examine;
+mod routes;
 mod site;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use url::Url;
 
 pub use self::connect::{Connected, connect};
 pub use self::examine::{Examined, examine};
+pub use self::routes::router;
 use self::site::Site;
 use crate::admin::{self, Admin};
 use crate::config::Config;
@@ -33,9 +35,9 @@ use crate::engine::wire::media::Library;
 use crate::engine::wire::policy::Policy;
 use crate::engine::wire::{Options, Wire};
 use crate::engine::{Engine, Left, Settings, Target};
+use crate::intake::Gate;
 use crate::intake::amqp;
 use crate::intake::http::HttpIntake;
-use crate::intake::{Gate, Route, Router};
 use crate::ledger::{self, Ledger};
 use crate::mapping::Mapping;
 use crate::publisher::Publisher;
@@ -99,6 +101,8 @@ pub struct App {
     intake: Option<amqp::AmqpIntake>,
     public: Site,
     admin: Site,
+    /// The names of disabled targets.
+    disabled: Vec<String>,
 }
 
 impl App {
@@ -117,7 +121,6 @@ impl App {
         let library = library(config, &connected)?;
         let mut targets = BTreeMap::new();
         let mut doors = BTreeMap::new();
-        let mut routes = Vec::new();
         for one in &connected {
             let wire = Arc::new(wire(config, one, &library)?);
             let secret = |name: &str| -> Option<SecretString> { config.secrets.get(name).cloned() };
@@ -126,12 +129,6 @@ impl App {
                     .map_err(|why| anyhow!("target.{}: {why}", one.config.name))?;
                 doors.insert(one.config.name.clone(), door);
             }
-            routes.push(Route {
-                name: one.config.name.clone(),
-                kind: one.kind.to_owned(),
-                numbers: one.config.numbers.clone(),
-                connector: Arc::clone(&one.connector),
-            });
             targets.insert(one.config.name.clone(), Arc::new(target(config, one, wire)));
         }
         library.shelve(targets.iter().map(|(name, target)| {
@@ -169,7 +166,7 @@ impl App {
             lease: config.engine.lease,
             schedule,
         };
-        let router = Arc::new(Router::new(routes));
+        let router = Arc::new(router(config, &connected));
         let gate = Gate {
             ledger: Arc::clone(&ledger),
             router,
@@ -219,6 +216,12 @@ impl App {
             intake,
             public,
             admin,
+            disabled: config
+                .targets
+                .iter()
+                .filter(|target| !target.enabled)
+                .map(|target| target.name.clone())
+                .collect(),
         })
     }
 
@@ -241,7 +244,7 @@ impl App {
         tasks.spawn(inbox::run(self.relay, stop.clone()));
         let targets = self.engine.targets.keys().cloned().collect();
         let ledger = Arc::clone(&self.engine.ledger);
-        tasks.spawn(admin::upkeep(ledger, targets, stop.clone()));
+        tasks.spawn(admin::upkeep(ledger, targets, self.disabled, stop.clone()));
         let public = tokio::spawn(self.public.serve(stop.clone()));
         let admin = tokio::spawn(self.admin.serve(stop.clone()));
         let left = self.engine.run(stop).await;

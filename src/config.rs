@@ -34,6 +34,7 @@ pub use targets::KINDS;
 pub use types::{
     AmqpConfig, Backoff, Breaker, Config, DaemonConfig, EngineConfig, ExchangeKind, HttpConfig,
     IntakeConfig, LedgerConfig, Limits, LogConfig, LogFormat, MediaConfig, TargetConfig,
+    WhenDisabled,
 };
 
 /// What the environment's overrides begin with.

@@ -22,20 +22,29 @@ use crate::ledger::{
 const MAX_LOOKED_AT: usize = 100;
 
 /// What happened to one conversation, in plain words; `None` when the ledger knows nothing of it.
+/// `targets`: those of the configuration, and whether each is enabled; empty where it is not known.
 ///
 /// # Errors
 /// The ledger failed.
-pub async fn show(ledger: &dyn Ledger, session: &str) -> Result<Option<String>, LedgerError> {
+pub async fn show(
+    ledger: &dyn Ledger,
+    session: &str,
+    targets: &[(String, bool)],
+) -> Result<Option<String>, LedgerError> {
     let story = ledger.story(session).await?;
     let warnings = warnings(ledger, &story).await?;
-    Ok(known(&story).then(|| told(session, &story, &warnings, Timestamp::now())))
+    Ok(known(&story).then(|| told(session, &story, &warnings, targets, Timestamp::now())))
 }
 
 /// The same as JSON.
 ///
 /// # Errors
 /// The ledger failed.
-pub async fn show_json(ledger: &dyn Ledger, session: &str) -> Result<Option<Value>, LedgerError> {
+pub async fn show_json(
+    ledger: &dyn Ledger,
+    session: &str,
+    targets: &[(String, bool)],
+) -> Result<Option<Value>, LedgerError> {
     let story = ledger.story(session).await?;
     let warnings = warnings(ledger, &story).await?;
     Ok(known(&story).then(|| {
@@ -53,7 +62,7 @@ pub async fn show_json(ledger: &dyn Ledger, session: &str) -> Result<Option<Valu
                 "reason": one.stop.reason.label(), "message": one.stop.words,
             })).collect::<Vec<_>>(),
             "lanes": story.lanes.iter().map(|(lane, head, known)| {
-                let mut row = lane_json(lane);
+                let mut row = lane_json(lane, targets);
                 row["head"] = json!(head);
                 row["facts"] = facts_json(known);
                 row["fields_lost"] = lost::shown(known)
@@ -103,6 +112,7 @@ fn told(
     session: &str,
     story: &Story,
     warnings: &BTreeMap<i64, Vec<String>>,
+    targets: &[(String, bool)],
     now: Timestamp,
 ) -> String {
     let mut out = String::new();
@@ -159,7 +169,7 @@ fn told(
         );
     }
     for (lane, head, known) in &story.lanes {
-        let _ = writeln!(out, "\n{}: {}", lane.target, sentence(lane, now));
+        let _ = writeln!(out, "\n{}: {}", lane.target, sentence(lane, targets, now));
         let shown = story.events.iter().filter(|(seq, ..)| seq <= head).count();
         let _ = writeln!(
             out,
@@ -206,9 +216,26 @@ fn told(
     out
 }
 
+/// Why no daemon works on a lane that has work, although nothing failed.
+fn nobody_works(lane: &LaneRow, targets: &[(String, bool)]) -> Option<&'static str> {
+    if lane.state != LaneState::Due || targets.is_empty() {
+        return None;
+    }
+    match targets.iter().find(|(name, _)| *name == lane.target) {
+        Some((_, true)) => None,
+        Some((_, false)) => {
+            Some("The target is disabled in the configuration; it goes on when it is enabled")
+        }
+        None => Some("The configuration has no such target"),
+    }
+}
+
 /// A lane's state as a sentence.
 #[must_use]
-pub fn sentence(lane: &LaneRow, now: Timestamp) -> String {
+pub fn sentence(lane: &LaneRow, targets: &[(String, bool)], now: Timestamp) -> String {
+    if let Some(why) = nobody_works(lane, targets) {
+        return format!("waits. {why}");
+    }
     let why = |lane: &LaneRow| {
         lane.stop.as_ref().map_or(String::new(), |stop| {
             format!(
@@ -304,13 +331,14 @@ fn facts_json(known: &Known) -> Value {
 
 /// A lane as JSON.
 #[must_use]
-pub fn lane_json(lane: &LaneRow) -> Value {
+pub fn lane_json(lane: &LaneRow, targets: &[(String, bool)]) -> Value {
     json!({
         "id": lane.id, "session": lane.session, "target": lane.target, "state": lane.state.word(),
         "due_at": lane.due_at, "pending": lane.pending, "failures": lane.attempts,
         "reason": lane.stop.as_ref().map(|stop| stop.reason.label()),
         "words": lane.stop.as_ref().map(|stop| stop.words.clone()),
         "leased_by": lane.leased_by, "updated_at": lane.updated_at,
+        "nobody_works": nobody_works(lane, targets),
     })
 }
 
@@ -337,7 +365,11 @@ pub fn poison_json(row: &PoisonRow) -> Value {
 ///
 /// # Errors
 /// The ledger failed.
-pub async fn lanes(ledger: &dyn Ledger, filter: LaneFilter) -> Result<String, LedgerError> {
+pub async fn lanes(
+    ledger: &dyn Ledger,
+    filter: LaneFilter,
+    targets: &[(String, bool)],
+) -> Result<String, LedgerError> {
     let now = Timestamp::now();
     let rows = ledger.lanes(filter).await?;
     let mut out = String::new();
@@ -347,7 +379,7 @@ pub async fn lanes(ledger: &dyn Ledger, filter: LaneFilter) -> Result<String, Le
             "{:<38} {:<14} {}",
             lane.session,
             lane.target,
-            sentence(lane, now)
+            sentence(lane, targets, now)
         );
     }
     if rows.is_empty() {

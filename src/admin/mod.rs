@@ -142,7 +142,12 @@ async fn metrics_page(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
 }
 
 /// Keeps the gauges of the ledger current, and the recorder's histograms from growing.
-pub async fn upkeep(ledger: Arc<dyn Ledger>, targets: Vec<String>, stop: CancellationToken) {
+pub async fn upkeep(
+    ledger: Arc<dyn Ledger>,
+    targets: Vec<String>,
+    disabled: Vec<String>,
+    stop: CancellationToken,
+) {
     let handle = prometheus();
     let mut reasons = std::collections::BTreeSet::new();
     let mut tick = tokio::time::interval(Duration::from_secs(5));
@@ -165,8 +170,10 @@ pub async fn upkeep(ledger: Arc<dyn Ledger>, targets: Vec<String>, stop: Cancell
         }
         let due: std::collections::BTreeMap<_, _> = stats.oldest_due.iter().cloned().collect();
         for (target, _, _) in &stats.lanes {
+            // What a disabled target has to do waits on purpose.
             let waited = due
                 .get(target)
+                .filter(|_| !disabled.contains(target))
                 .map_or(0.0, |at| now.duration_since(*at).as_secs_f64().max(0.0));
             gauge!(names::OLDEST_DUE, "target" => target.clone()).set(waited);
         }

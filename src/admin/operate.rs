@@ -50,7 +50,7 @@ pub(super) async fn lanes(
     };
     answer(
         admin.ledger.lanes(filter).await,
-        |rows| json!({"lanes": rows.iter().map(lane_json).collect::<Vec<_>>()}),
+        |rows| json!({"lanes": rows.iter().map(|row| lane_json(row, &admin.configured)).collect::<Vec<_>>()}),
     )
 }
 
@@ -90,7 +90,7 @@ pub(super) async fn parked(State(admin): State<Arc<Admin>>) -> Response {
 }
 
 pub(super) async fn session(State(admin): State<Arc<Admin>>, Path(id): Path<String>) -> Response {
-    match show_json(&*admin.ledger, &id).await {
+    match show_json(&*admin.ledger, &id, &admin.configured).await {
         Ok(Some(story)) => Json(story).into_response(),
         Ok(None) => (
             StatusCode::NOT_FOUND,

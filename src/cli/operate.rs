@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::say;
 use crate::config::{self, Config};
-use crate::intake::{Gate, Route, Router};
+use crate::intake::Gate;
 use crate::ledger::{self, LaneFilter, LaneState, Ledger};
 use crate::{app, operate};
 
@@ -69,13 +69,14 @@ pub(super) async fn open(path: Option<&Path>) -> anyhow::Result<(Config, Arc<dyn
 }
 
 pub(super) async fn show(path: Option<&Path>, session: &str, json: bool) -> anyhow::Result<u8> {
-    let (_, ledger) = open(path).await?;
+    let (config, ledger) = open(path).await?;
+    let targets = config.presence();
     let shown = if json {
-        operate::show_json(&*ledger, session)
+        operate::show_json(&*ledger, session, &targets)
             .await?
             .map(|story| format!("{story:#}"))
     } else {
-        operate::show(&*ledger, session).await?
+        operate::show(&*ledger, session, &targets).await?
     };
     match shown {
         Some(text) => {
@@ -90,7 +91,7 @@ pub(super) async fn show(path: Option<&Path>, session: &str, json: bool) -> anyh
 }
 
 pub(super) async fn lanes(path: Option<&Path>, args: LanesArgs) -> anyhow::Result<u8> {
-    let (_, ledger) = open(path).await?;
+    let (config, ledger) = open(path).await?;
     let state = match args.state.as_deref() {
         None => None,
         Some(word) => Some(
@@ -104,7 +105,7 @@ pub(super) async fn lanes(path: Option<&Path>, args: LanesArgs) -> anyhow::Resul
         reason: args.reason,
         ..LaneFilter::default()
     };
-    say(&operate::lanes(&*ledger, filter).await?);
+    say(&operate::lanes(&*ledger, filter, &config.presence()).await?);
     Ok(0)
 }
 
@@ -208,13 +209,7 @@ async fn kept(ledger: &dyn Ledger, args: &WhichArgs) -> anyhow::Result<Option<Ve
 fn gate(config: &Config, ledger: &Arc<dyn Ledger>) -> anyhow::Result<Gate> {
     let connected =
         app::connect(config).map_err(|problems| anyhow!("{}", config::tidy(&problems)))?;
-    let routes = connected.iter().map(|one| Route {
-        name: one.config.name.clone(),
-        kind: one.kind.to_owned(),
-        numbers: one.config.numbers.clone(),
-        connector: Arc::clone(&one.connector),
-    });
-    let router = Arc::new(Router::new(routes.collect()));
+    let router = Arc::new(app::router(config, &connected));
     Ok(Gate {
         ledger: Arc::clone(ledger),
         router,

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::problem::Problem;
 use super::reader::Reader;
 use super::secrets::{reason, shown_file};
-use super::types::TargetConfig;
+use super::types::{TargetConfig, WhenDisabled};
 
 /// The connectors that there are.
 pub const KINDS: &[&str] = &["salesforce", "hubspot", "creatio", "whatsapp"];
@@ -145,6 +145,11 @@ fn target(
         timeout: section.duration("timeout", second..=second * 600, second * 30),
         connect_timeout: section.duration("connect_timeout", second / 10..=second * 60, second * 5),
         enabled: section.flag("enabled", true),
+        when_disabled: section.choice(
+            "when_disabled",
+            &[("wait", WhenDisabled::Wait), ("drop", WhenDisabled::Drop)],
+            WhenDisabled::Wait,
+        ),
     };
     section.finish();
     target

@@ -241,6 +241,17 @@ pub struct TargetConfig {
     pub connect_timeout: Duration,
     /// Whether it is worked on.
     pub enabled: bool,
+    /// What becomes of its events while it is not.
+    pub when_disabled: WhenDisabled,
+}
+
+/// What becomes of a disabled target's events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenDisabled {
+    /// They wait until it is enabled.
+    Wait,
+    /// They open nothing there.
+    Drop,
 }
 
 impl Config {

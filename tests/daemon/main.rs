@@ -4,6 +4,7 @@
 
 mod cases;
 mod conversation;
+mod disabled;
 mod kill;
 mod lost_fields;
 mod merged;
