@@ -44,6 +44,7 @@ mod sample;
 mod template;
 mod values;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -126,6 +127,17 @@ impl Mapping {
     #[must_use]
     pub fn kind(&self) -> &str {
         &self.0.kind
+    }
+
+    /// The fields that it sets, by section.
+    #[must_use]
+    pub fn fields(&self) -> BTreeMap<String, Vec<String>> {
+        let mut fields: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for field in &self.0.fields {
+            let section = fields.entry(field.section.clone()).or_default();
+            section.push(field.name.clone());
+        }
+        fields
     }
 
     /// What the target's fields get for an event.

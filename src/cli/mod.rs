@@ -2,6 +2,7 @@
 
 mod check;
 mod folder;
+mod live;
 mod log;
 mod mapping;
 mod operate;

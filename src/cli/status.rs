@@ -54,7 +54,7 @@ async fn alone(config: &Config, why: String) -> anyhow::Result<Status> {
 }
 
 /// The admin API of a daemon with this configuration on this machine.
-fn local(config: &Config) -> String {
+pub(super) fn local(config: &Config) -> String {
     let mut address = config.http.admin_listen;
     if address.ip().is_unspecified() {
         address.set_ip(match address.ip() {

@@ -9,6 +9,7 @@
 
 pub(crate) mod connect;
 mod message;
+pub mod rights;
 mod topology;
 
 use std::convert::Infallible;
@@ -326,18 +327,6 @@ impl AmqpIntake {
             *state != before
         });
     }
-}
-
-/// Whether an exchange that is published to is there. Whether a queue is bound to it, AMQP does not
-/// tell.
-///
-/// # Errors
-/// What stands in the way, and the remedy.
-pub async fn probe_exchange(config: &AmqpConfig, exchange: &str) -> Result<(), String> {
-    let connection = connect::connect(config, "handoffd check", None).await?;
-    let found = topology::exists(&connection, exchange).await;
-    connect::close(&connection).await;
-    found.map_err(|error| connect::explain(&error))
 }
 
 /// Whether the broker can be reached and lets us in, and whether the exchange is there.

@@ -1,5 +1,6 @@
 //! The trait, and the data that describes a target to the engine.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -124,6 +125,23 @@ pub trait Connector: Send + Sync {
                 format!("answered {}", reply.status),
             )]
         }
+    }
+
+    /// Reads that tell which fields the CRM has; none where it cannot be asked.
+    fn field_checks(&self) -> Vec<Check> {
+        Vec::new()
+    }
+
+    /// What the reply to one of [`field_checks`](Connector::field_checks) says of a mapping's fields,
+    /// which are given by section.
+    fn fields_checked(
+        &self,
+        check: &Check,
+        reply: &HttpReply,
+        fields: &BTreeMap<String, Vec<String>>,
+    ) -> Vec<Finding> {
+        let _ = (check, reply, fields);
+        Vec::new()
     }
 }
 
@@ -275,7 +293,7 @@ pub enum WebhookAuth {
 pub struct Check {
     /// What is verified, for people: `ticket pipeline "Support"`.
     pub what: &'static str,
-    /// The call; it only reads.
+    /// The call; it leaves nothing behind: it reads, or the other side must refuse it.
     pub call: HttpCall,
 }
 

@@ -47,3 +47,17 @@ pub async fn ask<T: DeserializeOwned>(
         status => Err(format!("{address} answered {status}")),
     }
 }
+
+/// Whether a daemon answers at this address of its admin API.
+pub async fn alive(admin: &str) -> bool {
+    let Ok(client) = client_builder(Duration::from_secs(3))
+        .timeout(PATIENCE)
+        .build()
+    else {
+        return false;
+    };
+    match client.get(format!("{admin}/healthz")).send().await {
+        Ok(reply) => reply.text().await.is_ok_and(|said| said == "alive\n"),
+        Err(_) => false,
+    }
+}
