@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 use crate::engine::lost;
 use crate::intake::{Gate, Incoming};
 use crate::ledger::{
-    Group, LaneFilter, LaneRow, LaneState, Ledger, LedgerError, PoisonRow, Select, Story,
+    DeadLetterRow, EventLedger, Group, LaneFilter, LaneRow, LaneState, LedgerError, OperatorLedger,
+    Select, SessionReport,
 };
 
 /// So many events of a conversation are looked at for what could not be read of them.
@@ -27,11 +28,11 @@ const MAX_LOOKED_AT: usize = 100;
 /// # Errors
 /// The ledger failed.
 pub async fn show(
-    ledger: &dyn Ledger,
+    ledger: &dyn OperatorLedger,
     session: &str,
     targets: &[(String, bool)],
 ) -> Result<Option<String>, LedgerError> {
-    let story = ledger.story(session).await?;
+    let story = ledger.session_report(session).await?;
     let warnings = warnings(ledger, &story).await?;
     Ok(known(&story).then(|| told(session, &story, &warnings, targets, Timestamp::now())))
 }
@@ -41,11 +42,11 @@ pub async fn show(
 /// # Errors
 /// The ledger failed.
 pub async fn show_json(
-    ledger: &dyn Ledger,
+    ledger: &dyn OperatorLedger,
     session: &str,
     targets: &[(String, bool)],
 ) -> Result<Option<Value>, LedgerError> {
-    let story = ledger.story(session).await?;
+    let story = ledger.session_report(session).await?;
     let warnings = warnings(ledger, &story).await?;
     Ok(known(&story).then(|| {
         json!({
@@ -59,7 +60,7 @@ pub async fn show_json(
             })).collect::<Vec<_>>(),
             "dead_letters": story.refused.iter().map(|one| json!({
                 "id": one.id, "received_at": one.received_at, "origin": one.origin,
-                "reason": one.stop.reason.label(), "message": one.stop.words,
+                "reason": one.stop.reason.label(), "message": one.stop.message,
             })).collect::<Vec<_>>(),
             "lanes": story.lanes.iter().map(|(lane, head, known)| {
                 let mut row = lane_json(lane, targets);
@@ -74,7 +75,7 @@ pub async fn show_json(
                 "target": target, "step": attempt.step, "at": attempt.started_at, "millis": attempt.millis,
                 "status": attempt.status, "outcome": attempt.outcome,
                 "reason": attempt.stop.as_ref().map(|stop| stop.reason.label()),
-                "words": attempt.stop.as_ref().map(|stop| stop.words.clone()),
+                "message": attempt.stop.as_ref().map(|stop| stop.message.clone()),
             })).collect::<Vec<_>>(),
         })
     }))
@@ -83,8 +84,8 @@ pub async fn show_json(
 /// What of the newest events could not be read as they came, by the event's number. They are read one
 /// by one, since an event may be large.
 async fn warnings(
-    ledger: &dyn Ledger,
-    story: &Story,
+    ledger: &dyn OperatorLedger,
+    story: &SessionReport,
 ) -> Result<BTreeMap<i64, Vec<String>>, LedgerError> {
     let mut found = BTreeMap::new();
     let came_in = |kind: &str| handoffd_contract::Data::INBOUND.contains(&kind);
@@ -99,7 +100,7 @@ async fn warnings(
     Ok(found)
 }
 
-fn known(story: &Story) -> bool {
+fn known(story: &SessionReport) -> bool {
     !story.events.is_empty() || !story.lanes.is_empty() || !story.refused.is_empty()
 }
 
@@ -110,7 +111,7 @@ fn window(last_inbound: Timestamp) -> Timestamp {
 
 fn told(
     session: &str,
-    story: &Story,
+    story: &SessionReport,
     warnings: &BTreeMap<i64, Vec<String>>,
     targets: &[(String, bool)],
     now: Timestamp,
@@ -158,12 +159,12 @@ fn told(
     for one in &story.refused {
         let _ = writeln!(
             out,
-            "  dead letter {}  {:.0}  by {}  {}: {}\n          handoffd retry --event {} (after a fix)   handoffd skip --event {}",
+            "  dead letter {}  {:.0}  by {}  {}: {}\n          handoffd dead-letters retry {} (after a fix)   handoffd dead-letters drop {}",
             one.id,
             one.received_at,
             one.origin,
             one.stop.reason.label(),
-            one.stop.words,
+            one.stop.message,
             one.id,
             one.id
         );
@@ -195,7 +196,7 @@ fn told(
             let why = attempt
                 .stop
                 .as_ref()
-                .map(|stop| format!("  {}: {}", stop.reason.label(), stop.words));
+                .map(|stop| format!("  {}: {}", stop.reason.label(), stop.message));
             let _ = writeln!(
                 out,
                 "  {:.3}  {:<22} {status} {:>6} ms  {}{}",
@@ -242,7 +243,7 @@ pub fn sentence(lane: &LaneRow, targets: &[(String, bool)], now: Timestamp) -> S
                 "{} ({}): {}",
                 stop.reason.title(),
                 stop.reason.label(),
-                stop.words
+                stop.message
             )
         })
     };
@@ -336,7 +337,7 @@ pub fn lane_json(lane: &LaneRow, targets: &[(String, bool)]) -> Value {
         "id": lane.id, "session": lane.session, "target": lane.target, "state": lane.state.word(),
         "due_at": lane.due_at, "pending": lane.pending, "failures": lane.attempts,
         "reason": lane.stop.as_ref().map(|stop| stop.reason.label()),
-        "words": lane.stop.as_ref().map(|stop| stop.words.clone()),
+        "message": lane.stop.as_ref().map(|stop| stop.message.clone()),
         "leased_by": lane.leased_by, "updated_at": lane.updated_at,
         "nobody_works": nobody_works(lane, targets),
     })
@@ -346,18 +347,31 @@ pub fn lane_json(lane: &LaneRow, targets: &[(String, bool)]) -> Value {
 #[must_use]
 pub fn group_json(group: &Group) -> Value {
     json!({
-        "target": group.target, "reason": group.stop.reason.label(), "words": group.stop.words,
+        "target": group.target, "reason": group.stop.reason.label(), "message": group.stop.message,
         "count": group.count, "oldest": group.oldest, "example": group.example,
     })
 }
 
-/// A kept event as JSON, without its bytes.
+/// A dead letter in a line.
 #[must_use]
-pub fn poison_json(row: &PoisonRow) -> Value {
+pub fn dead_letter_line(row: &DeadLetterRow) -> String {
+    format!(
+        "dead letter {:<6} {} by {}, {} bytes: {}",
+        row.id,
+        row.received_at,
+        row.letter.origin,
+        row.letter.raw.len(),
+        row.letter.stop.message
+    )
+}
+
+/// A dead letter as JSON, without its bytes.
+#[must_use]
+pub fn dead_letter_json(row: &DeadLetterRow) -> Value {
     json!({
-        "id": row.id, "received_at": row.received_at, "origin": row.poison.origin,
-        "reason": row.poison.stop.reason.label(), "words": row.poison.stop.words, "bytes": row.poison.raw.len(),
-        "session": row.poison.session,
+        "id": row.id, "received_at": row.received_at, "origin": row.letter.origin,
+        "reason": row.letter.stop.reason.label(), "message": row.letter.stop.message, "bytes": row.letter.raw.len(),
+        "session": row.letter.session,
     })
 }
 
@@ -366,7 +380,7 @@ pub fn poison_json(row: &PoisonRow) -> Value {
 /// # Errors
 /// The ledger failed.
 pub async fn lanes(
-    ledger: &dyn Ledger,
+    ledger: &dyn OperatorLedger,
     filter: LaneFilter,
     targets: &[(String, bool)],
 ) -> Result<String, LedgerError> {
@@ -401,46 +415,51 @@ pub fn done(word: &str, sessions: &[crate::ledger::LaneRef], dry_run: bool) -> S
     out
 }
 
-/// Judges a kept event again: admits it if it can now be understood.
+/// Judges a dead letter again: admits it if it can now be understood.
 ///
 /// # Errors
 /// Why it still cannot be, or that there is no such event, or that the ledger failed.
 pub async fn readmit(gate: &Gate, id: i64) -> Result<String, String> {
     let rows = gate
         .ledger
-        .poisoned(id - 1, 1)
+        .dead_letters(id - 1, 1)
         .await
         .map_err(|error| error.to_string())?;
     let row = rows
         .into_iter()
         .find(|row| row.id == id)
-        .ok_or_else(|| format!("there is no kept event {id}"))?;
+        .ok_or_else(|| format!("there is no dead letter {id}"))?;
     let now = Timestamp::now();
-    let incoming = Incoming::of_poison(row.poison);
+    let incoming = Incoming::of_dead_letter(row.letter);
     // A time that cannot be read is when it came, not when somebody tried it again: WhatsApp's window
     // must not open by that.
     let admission = gate
         .judge(&incoming, row.received_at)
-        .map_err(|stop| format!("event {id} still cannot be understood: {}", stop.words))?
+        .map_err(|stop| {
+            format!(
+                "dead letter {id} still cannot be understood: {}",
+                stop.message
+            )
+        })?
         .admission;
     let session = admission.event.session.clone();
     gate.ledger
-        .unpoison(now, id, vec![admission])
+        .resolve_dead_letter(now, id, vec![admission])
         .await
         .map_err(|error| error.to_string())?;
-    Ok(format!("event {id} is admitted to session {session}"))
+    Ok(format!("dead letter {id} is admitted to session {session}"))
 }
 
-/// Gives a kept event up.
+/// Gives a dead letter up.
 ///
 /// # Errors
 /// The ledger failed.
-pub async fn drop_poison(ledger: &dyn Ledger, id: i64) -> Result<String, String> {
+pub async fn drop_dead_letter(ledger: &dyn EventLedger, id: i64) -> Result<String, String> {
     ledger
-        .unpoison(Timestamp::now(), id, Vec::new())
+        .resolve_dead_letter(Timestamp::now(), id, Vec::new())
         .await
         .map_err(|error| error.to_string())?;
-    Ok(format!("event {id} is given up"))
+    Ok(format!("dead letter {id} is given up"))
 }
 
 /// Which lanes an operator means, from what was given.

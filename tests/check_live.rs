@@ -8,7 +8,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use handoffd::config::{AmqpConfig, Backoff, ExchangeKind, Limits};
+use handoffd::backoff::Backoff;
+use handoffd::config::{AmqpConfig, ExchangeKind, Limits};
 use handoffd::demo::world::{Folder, Plan, free_port, simulators};
 use handoffd::intake::amqp::rights::rights;
 use handoffd::intake::amqp::{AmqpIntake, IntakeState};
@@ -45,11 +46,7 @@ async fn user(broker: &Broker, configure: &str, write: &str, read: &str) -> Amqp
         group: 10,
         delivery_limit: 20,
         dead_letter_exchange: None,
-        reconnect: Backoff {
-            first: Duration::from_millis(50),
-            max: Duration::from_millis(500),
-            factor: 2.0,
-        },
+        reconnect: Backoff::new(Duration::from_millis(50), Duration::from_millis(500), 2.0),
         publish_exchange: "handoffd.out".to_owned(),
         confirm_timeout: Duration::from_secs(5),
     }

@@ -11,23 +11,23 @@ use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::Admin;
-use crate::engine::breaker::{Breaker, Gate};
+use crate::wire::breaker::{Breaker, Gate};
 
 pub(super) async fn readyz(State(admin): State<Arc<Admin>>) -> (StatusCode, Json<Value>) {
-    let ledger = admin.ledger.ping().await;
+    let ledger = admin.gate.ledger.ping().await;
     let mut ready = ledger.is_ok();
     let ledger = match ledger {
         Ok(()) => json!({"ok": true}),
-        Err(error) => json!({"ok": false, "words": error.to_string()}),
+        Err(error) => json!({"ok": false, "message": error.to_string()}),
     };
     let broker = match &admin.broker {
-        None => json!({"ok": true, "words": "none is configured; events come over HTTP"}),
+        None => json!({"ok": true, "message": "none is configured; events come over HTTP"}),
         Some(state) => {
             let state = state.borrow().clone();
             let ok = state.connected && !state.blocked;
             ready &= ok;
             json!({
-                "ok": ok, "connected": state.connected, "blocked": state.blocked, "words": state.words,
+                "ok": ok, "connected": state.connected, "blocked": state.blocked, "message": state.message,
                 "last_event_at": state.last_event_at,
             })
         }
@@ -64,8 +64,8 @@ fn target_json(breaker: &Breaker) -> Value {
         return json!({"ok": message.is_none(), "message": message});
     };
     let message = match message {
-        Some(state) => format!("{}: {}; {state}", stop.reason.title(), stop.words),
-        None => format!("{}: {}", stop.reason.title(), stop.words),
+        Some(state) => format!("{}: {}; {state}", stop.reason.title(), stop.message),
+        None => format!("{}: {}", stop.reason.title(), stop.message),
     };
     json!({"ok": false, "reason": stop.reason.label(), "message": message})
 }

@@ -5,9 +5,10 @@ use std::path::Path;
 
 use clap::Args;
 
-use super::{folder, live, say};
+use super::{folder, live};
 use crate::app;
 use crate::config;
+use crate::stdout::say;
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {

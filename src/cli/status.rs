@@ -8,12 +8,13 @@ use std::path::Path;
 use anyhow::anyhow;
 use clap::Args;
 
-use super::{operate, say};
+use super::operate;
 use crate::config::Config;
-use crate::engine::wire::operator::ask;
 use crate::ledger;
 use crate::operate::sentences::sentences;
 use crate::operate::status::{Sources, Status, gather};
+use crate::stdout::say;
+use crate::wire::operator::ask;
 
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
@@ -45,6 +46,7 @@ async fn alone(config: &Config, why: String) -> anyhow::Result<Status> {
     let ledger = ledger::open_existing(&config.ledger.url).await?;
     let sources = Sources {
         ledger: &*ledger,
+        events: &*ledger,
         targets: &config.presence(),
         broker: config.intake.amqp.as_ref(),
         daemon: None,

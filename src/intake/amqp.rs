@@ -28,7 +28,6 @@ use super::store::{Stored, store};
 use super::{Gate, Incoming};
 use crate::config::AmqpConfig;
 use crate::metrics::{BROKER_UP, QUEUED};
-use crate::reconnect::Reconnect;
 
 /// A group ends early when it has so many bytes.
 const GROUP_BYTES: usize = 8 << 20;
@@ -50,7 +49,7 @@ pub struct IntakeState {
     /// Whether the broker has blocked the connection, for want of memory or disk.
     pub blocked: bool,
     /// What is wrong; empty when nothing is.
-    pub words: String,
+    pub message: String,
     /// When events were last stored and acknowledged.
     pub last_event_at: Option<Timestamp>,
     /// How many events wait in our own queue of dead letters: nobody takes them but a person.
@@ -61,7 +60,7 @@ impl IntakeState {
     /// Whether events that arrive now would be stored.
     #[must_use]
     pub fn ready(&self) -> bool {
-        self.connected && self.words.is_empty()
+        self.connected && self.message.is_empty()
     }
 }
 
@@ -85,7 +84,7 @@ impl AmqpIntake {
     #[must_use]
     pub fn new(gate: Gate, config: AmqpConfig) -> AmqpIntake {
         let (state, _) = watch::channel(IntakeState {
-            words: "not connected yet".to_owned(),
+            message: "not connected yet".to_owned(),
             ..IntakeState::default()
         });
         AmqpIntake {
@@ -103,7 +102,7 @@ impl AmqpIntake {
 
     /// Takes events until `stop`; then the group in hand is finished and acknowledged.
     pub async fn run(self, stop: CancellationToken) {
-        let mut waits = Reconnect::new(&self.config.reconnect);
+        let mut waits = self.config.reconnect.waits();
         loop {
             let began = Instant::now();
             let words = match self.connected(&stop).await {
@@ -118,7 +117,7 @@ impl AmqpIntake {
             self.say(|state| {
                 state.connected = false;
                 state.blocked = false;
-                state.words = words;
+                state.message = words;
             });
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -127,7 +126,7 @@ impl AmqpIntake {
         }
         self.say(|state| {
             state.connected = false;
-            state.words = "stopped".to_owned();
+            state.message = "stopped".to_owned();
         });
     }
 
@@ -150,7 +149,7 @@ impl AmqpIntake {
                 tracing::info!(queue = %self.config.queue, "RabbitMQ: consuming");
                 self.say(|state| {
                     state.connected = true;
-                    state.words.clear();
+                    state.message.clear();
                 });
                 let ended = tokio::select! {
                     ended = self.consume(&connection, &channel, &mut consumer, stop) => ended,
@@ -277,8 +276,8 @@ impl AmqpIntake {
     ) -> Option<Ended> {
         let last = group.last()?.acker.clone();
         let incoming: Vec<Incoming> = group.into_iter().map(message::incoming).collect();
-        let mut waits = Reconnect::new(&self.config.reconnect);
-        let trouble = |words: &str| self.say(|state| state.words = words.to_owned());
+        let mut waits = self.config.reconnect.waits();
+        let trouble = |words: &str| self.say(|state| state.message = words.to_owned());
         match store(&self.gate, &incoming, &mut waits, stop, &trouble).await {
             Stored::All => {}
             Stored::Stopped => return Some(Ended::Stopped),
@@ -286,7 +285,7 @@ impl AmqpIntake {
         let connected = channel.status().connected();
         self.say(|state| {
             if !state.blocked {
-                state.words.clear();
+                state.message.clear();
             }
             state.last_event_at = Some(Timestamp::now());
         });
@@ -308,12 +307,12 @@ impl AmqpIntake {
                 tracing::warn!(%words, "RabbitMQ: connection blocked");
                 self.say(|state| {
                     state.blocked = true;
-                    state.words = format!("the broker has blocked the connection: {words}");
+                    state.message = format!("the broker has blocked the connection: {words}");
                 });
             }
             Event::ConnectionUnblocked => self.say(|state| {
                 state.blocked = false;
-                state.words.clear();
+                state.message.clear();
             }),
             _ => {}
         }

@@ -9,10 +9,8 @@ use jiff::Timestamp;
 
 use super::warn::Warning;
 use crate::config::WhenDisabled;
+use crate::connectors;
 use crate::ledger::Admission;
-
-/// The kind of a target through which the customer is answered.
-const WHATSAPP: &str = "whatsapp";
 
 /// A target, as far as events are concerned.
 #[derive(Clone)]
@@ -151,7 +149,7 @@ impl Router {
             .routes
             .iter()
             .filter(|route| route.serves(number) && route.disabled != Some(WhenDisabled::Drop))
-            .partition(|route| route.kind == WHATSAPP);
+            .partition(|route| connectors::is_way_back(&route.kind));
         let crms: Vec<&Route> = crms.into_iter().filter(|route| route.opens(data)).collect();
         // Wherever a rep may write, the way back must be open, whatever event opened the record.
         let back: Vec<&Route> = back

@@ -185,7 +185,7 @@ fn dead_letters(out: &mut String, cause: &Arrivals, now: Timestamp) {
         .map(|session| format!("; for example session {session}"));
     let _ = writeln!(
         out,
-        "    {which} {}, {} ago{}\n    handoffd retry --event {} (after a fix)   handoffd skip --event {}",
+        "    {which} {}, {} ago{}\n    handoffd dead-letters retry {} (after a fix)   handoffd dead-letters drop {}",
         cause.example,
         span(cause.oldest, now),
         session.unwrap_or_default(),

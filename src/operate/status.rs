@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::AmqpConfig;
 use crate::intake::amqp;
 use crate::ledger::troubles::{Cause, Troubles};
-use crate::ledger::{Group, LaneState, Ledger, LedgerError, Stats};
+use crate::ledger::{EventLedger, Group, LaneState, LedgerError, OperatorLedger, Stats};
 
 /// A lane that is due for so long needs a person: something stands still that should go on by
 /// itself.
@@ -208,8 +208,8 @@ pub struct Health {
 impl Health {
     /// What this daemon knows of a target.
     #[must_use]
-    pub fn of(target: &crate::engine::Target) -> Health {
-        use crate::engine::breaker::Gate;
+    pub fn of(target: &crate::target::Target) -> Health {
+        use crate::wire::breaker::Gate;
         use std::sync::atomic::Ordering::Relaxed;
         let heard = target.last_heard.load(Relaxed);
         Health {
@@ -232,7 +232,9 @@ impl Health {
 /// What a status is gathered from.
 pub struct Sources<'a> {
     /// What is remembered.
-    pub ledger: &'a dyn Ledger,
+    pub ledger: &'a dyn OperatorLedger,
+    /// The same, to ask whether it can be written.
+    pub events: &'a dyn EventLedger,
     /// The configured targets, and whether each is enabled.
     pub targets: &'a [(String, bool)],
     /// RabbitMQ, if it is configured.
@@ -253,7 +255,7 @@ pub async fn gather(sources: Sources<'_>) -> Result<Status, LedgerError> {
     let (stats, groups, troubles) =
         tokio::join!(ledger.stats(now), ledger.groups(), ledger.troubles());
     let (stats, groups, troubles) = (stats?, groups?, troubles?);
-    let ping = ledger.ping().await;
+    let ping = sources.events.ping().await;
     let broker = broker(&sources).await;
     let answers = sources.daemon.is_some();
     let health = sources.daemon.map(|(health, _)| health);
@@ -414,7 +416,7 @@ fn targets(
                 circuit: health.map(|health| health.circuit),
                 credential_rejected: rejected.is_some(),
                 reason: stop.as_ref().map(|stop| stop.reason),
-                message: stop.map(|stop| stop.words).unwrap_or_default(),
+                message: stop.map(|stop| stop.message).unwrap_or_default(),
                 last_heard: health.and_then(|health| health.last_heard),
             }
         })
@@ -425,7 +427,7 @@ fn lanes(group: Group) -> Lanes {
     Lanes {
         target: group.target,
         reason: group.stop.reason,
-        message: group.stop.words,
+        message: group.stop.message,
         count: group.count,
         oldest: group.oldest,
         example: group.example,
@@ -436,7 +438,7 @@ fn arrivals(cause: Cause) -> Arrivals {
     Arrivals {
         origin: cause.origin,
         reason: cause.stop.reason,
-        message: cause.stop.words,
+        message: cause.stop.message,
         count: cause.count,
         oldest: cause.oldest,
         example: cause.example,

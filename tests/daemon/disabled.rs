@@ -48,7 +48,11 @@ async fn what_is_for_a_disabled_target_waits_and_goes_on_when_it_is_enabled() {
     let status = world.get("/v1/status").await;
     assert_eq!(status["oldest_due"], json!(null), "{status:#}");
     let parked = world.get("/v1/parked").await;
-    assert_eq!(parked["events"], json!([]), "nothing is a dead letter");
+    assert_eq!(
+        parked["dead_letters"],
+        json!([]),
+        "nothing is a dead letter"
+    );
 
     assert_eq!(world.stop(), Some(0));
     world.disabled.clear();

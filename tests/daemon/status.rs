@@ -169,7 +169,7 @@ async fn dead_letters_are_counted_and_name_their_sessions() {
     assert_eq!(code, 0, "{text}");
     assert!(
         text.contains("what could not be understood (1)")
-            && text.contains("handoffd retry --event"),
+            && text.contains("handoffd dead-letters retry"),
         "{text}"
     );
     let shown = world.get("/v1/sessions/s-69").await;
@@ -178,7 +178,7 @@ async fn dead_letters_are_counted_and_name_their_sessions() {
         "{shown:#}"
     );
     let parked = world.get("/v1/parked").await;
-    assert_eq!(parked["events"][0]["session"], "s-0", "{parked:#}");
+    assert_eq!(parked["dead_letters"][0]["session"], "s-0", "{parked:#}");
 }
 
 /// The broker's queues are asked, and it is said when they cannot be.

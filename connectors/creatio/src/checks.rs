@@ -192,7 +192,7 @@ impl Creatio {
             other => {
                 return vec![Finding::missing(
                     check.what,
-                    format!("answered {}: {}", reply.status, other.stop().words),
+                    format!("answered {}: {}", reply.status, other.stop().message),
                 )];
             }
         }

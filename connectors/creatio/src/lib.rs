@@ -37,8 +37,8 @@ mod words;
 use std::collections::BTreeMap;
 
 use handoffd_contract::{
-    Check, Connector, Credential, Data, Feed, Finding, Frame, Hearing, HttpReply, Known, Problem,
-    Refusal, Reply, Step, Verdict, WebhookAuth, Work,
+    Check, Connector, Credential, Data, Feed, Finding, Frame, FrameContent, HttpReply, Known,
+    Problem, Refusal, Reply, Step, Verdict, WebhookAuth, Work,
 };
 use serde_json::Value;
 
@@ -83,7 +83,7 @@ impl Connector for Creatio {
         self.poll(work, known, cursor)
     }
 
-    fn hear(&self, frame: &Frame<'_>) -> Result<Hearing, Refusal> {
+    fn hear(&self, frame: &Frame<'_>) -> Result<FrameContent, Refusal> {
         self.listen(frame)
     }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::{MISSING, Page};
 use crate::cli::status::local;
 use crate::config::Config;
-use crate::engine::wire::operator;
 use crate::ledger::{self, Ledger};
+use crate::wire::operator;
 
 /// Whether the ports are free, or a daemon with this configuration has them.
 pub(super) async fn ports(config: &Config, page: &mut Page) {

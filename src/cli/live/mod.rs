@@ -12,9 +12,9 @@ mod target;
 
 use std::fmt::Write as _;
 
-use super::say;
 use crate::app::{self, Connected};
 use crate::config::Config;
+use crate::stdout::say;
 
 /// What one cause is called.
 const MISSING: &str = "MISSING";

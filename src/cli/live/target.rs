@@ -11,8 +11,8 @@ use handoffd_contract::{Check, Finding, HttpCall, HttpReply, Reason};
 use super::{MISSING, Page};
 use crate::app::{Connected, mapping_of};
 use crate::connectors;
-use crate::engine::wire::Wire;
 use crate::ledger::Ledger;
+use crate::wire::Wire;
 
 /// Between a call that failed and the one more that is made.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -140,7 +140,7 @@ async fn once(wire: &Wire, call: &HttpCall) -> Result<HttpReply, (Duration, Trou
                 Reason::Unreachable | Reason::TimedOut | Reason::ServerError => "UNREACHABLE",
                 _ => "FAILED",
             };
-            let words = format!("{}: {}", stop.reason.title(), wire.conceal(&stop.words));
+            let words = format!("{}: {}", stop.reason.title(), wire.conceal(&stop.message));
             Err((AGAIN, trouble(kind, words)))
         }
     }
@@ -192,7 +192,7 @@ async fn fix(wire: &Wire, calls: &[HttpCall]) -> Result<(), String> {
         let reply = wire
             .send(call)
             .await
-            .map_err(|failure| failure.stop().words)?;
+            .map_err(|failure| failure.stop().message)?;
         if !reply.ok() && reply.status != 409 {
             let json = reply.json().unwrap_or_default();
             let words = json["message"]

@@ -9,14 +9,15 @@ use std::time::{Duration, Instant};
 use futures::StreamExt;
 use handoffd_contract::{Feed, Frame, HttpCall, Reason, Stop};
 
-use super::Feeds;
+use super::OpenFeeds;
 use super::listening::{feed_of, pause};
-use crate::engine::Target;
-use crate::engine::wire::mint::Asker;
-use crate::engine::wire::sse::{Found, Parser};
 use crate::ledger::{FeedLease, LaneRef};
 use crate::relay::Relay;
-use crate::relay::hearing::{Deaf, Settle, credential_failed};
+use crate::relay::hearing::{Commit, RelayError};
+use crate::relay::reading::credential_failed;
+use crate::target::Target;
+use crate::wire::sse::{Found, Parser};
+use crate::wire::token_budget::Priority;
 
 /// The largest event of a stream.
 const MAX_EVENT: usize = 1024 * 1024;
@@ -27,14 +28,14 @@ const READ_BACK: Duration = Duration::from_secs(60);
 const READ_TRIES: u32 = 5;
 /// Opens a stream, reads back what was missed, and hears until it ends.
 pub(super) async fn stream(
-    feeds: &Feeds,
+    feeds: &OpenFeeds,
     relay: &Relay,
     target: &Target,
     lease: &FeedLease,
     cursor: &mut Option<String>,
     open: &HttpCall,
     idle: Duration,
-) -> Result<(), Deaf> {
+) -> Result<(), RelayError> {
     let last = match cursor.clone() {
         Some(cursor) => Some(cursor),
         None => target.wire.first_event_id(&open.auth).await,
@@ -42,23 +43,26 @@ pub(super) async fn stream(
     let sent_at = Instant::now();
     let opened = target
         .wire
-        .open_stream(open, last.as_deref(), Asker::Feed)
+        .open_stream(open, last.as_deref(), Priority::Feed)
         .await;
     let opened = opened.map_err(|failure| {
         let stop = failure.stop();
         credential_failed(target, &stop);
-        Deaf::Later(stop, None)
+        RelayError::Later(stop, None)
     });
     let response = match opened? {
         Ok(response) => response,
         Err(reply) if reply.status == 401 => {
             target.wire.reject(&open.auth, sent_at).await;
-            return Err(Deaf::Unauthorized);
+            return Err(RelayError::Unauthorized);
         }
         Err(reply) => {
             let after = reply.retry_after().map(Duration::from_secs);
             let words = format!("the event stream answered {}", reply.status);
-            return Err(Deaf::Later(Stop::new(Reason::ServerError, words), after));
+            return Err(RelayError::Later(
+                Stop::new(Reason::ServerError, words),
+                after,
+            ));
         }
     };
     feeds.set_open(lease, true);
@@ -76,10 +80,10 @@ pub(super) async fn stream(
                     READ_BACK
                 }
                 // The stream itself is well: only the reading is tried again.
-                Err(Deaf::Later(_, after)) => {
+                Err(RelayError::Later(_, after)) => {
                     failures += 1;
                     after
-                        .unwrap_or_else(|| relay.schedule.after(failures, rand::random()))
+                        .unwrap_or_else(|| relay.backoff.after(failures, rand::random()))
                         .min(READ_BACK)
                 }
                 Err(other) => return Err(other),
@@ -93,7 +97,7 @@ pub(super) async fn stream(
                 continue;
             }
             let words = format!("the event stream was silent for {} s", idle.as_secs());
-            return Err(Deaf::Later(
+            return Err(RelayError::Later(
                 Stop::new(Reason::TimedOut, words),
                 Some(Duration::ZERO),
             ));
@@ -110,15 +114,15 @@ pub(super) async fn stream(
                     )
                     .await?;
                 }
-                return Err(Deaf::Later(
+                return Err(RelayError::Later(
                     Stop::new(Reason::Unreachable, "the event stream ended"),
                     Some(Duration::from_millis(250)),
                 ));
             }
         };
-        let found = parser
-            .feed(&piece)
-            .map_err(|error| Deaf::Later(Stop::new(Reason::TooLarge, error.to_string()), None))?;
+        let found = parser.feed(&piece).map_err(|error| {
+            RelayError::Later(Stop::new(Reason::TooLarge, error.to_string()), None)
+        })?;
         for found in found {
             match found {
                 Found::Event(event) => {
@@ -152,7 +156,7 @@ async fn read_back(
     target: &Target,
     lanes: &[LaneRef],
     cursor: Option<&str>,
-) -> Result<(), Deaf> {
+) -> Result<(), RelayError> {
     for lane in lanes {
         if let Ok(Some(Feed::Stream {
             backfill: Some(read),
@@ -167,7 +171,7 @@ async fn read_back(
                         read: &read,
                         reply: &reply,
                     },
-                    Settle::default(),
+                    Commit::default(),
                 )
                 .await?;
         }
@@ -189,7 +193,7 @@ async fn hear(
     data: &str,
     sent_at: Instant,
     open: &HttpCall,
-) -> Result<(), Deaf> {
+) -> Result<(), RelayError> {
     let own = (!id.is_empty()).then(|| id.to_owned());
     let frame = Frame::Event {
         key: &lease.key,
@@ -199,12 +203,12 @@ async fn hear(
     };
     let mut failures = 0;
     let taken = loop {
-        let settle = Settle {
+        let settle = Commit {
             feed: Some((lease.clone(), own.clone())),
         };
         match relay.take(target, &frame, settle).await {
             // The stream itself is well: only what must be read beside it is tried again.
-            Err(Deaf::Later(_, after)) if failures < READ_TRIES => {
+            Err(RelayError::Later(_, after)) if failures < READ_TRIES => {
                 tokio::time::sleep(pause(relay, &mut failures, after)).await;
             }
             taken => break taken,
@@ -217,13 +221,13 @@ async fn hear(
             }
             Ok(())
         }
-        Err(Deaf::Unauthorized) => {
+        Err(RelayError::Unauthorized) => {
             target.wire.reject(&open.auth, sent_at).await;
-            Err(Deaf::Unauthorized)
+            Err(RelayError::Unauthorized)
         }
         // One event that cannot be understood must not end the stream, nor be asked for for ever.
-        Err(Deaf::Never(stop)) => {
-            tracing::warn!(target_name = %target.name, reason = stop.reason.label(), words = %stop.words, "an event of the stream cannot be understood");
+        Err(RelayError::Never(stop)) => {
+            tracing::warn!(target_name = %target.name, reason = stop.reason.label(), message = %stop.message, "an event of the stream cannot be understood");
             if !id.is_empty() {
                 *cursor = Some(id.to_owned());
             }
