@@ -34,6 +34,7 @@ pub use secrets::Secrets;
 pub use types::{
     AmqpConfig, Breaker, Config, DaemonConfig, EngineConfig, ExchangeKind, HttpConfig,
     IntakeConfig, LedgerConfig, Limits, LogConfig, LogFormat, MediaConfig, TargetConfig,
+    WhenDisabled,
 };
 
 /// What the environment's overrides begin with.

@@ -3,9 +3,11 @@
 mod check;
 mod dead_letters;
 mod folder;
+mod live;
 mod mapping;
 mod operate;
 mod run;
+mod status;
 
 use std::path::{Path, PathBuf};
 
@@ -46,6 +48,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Everything that is not well; exit code 1 when a person is needed
+    Status(status::StatusArgs),
     /// Lanes (session × target) and what they wait for
     Lanes(operate::LanesArgs),
     /// Try parked or waiting work again now
@@ -80,6 +84,7 @@ pub async fn main(cli: Cli) -> anyhow::Result<u8> {
         Command::Demo(args) => crate::demo::run(args).await,
         Command::Check(args) => check::check(config, &args).await,
         Command::Show { session, json } => operate::show(config, &session, json).await,
+        Command::Status(args) => status::status(config, args).await,
         Command::Lanes(args) => operate::lanes(config, args).await,
         Command::Retry(args) => operate::retry(config, args).await,
         Command::Skip(args) => operate::skip(config, args).await,

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::reader::Sections as _;
 use super::secrets::{reason, shown_file};
-use super::types::TargetConfig;
+use super::types::{TargetConfig, WhenDisabled};
 use crate::connectors;
 use handoffd_contract::Problem;
 use handoffd_contract::settings::Table;
@@ -131,6 +131,11 @@ fn target(
         timeout: section.duration("timeout", second..=second * 600, second * 30),
         connect_timeout: section.duration("connect_timeout", second / 10..=second * 60, second * 5),
         enabled: section.flag("enabled", true),
+        when_disabled: section.choice(
+            "when_disabled",
+            &[("wait", WhenDisabled::Wait), ("drop", WhenDisabled::Drop)],
+            WhenDisabled::Wait,
+        ),
     };
     section.finish();
     Some(target)

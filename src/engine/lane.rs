@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Engine;
 use super::lease::LeaseGuard;
+use super::lost;
 use super::perform::{Outcome, perform};
 use super::plan::{Refused, assemble, plain};
 use super::proved::Proved;
@@ -349,6 +350,14 @@ impl Worker<'_> {
                 _ => {}
             }
         }
+        let refused = lost::by_crm(
+            &self.target.name,
+            &self.lease.session,
+            &*self.target.connector,
+            &changes,
+            &self.known,
+        );
+        changes.extend(refused);
         self.progressed |= matches!(wave, RoundOutcome::Moved);
         if last {
             self.hold(attempt, changes);

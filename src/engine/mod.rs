@@ -13,10 +13,12 @@
 //! | `proved` | what calls proved, until it is written |
 //! | [`lease`] | how certain it is that a lane is still ours |
 //! | [`tell`] | reps whose replies wait are told, although nothing is called |
+//! | [`lost`] | what fields lost, told to operators |
 
 mod due;
 pub mod lane;
 pub mod lease;
+pub mod lost;
 pub mod perform;
 pub mod plan;
 mod proved;
@@ -170,6 +172,8 @@ impl Engine {
             let mut limit = free;
             let open = f64::from(u8::from(target.breaker.gate() != Gate::Closed));
             gauge!(names::CIRCUIT_OPEN, "target" => target.name.clone()).set(open);
+            let rejected = f64::from(u8::from(target.breaker.rejected().is_some()));
+            gauge!(names::CREDENTIAL_REJECTED, "target" => target.name.clone()).set(rejected);
             if all {
                 due.may_have_more(&target.name);
             }

@@ -38,6 +38,7 @@ pub mod postgres;
 mod rows;
 mod rules;
 pub mod sqlite;
+pub mod troubles;
 mod webhooks;
 
 use std::sync::Arc;
@@ -49,7 +50,7 @@ pub use self::lanes::{
     Attempt, Change, LaneLedger, LaneRef, LaneState, Lease, Loaded, Next, Release, Unlooked,
 };
 pub use self::mappings::{MappingLedger, MappingRow};
-pub use self::open::{open, open_existing};
+pub use self::open::{exists, open, open_existing};
 pub use self::operate::{Group, LaneFilter, LaneRow, OperatorLedger, Select, SessionReport, Stats};
 pub use self::webhooks::{WebhookLedger, WebhookRow};
 

@@ -29,6 +29,9 @@ pub(super) const MAX_ROWS: i64 = 1_000;
 /// At most so many events in a report of a session.
 pub(super) const MAX_REPORTED: i64 = 10_000;
 
+/// At most so many dead letters in a report of a session.
+pub(super) const MAX_REFUSED: i64 = 100;
+
 /// At most so many attempts in a report of a session.
 pub(super) const MAX_ATTEMPTS: i64 = 500;
 

@@ -9,6 +9,7 @@
 pub mod breaker;
 pub mod credential;
 pub mod media;
+pub mod operator;
 pub mod policy;
 pub mod rate;
 pub mod redact;

@@ -18,6 +18,7 @@ mod operated;
 mod retry_skip;
 mod server;
 mod together;
+mod troubles;
 mod upkeep;
 mod webhooks;
 mod world;
@@ -45,6 +46,11 @@ macro_rules! conformance {
 }
 
 conformance! {
+    troubles:
+        dead_letters_are_counted_whole_by_cause
+        a_session_points_to_its_dead_letters
+        lanes_that_wait_after_a_failure_are_counted_by_reason
+        parked_webhooks_are_counted_by_cause;
     intake:
         stores_once_and_says_so
         a_duplicate_inside_one_batch_is_one_event

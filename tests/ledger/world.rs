@@ -85,6 +85,7 @@ fn may_scan(sql: &str) -> bool {
     [
         "count(*) FROM lane",
         "FROM poison",
+        "FROM inbox WHERE state = 'parked'",
         "FROM daemon",
         "count(*) FROM inbox",
     ]

@@ -19,6 +19,7 @@
 //! | `feeds` | feeds, what was heard, finding a lane |
 //! | `webhooks` | the webhook queue |
 //! | `operate`, `retry_skip` | lists, reports, numbers; lanes put back to work |
+//! | `troubles` | what is not well, counted |
 //! | `mappings` | versions of mappings |
 
 mod admit;
@@ -36,6 +37,7 @@ mod operate;
 mod retry_skip;
 mod schema;
 mod transact;
+mod troubles;
 mod unattended;
 mod webhooks;
 

@@ -17,6 +17,7 @@
 //! | `feeds` | feeds, what was heard, finding a lane |
 //! | `webhooks` | the webhook queue |
 //! | `operate`, `retry_skip` | lists, reports, numbers; lanes put back to work |
+//! | `troubles` | what is not well, counted |
 //! | `mappings` | versions of mappings |
 
 mod admit;
@@ -32,6 +33,7 @@ mod operate;
 mod reader;
 mod retry_skip;
 mod schema;
+mod troubles;
 mod tx;
 mod unattended;
 mod webhooks;

@@ -14,6 +14,7 @@ use super::listening::{feed_of, pause};
 use crate::ledger::{FeedLease, LaneRef};
 use crate::relay::Relay;
 use crate::relay::hearing::{Commit, RelayError};
+use crate::relay::reading::credential_failed;
 use crate::target::Target;
 use crate::wire::sse::{Found, Parser};
 use crate::wire::token_budget::Priority;
@@ -44,7 +45,12 @@ pub(super) async fn stream(
         .wire
         .open_stream(open, last.as_deref(), Priority::Feed)
         .await;
-    let response = match opened.map_err(|failure| RelayError::Later(failure.stop(), None))? {
+    let opened = opened.map_err(|failure| {
+        let stop = failure.stop();
+        credential_failed(target, &stop);
+        RelayError::Later(stop, None)
+    });
+    let response = match opened? {
         Ok(response) => response,
         Err(reply) if reply.status == 401 => {
             target.wire.reject(&open.auth, sent_at).await;
