@@ -43,7 +43,7 @@
 //! | [`reconnect`], [`metrics`] | waits between attempts; the metrics' names | backoff |
 //! | [`serving`], [`seldom`] | HTTP comes in, within bounds; warnings that strangers can cause | hyper |
 //! | [`config`], [`app`], [`admin`], [`operate`], [`cli`] | configured, put together, looked at | |
-//! | [`sandbox`], [`demo`] | the simulators over HTTP; the whole loop on a laptop | |
+//! | `sandbox`, `demo` | the simulators over HTTP; the whole loop on a laptop (feature `simulators`) | |
 //!
 //! # Invariants
 //!
@@ -67,6 +67,7 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod connectors;
+#[cfg(feature = "simulators")]
 pub mod demo;
 pub mod engine;
 pub mod intake;
@@ -77,6 +78,7 @@ pub mod operate;
 pub mod publisher;
 pub mod reconnect;
 pub mod relay;
+#[cfg(feature = "simulators")]
 pub mod sandbox;
 pub mod schema;
 pub mod seldom;

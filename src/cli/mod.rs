@@ -6,6 +6,7 @@ mod log;
 mod mapping;
 mod operate;
 mod run;
+mod simulators;
 
 use std::path::{Path, PathBuf};
 
@@ -32,8 +33,6 @@ pub struct Cli {
 enum Command {
     /// Run the daemon
     Run,
-    /// Play the whole loop on this machine, with nothing installed and no account
-    Demo(crate::demo::Args),
     /// Say whether the configuration is right; with --live, whether each target is
     Check(check::CheckArgs),
     /// What happened to one conversation, across broker, CRMs and WhatsApp
@@ -60,8 +59,8 @@ enum Command {
     Mapping(mapping::Command),
     /// Print the JSON Schemas of all events and an AsyncAPI document
     Schema,
-    /// Serve simulators of the four APIs
-    Sandbox(crate::sandbox::Args),
+    #[command(flatten)]
+    Simulators(simulators::Command),
 }
 
 /// Runs a command; the result is the process's exit code.
@@ -72,7 +71,6 @@ pub async fn main(cli: Cli) -> anyhow::Result<u8> {
     let config = cli.config.as_deref();
     match cli.command {
         Command::Run => run::run(config).await,
-        Command::Demo(args) => crate::demo::run(args).await,
         Command::Check(args) => check::check(config, &args).await,
         Command::Show { session, json } => operate::show(config, &session, json).await,
         Command::Lanes(args) => operate::lanes(config, args).await,
@@ -84,14 +82,12 @@ pub async fn main(cli: Cli) -> anyhow::Result<u8> {
             say(&crate::schema::document());
             Ok(0)
         }
-        Command::Sandbox(args) => {
-            log::for_people();
-            crate::sandbox::command(args).await.map(|()| 0)
-        }
+        Command::Simulators(command) => simulators::run(command).await,
     }
 }
 
 /// Logs only warnings, for a demo that prints what matters itself.
+#[cfg(feature = "simulators")]
 pub(crate) fn log_quietly() {
     log::init(&crate::config::LogConfig {
         format: crate::config::LogFormat::Text,
