@@ -41,7 +41,7 @@ use crate::publisher::Publisher;
 use crate::relay::feeds::Feeds;
 use crate::relay::webhooks::{self, Door};
 use crate::relay::{Relay, inbox};
-use crate::serving::Bounds;
+use crate::serving::{Bounds, Certificate};
 
 /// A target's wire.
 ///
@@ -200,7 +200,9 @@ impl App {
             ..Bounds::default()
         };
         let (listen, admin_listen) = (config.http.listen, config.http.admin_listen);
-        let public = Site::bind(listen, routes, bounds)
+        let certificate = config.http.tls.as_ref().map(Certificate::read).transpose();
+        let certificate = certificate.context("http.tls")?;
+        let public = Site::bind(listen, routes, bounds, certificate)
             .await
             .with_context(|| format!("http.listen: {listen} cannot be bound"))?;
         let routes = admin::routes(Arc::new(admin));

@@ -33,7 +33,8 @@ pub use secrets::Secrets;
 pub use targets::KINDS;
 pub use types::{
     AmqpConfig, Backoff, Breaker, Config, DaemonConfig, EngineConfig, ExchangeKind, HttpConfig,
-    IntakeConfig, LedgerConfig, Limits, LogConfig, LogFormat, MediaConfig, TargetConfig,
+    IntakeConfig, LedgerConfig, Limits, LogConfig, LogFormat, MediaConfig, StreamProtocol,
+    TargetConfig, TlsFiles,
 };
 
 /// What the environment's overrides begin with.

@@ -12,6 +12,7 @@ use super::mapping_of;
 use crate::config::{self, Config, Problem, TargetConfig};
 use crate::engine::wire::credential::SignIn;
 use crate::relay::webhooks;
+use crate::serving::Certificate;
 
 /// The kind of target that takes replies to WhatsApp.
 const WAY_BACK: &str = "whatsapp";
@@ -45,6 +46,7 @@ pub fn examine(
     let (connected, of_targets) = connect_all(&config, broker_is_wrong);
     problems.extend(of_targets);
     problems.extend(connected.iter().filter_map(|one| key(&config, one)));
+    problems.extend(certificate(&config));
     for target in config.enabled() {
         // A file that cannot be opened was reported where it was read.
         let known = format!("target.{}.mapping", target.name);
@@ -68,6 +70,13 @@ pub fn examine(
         problems,
         doubts,
     })
+}
+
+/// A certificate that the public listener cannot show.
+fn certificate(config: &Config) -> Option<Problem> {
+    let unusable = Certificate::read(config.http.tls.as_ref()?).err()?;
+    let remedy = "name two readable PEM files: the certificate with its chain, and its key";
+    Some(Problem::new("http.tls", unusable.to_string(), remedy))
 }
 
 /// A CRM whose reps' replies no target takes to WhatsApp.

@@ -64,6 +64,8 @@ pub struct HttpConfig {
     /// The address by which others reach us, without a trailing slash; webhooks begin with it.
     pub public_url: Option<String>,
     /// What a producer must show to post events. Always there when `listen` is not loopback.
+    /// What `listen` speaks TLS with.
+    pub tls: Option<TlsFiles>,
     pub events_token: Option<SecretString>,
     /// What an operator must show for the admin API. Always there when `admin_listen` is not
     /// loopback.
@@ -75,6 +77,27 @@ pub struct HttpConfig {
 /// `[intake]`
 #[derive(Clone)]
 pub struct IntakeConfig {
+/// What a target's event streams speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StreamProtocol {
+    /// HTTP/2 where the server offers it in the TLS handshake, else HTTP/1.1.
+    #[default]
+    Auto,
+    /// HTTP/1.1: a connection for every stream.
+    Http1,
+    /// HTTP/2 without asking, also without TLS.
+    Http2,
+}
+
+/// `http.tls`: PEM files, which may change while the daemon runs.
+#[derive(Debug, Clone)]
+pub struct TlsFiles {
+    /// The certificate, with its chain behind it.
+    pub certificate: PathBuf,
+    /// Its key, not encrypted.
+    pub key: PathBuf,
+}
+
     /// RabbitMQ, when events come from there or replies go there.
     pub amqp: Option<AmqpConfig>,
     /// What an event may be like.
