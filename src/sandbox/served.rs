@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use handoffd_contract::sandbox::{Delivery, Request, Response, Sandbox};
 use serde_json::{Value, json};
@@ -206,6 +207,14 @@ impl Served {
     pub(super) fn deliveries(&self) -> (u64, Vec<Delivery>) {
         let mut state = self.state();
         (state.epoch, state.sandbox.deliveries(self.clock.now()))
+    }
+
+    /// How long it is until the next webhook is due, as far as is known now.
+    pub(super) fn until_next_delivery(&self) -> Option<Duration> {
+        let next = self.state().sandbox.next_delivery()?;
+        let wait = Duration::try_from(next.duration_since(self.clock.now()));
+        // What is due already is due now.
+        Some(wait.unwrap_or_default())
     }
 
     /// What became of a delivery.
