@@ -141,7 +141,7 @@ fn target(
         settings,
         mapping,
         numbers,
-        concurrency: usize::try_from(section.number("concurrency", 1..=1_000, 8)).unwrap_or(8),
+        concurrency: usize::try_from(section.number("concurrency", 1..=1_000, 32)).unwrap_or(32),
         timeout: section.duration("timeout", second..=second * 600, second * 30),
         connect_timeout: section.duration("connect_timeout", second / 10..=second * 60, second * 5),
         enabled: section.flag("enabled", true),
