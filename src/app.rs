@@ -30,6 +30,7 @@ use crate::engine::schedule::Schedule;
 use crate::engine::wire::credential::SignIn;
 use crate::engine::wire::media::Library;
 use crate::engine::wire::policy::Policy;
+use crate::engine::wire::streams::Sharing;
 use crate::engine::wire::{Options, Wire};
 use crate::engine::{Engine, Left, Settings, Target};
 use crate::intake::amqp;
@@ -54,16 +55,28 @@ pub fn wire(
 ) -> anyhow::Result<Wire> {
     let target = &connected.config;
     let secret = |name: &str| config.secrets.get(name).cloned();
-    let sign_in = SignIn::new(connected.connector.credential(), target.timeout, secret)
-        .map_err(|why| anyhow!("target.{}: {why}", target.name))?;
+    let sign_in = SignIn::new(
+        connected.connector.credential(),
+        target.timeout,
+        &config.outbound,
+        secret,
+    )
+    .map_err(|why| anyhow!("target.{}: {why}", target.name))?;
     let base = Url::parse(connected.connector.base())
         .with_context(|| format!("target.{}: the base address does not parse", target.name))?;
     let options = Options {
         base,
         timeout: target.timeout,
         connect_timeout: target.connect_timeout,
+        outbound: config.outbound.clone(),
+        sharing: Sharing {
+            protocol: target.stream_protocol,
+            per_connection: target.streams_per_connection,
+            ..Sharing::default()
+        },
     };
-    Ok(Wire::new(options, sign_in, Arc::clone(library))?)
+    Wire::new(options, sign_in, Arc::clone(library))
+        .map_err(|why| anyhow!("target.{}: {why}", target.name))
 }
 
 /// Where attachments may come from: the configured hosts, and every CRM's own file hosts.
@@ -83,6 +96,7 @@ pub fn library(config: &Config, connected: &[Connected]) -> anyhow::Result<Arc<L
         policy,
         config.media.timeout,
         config.media.max_bytes,
+        &config.outbound,
     )?))
 }
 
@@ -206,7 +220,7 @@ impl App {
             .await
             .with_context(|| format!("http.listen: {listen} cannot be bound"))?;
         let routes = admin::routes(Arc::new(admin));
-        let admin = Site::bind(admin_listen, routes, Bounds::for_operators())
+        let admin = Site::bind(admin_listen, routes, Bounds::for_operators(), None)
             .await
             .with_context(|| format!("http.admin_listen: {admin_listen} cannot be bound"))?;
         Ok(App {

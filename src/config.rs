@@ -10,6 +10,7 @@
 
 mod intake;
 mod network;
+mod outbound;
 mod problem;
 mod reader;
 mod secrets;
@@ -26,6 +27,7 @@ use config::{Environment, File, FileFormat};
 use serde_json::Value;
 
 pub use network::Network;
+pub use outbound::OutboundConfig;
 pub(crate) use problem::problems_at;
 pub use problem::{Problem, missing_secrets, problems_of_target, sort, tidy};
 use reader::Reader;
@@ -137,7 +139,7 @@ fn read(
         &secrets,
         overridden("ledger.url", &env),
     );
-    let http = sections::http(top.section("http"), &secrets);
+    let http = sections::http(top.section("http"), folder, &secrets);
     let mut intake = top.section("intake");
     let amqp = intake
         .has("amqp")
@@ -152,6 +154,8 @@ fn read(
     intake.finish();
     let engine = sections::engine(top.section("engine"));
     let media = sections::media(top.section("media"));
+    let proxy_from_env = overridden("outbound.proxy", &env);
+    let outbound = outbound::outbound(top.section("outbound"), &secrets, &env, proxy_from_env);
     let log = sections::log(top.section("log"));
     let mut listed = top.take("target");
     let overrides = env
@@ -179,6 +183,7 @@ fn read(
         intake: IntakeConfig { amqp, limits },
         engine,
         media,
+        outbound,
         log,
         targets,
         secrets,

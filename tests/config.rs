@@ -69,7 +69,7 @@ fn each_wrong_configuration_gets_its_problem() {
         ("a = 1\na = 2".into(), &["DIR/handoffd.toml:2:1: not TOML: duplicate key"]),
         (
             "[htpp]\nlisten = 1".into(),
-            &["htpp: unknown key (did you mean `http`?); known here: daemon, engine, http, intake, ledger, log, media, secrets, target"],
+            &["htpp: unknown key (did you mean `http`?); known here: daemon, engine, http, intake, ledger, log, media, outbound, secrets, target"],
         ),
         (
             "[http]\nlisten = \"everywhere\"\nlisen = 2".into(),
@@ -228,7 +228,7 @@ fn each_wrong_configuration_gets_its_problem() {
             &[
                 "target.hub.mapping: DIR/gone.toml: no such file; name a readable mapping file, or remove the key",
                 "target.hub.numbers: item 0 is neither a number nor an id, but a text of 3 characters; write it as events carry it: \"+4915112345678\", or the phone number id",
-                "target.hub.concurency: unknown key (did you mean `concurrency`?); known here: concurrency, connect_timeout, enabled, kind, mapping, name, numbers, settings, timeout",
+                "target.hub.concurency: unknown key (did you mean `concurrency`?); known here: concurrency, connect_timeout, enabled, kind, mapping, name, numbers, settings, stream_protocol, streams_per_connection, timeout",
             ],
         ),
         (

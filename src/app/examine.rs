@@ -148,7 +148,7 @@ fn key(config: &Config, one: &Connected) -> Option<Problem> {
         return None;
     }
     let secret = |name: &str| config.secrets.get(name).cloned();
-    let refused = SignIn::new(credential, one.config.timeout, secret).err()?;
+    let refused = SignIn::new(credential, one.config.timeout, &config.outbound, secret).err()?;
     let path = format!("target.{}", one.config.name);
     Some(Problem::new(path, refused, ""))
 }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::problem::Problem;
 use super::reader::Reader;
 use super::secrets::{reason, shown_file};
-use super::types::TargetConfig;
+use super::types::{StreamProtocol, TargetConfig};
 
 /// The connectors that there are.
 pub const KINDS: &[&str] = &["salesforce", "hubspot", "creatio", "whatsapp"];
@@ -144,6 +144,21 @@ fn target(
         concurrency: usize::try_from(section.number("concurrency", 1..=1_000, 32)).unwrap_or(32),
         timeout: section.duration("timeout", second..=second * 600, second * 30),
         connect_timeout: section.duration("connect_timeout", second / 10..=second * 60, second * 5),
+        stream_protocol: section.choice(
+            "stream_protocol",
+            &[
+                ("auto", StreamProtocol::Auto),
+                ("http1", StreamProtocol::Http1),
+                ("http2", StreamProtocol::Http2),
+            ],
+            StreamProtocol::Auto,
+        ),
+        streams_per_connection: usize::try_from(section.number(
+            "streams_per_connection",
+            1..=1_000,
+            100,
+        ))
+        .unwrap_or(100),
         enabled: section.flag("enabled", true),
     };
     section.finish();

@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::network::Network;
+use super::outbound::OutboundConfig;
 use super::problem::Problem;
 use super::secrets::Secrets;
 
@@ -27,6 +28,8 @@ pub struct Config {
     pub engine: EngineConfig,
     /// Which files may be fetched.
     pub media: MediaConfig,
+    /// By which proxy calls leave.
+    pub outbound: OutboundConfig,
     /// What is logged, and how.
     pub log: LogConfig,
     /// The targets, in the file's order; disabled ones are among them.
@@ -61,11 +64,11 @@ pub struct HttpConfig {
     pub admin_listen: SocketAddr,
     /// Networks of proxies, whose connections are other people's.
     pub trusted_proxies: Vec<Network>,
+    /// What `listen` speaks TLS with.
+    pub tls: Option<TlsFiles>,
     /// The address by which others reach us, without a trailing slash; webhooks begin with it.
     pub public_url: Option<String>,
     /// What a producer must show to post events. Always there when `listen` is not loopback.
-    /// What `listen` speaks TLS with.
-    pub tls: Option<TlsFiles>,
     pub events_token: Option<SecretString>,
     /// What an operator must show for the admin API. Always there when `admin_listen` is not
     /// loopback.
@@ -74,9 +77,6 @@ pub struct HttpConfig {
     pub max_body: u64,
 }
 
-/// `[intake]`
-#[derive(Clone)]
-pub struct IntakeConfig {
 /// What a target's event streams speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum StreamProtocol {
@@ -98,6 +98,9 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
+/// `[intake]`
+#[derive(Clone)]
+pub struct IntakeConfig {
     /// RabbitMQ, when events come from there or replies go there.
     pub amqp: Option<AmqpConfig>,
     /// What an event may be like.
@@ -262,6 +265,10 @@ pub struct TargetConfig {
     pub timeout: Duration,
     /// How long connecting may take.
     pub connect_timeout: Duration,
+    /// What its event streams speak.
+    pub stream_protocol: StreamProtocol,
+    /// The most event streams on one HTTP/2 connection.
+    pub streams_per_connection: usize,
     /// Whether it is worked on.
     pub enabled: bool,
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ pub struct Served {
     journal: Mutex<Journal>,
     webhooks: Mutex<BTreeMap<String, u64>>,
     pub(super) open: Arc<OpenStreams>,
+    /// How many streams were opened on connections that others share.
+    pub(super) over_http2: AtomicU64,
     pub(super) clock: Clock,
     pub(super) faults: Arc<Faults>,
     /// Counts the changes of the simulator's state.
@@ -67,6 +70,7 @@ impl Served {
             }),
             journal: Mutex::default(),
             webhooks: Mutex::default(),
+            over_http2: AtomicU64::new(0),
             open: Arc::new(OpenStreams::new(noted.clone())),
             clock,
             faults,
@@ -159,6 +163,7 @@ impl Served {
     pub fn counts(&self) -> Value {
         let mut counts = lock(&self.journal).counts();
         counts["open_streams"] = self.open.count().into();
+        counts["streams_over_http2"] = self.over_http2.load(Ordering::Relaxed).into();
         counts["webhooks"] = json!(*lock(&self.webhooks));
         counts
     }

@@ -41,6 +41,8 @@ pub struct Mint {
 struct State {
     bucket: Bucket,
     living: u32,
+    /// When the last of the refused feeds was told to ask again.
+    last_turn: Option<Instant>,
 }
 
 impl Mint {
@@ -50,6 +52,7 @@ impl Mint {
         let state = State {
             bucket: bucket(per_minute, 1),
             living: 1,
+            last_turn: None,
         };
         Mint {
             per_minute,
@@ -84,6 +87,20 @@ impl Mint {
                 .await
                 .map_err(|_| UsedUp),
         }
+    }
+
+    /// How long a feed that was refused should wait before it asks again: its turn comes after those
+    /// of all who were refused before it, at the rate at which requests come back.
+    pub fn turn_for_feed(&self) -> Duration {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let back = f64::from(self.per_minute.div_ceil(2)) / f64::from(state.living);
+        let between = Duration::from_secs(60).div_f64(back.max(0.5));
+        let soonest = now + Duration::from_millis(200);
+        let turn = state.last_turn.map_or(soonest, |last| last + between);
+        let turn = turn.max(soonest);
+        state.last_turn = Some(turn);
+        turn.saturating_duration_since(now)
     }
 
     async fn wait(&self) {
@@ -135,6 +152,17 @@ mod tests {
         assert_eq!(at_once(&mint, Asker::Lane), 19);
         let tiny = Mint::new(1);
         assert_eq!(at_once(&tiny, Asker::Feed), 1, "never nothing at all");
+    }
+
+    #[tokio::test]
+    async fn refused_feeds_come_back_one_after_the_other() {
+        let mint = Mint::new(200);
+        let turns: Vec<Duration> = (0..1_000).map(|_| mint.turn_for_feed()).collect();
+        assert!(turns[0] <= Duration::from_secs(1), "{:?}", turns[0]);
+        let last = turns[999];
+        // 100 come back in a minute.
+        assert!(last > Duration::from_secs(590), "{last:?}");
+        assert!(last < Duration::from_secs(610), "{last:?}");
     }
 
     #[tokio::test]

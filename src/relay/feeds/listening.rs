@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use handoffd_contract::feed::Read;
-use handoffd_contract::{Feed, Frame, Known, Work};
+use handoffd_contract::{Feed, Frame, Known, Reason, Work};
 use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
@@ -140,7 +140,13 @@ async fn round(
         Err(Deaf::Unauthorized) => place.pause(relay, Some(Duration::from_millis(200))),
         Err(Deaf::Later(stop, after)) => {
             tracing::info!(target_name = %target.name, reason = stop.reason.label(), words = %stop.words, "the feed is interrupted");
-            place.pause(relay, after)
+            match after {
+                // Its turn, which may be far away when many wait; a lane that wants it does not.
+                Some(turn) if stop.reason == Reason::RateLimited => {
+                    return Some(Wait::UntilWanted(turn));
+                }
+                after => place.pause(relay, after),
+            }
         }
         Err(Deaf::Never(stop)) => {
             tracing::warn!(target_name = %target.name, reason = stop.reason.label(), words = %stop.words, "the feed says something that cannot be understood");

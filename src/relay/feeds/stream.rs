@@ -6,13 +6,11 @@
 
 use std::time::{Duration, Instant};
 
-use futures::StreamExt;
 use handoffd_contract::{Feed, Frame, HttpCall, Reason, Stop};
 
 use super::Feeds;
 use super::listening::{feed_of, pause};
 use crate::engine::Target;
-use crate::engine::wire::mint::Asker;
 use crate::engine::wire::sse::{Found, Parser};
 use crate::ledger::{FeedLease, LaneRef};
 use crate::relay::Relay;
@@ -40,12 +38,14 @@ pub(super) async fn stream(
         None => target.wire.first_event_id(&open.auth).await,
     };
     let sent_at = Instant::now();
-    let opened = target
-        .wire
-        .open_stream(open, last.as_deref(), Asker::Feed)
-        .await;
-    let response = match opened.map_err(|failure| Deaf::Later(failure.stop(), None))? {
-        Ok(response) => response,
+    let opened = target.wire.open_stream(open, last.as_deref()).await;
+    let opened = opened.map_err(|failure| {
+        let stop = failure.stop();
+        let turn = (stop.reason == Reason::RateLimited).then(|| target.wire.turn_for_token());
+        Deaf::Later(stop, turn)
+    })?;
+    let mut bytes = match opened {
+        Ok(stream) => stream,
         Err(reply) if reply.status == 401 => {
             target.wire.reject(&open.auth, sent_at).await;
             return Err(Deaf::Unauthorized);
@@ -60,7 +60,6 @@ pub(super) async fn stream(
     let mut read_at = Instant::now();
     let mut heard_at = Instant::now();
     let mut failures = 0;
-    let mut bytes = response.bytes_stream();
     let mut parser = Parser::new(MAX_EVENT);
     loop {
         if Instant::now() >= read_at {
@@ -95,7 +94,7 @@ pub(super) async fn stream(
         };
         heard_at = Instant::now();
         let piece = match piece {
-            Some(Ok(piece)) => piece,
+            Some(piece) => piece,
             // Some gateways end a stream in the middle of a line that says why.
             _ => {
                 let rest = parser.rest();
