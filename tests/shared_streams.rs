@@ -52,19 +52,17 @@ async fn replies_of_many_reps_come_over_shared_connections() {
                 .is_some_and(|all| all.len() == COUNT)
     })
     .await;
-    let view = salesforce.view();
-    for conversation in view["conversations"].as_array().unwrap() {
-        let id = conversation["id"].as_str().unwrap();
+    for number in 0..COUNT {
+        let session = format!("session-{number}");
+        let text = format!("A reply for {session}.");
         for act in [
-            json!({"act": "accept"}),
-            json!({"act": "text", "text": format!("For {id}")}),
+            json!({"act": "accept", "session": session}),
+            json!({"act": "text", "session": session, "text": text}),
         ] {
-            let mut act = act;
-            act["conversation"] = json!(id);
             salesforce.act(&act).unwrap();
         }
         eventually(SOON, || async {
-            whatsapp.view().to_string().contains(&format!("For {id}"))
+            whatsapp.view().to_string().contains(&text)
         })
         .await;
     }
