@@ -23,26 +23,27 @@ use self::site::Site;
 use crate::admin::{self, Admin};
 use crate::config::Config;
 use crate::connectors;
-use crate::engine::breaker::{Breaker, Limits};
-use crate::engine::budget::Budgets;
 use crate::engine::plan::Mappings;
-use crate::engine::schedule::Schedule;
-use crate::engine::wire::credential::SignIn;
-use crate::engine::wire::media::Library;
-use crate::engine::wire::policy::Policy;
-use crate::engine::wire::streams::Sharing;
-use crate::engine::wire::{Options, Wire};
-use crate::engine::{Engine, Left, Settings, Target};
+use crate::engine::{Engine, Left, Settings};
 use crate::intake::amqp;
 use crate::intake::http::HttpIntake;
 use crate::intake::{Gate, Route, Router};
-use crate::ledger::{self, Ledger};
+use crate::ledger::{self, Ledger, MappingLedger};
 use crate::mapping::Mapping;
+use crate::open_feeds::OpenFeeds;
 use crate::publisher::Publisher;
-use crate::relay::feeds::Feeds;
-use crate::relay::webhooks::{self, Door};
-use crate::relay::{Relay, inbox};
+use crate::relay::feeds;
+use crate::relay::webhooks::{self, Verifier};
+use crate::relay::{Relay, webhook_queue};
 use crate::serving::{Bounds, Certificate};
+use crate::target::Target;
+use crate::wire::breaker::Breaker;
+use crate::wire::credential::SignIn;
+use crate::wire::media::AttachmentFetcher;
+use crate::wire::policy::Policy;
+use crate::wire::rate::Budgets;
+use crate::wire::streams::Sharing;
+use crate::wire::{Options, Wire};
 
 /// A target's wire.
 ///
@@ -51,7 +52,7 @@ use crate::serving::{Bounds, Certificate};
 pub fn wire(
     config: &Config,
     connected: &Connected,
-    library: &Arc<Library>,
+    library: &Arc<AttachmentFetcher>,
 ) -> anyhow::Result<Wire> {
     let target = &connected.config;
     let secret = |name: &str| config.secrets.get(name).cloned();
@@ -83,7 +84,7 @@ pub fn wire(
 ///
 /// # Errors
 /// The TLS library could not be set up.
-pub fn library(config: &Config, connected: &[Connected]) -> anyhow::Result<Arc<Library>> {
+pub fn library(config: &Config, connected: &[Connected]) -> anyhow::Result<Arc<AttachmentFetcher>> {
     let mut allow_hosts = config.media.allow_hosts.clone();
     if !allow_hosts.is_empty() {
         allow_hosts.extend(connected.iter().flat_map(|one| one.connector.file_hosts()));
@@ -92,7 +93,7 @@ pub fn library(config: &Config, connected: &[Connected]) -> anyhow::Result<Arc<L
         allow_hosts,
         allow_private: config.media.allow_private,
     };
-    Ok(Arc::new(Library::new(
+    Ok(Arc::new(AttachmentFetcher::new(
         policy,
         config.media.timeout,
         config.media.max_bytes,
@@ -108,7 +109,7 @@ pub struct App {
     pub admin_address: SocketAddr,
     engine: Arc<Engine>,
     relay: Relay,
-    gate: Gate,
+    ledger: Arc<dyn Ledger>,
     intake: Option<amqp::AmqpIntake>,
     public: Site,
     admin: Site,
@@ -129,15 +130,15 @@ impl App {
 
         let library = library(config, &connected)?;
         let mut targets = BTreeMap::new();
-        let mut doors = BTreeMap::new();
+        let mut verifiers = BTreeMap::new();
         let mut routes = Vec::new();
         for one in &connected {
             let wire = Arc::new(wire(config, one, &library)?);
             let secret = |name: &str| -> Option<SecretString> { config.secrets.get(name).cloned() };
             if let Some(auth) = one.connector.webhook() {
-                let door = Door::new(auth, secret)
+                let verifier = Verifier::new(auth, secret)
                     .map_err(|why| anyhow!("target.{}: {why}", one.config.name))?;
-                doors.insert(one.config.name.clone(), door);
+                verifiers.insert(one.config.name.clone(), verifier);
             }
             routes.push(Route {
                 name: one.config.name.clone(),
@@ -147,7 +148,7 @@ impl App {
             });
             targets.insert(one.config.name.clone(), Arc::new(target(config, one, wire)));
         }
-        library.shelve(targets.iter().map(|(name, target)| {
+        library.register(targets.iter().map(|(name, target)| {
             (
                 name.clone(),
                 Arc::clone(&target.connector),
@@ -155,10 +156,10 @@ impl App {
             )
         }));
 
-        let schedule = schedule(config);
-        let feeds = Arc::new(Feeds::default());
+        let feeds = Arc::new(OpenFeeds::default());
         let engine = Arc::new(Engine {
-            ledger: Arc::clone(&ledger),
+            ledger: ledger.clone(),
+            versions: ledger.clone(),
             targets: targets.clone(),
             publisher: Publisher::new(config.intake.amqp.clone()),
             library,
@@ -169,22 +170,23 @@ impl App {
                 lease: config.engine.lease,
                 load_events: config.engine.load_events,
                 load_bytes: config.engine.load_bytes,
-                schedule,
+                backoff: config.engine.backoff,
                 media_tries: config.media.tries,
                 drain: config.engine.drain,
             },
             room: Notify::new(),
         });
         let relay = Relay {
-            ledger: Arc::clone(&ledger),
+            ledger: ledger.clone(),
+            webhooks: ledger.clone(),
             targets,
             daemon: config.daemon.name.clone(),
             lease: config.engine.lease,
-            schedule,
+            backoff: config.engine.backoff,
         };
         let router = Arc::new(Router::new(routes));
         let gate = Gate {
-            ledger: Arc::clone(&ledger),
+            ledger: ledger.clone(),
             router,
             limits: config.intake.limits,
         };
@@ -200,15 +202,16 @@ impl App {
             max_body: usize::try_from(config.http.max_body).unwrap_or(usize::MAX),
         };
         let admin = Admin {
-            ledger: Arc::clone(&ledger),
+            ledger: ledger.clone(),
+            webhooks: ledger.clone(),
             engine: Arc::clone(&engine),
             broker: state,
             token: config.http.admin_token.clone(),
             gate: gate.clone(),
             prometheus: admin::prometheus(),
         };
-        let routes =
-            crate::intake::http::routes(Arc::new(http)).merge(webhooks::routes(ledger, doors));
+        let routes = crate::intake::http::routes(Arc::new(http))
+            .merge(webhooks::routes(ledger.clone(), verifiers));
         let bounds = Bounds {
             proxies: config.http.trusted_proxies.clone(),
             ..Bounds::default()
@@ -228,7 +231,7 @@ impl App {
             admin_address: admin.address()?,
             engine,
             relay,
-            gate,
+            ledger,
             intake,
             public,
             admin,
@@ -238,7 +241,7 @@ impl App {
     /// What the daemon remembers.
     #[must_use]
     pub fn ledger(&self) -> Arc<dyn Ledger> {
-        Arc::clone(&self.gate.ledger)
+        Arc::clone(&self.ledger)
     }
 
     /// Works until stopped; then takes nothing more in and finishes what is under way.
@@ -250,11 +253,14 @@ impl App {
         if let Some(intake) = self.intake {
             tasks.spawn(intake.run(stop.clone()));
         }
-        tasks.spawn(Arc::clone(&self.engine.feeds).run(self.relay.clone(), stop.clone()));
-        tasks.spawn(inbox::run(self.relay, stop.clone()));
+        tasks.spawn(feeds::run(
+            Arc::clone(&self.engine.feeds),
+            self.relay.clone(),
+            stop.clone(),
+        ));
+        tasks.spawn(webhook_queue::run(self.relay, stop.clone()));
         let targets = self.engine.targets.keys().cloned().collect();
-        let ledger = Arc::clone(&self.engine.ledger);
-        tasks.spawn(admin::upkeep(ledger, targets, stop.clone()));
+        tasks.spawn(admin::upkeep(self.ledger, targets, stop.clone()));
         let public = tokio::spawn(self.public.serve(stop.clone()));
         let admin = tokio::spawn(self.admin.serve(stop.clone()));
         let left = self.engine.run(stop).await;
@@ -267,15 +273,6 @@ impl App {
     }
 }
 
-fn schedule(config: &Config) -> Schedule {
-    let backoff = config.engine.backoff;
-    Schedule {
-        first: backoff.first,
-        max: backoff.max,
-        factor: backoff.factor,
-    }
-}
-
 fn target(config: &Config, one: &Connected, wire: Arc<Wire>) -> Target {
     let breaker = config.engine.breaker;
     Target {
@@ -285,11 +282,7 @@ fn target(config: &Config, one: &Connected, wire: Arc<Wire>) -> Target {
         wire,
         permits: Arc::new(Semaphore::new(one.config.concurrency)),
         concurrency: one.config.concurrency,
-        breaker: Breaker::new(Limits {
-            failures: breaker.failures,
-            first: breaker.first,
-            max: breaker.max,
-        }),
+        breaker: Breaker::new(breaker.failures, breaker.backoff),
         budgets: Budgets::new(one.connector.budgets()),
     }
 }
@@ -313,7 +306,7 @@ pub fn mapping_of(kind: &str, file: &str, text: &str) -> Result<Mapping, Vec<Str
 
 /// Gives every target its first mapping: the configured file, else the shipped one. Later versions
 /// are applied by people.
-async fn seed(ledger: &dyn Ledger, connected: &[Connected]) -> anyhow::Result<()> {
+async fn seed(ledger: &dyn MappingLedger, connected: &[Connected]) -> anyhow::Result<()> {
     for one in connected {
         let name = &one.config.name;
         let (text, from) = match &one.config.mapping {

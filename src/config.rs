@@ -26,15 +26,15 @@ use std::path::{Path, PathBuf};
 use config::{Environment, File, FileFormat};
 use serde_json::Value;
 
+pub use handoffd_contract::Problem;
+use handoffd_contract::settings::Table;
 pub use network::Network;
 pub use outbound::OutboundConfig;
 pub(crate) use problem::problems_at;
-pub use problem::{Problem, missing_secrets, problems_of_target, sort, tidy};
-use reader::Reader;
+pub use problem::{missing_secrets, problems_of_target, sort, tidy};
 pub use secrets::Secrets;
-pub use targets::KINDS;
 pub use types::{
-    AmqpConfig, Backoff, Breaker, Config, DaemonConfig, EngineConfig, ExchangeKind, HttpConfig,
+    AmqpConfig, Breaker, Config, DaemonConfig, EngineConfig, ExchangeKind, HttpConfig,
     IntakeConfig, LedgerConfig, Limits, LogConfig, LogFormat, MediaConfig, StreamProtocol,
     TargetConfig, TlsFiles,
 };
@@ -63,7 +63,7 @@ pub fn find(named: Option<&Path>) -> Result<PathBuf, Problem> {
     }
     let mut places = PLACES.iter().map(PathBuf::from);
     places.find(|place| place.exists()).ok_or_else(|| {
-        Problem::new(
+        Problem::with_remedy(
             "there is no configuration",
             format!("looked for {}", PLACES.join(" and ")),
             "name one with --config FILE or HANDOFFD_CONFIG",
@@ -102,7 +102,7 @@ pub fn load_all(
         None => String::new(),
         Some(path) => std::fs::read_to_string(path).map_err(|error| {
             let name = path.display().to_string();
-            vec![Problem::new(
+            vec![Problem::with_remedy(
                 name,
                 secrets::reason(&error),
                 "name a readable file with --config",
@@ -126,10 +126,19 @@ fn read(
     folder: &Path,
     env: BTreeMap<String, String>,
 ) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
-    let merged = merge(name, text, &env)?;
-    let problems = RefCell::new(Vec::new());
+    let mut merged = merge(name, text, &env)?;
+    let overrides = env
+        .iter()
+        .filter(|(key, _)| key.to_uppercase().starts_with(TARGET));
+    let overrides = overrides
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    let misplaced = targets::override_by_name(merged.get_mut("target"), &overrides);
+    let problems = RefCell::new(misplaced);
     let mut warnings = Vec::new();
-    let mut top = Reader::new("", Some(merged), &problems);
+    let Some(mut top) = Table::new("", &merged, &problems) else {
+        return Err(problems.into_inner());
+    };
 
     let secrets = secrets::read(top.section("secrets"), folder, &env, &mut warnings);
     let daemon = sections::daemon(top.section("daemon"));
@@ -150,24 +159,14 @@ fn read(
         .flatten();
     let limits = intake::limits(intake.section("limits"));
     // Asked for also when it is absent, so that it is among the known keys.
-    intake.take("amqp");
+    intake.value("amqp");
     intake.finish();
     let engine = sections::engine(top.section("engine"));
     let media = sections::media(top.section("media"));
     let proxy_from_env = overridden("outbound.proxy", &env);
     let outbound = outbound::outbound(top.section("outbound"), &secrets, &env, proxy_from_env);
     let log = sections::log(top.section("log"));
-    let mut listed = top.take("target");
-    let overrides = env
-        .iter()
-        .filter(|(key, _)| key.to_uppercase().starts_with(TARGET));
-    let overrides = overrides
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .collect();
-    problems
-        .borrow_mut()
-        .extend(targets::override_by_name(&mut listed, &overrides));
-    let targets = targets::read(listed, folder, &problems);
+    let targets = targets::read(top.value("target"), folder, &problems);
     top.finish();
 
     let mut problems = problems.into_inner();
@@ -198,7 +197,7 @@ fn merge(name: &str, text: &str, env: &BTreeMap<String, String>) -> Result<Value
     if let Err(error) = text.parse::<toml::Table>() {
         let (line, column) = position(text, error.span().map_or(0, |span| span.start));
         let place = format!("{name}:{line}:{column}");
-        return Err(vec![Problem::new(
+        return Err(vec![Problem::with_remedy(
             place,
             handoffd_contract::settings::not_toml(error.message()),
             "",
@@ -223,7 +222,7 @@ fn merge(name: &str, text: &str, env: &BTreeMap<String, String>) -> Result<Value
         .and_then(config::Config::try_deserialize::<Value>)
         // The error's own words may repeat a value.
         .map_err(|_| {
-            vec![Problem::new(
+            vec![Problem::with_remedy(
                 name,
                 "the environment's overrides do not fit the file",
                 "write HANDOFFD__SECTION__KEY=value, one for each key",
@@ -243,7 +242,12 @@ fn position(text: &str, at: usize) -> (usize, usize) {
 fn name_variable(problem: &mut Problem, env: &BTreeMap<String, String>) {
     if overridden(&problem.path, env) {
         let variable = variable_of(&problem.path);
-        problem.found.push_str(&format!(" (from {variable})"));
+        // Behind what was found, before what to do about it.
+        let at = problem.message.find("; ");
+        let at = at.unwrap_or(problem.message.len());
+        problem
+            .message
+            .insert_str(at, &format!(" (from {variable})"));
     }
 }
 
@@ -263,7 +267,7 @@ fn variable_of(path: &str) -> String {
 fn advice(http: &HttpConfig, targets: &[TargetConfig]) -> Vec<Problem> {
     let mut advice = Vec::new();
     if !targets.iter().any(|target| target.enabled) {
-        advice.push(Problem::new(
+        advice.push(Problem::with_remedy(
             "target",
             "no target is enabled",
             "events are stored and nothing else happens",
@@ -276,7 +280,7 @@ fn advice(http: &HttpConfig, targets: &[TargetConfig]) -> Vec<Problem> {
         .is_some_and(|(a, b)| secrets::same(a, b));
     if same {
         let remedy = "use two, so that a producer of events is not an operator";
-        advice.push(Problem::new(
+        advice.push(Problem::with_remedy(
             "http.admin_token",
             "the same secret as events_token",
             remedy,

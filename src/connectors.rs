@@ -1,5 +1,4 @@
-//! The one table that names the connectors. A new one is a crate, a line here, its mapping, and its
-//! name among the kinds of `config` and the sections of `mapping`.
+//! The one table that names the connectors. A new one is a crate, an entry here, and its mapping.
 
 #[cfg(feature = "simulators")]
 use handoffd_contract::sandbox::Sandbox;
@@ -13,6 +12,10 @@ pub type Connect = fn(&str, &Value) -> Result<Box<dyn Connector>, Vec<Problem>>;
 pub struct Kind {
     /// Its name in the configuration.
     pub name: &'static str,
+    /// Whether the customer is answered by it. All others hold what reps see.
+    pub is_way_back: bool,
+    /// The sections of its mappings.
+    pub sections: &'static [&'static str],
     /// Makes a connector.
     pub connector: Connect,
     /// A fresh simulator of its API.
@@ -26,6 +29,8 @@ pub struct Kind {
 pub const KINDS: &[Kind] = &[
     Kind {
         name: "salesforce",
+        is_way_back: false,
+        sections: &["routing"],
         connector: handoffd_salesforce::connector,
         #[cfg(feature = "simulators")]
         sandbox: handoffd_salesforce::sandbox,
@@ -33,6 +38,8 @@ pub const KINDS: &[Kind] = &[
     },
     Kind {
         name: "hubspot",
+        is_way_back: false,
+        sections: &["ticket", "contact"],
         connector: handoffd_hubspot::connector,
         #[cfg(feature = "simulators")]
         sandbox: handoffd_hubspot::sandbox,
@@ -40,6 +47,8 @@ pub const KINDS: &[Kind] = &[
     },
     Kind {
         name: "creatio",
+        is_way_back: false,
+        sections: &["case", "contact"],
         connector: handoffd_creatio::connector,
         #[cfg(feature = "simulators")]
         sandbox: handoffd_creatio::sandbox,
@@ -47,12 +56,25 @@ pub const KINDS: &[Kind] = &[
     },
     Kind {
         name: "whatsapp",
+        is_way_back: true,
+        sections: &["template"],
         connector: handoffd_whatsapp::connector,
         #[cfg(feature = "simulators")]
         sandbox: handoffd_whatsapp::sandbox,
         mapping: include_str!("../mappings/whatsapp.toml"),
     },
 ];
+
+/// The names of all kinds.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    KINDS.iter().map(|kind| kind.name)
+}
+
+/// Whether the customer is answered by targets of this kind.
+#[must_use]
+pub fn is_way_back(name: &str) -> bool {
+    kind(name).is_some_and(|kind| kind.is_way_back)
+}
 
 /// The kind with this name.
 #[must_use]

@@ -16,8 +16,8 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::cli::say;
 use crate::config;
+use crate::stdout::say;
 use seen::seen;
 use story::Story;
 use world::{Folder, Plan, free_port, simulators};
@@ -54,7 +54,7 @@ pub async fn run(args: Args) -> anyhow::Result<u8> {
         config::environment().filter(|(name, _)| !name.starts_with("HANDOFFD_")),
     )
     .map_err(|problems| anyhow::anyhow!("{}", config::tidy(&problems)))?;
-    crate::cli::log_quietly();
+    crate::log::warnings_only();
     let app = App::new(&config).await?;
     for served in simulators.targets() {
         if let Some(url) = plan.webhook_url(served.name())? {

@@ -34,15 +34,18 @@
 //! | `connectors/*` | one crate per target, and its simulator | its API |
 //! | [`intake`] | events come in, by RabbitMQ and HTTP | `intake::amqp`: lapin |
 //! | [`ledger`] | what is remembered: SQLite or PostgreSQL | SQL |
-//! | [`engine`] | lanes, leases, retries, rates, circuits | `engine::wire`: reqwest |
+//! | [`engine`] | lanes: claimed, planned, called, left | |
 //! | [`relay`] | streams, polls and webhooks become events | |
+//! | [`wire`] | the way out: HTTP, credentials, attachments, rates, circuits | reqwest |
+//! | [`target`], [`open_feeds`] | what engine and relay know together | |
 //! | [`mapping`] | which CRM field gets which value | minijinja |
 //! | [`schema`] | the published JSON Schemas and AsyncAPI document | |
 //! | [`publisher`] | messages to the gateway's exchange | lapin |
 //! | [`connectors`] | the table of kinds | the connectors' names |
-//! | [`reconnect`], [`metrics`] | waits between attempts; the metrics' names | backoff |
+//! | [`backoff`], [`metrics`] | waits between attempts; the metrics' names | the crate backoff |
 //! | [`serving`], [`seldom`] | HTTP comes in, within bounds; warnings that strangers can cause | hyper |
-//! | [`config`], [`app`], [`admin`], [`operate`], [`cli`] | configured, put together, looked at | |
+//! | [`config`], [`app`], [`admin`], [`operate`] | configured, put together, looked at | |
+//! | [`cli`], [`log`], [`stdout`] | the commands, and what they print | |
 //! | `sandbox`, `demo` | the simulators over HTTP; the whole loop on a laptop (feature `simulators`) | |
 //!
 //! # Invariants
@@ -64,6 +67,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod backoff;
 pub mod cli;
 pub mod config;
 pub mod connectors;
@@ -72,14 +76,18 @@ pub mod demo;
 pub mod engine;
 pub mod intake;
 pub mod ledger;
+pub mod log;
 pub mod mapping;
 pub mod metrics;
+pub mod open_feeds;
 pub mod operate;
 pub mod publisher;
-pub mod reconnect;
 pub mod relay;
 #[cfg(feature = "simulators")]
 pub mod sandbox;
 pub mod schema;
 pub mod seldom;
 pub mod serving;
+pub mod stdout;
+pub mod target;
+pub mod wire;

@@ -50,7 +50,6 @@ use std::sync::Arc;
 use handoffd_contract::{Data, Event, Rendered};
 
 pub use cases::TestOutcome;
-pub use document::SECTIONS;
 pub use names::Input;
 pub use sample::{bare, sample};
 

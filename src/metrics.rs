@@ -11,7 +11,7 @@ pub const HANDOFF_SECONDS: &str = "handoffd_handoff_seconds";
 /// Events admitted, by type and result (`new`, `duplicate`).
 pub const EVENTS: &str = "handoffd_events_total";
 /// Events that could not be understood, by origin.
-pub const POISON: &str = "handoffd_poison_total";
+pub const DEAD_LETTERED: &str = "handoffd_dead_letters_total";
 /// Places of admitted events that could not be read as they came, by source and field.
 pub const WARNINGS: &str = "handoffd_event_warnings_total";
 /// Things heard from targets, by target and what (`reply`, `ended`, `skipped`, …).
@@ -23,11 +23,11 @@ pub const LANES: &str = "handoffd_lanes";
 /// How long the oldest due lane has waited, by target.
 pub const OLDEST_DUE: &str = "handoffd_oldest_due_seconds";
 /// Webhooks that wait, by target.
-pub const INBOX: &str = "handoffd_inbox";
+pub const WEBHOOK_QUEUE: &str = "handoffd_webhook_queue";
 /// Webhooks that need a person, by target.
 pub const WEBHOOKS_PARKED: &str = "handoffd_webhooks_parked";
-/// Events kept because they could not be understood.
-pub const POISON_KEPT: &str = "handoffd_poison";
+/// Dead letters: events that could not be understood.
+pub const DEAD_LETTERS: &str = "handoffd_dead_letters";
 /// 1 while a target's circuit is open.
 pub const CIRCUIT_OPEN: &str = "handoffd_circuit_open";
 /// Lanes being worked on, by target.
@@ -53,7 +53,10 @@ pub fn describe() {
         "From a handoff's arrival to its complete record"
     );
     describe_counter!(EVENTS, "Events admitted, by type and result");
-    describe_counter!(POISON, "Events that could not be understood, by origin");
+    describe_counter!(
+        DEAD_LETTERED,
+        "Events that could not be understood, by origin"
+    );
     describe_counter!(
         WARNINGS,
         "Places of admitted events that could not be read as they came, by source and field"
@@ -66,14 +69,14 @@ pub fn describe() {
         Unit::Seconds,
         "How long the oldest due lane has waited"
     );
-    describe_gauge!(INBOX, "Webhooks that wait, by target");
+    describe_gauge!(WEBHOOK_QUEUE, "Webhooks that wait, by target");
     describe_gauge!(
         WEBHOOKS_PARKED,
         "Webhooks that could not be understood or are not taken, by target"
     );
     describe_gauge!(
-        POISON_KEPT,
-        "Events kept because they could not be understood"
+        DEAD_LETTERS,
+        "Dead letters: events that could not be understood"
     );
     describe_gauge!(CIRCUIT_OPEN, "1 while a target's circuit is open");
     describe_gauge!(WORKING, "Lanes being worked on");

@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 
 use crate::intake::{Gate, Incoming};
 use crate::ledger::{
-    Group, LaneFilter, LaneRow, LaneState, Ledger, LedgerError, PoisonRow, Select, Story,
+    DeadLetterRow, EventLedger, Group, LaneFilter, LaneRow, LaneState, Ledger, LedgerError,
+    OperatorLedger, Select, SessionReport,
 };
 
 /// So many events of a conversation are looked at for what could not be read of them.
@@ -21,8 +22,11 @@ const MAX_LOOKED_AT: usize = 100;
 ///
 /// # Errors
 /// The ledger failed.
-pub async fn show(ledger: &dyn Ledger, session: &str) -> Result<Option<String>, LedgerError> {
-    let story = ledger.story(session).await?;
+pub async fn show(
+    ledger: &dyn OperatorLedger,
+    session: &str,
+) -> Result<Option<String>, LedgerError> {
+    let story = ledger.session_report(session).await?;
     let warnings = warnings(ledger, &story).await?;
     Ok(known(&story).then(|| told(session, &story, &warnings, Timestamp::now())))
 }
@@ -31,8 +35,11 @@ pub async fn show(ledger: &dyn Ledger, session: &str) -> Result<Option<String>, 
 ///
 /// # Errors
 /// The ledger failed.
-pub async fn show_json(ledger: &dyn Ledger, session: &str) -> Result<Option<Value>, LedgerError> {
-    let story = ledger.story(session).await?;
+pub async fn show_json(
+    ledger: &dyn OperatorLedger,
+    session: &str,
+) -> Result<Option<Value>, LedgerError> {
+    let story = ledger.session_report(session).await?;
     let warnings = warnings(ledger, &story).await?;
     Ok(known(&story).then(|| {
         json!({
@@ -54,7 +61,7 @@ pub async fn show_json(ledger: &dyn Ledger, session: &str) -> Result<Option<Valu
                 "target": target, "step": attempt.step, "at": attempt.started_at, "millis": attempt.millis,
                 "status": attempt.status, "outcome": attempt.outcome,
                 "reason": attempt.stop.as_ref().map(|stop| stop.reason.label()),
-                "words": attempt.stop.as_ref().map(|stop| stop.words.clone()),
+                "message": attempt.stop.as_ref().map(|stop| stop.message.clone()),
             })).collect::<Vec<_>>(),
         })
     }))
@@ -63,8 +70,8 @@ pub async fn show_json(ledger: &dyn Ledger, session: &str) -> Result<Option<Valu
 /// What of the newest events could not be read as they came, by the event's number. They are read one
 /// by one, since an event may be large.
 async fn warnings(
-    ledger: &dyn Ledger,
-    story: &Story,
+    ledger: &dyn OperatorLedger,
+    story: &SessionReport,
 ) -> Result<BTreeMap<i64, Vec<String>>, LedgerError> {
     let mut found = BTreeMap::new();
     let came_in = |kind: &str| handoffd_contract::Data::INBOUND.contains(&kind);
@@ -79,7 +86,7 @@ async fn warnings(
     Ok(found)
 }
 
-fn known(story: &Story) -> bool {
+fn known(story: &SessionReport) -> bool {
     !story.events.is_empty() || !story.lanes.is_empty()
 }
 
@@ -90,7 +97,7 @@ fn window(last_inbound: Timestamp) -> Timestamp {
 
 fn told(
     session: &str,
-    story: &Story,
+    story: &SessionReport,
     warnings: &BTreeMap<i64, Vec<String>>,
     now: Timestamp,
 ) -> String {
@@ -154,7 +161,7 @@ fn told(
             let why = attempt
                 .stop
                 .as_ref()
-                .map(|stop| format!("  {}: {}", stop.reason.label(), stop.words));
+                .map(|stop| format!("  {}: {}", stop.reason.label(), stop.message));
             let _ = writeln!(
                 out,
                 "  {:.3}  {:<22} {status} {:>6} ms  {}{}",
@@ -184,7 +191,7 @@ pub fn sentence(lane: &LaneRow, now: Timestamp) -> String {
                 "{} ({}): {}",
                 stop.reason.title(),
                 stop.reason.label(),
-                stop.words
+                stop.message
             )
         })
     };
@@ -275,7 +282,7 @@ pub fn lane_json(lane: &LaneRow) -> Value {
         "id": lane.id, "session": lane.session, "target": lane.target, "state": lane.state.word(),
         "due_at": lane.due_at, "pending": lane.pending, "failures": lane.attempts,
         "reason": lane.stop.as_ref().map(|stop| stop.reason.label()),
-        "words": lane.stop.as_ref().map(|stop| stop.words.clone()),
+        "message": lane.stop.as_ref().map(|stop| stop.message.clone()),
         "leased_by": lane.leased_by, "updated_at": lane.updated_at,
     })
 }
@@ -284,17 +291,30 @@ pub fn lane_json(lane: &LaneRow) -> Value {
 #[must_use]
 pub fn group_json(group: &Group) -> Value {
     json!({
-        "target": group.target, "reason": group.stop.reason.label(), "words": group.stop.words,
+        "target": group.target, "reason": group.stop.reason.label(), "message": group.stop.message,
         "count": group.count, "oldest": group.oldest, "example": group.example,
     })
 }
 
-/// A kept event as JSON, without its bytes.
+/// A dead letter in a line.
 #[must_use]
-pub fn poison_json(row: &PoisonRow) -> Value {
+pub fn dead_letter_line(row: &DeadLetterRow) -> String {
+    format!(
+        "dead letter {:<6} {} by {}, {} bytes: {}",
+        row.id,
+        row.received_at,
+        row.letter.origin,
+        row.letter.raw.len(),
+        row.letter.stop.message
+    )
+}
+
+/// A dead letter as JSON, without its bytes.
+#[must_use]
+pub fn dead_letter_json(row: &DeadLetterRow) -> Value {
     json!({
-        "id": row.id, "received_at": row.received_at, "origin": row.poison.origin,
-        "reason": row.poison.stop.reason.label(), "words": row.poison.stop.words, "bytes": row.poison.raw.len(),
+        "id": row.id, "received_at": row.received_at, "origin": row.letter.origin,
+        "reason": row.letter.stop.reason.label(), "message": row.letter.stop.message, "bytes": row.letter.raw.len(),
     })
 }
 
@@ -302,7 +322,7 @@ pub fn poison_json(row: &PoisonRow) -> Value {
 ///
 /// # Errors
 /// The ledger failed.
-pub async fn lanes(ledger: &dyn Ledger, filter: LaneFilter) -> Result<String, LedgerError> {
+pub async fn lanes(ledger: &dyn OperatorLedger, filter: LaneFilter) -> Result<String, LedgerError> {
     let now = Timestamp::now();
     let rows = ledger.lanes(filter).await?;
     let mut out = String::new();
@@ -321,7 +341,7 @@ pub async fn lanes(ledger: &dyn Ledger, filter: LaneFilter) -> Result<String, Le
     Ok(out)
 }
 
-/// Everything that needs a person: parked lanes by reason, kept events, webhooks.
+/// Everything that needs a person: parked lanes by reason, dead letters, webhooks.
 ///
 /// # Errors
 /// The ledger failed.
@@ -336,30 +356,26 @@ pub async fn parked(ledger: &dyn Ledger) -> Result<String, LedgerError> {
             group.count,
             group.target,
             group.stop.reason.label(),
-            group.stop.words,
+            group.stop.message,
             span(group.oldest, now),
             group.example,
             group.stop.reason.label()
         );
     }
-    let kept = ledger.poisoned(0, 50).await?;
+    let kept = ledger.dead_letters(0, 50).await?;
     for row in &kept {
         let _ = writeln!(
             out,
-            "event {:<6} {} by {}, {} bytes: {}\n         handoffd retry --event {}  (after a fix)   handoffd skip --event {}",
-            row.id,
-            row.received_at,
-            row.poison.origin,
-            row.poison.raw.len(),
-            row.poison.stop.words,
+            "{}\n         handoffd dead-letters retry {}  (after a fix)   handoffd dead-letters drop {}",
+            dead_letter_line(row),
             row.id,
             row.id
         );
     }
-    let webhooks = ledger.inbox_parked(1_000).await?;
+    let webhooks = ledger.parked_webhooks(1_000).await?;
     let mut alike: BTreeMap<(&str, &str, &str), (usize, i64, Timestamp)> = BTreeMap::new();
     for (id, target, at, stop) in &webhooks {
-        let what = (target.as_str(), stop.reason.label(), stop.words.as_str());
+        let what = (target.as_str(), stop.reason.label(), stop.message.as_str());
         alike.entry(what).or_insert((0, *id, *at)).0 += 1;
     }
     for ((target, reason, words), (count, id, at)) in alike {
@@ -387,46 +403,51 @@ pub fn done(word: &str, sessions: &[crate::ledger::LaneRef], dry_run: bool) -> S
     out
 }
 
-/// Judges a kept event again: admits it if it can now be understood.
+/// Judges a dead letter again: admits it if it can now be understood.
 ///
 /// # Errors
 /// Why it still cannot be, or that there is no such event, or that the ledger failed.
 pub async fn readmit(gate: &Gate, id: i64) -> Result<String, String> {
     let rows = gate
         .ledger
-        .poisoned(id - 1, 1)
+        .dead_letters(id - 1, 1)
         .await
         .map_err(|error| error.to_string())?;
     let row = rows
         .into_iter()
         .find(|row| row.id == id)
-        .ok_or_else(|| format!("there is no kept event {id}"))?;
+        .ok_or_else(|| format!("there is no dead letter {id}"))?;
     let now = Timestamp::now();
-    let incoming = Incoming::of_poison(row.poison);
+    let incoming = Incoming::of_dead_letter(row.letter);
     // A time that cannot be read is when it came, not when somebody tried it again: WhatsApp's window
     // must not open by that.
     let admission = gate
         .judge(&incoming, row.received_at)
-        .map_err(|stop| format!("event {id} still cannot be understood: {}", stop.words))?
+        .map_err(|stop| {
+            format!(
+                "dead letter {id} still cannot be understood: {}",
+                stop.message
+            )
+        })?
         .admission;
     let session = admission.event.session.clone();
     gate.ledger
-        .unpoison(now, id, vec![admission])
+        .resolve_dead_letter(now, id, vec![admission])
         .await
         .map_err(|error| error.to_string())?;
-    Ok(format!("event {id} is admitted to session {session}"))
+    Ok(format!("dead letter {id} is admitted to session {session}"))
 }
 
-/// Gives a kept event up.
+/// Gives a dead letter up.
 ///
 /// # Errors
 /// The ledger failed.
-pub async fn drop_poison(ledger: &dyn Ledger, id: i64) -> Result<String, String> {
+pub async fn drop_dead_letter(ledger: &dyn EventLedger, id: i64) -> Result<String, String> {
     ledger
-        .unpoison(Timestamp::now(), id, Vec::new())
+        .resolve_dead_letter(Timestamp::now(), id, Vec::new())
         .await
         .map_err(|error| error.to_string())?;
-    Ok(format!("event {id} is given up"))
+    Ok(format!("dead letter {id} is given up"))
 }
 
 /// Which lanes an operator means, from what was given.

@@ -15,9 +15,9 @@ use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel, Confirmation, Connection, ErrorKind};
 use tokio::sync::{Mutex, Semaphore};
 
+use crate::backoff::Waits;
 use crate::config::AmqpConfig;
 use crate::intake::amqp::connect::{close, connect, explain};
-use crate::reconnect::Reconnect;
 
 /// Messages that may be on their way at once.
 const IN_FLIGHT: usize = 8;
@@ -55,7 +55,7 @@ struct Broker {
 struct Link {
     connection: Option<Arc<Connection>>,
     idle: Vec<Channel>,
-    waits: Reconnect,
+    waits: Waits,
     /// Why the last attempt to connect failed, and when the next may be made.
     failed: Option<(String, Instant)>,
 }
@@ -68,7 +68,7 @@ impl Publisher {
             let link = Link {
                 connection: None,
                 idle: Vec::new(),
-                waits: Reconnect::new(&config.reconnect),
+                waits: config.reconnect.waits(),
                 failed: None,
             };
             Arc::new(Broker {

@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use handoffd::config::OutboundConfig;
 use handoffd::connectors;
 use handoffd::demo::world::simulators;
-use handoffd::engine::wire::credential::{SignIn, signing_key};
-use handoffd::engine::wire::media::Library;
-use handoffd::engine::wire::mint::Asker;
-use handoffd::engine::wire::policy::Policy;
-use handoffd::engine::wire::streams::Sharing;
-use handoffd::engine::wire::{Failure, Options, Wire};
 use handoffd::sandbox::{Running, Served};
+use handoffd::wire::credential::{SignIn, signing_key};
+use handoffd::wire::media::AttachmentFetcher;
+use handoffd::wire::policy::Policy;
+use handoffd::wire::streams::Sharing;
+use handoffd::wire::token_budget::Priority;
+use handoffd::wire::{Failure, Options, Wire};
 use handoffd_contract::{Auth, Connector, HttpCall, Reason};
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -65,8 +65,9 @@ impl Place {
             allow_private: true,
         };
         let second = Duration::from_secs(10);
-        let library =
-            Arc::new(Library::new(policy, second, 1 << 20, &OutboundConfig::default()).unwrap());
+        let library = Arc::new(
+            AttachmentFetcher::new(policy, second, 1 << 20, &OutboundConfig::default()).unwrap(),
+        );
         let base = Url::parse(connector.base()).unwrap();
         let options = Options {
             base,
@@ -172,7 +173,7 @@ async fn feeds_leave_tokens_to_lanes_and_daemons_to_each_other() {
         wire.share_among(living);
         let mut given = 0;
         let refused = loop {
-            match wire.send_for(&call(given), Asker::Feed).await {
+            match wire.send_for(&call(given), Priority::Feed).await {
                 Ok(reply) => assert_eq!(reply.status, 200),
                 Err(failure) => break failure,
             }
@@ -276,7 +277,7 @@ async fn creatio_signs_in_by_the_form_with_cookies_and_csrf() {
     match wire.send(&call).await {
         Err(Failure::NotSent(stop)) => {
             assert_eq!(stop.reason, Reason::Unauthorized);
-            assert_eq!(stop.words, "Invalid username or password specified");
+            assert_eq!(stop.message, "Invalid username or password specified");
         }
         other => panic!("{other:?}"),
     }

@@ -8,8 +8,14 @@ use intake::{File, Running, arrive, config, event};
 
 /// The words of everything that was parked.
 async fn parked(file: &File) -> Vec<String> {
-    let rows = file.ledger.poisoned(0, 100).await.expect("poison");
-    rows.into_iter().map(|row| row.poison.stop.words).collect()
+    let rows = file
+        .ledger
+        .dead_letters(0, 100)
+        .await
+        .expect("dead letters");
+    rows.into_iter()
+        .map(|row| row.letter.stop.message)
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -160,7 +166,7 @@ async fn it_resumes_by_itself_when_the_broker_restarts_or_dies() {
             broker.kill().await;
         }
         let state = intake.until(|state| !state.connected).await;
-        assert!(!state.ready() && !state.words.is_empty());
+        assert!(!state.ready() && !state.message.is_empty());
         broker.start().await;
         intake.until(|state| state.ready()).await;
         let gateway = broker.gateway().await;
@@ -234,9 +240,9 @@ async fn it_declares_its_queue_again_when_somebody_deletes_it() {
     broker.delete_queue("handoffd.events").await;
     let state = intake.until(|state| !state.connected).await;
     assert!(
-        state.words.contains("the queue was deleted"),
+        state.message.contains("the queue was deleted"),
         "{}",
-        state.words
+        state.message
     );
     intake.until(|state| state.ready()).await;
     broker

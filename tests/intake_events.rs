@@ -69,7 +69,7 @@ fn told(base: &str, pointer: &str, value: Value) -> String {
     match decode(&structured(&body), &Limits::default(), now()) {
         Ok(event) if event.warnings.is_empty() => "  taken".to_owned(),
         Ok(event) => format!("  taken: {}", event.warnings.join(" · ")),
-        Err(stop) => format!("  {}: {}", stop.reason.label(), stop.words),
+        Err(stop) => format!("  {}: {}", stop.reason.label(), stop.message),
     }
 }
 
@@ -105,7 +105,7 @@ fn what_is_no_event_at_all_is_told_so() {
     let with = |content_type: Option<&str>, body: &str| {
         let mut incoming = structured(body);
         incoming.content_type = content_type.map(str::to_owned);
-        decode(&incoming, &limits, now()).unwrap_err().words
+        decode(&incoming, &limits, now()).unwrap_err().message
     };
     let json = Some("application/json");
     assert_eq!(
@@ -269,7 +269,10 @@ fn binary_and_structured_say_the_same() {
 
         // What is parked can be tried again, as it came.
         let stop = Stop::new(Reason::Undecodable, "x");
-        assert_eq!(Incoming::of_poison(incoming.clone().poison(stop)), incoming);
+        assert_eq!(
+            Incoming::of_dead_letter(incoming.clone().dead_letter(stop)),
+            incoming
+        );
 
         // A warning and an error name the header.
         let shown = if origin == Origin::Http {
@@ -290,7 +293,7 @@ fn binary_and_structured_say_the_same() {
         without.headers.remove(&format!("{prefix}type"));
         let words = decode(&without, &Limits::default(), now())
             .unwrap_err()
-            .words;
+            .message;
         assert!(
             words.starts_with(&format!("{shown}type is missing; ")),
             "{words}"
@@ -333,7 +336,7 @@ fn a_batch_is_taken_apart() {
         .map(|one| {
             decode(one, &Limits::default(), now())
                 .map(|event| event.id)
-                .map_err(|stop| stop.words)
+                .map_err(|stop| stop.message)
         })
         .collect();
     assert_eq!(
@@ -345,7 +348,7 @@ fn a_batch_is_taken_apart() {
         ]
     );
     batch.body = format!("[{}0]", "0,".repeat(1_000)).into_bytes();
-    let words = unbatch(&batch).unwrap_err().words;
+    let words = unbatch(&batch).unwrap_err().message;
     assert_eq!(
         words,
         "the body is a list of 1001; at most 1000 events are taken at once"

@@ -37,7 +37,7 @@ impl Served {
             ..Limits::default()
         };
         let gate = Gate {
-            ledger: Arc::clone(&ledger),
+            ledger: ledger.clone(),
             router: Arc::new(Router::default()),
             limits,
         };
@@ -75,16 +75,20 @@ impl Served {
             .body(body.into())
     }
 
-    async fn poison(&self) -> Vec<String> {
-        let rows = self.ledger.poisoned(0, 100).await.expect("poison");
+    async fn dead_letters(&self) -> Vec<String> {
+        let rows = self
+            .ledger
+            .dead_letters(0, 100)
+            .await
+            .expect("dead letters");
         rows.into_iter()
-            .map(|row| format!("{} {}", row.poison.origin, row.poison.stop.words))
+            .map(|row| format!("{} {}", row.letter.origin, row.letter.stop.message))
             .collect()
     }
 
     async fn events(&self) -> usize {
         self.ledger
-            .story("ses_7Qm2kd")
+            .session_report("ses_7Qm2kd")
             .await
             .expect("a story")
             .events
@@ -160,7 +164,7 @@ async fn a_wrong_event_is_answered_and_parked() {
             (400, refused.clone())
         );
     }
-    assert_eq!(served.poison().await, [format!("http {words}")]);
+    assert_eq!(served.dead_letters().await, [format!("http {words}")]);
 }
 
 /// What is odd costs a warning that names producer, field and shape.
@@ -181,7 +185,7 @@ async fn an_odd_event_is_taken_and_answered_with_warnings() {
             json!({ "admitted": 1, "duplicates": 0, "warnings": [warning] })
         )
     );
-    assert_eq!(served.poison().await, Vec::<String>::new());
+    assert_eq!(served.dead_letters().await, Vec::<String>::new());
     let (status, told) = answer(served.post(BATCH, format!("[{CLOSED},{odd}]"))).await;
     assert_eq!((status, &told["duplicates"]), (202, &json!(1)));
     assert_eq!(told["warnings"][0]["index"], json!(1));
@@ -200,7 +204,7 @@ async fn a_batch_is_admitted_but_for_what_is_wrong_in_it() {
     assert_eq!(told["refused"][0]["index"], json!(1));
     assert_eq!(told["refused"].as_array().unwrap().len(), 1);
     assert_eq!(served.events().await, 2);
-    assert_eq!(served.poison().await.len(), 1);
+    assert_eq!(served.dead_letters().await.len(), 1);
 
     let (status, told) = answer(served.post(BATCH, "{}")).await;
     assert_eq!(status, 400);
@@ -236,7 +240,10 @@ async fn only_who_has_the_token_may_post() {
         assert_eq!(response.headers()["www-authenticate"], "Bearer");
     }
     assert_eq!(served.events().await, 0);
-    assert!(served.poison().await.is_empty(), "strangers fill nothing");
+    assert!(
+        served.dead_letters().await.is_empty(),
+        "strangers fill nothing"
+    );
     let lower = bare().header("authorization", format!("bearer {TOKEN}"));
     assert_eq!(answer(lower).await.0, 202);
 
@@ -265,7 +272,7 @@ async fn what_is_too_long_or_no_event_at_all_is_refused_and_not_kept() {
             .unwrap()
             .starts_with("events come as application/cloudevents+json")
     );
-    assert!(served.poison().await.is_empty());
+    assert!(served.dead_letters().await.is_empty());
     let got = served.client.get(&served.address).send().await.unwrap();
     assert_eq!(got.status(), 405);
 }

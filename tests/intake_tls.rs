@@ -12,13 +12,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 /// What the client sent through a tap: its bytes as they were on the wire.
-type Heard = Arc<Mutex<Vec<u8>>>;
+type Inbound = Arc<Mutex<Vec<u8>>>;
 
 /// A listener that passes everything on to `port` and remembers what the client said.
-async fn tap(port: u16) -> (u16, Heard) {
+async fn tap(port: u16) -> (u16, Inbound) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let here = listener.local_addr().expect("an address").port();
-    let heard = Heard::default();
+    let heard = Inbound::default();
     let kept = Arc::clone(&heard);
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {

@@ -14,8 +14,14 @@ use lapin::types::FieldTable;
 
 /// The words of everything that was parked.
 async fn parked(file: &File) -> Vec<String> {
-    let rows = file.ledger.poisoned(0, 100).await.expect("poison");
-    rows.into_iter().map(|row| row.poison.stop.words).collect()
+    let rows = file
+        .ledger
+        .dead_letters(0, 100)
+        .await
+        .expect("dead letters");
+    rows.into_iter()
+        .map(|row| row.letter.stop.message)
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -36,9 +42,9 @@ async fn nothing_is_acknowledged_while_the_ledger_fails() {
     let state = intake.until(|state| !state.ready()).await;
     assert!(state.connected);
     assert!(
-        state.words.starts_with("events wait for the ledger: "),
+        state.message.starts_with("events wait for the ledger: "),
         "{}",
-        state.words
+        state.message
     );
 
     // A crash now loses nothing.
@@ -46,7 +52,7 @@ async fn nothing_is_acknowledged_while_the_ledger_fails() {
     eventually(SOON, || async { broker.connections().await <= 1 }).await;
     let mut intake = Running::start(file.gate(), config(&broker.url()));
     intake
-        .until(|state| state.words.starts_with("events wait"))
+        .until(|state| state.message.starts_with("events wait"))
         .await;
     lock.execute_batch("ROLLBACK").unwrap();
     arrive(&file, "s", 40).await;
@@ -167,7 +173,7 @@ async fn what_stands_in_the_way_is_told_with_a_remedy() {
         .into();
     let mut intake = Running::start(file.gate(), wrong);
     intake
-        .until(|state| state.words.starts_with("ACCESS_REFUSED"))
+        .until(|state| state.message.starts_with("ACCESS_REFUSED"))
         .await;
     intake.stop().await;
 
@@ -177,9 +183,9 @@ async fn what_stands_in_the_way_is_told_with_a_remedy() {
     gateway.queue("handoffd.events", "gateway", "x").await;
     let mut intake = Running::start(file.gate(), config(&broker.url()));
     let state = intake
-        .until(|state| state.words.starts_with("PRECONDITION_FAILED"))
+        .until(|state| state.message.starts_with("PRECONDITION_FAILED"))
         .await;
-    assert!(state.words.ends_with(
+    assert!(state.message.ends_with(
         "it exists with other properties: delete it, or give the configuration another name"
     ));
     intake.stop().await;

@@ -70,7 +70,7 @@ async fn a_warning_is_answered_logged_counted_and_kept() {
     let url = format!("sqlite:{}", folder.0.join("ledger.db").display());
     let ledger = ledger::open(&url).await.expect("a ledger");
     let gate = Gate {
-        ledger: Arc::clone(&ledger),
+        ledger: ledger.clone(),
         router: Arc::new(Router::default()),
         limits: Limits::default(),
     };

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[expect(dead_code, reason = "its other parts are used by other tests")]
 mod alone;
 
 use std::path::Path;
@@ -183,7 +184,7 @@ async fn a_daemon_whose_disk_is_full_is_not_ready_and_says_why() {
     assert_eq!(status, 503, "{said}");
     let said: Value = serde_json::from_str(&said).unwrap();
     assert_eq!(said["ledger"]["ok"], false, "{said}");
-    let words = said["ledger"]["words"].as_str().unwrap();
+    let words = said["ledger"]["message"].as_str().unwrap();
     assert!(words.contains("the ledger is full"), "{words}");
     assert_eq!(daemon.get("/healthz").await.0, 200, "it lives all the same");
 

@@ -10,11 +10,11 @@ use std::time::Duration;
 use handoffd::config::OutboundConfig;
 use handoffd::connectors;
 use handoffd::demo::world::{Folder, Plan, free_port, simulators};
-use handoffd::engine::wire::credential::SignIn;
-use handoffd::engine::wire::media::Library;
-use handoffd::engine::wire::policy::Policy;
-use handoffd::engine::wire::streams::Sharing;
-use handoffd::engine::wire::{Failure, Options, Wire};
+use handoffd::wire::credential::SignIn;
+use handoffd::wire::media::AttachmentFetcher;
+use handoffd::wire::policy::Policy;
+use handoffd::wire::streams::Sharing;
+use handoffd::wire::{Failure, Options, Wire};
 use handoffd_contract::event::AttachmentKind;
 use handoffd_contract::{Attachment, Auth, HttpCall, MediaProblem, MediaRef, Reason, Source};
 use secrecy::SecretString;
@@ -113,12 +113,12 @@ fn wire(credentials: &Value, site: &str, outbound: &OutboundConfig) -> Wire {
     Wire::new(options, sign_in, Arc::new(library(outbound))).unwrap()
 }
 
-fn library(outbound: &OutboundConfig) -> Library {
+fn library(outbound: &OutboundConfig) -> AttachmentFetcher {
     let policy = Policy {
         allow_hosts: Vec::new(),
         allow_private: false,
     };
-    Library::new(policy, 10 * SECOND, 1 << 20, outbound).unwrap()
+    AttachmentFetcher::new(policy, 10 * SECOND, 1 << 20, outbound).unwrap()
 }
 
 fn call() -> HttpCall {

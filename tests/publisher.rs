@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use handoffd::config::{AmqpConfig, Backoff, ExchangeKind};
+use handoffd::backoff::Backoff;
+use handoffd::config::{AmqpConfig, ExchangeKind};
 use handoffd::publisher::{PublishError, Publisher};
 use handoffd_contract::{Publication, Publish};
 use handoffd_test_support::{Broker, eventually};
@@ -24,11 +25,7 @@ fn config(url: &str) -> AmqpConfig {
         group: 1,
         delivery_limit: 20,
         dead_letter_exchange: None,
-        reconnect: Backoff {
-            first: Duration::from_millis(20),
-            max: Duration::from_millis(200),
-            factor: 2.0,
-        },
+        reconnect: Backoff::new(Duration::from_millis(20), Duration::from_millis(200), 2.0),
         publish_exchange: "out".to_owned(),
         confirm_timeout: Duration::from_secs(5),
     }

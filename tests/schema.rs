@@ -251,7 +251,7 @@ fn what_goes_out_is_as_published() {
             data(
                 "handoff.failed",
                 json!({
-                    "target": "crm", "reason": "forbidden", "words": "no right",
+                    "target": "crm", "reason": "forbidden", "message": "no right",
                 }),
             ),
         ),
@@ -264,7 +264,7 @@ fn what_goes_out_is_as_published() {
         ),
         item(
             "6",
-            data("rep.ended", json!({ "target": "crm", "word": "Closed" })),
+            data("rep.ended", json!({ "target": "crm", "status": "Closed" })),
         ),
     ]);
     let mut kinds = BTreeSet::new();

@@ -7,10 +7,11 @@
 //! | `GET /readyz` | broker, ledger and each target, separately; 200 only when events can come in and be kept |
 //! | `GET /metrics` | Prometheus |
 //! | `GET /v1/lanes` | lanes: `?state=parked&target=…&reason=…&session=…&after=…` |
-//! | `GET /v1/parked` | parked lanes by reason, kept events and webhooks |
+//! | `GET /v1/parked` | parked lanes by reason, dead letters and webhooks |
 //! | `GET /v1/sessions/{id}` | what happened to one conversation |
 //! | `POST /v1/retry`, `POST /v1/skip` | `{"session": …}`, `{"reason": …}`, `{"target": …}` or `{"all": true}`, with `"dry_run": true` |
-//! | `POST /v1/poison/{id}/retry`, `…/skip` | a kept event: judge it again, or give it up |
+//! | `GET /v1/dead-letters` | events that could not be understood, 200 after `?after=` |
+//! | `POST /v1/dead-letters/{id}/retry`, `…/drop` | judge one again, or give it up |
 //!
 //! Everything under `/v1` wants the admin token.
 
@@ -37,20 +38,22 @@ use tokio_util::sync::CancellationToken;
 use crate::engine::Engine;
 use crate::intake::Gate;
 use crate::intake::amqp::IntakeState;
-use crate::ledger::{LaneState, Ledger};
+use crate::ledger::{LaneState, OperatorLedger, WebhookLedger};
 use crate::metrics as names;
 
 /// What the admin routes need.
 pub struct Admin {
     /// What is remembered.
-    pub ledger: Arc<dyn Ledger>,
+    pub ledger: Arc<dyn OperatorLedger>,
+    /// The webhook queue.
+    pub webhooks: Arc<dyn WebhookLedger>,
     /// The engine, for the state of its targets.
     pub engine: Arc<Engine>,
     /// The intake's state; `None` when no broker is configured.
     pub broker: Option<watch::Receiver<IntakeState>>,
     /// What an operator must show; nothing when `None`.
     pub token: Option<SecretString>,
-    /// For judging a kept event again.
+    /// For judging a dead letter again.
     pub gate: Gate,
     /// The metrics.
     pub prometheus: PrometheusHandle,
@@ -95,8 +98,12 @@ pub fn routes(admin: Arc<Admin>) -> Router {
         .route("/v1/sessions/{id}", get(operate::session))
         .route("/v1/retry", post(operate::retry))
         .route("/v1/skip", post(operate::skip))
-        .route("/v1/poison/{id}/retry", post(operate::readmit))
-        .route("/v1/poison/{id}/skip", post(operate::drop_poison))
+        .route("/v1/dead-letters", get(operate::dead_letters))
+        .route("/v1/dead-letters/{id}/retry", post(operate::readmit))
+        .route(
+            "/v1/dead-letters/{id}/drop",
+            post(operate::drop_dead_letter),
+        )
         .route_layer(middleware::from_fn_with_state(Arc::clone(&admin), guard));
     Router::new()
         .route("/healthz", get(|| async { "alive\n" }))
@@ -135,7 +142,11 @@ async fn metrics_page(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
 }
 
 /// Keeps the gauges of the ledger current, and the recorder's histograms from growing.
-pub async fn upkeep(ledger: Arc<dyn Ledger>, targets: Vec<String>, stop: CancellationToken) {
+pub async fn upkeep(
+    ledger: Arc<dyn OperatorLedger>,
+    targets: Vec<String>,
+    stop: CancellationToken,
+) {
     let handle = prometheus();
     let mut tick = tokio::time::interval(Duration::from_secs(5));
     loop {
@@ -164,14 +175,14 @@ pub async fn upkeep(ledger: Arc<dyn Ledger>, targets: Vec<String>, stop: Cancell
         }
         for target in &targets {
             for (name, counts) in [
-                (names::INBOX, &stats.inbox),
-                (names::WEBHOOKS_PARKED, &stats.inbox_parked),
+                (names::WEBHOOK_QUEUE, &stats.webhooks),
+                (names::WEBHOOKS_PARKED, &stats.parked_webhooks),
             ] {
                 let count = counts.iter().find(|(of, _)| of == target);
                 gauge!(name, "target" => target.clone()).set(count.map_or(0, |(_, n)| *n) as f64);
             }
         }
-        gauge!(names::POISON_KEPT).set(stats.poison as f64);
+        gauge!(names::DEAD_LETTERS).set(stats.dead_letters as f64);
     }
 }
 

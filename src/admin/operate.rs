@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use super::Admin;
 use crate::ledger::{LaneFilter, LaneRef, LaneState, LedgerError};
 use crate::operate::{
-    drop_poison as give_up, group_json, lane_json, poison_json, readmit as judge_again, select,
-    show_json,
+    dead_letter_json, drop_dead_letter as give_up, group_json, lane_json, readmit as judge_again,
+    select, show_json,
 };
 
 #[derive(Deserialize)]
@@ -56,16 +56,16 @@ pub(super) async fn lanes(
 pub(super) async fn parked(State(admin): State<Arc<Admin>>) -> Response {
     let gathered = async {
         let groups = admin.ledger.groups().await?;
-        let kept = admin.ledger.poisoned(0, 200).await?;
-        let webhooks = admin.ledger.inbox_parked(200).await?;
+        let kept = admin.gate.ledger.dead_letters(0, 200).await?;
+        let webhooks = admin.webhooks.parked_webhooks(200).await?;
         Ok::<_, LedgerError>((groups, kept, webhooks))
     };
     answer(gathered.await, |(groups, kept, webhooks)| {
         json!({
             "groups": groups.iter().map(group_json).collect::<Vec<_>>(),
-            "events": kept.iter().map(poison_json).collect::<Vec<_>>(),
+            "dead_letters": kept.iter().map(dead_letter_json).collect::<Vec<_>>(),
             "webhooks": webhooks.iter().map(|(id, target, at, stop)| json!({
-                "id": id, "target": target, "received_at": at, "reason": stop.reason.label(), "words": stop.words,
+                "id": id, "target": target, "received_at": at, "reason": stop.reason.label(), "message": stop.message,
             })).collect::<Vec<_>>(),
         })
     })
@@ -117,12 +117,36 @@ pub(super) async fn skip(State(admin): State<Arc<Admin>>, Json(which): Json<Whic
     }
 }
 
+/// The dead letters that are looked at by one request.
+const PAGE: usize = 200;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct After {
+    /// The number of the last one seen.
+    #[serde(default)]
+    after: i64,
+}
+
+pub(super) async fn dead_letters(
+    State(admin): State<Arc<Admin>>,
+    Query(page): Query<After>,
+) -> Response {
+    answer(
+        admin.gate.ledger.dead_letters(page.after, PAGE).await,
+        |rows| json!({"dead_letters": rows.iter().map(dead_letter_json).collect::<Vec<_>>()}),
+    )
+}
+
 pub(super) async fn readmit(State(admin): State<Arc<Admin>>, Path(id): Path<i64>) -> Response {
     worded(judge_again(&admin.gate, id).await)
 }
 
-pub(super) async fn drop_poison(State(admin): State<Arc<Admin>>, Path(id): Path<i64>) -> Response {
-    worded(give_up(&*admin.ledger, id).await)
+pub(super) async fn drop_dead_letter(
+    State(admin): State<Arc<Admin>>,
+    Path(id): Path<i64>,
+) -> Response {
+    worded(give_up(&*admin.gate.ledger, id).await)
 }
 
 fn worded(outcome: Result<String, String>) -> Response {

@@ -11,23 +11,23 @@ use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::Admin;
-use crate::engine::breaker::Gate;
+use crate::wire::breaker::Gate;
 
 pub(super) async fn readyz(State(admin): State<Arc<Admin>>) -> (StatusCode, Json<Value>) {
-    let ledger = admin.ledger.ping().await;
+    let ledger = admin.gate.ledger.ping().await;
     let mut ready = ledger.is_ok();
     let ledger = match ledger {
         Ok(()) => json!({"ok": true}),
-        Err(error) => json!({"ok": false, "words": error.to_string()}),
+        Err(error) => json!({"ok": false, "message": error.to_string()}),
     };
     let broker = match &admin.broker {
-        None => json!({"ok": true, "words": "none is configured; events come over HTTP"}),
+        None => json!({"ok": true, "message": "none is configured; events come over HTTP"}),
         Some(state) => {
             let state = state.borrow().clone();
             let ok = state.connected && !state.blocked;
             ready &= ok;
             json!({
-                "ok": ok, "connected": state.connected, "blocked": state.blocked, "words": state.words,
+                "ok": ok, "connected": state.connected, "blocked": state.blocked, "message": state.message,
                 "last_event_at": state.last_event_at,
             })
         }
@@ -37,11 +37,11 @@ pub(super) async fn readyz(State(admin): State<Arc<Admin>>) -> (StatusCode, Json
         let state = match target.breaker.gate() {
             Gate::Closed => json!({"ok": true}),
             Gate::Probe => {
-                json!({"ok": false, "words": "the target failed repeatedly; one lane is trying it now"})
+                json!({"ok": false, "message": "the target failed repeatedly; one lane is trying it now"})
             }
             Gate::Open(left) => json!({
                 "ok": false,
-                "words": format!("the target failed repeatedly; it is tried again in {} s", left.as_secs() + 1),
+                "message": format!("the target failed repeatedly; it is tried again in {} s", left.as_secs() + 1),
             }),
         };
         targets.insert(name.clone(), state);

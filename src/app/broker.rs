@@ -14,12 +14,12 @@ pub(super) fn without_broker(
         return Vec::new();
     }
     let problem = |exchange: Exchange| {
-        let (setting, remedy) = if exchange.way_out {
+        let (setting, remedy) = if exchange.primary {
             ("exit", "add [intake.amqp], or write exit = \"cloud_api\"")
         } else {
             ("notify", "add [intake.amqp], or remove the setting")
         };
-        Problem::new(
+        Problem::with_remedy(
             format!("target.{}.settings.{setting}", target.name),
             format!(
                 "the {} are published to RabbitMQ, which is not configured",

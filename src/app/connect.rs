@@ -99,7 +99,7 @@ fn without(mut settings: Value, problems: &[handoffd_contract::Problem]) -> Valu
 fn settings(config: &Config, target: &TargetConfig) -> Value {
     let mut settings = target.settings.clone();
     if let (Some(amqp), Value::Object(members)) = (&config.intake.amqp, &mut settings)
-        && target.kind == "whatsapp"
+        && connectors::is_way_back(&target.kind)
         && members.get("exit").is_some_and(|exit| exit == "gateway")
     {
         members

@@ -10,12 +10,10 @@ use url::{Host, Url};
 use super::connect::{Connected, connect_all};
 use super::mapping_of;
 use crate::config::{self, Config, Problem, TargetConfig};
-use crate::engine::wire::credential::SignIn;
+use crate::connectors;
 use crate::relay::webhooks;
 use crate::serving::Certificate;
-
-/// The kind of target that takes replies to WhatsApp.
-const WAY_BACK: &str = "whatsapp";
+use crate::wire::credential::SignIn;
 
 /// A configuration as far as it could be read, and what is wrong with it.
 pub struct Examined {
@@ -76,12 +74,16 @@ pub fn examine(
 fn certificate(config: &Config) -> Option<Problem> {
     let unusable = Certificate::read(config.http.tls.as_ref()?).err()?;
     let remedy = "name two readable PEM files: the certificate with its chain, and its key";
-    Some(Problem::new("http.tls", unusable.to_string(), remedy))
+    Some(Problem::with_remedy(
+        "http.tls",
+        unusable.to_string(),
+        remedy,
+    ))
 }
 
 /// A CRM whose reps' replies no target takes to WhatsApp.
 fn no_way_back(config: &Config, target: &TargetConfig) -> Option<Problem> {
-    if target.kind == WAY_BACK || target.kind.is_empty() {
+    if connectors::is_way_back(&target.kind) || target.kind.is_empty() {
         return None;
     }
     let path = format!("target.{}", target.name);
@@ -90,10 +92,13 @@ fn no_way_back(config: &Config, target: &TargetConfig) -> Option<Problem> {
     if config.enabled().any(|target| target.kind.is_empty()) {
         return None;
     }
-    let exits: Vec<&TargetConfig> = config.enabled().filter(|t| t.kind == WAY_BACK).collect();
+    let exits: Vec<&TargetConfig> = config
+        .enabled()
+        .filter(|t| connectors::is_way_back(&t.kind))
+        .collect();
     if exits.is_empty() {
         let found = "its reps' replies have no way to WhatsApp: there is no enabled target of kind whatsapp";
-        return Some(Problem::new(path, found, remedy));
+        return Some(Problem::with_remedy(path, found, remedy));
     }
     let unserved = |number: &&String| !exits.iter().any(|exit| exit.serves(number));
     let unserved = target.numbers.iter().filter(unserved).count();
@@ -102,7 +107,7 @@ fn no_way_back(config: &Config, target: &TargetConfig) -> Option<Problem> {
             "its reps' replies have no way to WhatsApp for {unserved} of its {} business numbers",
             target.numbers.len()
         );
-        Problem::new(path, found, remedy)
+        Problem::with_remedy(path, found, remedy)
     })
 }
 
@@ -120,12 +125,16 @@ fn astray(one: &Connected) -> Vec<Problem> {
     let mut problems = Vec::new();
     if !here && address.as_ref().is_none_or(|url| url.scheme() != "https") {
         let remedy = "write the https address by which HubSpot reaches this daemon";
-        problems.push(Problem::new(&path, "not an https address", remedy));
+        problems.push(Problem::with_remedy(&path, "not an https address", remedy));
     }
     let end = format!("/webhooks/{name}");
     if !address.is_some_and(|url| url.path().trim_end_matches('/').ends_with(&end)) {
         let remedy = format!("end it with {end}; its path token comes behind that by itself");
-        problems.push(Problem::new(&path, "does not lead to this target", remedy));
+        problems.push(Problem::with_remedy(
+            &path,
+            "does not lead to this target",
+            remedy,
+        ));
     }
     problems
 }
@@ -143,14 +152,14 @@ fn is_local(url: &Url) -> bool {
 /// A secret that is there and does not have its shape, such as a key that is no PEM.
 fn key(config: &Config, one: &Connected) -> Option<Problem> {
     let credential = one.connector.credential();
-    let names = crate::engine::wire::credential::names(&credential);
+    let names = crate::wire::credential::names(&credential);
     if names.iter().any(|name| config.secrets.get(name).is_none()) {
         return None;
     }
     let secret = |name: &str| config.secrets.get(name).cloned();
     let refused = SignIn::new(credential, one.config.timeout, &config.outbound, secret).err()?;
     let path = format!("target.{}", one.config.name);
-    Some(Problem::new(path, refused, ""))
+    Some(Problem::with_remedy(path, refused, ""))
 }
 
 /// A secret by which strangers are told apart and that can be guessed.
@@ -161,7 +170,7 @@ fn guessable(config: &Config, one: &Connected) -> Vec<Problem> {
         secret.is_some_and(|secret| secret.expose_secret().len() < 12)
     };
     let problem = |name| {
-        Problem::new(
+        Problem::with_remedy(
             format!("target.{}", one.config.name),
             format!("the secret `{name}` is shorter than 12 characters"),
             "use a random one, such as from `openssl rand -hex 24`",
@@ -184,6 +193,6 @@ fn mapping(path: &str, target: &TargetConfig) -> Vec<Problem> {
     };
     wrong
         .into_iter()
-        .map(|found| Problem::new(path, found, ""))
+        .map(|found| Problem::with_remedy(path, found, ""))
         .collect()
 }

@@ -7,11 +7,12 @@ use std::path::Path;
 use clap::Args;
 use handoffd_contract::{Finding, HttpCall};
 
-use super::{folder, say};
+use super::folder;
 use crate::app::{self, Connected};
 use crate::config::{self, AmqpConfig};
-use crate::engine::wire::Wire;
 use crate::intake::amqp;
+use crate::stdout::say;
+use crate::wire::Wire;
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
@@ -145,7 +146,7 @@ async fn live(one: &Connected, wire: &Wire, create: bool) -> usize {
                 let stop = failure.stop();
                 vec![Finding::missing(
                     check.what,
-                    format!("{}: {}", stop.reason.title(), stop.words),
+                    format!("{}: {}", stop.reason.title(), stop.message),
                 )]
             }
         };
@@ -187,7 +188,7 @@ async fn fix(wire: &Wire, calls: &[HttpCall]) -> Result<(), String> {
         let reply = wire
             .send(call)
             .await
-            .map_err(|failure| failure.stop().words)?;
+            .map_err(|failure| failure.stop().message)?;
         if !reply.ok() && reply.status != 409 {
             let json = reply.json().unwrap_or_default();
             let words = json["message"]

@@ -5,8 +5,8 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
-use super::say;
 use crate::config::Problem;
+use crate::stdout::say;
 
 /// Only handoffd and its group may read what customers wrote.
 const MODE: u32 = 0o750;
@@ -19,7 +19,8 @@ pub(super) fn problem(url: &str, create: bool) -> Option<Problem> {
         _ => Path::new("."),
     };
     let shown = folder.display();
-    let problem = |found: String, remedy: &str| Some(Problem::new("ledger.url", found, remedy));
+    let problem =
+        |found: String, remedy: &str| Some(Problem::with_remedy("ledger.url", found, remedy));
     if !folder.exists() {
         if !create {
             let found = format!("the folder {shown} does not exist");

@@ -6,8 +6,9 @@ use anyhow::{Context as _, anyhow};
 use clap::Subcommand;
 use jiff::Timestamp;
 
-use super::{operate, say};
+use super::operate;
 use crate::mapping::commands::{self, Report};
+use crate::stdout::say;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {

@@ -1,8 +1,8 @@
 //! The command line.
 
 mod check;
+mod dead_letters;
 mod folder;
-mod log;
 mod mapping;
 mod operate;
 mod run;
@@ -10,6 +10,7 @@ mod simulators;
 
 use std::path::{Path, PathBuf};
 
+use crate::stdout::say;
 use clap::{Parser, Subcommand};
 
 /// Hands WhatsApp conversations to Salesforce, HubSpot and Creatio, and relays every reply back.
@@ -49,6 +50,9 @@ enum Command {
     Retry(operate::WhichArgs),
     /// Give up what stands in the way of a lane, and go on with what follows
     Skip(operate::WhichArgs),
+    /// Events that could not be understood: list them, judge them again, or give them up
+    #[command(subcommand)]
+    DeadLetters(dead_letters::Command),
     /// What a reason means and what to do about it
     Explain {
         /// The reason's label; all reasons when left out
@@ -76,6 +80,7 @@ pub async fn main(cli: Cli) -> anyhow::Result<u8> {
         Command::Lanes(args) => operate::lanes(config, args).await,
         Command::Retry(args) => operate::retry(config, args).await,
         Command::Skip(args) => operate::skip(config, args).await,
+        Command::DeadLetters(command) => dead_letters::run(config, command).await,
         Command::Explain { reason } => Ok(operate::explain(reason.as_deref())),
         Command::Mapping(command) => mapping::run(config, command).await,
         Command::Schema => {
@@ -86,27 +91,7 @@ pub async fn main(cli: Cli) -> anyhow::Result<u8> {
     }
 }
 
-/// Logs only warnings, for a demo that prints what matters itself.
-#[cfg(feature = "simulators")]
-pub(crate) fn log_quietly() {
-    log::init(&crate::config::LogConfig {
-        format: crate::config::LogFormat::Text,
-        level: "warn".into(),
-    });
-}
-
 /// The configuration file that a command reads.
 fn configured(named: Option<&Path>) -> anyhow::Result<PathBuf> {
     crate::config::find(named).map_err(|problem| anyhow::anyhow!("{problem}"))
-}
-
-/// Prints to standard output; a closed pipe is no error of ours.
-pub(crate) fn say(text: &str) {
-    use std::io::Write as _;
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes());
-    if !text.ends_with('\n') {
-        let _ = out.write_all(b"\n");
-    }
-    let _ = out.flush();
 }

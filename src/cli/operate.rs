@@ -8,15 +8,15 @@ use clap::Args;
 use handoffd_contract::Reason;
 use jiff::Timestamp;
 
-use super::say;
 use crate::config::{self, Config};
 use crate::intake::{Gate, Route, Router};
-use crate::ledger::{self, LaneFilter, LaneState, Ledger};
+use crate::ledger::{self, LaneFilter, LaneState, Ledger, WebhookLedger};
+use crate::stdout::say;
 use crate::{app, operate};
 
 #[derive(Debug, Args)]
 pub(super) struct LanesArgs {
-    /// Only what needs a person, by reason, with kept events and webhooks
+    /// Only what needs a person, by reason, with dead letters and webhooks
     #[arg(long)]
     parked: bool,
     /// Only in this state: idle, due, held, parked
@@ -43,14 +43,8 @@ pub(super) struct WhichArgs {
     /// Every parked lane
     #[arg(long)]
     all: bool,
-    /// A kept event, by its number
-    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["session", "target", "reason", "all"])]
-    event: Option<i64>,
-    /// Every kept event
-    #[arg(long, conflicts_with_all = ["session", "target", "reason", "all", "event"])]
-    events: bool,
     /// Every parked webhook
-    #[arg(long, conflicts_with_all = ["session", "target", "reason", "all", "event", "events"])]
+    #[arg(long, conflicts_with_all = ["session", "target", "reason", "all"])]
     webhooks: bool,
     /// Only say which
     #[arg(long)]
@@ -112,31 +106,14 @@ pub(super) async fn lanes(path: Option<&Path>, args: LanesArgs) -> anyhow::Resul
 }
 
 pub(super) async fn retry(path: Option<&Path>, args: WhichArgs) -> anyhow::Result<u8> {
-    let (config, ledger) = open(path).await?;
+    let (_, ledger) = open(path).await?;
     if args.webhooks && args.dry_run {
         return webhooks_meant(&*ledger).await;
     }
     if args.webhooks {
-        let count = ledger.inbox_settle(Timestamp::now(), None, true).await?;
+        let count = ledger.settle_webhooks(Timestamp::now(), None, true).await?;
         say(&format!("{count} webhooks are tried again"));
         return Ok(0);
-    }
-    if let Some(ids) = kept(&*ledger, &args).await? {
-        let gate = gate(&config, &ledger)?;
-        let mut failed = 0u8;
-        for id in ids {
-            match (args.dry_run, operate::readmit(&gate, id)) {
-                (true, _) => say(&format!("event {id} would be judged again")),
-                (false, judged) => match judged.await {
-                    Ok(words) => say(&words),
-                    Err(words) => {
-                        failed = 1;
-                        say(&words);
-                    }
-                },
-            }
-        }
-        return Ok(failed);
     }
     let select = operate::select(args.session, args.target, args.reason, args.all)
         .map_err(|words| anyhow!(words))?;
@@ -151,21 +128,10 @@ pub(super) async fn skip(path: Option<&Path>, args: WhichArgs) -> anyhow::Result
         return webhooks_meant(&*ledger).await;
     }
     if args.webhooks {
-        let count = ledger.inbox_settle(Timestamp::now(), None, false).await?;
+        let count = ledger
+            .settle_webhooks(Timestamp::now(), None, false)
+            .await?;
         say(&format!("{count} webhooks are given up"));
-        return Ok(0);
-    }
-    if let Some(ids) = kept(&*ledger, &args).await? {
-        for id in ids {
-            let words = if args.dry_run {
-                format!("event {id} would be given up")
-            } else {
-                operate::drop_poison(&*ledger, id)
-                    .await
-                    .map_err(|words| anyhow!(words))?
-            };
-            say(&words);
-        }
         return Ok(0);
     }
     let select = operate::select(args.session, args.target, args.reason, args.all)
@@ -176,8 +142,8 @@ pub(super) async fn skip(path: Option<&Path>, args: WhichArgs) -> anyhow::Result
 }
 
 /// Says which webhooks `--webhooks` means.
-async fn webhooks_meant(ledger: &dyn Ledger) -> anyhow::Result<u8> {
-    let parked = ledger.inbox_parked(1_000).await?;
+async fn webhooks_meant(ledger: &dyn WebhookLedger) -> anyhow::Result<u8> {
+    let parked = ledger.parked_webhooks(1_000).await?;
     for (id, target, at, stop) in &parked {
         say(&format!(
             "webhook {id} for {target} of {at}: {}",
@@ -188,27 +154,8 @@ async fn webhooks_meant(ledger: &dyn Ledger) -> anyhow::Result<u8> {
     Ok(0)
 }
 
-/// The kept events that are meant, if any are.
-async fn kept(ledger: &dyn Ledger, args: &WhichArgs) -> anyhow::Result<Option<Vec<i64>>> {
-    if let Some(id) = args.event {
-        return Ok(Some(vec![id]));
-    }
-    if !args.events {
-        return Ok(None);
-    }
-    let mut ids: Vec<i64> = Vec::new();
-    loop {
-        let rows = ledger
-            .poisoned(ids.last().copied().unwrap_or(0), 500)
-            .await?;
-        if rows.is_empty() {
-            return Ok(Some(ids));
-        }
-        ids.extend(rows.iter().map(|row| row.id));
-    }
-}
-
-fn gate(config: &Config, ledger: &Arc<dyn Ledger>) -> anyhow::Result<Gate> {
+/// What judges a dead letter again.
+pub(super) fn gate(config: &Config, ledger: &Arc<dyn Ledger>) -> anyhow::Result<Gate> {
     let connected =
         app::connect(config).map_err(|problems| anyhow!("{}", config::tidy(&problems)))?;
     let routes = connected.iter().map(|one| Route {
@@ -219,7 +166,7 @@ fn gate(config: &Config, ledger: &Arc<dyn Ledger>) -> anyhow::Result<Gate> {
     });
     let router = Arc::new(Router::new(routes.collect()));
     Ok(Gate {
-        ledger: Arc::clone(ledger),
+        ledger: ledger.clone(),
         router,
         limits: config.intake.limits,
     })

@@ -5,9 +5,10 @@ use std::path::Path;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{log, say};
 use crate::app::{self, App};
 use crate::config;
+use crate::log;
+use crate::stdout::say;
 
 pub(super) async fn run(path: Option<&Path>) -> anyhow::Result<u8> {
     let path = super::configured(path)?;
@@ -102,7 +103,7 @@ fn ignores_hangups() -> bool {
 }
 
 /// Tells systemd that we live, as long as the ledger answers.
-async fn watchdog(ledger: std::sync::Arc<dyn crate::ledger::Ledger>, stop: CancellationToken) {
+async fn watchdog(ledger: std::sync::Arc<dyn crate::ledger::EventLedger>, stop: CancellationToken) {
     let Some(limit) = sd_notify::watchdog_enabled() else {
         return;
     };

@@ -6,7 +6,7 @@ pub(super) use imp::{Command, run};
 mod imp {
     use clap::Subcommand;
 
-    use crate::cli::log;
+    use crate::log;
 
     #[derive(Debug, Subcommand)]
     pub(in crate::cli) enum Command {

@@ -8,10 +8,11 @@ use rustls::pki_types::pem::PemObject as _;
 use secrecy::SecretString;
 use url::Url;
 
-use super::reader::Reader;
+use super::reader::Sections as _;
 use super::secrets::{Secrets, reason, shown_file};
 use super::sections::{backoff, bytes, secret, small, with_password, without_password};
 use super::types::{AmqpConfig, ExchangeKind, Limits};
+use handoffd_contract::settings::Table;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -19,7 +20,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const MAX_GROUP: u64 = 256;
 
 pub(super) fn amqp(
-    mut section: Reader<'_>,
+    mut section: Table<'_>,
     folder: &Path,
     secrets: &Secrets,
     url_from_env: bool,
@@ -31,10 +32,9 @@ pub(super) fn amqp(
     let ca_name = section.text("ca_file");
     let ca_file = ca_name.as_ref().map(|file| folder.join(file));
     if let Some(file) = &ca_file {
-        let path = section.path_of("ca_file");
         if !encrypted {
-            section.problem(
-                &path,
+            section.complain(
+                "ca_file",
                 "the connection is not encrypted",
                 "write amqps:// in url, or remove ca_file",
             );
@@ -42,7 +42,7 @@ pub(super) fn amqp(
         if let Err(why) = certificates(file) {
             let name = ca_name.as_deref().unwrap_or_default();
             let found = format!("{}: {why}", shown_file(folder, name));
-            section.problem(&path, &found, "name a readable PEM file");
+            section.complain("ca_file", &found, "name a readable PEM file");
         }
     }
     let exchange = section.text("exchange");
@@ -59,15 +59,15 @@ pub(super) fn amqp(
     );
     let declare_exchange = section.flag("declare_exchange", false);
     if declare_exchange && exchange.is_none() {
-        section.problem(
-            &section.path_of("declare_exchange"),
+        section.complain(
+            "declare_exchange",
             "there is no exchange to declare",
             "set exchange",
         );
     }
     let queue = name(&mut section, "queue", "handoffd.events");
     let routing_keys = section
-        .list("routing_keys")
+        .texts("routing_keys")
         .unwrap_or_else(|| vec!["#".into()]);
     let prefetch = section.number("prefetch", 1..=u64::from(u16::MAX), 64);
     let most = MAX_GROUP.min(prefetch);
@@ -97,7 +97,7 @@ pub(super) fn amqp(
     url.map(|_| config)
 }
 
-pub(super) fn limits(mut section: Reader<'_>) -> Limits {
+pub(super) fn limits(mut section: Table<'_>) -> Limits {
     let or = Limits::default();
     let mut count = |key, most: usize, default: usize| {
         usize::try_from(section.number(key, 1..=most as u64, default as u64)).unwrap_or(default)
@@ -121,14 +121,13 @@ pub(super) fn limits(mut section: Reader<'_>) -> Limits {
 }
 
 fn amqp_url(
-    section: &mut Reader<'_>,
+    section: &mut Table<'_>,
     password: Option<&SecretString>,
     from_env: bool,
 ) -> Option<Url> {
-    let path = section.path_of("url");
     if !section.has("url") {
-        section.problem(
-            &path,
+        section.complain(
+            "url",
             "not set",
             "write \"amqps://user@host/vhost\", or remove [intake.amqp]",
         );
@@ -143,8 +142,8 @@ fn amqp_url(
     match url {
         Some(url) => Url::parse(&with_password(url, password)).ok(),
         None => {
-            section.problem(
-                &path,
+            section.complain(
+                "url",
                 "not an AMQP address",
                 "write \"amqp://user@host/vhost\" or \"amqps://…\"",
             );
@@ -167,9 +166,9 @@ fn certificates(file: &Path) -> Result<(), String> {
 }
 
 /// Further nodes of the cluster; a port that is not named is the address's.
-fn nodes(section: &mut Reader<'_>, url: Option<&Url>) -> Vec<(String, u16)> {
+fn nodes(section: &mut Table<'_>, url: Option<&Url>) -> Vec<(String, u16)> {
     let mut nodes = Vec::new();
-    for text in section.list("nodes").unwrap_or_default() {
+    for text in section.texts("nodes").unwrap_or_default() {
         let node = Url::parse(&format!("amqp://{text}")).ok();
         let plain = |node: &Url| {
             node.has_host()
@@ -185,8 +184,8 @@ fn nodes(section: &mut Reader<'_>, url: Option<&Url>) -> Vec<(String, u16)> {
                 let port = node.port().or(url.and_then(Url::port)).unwrap_or(usual);
                 nodes.push((node.host_str().unwrap_or_default().to_owned(), port));
             }
-            None => section.problem(
-                &section.path_of("nodes"),
+            None => section.complain(
+                "nodes",
                 "an item is not a host",
                 "write \"host\" or \"host:port\"; user, password and vhost are those of url",
             ),
@@ -196,11 +195,11 @@ fn nodes(section: &mut Reader<'_>, url: Option<&Url>) -> Vec<(String, u16)> {
 }
 
 /// A queue's or exchange's name; AMQP allows 255 bytes.
-fn name(section: &mut Reader<'_>, key: &'static str, default: &str) -> String {
+fn name(section: &mut Table<'_>, key: &'static str, default: &str) -> String {
     let name = section.text(key).unwrap_or_else(|| default.into());
     if name.len() > 255 || name.chars().any(char::is_control) {
-        section.problem(
-            &section.path_of(key),
+        section.complain(
+            key,
             "too long, or has control characters",
             "use at most 255 bytes",
         );

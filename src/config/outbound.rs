@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use handoffd_contract::Problem;
+use handoffd_contract::settings::Table;
 use secrecy::SecretString;
 use url::Url;
 
-use super::reader::Reader;
+use super::reader::Sections as _;
 use super::secrets::Secrets;
 use super::sections::{secret, with_password};
 
@@ -35,26 +37,28 @@ impl OutboundConfig {
 }
 
 pub(super) fn outbound(
-    mut section: Reader<'_>,
+    mut section: Table<'_>,
     secrets: &Secrets,
     env: &BTreeMap<String, String>,
     proxy_from_env: bool,
 ) -> OutboundConfig {
     let password = secret(&mut section, "proxy_password", secrets);
     let written = section.text("proxy");
-    let no_proxy = section.list("no_proxy");
-    let path = section.path_of("proxy");
+    let no_proxy = section.texts("no_proxy");
     if password.is_some() && written.as_deref().is_none_or(|proxy| proxy == NONE) {
-        let path = section.path_of("proxy_password");
-        section.problem(&path, "there is no proxy", "set proxy, or remove it");
+        section.complain(
+            "proxy_password",
+            "there is no proxy",
+            "set proxy, or remove it",
+        );
     }
     let mut config = OutboundConfig::default();
     if let Some(text) = written {
         config.no_proxy = no_proxy.unwrap_or_else(|| OF_THIS_MACHINE.map(str::to_owned).to_vec());
         if text != NONE {
             match proxy(&text) {
-                Some(url) if url.password().is_some() && !proxy_from_env => section.problem(
-                    &path,
+                Some(url) if url.password().is_some() && !proxy_from_env => section.complain(
+                    "proxy",
                     "there is a password in the address",
                     "take it out, declare it under [secrets] and name it with `proxy_password`",
                 ),
@@ -63,8 +67,8 @@ pub(super) fn outbound(
                     config.https = Some(url.clone());
                     config.http = Some(url);
                 }
-                None => section.problem(
-                    &path,
+                None => section.complain(
+                    "proxy",
                     "not the address of an http proxy",
                     "write \"http://proxy.example.com:3128\", or \"none\"",
                 ),
@@ -80,11 +84,11 @@ pub(super) fn outbound(
             })?;
             let url = proxy(&text);
             if url.is_none() {
-                section.problem(
-                    &name,
+                section.report(Problem::with_remedy(
+                    name,
                     "not the address of an http proxy (from the environment)",
                     "write http://proxy.example.com:3128 there, or outbound.proxy = \"none\"",
-                );
+                ));
             }
             url.map(|url| SecretString::from(url.to_string()))
         };

@@ -1,48 +1,9 @@
 //! What is wrong with a configuration, in words that say what to do.
 
-use std::fmt;
-
 use handoffd_contract::settings::{SECRET_NAME, did_you_mean, is_identifier, is_secret_name};
-use handoffd_contract::{Credential, Secret, WebhookAuth};
+use handoffd_contract::{Credential, Problem, Secret, WebhookAuth};
 
 use super::secrets::Secrets;
-
-/// One problem: where, what was found, what to do about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// The setting's path, such as `engine.lease` or `target.support.settings.org_id`.
-    pub path: String,
-    /// What was found, by its shape; never a secret.
-    pub found: String,
-    /// What to do; empty when `found` says it already.
-    pub remedy: String,
-}
-
-impl Problem {
-    /// A problem.
-    #[must_use]
-    pub fn new(
-        path: impl Into<String>,
-        found: impl Into<String>,
-        remedy: impl Into<String>,
-    ) -> Problem {
-        Problem {
-            path: path.into(),
-            found: found.into(),
-            remedy: remedy.into(),
-        }
-    }
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path, self.found)?;
-        if !self.remedy.is_empty() {
-            write!(f, "; {}", self.remedy)?;
-        }
-        Ok(())
-    }
-}
 
 /// Problems as a list for people: how many, then one per line.
 #[must_use]
@@ -92,12 +53,12 @@ pub fn sort(problems: &mut [Problem]) {
 
 /// A connector's complaints about its settings, with the path that the operator sees.
 #[must_use]
-pub fn problems_of_target(name: &str, problems: Vec<handoffd_contract::Problem>) -> Vec<Problem> {
+pub fn problems_of_target(name: &str, problems: Vec<Problem>) -> Vec<Problem> {
     problems_at(&format!("target.{name}"), problems)
 }
 
 /// The same for a target at this path.
-pub(crate) fn problems_at(target: &str, problems: Vec<handoffd_contract::Problem>) -> Vec<Problem> {
+pub(crate) fn problems_at(target: &str, problems: Vec<Problem>) -> Vec<Problem> {
     problems
         .into_iter()
         .map(|problem| {
@@ -106,7 +67,7 @@ pub(crate) fn problems_at(target: &str, problems: Vec<handoffd_contract::Problem
             } else {
                 format!("{target}.settings.{}", problem.path)
             };
-            Problem::new(path, problem.message, "")
+            Problem::new(path, problem.message)
         })
         .collect()
 }
@@ -139,7 +100,7 @@ pub(super) fn missing_secret(path: &str, name: &str, secrets: &Secrets) -> Probl
     let hint = did_you_mean(name, secrets.names());
     // A name that is no name may be a secret written in the wrong place, so it is not repeated.
     if !(is_secret_name(name) && is_identifier(name)) {
-        return Problem::new(
+        return Problem::with_remedy(
             path,
             format!(
                 "a secret's name is expected, found a text of {} characters",
@@ -148,7 +109,7 @@ pub(super) fn missing_secret(path: &str, name: &str, secrets: &Secrets) -> Probl
             SECRET_NAME,
         );
     }
-    Problem::new(
+    Problem::with_remedy(
         path,
         format!("the secret `{name}` is not declared"),
         format!("add `{name} = {{ env = \"…\" }}` or `{{ file = \"…\" }}` under [secrets]{hint}"),
@@ -193,8 +154,8 @@ mod tests {
         let problems = problems_of_target(
             "support",
             vec![
-                handoffd_contract::Problem::new("org_id", "found 17 characters; write 15 or 18"),
-                handoffd_contract::Problem::new("", "not a table"),
+                Problem::new("org_id", "found 17 characters; write 15 or 18"),
+                Problem::new("", "not a table"),
             ],
         );
         assert_eq!(

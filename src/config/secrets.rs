@@ -9,8 +9,9 @@ use handoffd_contract::settings::{is_identifier, is_secret_name, printable, prin
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use super::problem::Problem;
-use super::reader::Reader;
+use super::reader::Sections as _;
+use handoffd_contract::Problem;
+use handoffd_contract::settings::Table;
 
 /// The largest secret, in bytes; the longest real ones are PEM keys of a few KiB.
 const MAX: u64 = 64 << 10;
@@ -63,25 +64,25 @@ impl fmt::Debug for Secrets {
 
 /// Reads `[secrets]`: each entry is `{ env = … }`, `{ file = … }` or `{ value = … }`.
 pub(super) fn read(
-    mut section: Reader<'_>,
+    section: Table<'_>,
     folder: &Path,
     env: &BTreeMap<String, String>,
     warnings: &mut Vec<Problem>,
 ) -> Secrets {
     let mut secrets = Secrets::default();
-    for (name, declared) in section.take_all() {
-        let path = section.path_of(&name);
-        if !is_secret_name(&name) {
-            section.problem(&path, "not a name", "use at most 60 of a-z, 0-9 and _");
+    for (name, declared) in section.all().into_iter().flatten() {
+        let shown = printable(name);
+        if !is_secret_name(name) {
+            section.complain(&shown, "not a name", "use at most 60 of a-z, 0-9 and _");
             continue;
         }
-        match value_of(&path, &declared, folder, env, warnings) {
+        match value_of(&section.path_of(&shown), declared, folder, env, warnings) {
             Ok(value) => {
-                secrets.values.insert(name, value);
+                secrets.values.insert(name.clone(), value);
             }
             Err(problem) => {
                 section.report(problem);
-                secrets.failed.insert(name);
+                secrets.failed.insert(name.clone());
             }
         }
     }
@@ -102,11 +103,15 @@ fn value_of(
         .filter(|table| table.len() == 1)
         .and_then(|table| table.iter().next());
     let Some((how, Value::String(what))) = one else {
-        return Err(Problem::new(path, "not one source of a secret", form));
+        return Err(Problem::with_remedy(
+            path,
+            "not one source of a secret",
+            form,
+        ));
     };
     let raw = match how.as_str() {
         "env" => env.get(what).cloned().ok_or_else(|| {
-            Problem::new(
+            Problem::with_remedy(
                 path,
                 format!("the environment has no `{}`", variable(what)),
                 "set it, or correct the name",
@@ -114,7 +119,7 @@ fn value_of(
         })?,
         "file" => from_file(path, folder, what, warnings)?,
         "value" => {
-            warnings.push(Problem::new(
+            warnings.push(Problem::with_remedy(
                 path,
                 "the secret is in the configuration itself",
                 "move it to a file or the environment",
@@ -122,7 +127,7 @@ fn value_of(
             what.clone()
         }
         _ => {
-            return Err(Problem::new(
+            return Err(Problem::with_remedy(
                 path,
                 format!("`{}` is no source of a secret", printable(how)),
                 form,
@@ -133,7 +138,7 @@ fn value_of(
     // the mark by which Windows begins a file.
     let trimmed = raw.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
     if trimmed.is_empty() {
-        return Err(Problem::new(
+        return Err(Problem::with_remedy(
             path,
             "the secret is empty",
             format!("fill what `{}` names", printable(how)),
@@ -164,8 +169,9 @@ fn from_file(
     } else {
         shown_file(folder, name)
     };
-    let failed =
-        |found: String, remedy: &str| Problem::new(path, format!("{shown}: {found}"), remedy);
+    let failed = |found: String, remedy: &str| {
+        Problem::with_remedy(path, format!("{shown}: {found}"), remedy)
+    };
     let opened = std::fs::File::open(file).map_err(|error| {
         failed(
             reason(&error),

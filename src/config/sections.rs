@@ -9,24 +9,26 @@ use url::Url;
 
 use super::network::Network;
 use super::problem::missing_secret;
-use super::reader::Reader;
+use super::reader::Sections as _;
 use super::secrets::Secrets;
 use super::types::{
-    Backoff, Breaker, DaemonConfig, EngineConfig, HttpConfig, LedgerConfig, LogConfig, LogFormat,
+    Breaker, DaemonConfig, EngineConfig, HttpConfig, LedgerConfig, LogConfig, LogFormat,
     MediaConfig, TlsFiles,
 };
+use crate::backoff::Backoff;
+use handoffd_contract::settings::Table;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
 
-pub(super) fn daemon(mut section: Reader<'_>) -> DaemonConfig {
+pub(super) fn daemon(mut section: Table<'_>) -> DaemonConfig {
     let name = section.text("name").filter(|name| {
         let fits = name.chars().count() <= 80 && !name.chars().any(char::is_control);
         if !fits {
-            section.problem(
-                &section.path_of("name"),
+            section.complain(
+                "name",
                 "too long, or has control characters",
                 "use at most 80 characters",
             );
@@ -40,13 +42,12 @@ pub(super) fn daemon(mut section: Reader<'_>) -> DaemonConfig {
 }
 
 pub(super) fn ledger(
-    mut section: Reader<'_>,
+    mut section: Table<'_>,
     folder: &Path,
     secrets: &Secrets,
     url_from_env: bool,
 ) -> LedgerConfig {
     let password = secret(&mut section, "password", secrets);
-    let path = section.path_of("url");
     let url = section
         .text("url")
         .unwrap_or_else(|| "sqlite:handoffd.db".into());
@@ -55,16 +56,12 @@ pub(super) fn ledger(
     }
     let url = if let Some(file) = url.strip_prefix("sqlite:") {
         if password.is_some() {
-            section.problem(
-                &section.path_of("password"),
-                "SQLite has no password",
-                "remove it",
-            );
+            section.complain("password", "SQLite has no password", "remove it");
         }
         let file = file.trim_start_matches("//");
         if file.is_empty() {
-            section.problem(
-                &path,
+            section.complain(
+                "url",
                 "names no file",
                 "write \"sqlite:/var/lib/handoffd/ledger.db\"",
             );
@@ -78,14 +75,14 @@ pub(super) fn ledger(
             Some(parsed) => with_password(parsed, password.as_ref()),
             None if rest.is_empty() => {
                 let example = "write \"postgres://user@host/database\"";
-                section.problem(&path, "not an address", example);
+                section.complain("url", "not an address", example);
                 url
             }
             None => password_as_parameter(url, password.as_ref()),
         }
     } else {
-        section.problem(
-            &path,
+        section.complain(
+            "url",
             "neither SQLite nor PostgreSQL",
             "begin it with sqlite: or postgres://",
         );
@@ -95,7 +92,7 @@ pub(super) fn ledger(
     LedgerConfig { url }
 }
 
-pub(super) fn http(mut section: Reader<'_>, folder: &Path, secrets: &Secrets) -> HttpConfig {
+pub(super) fn http(mut section: Table<'_>, folder: &Path, secrets: &Secrets) -> HttpConfig {
     let listen = section.address("listen", SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)));
     let public_url = section.text("public_url").and_then(|text| {
         let parsed = Url::parse(&text).ok();
@@ -107,9 +104,8 @@ pub(super) fn http(mut section: Reader<'_>, folder: &Path, secrets: &Secrets) ->
                 && url.fragment().is_none()
         });
         if !fits {
-            let path = section.path_of("public_url");
-            section.problem(
-                &path,
+            section.complain(
+                "public_url",
                 "not an http or https address without user and password",
                 "write \"https://handoff.example.com\"",
             );
@@ -126,22 +122,21 @@ pub(super) fn http(mut section: Reader<'_>, folder: &Path, secrets: &Secrets) ->
             || admin_listen.ip().is_unspecified()
             || listen.ip().is_unspecified())
     {
-        section.problem(
-            &section.path_of("admin_listen"),
+        section.complain(
+            "admin_listen",
             "the port is taken by listen",
             "use another port: what strangers do to the one must not reach the other",
         );
     }
-    let trusted_proxies = match section.list("trusted_proxies") {
+    let trusted_proxies = match section.texts("trusted_proxies") {
         None => Network::loopback(),
         Some(texts) => {
-            let path = section.path_of("trusted_proxies");
             let read = |text: &String| {
                 let network = Network::parse(text);
                 if network.is_none() {
                     let remedy = "write such as \"10.0.0.0/8\", \"192.0.2.7\" or \"fd00::/8\"";
-                    section.problem(
-                        &path,
+                    section.complain(
+                        "trusted_proxies",
                         &format!(
                             "a text of {} characters is no network",
                             text.chars().count()
@@ -163,8 +158,8 @@ pub(super) fn http(mut section: Reader<'_>, folder: &Path, secrets: &Secrets) ->
         ("admin_token", had_admin, admin_listen, "admin_listen"),
     ] {
         if !there && !at.ip().is_loopback() {
-            section.problem(
-                &section.path_of(key),
+            section.complain(
+                key,
                 &format!("not set, but the address in {by} can be reached from other machines"),
                 &format!("name a secret, or {by} on 127.0.0.1"),
             );
@@ -185,13 +180,13 @@ pub(super) fn http(mut section: Reader<'_>, folder: &Path, secrets: &Secrets) ->
 }
 
 /// The files themselves are read where the listener is made, and again when they change.
-fn tls(section: &mut Reader<'_>, folder: &Path) -> Option<TlsFiles> {
+fn tls(section: &mut Table<'_>, folder: &Path) -> Option<TlsFiles> {
     let given = section.has("tls");
     let mut tls = section.section("tls");
     let mut file = |key| {
         if given && !tls.has(key) {
             let remedy = "write { certificate = \"FILE\", key = \"FILE\" }";
-            tls.problem(&tls.path_of(key), "missing", remedy);
+            tls.missing(key, remedy);
         }
         tls.text(key).map(|file| folder.join(file))
     };
@@ -203,7 +198,7 @@ fn tls(section: &mut Reader<'_>, folder: &Path) -> Option<TlsFiles> {
     })
 }
 
-pub(super) fn engine(mut section: Reader<'_>) -> EngineConfig {
+pub(super) fn engine(mut section: Table<'_>) -> EngineConfig {
     let config = EngineConfig {
         lease: section.duration("lease", 2 * SECOND..=HOUR, 30 * SECOND),
         load_events: bytes(section.number("load_events", 1..=10_000, 200)),
@@ -216,9 +211,9 @@ pub(super) fn engine(mut section: Reader<'_>) -> EngineConfig {
     config
 }
 
-pub(super) fn media(mut section: Reader<'_>) -> MediaConfig {
+pub(super) fn media(mut section: Table<'_>) -> MediaConfig {
     let allow_hosts: Vec<String> = section
-        .list("allow_hosts")
+        .texts("allow_hosts")
         .unwrap_or_default()
         .iter()
         .map(|host| host.to_ascii_lowercase())
@@ -232,7 +227,7 @@ pub(super) fn media(mut section: Reader<'_>) -> MediaConfig {
         {
             let found = format!("item {index} is no host name");
             let remedy = "write \"files.example.com\", or \".example.com\" for all below; no scheme, port or *";
-            section.problem(&section.path_of("allow_hosts"), &found, remedy);
+            section.complain("allow_hosts", &found, remedy);
         }
     }
     let config = MediaConfig {
@@ -246,7 +241,7 @@ pub(super) fn media(mut section: Reader<'_>) -> MediaConfig {
     config
 }
 
-pub(super) fn log(mut section: Reader<'_>) -> LogConfig {
+pub(super) fn log(mut section: Table<'_>) -> LogConfig {
     let format = section.choice(
         "format",
         &[("text", LogFormat::Text), ("json", LogFormat::Json)],
@@ -267,7 +262,7 @@ pub(super) fn log(mut section: Reader<'_>) -> LogConfig {
                 "write one of {}, or such as \"info,handoffd::engine=debug\"",
                 levels.join(", ")
             );
-            section.problem(&section.path_of("level"), "not a level", &remedy);
+            section.complain("level", "not a level", &remedy);
             break;
         }
     }
@@ -277,7 +272,7 @@ pub(super) fn log(mut section: Reader<'_>) -> LogConfig {
 
 /// The value of the secret that a key names. One whose source failed was reported there.
 pub(super) fn secret(
-    section: &mut Reader<'_>,
+    section: &mut Table<'_>,
     key: &'static str,
     secrets: &Secrets,
 ) -> Option<SecretString> {
@@ -315,7 +310,7 @@ fn password_as_parameter(url: String, password: Option<&SecretString>) -> String
 
 /// An address in the file must not hold a password, which is declared and named like every other
 /// secret.
-pub(super) fn without_password(section: &Reader<'_>, url: &str) {
+pub(super) fn without_password(section: &Table<'_>, url: &str) {
     let rest = url.split_once("://").map_or("", |(_, rest)| rest);
     let (place, parameters) = rest.split_once('?').unwrap_or((rest, ""));
     let in_user = match Url::parse(url).ok().filter(Url::has_host) {
@@ -329,31 +324,30 @@ pub(super) fn without_password(section: &Reader<'_>, url: &str) {
     let named = url::form_urlencoded::parse(parameters.as_bytes())
         .any(|(key, value)| key == "password" && !value.is_empty());
     if in_user || named {
-        section.problem(
-            &section.path_of("url"),
+        section.complain(
+            "url",
             "there is a password in the address",
             "take it out, declare it under [secrets] and name it with `password`",
         );
     }
 }
 
-pub(super) fn backoff(mut section: Reader<'_>, first: Duration, max: Duration) -> Backoff {
+pub(super) fn backoff(mut section: Table<'_>, first: Duration, max: Duration) -> Backoff {
     let first = section.duration("first", MILLISECOND..=HOUR, first);
     let max = section.duration("max", first..=24 * HOUR, max.max(first));
     let factor = section.factor("factor", 10.0, 2.0);
     section.finish();
-    Backoff { first, max, factor }
+    Backoff::new(first, max, factor)
 }
 
-fn breaker(mut section: Reader<'_>) -> Breaker {
+fn breaker(mut section: Table<'_>) -> Breaker {
     let failures = small(section.number("failures", 1..=1_000, 5));
     let first = section.duration("first", MILLISECOND..=HOUR, 5 * SECOND);
     let max = section.duration("max", first..=24 * HOUR, (2 * MINUTE).max(first));
     section.finish();
     Breaker {
         failures,
-        first,
-        max,
+        backoff: Backoff::new(first, max, 2.0),
     }
 }
 

@@ -8,43 +8,42 @@ use std::time::Duration;
 use handoffd_contract::settings::{printable, shape};
 use serde_json::{Map, Value};
 
-use super::problem::Problem;
-use super::reader::Reader;
+use super::reader::Sections as _;
 use super::secrets::{reason, shown_file};
 use super::types::{StreamProtocol, TargetConfig};
-
-/// The connectors that there are.
-pub const KINDS: &[&str] = &["salesforce", "hubspot", "creatio", "whatsapp"];
+use crate::connectors;
+use handoffd_contract::Problem;
+use handoffd_contract::settings::Table;
 
 /// Reads every `[[target]]`.
 pub(super) fn read(
-    value: Option<Value>,
+    value: Option<&Value>,
     folder: &Path,
     problems: &RefCell<Vec<Problem>>,
 ) -> Vec<TargetConfig> {
-    let items = match value {
-        None | Some(Value::Null) => Vec::new(),
+    let items: &[Value] = match value {
+        None => &[],
         Some(Value::Array(items)) => items,
         Some(other) => {
-            let found = format!("found {}", shape(&other));
-            problems.borrow_mut().push(Problem::new(
+            let found = format!("found {}", shape(other));
+            problems.borrow_mut().push(Problem::with_remedy(
                 "target",
                 found,
                 "begin each target with [[target]]",
             ));
-            Vec::new()
+            &[]
         }
     };
     let targets: Vec<TargetConfig> = items
-        .into_iter()
+        .iter()
         .enumerate()
-        .map(|(index, item)| target(index, item, folder, problems))
+        .filter_map(|(index, item)| target(index, item, folder, problems))
         .collect();
     let mut seen = BTreeSet::new();
     for target in targets.iter().filter(|target| !target.name.is_empty()) {
         if !seen.insert(&target.name) {
             let found = "two targets have this name";
-            problems.borrow_mut().push(Problem::new(
+            problems.borrow_mut().push(Problem::with_remedy(
                 format!("target.{}.name", target.name),
                 found,
                 "rename one",
@@ -57,10 +56,10 @@ pub(super) fn read(
 
 fn target(
     index: usize,
-    item: Value,
+    item: &Value,
     folder: &Path,
     problems: &RefCell<Vec<Problem>>,
-) -> TargetConfig {
+) -> Option<TargetConfig> {
     let given = item
         .get("name")
         .and_then(Value::as_str)
@@ -71,43 +70,30 @@ fn target(
         |name| format!("target.{name}"),
     );
     let given = given.map(str::to_owned);
-    let mut section = Reader::new(path, Some(item), problems);
-    let named = section.take("name");
+    let mut section = Table::new(path, item, problems)?;
+    let named = section.value("name");
     if given.is_none() {
         let found = named.map_or_else(
             || "not set".into(),
-            |name| format!("found {}, which is no name", shape(&name)),
+            |name| format!("found {}, which is no name", shape(name)),
         );
-        section.problem(
-            &section.path_of("name"),
-            &found,
-            "use 1 to 40 of a-z, 0-9 and -",
-        );
+        section.complain("name", &found, "use 1 to 40 of a-z, 0-9 and -");
     }
+    let kinds: Vec<&'static str> = connectors::names().collect();
     if !section.has("kind") {
-        section.problem(
-            &section.path_of("kind"),
+        section.complain(
+            "kind",
             "not set",
-            &format!("write one of {}", KINDS.join(", ")),
+            &format!("write one of {}", kinds.join(", ")),
         );
     }
     let kind = section.choice(
         "kind",
-        &[0, 1, 2, 3].map(|at: usize| (KINDS[at], KINDS[at])),
+        &kinds.iter().map(|kind| (*kind, *kind)).collect::<Vec<_>>(),
         "",
     );
-    let settings = match section.take("settings") {
-        None => Value::Object(Map::new()),
-        Some(settings @ Value::Object(_)) => settings,
-        Some(other) => {
-            section.problem(
-                &section.path_of("settings"),
-                &format!("found {}", shape(&other)),
-                "write a table",
-            );
-            Value::Object(Map::new())
-        }
-    };
+    let settings = section.section("settings").all().cloned();
+    let settings = Value::Object(settings.unwrap_or_default());
     let mapping_name = section.text("mapping");
     let mapping = mapping_name.as_ref().map(|file| folder.join(file));
     if let Some(Err(error)) = mapping.as_ref().map(std::fs::File::open) {
@@ -116,13 +102,13 @@ fn target(
             shown_file(folder, mapping_name.as_deref().unwrap_or_default()),
             reason(&error)
         );
-        section.problem(
-            &section.path_of("mapping"),
+        section.complain(
+            "mapping",
             &found,
             "name a readable mapping file, or remove the key",
         );
     }
-    let numbers = section.list("numbers").unwrap_or_default();
+    let numbers = section.texts("numbers").unwrap_or_default();
     for (index, number) in numbers.iter().enumerate() {
         let digits = number.strip_prefix('+').unwrap_or(number);
         if !(5..=20).contains(&digits.len()) || !digits.bytes().all(|b| b.is_ascii_digit()) {
@@ -131,7 +117,7 @@ fn target(
                 shape(&Value::from(number.as_str()))
             );
             let remedy = "write it as events carry it: \"+4915112345678\", or the phone number id";
-            section.problem(&section.path_of("numbers"), &found, remedy);
+            section.complain("numbers", &found, remedy);
         }
     }
     let second = Duration::from_secs(1);
@@ -162,7 +148,7 @@ fn target(
         enabled: section.flag("enabled", true),
     };
     section.finish();
-    target
+    Some(target)
 }
 
 fn is_name(name: &str) -> bool {
@@ -176,7 +162,7 @@ fn is_name(name: &str) -> bool {
 fn ambiguous(targets: &[TargetConfig]) -> Vec<Problem> {
     let exits: Vec<&TargetConfig> = targets
         .iter()
-        .filter(|t| t.enabled && t.kind == "whatsapp")
+        .filter(|t| t.enabled && connectors::is_way_back(&t.kind))
         .collect();
     let mut problems = Vec::new();
     for (at, second) in exits.iter().enumerate() {
@@ -187,7 +173,7 @@ fn ambiguous(targets: &[TargetConfig]) -> Vec<Problem> {
             if shared {
                 let found = format!("`{}` serves the same business numbers", first.name);
                 let remedy = "list different numbers, so that a reply has one way out";
-                problems.push(Problem::new(
+                problems.push(Problem::with_remedy(
                     format!("target.{}.numbers", second.name),
                     found,
                     remedy,
@@ -201,7 +187,7 @@ fn ambiguous(targets: &[TargetConfig]) -> Vec<Problem> {
 /// Puts `HANDOFFD__TARGET__<NAME>__<KEY>…` into the target of that name (`-` is written `_`). The
 /// value takes the type of what the file says; without one it is a text.
 pub(super) fn override_by_name(
-    targets: &mut Option<Value>,
+    targets: Option<&mut Value>,
     overrides: &BTreeMap<String, String>,
 ) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -220,7 +206,7 @@ pub(super) fn override_by_name(
             .find(|target| target.get("name").and_then(Value::as_str) == Some(&name));
         let (Some(mut place), false) = (found, keys.is_empty() || keys.contains(&"")) else {
             let remedy = "write HANDOFFD__TARGET__<NAME>__<KEY> for a target of the file";
-            problems.push(Problem::new(
+            problems.push(Problem::with_remedy(
                 printable(variable),
                 "names no setting of a target",
                 remedy,

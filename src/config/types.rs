@@ -8,10 +8,12 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde_json::Value;
 
+use crate::backoff::Backoff;
+
 use super::network::Network;
 use super::outbound::OutboundConfig;
-use super::problem::Problem;
 use super::secrets::Secrets;
+use handoffd_contract::Problem;
 
 /// A configuration that cannot be wrong.
 #[derive(Clone)]
@@ -155,7 +157,7 @@ pub enum ExchangeKind {
     Headers,
 }
 
-/// `[intake.limits]`: what an event may be like. One of more bytes is parked as undecodable; what is
+/// `[intake.limits]`: what an event may be like. One of more bytes becomes a dead letter; what is
 /// beyond the other limits is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -190,26 +192,13 @@ pub struct EngineConfig {
     pub drain: Duration,
 }
 
-/// Waiting times that grow; `factor ≥ 1` and `first ≤ max`, so they never shrink.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Backoff {
-    /// After the first failure.
-    pub first: Duration,
-    /// The longest.
-    pub max: Duration,
-    /// How much longer each is than the one before.
-    pub factor: f64,
-}
-
 /// When a circuit opens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Breaker {
     /// After so many failures of the target in a row.
     pub failures: u32,
-    /// How long it stays open at first.
-    pub first: Duration,
-    /// And at most; it doubles while the target keeps failing.
-    pub max: Duration,
+    /// How long it stays open at first and at most; it doubles while the target keeps failing.
+    pub backoff: Backoff,
 }
 
 /// `[media]`
@@ -251,7 +240,7 @@ pub enum LogFormat {
 pub struct TargetConfig {
     /// The name: `[a-z0-9-]`, at most 40 characters, unique.
     pub name: String,
-    /// The connector: one of [`KINDS`](super::KINDS).
+    /// The connector: one of [`KINDS`](crate::connectors::KINDS).
     pub kind: String,
     /// The connector's own settings, an object; the connector checks them.
     pub settings: Value,
@@ -296,21 +285,6 @@ impl TargetConfig {
                 .numbers
                 .iter()
                 .any(|number| bare(number) == bare(business_number))
-    }
-}
-
-impl Backoff {
-    /// How long to wait after so many failures in a row; nothing after none. Without jitter, which
-    /// is the caller's.
-    #[must_use]
-    pub fn after(&self, failures: u32) -> Duration {
-        if failures == 0 {
-            return Duration::ZERO;
-        }
-        let exponent = i32::try_from(failures - 1).unwrap_or(i32::MAX);
-        let seconds = self.first.as_secs_f64() * self.factor.powi(exponent);
-        // An overflow is infinite or not a number, and both mean the longest.
-        Duration::try_from_secs_f64(seconds).map_or(self.max, |wait| wait.min(self.max))
     }
 }
 

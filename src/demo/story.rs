@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::ledger::{LaneState, Ledger};
+use crate::ledger::{LaneState, OperatorLedger};
 use crate::sandbox::{Running, Served};
 
 /// The session of the story.
@@ -34,7 +34,7 @@ pub(super) struct Story {
     hubspot: Arc<Served>,
     creatio: Arc<Served>,
     phone: Arc<Served>,
-    ledger: Arc<dyn Ledger>,
+    ledger: Arc<dyn OperatorLedger>,
     client: reqwest::Client,
     events: String,
     token: String,
@@ -43,7 +43,7 @@ pub(super) struct Story {
 impl Story {
     pub(super) fn new(
         running: &Running,
-        ledger: Arc<dyn Ledger>,
+        ledger: Arc<dyn OperatorLedger>,
         daemon: SocketAddr,
         token: &str,
     ) -> anyhow::Result<Story> {
@@ -357,28 +357,34 @@ impl Story {
     }
 
     async fn completed(&self, target: &str) -> bool {
-        self.ledger.story(SESSION).await.is_ok_and(|story| {
-            story.lanes.iter().any(|(lane, _, known)| {
-                lane.target == target && known.under("completed/").next().is_some()
+        self.ledger
+            .session_report(SESSION)
+            .await
+            .is_ok_and(|story| {
+                story.lanes.iter().any(|(lane, _, known)| {
+                    lane.target == target && known.under("completed/").next().is_some()
+                })
             })
-        })
     }
 
     async fn has_event(&self, kind: &str) -> bool {
         self.ledger
-            .story(SESSION)
+            .session_report(SESSION)
             .await
             .is_ok_and(|story| story.events.iter().any(|(_, found, ..)| found == kind))
     }
 
     async fn all_idle(&self) -> bool {
-        self.ledger.story(SESSION).await.is_ok_and(|story| {
-            story.lanes.len() == 4
-                && story
-                    .lanes
-                    .iter()
-                    .all(|(lane, ..)| lane.state == LaneState::Idle)
-        })
+        self.ledger
+            .session_report(SESSION)
+            .await
+            .is_ok_and(|story| {
+                story.lanes.len() == 4
+                    && story
+                        .lanes
+                        .iter()
+                        .all(|(lane, ..)| lane.state == LaneState::Idle)
+            })
     }
 }
 

@@ -15,13 +15,14 @@ use jiff::{SignedDuration, Timestamp};
 use metrics::histogram;
 use tokio_util::sync::CancellationToken;
 
-use super::grip::Grip;
+use super::Engine;
+use super::lease::LeaseGuard;
 use super::perform::{Outcome, perform};
 use super::plan::{Refused, assemble, plain};
-use super::schedule::Schedule;
-use super::{Engine, Target};
 use crate::ledger::{Admission, Change, Lease, LedgerError, Loaded, Next, Release};
 use crate::metrics as names;
+use crate::target::Target;
+use crate::{backoff, connectors};
 
 /// The fact that remembers which feed the lane listens to; the engine's own.
 const FEED: &str = "engine/feed";
@@ -44,10 +45,10 @@ pub async fn work(
     until: Timestamp,
     stop: &CancellationToken,
 ) {
-    let grip = Grip::new(engine, &lease, until);
+    let guard = LeaseGuard::new(engine, &lease, until);
     let running =
-        std::panic::AssertUnwindSafe(run(engine, target, &lease, &grip, stop)).catch_unwind();
-    let keeping = keep(engine, &lease, &grip);
+        std::panic::AssertUnwindSafe(run(engine, target, &lease, &guard, stop)).catch_unwind();
+    let keeping = keep(engine, &lease, &guard);
     let release = tokio::select! {
         outcome = running => outcome.unwrap_or_else(|_| {
             tracing::error!(target_name = %target.name, session = %lease.session, "a lane's worker panicked");
@@ -58,7 +59,7 @@ pub async fn work(
     let (session, name) = (lease.session.clone(), lease.target.clone());
     let outcome = match release {
         Ok(release) => {
-            note(target, &lease, &release);
+            log_release(target, &lease, &release);
             engine
                 .ledger
                 .release(lease, Timestamp::now(), release)
@@ -79,11 +80,11 @@ pub async fn work(
 }
 
 /// Renews the lease; ends when it is lost.
-async fn keep(engine: &Engine, lease: &Lease, grip: &Grip<'_>) {
+async fn keep(engine: &Engine, lease: &Lease, guard: &LeaseGuard<'_>) {
     let every = engine.settings.lease / 3;
     loop {
         tokio::time::sleep(every).await;
-        if let Err(LedgerError::Stale) = grip.renew().await {
+        if let Err(LedgerError::Stale) = guard.renew().await {
             tracing::warn!(session = %lease.session, target_name = %lease.target, "the lease was taken over");
             return;
         }
@@ -91,14 +92,14 @@ async fn keep(engine: &Engine, lease: &Lease, grip: &Grip<'_>) {
 }
 
 /// What is to be said about how a lane was left.
-fn note(target: &Target, lease: &Lease, release: &Release) {
+fn log_release(target: &Target, lease: &Lease, release: &Release) {
     match &release.next {
         Next::Parked { stop } => tracing::warn!(
-            target_name = %target.name, session = %lease.session, reason = stop.reason.label(), words = %stop.words,
+            target_name = %target.name, session = %lease.session, reason = stop.reason.label(), message = %stop.message,
             "parked: it needs a person"
         ),
         Next::Held { stop, .. } => tracing::info!(
-            target_name = %target.name, session = %lease.session, reason = stop.reason.label(), words = %stop.words,
+            target_name = %target.name, session = %lease.session, reason = stop.reason.label(), message = %stop.message,
             "held"
         ),
         Next::Due { .. } | Next::Idle => {}
@@ -109,7 +110,7 @@ struct Worker<'a> {
     engine: &'a Engine,
     target: &'a Target,
     lease: &'a Lease,
-    grip: &'a Grip<'a>,
+    guard: &'a LeaseGuard<'a>,
     known: Known,
     head: i64,
     /// The newest event that was loaded.
@@ -124,7 +125,7 @@ async fn run(
     engine: &Engine,
     target: &Target,
     lease: &Lease,
-    grip: &Grip<'_>,
+    guard: &LeaseGuard<'_>,
     stop: &CancellationToken,
 ) -> Result<Release, LedgerError> {
     let settings = &engine.settings;
@@ -142,7 +143,7 @@ async fn run(
         engine,
         target,
         lease,
-        grip,
+        guard,
         known: loaded.known.clone(),
         head: loaded.head,
         seen: newest,
@@ -153,7 +154,7 @@ async fn run(
     let opens = |data: &Data| target.connector.opens(data);
     let planned = match assemble(
         &engine.mappings,
-        &*engine.ledger,
+        &*engine.versions,
         &target.name,
         &loaded,
         opens,
@@ -189,17 +190,17 @@ async fn run(
                 lease.attempts,
             ));
         }
-        match worker.wave(steps).await? {
-            Wave::Moved => worker.idle_rounds = 0,
-            Wave::Still => {
+        match worker.round(steps).await? {
+            RoundOutcome::Moved => worker.idle_rounds = 0,
+            RoundOutcome::Still => {
                 worker.idle_rounds += 1;
                 if worker.idle_rounds >= MAX_IDLE_ROUNDS {
                     let words = "the connector plans the same calls again although they succeed";
                     return Ok(worker.park(Stop::new(Reason::Bug, words)));
                 }
             }
-            Wave::Later { after, stop } => return Ok(worker.later(after, stop)),
-            Wave::Defer(wait) => {
+            RoundOutcome::Later { after, stop } => return Ok(worker.later(after, stop)),
+            RoundOutcome::Defer(wait) => {
                 let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::from_secs(60));
                 let next = Next::Due {
                     at: Timestamp::now() + wait,
@@ -207,13 +208,13 @@ async fn run(
                 };
                 return Ok(worker.leave(next, lease.attempts));
             }
-            Wave::Park(stop) => return Ok(worker.park(stop)),
+            RoundOutcome::Park(stop) => return Ok(worker.park(stop)),
         }
     }
 }
 
 /// What a round of calls came to.
-enum Wave {
+enum RoundOutcome {
     /// Facts changed.
     Moved,
     /// Nothing changed.
@@ -229,12 +230,12 @@ enum Wave {
 impl Worker<'_> {
     /// Carries out one plan: writes down what may happen, calls side by side, writes down each
     /// result as it comes.
-    async fn wave(&mut self, steps: Vec<Step>) -> Result<Wave, LedgerError> {
+    async fn round(&mut self, steps: Vec<Step>) -> Result<RoundOutcome, LedgerError> {
         let before = self.known.clone();
         let now = Timestamp::now();
         let unsure = match lane::intend(&before, &steps, now) {
             Ok(unsure) => unsure,
-            Err(bad) => return Ok(Wave::Park(Stop::new(Reason::Bug, bad.to_string()))),
+            Err(bad) => return Ok(RoundOutcome::Park(Stop::new(Reason::Bug, bad.to_string()))),
         };
         if !unsure.is_empty() {
             let claims = unsure.iter().map(|(name, fact)| match fact {
@@ -253,7 +254,7 @@ impl Worker<'_> {
                 .wait_until_open(&self.target.name, key)
                 .await;
         }
-        let mut wave = Wave::Still;
+        let mut wave = RoundOutcome::Still;
         let plan = self.plan.take();
         let work = plan.as_ref().map(|(work, _)| work);
         let mut calls = FuturesUnordered::new();
@@ -270,20 +271,20 @@ impl Worker<'_> {
                 });
                 let events = events.collect();
                 self.learn(Vec::new(), changes, events).await?;
-                wave = worse(wave, Wave::Moved);
+                wave = merge_outcomes(wave, RoundOutcome::Moved);
                 continue;
             }
-            let (engine, target, lease, grip) = (self.engine, self.target, self.lease, self.grip);
+            let (engine, target, lease, guard) = (self.engine, self.target, self.lease, self.guard);
             let tried = source(&step).and_then(|fact| self.known.get(&fact)?.parse().ok());
             calls.push(async move {
                 let tried = tried.unwrap_or(0);
-                let outcome = perform(engine, target, lease, grip, &step, tried, work).await;
+                let outcome = perform(engine, target, lease, guard, &step, tried, work).await;
                 (step, outcome)
             });
         }
         while let Some((step, outcome)) = calls.next().await {
-            let result = self.settle(&before, &step, outcome).await?;
-            wave = worse(wave, result);
+            let result = self.apply_verdict(&before, &step, outcome).await?;
+            wave = merge_outcomes(wave, result);
         }
         drop(calls);
         self.plan = plan;
@@ -291,44 +292,46 @@ impl Worker<'_> {
     }
 
     /// Writes down what one call came to.
-    async fn settle(
+    async fn apply_verdict(
         &mut self,
         before: &Known,
         step: &Step,
         outcome: Outcome,
-    ) -> Result<Wave, LedgerError> {
+    ) -> Result<RoundOutcome, LedgerError> {
         let (attempt, (mut changes, progress)) = match outcome {
             Outcome::Deferred(wait) => {
                 let undo = lane::undo(before, step);
                 self.learn(Vec::new(), undo, Vec::new()).await?;
-                return Ok(Wave::Defer(wait));
+                return Ok(RoundOutcome::Defer(wait));
             }
             Outcome::Expired => {
                 let undo = lane::undo(before, step);
                 self.learn(Vec::new(), undo, Vec::new()).await?;
-                return Ok(Wave::Still);
+                return Ok(RoundOutcome::Still);
             }
             Outcome::Lost(attempt, stop) => (attempt, lane::lost(step, stop)),
             Outcome::Judged(attempt, verdict) => (attempt, lane::learn(before, step, verdict)),
         };
         let wave = match progress {
-            Progress::Moved => Wave::Moved,
-            Progress::Still => Wave::Still,
-            Progress::Later { stop, after } => Wave::Later { after, stop },
-            Progress::Never(stop) => Wave::Park(stop),
+            Progress::Moved => RoundOutcome::Moved,
+            Progress::Still => RoundOutcome::Still,
+            Progress::Later { stop, after } => RoundOutcome::Later { after, stop },
+            Progress::Never(stop) => RoundOutcome::Park(stop),
         };
         if let Some(fact) = source(step) {
             let tried = self.known.get(&fact).map(|n| n.parse().unwrap_or(0));
             match (&wave, tried) {
-                (Wave::Later { stop, .. }, _) if stop.reason == Reason::MediaUnavailable => {
+                (RoundOutcome::Later { stop, .. }, _)
+                    if stop.reason == Reason::MediaUnavailable =>
+                {
                     let tried: u32 = tried.unwrap_or(0) + 1;
                     changes.push(Change::Set(fact, tried.to_string()));
                 }
-                (Wave::Moved, Some(_)) => changes.push(Change::Remove(fact)),
+                (RoundOutcome::Moved, Some(_)) => changes.push(Change::Remove(fact)),
                 _ => {}
             }
         }
-        self.progressed |= matches!(wave, Wave::Moved);
+        self.progressed |= matches!(wave, RoundOutcome::Moved);
         self.learn(vec![attempt], changes, Vec::new()).await?;
         Ok(wave)
     }
@@ -377,7 +380,7 @@ impl Worker<'_> {
 
     /// Up to which event everything is shown: the longest run of items for which the connector has
     /// nothing more to do. So an operator who skips gives up exactly what stands in the way.
-    fn shown(&self) -> i64 {
+    fn acknowledged_seq(&self) -> i64 {
         let Some((work, seqs)) = &self.plan else {
             return self.head;
         };
@@ -438,8 +441,8 @@ impl Worker<'_> {
         let first_rejection = stop.reason == Reason::Unauthorized && failures == 1;
         let wait = match after {
             _ if first_rejection => Duration::ZERO,
-            Some(asked) => Schedule::asked(asked, jitter),
-            None => self.engine.settings.schedule.after(failures, jitter),
+            Some(asked) => backoff::asked(asked, jitter),
+            None => self.engine.settings.backoff.after(failures, jitter),
         };
         let at = Timestamp::now()
             + SignedDuration::try_from(wait).unwrap_or(SignedDuration::from_hours(24));
@@ -453,14 +456,20 @@ impl Worker<'_> {
     }
 
     fn park(&self, stop: Stop) -> Release {
-        parked(self.lease, self.target, self.shown(), self.seen, stop)
+        parked(
+            self.lease,
+            self.target,
+            self.acknowledged_seq(),
+            self.seen,
+            stop,
+        )
     }
 
     fn leave(&self, next: Next, attempts: u32) -> Release {
         let head = if next == Next::Idle {
             self.head
         } else {
-            self.shown()
+            self.acknowledged_seq()
         };
         Release {
             head,
@@ -473,7 +482,7 @@ impl Worker<'_> {
 
     /// How long each handoff that is now shown took, from its event to here.
     fn measure(&self, loaded: &Loaded) {
-        if self.target.kind == "whatsapp" {
+        if connectors::is_way_back(self.target.kind) {
             return;
         }
         for (_, event) in &loaded.events {
@@ -493,10 +502,10 @@ fn parked(lease: &Lease, target: &Target, head: i64, seen: i64, stop: Stop) -> R
     let failed = HandoffFailed {
         target: target.name.clone(),
         reason: stop.reason.label().to_owned(),
-        words: stop.words.clone(),
+        message: stop.message.clone(),
     };
     // The gateway is told when a CRM needs a person; a parked way back has told the rep already.
-    let events = if target.kind == "whatsapp" {
+    let events = if connectors::is_way_back(target.kind) {
         Vec::new()
     } else {
         let id = format!("failed/{}", lease.epoch);
@@ -517,20 +526,22 @@ fn parked(lease: &Lease, target: &Target, head: i64, seen: i64, stop: Stop) -> R
 }
 
 /// The result that decides what happens to the lane: a refusal, then a wait, then progress.
-fn worse(a: Wave, b: Wave) -> Wave {
-    let rank = |wave: &Wave| match wave {
-        Wave::Still => 0,
-        Wave::Moved => 1,
-        Wave::Defer(_) => 2,
-        Wave::Later { .. } => 3,
-        Wave::Park(_) => 4,
+fn merge_outcomes(a: RoundOutcome, b: RoundOutcome) -> RoundOutcome {
+    let rank = |wave: &RoundOutcome| match wave {
+        RoundOutcome::Still => 0,
+        RoundOutcome::Moved => 1,
+        RoundOutcome::Defer(_) => 2,
+        RoundOutcome::Later { .. } => 3,
+        RoundOutcome::Park(_) => 4,
     };
     match (a, b) {
-        (Wave::Later { after: x, stop }, Wave::Later { after: y, .. }) => Wave::Later {
-            after: x.max(y),
-            stop,
-        },
-        (Wave::Defer(x), Wave::Defer(y)) => Wave::Defer(x.max(y)),
+        (RoundOutcome::Later { after: x, stop }, RoundOutcome::Later { after: y, .. }) => {
+            RoundOutcome::Later {
+                after: x.max(y),
+                stop,
+            }
+        }
+        (RoundOutcome::Defer(x), RoundOutcome::Defer(y)) => RoundOutcome::Defer(x.max(y)),
         (a, b) => {
             if rank(&b) > rank(&a) {
                 b

@@ -9,70 +9,40 @@
 //! | [`lane`] | the life of one lane from claim to release |
 //! | [`plan`] | what a connector is asked: the work, with rendered mappings |
 //! | [`perform`] | one step: budget, call, verdict |
-//! | [`grip`] | how certain it is that a lane is still ours |
+//! | [`lease`] | how certain it is that a lane is still ours |
 //! | [`tell`] | reps whose replies wait are told, although nothing is called |
-//! | [`schedule`] | when a lane that failed goes on |
-//! | [`breaker`], [`budget`] | a target's circuit and rates |
-//! | [`hush`] | texts and secrets that must not show, taken out |
-//! | [`wire`] | the way out: HTTP, credentials, attachments |
 
-pub mod breaker;
-pub mod budget;
-pub mod grip;
-pub mod hush;
 pub mod lane;
+pub mod lease;
 pub mod perform;
 pub mod plan;
-pub mod schedule;
 pub mod tell;
-pub mod wire;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use handoffd_contract::{Connector, Data, Event};
+use handoffd_contract::{Data, Event};
 use jiff::{SignedDuration, Timestamp};
 use metrics::gauge;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::ledger::{Admission, Ledger};
+use crate::backoff::Backoff;
+use crate::ledger::{Admission, LaneLedger, MappingLedger};
 use crate::metrics as names;
+use crate::open_feeds::OpenFeeds;
 use crate::publisher::Publisher;
-use crate::relay::feeds::Feeds;
-use breaker::{Breaker, Gate};
-use budget::Budgets;
+use crate::target::Target;
+use crate::wire::breaker::Gate;
+use crate::wire::media::AttachmentFetcher;
 use plan::Mappings;
-use schedule::Schedule;
-use wire::Wire;
-use wire::media::Library;
 
 /// How often a daemon says that it lives, at the least: so long may daemons that do not know of
 /// each other yet use more of a rate than there is.
 const BEAT: Duration = Duration::from_secs(2);
-
-/// One configured connector with everything the engine needs to act for it.
-pub struct Target {
-    /// Its name.
-    pub name: String,
-    /// Its kind, such as `hubspot`.
-    pub kind: &'static str,
-    /// What decides.
-    pub connector: Arc<dyn Connector>,
-    /// The way to it.
-    pub wire: Arc<Wire>,
-    /// How many of its lanes may be worked on at once.
-    pub permits: Arc<Semaphore>,
-    /// How many that is.
-    pub concurrency: usize,
-    /// Its circuit.
-    pub breaker: Breaker,
-    /// Its rates.
-    pub budgets: Budgets,
-}
 
 /// What the engine is told by the configuration.
 #[derive(Debug, Clone)]
@@ -86,7 +56,7 @@ pub struct Settings {
     /// About how many bytes of events a worker loads at once.
     pub load_bytes: usize,
     /// How lanes come back after failures.
-    pub schedule: Schedule,
+    pub backoff: Backoff,
     /// How often an attachment's source is tried before it counts as gone.
     pub media_tries: u32,
     /// How long a stopping daemon waits for calls under way.
@@ -95,18 +65,20 @@ pub struct Settings {
 
 /// The engine.
 pub struct Engine {
-    /// What is remembered.
-    pub ledger: Arc<dyn Ledger>,
+    /// What is remembered of lanes.
+    pub ledger: Arc<dyn LaneLedger>,
+    /// Versions of mappings.
+    pub versions: Arc<dyn MappingLedger>,
     /// The targets, by name.
     pub targets: BTreeMap<String, Arc<Target>>,
     /// The way to the gateway's exchange.
     pub publisher: Publisher,
     /// Attachments, wherever their bytes are.
-    pub library: Arc<Library>,
+    pub library: Arc<AttachmentFetcher>,
     /// The mappings, compiled.
     pub mappings: Mappings,
     /// Who listens where.
-    pub feeds: Arc<Feeds>,
+    pub feeds: Arc<OpenFeeds>,
     /// Settings.
     pub settings: Settings,
     /// A worker has ended, so there is room for another.
@@ -166,7 +138,7 @@ impl Engine {
         workers.shutdown().await;
         // It ends after what it looks at now; what it does is one transaction each.
         telling.abort();
-        if let Err(error) = self.ledger.farewell(&self.settings.daemon).await {
+        if let Err(error) = self.ledger.release_all_leases(&self.settings.daemon).await {
             tracing::warn!(%error, "the leases could not be given back; they run out by themselves");
         }
         Left { unfinished }

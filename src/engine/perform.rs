@@ -12,12 +12,13 @@ use jiff::Timestamp;
 use metrics::{counter, histogram};
 use serde_json::Value;
 
-use super::grip::Grip;
-use super::wire::Failure;
-use super::{Engine, Target, hush};
+use super::Engine;
+use super::lease::LeaseGuard;
 use crate::ledger::{Attempt, Lease};
 use crate::metrics as names;
 use crate::publisher::PublishError;
+use crate::target::Target;
+use crate::wire::{Failure, redact};
 
 /// A step waits at most so long for a budget inside the worker; for longer, the lane is left.
 const SHORT_WAIT: Duration = Duration::from_millis(1_500);
@@ -51,7 +52,7 @@ pub async fn perform(
     engine: &Engine,
     target: &Target,
     lease: &Lease,
-    grip: &Grip<'_>,
+    guard: &LeaseGuard<'_>,
     step: &Step,
     tried: u32,
     work: Option<&Work>,
@@ -59,7 +60,7 @@ pub async fn perform(
     if let Err(wait) = spend(target, step).await {
         return Outcome::Deferred(wait);
     }
-    if !grip.is_firm().await {
+    if !guard.still_held().await {
         return Outcome::Deferred(NOT_FIRM);
     }
     if step.not_after.is_some_and(|limit| Timestamp::now() > limit) {
@@ -67,8 +68,8 @@ pub async fn perform(
     }
     let started_at = Timestamp::now();
     let started = Instant::now();
-    let hushed = |stop: Stop| match work {
-        Some(work) => Stop::new(stop.reason, hush::texts(&stop.words, work)),
+    let redacted = |stop: Stop| match work {
+        Some(work) => Stop::new(stop.reason, redact::message_texts(&stop.message, work)),
         None => stop,
     };
     let answer = call(engine, target, step, tried);
@@ -102,15 +103,15 @@ pub async fn perform(
             judge(target, step, Reply::Media(problem), attempt, started, work).await
         }
         Err(Failure::NotSent(stop)) => {
-            let stop = hushed(stop);
-            weigh(target, step, &stop);
+            let stop = redacted(stop);
+            record_failure(target, step, &stop);
             attempt.outcome = "later".into();
             attempt.stop = Some(stop.clone());
             Outcome::Judged(attempt, Verdict::later(stop, Effect::None))
         }
         Err(Failure::Lost(stop)) => {
-            let stop = hushed(stop);
-            weigh(target, step, &stop);
+            let stop = redacted(stop);
+            record_failure(target, step, &stop);
             attempt.outcome = "lost".into();
             attempt.stop = Some(stop.clone());
             Outcome::Lost(attempt, stop)
@@ -154,7 +155,7 @@ async fn call(engine: &Engine, target: &Target, step: &Step, tried: u32) -> Resu
         },
         Call::Publish(publish) => match engine
             .publisher
-            .publish(&*carried(engine, tried, publish).await?)
+            .publish(&*with_inlined_files(engine, tried, publish).await?)
             .await
         {
             Ok(publication) => Ok(Reply::Published(publication)),
@@ -176,7 +177,7 @@ async fn call(engine: &Engine, target: &Target, step: &Step, tried: u32) -> Resu
 
 /// A message whose files the gateway can fetch: one that only the CRM's own sign-in opens is put
 /// into the message.
-async fn carried<'a>(
+async fn with_inlined_files<'a>(
     engine: &Engine,
     tried: u32,
     publish: &'a Publish,
@@ -249,9 +250,9 @@ async fn judge(
 ) -> Outcome {
     let mut verdict = target.connector.read(step, &reply);
     if let Verdict::Later { stop, .. } | Verdict::Never(stop) = &mut verdict {
-        let words = target.wire.conceal(&stop.words);
-        let words = work.map_or_else(|| words.clone(), |work| hush::texts(&words, work));
-        stop.words = words;
+        let words = target.wire.conceal(&stop.message);
+        let words = work.map_or_else(|| words.clone(), |work| redact::message_texts(&words, work));
+        stop.message = words;
     }
     let (word, stop) = match &verdict {
         Verdict::Known(_) => ("known", None),
@@ -269,12 +270,12 @@ async fn judge(
             if let (Reason::RateLimited, Some(after)) = (stop.reason, after) {
                 target.budgets.pause(Instant::now() + *after);
             }
-            weigh(target, step, stop);
+            record_failure(target, step, stop);
         }
         // The target answered on purpose, be it with a refusal.
         _ => {
             let answered = attempt.status.is_some() || matches!(reply, Reply::Published(_));
-            if answered && by_its_way(target, step) && target.breaker.success() {
+            if answered && uses_primary_transport(target, step) && target.breaker.success() {
                 tracing::info!(target_name = %target.name, "the target answers again");
             }
         }
@@ -291,27 +292,27 @@ fn auth(step: &Step) -> &Auth {
 
 /// Whether the step takes the way by which everything of the target leaves. A message beside it, such
 /// as news for the gateway of a target that sends by its own API, says nothing of the target.
-fn by_its_way(target: &Target, step: &Step) -> bool {
+fn uses_primary_transport(target: &Target, step: &Step) -> bool {
     match &step.call {
         Call::Http(_) | Call::Record(_) => true,
         Call::Publish(publish) => target
             .connector
             .exchanges()
             .iter()
-            .any(|exchange| exchange.way_out && exchange.name == publish.exchange),
+            .any(|exchange| exchange.primary && exchange.name == publish.exchange),
     }
 }
 
 /// Counts a failure that concerns the target as a whole.
-fn weigh(target: &Target, step: &Step, stop: &Stop) {
-    if by_its_way(target, step)
+fn record_failure(target: &Target, step: &Step, stop: &Stop) {
+    if uses_primary_transport(target, step)
         && stop.reason.class() == handoffd_contract::verdict::Class::Target
         && let Some(wait) = target.breaker.failure(stop)
     {
         tracing::warn!(
             target_name = %target.name,
             reason = stop.reason.label(),
-            words = %stop.words,
+            message = %stop.message,
             seconds = wait.as_secs_f64(),
             "the target failed repeatedly; its lanes wait"
         );
@@ -336,7 +337,7 @@ fn report(target: &Target, lease: &Lease, attempt: &Attempt, took: Duration) {
         millis = attempt.millis,
         failures = lease.attempts,
         reason = attempt.stop.as_ref().map(|stop| stop.reason.label()),
-        words = attempt.stop.as_ref().map(|stop| stop.words.as_str()),
+        words = attempt.stop.as_ref().map(|stop| stop.message.as_str()),
         "attempt"
     );
 }

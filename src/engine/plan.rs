@@ -7,7 +7,7 @@ use handoffd_contract::event::Session;
 use handoffd_contract::{Contact, Data, Event, Item, Known, Reason, Refusal, Rendered, Stop, Work};
 use jiff::Timestamp;
 
-use crate::ledger::{Change, Ledger, LedgerError, Loaded};
+use crate::ledger::{Change, LedgerError, Loaded, MappingLedger};
 use crate::mapping::{Input, Mapping};
 
 /// The mappings of every target, compiled once per version.
@@ -20,7 +20,7 @@ impl Mappings {
     /// The version that new work is planned with, and the mapping; `None` when the target has none.
     async fn get(
         &self,
-        ledger: &dyn Ledger,
+        ledger: &dyn MappingLedger,
         target: &str,
         version: Option<i64>,
     ) -> Result<Option<(i64, Arc<Mapping>)>, Refused> {
@@ -111,7 +111,7 @@ pub fn plain(event: &Event) -> Item {
 /// [`Refused`].
 pub async fn assemble(
     mappings: &Mappings,
-    ledger: &dyn Ledger,
+    ledger: &dyn MappingLedger,
     target: &str,
     loaded: &Loaded,
     opens: impl Fn(&Data) -> bool,
@@ -185,7 +185,7 @@ fn elsewhere(data: &Data, target: &str) -> bool {
 )]
 async fn render(
     mappings: &Mappings,
-    ledger: &dyn Ledger,
+    ledger: &dyn MappingLedger,
     target: &str,
     event: &Event,
     session: &Session,

@@ -12,9 +12,10 @@ use handoffd_contract::{Reason, Stop, Waiting};
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
+use super::Engine;
 use super::plan::bare;
-use super::{Engine, Target};
 use crate::ledger::{LaneState, LedgerError, Unlooked};
+use crate::target::Target;
 
 /// How often it is asked which lanes are to be looked at.
 const EVERY: Duration = Duration::from_secs(1);

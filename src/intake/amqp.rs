@@ -27,7 +27,6 @@ use super::store::{Stored, store};
 use super::{Gate, Incoming};
 use crate::config::AmqpConfig;
 use crate::metrics::{BROKER_UP, QUEUED};
-use crate::reconnect::Reconnect;
 
 /// A group ends early when it has so many bytes.
 const GROUP_BYTES: usize = 8 << 20;
@@ -47,7 +46,7 @@ pub struct IntakeState {
     /// Whether the broker has blocked the connection, for want of memory or disk.
     pub blocked: bool,
     /// What is wrong; empty when nothing is.
-    pub words: String,
+    pub message: String,
     /// When events were last stored and acknowledged.
     pub last_event_at: Option<Timestamp>,
     /// How many events wait in our own queue of dead letters: nobody takes them but a person.
@@ -58,7 +57,7 @@ impl IntakeState {
     /// Whether events that arrive now would be stored.
     #[must_use]
     pub fn ready(&self) -> bool {
-        self.connected && self.words.is_empty()
+        self.connected && self.message.is_empty()
     }
 }
 
@@ -82,7 +81,7 @@ impl AmqpIntake {
     #[must_use]
     pub fn new(gate: Gate, config: AmqpConfig) -> AmqpIntake {
         let (state, _) = watch::channel(IntakeState {
-            words: "not connected yet".to_owned(),
+            message: "not connected yet".to_owned(),
             ..IntakeState::default()
         });
         AmqpIntake {
@@ -100,7 +99,7 @@ impl AmqpIntake {
 
     /// Takes events until `stop`; then the group in hand is finished and acknowledged.
     pub async fn run(self, stop: CancellationToken) {
-        let mut waits = Reconnect::new(&self.config.reconnect);
+        let mut waits = self.config.reconnect.waits();
         loop {
             let began = Instant::now();
             let words = match self.connected(&stop).await {
@@ -115,7 +114,7 @@ impl AmqpIntake {
             self.say(|state| {
                 state.connected = false;
                 state.blocked = false;
-                state.words = words;
+                state.message = words;
             });
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -124,7 +123,7 @@ impl AmqpIntake {
         }
         self.say(|state| {
             state.connected = false;
-            state.words = "stopped".to_owned();
+            state.message = "stopped".to_owned();
         });
     }
 
@@ -147,7 +146,7 @@ impl AmqpIntake {
                 tracing::info!(queue = %self.config.queue, "RabbitMQ: consuming");
                 self.say(|state| {
                     state.connected = true;
-                    state.words.clear();
+                    state.message.clear();
                 });
                 let ended = tokio::select! {
                     ended = self.consume(&connection, &channel, &mut consumer, stop) => ended,
@@ -274,8 +273,8 @@ impl AmqpIntake {
     ) -> Option<Ended> {
         let last = group.last()?.acker.clone();
         let incoming: Vec<Incoming> = group.into_iter().map(message::incoming).collect();
-        let mut waits = Reconnect::new(&self.config.reconnect);
-        let trouble = |words: &str| self.say(|state| state.words = words.to_owned());
+        let mut waits = self.config.reconnect.waits();
+        let trouble = |words: &str| self.say(|state| state.message = words.to_owned());
         match store(&self.gate, &incoming, &mut waits, stop, &trouble).await {
             Stored::All => {}
             Stored::Stopped => return Some(Ended::Stopped),
@@ -283,7 +282,7 @@ impl AmqpIntake {
         let connected = channel.status().connected();
         self.say(|state| {
             if !state.blocked {
-                state.words.clear();
+                state.message.clear();
             }
             state.last_event_at = Some(Timestamp::now());
         });
@@ -305,12 +304,12 @@ impl AmqpIntake {
                 tracing::warn!(%words, "RabbitMQ: connection blocked");
                 self.say(|state| {
                     state.blocked = true;
-                    state.words = format!("the broker has blocked the connection: {words}");
+                    state.message = format!("the broker has blocked the connection: {words}");
                 });
             }
             Event::ConnectionUnblocked => self.say(|state| {
                 state.blocked = false;
-                state.words.clear();
+                state.message.clear();
             }),
             _ => {}
         }

@@ -3,7 +3,7 @@
 //! | status | meaning | kept? |
 //! | --- | --- | --- |
 //! | 202 | everything is in the ledger: `{"admitted": n, "duplicates": m}`, and `warnings` for what could not be read as it came | yes |
-//! | 400 | at least one event is wrong; `refused` says which and why | the good ones as events, the wrong ones as poison |
+//! | 400 | at least one event is wrong; `refused` says which and why | the good ones as events, the wrong ones as dead letters |
 //! | 401 | no token, or not the right one | no |
 //! | 413 | the body is longer than is taken | no |
 //! | 415 | not a content type that events come in | no |
@@ -99,7 +99,7 @@ struct Refused {
     index: usize,
     reason: &'static str,
     error: String,
-    /// An operator sees it among the undecodable events.
+    /// An operator sees it among the dead letters.
     parked: bool,
 }
 
@@ -108,7 +108,7 @@ impl Refused {
         Refused {
             index,
             reason: stop.reason.label(),
-            error: stop.words.clone(),
+            error: stop.message.clone(),
             parked: true,
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use handoffd_contract::Stop;
 use serde_json::{Map, Value};
 
-use crate::ledger::Poison;
+use crate::ledger::DeadLetter;
 
 /// The content type of one event.
 pub(super) const STRUCTURED: &str = "application/cloudevents+json";
@@ -79,7 +79,7 @@ impl std::fmt::Debug for Incoming {
 impl Incoming {
     /// Kept as it came, with why it could not be understood.
     #[must_use]
-    pub fn poison(self, stop: Stop) -> Poison {
+    pub fn dead_letter(self, stop: Stop) -> DeadLetter {
         let mut headers: Map<String, Value> = self
             .headers
             .into_iter()
@@ -88,7 +88,7 @@ impl Incoming {
         if let Some(content_type) = self.content_type {
             headers.insert("content-type".to_owned(), content_type.into());
         }
-        Poison {
+        DeadLetter {
             origin: self.origin.word().to_owned(),
             stop,
             headers: Value::Object(headers).to_string(),
@@ -96,12 +96,12 @@ impl Incoming {
         }
     }
 
-    /// What poison was when it came, so that it can be tried again after a fix.
+    /// What a dead letter was when it came, so that it can be tried again after a fix.
     #[must_use]
-    pub fn of_poison(poison: Poison) -> Incoming {
+    pub fn of_dead_letter(letter: DeadLetter) -> Incoming {
         let mut headers: BTreeMap<String, String> =
-            serde_json::from_str(&poison.headers).unwrap_or_default();
-        let origin = if poison.origin == Origin::Http.word() {
+            serde_json::from_str(&letter.headers).unwrap_or_default();
+        let origin = if letter.origin == Origin::Http.word() {
             Origin::Http
         } else {
             Origin::Amqp
@@ -111,7 +111,7 @@ impl Incoming {
             origin,
             content_type,
             headers,
-            body: poison.raw,
+            body: letter.raw,
         }
     }
 

@@ -3,12 +3,12 @@
 //! ```text
 //! RabbitMQ ─► amqp ─┐                         ┌─► ledger.admit ─► acknowledge
 //!                   ├─► Gate: decode ─► route ┤
-//! HTTP ─────► http ─┘                         └─► ledger.poison (what cannot be understood)
+//! HTTP ─────► http ─┘                         └─► ledger: dead letters (what cannot be understood)
 //! ```
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | [`incoming`] | bytes and headers as they came, and as poison |
+//! | [`incoming`] | bytes and headers as they came, and as a dead letter |
 //! | [`mod@decode`] | CloudEvents, structured, binary and batch |
 //! | `payload`, `said`, `files`, `who` | what each field says, read as tolerantly as is certain |
 //! | `shape`, `values`, `time` | a place in the event, and single values there |
@@ -43,14 +43,14 @@ pub use self::incoming::{Incoming, Origin};
 pub use self::route::{Route, Router};
 pub use self::warn::Warning;
 use crate::config::Limits;
-use crate::ledger::{Admission, Admitted, Ledger, LedgerError};
-use crate::metrics::{EVENTS, POISON, WARNINGS};
+use crate::ledger::{Admission, Admitted, EventLedger, LedgerError};
+use crate::metrics::{DEAD_LETTERED, EVENTS, WARNINGS};
 
 /// What both ways in share: where events are kept, whom they are for, and what they may be like.
 #[derive(Clone)]
 pub struct Gate {
     /// Where they are kept.
-    pub ledger: Arc<dyn Ledger>,
+    pub ledger: Arc<dyn EventLedger>,
     /// Whom they are for.
     pub router: Arc<Router>,
     /// What they may be like.
@@ -96,9 +96,9 @@ impl Gate {
         })
     }
 
-    /// Stores what came in, in order: events as events, the rest as poison; and says of each what
-    /// became of it. Poison is stored first: when the ledger fails in between, everything is sent
-    /// again, and both a parked event and an admitted one are kept once.
+    /// Stores what came in, in order: events as events, the rest as dead letters; and says of each what
+    /// became of it. Dead letters are stored first: when the ledger fails in between, everything is sent
+    /// again, and both a dead letter and an admitted event are kept once.
     ///
     /// # Errors
     /// The ledger failed; what was not stored must come again.
@@ -154,11 +154,11 @@ impl Gate {
     /// The ledger failed.
     pub async fn park(&self, incoming: &Incoming, stop: Stop) -> Result<(), LedgerError> {
         let origin = incoming.origin.word();
-        tracing::warn!(origin, reason = stop.reason.label(), words = %stop.words, "event parked");
+        tracing::warn!(origin, reason = stop.reason.label(), message = %stop.message, "the event is a dead letter: it could not be understood");
         self.ledger
-            .poison(Timestamp::now(), incoming.clone().poison(stop))
+            .keep_dead_letter(Timestamp::now(), incoming.clone().dead_letter(stop))
             .await?;
-        metrics::counter!(POISON, "origin" => origin).increment(1);
+        metrics::counter!(DEAD_LETTERED, "origin" => origin).increment(1);
         Ok(())
     }
 }

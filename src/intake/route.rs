@@ -8,10 +8,8 @@ use handoffd_contract::{AuthorKind, Connector, Contact, Data, Event};
 use jiff::Timestamp;
 
 use super::warn::Warning;
+use crate::connectors;
 use crate::ledger::Admission;
-
-/// The kind of a target through which the customer is answered.
-const WHATSAPP: &str = "whatsapp";
 
 /// A target, as far as events are concerned.
 #[derive(Clone)]
@@ -131,7 +129,7 @@ impl Router {
             .routes
             .iter()
             .filter(|route| route.serves(number))
-            .partition(|route| route.kind == WHATSAPP);
+            .partition(|route| connectors::is_way_back(&route.kind));
         let crms: Vec<&Route> = crms
             .into_iter()
             .filter(|route| route.connector.opens(data))

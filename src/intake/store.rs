@@ -8,8 +8,8 @@ use handoffd_contract::{Reason, Stop};
 use tokio_util::sync::CancellationToken;
 
 use super::{Gate, Incoming};
+use crate::backoff::Waits;
 use crate::ledger::LedgerError;
-use crate::reconnect::Reconnect;
 
 /// After so many failures in a row, with a ledger that answers otherwise, the group is suspect.
 const SUSPECT: u32 = 3;
@@ -17,7 +17,7 @@ const SUSPECT: u32 = 3;
 /// What became of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stored {
-    /// All of it is in the ledger, as events or as poison.
+    /// All of it is in the ledger, as events or as dead letters.
     All,
     /// We were told to stop before it was.
     Stopped,
@@ -27,7 +27,7 @@ pub(super) enum Stored {
 pub(super) async fn store(
     gate: &Gate,
     group: &[Incoming],
-    waits: &mut Reconnect,
+    waits: &mut Waits,
     stop: &CancellationToken,
     trouble: &(dyn Fn(&str) + Sync),
 ) -> Stored {

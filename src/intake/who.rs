@@ -68,7 +68,7 @@ pub(super) fn customer(at: &At<'_, '_>) -> Result<Contact, Stop> {
         "without wa_id, user_id or phone nobody can be found or answered: write at least one",
     );
     for said in at.context().said_about(&at.path()) {
-        stop = Stop::new(stop.reason, format!("{}; {said}", stop.words));
+        stop = Stop::new(stop.reason, format!("{}; {said}", stop.message));
     }
     Err(stop)
 }

@@ -157,17 +157,17 @@ pub(super) struct Pending {
     /// The event as JSON.
     pub body: String,
     /// Whether its session has an earlier event with the same id, from another source.
-    pub namesake: bool,
+    pub id_collides: bool,
 }
 
 /// Events as they were stored, without those that were given up, in the gateway's order. Connectors
-/// know an event by its id alone, so a namesake's says where it came from.
+/// know an event by its id alone, so one whose id collides says where it came from.
 pub(super) fn events(rows: Vec<Pending>, given_up: &BTreeSet<i64>) -> Result<Vec<(i64, Event)>> {
     let mut events = Vec::with_capacity(rows.len());
     for row in rows {
         if !given_up.contains(&row.seq) {
             let mut event = decode::<Event>(&row.body)?;
-            if row.namesake {
+            if row.id_collides {
                 event.id = format!("{}@{}", event.id, ids::short(&[&event.source]));
             }
             events.push((row.seq, event));
@@ -253,7 +253,7 @@ pub(super) fn event_key(source: &str, id: &str) -> Vec<u8> {
     digest(&[source.as_bytes(), id.as_bytes()])
 }
 
-/// The key under which an inbox or poison row is recognised.
+/// The key under which a webhook or a dead letter is recognised.
 pub(super) fn body_key(body: &[u8]) -> Vec<u8> {
     digest(&[body])
 }
@@ -277,7 +277,10 @@ pub(super) fn maybe_at(micros: Option<i64>) -> Result<Option<Timestamp>> {
 pub(super) fn stop(reason: Option<String>, words: Option<String>) -> Option<Stop> {
     let (label, words) = (reason?, words.unwrap_or_default());
     Some(match Reason::parse(&label) {
-        Some(reason) => Stop { reason, words },
+        Some(reason) => Stop {
+            reason,
+            message: words,
+        },
         None => Stop::new(Reason::Bug, format!("{label}: {words}")),
     })
 }
@@ -320,7 +323,7 @@ mod tests {
     fn a_reason_of_another_version_is_still_readable() {
         let stop = stop(Some("on-fire".into()), Some("hot".into())).expect("as stored");
         assert_eq!(
-            (stop.reason, stop.words.as_str()),
+            (stop.reason, stop.message.as_str()),
             (Reason::Bug, "on-fire: hot")
         );
     }

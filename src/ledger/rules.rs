@@ -26,10 +26,10 @@ pub(super) const MAX_PENDING: i64 = 1_000;
 /// At most so many rows in answers to people who name no limit.
 pub(super) const MAX_ROWS: i64 = 1_000;
 
-/// At most so many events in a story.
-pub(super) const MAX_STORY: i64 = 10_000;
+/// At most so many events in a report of a session.
+pub(super) const MAX_REPORTED: i64 = 10_000;
 
-/// At most so many attempts in a story.
+/// At most so many attempts in a report of a session.
 pub(super) const MAX_ATTEMPTS: i64 = 500;
 
 /// So many events are looked at to find the first one that a lane does not show yet.

@@ -7,7 +7,7 @@ use handoffd_contract::settings::without_value;
 use handoffd_contract::{Event, text};
 use jiff::Timestamp;
 
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::{LedgerError, MappingLedger};
 
 use super::field::Outcome;
 use super::{Mapping, MappingProblem, TestOutcome, sample, with_input};
@@ -145,7 +145,7 @@ pub fn shown(mapping: &Mapping, event: &Event) -> Report {
 }
 
 /// Stores a new version, if it is right, is for this kind of target and passes its tests.
-pub async fn apply(ledger: &dyn Ledger, now: Timestamp, change: &Change<'_>) -> Report {
+pub async fn apply(ledger: &dyn MappingLedger, now: Timestamp, change: &Change<'_>) -> Report {
     let bad = |text: String| Report { text, ok: false };
     let mapping = match Mapping::parse(change.file, change.text) {
         Ok(mapping) => mapping,
@@ -199,7 +199,7 @@ pub async fn apply(ledger: &dyn Ledger, now: Timestamp, change: &Change<'_>) -> 
 }
 
 /// The text of a version, or of the latest.
-pub async fn export(ledger: &dyn Ledger, target: &str, version: Option<i64>) -> Report {
+pub async fn export(ledger: &dyn MappingLedger, target: &str, version: Option<i64>) -> Report {
     match ledger.mapping_get(target, version).await {
         Ok(Some(row)) => Report {
             text: row.text,
@@ -222,7 +222,7 @@ pub async fn export(ledger: &dyn Ledger, target: &str, version: Option<i64>) -> 
 }
 
 /// All versions of a target's mapping, newest first.
-pub async fn history(ledger: &dyn Ledger, target: &str) -> Report {
+pub async fn history(ledger: &dyn MappingLedger, target: &str) -> Report {
     match ledger.mapping_history(target).await {
         Ok(rows) if rows.is_empty() => Report {
             text: format!("{target}: no mapping yet\n"),

@@ -9,14 +9,7 @@ use handoffd_contract::settings::{did_you_mean, not_toml, printable};
 use super::MappingProblem;
 use super::field::Field;
 use super::template::Templates;
-
-/// The sections of each kind of target.
-pub const SECTIONS: &[(&str, &[&str])] = &[
-    ("salesforce", &["routing"]),
-    ("hubspot", &["ticket", "contact"]),
-    ("creatio", &["case", "contact"]),
-    ("whatsapp", &["template"]),
-];
+use crate::connectors;
 
 /// The longest file, in bytes.
 const MAX_FILE: usize = 256 << 10;
@@ -84,10 +77,7 @@ impl<'a> Reading<'a> {
         };
         let top = parsed.get_ref();
         let kind = self.kind(top);
-        let allowed = SECTIONS
-            .iter()
-            .find(|(name, _)| *name == kind)
-            .map(|(_, sections)| *sections);
+        let allowed = connectors::kind(&kind).map(|kind| kind.sections);
         let mut fields = Vec::new();
         let mut cases = Vec::new();
         for (key, value) in by_line(top) {
@@ -133,7 +123,7 @@ impl<'a> Reading<'a> {
     }
 
     fn kind(&mut self, top: &DeTable<'_>) -> String {
-        let kinds: Vec<&str> = SECTIONS.iter().map(|(kind, _)| *kind).collect();
+        let kinds: Vec<&str> = connectors::names().collect();
         let one_of = format!("write one of {}", kinds.join(", "));
         match top.get("kind") {
             None => self.problem(1, "kind", format!("not set; {one_of}")),

@@ -8,14 +8,14 @@
 use std::collections::BTreeSet;
 
 use handoffd_contract::event::{DeliveryState, RepReply, ReplyStatus, Session};
-use handoffd_contract::{About, Contact, Data, Heard, What, text};
+use handoffd_contract::{Contact, Data, Inbound, InboundKind, Subject, text};
 use jiff::Timestamp;
 
 use super::Relay;
-use super::hearing::Deaf;
-use crate::engine::Target;
+use super::hearing::RelayError;
 use crate::engine::plan::who;
-use crate::ledger::{Hear, LaneFilter, LaneRef};
+use crate::ledger::{LaneRef, Received};
+use crate::target::Target;
 
 /// The least that is written of a number.
 const MIN_TAIL: usize = 4;
@@ -56,34 +56,34 @@ impl Relay {
     pub(super) async fn lead(
         &self,
         target: &Target,
-        heard: Vec<Heard>,
+        heard: Vec<Inbound>,
         now: Timestamp,
-    ) -> Result<Vec<Heard>, Deaf> {
+    ) -> Result<Vec<Inbound>, RelayError> {
         let leads: BTreeSet<String> = heard
             .iter()
-            .filter(|heard| matches!(heard.what, What::Replied(_)))
-            .filter_map(|heard| match &heard.about {
-                About::Fact { name, .. } | About::AnyFact { name, .. } => Some(name.clone()),
-                About::Session(_) | About::Customer { .. } => None,
+            .filter(|heard| matches!(heard.kind, InboundKind::Replied(_)))
+            .filter_map(|heard| match &heard.subject {
+                Subject::Fact { name, .. } | Subject::AnyFact { name, .. } => Some(name.clone()),
+                Subject::Session(_) | Subject::Customer { .. } => None,
             })
             .collect();
         let mut rest = Vec::new();
         for heard in heard {
-            match &heard.what {
-                What::Facts(facts) if facts.iter().any(|(name, _)| leads.contains(name)) => {
-                    let lanes = self.find(target, &heard.about).await?;
+            match &heard.kind {
+                InboundKind::Facts(facts) if facts.iter().any(|(name, _)| leads.contains(name)) => {
+                    let lanes = self.find(target, &heard.subject).await?;
                     let facts = lanes.iter().flat_map(|lane| {
                         let of = |(name, value): &(String, String)| {
                             (lane.lane, name.clone(), value.clone())
                         };
                         facts.iter().map(of).collect::<Vec<_>>()
                     });
-                    let hear = Hear {
+                    let received = Received {
                         facts: facts.collect(),
-                        ..Hear::default()
+                        ..Received::default()
                     };
-                    if hear != Hear::default() {
-                        self.ledger.hear(now, hear).await?;
+                    if received != Received::default() {
+                        self.ledger.store_received(now, received).await?;
                     }
                 }
                 _ => rest.push(heard),
@@ -93,7 +93,11 @@ impl Relay {
     }
 
     /// Whether one of the lanes wrote this record itself.
-    pub(super) async fn is_ours(&self, lanes: &[LaneRef], record: &str) -> Result<bool, Deaf> {
+    pub(super) async fn is_ours(
+        &self,
+        lanes: &[LaneRef],
+        record: &str,
+    ) -> Result<bool, RelayError> {
         for lane in lanes {
             if self.ledger.is_ours(lane.lane, record).await? {
                 return Ok(true);
@@ -107,7 +111,7 @@ impl Relay {
         &self,
         lanes: &'l [LaneRef],
         reply: &mut RepReply,
-    ) -> Result<Result<&'l LaneRef, String>, Deaf> {
+    ) -> Result<Result<&'l LaneRef, String>, RelayError> {
         let mut conversations = Vec::new();
         for lane in lanes {
             let (_, loaded) = self.ledger.peek(lane.lane).await?;
@@ -118,12 +122,16 @@ impl Relay {
     }
 
     /// The lanes that something is about, the newest first.
-    pub(super) async fn find(&self, target: &Target, about: &About) -> Result<Vec<LaneRef>, Deaf> {
+    pub(super) async fn find(
+        &self,
+        target: &Target,
+        about: &Subject,
+    ) -> Result<Vec<LaneRef>, RelayError> {
         let session = match about {
-            About::Fact { name, value } => {
+            Subject::Fact { name, value } => {
                 return Ok(self.ledger.lanes_by_fact(&target.name, name, value).await?);
             }
-            About::AnyFact { name, values } => {
+            Subject::AnyFact { name, values } => {
                 let mut lanes: Vec<LaneRef> = Vec::new();
                 for value in values {
                     let found = self.ledger.lanes_by_fact(&target.name, name, value).await?;
@@ -133,8 +141,8 @@ impl Relay {
                 lanes.dedup_by_key(|lane| lane.lane);
                 return Ok(lanes);
             }
-            About::Session(session) => Some(session.clone()),
-            About::Customer {
+            Subject::Session(session) => Some(session.clone()),
+            Subject::Customer {
                 business_number,
                 customer,
             } => self.ledger.session_of(business_number, customer).await?,
@@ -142,17 +150,7 @@ impl Relay {
         let Some(session) = session else {
             return Ok(Vec::new());
         };
-        let filter = LaneFilter {
-            session: Some(session),
-            target: Some(target.name.clone()),
-            ..Default::default()
-        };
-        let lane = self.ledger.lanes(filter).await?.into_iter().next();
-        let lane = lane.map(|row| LaneRef {
-            lane: row.id,
-            session: row.session,
-            target: row.target,
-        });
+        let lane = self.ledger.lane_of(&session, &target.name).await?;
         Ok(lane.into_iter().collect())
     }
 }

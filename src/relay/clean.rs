@@ -1,18 +1,18 @@
 //! What reps wrote, as far as phones, databases and JSON can carry it.
 
 use handoffd_contract::event::RepReply;
-use handoffd_contract::{What, text};
+use handoffd_contract::{InboundKind, text};
 
 /// Leaves out of everything that people read what cannot be carried. Ids stay as they are: they are
 /// compared, and shown to nobody.
-pub(super) fn clean(what: &mut What) {
-    match what {
-        What::Replied(reply) => replied(reply),
-        What::NotSent { detail, .. } => *detail = text::carried(detail),
-        What::Ended { word } => some(word),
-        What::Assigned { rep } => some(rep),
-        What::Status { error, .. } => some(error),
-        What::Facts(_) => {}
+pub(super) fn clean(kind: &mut InboundKind) {
+    match kind {
+        InboundKind::Replied(reply) => replied(reply),
+        InboundKind::NotSent { detail, .. } => *detail = text::carried(detail),
+        InboundKind::Ended { status } => some(status),
+        InboundKind::Assigned { rep } => some(rep),
+        InboundKind::Status { error, .. } => some(error),
+        InboundKind::Facts(_) => {}
     }
 }
 
@@ -58,14 +58,14 @@ mod tests {
             "options": [{"id": "1", "title": "Yes"}],
             "template": {"name": "t", "language": "en", "parameters": ["8812"]},
         });
-        let mut what = What::Replied(serde_json::from_value(reply).unwrap());
+        let mut what = InboundKind::Replied(serde_json::from_value(reply).unwrap());
         clean(&mut what);
         let expected: RepReply = serde_json::from_value(expected).unwrap();
-        assert_eq!(what, What::Replied(expected));
-        let mut what = What::Assigned {
+        assert_eq!(what, InboundKind::Replied(expected));
+        let mut what = InboundKind::Assigned {
             rep: Some("\0".into()),
         };
         clean(&mut what);
-        assert_eq!(what, What::Assigned { rep: None });
+        assert_eq!(what, InboundKind::Assigned { rep: None });
     }
 }

@@ -1,31 +1,27 @@
-//! Which feeds this daemon holds: one task for each stream or poll. What a task does is in `listening`,
-//! and what listening to a stream takes in `stream`.
+//! The feeds that this daemon holds: one task for each stream or poll. What a task does is in
+//! `listening`, and what listening to a stream takes in `stream`.
 
 mod listening;
 mod stream;
 
+use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeSet, HashMap};
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
-use metrics::gauge;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Relay;
 use crate::ledger::FeedLease;
-use crate::metrics::FEEDS;
+use crate::open_feeds::{Key, OpenFeeds, key_of};
 pub(super) use listening::feed_as;
 use listening::listen;
 
-/// A lane that wants its stream open before it calls waits at most so long: what the stream misses
-/// is read back after it opens, so waiting longer would only keep the rep from the record.
-const OPEN_WAIT: Duration = Duration::from_secs(3);
 /// Feeds claimed at a time.
 const CLAIM: usize = 200;
 /// How long until more are claimed when there were that many.
@@ -36,196 +32,141 @@ const LOOK: Duration = Duration::from_secs(2);
 /// nothing but their place.
 const AT_ONCE: usize = 32;
 
-type Key = (String, String);
-
-/// Which feeds are open here; and how lanes ask for theirs.
-pub struct Feeds {
-    look: Notify,
-    open: watch::Sender<BTreeSet<Key>>,
-    held: watch::Sender<BTreeSet<Key>>,
-    passes: watch::Sender<u64>,
-    /// How to wake each feed that is held here and finds nothing to hear.
-    sleepers: Mutex<HashMap<Key, Arc<Notify>>>,
-}
-
-impl Default for Feeds {
-    fn default() -> Feeds {
-        Feeds {
-            look: Notify::new(),
-            open: watch::Sender::new(BTreeSet::new()),
-            held: watch::Sender::new(BTreeSet::new()),
-            passes: watch::Sender::new(0),
-            sleepers: Mutex::new(HashMap::new()),
+/// Listens until stopped.
+pub async fn run(feeds: Arc<OpenFeeds>, relay: Relay, stop: CancellationToken) {
+    let mut renewal = tokio::time::interval(relay.lease / 3);
+    renewal.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut listener = Listener::new(feeds, relay, stop.clone());
+    loop {
+        let again = listener.claim().await;
+        listener.feeds.passed();
+        tokio::select! {
+            () = listener.feeds.asked_to_look() => {}
+            () = tokio::time::sleep(again) => {}
+            _ = renewal.tick() => listener.renew().await,
+            Some(ended) = listener.tasks.join_next() => if let Ok((lease, orderly)) = ended {
+                listener.ended(&lease, orderly).await;
+            },
+            () = stop.cancelled() => break,
         }
+    }
+    listener.tasks.shutdown().await;
+    for (lease, _) in listener.held.values() {
+        // What fails here runs out by itself.
+        let _ = listener.relay.ledger.release_feed(lease).await;
     }
 }
 
-impl Feeds {
-    /// A lane has begun or ceased to listen: look at once.
-    pub fn look(&self) {
-        self.look.notify_one();
+/// The tasks that listen.
+struct Listener {
+    feeds: Arc<OpenFeeds>,
+    relay: Arc<Relay>,
+    /// The targets' names.
+    names: Vec<String>,
+    /// Who of a target's feeds may load and read now.
+    turns: HashMap<String, Arc<Semaphore>>,
+    /// Each gives back its lease, and whether it ended in order.
+    tasks: JoinSet<(FeedLease, bool)>,
+    held: HashMap<Key, (FeedLease, CancellationToken)>,
+    stop: CancellationToken,
+}
+
+impl Listener {
+    fn new(feeds: Arc<OpenFeeds>, relay: Relay, stop: CancellationToken) -> Listener {
+        let names: Vec<String> = relay.targets.keys().cloned().collect();
+        let turn = |name: &String| (name.clone(), Arc::new(Semaphore::new(AT_ONCE)));
+        Listener {
+            feeds,
+            turns: names.iter().map(turn).collect(),
+            names,
+            relay: Arc::new(relay),
+            tasks: JoinSet::new(),
+            held: HashMap::new(),
+            stop,
+        }
     }
 
-    /// Waits until the feed is open here, or turns out to be held elsewhere, or took too long. One
-    /// that sleeps here is woken.
-    pub async fn wait_until_open(&self, target: &str, key: &str) {
-        let key = (target.to_owned(), key.to_owned());
-        let mut open = self.open.subscribe();
-        if open.borrow_and_update().contains(&key) {
-            return;
-        }
-        let mut passes = self.passes.subscribe();
-        let seen = *passes.borrow_and_update();
-        self.wake(&key);
-        self.look();
-        let opened = async {
-            // Two passes: the first may have begun before the lane said that it listens.
-            let _ = passes
-                .wait_for(|pass| *pass >= seen + 2 || self.held.borrow().contains(&key))
-                .await;
-            if self.held.borrow().contains(&key) {
-                // It may have been claimed since, and have gone to sleep before the lane said why it
-                // listens.
-                self.wake(&key);
-                let _ = open.wait_for(|open| open.contains(&key)).await;
+    fn lasts(&self) -> SignedDuration {
+        SignedDuration::try_from(self.relay.lease).unwrap_or(SignedDuration::from_secs(30))
+    }
+
+    /// Claims feeds that nobody holds and listens to them; gives back how long until the next look.
+    async fn claim(&mut self) -> Duration {
+        let (now, relay) = (Timestamp::now(), Arc::clone(&self.relay));
+        let claimed = relay
+            .ledger
+            .claim_feeds(now, &relay.daemon, &self.names, CLAIM, now + self.lasts())
+            .await;
+        let claimed = match claimed {
+            Ok(claimed) => claimed,
+            Err(error) => {
+                tracing::error!(%error, "the ledger could not be asked for feeds");
+                return LOOK;
             }
         };
-        let _ = tokio::time::timeout(OPEN_WAIT, opened).await;
-    }
-
-    /// How many feeds are open here.
-    #[must_use]
-    pub fn open_count(&self) -> usize {
-        self.open.borrow().len()
-    }
-
-    fn wake(&self, key: &Key) {
-        if let Some(sleeper) = self.sleepers().get(key) {
-            sleeper.notify_one();
+        let again = if claimed.len() >= CLAIM { MORE } else { LOOK };
+        for lease in claimed {
+            self.listen(lease);
         }
+        again
     }
 
-    fn sleepers(&self) -> MutexGuard<'_, HashMap<Key, Arc<Notify>>> {
-        self.sleepers.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn set_open(&self, lease: &FeedLease, is_open: bool) {
-        if note(&self.open, key_of(lease), is_open) {
-            let change = if is_open { 1.0 } else { -1.0 };
-            gauge!(FEEDS, "target" => lease.target.clone()).increment(change);
+    fn listen(&mut self, lease: FeedLease) {
+        let cancel = self.stop.child_token();
+        let wanted = self.feeds.hold(&lease);
+        let mine = (lease.clone(), cancel.clone());
+        if let Some((_, old)) = self.held.insert(key_of(&lease), mine) {
+            old.cancel();
         }
-    }
-
-    /// Listens until stopped.
-    pub async fn run(self: Arc<Feeds>, relay: Relay, stop: CancellationToken) {
-        let relay = Arc::new(relay);
-        let names: Vec<String> = relay.targets.keys().cloned().collect();
-        let turns: HashMap<&String, Arc<Semaphore>> = names
-            .iter()
-            .map(|name| (name, Arc::new(Semaphore::new(AT_ONCE))))
-            .collect();
-        let mut tasks: JoinSet<(FeedLease, bool)> = JoinSet::new();
-        let mut held: HashMap<Key, (FeedLease, CancellationToken)> = HashMap::new();
-        let lasts = SignedDuration::try_from(relay.lease).unwrap_or(SignedDuration::from_secs(30));
-        let mut renewal = tokio::time::interval(relay.lease / 3);
-        renewal.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            let now = Timestamp::now();
-            let mut again = LOOK;
-            match relay
-                .ledger
-                .claim_feeds(now, &relay.daemon, &names, CLAIM, now + lasts)
-                .await
-            {
-                Ok(claimed) => {
-                    if claimed.len() >= CLAIM {
-                        again = MORE;
-                    }
-                    for lease in claimed {
-                        let cancel = stop.child_token();
-                        note(&self.held, key_of(&lease), true);
-                        let mine = (lease.clone(), cancel.clone());
-                        if let Some((_, old)) = held.insert(key_of(&lease), mine) {
-                            old.cancel();
-                        }
-                        let Some(turns) = turns.get(&lease.target).cloned() else {
-                            continue;
-                        };
-                        let (feeds, relay) = (Arc::clone(&self), Arc::clone(&relay));
-                        let wanted = Arc::new(Notify::new());
-                        self.sleepers().insert(key_of(&lease), Arc::clone(&wanted));
-                        tasks.spawn(async move {
-                            let listening = AssertUnwindSafe(listen(&feeds, &relay, &turns, &lease, &wanted));
-                            let ended = cancel.run_until_cancelled(listening.catch_unwind()).await;
-                            let orderly = !matches!(ended, Some(Err(_)));
-                            if !orderly {
-                                tracing::error!(target_name = %lease.target, "a feed's task panicked; it is opened again when its lease has run out");
-                            }
-                            feeds.set_open(&lease, false);
-                            (lease, orderly)
-                        });
-                    }
-                }
-                Err(error) => tracing::error!(%error, "the ledger could not be asked for feeds"),
+        let Some(turns) = self.turns.get(&lease.target).cloned() else {
+            return;
+        };
+        let (feeds, relay) = (Arc::clone(&self.feeds), Arc::clone(&self.relay));
+        self.tasks.spawn(async move {
+            let listening = AssertUnwindSafe(listen(&feeds, &relay, &turns, &lease, &wanted));
+            let ended = cancel.run_until_cancelled(listening.catch_unwind()).await;
+            let orderly = !matches!(ended, Some(Err(_)));
+            if !orderly {
+                tracing::error!(target_name = %lease.target, "a feed's task panicked; it is opened again when its lease has run out");
             }
-            self.passes.send_modify(|pass| *pass += 1);
-            tokio::select! {
-                () = self.look.notified() => {}
-                () = tokio::time::sleep(again) => {}
-                _ = renewal.tick() => {
-                    let leases: Vec<FeedLease> = held.values().map(|(lease, _)| lease.clone()).collect();
-                    if !leases.is_empty() {
-                        match relay.ledger.renew_feeds(&leases, Timestamp::now() + lasts).await {
-                            Ok(lost) => {
-                                // It is given back when its task has ended: nobody could claim one
-                                // that is merely dropped before its lease has run out.
-                                for lease in lost {
-                                    if let Some((_, cancel)) = held.get(&key_of(&lease)) {
-                                        self.set_open(&lease, false);
-                                        cancel.cancel();
-                                    }
-                                }
-                            }
-                            Err(error) => tracing::error!(%error, "feed leases could not be renewed"),
-                        }
-                    }
-                }
-                Some(ended) = tasks.join_next() => {
-                    // One that was claimed again meanwhile belongs to its new task.
-                    if let Ok((ended, orderly)) = ended
-                        && let Entry::Occupied(entry) = held.entry(key_of(&ended))
-                        && entry.get().0.epoch == ended.epoch
-                    {
-                        entry.remove();
-                        self.sleepers().remove(&key_of(&ended));
-                        note(&self.held, key_of(&ended), false);
-                        if orderly && let Err(error) = relay.ledger.release_feed(&ended).await {
-                            tracing::debug!(%error, "a feed could not be given back; its lease runs out by itself");
-                        }
-                    }
-                }
-                () = stop.cancelled() => break,
-            }
+            feeds.set_open(&lease, false);
+            (lease, orderly)
+        });
+    }
+
+    async fn renew(&mut self) {
+        let leases: Vec<FeedLease> = self.held.values().map(|(lease, _)| lease.clone()).collect();
+        if leases.is_empty() {
+            return;
         }
-        tasks.shutdown().await;
-        for (lease, _) in held.values() {
-            // What fails here runs out by itself.
-            let _ = relay.ledger.release_feed(lease).await;
+        let until = Timestamp::now() + self.lasts();
+        match self.relay.ledger.renew_feeds(&leases, until).await {
+            // It is given back when its task has ended: nobody could claim one that is merely
+            // dropped before its lease has run out.
+            Ok(lost) => {
+                for lease in lost {
+                    if let Some((_, cancel)) = self.held.get(&key_of(&lease)) {
+                        self.feeds.set_open(&lease, false);
+                        cancel.cancel();
+                    }
+                }
+            }
+            Err(error) => tracing::error!(%error, "feed leases could not be renewed"),
         }
     }
-}
 
-fn key_of(lease: &FeedLease) -> Key {
-    (lease.target.clone(), lease.key.clone())
-}
-
-/// Puts a key into a set, or takes it out; whether that changed it.
-fn note(set: &watch::Sender<BTreeSet<Key>>, key: Key, is_in: bool) -> bool {
-    set.send_if_modified(|set| {
-        if is_in {
-            set.insert(key)
-        } else {
-            set.remove(&key)
+    /// A task has ended. A feed that was claimed again meanwhile belongs to its new task.
+    async fn ended(&mut self, lease: &FeedLease, orderly: bool) {
+        let Entry::Occupied(entry) = self.held.entry(key_of(lease)) else {
+            return;
+        };
+        if entry.get().0.epoch != lease.epoch {
+            return;
         }
-    })
+        entry.remove();
+        self.feeds.drop_held(lease);
+        if orderly && let Err(error) = self.relay.ledger.release_feed(lease).await {
+            tracing::debug!(%error, "a feed could not be given back; its lease runs out by itself");
+        }
+    }
 }

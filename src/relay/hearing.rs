@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use handoffd_contract::event::{MessageStatus, RepEnded, SessionAssigned};
 use handoffd_contract::feed::Read;
 use handoffd_contract::{
-    About, Data, Event, Feed, Frame, Heard, Hearing, HttpReply, Reason, Refusal, Stop, What,
+    Data, Event, Feed, Frame, FrameContent, HttpReply, Inbound, InboundKind, Reason, Refusal, Stop,
+    Subject,
 };
 use jiff::Timestamp;
 use metrics::{counter, gauge};
@@ -15,18 +16,18 @@ use super::Relay;
 use super::addressee::not_sent;
 use super::clean::clean;
 use super::feeds::feed_as;
-use crate::engine::Target;
-use crate::engine::wire::Failure;
-use crate::engine::wire::mint::Asker;
-use crate::ledger::{Admission, Admitted, FeedLease, Hear, LaneRef, LedgerError};
+use crate::ledger::{Admission, Admitted, FeedLease, LaneRef, LedgerError, Received};
 use crate::metrics as names;
+use crate::target::Target;
+use crate::wire::Failure;
+use crate::wire::token_budget::Priority;
 
 /// Reads that one frame may cause, so that an odd reply cannot keep us busy.
 const MAX_READS: usize = 200;
 
 /// Why a frame could not be taken.
 #[derive(Debug)]
-pub enum Deaf {
+pub enum RelayError {
     /// The credential is no longer accepted.
     Unauthorized,
     /// Something stood in the way; again later, not before that time if one was named.
@@ -37,25 +38,25 @@ pub enum Deaf {
     Stale,
 }
 
-impl From<LedgerError> for Deaf {
-    fn from(error: LedgerError) -> Deaf {
+impl From<LedgerError> for RelayError {
+    fn from(error: LedgerError) -> RelayError {
         match error {
-            LedgerError::Stale => Deaf::Stale,
-            other => Deaf::Later(Stop::new(Reason::Unreachable, other.to_string()), None),
+            LedgerError::Stale => RelayError::Stale,
+            other => RelayError::Later(Stop::new(Reason::Unreachable, other.to_string()), None),
         }
     }
 }
 
 /// What to settle together with what was heard.
 #[derive(Debug, Default)]
-pub struct Settle {
+pub struct Commit {
     /// The feed, and its new cursor if the frame itself holds one.
     pub feed: Option<(FeedLease, Option<String>)>,
 }
 
 /// What a frame came to.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Took {
+pub struct Applied {
     /// Things that no session of ours has.
     pub unmatched: usize,
     /// The feed's new cursor.
@@ -69,18 +70,18 @@ impl Relay {
     /// it, all or nothing.
     ///
     /// # Errors
-    /// [`Deaf`]; nothing was written.
+    /// [`RelayError`]; nothing was written.
     pub async fn take(
         &self,
         target: &Target,
         frame: &Frame<'_>,
-        settle: Settle,
-    ) -> Result<Took, Deaf> {
-        let mut heard: Vec<Heard> = Vec::new();
+        settle: Commit,
+    ) -> Result<Applied, RelayError> {
+        let mut heard: Vec<Inbound> = Vec::new();
         let mut cursor = None;
         let mut refused = None;
         let mut reads = VecDeque::new();
-        let mut hearing = understand(target, frame)?;
+        let mut hearing = parse_frame(target, frame)?;
         // Whose reply it is; a dead session can show in a reply that is not a 401.
         let mut auth = match frame {
             Frame::Reply { read, .. } => Some(read.call.auth.clone()),
@@ -92,7 +93,7 @@ impl Relay {
                 if let Some(auth) = &auth {
                     target.wire.reject(auth, Instant::now()).await;
                 }
-                return Err(Deaf::Unauthorized);
+                return Err(RelayError::Unauthorized);
             }
             if let Some(why) = &hearing.skipped {
                 counter!(names::HEARD, "target" => target.name.clone(), "what" => "skipped")
@@ -110,14 +111,14 @@ impl Relay {
             let Some(read) = reads.pop_front() else { break };
             done += 1;
             if done > MAX_READS {
-                return Err(Deaf::Never(Stop::new(
+                return Err(RelayError::Never(Stop::new(
                     Reason::LimitExceeded,
                     "one frame asked for too many reads",
                 )));
             }
             let reply = self.read(target, &read).await?;
             auth = Some(read.call.auth.clone());
-            hearing = understand(
+            hearing = parse_frame(
                 target,
                 &Frame::Reply {
                     read: &read,
@@ -129,33 +130,33 @@ impl Relay {
             self.read_before(target, &heard).await?;
         }
         let took = self.commit(target, heard, cursor, settle).await?;
-        Ok(Took { refused, ..took })
+        Ok(Applied { refused, ..took })
     }
 
     /// Webhooks and a stream's events get lost and overtake each other. Before a rep's reply is taken
     /// from one, its record is read, so that what was written there earlier is heard earlier; what
     /// both tell counts once.
-    async fn read_before(&self, target: &Target, heard: &[Heard]) -> Result<(), Deaf> {
+    async fn read_before(&self, target: &Target, heard: &[Inbound]) -> Result<(), RelayError> {
         let mut done = BTreeSet::new();
         let replies = heard
             .iter()
-            .filter(|heard| matches!(heard.what, What::Replied(_)));
+            .filter(|heard| matches!(heard.kind, InboundKind::Replied(_)));
         for reply in replies {
             let id = event_id(target, &reply.id);
             if self.ledger.has(&source(target), &id).await? {
                 continue;
             }
-            for lane in self.find(target, &reply.about).await? {
+            for lane in self.find(target, &reply.subject).await? {
                 if !done.insert(lane.lane) {
                     continue;
                 }
-                if let Some(read) = self.catch_up(target, &lane, &reply.about).await? {
+                if let Some(read) = self.catch_up(target, &lane, &reply.subject).await? {
                     let answer = self.read(target, &read).await?;
                     let frame = Frame::Reply {
                         read: &read,
                         reply: &answer,
                     };
-                    Box::pin(self.take(target, &frame, Settle::default())).await?;
+                    Box::pin(self.take(target, &frame, Commit::default())).await?;
                 }
             }
         }
@@ -167,19 +168,19 @@ impl Relay {
         &self,
         target: &Target,
         lane: &LaneRef,
-        about: &About,
-    ) -> Result<Option<Read>, Deaf> {
+        about: &Subject,
+    ) -> Result<Option<Read>, RelayError> {
         let (_, loaded) = self.ledger.peek(lane.lane).await?;
         // Without a record that is known for sure there is no feed to ask, and what was written
         // before would come after.
-        if let About::Fact { name, .. } | About::AnyFact { name, .. } = about
+        if let Subject::Fact { name, .. } | Subject::AnyFact { name, .. } = about
             && loaded.known.unsure(name)
         {
             let stop = Stop::new(
                 Reason::UnknownOutcome,
                 "the record is not known for sure yet",
             );
-            return Err(Deaf::Later(stop, Some(Duration::from_secs(1))));
+            return Err(RelayError::Later(stop, Some(Duration::from_secs(1))));
         }
         let key = match feed_as(target, &loaded, None) {
             Some(Feed::Poll { key, .. }) => key,
@@ -196,8 +197,8 @@ impl Relay {
     /// Reads something that a frame asks for: somebody waits for it.
     ///
     /// # Errors
-    /// [`Deaf::Later`] when there is no useful reply.
-    pub async fn read(&self, target: &Target, read: &Read) -> Result<HttpReply, Deaf> {
+    /// [`RelayError::Later`] when there is no useful reply.
+    pub async fn read(&self, target: &Target, read: &Read) -> Result<HttpReply, RelayError> {
         while let Err(wait) = target.budgets.take(&read.spends) {
             tokio::time::sleep(wait.max(Duration::from_millis(5))).await;
         }
@@ -207,33 +208,40 @@ impl Relay {
     /// Reads something that is read again and again, when its turn comes.
     ///
     /// # Errors
-    /// [`Deaf::Later`] when there is no useful reply.
-    pub async fn read_in_turn(&self, target: &Target, read: &Read) -> Result<HttpReply, Deaf> {
+    /// [`RelayError::Later`] when there is no useful reply.
+    pub async fn read_in_turn(
+        &self,
+        target: &Target,
+        read: &Read,
+    ) -> Result<HttpReply, RelayError> {
         target.budgets.take_in_turn(&read.spends).await;
         self.reply(target, read).await
     }
 
-    async fn reply(&self, target: &Target, read: &Read) -> Result<HttpReply, Deaf> {
+    async fn reply(&self, target: &Target, read: &Read) -> Result<HttpReply, RelayError> {
         let sent_at = Instant::now();
-        let reply = match target.wire.send_for(&read.call, Asker::Feed).await {
+        let reply = match target.wire.send_for(&read.call, Priority::Feed).await {
             Ok(reply) => reply,
-            Err(failure) => return Err(Deaf::Later(stop_of(&failure), None)),
+            Err(failure) => return Err(RelayError::Later(stop_of(&failure), None)),
         };
         let words = || format!("{} answered {}", read.tag, reply.status);
         match reply.status {
             401 => {
                 target.wire.reject(&read.call.auth, sent_at).await;
-                Err(Deaf::Unauthorized)
+                Err(RelayError::Unauthorized)
             }
             // Such a limit can be the conversation's own: the target's lanes learn of theirs themselves.
             429 => {
                 let wait = Duration::from_secs(reply.retry_after().unwrap_or(2).clamp(1, 3_600));
-                Err(Deaf::Later(
+                Err(RelayError::Later(
                     Stop::new(Reason::RateLimited, words()),
                     Some(wait),
                 ))
             }
-            500.. => Err(Deaf::Later(Stop::new(Reason::ServerError, words()), None)),
+            500.. => Err(RelayError::Later(
+                Stop::new(Reason::ServerError, words()),
+                None,
+            )),
             _ => Ok(reply),
         }
     }
@@ -241,21 +249,21 @@ impl Relay {
     async fn commit(
         &self,
         target: &Target,
-        heard: Vec<Heard>,
+        heard: Vec<Inbound>,
         cursor: Option<String>,
-        settle: Settle,
-    ) -> Result<Took, Deaf> {
+        settle: Commit,
+    ) -> Result<Applied, RelayError> {
         let now = Timestamp::now();
         let heard = self.lead(target, heard, now).await?;
-        let mut hear = Hear::default();
-        let mut took = Took::default();
+        let mut received = Received::default();
+        let mut took = Applied::default();
         // What each event is, for the log.
         let mut whats = Vec::new();
         for mut heard in heard {
-            let lanes = self.find(target, &heard.about).await?;
+            let lanes = self.find(target, &heard.subject).await?;
             let Some(newest) = lanes.first() else {
                 // What a record that nobody has became is nobody's concern.
-                if matches!(heard.what, What::Facts(_)) {
+                if matches!(heard.kind, InboundKind::Facts(_)) {
                     continue;
                 }
                 took.unmatched += 1;
@@ -271,14 +279,16 @@ impl Relay {
                 continue;
             }
             let at = heard.at.unwrap_or(now);
-            clean(&mut heard.what);
-            let addressee = match &mut heard.what {
-                What::Replied(reply) if lanes.len() > 1 => {
+            clean(&mut heard.kind);
+            let addressee = match &mut heard.kind {
+                InboundKind::Replied(reply) if lanes.len() > 1 => {
                     match self.addressee(&lanes, reply).await? {
                         Ok(lane) => lane,
                         Err(question) => {
                             let data = not_sent(&target.name, reply.message_id.clone(), question);
-                            hear.events.push(event(target, newest, heard.id, at, data));
+                            received
+                                .events
+                                .push(event(target, newest, heard.id, at, data));
                             whats.push(("ambiguous", newest.session.clone()));
                             continue;
                         }
@@ -287,23 +297,25 @@ impl Relay {
                 _ => newest,
             };
             // What happens to a record happens to every conversation in it.
-            let every = match &heard.what {
-                What::Ended { .. } | What::Assigned { .. } | What::Facts(_) => lanes.as_slice(),
-                What::Replied(_) | What::NotSent { .. } | What::Status { .. } => {
-                    std::slice::from_ref(addressee)
-                }
+            let every = match &heard.kind {
+                InboundKind::Ended { .. }
+                | InboundKind::Assigned { .. }
+                | InboundKind::Facts(_) => lanes.as_slice(),
+                InboundKind::Replied(_)
+                | InboundKind::NotSent { .. }
+                | InboundKind::Status { .. } => std::slice::from_ref(addressee),
             };
             for (n, lane) in every.iter().enumerate() {
                 let id = match n {
                     0 => heard.id.clone(),
                     _ => format!("{}/{}", heard.id, lane.session),
                 };
-                match data(target, heard.what.clone()) {
+                match data(target, heard.kind.clone()) {
                     Ok((what, data)) => {
-                        hear.events.push(event(target, lane, id, at, data));
+                        received.events.push(event(target, lane, id, at, data));
                         whats.push((what, lane.session.clone()));
                     }
-                    Err(facts) => hear.facts.extend(
+                    Err(facts) => received.facts.extend(
                         facts
                             .into_iter()
                             .map(|(name, value)| (lane.lane, name, value)),
@@ -314,11 +326,11 @@ impl Relay {
         if let Some((feed, own)) = settle.feed {
             took.cursor = cursor.or(own);
             if let Some(cursor) = took.cursor.clone() {
-                hear.cursor = Some((feed, cursor));
+                received.cursor = Some((feed, cursor));
             }
         }
-        if hear != Hear::default() {
-            let admitted = self.ledger.hear(now, hear).await?;
+        if received != Received::default() {
+            let admitted = self.ledger.store_received(now, received).await?;
             for ((what, session), admitted) in whats.iter().zip(admitted) {
                 note(target, session, what, admitted, now);
             }
@@ -341,13 +353,13 @@ fn note(target: &Target, session: &str, what: &'static str, admitted: Admitted, 
     }
 }
 
-fn understand(target: &Target, frame: &Frame<'_>) -> Result<Hearing, Deaf> {
+fn parse_frame(target: &Target, frame: &Frame<'_>) -> Result<FrameContent, RelayError> {
     target
         .connector
         .hear(frame)
         .map_err(|refusal| match refusal {
-            Refusal::Park(stop) => Deaf::Never(stop),
-            Refusal::Hold { stop, .. } => Deaf::Later(stop, None),
+            Refusal::Park(stop) => RelayError::Never(stop),
+            Refusal::Hold { stop, .. } => RelayError::Later(stop, None),
         })
 }
 
@@ -356,30 +368,30 @@ fn stop_of(failure: &Failure) -> Stop {
 }
 
 /// The event that follows from what was heard, or the facts that it is.
-fn data(target: &Target, what: What) -> Result<(&'static str, Data), Vec<(String, String)>> {
-    Ok(match what {
-        What::Replied(mut reply) => {
+fn data(target: &Target, kind: InboundKind) -> Result<(&'static str, Data), Vec<(String, String)>> {
+    Ok(match kind {
+        InboundKind::Replied(mut reply) => {
             reply.target.clone_from(&target.name);
             ("reply", Data::RepReplied(reply))
         }
-        What::NotSent { message_id, detail } => {
+        InboundKind::NotSent { message_id, detail } => {
             ("not-sent", not_sent(&target.name, message_id, detail))
         }
-        What::Ended { word } => (
+        InboundKind::Ended { status } => (
             "ended",
             Data::RepEnded(RepEnded {
                 target: target.name.clone(),
-                word,
+                status,
             }),
         ),
-        What::Assigned { rep } => (
+        InboundKind::Assigned { rep } => (
             "assigned",
             Data::SessionAssigned(SessionAssigned {
                 target: target.name.clone(),
                 rep,
             }),
         ),
-        What::Status {
+        InboundKind::Status {
             message_id,
             reference,
             state,
@@ -395,7 +407,7 @@ fn data(target: &Target, what: What) -> Result<(&'static str, Data), Vec<(String
                 error,
             }),
         ),
-        What::Facts(facts) => return Err(facts),
+        InboundKind::Facts(facts) => return Err(facts),
     })
 }
 

@@ -1,6 +1,6 @@
 //! The way back: what reps do in a CRM, and what WhatsApp says of our messages.
 //!
-//! Streams and polls ([`feeds`]) and webhooks ([`webhooks`], then [`inbox`]) all end in
+//! Streams and polls ([`feeds`]) and webhooks ([`webhooks`], then [`webhook_queue`]) all end in
 //! [`hearing`]: the connector says what a frame means, and the ledger takes it as events of the
 //! session. Nothing is sent from here; a reply is an event for the session's WhatsApp lane.
 
@@ -8,22 +8,24 @@ mod addressee;
 mod clean;
 pub mod feeds;
 pub mod hearing;
-pub mod inbox;
+pub mod webhook_queue;
 pub mod webhooks;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::Target;
-use crate::engine::schedule::Schedule;
-use crate::ledger::Ledger;
+use crate::backoff::Backoff;
+use crate::ledger::{FeedLedger, WebhookLedger};
+use crate::target::Target;
 
 /// What the relay works with.
 #[derive(Clone)]
 pub struct Relay {
     /// What is remembered.
-    pub ledger: Arc<dyn Ledger>,
+    pub ledger: Arc<dyn FeedLedger>,
+    /// The webhook queue.
+    pub webhooks: Arc<dyn WebhookLedger>,
     /// The targets, by name.
     pub targets: BTreeMap<String, Arc<Target>>,
     /// This daemon's name.
@@ -31,5 +33,5 @@ pub struct Relay {
     /// How long a lease lasts without renewal.
     pub lease: Duration,
     /// How feeds and webhooks come back after failures.
-    pub schedule: Schedule,
+    pub backoff: Backoff,
 }

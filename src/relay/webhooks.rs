@@ -1,13 +1,13 @@
 //! Webhooks: authenticated in constant time, stored as they came, then answered.
 //!
 //! The answer says only that the webhook is kept. What it means is found out afterwards
-//! ([`super::inbox`]), so a slow CRM never times out on us and nothing depends on its retries.
+//! ([`super::webhook_queue`]), so a slow CRM never times out on us and nothing depends on its retries.
 //!
 //! Target, path token and whatever else the head shows are judged before a byte of the body is
 //! read. A body that only its signature can tell from a stranger's has a room of its own, so that
 //! what strangers send is bounded and takes no room from those who know the path's secret.
 
-mod door;
+mod verifier;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -20,9 +20,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use jiff::Timestamp;
 
-pub use self::door::{Door, names};
-use self::door::{Knock, Shown};
-use crate::ledger::Ledger;
+use self::verifier::{Shown, WebhookRequest};
+pub use self::verifier::{Verifier, names};
+use crate::ledger::WebhookLedger;
 use crate::seldom::Seldom;
 use crate::serving::{Room, Unread, unread};
 
@@ -36,8 +36,8 @@ const WITHIN: Duration = Duration::from_secs(30);
 /// How each target's webhooks authenticate, with the secrets' values, and the room that there is.
 #[derive(Clone)]
 struct Webhooks {
-    ledger: Arc<dyn Ledger>,
-    targets: Arc<BTreeMap<String, Door>>,
+    ledger: Arc<dyn WebhookLedger>,
+    targets: Arc<BTreeMap<String, Verifier>>,
     /// For bodies of which only the signature tells whose they are.
     strangers: Room,
     /// For bodies of those who know the path's secret.
@@ -45,7 +45,7 @@ struct Webhooks {
 }
 
 /// The routes `/webhooks/{target}` and `/webhooks/{target}/{token}`.
-pub fn routes(ledger: Arc<dyn Ledger>, targets: BTreeMap<String, Door>) -> Router {
+pub fn routes(ledger: Arc<dyn WebhookLedger>, targets: BTreeMap<String, Verifier>) -> Router {
     routed(Webhooks {
         ledger,
         targets: Arc::new(targets),
@@ -83,15 +83,15 @@ async fn with_token(
 /// Judges the head, then reads and judges the body, then stores it.
 async fn taken(state: &Webhooks, target: &str, token: &str, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let knock = Knock {
+    let webhook = WebhookRequest {
         method: &parts.method,
         query: parts.uri.query().unwrap_or(""),
         token,
         headers: &parts.headers,
         now: Timestamp::now(),
     };
-    let door = state.targets.get(target);
-    let shown = door.map_or(Shown::Nothing, |door| door.shown(&knock));
+    let verifier = state.targets.get(target);
+    let shown = verifier.map_or(Shown::Nothing, |verifier| verifier.shown(&webhook));
     let room = match shown {
         Shown::Nothing => return unread(refused(state, target)),
         Shown::Signature => &state.strangers,
@@ -101,10 +101,10 @@ async fn taken(state: &Webhooks, target: &str, token: &str, request: Request) ->
         Ok(body) => body,
         Err(why) => return unread(unreadable(target, why)),
     };
-    if !door.is_some_and(|door| door.admits(&knock, &body)) {
+    if !verifier.is_some_and(|verifier| verifier.admits(&webhook, &body)) {
         return refused(state, target);
     }
-    store(state, target, knock.now, &parts.headers, &body).await
+    store(state, target, webhook.now, &parts.headers, &body).await
 }
 
 /// The same answer for an unknown target, a wrong token and a wrong signature; the log says which.
@@ -159,7 +159,7 @@ async fn store(
         .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
         .collect();
     let headers = serde_json::to_string(&kept).unwrap_or_else(|_| "[]".into());
-    match state.ledger.inbox_put(now, target, &headers, body).await {
+    match state.ledger.keep_webhook(now, target, &headers, body).await {
         Ok(new) => {
             tracing::debug!(target_name = %target, new, bytes = body.len(), "a webhook is kept");
             (StatusCode::OK, "kept\n").into_response()
@@ -191,9 +191,9 @@ async fn challenge_at(
 /// <https://developers.facebook.com/docs/graph-api/webhooks/getting-started>
 fn answer(state: &Webhooks, target: &str, query: &HashMap<String, String>) -> Response {
     let given = |name: &str| query.get(name).map_or("", String::as_str);
-    if let Some(door) = state.targets.get(target)
+    if let Some(verifier) = state.targets.get(target)
         && given("hub.mode") == "subscribe"
-        && door.verifies(given("hub.verify_token"))
+        && verifier.verifies(given("hub.verify_token"))
     {
         return (StatusCode::OK, given("hub.challenge").to_owned()).into_response();
     }
@@ -219,7 +219,7 @@ mod tests {
         file: std::path::PathBuf,
     }
 
-    /// A door of each kind before rooms of this size.
+    /// A verifier of each kind before rooms of this size.
     async fn place(room: usize) -> Place {
         let file = std::env::temp_dir().join(format!("handoffd-{}.db", uuid::Uuid::new_v4()));
         let ledger = crate::ledger::open(&format!("sqlite:{}", file.display()))
@@ -244,7 +244,7 @@ mod tests {
         ];
         let targets = doors
             .into_iter()
-            .map(|(name, auth)| (name.to_owned(), Door::new(auth, secret).unwrap()));
+            .map(|(name, auth)| (name.to_owned(), Verifier::new(auth, secret).unwrap()));
         let state = Webhooks {
             ledger,
             targets: Arc::new(targets.collect()),

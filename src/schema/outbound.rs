@@ -52,5 +52,5 @@ pub(super) struct Handback {
     /// The target in which the rep ended it.
     target: String,
     /// The CRM's word for it.
-    word: Option<String>,
+    status: Option<String>,
 }

@@ -124,14 +124,19 @@ impl Contestant {
                     "token_url": format!("{site}/connect/token")},
             }})
         });
+        // A password in an address is refused.
+        let mut broker = reqwest::Url::parse(&self.broker.url()).unwrap();
+        let password = broker.password().unwrap_or_default().to_owned();
+        broker.set_password(None).unwrap();
         let config = json!({
             "daemon": {"name": "bench"},
             "ledger": {"url": format!("sqlite:{}", self.file().display())},
             "http": {"listen": self.listen.to_string(), "admin_listen": free().to_string()},
-            "intake": {"amqp": {"url": self.broker.url(), "exchange": EVENTS, "queue": QUEUE,
+            "intake": {"amqp": {"url": broker.as_str(), "password": "broker", "exchange": EVENTS, "queue": QUEUE,
                 "publish_exchange": "handoffd.out"}},
             "log": {"format": "json", "level": "warn"},
-            "secrets": {"client": {"value": "secret"}, "hook": {"value": HOOK}},
+            "secrets": {"client": {"value": "secret"}, "hook": {"value": HOOK},
+                "broker": {"value": password}},
             "target": targets,
         });
         let file = self.folder.path().join("handoffd.toml");

@@ -20,11 +20,11 @@ type Answer = (StatusCode, [(HeaderName, &'static str); 1], Bytes);
 /// The sink.
 pub struct Sink {
     pub address: SocketAddr,
-    heard: Arc<Heard>,
+    heard: Arc<Inbound>,
 }
 
 #[derive(Default)]
-struct Heard {
+struct Inbound {
     calls: AtomicU64,
     delay_millis: AtomicU64,
     first: Mutex<Option<Instant>>,
@@ -35,7 +35,7 @@ impl Sink {
     pub async fn start() -> Sink {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let heard = Arc::new(Heard::default());
+        let heard = Arc::new(Inbound::default());
         let service = axum::Router::new()
             .fallback(answer)
             .with_state(Arc::clone(&heard));
@@ -80,7 +80,12 @@ pub fn text(number: usize) -> String {
     format!("{MARK}{number}. My parcel is broken, and nobody answers the phone.")
 }
 
-async fn answer(State(heard): State<Arc<Heard>>, method: Method, uri: Uri, body: Bytes) -> Answer {
+async fn answer(
+    State(heard): State<Arc<Inbound>>,
+    method: Method,
+    uri: Uri,
+    body: Bytes,
+) -> Answer {
     let now = Instant::now();
     heard.calls.fetch_add(1, Ordering::Relaxed);
     lock(&heard.first).get_or_insert(now);

@@ -11,9 +11,9 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::book::Book;
 use crate::gateway::{Line, QUEUE};
-use crate::lot::Lot;
 use crate::options::{LedgerKind, Options};
 use crate::proxy::{Cut, Direction, Proxy};
+use crate::rng::Rng;
 use crate::story::CRMS;
 use crate::world::World;
 
@@ -142,7 +142,7 @@ pub fn plan(options: &Options, kind: LedgerKind) -> Plan {
             schedule: Vec::new(),
         };
     }
-    let mut lot = Lot::new(options.seed, "faults");
+    let mut rng = Rng::new(options.seed, "faults");
     let daemons = if kind == LedgerKind::Postgres {
         options.daemons
     } else {
@@ -152,7 +152,7 @@ pub fn plan(options: &Options, kind: LedgerKind) -> Plan {
     let mut at = Duration::from_millis(1_500);
     let mut last = (Duration::ZERO, Duration::ZERO);
     while at < options.lasts {
-        let strike = strike(&mut lot, options, kind, daemons);
+        let strike = strike(&mut rng, options, kind, daemons);
         // Servers take seconds to come back; without a pause they would be down most of the time.
         let too_soon = match strike {
             Strike::BrokerKill { .. } => too_soon(&mut last.0, at, 15),
@@ -162,9 +162,9 @@ pub fn plan(options: &Options, kind: LedgerKind) -> Plan {
         if !too_soon && !left_out(options, &strike.kind()) {
             schedule.push((at, strike));
         }
-        at += Duration::from_millis(lot.within(100..900));
+        at += Duration::from_millis(rng.within(100..900));
     }
-    let standing = standing(&mut lot, options.lasts);
+    let standing = standing(&mut rng, options.lasts);
     let standing = standing
         .into_iter()
         .filter(|rule| !left_out(options, rule["fault"]["kind"].as_str().unwrap_or_default()));
@@ -189,7 +189,7 @@ fn left_out(options: &Options, kind: &str) -> bool {
         .any(|left| kind.contains(left.as_str()))
 }
 
-fn strike(lot: &mut Lot, options: &Options, kind: LedgerKind, daemons: usize) -> Strike {
+fn strike(rng: &mut Rng, options: &Options, kind: LedgerKind, daemons: usize) -> Strike {
     let postgres = u64::from(kind == LedgerKind::Postgres);
     let disk = u64::from(options.disk && kind == LedgerKind::Sqlite);
     let weights: [(u64, u8); 16] = [
@@ -210,62 +210,62 @@ fn strike(lot: &mut Lot, options: &Options, kind: LedgerKind, daemons: usize) ->
         (5 * postgres, 14),
         (6, 15),
     ];
-    let choice = *lot.weighted(&weights);
-    let daemon = lot.index(daemons);
-    let down = Duration::from_millis(lot.within(0..1_500));
+    let choice = *rng.weighted(&weights);
+    let daemon = rng.index(daemons);
+    let down = Duration::from_millis(rng.within(0..1_500));
     match choice {
         0 => Strike::Kill { daemon, down },
         1 => Strike::Stop { daemon, down },
         2 => Strike::BrokerKill {
-            node: lot.index(options.nodes),
-            down: Duration::from_millis(lot.within(500..4_000)),
+            node: rng.index(options.nodes),
+            down: Duration::from_millis(rng.within(500..4_000)),
         },
         3 => Strike::BrokerCloses,
-        4 => Strike::Amqp(net(lot)),
-        5 => Strike::Ledger(net(lot)),
+        4 => Strike::Amqp(net(rng)),
+        5 => Strike::Ledger(net(rng)),
         6 => Strike::LedgerSessions,
         7 => Strike::Crm(
-            lot.pick(&["salesforce", "hubspot", "creatio", "whatsapp"]),
-            net(lot),
+            rng.pick(&["salesforce", "hubspot", "creatio", "whatsapp"]),
+            net(rng),
         ),
-        8 => Strike::Rule(outage(lot)),
-        9 => Strike::Tokens(lot.pick(&["salesforce", "creatio"])),
-        10 => Strike::Mapping(lot.pick(&CRMS)),
+        8 => Strike::Rule(outage(rng)),
+        9 => Strike::Tokens(rng.pick(&["salesforce", "creatio"])),
+        10 => Strike::Mapping(rng.pick(&CRMS)),
         12 => Strike::Undeliverable,
         14 => Strike::LedgerKill,
         15 => Strike::QueueDeleted,
         13 => Strike::Disk {
-            lasts: Duration::from_millis(lot.within(300..3_000)),
+            lasts: Duration::from_millis(rng.within(300..3_000)),
         },
         _ => {
             // What falls due in a future that is taken back waits for it: as long as the step at most.
-            let by = i64::try_from(lot.within(1..45)).unwrap_or(1);
+            let by = i64::try_from(rng.within(1..45)).unwrap_or(1);
             Strike::Clock {
                 daemon,
-                by: if lot.chance(500) { by } else { -by },
-                lasts: Duration::from_millis(lot.within(500..5_000)),
+                by: if rng.chance(500) { by } else { -by },
+                lasts: Duration::from_millis(rng.within(500..5_000)),
             }
         }
     }
 }
 
-fn net(lot: &mut Lot) -> Net {
-    let lasts = Duration::from_millis(lot.within(200..2_500));
-    match lot.within(0..6) {
+fn net(rng: &mut Rng) -> Net {
+    let lasts = Duration::from_millis(rng.within(200..2_500));
+    match rng.within(0..6) {
         0 => Net::Close,
         1 => Net::Reset,
         2 => Net::Cut {
-            down: lot.chance(500),
+            down: rng.chance(500),
             after: 1..4_000,
-            reset: lot.chance(500),
+            reset: rng.chance(500),
             lasts,
         },
         3 => {
-            let (up, down) = lot.pick(&[(true, false), (false, true), (true, true)]);
+            let (up, down) = rng.pick(&[(true, false), (false, true), (true, true)]);
             Net::Hole { up, down, lasts }
         }
         4 => Net::Slow {
-            delay: Duration::from_millis(lot.within(20..400)),
+            delay: Duration::from_millis(rng.within(20..400)),
             lasts,
         },
         _ => Net::Refuse { lasts },
@@ -273,21 +273,21 @@ fn net(lot: &mut Lot) -> Net {
 }
 
 /// A CRM fails altogether for some requests in a row.
-fn outage(lot: &mut Lot) -> Value {
-    let fault = match lot.within(0..6) {
+fn outage(rng: &mut Rng) -> Value {
+    let fault = match rng.within(0..6) {
         0 => json!({"kind": "status", "status": 503}),
         1 => json!({"kind": "after", "status": 502}),
         2 => json!({"kind": "status", "status": 429, "headers": {"retry-after": "1"}}),
         3 => json!({"kind": "drop_after"}),
         4 => json!({"kind": "cut_streams", "now": true}),
-        _ => json!({"kind": "silence_streams", "ms": lot.within(200..3_000), "now": true}),
+        _ => json!({"kind": "silence_streams", "ms": rng.within(200..3_000), "now": true}),
     };
-    let target = lot.pick(&["salesforce", "hubspot", "creatio", "whatsapp"]);
-    json!({"target": target, "times": lot.within(3..15), "fault": fault})
+    let target = rng.pick(&["salesforce", "hubspot", "creatio", "whatsapp"]);
+    json!({"target": target, "times": rng.within(3..15), "fault": fault})
 }
 
 /// Rules that strike all the time, each a small share of what matches it.
-fn standing(lot: &mut Lot, lasts: Duration) -> Vec<Value> {
+fn standing(rng: &mut Rng, lasts: Duration) -> Vec<Value> {
     let requests = [
         (0.008, json!({"kind": "status", "status": 500})),
         (
@@ -332,7 +332,7 @@ fn standing(lot: &mut Lot, lasts: Duration) -> Vec<Value> {
     let mut add = |target: &str, list: &[(f64, Value)]| {
         for (rate, fault) in list {
             rules.push(
-                json!({"target": target, "rate": rate, "seed": lot.next() >> 12, "fault": fault}),
+                json!({"target": target, "rate": rate, "seed": rng.next() >> 12, "fault": fault}),
             );
         }
     };

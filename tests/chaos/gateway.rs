@@ -19,7 +19,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::book::{Book, Sent};
-use crate::lot::Lot;
+use crate::rng::Rng;
 
 /// Where the gateway publishes.
 pub const EVENTS: &str = "gateway.events";
@@ -205,14 +205,14 @@ pub struct Gateway {
 impl Gateway {
     /// Takes what comes until stopped.
     pub async fn run(self, stop: CancellationToken) {
-        let mut lot = Lot::new(self.seed, "gateway");
+        let mut rng = Rng::new(self.seed, "gateway");
         while !stop.is_cancelled() {
-            let _ = stop.run_until_cancelled(self.consume(&mut lot)).await;
+            let _ = stop.run_until_cancelled(self.consume(&mut rng)).await;
             sleep(PAUSE).await;
         }
     }
 
-    async fn consume(&self, lot: &mut Lot) -> Result<(), lapin::Error> {
+    async fn consume(&self, rng: &mut Rng) -> Result<(), lapin::Error> {
         let connection = Connection::connect(&self.url, ConnectionProperties::default()).await?;
         let channel = connection.create_channel().await?;
         channel.basic_qos(32, BasicQosOptions::default()).await?;
@@ -234,12 +234,12 @@ impl Gateway {
                     .message_id()
                     .as_ref()
                     .map(|id| id.as_str()),
-                lot,
+                rng,
             );
             for (id, session, data) in statuses {
                 let body = event(&id, "message.status", &session, &data);
                 let line = Arc::clone(&self.line);
-                let twice = lot.chance(100);
+                let twice = rng.chance(100);
                 tokio::spawn(async move {
                     for _ in 0..=u8::from(twice) {
                         line.publish("message.status", body.to_string().as_bytes())
@@ -257,7 +257,7 @@ impl Gateway {
         &self,
         body: &[u8],
         message_id: Option<&str>,
-        lot: &mut Lot,
+        rng: &mut Rng,
     ) -> Vec<(String, String, Value)> {
         let mut pages = self.book.open();
         let event: Value = serde_json::from_slice(body).unwrap_or_default();
@@ -300,7 +300,7 @@ impl Gateway {
             .get(&key)
             .is_some_and(|at| Timestamp::now().duration_since(*at) < day);
         let free = data["message"]["type"] != "template";
-        let failed = lot.chance(40);
+        let failed = rng.chance(40);
         let said = data["message"].to_string();
         let n = pages.sent.len();
         pages.sent.insert(

@@ -15,15 +15,15 @@ mod book;
 mod faults;
 mod gateway;
 mod judge;
-mod lot;
 mod operator;
 mod options;
-mod planted;
 mod play;
 #[expect(dead_code, reason = "its other parts are used by its own tests")]
 #[path = "../support/proxy/mod.rs"]
 mod proxy;
 mod report;
+mod rng;
+mod seeded_violations;
 mod services;
 mod story;
 mod views;
@@ -101,7 +101,7 @@ async fn all(options: Options) -> ExitCode {
         }
         return ExitCode::SUCCESS;
     }
-    let (mut passed, mut failed) = planted::found();
+    let (mut passed, mut failed) = seeded_violations::found();
     let mut sum = Sum::default();
     for (own, kind, exit) in runs {
         let report = run(&own, kind, exit).await;

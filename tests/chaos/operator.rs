@@ -27,7 +27,7 @@ pub async fn look_after(world: &World, book: &Book) {
         } else {
             let words = format!(
                 "{session} in {target}: parked as {reason}: {}",
-                text("words")
+                text("message")
             );
             let mut pages = book.open();
             if !pages.parked.contains(&words) {
@@ -90,7 +90,7 @@ pub async fn unfinished(world: &World) -> Vec<String> {
             text("target"),
             text("state"),
             text("reason"),
-            text("words")
+            text("message")
         )
     };
     lanes

@@ -14,8 +14,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::book::{Book, Reply};
 use crate::gateway::{Line, event};
-use crate::lot::Lot;
 use crate::options::Exit;
+use crate::rng::Rng;
 use crate::story::{Act, CRMS, RepAct, Story, words};
 use crate::views::{PAGE, records};
 use crate::world::World;
@@ -67,7 +67,7 @@ pub async fn play(stage: Stage, story: Story, began: Instant) {
     let mut teller = Teller {
         stage: &stage,
         story: &story,
-        lot: Lot::new(stage.seed, &story.session),
+        rng: Rng::new(stage.seed, &story.session),
         said: Vec::new(),
         told: 0,
     };
@@ -86,7 +86,7 @@ pub async fn play(stage: Stage, story: Story, began: Instant) {
 struct Teller<'a> {
     stage: &'a Stage,
     story: &'a Story,
-    lot: Lot,
+    rng: Rng,
     /// Every message until now.
     said: Vec<Value>,
     told: u64,
@@ -97,7 +97,7 @@ impl Teller<'_> {
     fn says(&mut self, customer: bool, file: bool) -> Value {
         let book = &self.stage.book;
         let token = book.message(&self.story.session);
-        let text = words(&token, &mut self.lot);
+        let text = words(&token, &mut self.rng);
         let mut message = json!({"text": text, "author": {"kind": if customer { "customer" } else { "assistant" }}});
         let silent = self.story.stale && self.said.len() < self.story.transcript;
         if customer && !silent {
@@ -201,14 +201,14 @@ impl Teller<'_> {
         let body = event(&id, kind, &self.story.session, &data).to_string();
         self.stage.line.publish(kind, body.as_bytes()).await;
         self.stage.book.count("events issued");
-        if self.lot.chance(120) {
+        if self.rng.chance(120) {
             self.stage.book.count("events published twice");
             self.stage.line.publish(kind, body.as_bytes()).await;
         }
-        if self.lot.chance(60) {
+        if self.rng.chance(60) {
             self.stage.book.count("events published again much later");
             let (line, kind) = (Arc::clone(&self.stage.line), kind.to_owned());
-            let after = Duration::from_millis(self.lot.within(500..8_000));
+            let after = Duration::from_millis(self.rng.within(500..8_000));
             tokio::spawn(async move {
                 sleep(after).await;
                 line.publish(&kind, body.as_bytes()).await;
@@ -219,7 +219,7 @@ impl Teller<'_> {
 
 /// What a rep does in one CRM, once the record is there.
 async fn rep(stage: &Stage, story: &Story, target: &'static str, acts: Vec<(Duration, RepAct)>) {
-    let mut lot = Lot::new(stage.seed, &format!("{} {target}", story.session));
+    let mut rng = Rng::new(stage.seed, &format!("{} {target}", story.session));
     let key = (target, story.session.clone());
     let mut index = stage.index.clone();
     if index
@@ -237,8 +237,8 @@ async fn rep(stage: &Stage, story: &Story, target: &'static str, acts: Vec<(Dura
         };
         let letter = if *act == RepAct::Replies { 'R' } else { 'N' };
         let token = format!("{}-{letter}{}", story.session, base + n + 1);
-        let text = words(&token, &mut lot);
-        let done = write(stage, target, &record, *act, &text, lot.chance(500));
+        let text = words(&token, &mut rng);
+        let done = write(stage, target, &record, *act, &text, rng.chance(500));
         let mut pages = stage.book.open();
         match (done, act) {
             (Ok(id), RepAct::Replies) => {

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::lot::Lot;
+use crate::rng::Rng;
 
 pub const CRMS: [&str; 3] = ["salesforce", "hubspot", "creatio"];
 
@@ -76,13 +76,13 @@ const NAMES: [&str; 8] = [
 
 /// Plans every story.
 pub fn plan(seed: u64, count: usize, lasts: Duration) -> Vec<Story> {
-    let mut lot = Lot::new(seed, "stories");
+    let mut rng = Rng::new(seed, "stories");
     let mut stories: Vec<Story> = Vec::with_capacity(count);
     // Stories begin in the first 60 of 100 parts of the time, so that faults meet whole ones.
     let spread = u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX) * 60 / 100;
     for n in 0..count {
-        let stale = lot.chance(120);
-        let shared = (!stale && lot.chance(150))
+        let stale = rng.chance(120);
+        let shared = (!stale && rng.chance(150))
             .then(|| {
                 stories
                     .iter()
@@ -91,11 +91,11 @@ pub fn plan(seed: u64, count: usize, lasts: Duration) -> Vec<Story> {
                     .map(|story| story.customer.clone())
             })
             .flatten();
-        let customer = shared.unwrap_or_else(|| customer(n, &mut lot));
+        let customer = shared.unwrap_or_else(|| customer(n, &mut rng));
         let mut targets: Vec<&'static str> =
-            CRMS.iter().copied().filter(|_| lot.chance(700)).collect();
+            CRMS.iter().copied().filter(|_| rng.chance(700)).collect();
         if targets.is_empty() {
-            targets.push(CRMS[lot.index(3)]);
+            targets.push(CRMS[rng.index(3)]);
         }
         let mut story = Story {
             n,
@@ -104,19 +104,19 @@ pub fn plan(seed: u64, count: usize, lasts: Duration) -> Vec<Story> {
             targets,
             stale,
             begins: Duration::from_millis(spread * n as u64 / count as u64),
-            transcript: usize::try_from(lot.within(1..20)).unwrap_or(1),
+            transcript: usize::try_from(rng.within(1..20)).unwrap_or(1),
             events: Vec::new(),
             reps: Vec::new(),
         };
-        events(&mut story, &mut lot, lasts);
-        reps(&mut story, &mut lot, lasts);
+        events(&mut story, &mut rng, lasts);
+        reps(&mut story, &mut rng, lasts);
         stories.push(story);
     }
     stories
 }
 
-fn customer(n: usize, lot: &mut Lot) -> Customer {
-    let hidden = lot.chance(120);
+fn customer(n: usize, rng: &mut Rng) -> Customer {
+    let hidden = rng.chance(120);
     let key = if hidden {
         format!("DE.13491208655302{n:04}")
     } else {
@@ -125,52 +125,52 @@ fn customer(n: usize, lot: &mut Lot) -> Customer {
     Customer {
         key,
         hidden,
-        name: lot.pick(&NAMES).to_owned(),
+        name: rng.pick(&NAMES).to_owned(),
     }
 }
 
 /// The pause before the next thing that happens in a conversation.
-fn pause(lot: &mut Lot, lasts: Duration) -> Duration {
+fn pause(rng: &mut Rng, lasts: Duration) -> Duration {
     let most = (u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX) / 12).clamp(200, 15_000);
-    Duration::from_millis(lot.within(0..most))
+    Duration::from_millis(rng.within(0..most))
 }
 
-fn events(story: &mut Story, lot: &mut Lot, lasts: Duration) {
-    for _ in 0..lot.within(0..6) {
-        let act = match lot.within(0..10) {
+fn events(story: &mut Story, rng: &mut Rng, lasts: Duration) {
+    for _ in 0..rng.within(0..6) {
+        let act = match rng.within(0..10) {
             0 => Act::Platform,
             1 => Act::Writes { file: true },
             2 if !story.stale => Act::Again {
-                old: usize::try_from(lot.within(0..4)).unwrap_or(0),
-                new: usize::try_from(lot.within(1..3)).unwrap_or(1),
+                old: usize::try_from(rng.within(0..4)).unwrap_or(0),
+                new: usize::try_from(rng.within(1..3)).unwrap_or(1),
             },
             3 => Act::Reads,
             _ => Act::Writes { file: false },
         };
         // A stale customer is silent until the end.
         if !(story.stale && matches!(act, Act::Writes { .. } | Act::Reads)) {
-            story.events.push((pause(lot, lasts), act));
+            story.events.push((pause(rng, lasts), act));
         }
     }
-    if story.stale && lot.chance(750) {
-        let late = lasts / 3 + pause(lot, lasts);
+    if story.stale && rng.chance(750) {
+        let late = lasts / 3 + pause(rng, lasts);
         story.events.push((late, Act::Writes { file: false }));
     }
-    if lot.chance(250) {
-        story.events.push((pause(lot, lasts), Act::Closes));
+    if rng.chance(250) {
+        story.events.push((pause(rng, lasts), Act::Closes));
     }
 }
 
-fn reps(story: &mut Story, lot: &mut Lot, lasts: Duration) {
+fn reps(story: &mut Story, rng: &mut Rng, lasts: Duration) {
     for target in story.targets.clone() {
         let mut acts = Vec::new();
-        for _ in 0..lot.within(0..5) {
-            let act = if lot.chance(250) {
+        for _ in 0..rng.within(0..5) {
+            let act = if rng.chance(250) {
                 RepAct::Notes
             } else {
                 RepAct::Replies
             };
-            acts.push((pause(lot, lasts), act));
+            acts.push((pause(rng, lasts), act));
         }
         if !acts.is_empty() {
             story.reps.push((target, acts));
@@ -179,7 +179,7 @@ fn reps(story: &mut Story, lot: &mut Lot, lasts: Duration) {
 }
 
 /// What people write: a token and words that a careless program breaks.
-pub fn words(token: &str, lot: &mut Lot) -> String {
+pub fn words(token: &str, rng: &mut Rng) -> String {
     const WORDS: [&str; 10] = [
         "Hello, is anybody there?",
         "Mi paquete llegó roto 😡",
@@ -192,5 +192,5 @@ pub fn words(token: &str, lot: &mut Lot) -> String {
         "/wa is what reps write",
         "https://example.com/?a=1&b=2#c",
     ];
-    format!("«{token}» {}", lot.pick(&WORDS))
+    format!("«{token}» {}", rng.pick(&WORDS))
 }

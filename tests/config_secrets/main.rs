@@ -11,7 +11,8 @@ use std::process::Command;
 
 use handoffd::app;
 use handoffd::config::{self, problems_of_target, tidy};
-use handoffd::mapping::{Mapping, SECTIONS};
+use handoffd::connectors::KINDS;
+use handoffd::mapping::Mapping;
 use serde_json::{Map, Value, json};
 
 /// The planted secret, of a form that HubSpot's tokens have.
@@ -303,8 +304,8 @@ fn no_mapping_comes_out() {
         let line = known.lines().next().unwrap_or_default();
         line.split(", ").map(str::to_owned).collect()
     };
-    for (kind, sections) in SECTIONS {
-        let section = sections[0];
+    for kind in KINDS {
+        let (kind, section) = (kind.name, kind.sections[0]);
         let field = |settings: Value| json!({ "kind": kind, section: { "name": settings } });
         let test = |settings: Value| json!({ "kind": kind, section: { "name": { "value": "x" } }, "test": [settings] });
         let of_fields = known(told(&field(json!({ "value": "x", PROBE: 1 }))));

@@ -1,6 +1,6 @@
 //! The same of the program itself: what its commands print.
 
-use handoffd::config::KINDS;
+use handoffd::connectors::KINDS;
 use serde_json::json;
 
 use crate::{Folder, SECRET, keeps, kinds, set, settings_keys};

@@ -75,11 +75,15 @@ async fn appends(target: &str) {
         .await;
     world.until_shown(target, "And where is my label?").await;
     again["handoff"]["summary"] = json!("She asks for a colleague.");
-    let mut namesake = world.event("handoff.requested", "handoff-2", again);
-    namesake["source"] = json!("/test/other");
+    let mut id_collides = world.event("handoff.requested", "handoff-2", again);
+    id_collides["source"] = json!("/test/other");
     world
         .gateway
-        .publish(EVENTS, "handoff.requested", namesake.to_string().as_bytes())
+        .publish(
+            EVENTS,
+            "handoff.requested",
+            id_collides.to_string().as_bytes(),
+        )
         .await;
     world.until_shown(target, "She asks for a colleague.").await;
     world.until_idle().await;

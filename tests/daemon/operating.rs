@@ -22,7 +22,7 @@ async fn a_wrong_event_is_kept_and_listed() {
     world.hand_over("creatio").await;
     let parked = world.get("/v1/parked").await;
     assert_eq!(
-        parked["events"].as_array().map(Vec::len),
+        parked["dead_letters"].as_array().map(Vec::len),
         Some(2),
         "{parked:#}"
     );
@@ -33,11 +33,11 @@ async fn a_wrong_event_is_kept_and_listed() {
         !text.contains("My parcel"),
         "message texts do not belong here: {text}"
     );
-    let (code, text) = world.command(&["retry", "--events"]);
+    let (code, text) = world.command(&["dead-letters", "retry", "--all"]);
     assert_eq!(code, 1, "it still cannot be understood: {text}");
-    let (_, text) = world.command(&["skip", "--events"]);
+    let (_, text) = world.command(&["dead-letters", "drop", "--all"]);
     assert!(text.contains("given up"), "{text}");
-    assert_eq!(world.get("/v1/parked").await["events"], json!([]));
+    assert_eq!(world.get("/v1/parked").await["dead_letters"], json!([]));
 }
 
 /// A permanent refusal costs one request and a parked lane; after the fix a retry completes it.

@@ -8,9 +8,9 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
-use crate::bent::{self, bent, bent_bytes};
 use crate::cases::check;
 use crate::judges;
+use crate::mutated::{self, bent_bytes, mutated};
 
 fn samples() -> Vec<Value> {
     let files = [
@@ -84,7 +84,7 @@ fn what_has_identity_and_session_is_taken_however_it_is_bent() {
     ];
     check(
         1_500,
-        &(sample().prop_flat_map(bent), select(kinds)),
+        &(sample().prop_flat_map(mutated), select(kinds)),
         |(event, kind)| {
             let event = identified(event, kind);
             judges::taken(&structured(event.to_string().into_bytes(), Origin::Http));
@@ -109,9 +109,9 @@ fn binary_events_with_any_headers_are_decoded_or_refused() {
                 "data_base64"
             ])
             .prop_map(str::to_owned),
-            bent::text(),
+            mutated::text(),
         ],
-        bent::text(),
+        mutated::text(),
         0..6,
     );
     let case = (
@@ -156,7 +156,7 @@ fn any_bytes_with_any_content_type_are_refused_in_words() {
             "APPLICATION/JSON"
         ])
         .prop_map(str::to_owned),
-        bent::text(),
+        mutated::text(),
     ];
     check(900, &(vec(any::<u8>(), 0..300), mime), |(body, mime)| {
         let incoming = Incoming {
@@ -171,7 +171,7 @@ fn any_bytes_with_any_content_type_are_refused_in_words() {
 #[test]
 fn a_batch_is_bounded_and_one_bad_event_harms_no_other() {
     let events = vec(
-        prop_oneof![1 => sample(), 1 => sample().prop_flat_map(bent)],
+        prop_oneof![1 => sample(), 1 => sample().prop_flat_map(mutated)],
         0..8,
     );
     check(150, &events, |events| {

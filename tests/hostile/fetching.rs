@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use handoffd::config::OutboundConfig;
-use handoffd::engine::wire::media::Library;
-use handoffd::engine::wire::policy::Policy;
+use handoffd::wire::media::AttachmentFetcher;
+use handoffd::wire::policy::Policy;
 use handoffd_contract::event::AttachmentKind;
 use handoffd_contract::{Attachment, MediaProblem, MediaRef, Source};
 use serde_json::json;
@@ -58,7 +58,7 @@ fn redirect(to: &str) -> String {
 }
 
 async fn fetch(policy: Policy, url: String) -> Result<String, MediaProblem> {
-    let library = Library::new(
+    let library = AttachmentFetcher::new(
         policy,
         Duration::from_secs(5),
         1 << 20,

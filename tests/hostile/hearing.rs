@@ -6,9 +6,9 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::Value;
 
-use crate::bent::{self, bent_bytes};
 use crate::cases::check;
 use crate::judges;
+use crate::mutated::{self, bent_bytes};
 use crate::played;
 
 #[test]
@@ -82,7 +82,11 @@ fn no_event_of_a_stream_panics() {
             "stray",
             "",
         ]);
-        let case = (select(real).prop_flat_map(bent_bytes), names, bent::text());
+        let case = (
+            select(real).prop_flat_map(bent_bytes),
+            names,
+            mutated::text(),
+        );
         check(250, &case, |(data, event, id)| {
             let data = String::from_utf8_lossy(&data);
             judges::frame(

@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use handoffd::config::Limits;
-use handoffd::engine::wire::credential::signing_key;
-use handoffd::engine::wire::policy::{Policy, is_public};
-use handoffd::engine::wire::sse::{Found, Parser, TooLarge};
 use handoffd::intake::{Incoming, Warning, decode, read};
 use handoffd::mapping::{Input, Mapping};
-use handoffd::relay::webhooks::Door;
+use handoffd::relay::webhooks::Verifier;
+use handoffd::wire::credential::signing_key;
+use handoffd::wire::policy::{Policy, is_public};
+use handoffd::wire::sse::{Found, Parser, TooLarge};
 use handoffd_contract::{
-    Data, Event, Frame, Hearing, Reason, Refusal, Reply, Secret, Step, Stop, Verdict, WebhookAuth,
-    What,
+    Data, Event, Frame, FrameContent, InboundKind, Reason, Refusal, Reply, Secret, Step, Stop,
+    Verdict, WebhookAuth,
 };
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
@@ -45,14 +45,14 @@ pub fn event(incoming: &Incoming) -> Result<Event, Stop> {
         }
         Err(stop) => {
             bounded(stop);
-            assert!(!stop.words.contains("<script>"), "{}", stop.words);
+            assert!(!stop.message.contains("<script>"), "{}", stop.message);
             assert!(
-                !stop.words.contains(|c: char| c.is_control()),
+                !stop.message.contains(|c: char| c.is_control()),
                 "{:?}",
-                stop.words
+                stop.message
             );
-            // Kept as poison and tried again, it is what it was.
-            let again = Incoming::of_poison(incoming.clone().poison(stop.clone()));
+            // Kept as a dead letter and tried again, it is what it was.
+            let again = Incoming::of_dead_letter(incoming.clone().dead_letter(stop.clone()));
             assert_eq!(decode(&again, &limits, now).as_ref(), Err(stop));
         }
     }
@@ -92,7 +92,7 @@ pub fn frame(played: &Played, frame: &Frame<'_>) {
     let heard = played.connector.hear(frame);
     assert_eq!(played.connector.hear(frame), heard, "a function");
     match heard {
-        Ok(Hearing {
+        Ok(FrameContent {
             heard,
             fetch,
             skipped,
@@ -102,7 +102,7 @@ pub fn frame(played: &Played, frame: &Frame<'_>) {
             assert!(skipped.is_none_or(|why| why.chars().count() <= 1_000));
             for one in heard {
                 assert!(!one.id.is_empty(), "a repeat could not be recognised");
-                if let What::Replied(reply) = one.what {
+                if let InboundKind::Replied(reply) = one.kind {
                     assert!(!reply.message_id.is_empty());
                 }
             }
@@ -120,7 +120,7 @@ pub fn frame(played: &Played, frame: &Frame<'_>) {
                 ),
                 "{stop:?}"
             );
-            assert!(!stop.words.contains("<script>"), "{stop:?}");
+            assert!(!stop.message.contains("<script>"), "{stop:?}");
         }
         Err(Refusal::Hold { .. }) => {}
     }
@@ -179,8 +179,8 @@ pub fn reply(played: &Played, step: &Step, reply: &Reply) {
 }
 
 fn bounded(stop: &Stop) {
-    assert!(!stop.words.is_empty(), "{stop:?}");
-    assert!(stop.words.chars().count() <= Stop::MAX_WORDS);
+    assert!(!stop.message.is_empty(), "{stop:?}");
+    assert!(stop.message.chars().count() <= Stop::MAX_MESSAGE);
 }
 
 /// The same events however the bytes are cut.
@@ -293,7 +293,7 @@ pub fn mapping(text: &str, events: &[Event]) {
 }
 
 /// A door of each kind, with these secrets.
-pub fn doors(secret: impl Fn(&str) -> Option<SecretString>) -> BTreeMap<String, Door> {
+pub fn doors(secret: impl Fn(&str) -> Option<SecretString>) -> BTreeMap<String, Verifier> {
     let named = |name: &str| Secret(name.into());
     let token = named("token");
     let hubspot = WebhookAuth::HubSpotV3 {
@@ -311,6 +311,6 @@ pub fn doors(secret: impl Fn(&str) -> Option<SecretString>) -> BTreeMap<String, 
         ("whatsapp", whatsapp),
     ]
     .into_iter()
-    .map(|(name, auth)| (name.to_owned(), Door::new(auth, &secret).unwrap()))
+    .map(|(name, auth)| (name.to_owned(), Verifier::new(auth, &secret).unwrap()))
     .collect()
 }

@@ -5,9 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-mod bent;
 mod cases;
-mod door;
 mod events;
 mod fetching;
 mod hearing;
@@ -15,11 +13,13 @@ mod injection;
 mod judges;
 mod leaks;
 mod mappings;
+mod mutated;
 mod played;
 mod replies;
 mod sources;
 mod streams;
 mod texts;
+mod webhooks;
 #[expect(dead_code, reason = "these tests need a part of it")]
 #[path = "../daemon/world.rs"]
 mod world;

@@ -10,9 +10,9 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::Value;
 
-use crate::bent::{self, bent};
 use crate::cases::check;
 use crate::judges;
+use crate::mutated::{self, mutated};
 
 /// What is put into a file: pieces of TOML and of templates.
 const PIECES: &[&str] = &[
@@ -51,7 +51,7 @@ fn text() -> impl Strategy<Value = String> {
     let files: Vec<&'static str> = KINDS.iter().map(|kind| kind.mapping).collect();
     let piece = prop_oneof![
         5 => select(PIECES).prop_map(str::to_owned),
-        1 => bent::text(),
+        1 => mutated::text(),
     ];
     let edits = vec((any::<Index>(), 0_usize..60, piece), 0..5);
     (select(files), edits).prop_map(|(file, edits)| {
@@ -87,7 +87,7 @@ fn no_mapping_panics_or_works_without_end() {
 
 #[test]
 fn no_event_breaks_a_mapping() {
-    check(300, &bent(handoff()), |value| {
+    check(300, &mutated(handoff()), |value| {
         let Some(event) = event(&value) else { return };
         for kind in KINDS {
             judges::mapping(kind.mapping, std::slice::from_ref(&event));

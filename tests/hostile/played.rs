@@ -1,5 +1,5 @@
 //! Every connector's conversation with its simulator, played to the end: the steps it planned, the
-//! replies they got, the webhooks that came. What is then bent is what really goes over the wire.
+//! replies they got, the webhooks that came. What is then mutated is what really goes over the wire.
 
 use handoffd::config::Limits;
 use handoffd::connectors::KINDS;
@@ -260,7 +260,7 @@ pub fn body(reply: &HttpReply) -> Value {
         .unwrap_or_else(|| json!({"message": "no JSON"}))
 }
 
-/// The plays are no empty theatre: each target planned, and told something that can be bent.
+/// The plays are no empty theatre: each target planned, and told something that can be mutated.
 #[test]
 fn every_simulator_was_really_talked_to() {
     for played in all() {

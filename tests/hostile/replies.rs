@@ -6,9 +6,9 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::json;
 
-use crate::bent::{self, bent_bytes};
 use crate::cases::check;
 use crate::judges;
+use crate::mutated::{self, bent_bytes};
 use crate::played::{self, Played};
 
 fn reply(played: &Played) -> impl Strategy<Value = (Step, Reply)> + use<> {
@@ -31,7 +31,7 @@ fn reply(played: &Played) -> impl Strategy<Value = (Step, Reply)> + use<> {
                 "sforce-limit-info",
                 "odata-error",
             ]),
-            bent::text(),
+            mutated::text(),
         ),
         0..3,
     );

@@ -4,16 +4,16 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-use crate::bent;
 use crate::cases::check;
 use crate::judges;
+use crate::mutated;
 
 fn stream() -> impl Strategy<Value = Vec<u8>> {
     let line = prop_oneof![
         6 => select(vec!["data: a", "data:b", "data", "event: X", "id: 7", "id: \0", "retry: 5", ": note", "Jwt is expired", "\u{feff}data: c", ":", "data: {\"a\":\"ü😀\"}"])
             .prop_map(|line| line.as_bytes().to_vec()),
         2 => vec(any::<u8>(), 0..20),
-        1 => bent::text().prop_map(|text| text.chars().take(80).collect::<String>().into_bytes()),
+        1 => mutated::text().prop_map(|text| text.chars().take(80).collect::<String>().into_bytes()),
     ];
     let end = select(vec![
         "\n", "\r", "\r\n", "\n\n", "\r\r", "\r\n\r\n", "\n\r", "",

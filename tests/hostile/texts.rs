@@ -6,8 +6,8 @@ use handoffd_contract::text::{html, pack, plain, split, truncate, utf16_len};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::bent;
 use crate::cases::check;
+use crate::mutated;
 
 /// Bytes of a long text.
 const SIZE: usize = 150_000;
@@ -19,7 +19,7 @@ fn words() -> impl Strategy<Value = String> {
     let part = prop_oneof![
         3 => "[a-z]{0,12}",
         3 => proptest::sample::select(vec![" ", "\n", "\n\n", "\r\n", "\t", "\u{a0}", "\u{200d}", "\u{fe0f}", "👍🏽", "👨‍👩‍👧", "e\u{301}", "…"]).prop_map(str::to_owned),
-        1 => bent::text().prop_map(|text| text.chars().take(60).collect::<String>()),
+        1 => mutated::text().prop_map(|text| text.chars().take(60).collect::<String>()),
     ];
     vec(part, 0..60).prop_map(|parts| parts.concat())
 }
@@ -53,7 +53,7 @@ fn pack_loses_nothing_but_white_space_and_keeps_the_limit() {
 fn escaped_text_is_no_markup_and_truncated_text_is_short() {
     check(
         150,
-        &(words(), bent::text(), 1_usize..90),
+        &(words(), mutated::text(), 1_usize..90),
         |(words, nasty, max)| {
             let text = format!("{words}{nasty}");
             let escaped = html(&text);

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use handoffd::config::{AmqpConfig, Backoff, ExchangeKind, Limits};
+use handoffd::backoff::Backoff;
+use handoffd::config::{AmqpConfig, ExchangeKind, Limits};
 use handoffd::intake::amqp::{AmqpIntake, IntakeState};
 use handoffd::intake::{Gate, Router};
 use handoffd::ledger::{self, Ledger};
@@ -39,7 +40,7 @@ impl File {
     /// A gate in front of it that knows no targets.
     pub fn gate(&self) -> Gate {
         Gate {
-            ledger: Arc::clone(&self.ledger),
+            ledger: self.ledger.clone(),
             router: Arc::new(Router::default()),
             limits: Limits::default(),
         }
@@ -47,7 +48,7 @@ impl File {
 
     /// The producer's ids of a session's events, in the order of the ledger.
     pub async fn ids(&self, session: &str) -> Vec<String> {
-        let story = self.ledger.story(session).await.expect("a story");
+        let story = self.ledger.session_report(session).await.expect("a story");
         story
             .events
             .into_iter()
@@ -80,11 +81,7 @@ pub fn config(url: &str) -> AmqpConfig {
         group: 16,
         delivery_limit: 20,
         dead_letter_exchange: None,
-        reconnect: Backoff {
-            first: Duration::from_millis(50),
-            max: Duration::from_millis(500),
-            factor: 2.0,
-        },
+        reconnect: Backoff::new(Duration::from_millis(50), Duration::from_millis(500), 2.0),
         publish_exchange: "handoffd.out".to_owned(),
         confirm_timeout: Duration::from_secs(5),
     }

@@ -109,7 +109,7 @@ fn only_who_and_which_conversation_refuse() {
         let body = changed(HANDOFF, pointer, value).to_string();
         decode(&incoming(body), &Limits::default(), now())
             .expect_err(pointer)
-            .words
+            .message
     };
     let words = refused(
         "/data/contact",
@@ -131,7 +131,7 @@ fn only_who_and_which_conversation_refuse() {
     let stop =
         decode(&incoming(none.to_string()), &Limits::default(), now()).expect_err("no session");
     assert_eq!(
-        stop.words,
+        stop.message,
         "subject is a text of 1 character; write the session's id"
     );
 }

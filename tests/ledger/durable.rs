@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Barrier};
 
 use handoffd::ledger::sqlite::Sqlite;
-use handoffd::ledger::{Ledger, LedgerError};
+use handoffd::ledger::{EventLedger, Ledger, LedgerError, OperatorLedger};
 use tokio::task::JoinSet;
 
 use crate::world::*;
@@ -77,7 +77,7 @@ async fn what_was_answered_survives_a_kill() {
     let ledger = Sqlite::open(folder.file()).unwrap();
     let mut stored = std::collections::HashSet::new();
     for n in 0..16 {
-        let story = ledger.story(&format!("s{n}")).await.unwrap();
+        let story = ledger.session_report(&format!("s{n}")).await.unwrap();
         stored.extend(story.events.into_iter().map(|(_, _, _, id, _)| id));
     }
     let lost: Vec<_> = acked.iter().filter(|id| !stored.contains(*id)).collect();
@@ -107,12 +107,15 @@ async fn fill(ledger: &dyn Ledger, from: usize) -> usize {
 
 /// Nothing of the refused batch is there, everything of the others is.
 async fn whole(ledger: &dyn Ledger, count: usize) {
-    let story = ledger.story(&format!("s{count}")).await.unwrap();
+    let story = ledger.session_report(&format!("s{count}")).await.unwrap();
     assert!(story.events.is_empty() && story.lanes.is_empty());
-    assert_eq!(ledger.story("all").await.unwrap().events.len(), count);
+    assert_eq!(
+        ledger.session_report("all").await.unwrap().events.len(),
+        count
+    );
     assert_eq!(
         ledger
-            .story(&format!("s{}", count - 1))
+            .session_report(&format!("s{}", count - 1))
             .await
             .unwrap()
             .lanes
@@ -331,8 +334,8 @@ async fn one_that_fails_takes_nobody_with_it() {
         tasks.spawn(async move {
             let events = vec![plain(message("s", &n.to_string()))];
             if n % 3 == 0 {
-                // There is no such poison: refused after its event was stored.
-                ledger.unpoison(t(0), 1, events).await.is_err()
+                // There is no such dead letter: refused after its event was stored.
+                ledger.resolve_dead_letter(t(0), 1, events).await.is_err()
             } else {
                 ledger.admit(t(0), events).await.is_ok()
             }
@@ -349,7 +352,7 @@ async fn one_that_fails_takes_nobody_with_it() {
             .into_iter()
             .all(|as_expected| as_expected)
     );
-    assert_eq!(ledger.story("s").await.unwrap().events.len(), 20);
+    assert_eq!(ledger.session_report("s").await.unwrap().events.len(), 20);
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! The rep's side.
 
-use handoffd::ledger::{Change, Hear, Lease, LedgerError, Next};
+use handoffd::ledger::{Change, Lease, LedgerError, Next, Received};
 use handoffd_contract::Reason;
 
 use crate::world::*;
@@ -91,6 +91,18 @@ pub async fn an_event_is_known_by_source_and_id(w: &World) {
     }
 }
 
+pub async fn a_session_has_one_lane_in_a_target(w: &World) {
+    let lane = open(w, "s", "hub").await.lane;
+    open(w, "s", "wa").await;
+    open(w, "other", "hub").await;
+    let found = w.b.lane_of("s", "hub").await.unwrap().unwrap();
+    assert_eq!(
+        (found.lane, &*found.session, &*found.target),
+        (lane, "s", "hub")
+    );
+    assert_eq!(w.a.lane_of("other", "wa").await, Ok(None));
+}
+
 pub async fn finds_the_customers_session(w: &World) {
     let find = async |customer| w.b.session_of("+4930123", customer).await.unwrap();
     assert_eq!(find("491").await, None);
@@ -138,12 +150,14 @@ pub async fn feeds_are_claimed_once_and_taken_over(w: &World) {
             .unwrap()
             .is_empty()
     );
-    let hear = |feed: &_, cursor: &str| Hear {
+    let received = |feed: &_, cursor: &str| Received {
         cursor: Some((Clone::clone(feed), cursor.into())),
         events: vec![plain(message("s1", cursor))],
-        ..Hear::default()
+        ..Received::default()
     };
-    w.a.hear(t(1), hear(&mine, "event-9")).await.unwrap();
+    w.a.store_received(t(1), received(&mine, "event-9"))
+        .await
+        .unwrap();
     let heard = async |target, key| w.b.cursor(target, key).await.unwrap();
     assert_eq!(heard("sales", "user-1").await.as_deref(), Some("event-9"));
     assert_eq!(heard("sales", "user-2").await, None);
@@ -159,11 +173,11 @@ pub async fn feeds_are_claimed_once_and_taken_over(w: &World) {
         (Some("event-9"), mine.epoch + 1)
     );
     assert_eq!(
-        w.a.hear(t(61), hear(&mine, "event-10")).await,
+        w.a.store_received(t(61), received(&mine, "event-10")).await,
         Err(LedgerError::Stale)
     );
     assert_eq!(
-        w.a.story("s1").await.unwrap().events.len(),
+        w.a.session_report("s1").await.unwrap().events.len(),
         2,
         "nothing of it was stored"
     );
@@ -189,7 +203,8 @@ pub async fn feeds_are_claimed_once_and_taken_over(w: &World) {
 
     w.b.release_feed(&yours).await.unwrap();
     assert_eq!(
-        w.b.hear(t(62), hear(&yours, "event-11")).await,
+        w.b.store_received(t(62), received(&yours, "event-11"))
+            .await,
         Err(LedgerError::Stale)
     );
     assert_eq!(
@@ -209,11 +224,11 @@ pub async fn a_feed_lives_as_long_as_somebody_listens(w: &World) {
             .await
             .unwrap()
             .remove(0);
-    w.a.hear(
+    w.a.store_received(
         t(1),
-        Hear {
+        Received {
             cursor: Some((feed.clone(), "e1".into())),
-            ..Hear::default()
+            ..Received::default()
         },
     )
     .await
@@ -317,30 +332,33 @@ pub async fn lanes_share_a_feed(w: &World) {
 pub async fn what_was_heard_is_one_transaction(w: &World) {
     let lease = open(w, "s1", "hub").await;
     let row = webhook(w, b"body").await;
-    let hear = |inbox, id: &str| Hear {
+    let received = |inbox, id: &str| Received {
         events: vec![plain(message("s1", id)), plain(message("s1", id))],
         facts: vec![(lease.lane, "ended".into(), id.into())],
-        inbox: Some(inbox),
+        webhook: Some(inbox),
         cursor: None,
     };
-    let stale = w.a.hear(t(1), hear((row.id, row.epoch - 1), "x")).await;
+    let stale =
+        w.a.store_received(t(1), received((row.id, row.epoch - 1), "x"))
+            .await;
     assert_eq!(stale, Err(LedgerError::Stale));
-    let story = w.a.story("s1").await.unwrap();
+    let story = w.a.session_report("s1").await.unwrap();
     assert!(
         story.events.len() == 1 && story.lanes[0].2.0.is_empty(),
         "nothing was stored"
     );
     let admitted =
-        w.a.hear(t(1), hear((row.id, row.epoch), "y"))
+        w.a.store_received(t(1), received((row.id, row.epoch), "y"))
             .await
             .unwrap();
     assert_eq!(admitted.len(), 2);
     assert_eq!(admitted[1], handoffd::ledger::Admitted::Duplicate);
     assert_eq!(
-        w.a.hear(t(1), hear((row.id, row.epoch), "z")).await,
+        w.a.store_received(t(1), received((row.id, row.epoch), "z"))
+            .await,
         Err(LedgerError::Stale)
     );
-    let story = w.a.story("s1").await.unwrap();
+    let story = w.a.session_report("s1").await.unwrap();
     assert_eq!(
         (story.events.len(), story.lanes[0].2.get("ended")),
         (2, Some("y"))
@@ -354,21 +372,21 @@ pub async fn facts_that_were_heard_wake_the_lane(w: &World) {
         .await
         .unwrap();
     let fact = |value: &str| vec![(lane, "ended".to_owned(), value.to_owned())];
-    w.a.hear(
+    w.a.store_received(
         t(1),
-        Hear {
+        Received {
             facts: fact("1"),
-            ..Hear::default()
+            ..Received::default()
         },
     )
     .await
     .unwrap();
     let lease = w.a.take(t(1), "hub").await;
-    w.a.hear(
+    w.a.store_received(
         t(2),
-        Hear {
+        Received {
             facts: fact("2"),
-            ..Hear::default()
+            ..Received::default()
         },
     )
     .await

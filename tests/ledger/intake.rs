@@ -1,6 +1,6 @@
 //! What comes in.
 
-use handoffd::ledger::{Admitted, LaneFilter, LedgerError, Next, Poison};
+use handoffd::ledger::{Admitted, DeadLetter, LaneFilter, LedgerError, Next};
 use handoffd_contract::{Contact, Reason};
 
 use crate::world::*;
@@ -37,7 +37,7 @@ pub async fn a_duplicate_inside_one_batch_is_one_event(w: &World) {
         [Admitted::New(one), Admitted::New(two), Admitted::Duplicate, Admitted::New(three), Admitted::Duplicate]
             if one < two && two < three
     ));
-    assert_eq!(w.a.story("s").await.unwrap().events.len(), 3);
+    assert_eq!(w.a.session_report("s").await.unwrap().events.len(), 3);
 }
 
 pub async fn a_duplicate_changes_nothing(w: &World) {
@@ -54,7 +54,7 @@ pub async fn a_duplicate_changes_nothing(w: &World) {
     );
     assert!(w.a.nothing(t(9), "hub").await, "it wakes nothing");
     assert!(w.a.nothing(t(9), "sales").await, "it opens nothing");
-    let story = w.a.story("s").await.unwrap();
+    let story = w.a.session_report("s").await.unwrap();
     assert_eq!(
         (story.session, story.last_inbound),
         (None, None),
@@ -63,20 +63,22 @@ pub async fn a_duplicate_changes_nothing(w: &World) {
 }
 
 pub async fn all_or_none(w: &World) {
-    // The poison does not exist, so its events must not be stored either.
-    let refused = w.a.unpoison(t(0), 77, vec![plain(message("s", "1"))]).await;
+    // The dead letter does not exist, so its events must not be stored either.
+    let refused =
+        w.a.resolve_dead_letter(t(0), 77, vec![plain(message("s", "1"))])
+            .await;
     assert!(
         matches!(refused, Err(LedgerError::Conflict(_))),
         "{refused:?}"
     );
-    assert!(w.a.story("s").await.unwrap().events.is_empty());
+    assert!(w.a.session_report("s").await.unwrap().events.is_empty());
     assert!(matches!(w.a.admit(t(0), Vec::new()).await.unwrap()[..], []));
 }
 
 pub async fn an_event_without_lanes_is_stored(w: &World) {
     w.a.put(t(0), plain(message("s", "1"))).await;
     let seq = w.a.put(t(1), opening("s", "2", &["hub"])).await;
-    let story = w.a.story("s").await.unwrap();
+    let story = w.a.session_report("s").await.unwrap();
     assert_eq!(story.events.len(), 2);
     let (_, kind, time, id, received) = &story.events[0];
     assert_eq!(
@@ -251,8 +253,8 @@ pub async fn a_customer_keeps_their_window_under_a_new_key(w: &World) {
     );
 }
 
-fn broken(raw: &[u8], reason: Reason) -> Poison {
-    Poison {
+fn broken(raw: &[u8], reason: Reason) -> DeadLetter {
+    DeadLetter {
         origin: "amqp".into(),
         stop: stop(reason),
         headers: r#"{"a":"1"}"#.into(),
@@ -260,54 +262,54 @@ fn broken(raw: &[u8], reason: Reason) -> Poison {
     }
 }
 
-pub async fn poison_is_kept_once(w: &World) {
+pub async fn a_dead_letter_is_kept_once(w: &World) {
     let bytes = [0, 159, 146, 150];
-    w.a.poison(t(0), broken(&bytes, Reason::Undecodable))
+    w.a.keep_dead_letter(t(0), broken(&bytes, Reason::Undecodable))
         .await
         .unwrap();
-    w.b.poison(t(1), broken(&bytes, Reason::Undecodable))
+    w.b.keep_dead_letter(t(1), broken(&bytes, Reason::Undecodable))
         .await
         .unwrap();
-    w.a.poison(t(2), broken(&bytes, Reason::TooLarge))
+    w.a.keep_dead_letter(t(2), broken(&bytes, Reason::TooLarge))
         .await
         .unwrap();
-    w.a.poison(
+    w.a.keep_dead_letter(
         t(3),
-        Poison {
+        DeadLetter {
             origin: "http".into(),
             ..broken(&bytes, Reason::Undecodable)
         },
     )
     .await
     .unwrap();
-    w.a.poison(t(4), broken(b"other", Reason::Undecodable))
+    w.a.keep_dead_letter(t(4), broken(b"other", Reason::Undecodable))
         .await
         .unwrap();
-    let rows = w.a.poisoned(0, 10).await.unwrap();
+    let rows = w.a.dead_letters(0, 10).await.unwrap();
     assert_eq!(rows.len(), 4);
     assert_eq!(
-        (rows[0].received_at, &rows[0].poison),
+        (rows[0].received_at, &rows[0].letter),
         (t(0), &broken(&bytes, Reason::Undecodable))
     );
-    let page = w.a.poisoned(rows[0].id, 2).await.unwrap();
+    let page = w.a.dead_letters(rows[0].id, 2).await.unwrap();
     assert_eq!(page, rows[1..3]);
 }
 
-pub async fn poison_leaves_with_the_events_that_it_became(w: &World) {
-    w.a.poison(t(0), broken(b"x", Reason::Undecodable))
+pub async fn a_dead_letter_leaves_with_the_events_that_it_became(w: &World) {
+    w.a.keep_dead_letter(t(0), broken(b"x", Reason::Undecodable))
         .await
         .unwrap();
-    let row = w.a.poisoned(0, 1).await.unwrap().remove(0);
-    w.a.unpoison(t(1), row.id, vec![opening("s", "1", &["hub"])])
+    let row = w.a.dead_letters(0, 1).await.unwrap().remove(0);
+    w.a.resolve_dead_letter(t(1), row.id, vec![opening("s", "1", &["hub"])])
         .await
         .unwrap();
-    assert!(w.a.poisoned(0, 10).await.unwrap().is_empty());
+    assert!(w.a.dead_letters(0, 10).await.unwrap().is_empty());
     w.a.take(t(1), "hub").await;
-    w.a.poison(t(2), broken(b"x", Reason::Undecodable))
+    w.a.keep_dead_letter(t(2), broken(b"x", Reason::Undecodable))
         .await
         .unwrap();
     assert_eq!(
-        w.a.poisoned(0, 10).await.unwrap().len(),
+        w.a.dead_letters(0, 10).await.unwrap().len(),
         1,
         "it may come again"
     );

@@ -185,7 +185,7 @@ pub async fn finish_writes_attempts_facts_and_events(w: &World) {
     )
     .await
     .unwrap();
-    let story = w.b.story("s").await.unwrap();
+    let story = w.b.session_report("s").await.unwrap();
     assert_eq!(story.events.len(), 2);
     assert_eq!(
         story.attempts,
@@ -382,7 +382,7 @@ pub async fn events_of_a_release_wake_the_lane_itself(w: &World) {
     };
     w.a.release(lease, t(2), release).await.unwrap();
     assert!(w.a.nothing(t(9_999), "hub").await, "unless it is parked");
-    assert_eq!(w.a.story("s").await.unwrap().events.len(), 3);
+    assert_eq!(w.a.session_report("s").await.unwrap().events.len(), 3);
 }
 
 pub async fn the_head_never_goes_back(w: &World) {

@@ -123,7 +123,7 @@ pub async fn a_stale_lease_is_refused_everywhere(w: &World) {
             Err(LedgerError::Stale)
         );
     }
-    let story = w.a.story("s").await.unwrap();
+    let story = w.a.session_report("s").await.unwrap();
     assert_eq!(
         (story.events.len(), story.attempts.len()),
         (1, 0),
@@ -177,7 +177,7 @@ pub async fn says_when_something_becomes_due(w: &World) {
         Some(t(20)),
         "of all targets"
     );
-    assert!(w.a.inbox_put(t(15), "hub", "{}", b"x").await.unwrap());
+    assert!(w.a.keep_webhook(t(15), "hub", "{}", b"x").await.unwrap());
     assert_eq!(
         w.a.next_due(t(12)).await.unwrap(),
         Some(t(15)),

@@ -148,8 +148,11 @@ pub async fn an_event_is_found_again_by_the_id_that_connectors_know(w: &World) {
     };
     assert_eq!(found("1").await, Some((first, "1".into())));
     assert_eq!(found("r@1").await, Some((second, "r@1".into())));
-    let namesake = format!("1@{}", ids::short(&["/other"]));
-    assert_eq!(found(&namesake).await, Some((third, namesake.clone())));
+    let id_collides = format!("1@{}", ids::short(&["/other"]));
+    assert_eq!(
+        found(&id_collides).await,
+        Some((third, id_collides.clone()))
+    );
     assert_eq!(found("9").await, None);
     assert_eq!(w.b.recall("s", "r@1").await.unwrap().unwrap().1, reply);
 }

@@ -11,14 +11,14 @@
 mod durable;
 mod heard;
 mod intake;
-mod kept;
 mod lanes;
 mod leases;
 mod looked;
-mod mended;
 mod operated;
+mod retry_skip;
 mod server;
 mod together;
+mod upkeep;
 mod webhooks;
 mod world;
 
@@ -57,8 +57,8 @@ conformance! {
         an_inbound_counts_in_every_session_of_the_customer
         an_inbound_frees_held_lanes_of_other_sessions
         a_customer_keeps_their_window_under_a_new_key
-        poison_is_kept_once
-        poison_leaves_with_the_events_that_it_became;
+        a_dead_letter_is_kept_once
+        a_dead_letter_leaves_with_the_events_that_it_became;
     lanes:
         loads_within_bounds_and_always_one
         two_sources_may_count_alike
@@ -93,6 +93,7 @@ conformance! {
         a_fact_leads_to_its_lane
         a_candidate_may_be_ours
         an_event_is_known_by_source_and_id
+        a_session_has_one_lane_in_a_target
         finds_the_customers_session
         feeds_are_claimed_once_and_taken_over
         a_feed_lives_as_long_as_somebody_listens
@@ -108,8 +109,8 @@ conformance! {
     operated:
         lists_lanes_by_what_is_asked
         groups_parked_lanes
-        tells_a_story;
-    mended:
+        reports_a_session;
+    retry_skip:
         retry_makes_due_what_is_meant
         retry_forgets_what_a_person_has_looked_at
         retry_plans_parked_handoffs_with_the_mapping_in_force
@@ -118,10 +119,10 @@ conformance! {
         skip_settles_an_unknown_outcome
         what_is_being_worked_on_is_left_alone
         a_dry_run_changes_nothing;
-    kept:
+    upkeep:
         mappings_have_versions
         counts_the_living
-        a_farewell_frees_everything
+        releasing_all_leases_frees_everything
         numbers_for_metrics
         can_be_pinged;
     together:

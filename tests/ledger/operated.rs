@@ -125,10 +125,10 @@ pub async fn groups_parked_lanes(w: &World) {
     assert_eq!(groups[0], first);
 }
 
-pub async fn tells_a_story(w: &World) {
+pub async fn reports_a_session(w: &World) {
     assert_eq!(
-        w.a.story("nobody").await.unwrap(),
-        handoffd::ledger::Story::default()
+        w.a.session_report("nobody").await.unwrap(),
+        handoffd::ledger::SessionReport::default()
     );
     let mut opens = inbound("s", "1", "491", t(0));
     opens.opens = vec!["hub".into(), "wa".into()];
@@ -144,7 +144,7 @@ pub async fn tells_a_story(w: &World) {
     w.a.release(lease, t(2), leaving(seq, Next::Idle))
         .await
         .unwrap();
-    let story = w.b.story("s").await.unwrap();
+    let story = w.b.session_report("s").await.unwrap();
     assert_eq!(
         (story.session, story.contact),
         (Some(session_data("s")), Some(customer("491")))

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use handoffd::ledger::postgres::Postgres;
-use handoffd::ledger::{Ledger, LedgerError, Next, Select};
+use handoffd::ledger::{EventLedger, Ledger, LedgerError, Next, Select};
 use handoffd_contract::Reason;
 use tokio::task::JoinSet;
 
@@ -109,7 +109,10 @@ async fn it_goes_on_when_its_connections_are_cut() {
         }
         schema.sql(CUT).await;
     }
-    assert_eq!(ledger.story("s").await.unwrap().events.len(), stored);
+    assert_eq!(
+        ledger.session_report("s").await.unwrap().events.len(),
+        stored
+    );
     drop(ledger);
     schema.drop().await;
 }
@@ -133,7 +136,7 @@ async fn what_loses_a_deadlock_is_done_again() {
     schema.sql("SELECT id FROM session FOR UPDATE").await;
     schema.sql("COMMIT").await;
     admitting.await.unwrap();
-    assert_eq!(ledger.story("s").await.unwrap().events.len(), 2);
+    assert_eq!(ledger.session_report("s").await.unwrap().events.len(), 2);
     drop(ledger);
     schema.drop().await;
 }
@@ -228,10 +231,15 @@ async fn what_it_reads_does_not_grow_with_what_is_stored() {
     assert_eq!(lanes.len(), 1);
     assert!(!ledger.is_ours(lease.lane, "nobody's").await.unwrap());
     assert!(ledger.session_of("+49", "c9").await.unwrap().is_some());
-    assert!(ledger.inbox_put(t(1), "hub", "{}", b"new").await.unwrap());
+    assert!(
+        ledger
+            .keep_webhook(t(1), "hub", "{}", b"new")
+            .await
+            .unwrap()
+    );
     assert_eq!(
         ledger
-            .inbox_claim(t(1), "me", "hub", 9, t(60))
+            .claim_webhooks(t(1), "me", "hub", 9, t(60))
             .await
             .unwrap()
             .len(),
@@ -254,9 +262,9 @@ async fn what_it_reads_does_not_grow_with_what_is_stored() {
         []
     );
     assert_eq!(ledger.groups().await.unwrap(), []);
-    assert_eq!(ledger.story("s7").await.unwrap().events.len(), 6);
+    assert_eq!(ledger.session_report("s7").await.unwrap().events.len(), 6);
     ledger.event(seq).await.unwrap();
-    ledger.farewell("me").await.unwrap();
+    ledger.release_all_leases("me").await.unwrap();
     drop(ledger);
 
     let read = schema.rows_read().await - before;

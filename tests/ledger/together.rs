@@ -174,7 +174,12 @@ pub async fn a_feed_has_one_holder(w: &World) {
 pub async fn a_webhook_from_many_sides_is_one(w: &World) {
     let mut tasks = JoinSet::new();
     for ledger in daemons(w).take(16) {
-        tasks.spawn(async move { ledger.inbox_put(t(0), "hub", "{}", b"same").await.unwrap() });
+        tasks.spawn(async move {
+            ledger
+                .keep_webhook(t(0), "hub", "{}", b"same")
+                .await
+                .unwrap()
+        });
     }
     let new = tasks
         .join_all()
@@ -187,7 +192,7 @@ pub async fn a_webhook_from_many_sides_is_one(w: &World) {
     for (n, ledger) in daemons(w).take(8).enumerate() {
         tasks.spawn(async move {
             ledger
-                .inbox_claim(t(1), &format!("d{n}"), "hub", 5, t(60))
+                .claim_webhooks(t(1), &format!("d{n}"), "hub", 5, t(60))
                 .await
                 .unwrap()
                 .len()

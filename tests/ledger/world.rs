@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use handoffd::ledger::postgres::Postgres;
 use handoffd::ledger::sqlite::{Counters, Sqlite};
-use handoffd::ledger::{Admission, Admitted, Attempt, InboxRow, Lease, Ledger, Next, Release};
+use handoffd::ledger::{Admission, Admitted, Attempt, Lease, Ledger, Next, Release, WebhookRow};
 use handoffd_contract::event::{MessageEvent, Session};
 use handoffd_contract::{Author, Contact, Data, Event, Handoff, Message, Reason, Stop};
 use jiff::{SignedDuration, Timestamp};
@@ -381,11 +381,11 @@ pub async fn lane(w: &World, session: &str, target: &str, next: Next) -> Lease {
 }
 
 /// A webhook that came and is being worked on.
-pub async fn webhook(w: &World, body: &[u8]) -> InboxRow {
-    let kept = w.a.inbox_put(t(0), "hub", "{}", body).await;
+pub async fn webhook(w: &World, body: &[u8]) -> WebhookRow {
+    let kept = w.a.keep_webhook(t(0), "hub", "{}", body).await;
     assert_eq!(kept, Ok(true));
     let mut rows =
-        w.a.inbox_claim(t(0), "me", "hub", 1, t(60))
+        w.a.claim_webhooks(t(0), "me", "hub", 1, t(60))
             .await
             .expect("claims");
     rows.remove(0)

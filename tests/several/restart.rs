@@ -19,7 +19,7 @@ async fn daemons_go_on_by_themselves_after_the_database_was_away() {
         for n in 0..2 {
             eventually(SOON, || async {
                 fleet.ready(n).await.is_some_and(|(yes, words)| {
-                    !yes && words["ledger"]["ok"] == false && words["ledger"]["words"].is_string()
+                    !yes && words["ledger"]["ok"] == false && words["ledger"]["message"].is_string()
                 })
             })
             .await;

@@ -654,8 +654,9 @@ pub struct HandoffFailed {
     pub target: String,
     /// The reason's label, such as `forbidden`.
     pub reason: String,
-    /// The CRM's own words.
-    pub words: String,
+    /// The CRM's own words. Older ledgers hold it as `words`.
+    #[serde(alias = "words")]
+    pub message: String,
 }
 
 /// The payload of `session.assigned`.
@@ -673,7 +674,7 @@ pub struct SessionAssigned {
 pub struct RepEnded {
     /// The target in which the conversation was ended.
     pub target: String,
-    /// The CRM's word for it, such as a status id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub word: Option<String>,
+    /// The CRM's word for it, such as a status id. Older ledgers hold it as `word`.
+    #[serde(default, alias = "word", skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
 }

@@ -48,7 +48,7 @@ pub struct Read {
     /// The call; it only reads.
     pub call: HttpCall,
     /// What `hear` needs beside the reply.
-    pub memo: Value,
+    pub context: Value,
     /// Which of the target's budgets it draws on, beside `api`.
     pub spends: Vec<Spend>,
 }
@@ -56,11 +56,11 @@ pub struct Read {
 impl Read {
     /// A read that draws on no budget of its own.
     #[must_use]
-    pub fn new(tag: &'static str, call: HttpCall, memo: Value) -> Read {
+    pub fn new(tag: &'static str, call: HttpCall, context: Value) -> Read {
         Read {
             tag,
             call,
-            memo,
+            context,
             spends: Vec::new(),
         }
     }
@@ -108,9 +108,9 @@ pub enum Frame<'a> {
 
 /// What a frame says.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Hearing {
+pub struct FrameContent {
     /// What happened, in order.
-    pub heard: Vec<Heard>,
+    pub heard: Vec<Inbound>,
     /// Where a poll goes on next time: given back as `cursor` to
     /// [`feed`](crate::Connector::feed). Stored together with `heard`.
     pub cursor: Option<String>,
@@ -128,23 +128,23 @@ pub struct Hearing {
 
 /// One thing that happened on the target's side.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Heard {
+pub struct Inbound {
     /// The target's own id of it: the same thing heard twice has the same id.
     pub id: String,
     /// Which session it is about.
-    pub about: About,
+    pub subject: Subject,
     /// The target's id of the record, if the record could be one that we wrote ourselves. The
     /// engine drops it when a fact of the lane has this value.
     pub echo: Option<String>,
     /// When it happened.
     pub at: Option<Timestamp>,
     /// What it is.
-    pub what: What,
+    pub kind: InboundKind,
 }
 
 /// How the engine finds the session.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum About {
+pub enum Subject {
     /// The lane of this target in which this fact has this value. Where several lanes share a
     /// record, such as a merged ticket, a reply is nobody's until the rep says whose.
     Fact {
@@ -174,7 +174,7 @@ pub enum About {
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq)]
-pub enum What {
+pub enum InboundKind {
     /// A rep wrote to the customer. `target` is filled in by the engine.
     Replied(RepReply),
     /// A rep wrote something to the customer that cannot be sent; the record is told.
@@ -187,7 +187,7 @@ pub enum What {
     /// The conversation was ended.
     Ended {
         /// The target's word for it.
-        word: Option<String>,
+        status: Option<String>,
     },
     /// A rep was assigned or left.
     Assigned {

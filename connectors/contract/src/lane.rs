@@ -41,7 +41,7 @@ impl Change {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadPlan {
     /// A call that could duplicate would leave while its outcome is unknown.
-    #[error("{step} would repeat blindly while {fact} is unsure")]
+    #[error("{step} would repeat would_repeat_unsafely while {fact} is unsure")]
     Blind {
         /// The step.
         step: &'static str,

@@ -55,7 +55,7 @@ pub use connector::{
 pub use event::{
     Attachment, Author, AuthorKind, Contact, Data, Event, Handoff, Location, Message, Source,
 };
-pub use feed::{About, Feed, Frame, Heard, Hearing, What};
+pub use feed::{Feed, Frame, FrameContent, Inbound, InboundKind, Subject};
 pub use known::{Fact, Known};
 pub use step::{
     Auth, Body, Call, Claim, Content, HttpCall, HttpReply, MediaProblem, MediaRef, Method, Part,

@@ -27,7 +27,7 @@ pub struct Step {
     /// value followed by a space and the reason's label, and stops nothing.
     pub aside: Option<(String, String)>,
     /// What [`read`](crate::Connector::read) needs beside the reply. Stays inside the process.
-    pub memo: Value,
+    pub context: Value,
 }
 
 impl Step {
@@ -43,7 +43,7 @@ impl Step {
             not_after: None,
             listen: false,
             aside: None,
-            memo: Value::Null,
+            context: Value::Null,
         }
     }
 
@@ -92,8 +92,8 @@ impl Step {
 
     /// Gives `read` something beside the reply.
     #[must_use]
-    pub fn memo(mut self, memo: Value) -> Step {
-        self.memo = memo;
+    pub fn context(mut self, context: Value) -> Step {
+        self.context = context;
         self
     }
 

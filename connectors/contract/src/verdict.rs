@@ -87,18 +87,21 @@ pub struct Stop {
     /// The reason.
     pub reason: Reason,
     /// The other side's own words, short, without message texts or secrets.
-    pub words: String,
+    pub message: String,
 }
 
 impl Stop {
     /// At most this many characters of the other side's words are kept.
-    pub const MAX_WORDS: usize = 400;
+    pub const MAX_MESSAGE: usize = 400;
 
-    /// A reason with words, cut to [`Stop::MAX_WORDS`] characters.
+    /// A reason with words, cut to [`Stop::MAX_MESSAGE`] characters.
     #[must_use]
     pub fn new(reason: Reason, words: impl AsRef<str>) -> Stop {
-        let words = words.as_ref().chars().take(Self::MAX_WORDS).collect();
-        Stop { reason, words }
+        let words = words.as_ref().chars().take(Self::MAX_MESSAGE).collect();
+        Stop {
+            reason,
+            message: words,
+        }
     }
 }
 
@@ -198,47 +201,47 @@ reasons! {
     IdentityRejected, "identity-rejected", Target, "Salesforce did not accept the identity token",
     "The identity JWT was refused, or answered with an anonymous identity.\nLook at: key id (`kid`), issuer, the uploaded key, user verification on the channel, the clock of this machine. See `handoffd check --live`.";
     Forbidden, "forbidden", Person, "The account may not do this",
-    "The credential is valid but lacks a right or scope; the words name it.\nDo: grant it in the CRM, then `handoffd retry --reason forbidden`.";
+    "The credential is valid but lacks a right or scope; the message names it.\nDo: grant it in the CRM, then `handoffd retry --reason forbidden`.";
     Invalid, "invalid", Person, "The other side refused a value",
-    "The target answered that the request is not valid; the words name the field. A repeat would be refused again, so the lane is parked after one request.\nDo: mend the mapping or the CRM's field, then `handoffd retry`.";
+    "The target answered that the request is not valid; the message names the field. A repeat would be refused again, so the lane is parked after one request.\nDo: mend the mapping or the CRM's field, then `handoffd retry`.";
     NotFound, "not-found", Person, "A record that should exist does not",
-    "The record was deleted or merged in the CRM, or a configured id is wrong; the words name it.\nDo: restore the record or mend the id, then `handoffd retry`, or `handoffd skip`.";
+    "The record was deleted or merged in the CRM, or a configured id is wrong; the message names it.\nDo: restore the record or mend the id, then `handoffd retry`, or `handoffd skip`.";
     Conflict, "conflict", Time, "Something else holds the same key",
     "The target says that a record with our key exists. handoffd looks it up and adopts it.";
     SessionEnded, "session-ended", Time, "The messaging session had ended",
     "Salesforce ended the messaging session. handoffd begins a new one with the same routing attributes and repeats the message under the same id.";
     TooLarge, "too-large", Person, "Something is larger than the other side takes",
-    "A text or record exceeds a limit that cannot be split. The words name it.\nDo: mend the mapping, then `handoffd retry`, or `handoffd skip`.";
+    "A text or record exceeds a limit that cannot be split. The message names it.\nDo: mend the mapping, then `handoffd retry`, or `handoffd skip`.";
     MediaUnavailable, "media-unavailable", Time, "A file's bytes could not be fetched",
     "The attachment's source did not answer. It is tried again by itself; after that the record gets a line that says so, and the handoff goes on.";
     Mapping, "mapping", Person, "The mapping could not be applied",
-    "An expression of the mapping failed for this event; the words name file, field and line.\nDo: mend the mapping (`handoffd mapping preview`), apply it, then `handoffd retry --reason mapping`.";
+    "An expression of the mapping failed for this event; the message names file, field and line.\nDo: mend the mapping (`handoffd mapping preview`), apply it, then `handoffd retry --reason mapping`.";
     WindowClosed, "window-closed", Conversation, "The 24-hour window is closed",
     "WhatsApp takes free text only within 24 hours of the customer's last message. The reply is held, the rep was told, and it goes out when the customer writes again, or as the fallback template where one is configured.";
     Recipient, "recipient", Person, "The customer cannot be reached on WhatsApp",
-    "WhatsApp says that this recipient cannot get the message; the words hold its code. The rep was told.";
+    "WhatsApp says that this recipient cannot get the message; the message holds its code. The rep was told.";
     Content, "content", Person, "WhatsApp does not take this content",
-    "WhatsApp refused the content or format; the words hold its code. The rep was told.";
+    "WhatsApp refused the content or format; the message holds its code. The rep was told.";
     Template, "template", Person, "The template cannot be sent",
-    "The template does not exist in this language, is not approved, or its parameters do not match; the words hold WhatsApp's code.\nDo: mend the template or the mapping, then `handoffd retry`.";
+    "The template does not exist in this language, is not approved, or its parameters do not match; the message holds WhatsApp's code.\nDo: mend the template or the mapping, then `handoffd retry`.";
     Account, "account", Target, "The WhatsApp account is blocked",
-    "WhatsApp says that the account or number may not send; the words hold its code. Every reply waits, and the reps were told.\nDo: settle it with Meta; the lanes go on by themselves.";
+    "WhatsApp says that the account or number may not send; the message holds its code. Every reply waits, and the reps were told.\nDo: settle it with Meta; the lanes go on by themselves.";
     Unroutable, "unroutable", Time, "No queue takes the gateway's messages",
     "RabbitMQ returned the message: nothing is bound to the gateway's exchange with this key. Replies wait, and the reps were told; session events are put off and hold no reply.\nDo: bind the gateway's queue. The lanes go on by themselves.";
     UnknownOutcome, "unknown-outcome", Person, "Whether the message was sent cannot be known",
-    "A send to WhatsApp got no answer and no status came for it in time. WhatsApp has no idempotency key, so handoffd does not repeat it blindly. The rep was told, and those whose replies wait behind it.\nDo: look at the customer's conversation. If it did not arrive: `handoffd retry <session>`. If it did: `handoffd skip <session>`.";
+    "A send to WhatsApp got no answer and no status came for it in time. WhatsApp has no idempotency key, so handoffd does not repeat it would_repeat_unsafely. The rep was told, and those whose replies wait behind it.\nDo: look at the customer's conversation. If it did not arrive: `handoffd retry <session>`. If it did: `handoffd skip <session>`.";
     Undecodable, "undecodable", Person, "An event could not be understood",
-    "The event is kept as it came, with the field that is wrong. Nothing else waits for it.\nDo: mend the producer, or the limits, then `handoffd retry --events`.";
+    "It is a dead letter: kept as it came, with the field that is wrong. Nothing else waits for it.\nDo: mend the producer, or the limits, then `handoffd dead-letters retry --all`.";
     Unmatched, "unmatched", Person, "A webhook names no record of ours",
     "A webhook came for a record that no session has. Usually another integration's record; then `handoffd skip` it.";
     Unsupported, "unsupported", Person, "Something came by a way that does not carry it",
-    "A webhook holds something that is for us and that handoffd does not take from there; the words say what, and how it must come. What else the webhook held was taken.\nDo: let it come the way that the words name. What is kept is not taken later either: `handoffd skip --webhooks` drops it.";
+    "A webhook holds something that is for us and that handoffd does not take from there; the message says what, and how it must come. What else the webhook held was taken.\nDo: let it come the way that the message names. What is kept is not taken later either: `handoffd skip --webhooks` drops it.";
     NoCustomer, "no-customer", Person, "Nothing identifies the customer",
     "Neither wa_id, user id nor phone is in the event, so no reply could go back and no contact can be found.\nDo: mend the producer.";
     LimitExceeded, "limit-exceeded", Person, "A configured bound was reached",
-    "The conversation is larger than a limit of the configuration; the words name it.\nDo: raise the limit, then `handoffd retry`.";
+    "The conversation is larger than a limit of the configuration; the message names it.\nDo: raise the limit, then `handoffd retry`.";
     Bug, "bug", Person, "handoffd itself failed",
-    "A defect of handoffd stopped this lane; the words say where. Other lanes go on.\nDo: report it with `handoffd show <session>`; `handoffd retry` tries again.";
+    "A defect of handoffd stopped this lane; the message says where. Other lanes go on.\nDo: report it with `handoffd show <session>`; `handoffd retry` tries again.";
     Waiting, "waiting", Time, "It waits for an answer that comes by itself",
     "A status from WhatsApp or a result from the CRM is expected. It goes on by itself.";
 }

@@ -174,7 +174,7 @@ impl Creatio {
             other => {
                 return vec![Finding::missing(
                     check.what,
-                    format!("answered {}: {}", reply.status, other.stop().words),
+                    format!("answered {}: {}", reply.status, other.stop().message),
                 )];
             }
         }

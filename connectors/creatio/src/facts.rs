@@ -55,7 +55,7 @@ pub(crate) fn dropped_fact(set: &str, column: &str) -> String {
 }
 
 /// The fact that a row is written with its replacement text; its value says why.
-pub(crate) fn hollow_fact(id: &str) -> String {
+pub(crate) fn placeholder(id: &str) -> String {
     format!("hollow/{id}")
 }
 

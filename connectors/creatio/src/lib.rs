@@ -35,8 +35,8 @@ mod wire;
 mod words;
 
 use handoffd_contract::{
-    Check, Connector, Credential, Data, Feed, Finding, Frame, Hearing, HttpReply, Known, Problem,
-    Refusal, Reply, Step, Verdict, WebhookAuth, Work,
+    Check, Connector, Credential, Data, Feed, Finding, Frame, FrameContent, HttpReply, Known,
+    Problem, Refusal, Reply, Step, Verdict, WebhookAuth, Work,
 };
 use serde_json::Value;
 
@@ -81,7 +81,7 @@ impl Connector for Creatio {
         self.poll(work, known, cursor)
     }
 
-    fn hear(&self, frame: &Frame<'_>) -> Result<Hearing, Refusal> {
+    fn hear(&self, frame: &Frame<'_>) -> Result<FrameContent, Refusal> {
         self.listen(frame)
     }
 

@@ -192,9 +192,9 @@ mod tests {
         };
         assert_eq!(stop.reason, Reason::Forbidden);
         assert!(
-            stop.words.contains("the token needs tickets"),
+            stop.message.contains("the token needs tickets"),
             "{}",
-            stop.words
+            stop.message
         );
     }
 

@@ -13,8 +13,8 @@ mod webhook;
 
 use handoffd_contract::feed::Read;
 use handoffd_contract::{
-    About, Effect, Feed, Frame, Heard, Hearing, HttpCall, HttpReply, Known, Reason, Refusal, Step,
-    Stop, Verdict, What, Work,
+    Effect, Feed, Frame, FrameContent, HttpCall, HttpReply, Inbound, InboundKind, Known, Reason,
+    Refusal, Step, Stop, Subject, Verdict, Work,
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -37,7 +37,7 @@ pub fn feed(settings: &Settings, work: &Work, known: &Known, cursor: Option<&str
 }
 
 /// What a frame says.
-pub fn hear(settings: &Settings, frame: &Frame<'_>) -> Result<Hearing, Refusal> {
+pub fn hear(settings: &Settings, frame: &Frame<'_>) -> Result<FrameContent, Refusal> {
     match frame {
         Frame::Webhook { body, .. } => webhook::hear(settings, body),
         Frame::Event { .. } => Ok(skipped("HubSpot has no event stream")),
@@ -69,11 +69,11 @@ fn read_owner(
         settings.paths.owners(),
         handoffd_contract::text::encode(owner)
     ));
-    let memo = serde_json::json!({"ticket": ticket, "owner": owner, "id": id, "at": at});
-    Read::new(OWNER, call, memo)
+    let context = serde_json::json!({"ticket": ticket, "owner": owner, "id": id, "at": at});
+    Read::new(OWNER, call, context)
 }
 
-fn owner(read: &Read, reply: &HttpReply) -> Result<Hearing, Refusal> {
+fn owner(read: &Read, reply: &HttpReply) -> Result<FrameContent, Refusal> {
     let name = match reply.json().filter(|_| reply.ok()) {
         Some(body) => {
             let part = |name: &str| body[name].as_str().unwrap_or_default().trim().to_owned();
@@ -88,25 +88,25 @@ fn owner(read: &Read, reply: &HttpReply) -> Result<Hearing, Refusal> {
         },
     };
     let rep = if name.is_empty() {
-        format!("owner {}", text(&read.memo["owner"]))
+        format!("owner {}", text(&read.context["owner"]))
     } else {
         name
     };
     Ok(heard(assigned(
-        text(&read.memo["ticket"]),
-        text(&read.memo["id"]),
-        time(&read.memo["at"]),
+        text(&read.context["ticket"]),
+        text(&read.context["id"]),
+        time(&read.context["at"]),
         Some(rep),
     )))
 }
 
-fn assigned(ticket: &str, id: &str, at: Option<Timestamp>, rep: Option<String>) -> Heard {
-    Heard {
+fn assigned(ticket: &str, id: &str, at: Option<Timestamp>, rep: Option<String>) -> Inbound {
+    Inbound {
         id: id.to_owned(),
-        about: about_ticket(ticket),
+        subject: about_ticket(ticket),
         echo: None,
         at,
-        what: What::Assigned { rep },
+        kind: InboundKind::Assigned { rep },
     }
 }
 
@@ -117,79 +117,81 @@ fn stage_entered(
     stage: &str,
     at: Option<Timestamp>,
     source: &str,
-) -> Option<Heard> {
+) -> Option<Inbound> {
     settings
         .closed_stages
         .iter()
         .any(|closed| closed == stage)
-        .then(|| Heard {
+        .then(|| Inbound {
             id: format!(
                 "stage/{ticket}/{stage}/{}",
                 at.map_or(0, Timestamp::as_millisecond)
             ),
-            about: about_ticket(ticket),
+            subject: about_ticket(ticket),
             echo: (source != "CRM_UI")
                 .then(|| facts::record("stage", &format!("{ticket}/{stage}"))),
             at,
-            what: What::Ended {
-                word: Some(stage.to_owned()),
+            kind: InboundKind::Ended {
+                status: Some(stage.to_owned()),
             },
         })
 }
 
-fn ticket_deleted(ticket: &str) -> Heard {
-    Heard {
+fn ticket_deleted(ticket: &str) -> Inbound {
+    Inbound {
         id: format!("deleted/{ticket}"),
-        about: about_ticket(ticket),
+        subject: about_ticket(ticket),
         echo: None,
         at: None,
-        what: What::Ended {
-            word: Some("ticket deleted".to_owned()),
+        kind: InboundKind::Ended {
+            status: Some("ticket deleted".to_owned()),
         },
     }
 }
 
 /// The conversation of a merged ticket goes on in the one that is left.
-fn merged(old: &str, left: &str, at: Option<Timestamp>) -> Heard {
-    Heard {
+fn merged(old: &str, left: &str, at: Option<Timestamp>) -> Inbound {
+    Inbound {
         id: format!("merge/{old}/{left}"),
-        about: about_ticket(old),
+        subject: about_ticket(old),
         echo: None,
         at,
-        what: What::Facts(vec![(facts::TICKET.to_owned(), left.to_owned())]),
+        kind: InboundKind::Facts(vec![(facts::TICKET.to_owned(), left.to_owned())]),
     }
 }
 
-fn about_ticket(ticket: &str) -> About {
-    About::Fact {
+fn about_ticket(ticket: &str) -> Subject {
+    Subject::Fact {
         name: facts::TICKET.to_owned(),
         value: ticket.to_owned(),
     }
 }
 
-fn heard(heard: Heard) -> Hearing {
-    Hearing {
+fn heard(heard: Inbound) -> FrameContent {
+    FrameContent {
         heard: vec![heard],
-        ..Hearing::default()
+        ..FrameContent::default()
     }
 }
 
-fn skipped(why: impl Into<String>) -> Hearing {
-    Hearing {
+fn skipped(why: impl Into<String>) -> FrameContent {
+    FrameContent {
         skipped: Some(why.into()),
-        ..Hearing::default()
+        ..FrameContent::default()
     }
 }
 
 /// What a failed read means: the credential is out, or it must be tried again; `None` when the answer
 /// is final, such as 404.
-fn broken(read: &Read, reply: &HttpReply) -> Result<Option<Hearing>, Refusal> {
+fn broken(read: &Read, reply: &HttpReply) -> Result<Option<FrameContent>, Refusal> {
     let step = Step::look("hear", read.call.clone());
     match otherwise(&step, reply) {
-        Verdict::Later { stop, .. } if stop.reason == Reason::Unauthorized => Ok(Some(Hearing {
-            unauthorized: true,
-            ..skipped("the credential was rejected")
-        })),
+        Verdict::Later { stop, .. } if stop.reason == Reason::Unauthorized => {
+            Ok(Some(FrameContent {
+                unauthorized: true,
+                ..skipped("the credential was rejected")
+            }))
+        }
         Verdict::Later {
             stop,
             effect: Effect::None | Effect::Possible,

@@ -37,8 +37,8 @@ pub mod words;
 use std::time::Duration;
 
 use handoffd_contract::{
-    Budget, Check, Connector, Credential, Feed, Finding, Frame, Hearing, HttpReply, Known, Problem,
-    Refusal, Reply, Step, Verdict, WebhookAuth, Work,
+    Budget, Check, Connector, Credential, Feed, Finding, Frame, FrameContent, HttpReply, Known,
+    Problem, Refusal, Reply, Step, Verdict, WebhookAuth, Work,
 };
 use serde_json::Value;
 
@@ -81,7 +81,7 @@ impl Connector for HubSpot {
         hear::feed(&self.settings, work, known, cursor)
     }
 
-    fn hear(&self, frame: &Frame<'_>) -> Result<Hearing, Refusal> {
+    fn hear(&self, frame: &Frame<'_>) -> Result<FrameContent, Refusal> {
         hear::hear(&self.settings, frame)
     }
 

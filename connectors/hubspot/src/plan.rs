@@ -79,8 +79,8 @@ impl Plan<'_> {
         let call = HttpCall::get(self.settings.paths.one("tickets", ticket))
             .query("properties", "subject");
         let linked = self.contact_id().is_some();
-        let memo = json!({"ticket": ticket, "gone": gone, "renewal": renewal, "linked": linked});
-        Some(Step::look("ticket.check", call).memo(memo))
+        let context = json!({"ticket": ticket, "gone": gone, "renewal": renewal, "linked": linked});
+        Some(Step::look("ticket.check", call).context(context))
     }
 
     fn fact(&self, name: &str) -> Option<&Fact> {

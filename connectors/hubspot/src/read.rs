@@ -72,8 +72,8 @@ pub fn id(value: &Value) -> Option<String> {
     }
 }
 
-fn memo<'s>(step: &'s Step, name: &str) -> &'s str {
-    step.memo[name].as_str().unwrap_or_default()
+fn context<'s>(step: &'s Step, name: &str) -> &'s str {
+    step.context[name].as_str().unwrap_or_default()
 }
 
 /// Optional fields that this portal refuses are left out the next time; anything else needs a person.
@@ -161,14 +161,14 @@ fn media(step: &Step, problem: MediaProblem) -> Verdict {
             Stop::new(Reason::MediaUnavailable, problem.words()),
             Effect::None,
         ),
-        gone => Verdict::known(memo(step, "fact"), format!("!{}", gone.words())),
+        gone => Verdict::known(context(step, "fact"), format!("!{}", gone.words())),
     }
 }
 
 fn file_upload(step: &Step, reply: &HttpReply) -> Verdict {
-    let refused = |why: &str| Verdict::known(memo(step, "fact"), format!("!{why}"));
+    let refused = |why: &str| Verdict::known(context(step, "fact"), format!("!{why}"));
     match (id_of(reply), reply.status) {
-        (Some((id, _)), _) => Verdict::known(memo(step, "fact"), id),
+        (Some((id, _)), _) => Verdict::known(context(step, "fact"), id),
         // The plan decides what a portal takes; a file never holds up the conversation.
         (None, 413) => refused("the file is larger than HubSpot takes"),
         (None, 403) => refused("handoffd may not upload files to HubSpot (scope files)"),

@@ -8,7 +8,7 @@
 mod story;
 
 use handoffd_contract::sandbox::Sandbox;
-use handoffd_contract::{AuthorKind, Data, Fact, Item, What};
+use handoffd_contract::{AuthorKind, Data, Fact, InboundKind, Item};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use story::played::{connector, played, texts};
@@ -235,7 +235,7 @@ fn an_open_ticket_is_heard_at_the_set_pace_however_long_the_customer_is_silent()
         assert_eq!(desk.pace(), Some(20), "day {days}");
         let heard = desk.poll();
         assert!(
-            matches!(&heard[0].what, What::Replied(reply) if reply.text.as_deref() == Some(format!("day {days}").as_str()))
+            matches!(&heard[0].kind, InboundKind::Replied(reply) if reply.text.as_deref() == Some(format!("day {days}").as_str()))
         );
     }
     // A stage that is neither the first nor a closed one is an open one.

@@ -8,7 +8,7 @@
 mod story;
 
 use handoffd_contract::event::{AttachmentKind, RepReply};
-use handoffd_contract::{About, Heard, Source, What};
+use handoffd_contract::{Inbound, InboundKind, Source, Subject};
 use serde_json::{Value, json};
 use story::{Desk, handoff, item, short};
 
@@ -28,23 +28,23 @@ fn opened() -> Desk {
 }
 
 /// What the webhook and the poll both tell of a note.
-fn noted(desk: &mut Desk, html: &str) -> Vec<Heard> {
+fn noted(desk: &mut Desk, html: &str) -> Vec<Inbound> {
     desk.act(json!({"act": "note", "html": html}));
     let (hook, poll) = (desk.webhooks(), desk.poll());
     assert_eq!(hook, poll);
     hook
 }
 
-fn replied(heard: &Heard) -> &RepReply {
-    match &heard.what {
-        What::Replied(reply) => reply,
+fn replied(heard: &Inbound) -> &RepReply {
+    match &heard.kind {
+        InboundKind::Replied(reply) => reply,
         other => panic!("{other:?}"),
     }
 }
 
-fn not_sent(heard: &Heard) -> &str {
-    match &heard.what {
-        What::NotSent { detail, .. } => detail,
+fn not_sent(heard: &Inbound) -> &str {
+    match &heard.kind {
+        InboundKind::NotSent { detail, .. } => detail,
         other => panic!("{other:?}"),
     }
 }
@@ -96,7 +96,7 @@ fn what_cannot_be_sent_is_named_and_the_rest_is_sent() {
     );
     assert_eq!(heard.len(), 2, "{heard:#?}");
     assert_eq!(replied(&heard[0]).text.as_deref(), Some("see here"));
-    assert_eq!(heard[0].about, heard[1].about);
+    assert_eq!(heard[0].subject, heard[1].subject);
     let detail = not_sent(&heard[1]);
     assert!(
         detail.starts_with("WhatsApp cannot be given an embedded page and a picture (label)"),
@@ -145,13 +145,16 @@ fn two_tickets() -> (Desk, Value, Value) {
     (desk, first, second)
 }
 
-fn follows(old: &Value, left: &Value) -> (About, What) {
+fn follows(old: &Value, left: &Value) -> (Subject, InboundKind) {
     let text = |id: &Value| id.as_str().unwrap().to_owned();
-    let about = About::Fact {
+    let about = Subject::Fact {
         name: "ticket".into(),
         value: text(old),
     };
-    (about, What::Facts(vec![("ticket".into(), text(left))]))
+    (
+        about,
+        InboundKind::Facts(vec![("ticket".into(), text(left))]),
+    )
 }
 
 #[test]
@@ -159,14 +162,14 @@ fn a_note_on_several_tickets_is_left_to_whoever_knows_the_conversations() {
     let (mut desk, first, second) = two_tickets();
     desk.act(json!({"act": "reply", "text": "hi", "ticket": first, "also": [second]}));
     let heard = desk.webhooks();
-    let both = About::AnyFact {
+    let both = Subject::AnyFact {
         name: "ticket".into(),
         values: vec![
             first.as_str().unwrap().into(),
             second.as_str().unwrap().into(),
         ],
     };
-    assert_eq!(heard[0].about, both);
+    assert_eq!(heard[0].subject, both);
     assert_eq!(heard, desk.poll());
 }
 
@@ -185,7 +188,7 @@ fn a_merge_is_heard_from_either_ticket_by_webhook_and_by_poll() {
         };
         let found: Vec<_> = by_hook
             .into_iter()
-            .map(|heard| (heard.about, heard.what))
+            .map(|heard| (heard.subject, heard.kind))
             .collect();
         let wanted: Vec<_> = gone.iter().map(|old| follows(old, &left)).collect();
         assert_eq!(found, wanted);
@@ -193,7 +196,7 @@ fn a_merge_is_heard_from_either_ticket_by_webhook_and_by_poll() {
         let by_poll: Vec<_> = desk
             .poll()
             .into_iter()
-            .map(|heard| (heard.about, heard.what))
+            .map(|heard| (heard.subject, heard.kind))
             .collect();
         assert_eq!(by_poll, [follows(&first, &left)]);
         // The poll of the one that is left.
@@ -202,7 +205,7 @@ fn a_merge_is_heard_from_either_ticket_by_webhook_and_by_poll() {
         let by_poll: Vec<_> = desk
             .poll()
             .into_iter()
-            .map(|heard| (heard.about, heard.what))
+            .map(|heard| (heard.subject, heard.kind))
             .collect();
         assert_eq!(by_poll, wanted);
         assert_eq!(desk.poll(), [], "once");

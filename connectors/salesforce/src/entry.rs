@@ -1,7 +1,7 @@
 //! One conversation entry: what it says, whoever told of it.
 
 use handoffd_contract::event::RepReply;
-use handoffd_contract::{About, Heard, Hearing, What};
+use handoffd_contract::{FrameContent, Inbound, InboundKind, Subject};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -51,18 +51,18 @@ impl Entry {
         })
     }
 
-    fn heard(&self, hearing: &mut Hearing, id: String, what: What) {
+    fn heard(&self, hearing: &mut FrameContent, id: String, kind: InboundKind) {
         let about = about(&self.conversation);
-        hearing.heard.push(Heard {
+        hearing.heard.push(Inbound {
             id,
-            about,
+            subject: about,
             echo: None,
             at: time(self.at),
-            what,
+            kind,
         });
     }
 
-    pub(crate) fn hear(&self, s: &Settings, hearing: &mut Hearing) {
+    pub(crate) fn hear(&self, s: &Settings, hearing: &mut FrameContent) {
         match self.kind.as_str() {
             "Message" => self.message(s, hearing, &self.id, &self.payload["abstractMessage"]),
             "MessageUpdated" => {
@@ -110,7 +110,7 @@ impl Entry {
         }
     }
 
-    fn message(&self, s: &Settings, hearing: &mut Hearing, id: &str, message: &Value) {
+    fn message(&self, s: &Settings, hearing: &mut FrameContent, id: &str, message: &Value) {
         let automated = self.payload["messageReason"].as_str() == Some("AutomatedResponse");
         let relayed = match self.role.as_str() {
             "Agent" => true,
@@ -138,16 +138,24 @@ impl Entry {
             options: shown.options,
             template: None,
         };
-        self.heard(hearing, format!("message/{id}"), What::Replied(reply));
+        self.heard(
+            hearing,
+            format!("message/{id}"),
+            InboundKind::Replied(reply),
+        );
         if let Some(at) = self.at {
             let fact = ("heard".to_owned(), at.to_string());
-            self.heard(hearing, format!("message/{id}/at"), What::Facts(vec![fact]));
+            self.heard(
+                hearing,
+                format!("message/{id}/at"),
+                InboundKind::Facts(vec![fact]),
+            );
         }
     }
 
     /// A rep who leaves is no end: so do transfers and re-queues look, and routing status
     /// `NEEDS_ROUTING` is that of a conversation that waits for its next rep.
-    fn participants(&self, hearing: &mut Hearing) {
+    fn participants(&self, hearing: &mut FrameContent) {
         let changes = self.payload["entries"]
             .as_array()
             .map(Vec::as_slice)
@@ -169,12 +177,12 @@ impl Entry {
             self.heard(
                 hearing,
                 format!("participant/{}/{n}", self.id),
-                What::Assigned { rep },
+                InboundKind::Assigned { rep },
             );
         }
     }
 
-    fn status(&self, hearing: &mut Hearing) {
+    fn status(&self, hearing: &mut FrameContent) {
         let status = self.payload["sessionStatus"].as_str().unwrap_or_default();
         let session = self.payload["sessionId"]
             .as_str()
@@ -195,7 +203,7 @@ impl Entry {
                 self.heard(
                     hearing,
                     format!("live/{}", self.id),
-                    What::Facts(vec![fact]),
+                    InboundKind::Facts(vec![fact]),
                 );
             }
             other => hearing.skipped = Some(format!("session status {}", short(other))),
@@ -203,19 +211,19 @@ impl Entry {
     }
 
     /// Which messaging session is the current one; told once for each.
-    fn session(&self, hearing: &mut Hearing, session: &str) {
+    fn session(&self, hearing: &mut FrameContent, session: &str) {
         let fact = ("session".to_owned(), session.to_owned());
         self.heard(
             hearing,
             format!("session/{session}"),
-            What::Facts(vec![fact]),
+            InboundKind::Facts(vec![fact]),
         );
     }
 }
 
 /// The end of a messaging session, told in several ways of which the first counts.
 pub(crate) fn ended(
-    hearing: &mut Hearing,
+    hearing: &mut FrameContent,
     conversation: &str,
     session: &str,
     at: Option<i64>,
@@ -226,46 +234,46 @@ pub(crate) fn ended(
         (facts::ended(session), at_ms.clone()),
         (facts::over(session), at_ms),
     ];
-    let mut add = |id: String, what: What, echo: Option<String>| {
-        hearing.heard.push(Heard {
+    let mut add = |id: String, kind: InboundKind, echo: Option<String>| {
+        hearing.heard.push(Inbound {
             id,
-            about: about(conversation),
+            subject: about(conversation),
             echo,
             at: time(at),
-            what,
+            kind,
         });
     };
     add(
         format!("ended/{session}/{word}/fact"),
-        What::Facts(facts),
+        InboundKind::Facts(facts),
         None,
     );
     // We end sessions too; the engine knows which by the fact that holds this value.
     let echo = Some(facts::ended_by_us(session));
     add(
         format!("ended/{session}"),
-        What::Ended {
-            word: Some(word.to_owned()),
+        InboundKind::Ended {
+            status: Some(word.to_owned()),
         },
         echo,
     );
 }
 
 /// The entries were read after messaging sessions had ended: nothing more is to be heard of those.
-pub(crate) fn swept(hearing: &mut Hearing, conversation: &str, facts: Vec<(String, String)>) {
+pub(crate) fn swept(hearing: &mut FrameContent, conversation: &str, facts: Vec<(String, String)>) {
     if !facts.is_empty() {
-        hearing.heard.push(Heard {
+        hearing.heard.push(Inbound {
             id: "swept".into(),
-            about: about(conversation),
+            subject: about(conversation),
             echo: None,
             at: None,
-            what: What::Facts(facts),
+            kind: InboundKind::Facts(facts),
         });
     }
 }
 
-fn about(conversation: &str) -> About {
-    About::Fact {
+fn about(conversation: &str) -> Subject {
+    Subject::Fact {
         name: "conversation".into(),
         value: conversation.to_owned(),
     }

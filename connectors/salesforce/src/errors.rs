@@ -86,11 +86,11 @@ pub(crate) fn words(reply: &HttpReply) -> String {
             .or(body["error"].as_str())
             .unwrap_or_default()
             .to_owned(),
-        None => reply.words(Stop::MAX_WORDS),
+        None => reply.words(Stop::MAX_MESSAGE),
     };
     let said = said.trim();
     let shown = if said.starts_with('<') { "" } else { said };
-    let shown: String = shown.chars().take(Stop::MAX_WORDS - 20).collect();
+    let shown: String = shown.chars().take(Stop::MAX_MESSAGE - 20).collect();
     match shown.as_str() {
         "" => format!("answered {}", reply.status),
         shown => format!("{}: {shown}", reply.status),

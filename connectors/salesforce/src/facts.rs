@@ -113,7 +113,7 @@ impl<'a> Lane<'a> {
     /// The ends among them after which the entries were not read yet, each as the fact that holds
     /// once they were: what a rep wrote last may not have been heard.
     #[must_use]
-    pub fn unswept(&self) -> Vec<(String, String)> {
+    pub fn unreconciled(&self) -> Vec<(String, String)> {
         self.ends()
             .map(|(key, at)| (swept(key), at.to_owned()))
             .filter(|(fact, at)| self.known.get(fact) != Some(at))

@@ -5,7 +5,7 @@
 //! <https://developer.salesforce.com/docs/service/messaging-api/references/about/server-sent-events-structure.html>
 
 use handoffd_contract::feed::Read;
-use handoffd_contract::{Auth, Frame, Hearing, HttpCall, HttpReply, Reason, Refusal, Stop};
+use handoffd_contract::{Auth, Frame, FrameContent, HttpCall, HttpReply, Reason, Refusal, Stop};
 use serde_json::{Value, json};
 
 use crate::entry::{self, Entry};
@@ -39,11 +39,11 @@ pub(crate) fn entries(
     if let Some(since) = since {
         call = call.query("startTimestamp", since.max(0).to_string());
     }
-    let memo = json!({ "conversation": conversation, "subject": subject, "since": since, "page": page, "swept": swept });
-    Read::new(ENTRIES, call, memo).spend(LIST, conversation)
+    let context = json!({ "conversation": conversation, "subject": subject, "since": since, "page": page, "swept": swept });
+    Read::new(ENTRIES, call, context).spend(LIST, conversation)
 }
 
-pub(crate) fn hear(s: &Settings, frame: &Frame<'_>) -> Result<Hearing, Refusal> {
+pub(crate) fn hear(s: &Settings, frame: &Frame<'_>) -> Result<FrameContent, Refusal> {
     match frame {
         Frame::Event { event, data, .. } => stream(s, event, data),
         Frame::Reply { read, reply } => answer(s, read, reply),
@@ -51,22 +51,22 @@ pub(crate) fn hear(s: &Settings, frame: &Frame<'_>) -> Result<Hearing, Refusal> 
     }
 }
 
-fn skipped(words: impl Into<String>) -> Hearing {
-    Hearing {
+fn skipped(words: impl Into<String>) -> FrameContent {
+    FrameContent {
         skipped: Some(words.into()),
-        ..Hearing::default()
+        ..FrameContent::default()
     }
 }
 
-fn stream(s: &Settings, event: &str, data: &str) -> Result<Hearing, Refusal> {
+fn stream(s: &Settings, event: &str, data: &str) -> Result<FrameContent, Refusal> {
     if data.contains(errors::EXPIRED) && !data.trim_start().starts_with('{') {
-        return Ok(Hearing {
+        return Ok(FrameContent {
             unauthorized: true,
-            ..Hearing::default()
+            ..FrameContent::default()
         });
     }
     if event == "ping" {
-        return Ok(Hearing::default());
+        return Ok(FrameContent::default());
     }
     let message = matches!(
         event,
@@ -90,7 +90,7 @@ fn stream(s: &Settings, event: &str, data: &str) -> Result<Hearing, Refusal> {
     let entry = envelope.as_ref().and_then(Entry::of_event);
     match entry {
         Some(entry) => {
-            let mut hearing = Hearing::default();
+            let mut hearing = FrameContent::default();
             entry.hear(s, &mut hearing);
             Ok(hearing)
         }
@@ -103,19 +103,19 @@ fn stream(s: &Settings, event: &str, data: &str) -> Result<Hearing, Refusal> {
     }
 }
 
-fn answer(s: &Settings, read: &Read, reply: &HttpReply) -> Result<Hearing, Refusal> {
+fn answer(s: &Settings, read: &Read, reply: &HttpReply) -> Result<FrameContent, Refusal> {
     match reply.status {
         200..=299 => {}
         401 => {
-            return Ok(Hearing {
+            return Ok(FrameContent {
                 unauthorized: true,
-                ..Hearing::default()
+                ..FrameContent::default()
             });
         }
         // The conversation is gone, and with it what could be heard in it.
         403 | 404 | 410 => {
             let mut hearing = skipped(format!("{} answered {}", read.tag, reply.status));
-            let conversation = read.memo["conversation"].as_str().unwrap_or_default();
+            let conversation = read.context["conversation"].as_str().unwrap_or_default();
             entry::swept(&mut hearing, conversation, swept(read));
             return Ok(hearing);
         }
@@ -132,8 +132,8 @@ fn answer(s: &Settings, read: &Read, reply: &HttpReply) -> Result<Hearing, Refus
             });
         }
     }
-    let conversation = read.memo["conversation"].as_str().unwrap_or_default();
-    let subject = read.memo["subject"].as_str().unwrap_or_default();
+    let conversation = read.context["conversation"].as_str().unwrap_or_default();
+    let subject = read.context["subject"].as_str().unwrap_or_default();
     let Some(body) = reply.json() else {
         return Err(Refusal::Hold {
             stop: Stop::new(
@@ -150,8 +150,14 @@ fn answer(s: &Settings, read: &Read, reply: &HttpReply) -> Result<Hearing, Refus
 }
 
 /// A page of entries, sorted by ourselves since the list's order is not documented.
-fn backfill(s: &Settings, read: &Read, conversation: &str, subject: &str, body: &Value) -> Hearing {
-    let mut hearing = Hearing::default();
+fn backfill(
+    s: &Settings,
+    read: &Read,
+    conversation: &str,
+    subject: &str,
+    body: &Value,
+) -> FrameContent {
+    let mut hearing = FrameContent::default();
     let list = body["conversationEntries"]
         .as_array()
         .map(Vec::as_slice)
@@ -165,10 +171,10 @@ fn backfill(s: &Settings, read: &Read, conversation: &str, subject: &str, body: 
     for entry in &entries {
         entry.hear(s, &mut hearing);
     }
-    let page = read.memo["page"].as_u64().unwrap_or(0);
+    let page = read.context["page"].as_u64().unwrap_or(0);
     let newest = entries.iter().filter_map(|entry| entry.at).max();
     if let Some(newest) = newest.filter(|_| list.len() >= PAGE && page + 1 < MAX_PAGES) {
-        let since = read.memo["since"].as_i64();
+        let since = read.context["since"].as_i64();
         // Entries of one millisecond may be parted by the page's end, so the last one is read again,
         // unless the whole page is of that millisecond.
         let next = if since == Some(newest) {
@@ -186,5 +192,5 @@ fn backfill(s: &Settings, read: &Read, conversation: &str, subject: &str, body: 
 
 /// The facts that hold when a read of the entries is done.
 fn swept(read: &Read) -> Vec<(String, String)> {
-    serde_json::from_value(read.memo["swept"].clone()).unwrap_or_default()
+    serde_json::from_value(read.context["swept"].clone()).unwrap_or_default()
 }

@@ -45,7 +45,7 @@ pub(crate) fn keep(work_target: &str, known: &Known, lane: &Lane<'_>, message: &
             .push((facts::over(&key), facts::ended_by_us(&key)));
         let ended = RepEnded {
             target: work_target.to_owned(),
-            word: Some("Ended".to_owned()),
+            status: Some("Ended".to_owned()),
         };
         record
             .events

@@ -43,8 +43,8 @@ pub mod settings;
 mod words;
 
 use handoffd_contract::{
-    Budget, Check, Connector, Credential, Feed, Finding, Frame, Hearing, HttpReply, Known, Problem,
-    Refusal, Reply, Step, Verdict, Work,
+    Budget, Check, Connector, Credential, Feed, Finding, Frame, FrameContent, HttpReply, Known,
+    Problem, Refusal, Reply, Step, Verdict, Work,
 };
 use std::time::Duration;
 
@@ -90,7 +90,7 @@ impl Connector for Salesforce {
         self.stream(work, known)
     }
 
-    fn hear(&self, frame: &Frame<'_>) -> Result<Hearing, Refusal> {
+    fn hear(&self, frame: &Frame<'_>) -> Result<FrameContent, Refusal> {
         hear::hear(&self.settings, frame)
     }
 

@@ -58,9 +58,9 @@ impl Salesforce {
     pub(crate) fn stream(&self, work: &Work, known: &Known) -> Option<Feed> {
         let lane = Lane::new(&self.settings.subject_prefix, work, known)?;
         let began = known.is("conversation") || known.unsure("conversation");
-        let unswept = lane.unswept();
-        let open =
-            began && (lane.ended().is_empty() || !unswept.is_empty() || lane.is_anything_unsure());
+        let unreconciled = lane.unreconciled();
+        let open = began
+            && (lane.ended().is_empty() || !unreconciled.is_empty() || lane.is_anything_unsure());
         if !open
             && !self
                 .plan(work, known)
@@ -79,9 +79,9 @@ impl Salesforce {
             .get("heard")
             .and_then(|at| at.parse::<i64>().ok())
             .map(|at| at - OVERLAP_MS);
-        let backfill = known
-            .get("conversation")
-            .map(|conversation| hear::entries(conversation, &lane.subject, since, 0, &unswept));
+        let backfill = known.get("conversation").map(|conversation| {
+            hear::entries(conversation, &lane.subject, since, 0, &unreconciled)
+        });
         Some(Feed::Stream {
             key: lane.subject,
             open: call,
@@ -302,13 +302,13 @@ impl Salesforce {
         ]});
         let call = HttpCall::post(format!("{}/acknowledge-entries", path(conversation)), body);
         // A second receipt for the same entry says the same.
-        let memo = Memo {
+        let context = Memo {
             fact: fact.clone(),
             value: id.clone(),
             ..Memo::default()
         };
         Ok(Some(
-            self.step("reply.acknowledge", Repeat::Keyed, call, lane, &memo)
+            self.step("reply.acknowledge", Repeat::Keyed, call, lane, &context)
                 .claim_as(fact, id),
         ))
     }
@@ -335,14 +335,14 @@ impl Salesforce {
         let value = facts::ended_by_us(&current);
         let call = HttpCall::new(Method::Delete, format!("{}/session", path(conversation)))
             .query("esDeveloperName", &self.settings.es_developer_name);
-        let memo = Memo {
+        let context = Memo {
             fact: fact.clone(),
             value: value.clone(),
             current,
             ..Memo::default()
         };
         Some(
-            self.step("session.end", Repeat::Keyed, call, lane, &memo)
+            self.step("session.end", Repeat::Keyed, call, lane, &context)
                 .claim_as(fact, value),
         )
     }

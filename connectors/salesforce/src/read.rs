@@ -18,21 +18,21 @@ use crate::{routing, words};
 const SHORTEST: usize = 100;
 
 pub(crate) fn read(step: &Step, reply: &Reply) -> Verdict {
-    let Ok(memo) = serde_json::from_value::<Memo>(step.memo.clone()) else {
-        return Verdict::Never(Stop::new(Reason::Bug, format!("{}: no memo", step.name)));
+    let Ok(context) = serde_json::from_value::<Memo>(step.context.clone()) else {
+        return Verdict::Never(Stop::new(Reason::Bug, format!("{}: no context", step.name)));
     };
     match reply {
-        Reply::Http(reply) => http(step.name, &memo, reply),
+        Reply::Http(reply) => http(step.name, &context, reply),
         Reply::Media(MediaProblem::Unreachable) => Verdict::later(
             Stop::new(Reason::MediaUnavailable, MediaProblem::Unreachable.words()),
             Effect::None,
         ),
-        Reply::Media(problem) => lost(&memo, words::media_value(*problem)),
+        Reply::Media(problem) => lost(&context, words::media_value(*problem)),
         Reply::Published(_) => Verdict::Never(Stop::new(Reason::Bug, "nothing was published")),
     }
 }
 
-fn http(name: &str, memo: &Memo, reply: &HttpReply) -> Verdict {
+fn http(name: &str, context: &Memo, reply: &HttpReply) -> Verdict {
     if reply.status == 429 {
         return limited(name, reply);
     }
@@ -40,23 +40,23 @@ fn http(name: &str, memo: &Memo, reply: &HttpReply) -> Verdict {
         return verdict;
     }
     match name {
-        "conversation.create" => create(memo, reply),
-        "message.send" | "file.send" => send(memo, reply),
-        "message.look" => look(memo, reply),
-        "session.end" => end(memo, reply),
-        "reply.acknowledge" => receipt(memo, reply),
+        "conversation.create" => create(context, reply),
+        "message.send" | "file.send" => send(context, reply),
+        "message.look" => look(context, reply),
+        "session.end" => end(context, reply),
+        "reply.acknowledge" => receipt(context, reply),
         _ => Verdict::Never(Stop::new(Reason::Bug, format!("{name}: unknown step"))),
     }
 }
 
-fn create(memo: &Memo, reply: &HttpReply) -> Verdict {
+fn create(context: &Memo, reply: &HttpReply) -> Verdict {
     match reply.status {
         // 409: the conversation exists, under an id that only we derive.
-        200..=299 | 409 => Verdict::Known(success(memo)),
+        200..=299 | 409 => Verdict::Known(success(context)),
         403 => never(Reason::Forbidden, reply),
         404 => never(Reason::NotFound, reply),
         413 => never(Reason::TooLarge, reply),
-        _ => match leave_out(memo, reply) {
+        _ => match leave_out(context, reply) {
             Some(verdict) => verdict,
             None => never(Reason::Invalid, reply),
         },
@@ -66,17 +66,17 @@ fn create(memo: &Memo, reply: &HttpReply) -> Verdict {
 /// An over-long value is refused, on every first message of a session as at the creation: the handoff
 /// goes on without the attribute, and the rep is told. Where the answer speaks of attributes and names
 /// none, the longest goes, one after the other.
-fn leave_out(memo: &Memo, reply: &HttpReply) -> Option<Verdict> {
+fn leave_out(context: &Memo, reply: &HttpReply) -> Option<Verdict> {
     let said = errors::words(reply);
-    let mut named: Vec<&String> = memo
+    let mut named: Vec<&String> = context
         .optional
         .iter()
         .filter(|name| mentions(&said, name))
         .collect();
     if named.is_empty() && said.to_lowercase().contains("attribute") {
-        named.extend(memo.optional.first());
+        named.extend(context.optional.first());
     }
-    let first = Learned::absent(&memo.fact);
+    let first = Learned::absent(&context.fact);
     let refused = |name: &&String| Learned::is(routing::refused(name), said.clone());
     (!named.is_empty()).then(|| {
         let refused = named.iter().map(refused);
@@ -87,59 +87,61 @@ fn leave_out(memo: &Memo, reply: &HttpReply) -> Option<Verdict> {
 /// A text or caption that is too long is split smaller, and so is all that follows; when it is short
 /// already, a text goes as a file, and a file without its caption. The limit is not documented, so
 /// that only the words tell.
-fn shorten(memo: &Memo, reply: &HttpReply) -> Option<Verdict> {
+fn shorten(context: &Memo, reply: &HttpReply) -> Option<Verdict> {
     let said = errors::words(reply).to_lowercase();
     let long = said.contains("too long")
         || said.contains("maximum length")
         || said.contains("max length")
         || said.contains("exceed") && (said.contains("length") || said.contains("character"))
-        || reply.status == 413 && memo.fallback.is_none();
-    if !long || memo.units == 0 {
+        || reply.status == 413 && context.fallback.is_none();
+    if !long || context.units == 0 {
         return None;
     }
-    let half = memo.units / 2;
-    let mut learned = vec![Learned::absent(&memo.fact)];
+    let half = context.units / 2;
+    let mut learned = vec![Learned::absent(&context.fact)];
     if half < SHORTEST {
-        learned.push(Learned::is(facts::cut(&memo.fact), facts::AS_FILE));
+        learned.push(Learned::is(facts::cut(&context.fact), facts::AS_FILE));
     } else {
-        learned.push(Learned::is(facts::cut(&memo.fact), half.to_string()));
+        learned.push(Learned::is(facts::cut(&context.fact), half.to_string()));
         learned.push(Learned::is(facts::LIMIT, half.to_string()));
     }
     Some(Verdict::Known(learned))
 }
 
 /// A session's end, told by an answer.
-fn ended(memo: &Memo) -> [Learned; 2] {
+fn ended(context: &Memo) -> [Learned; 2] {
     [
-        Learned::is(facts::ended(&memo.current), facts::FOR_SURE),
-        Learned::is(facts::answered(&memo.current), memo.at.to_string()),
+        Learned::is(facts::ended(&context.current), facts::FOR_SURE),
+        Learned::is(facts::answered(&context.current), context.at.to_string()),
     ]
 }
 
-fn send(memo: &Memo, reply: &HttpReply) -> Verdict {
+fn send(context: &Memo, reply: &HttpReply) -> Verdict {
     if let 400 | 413 | 422 = reply.status
-        && let Some(verdict) = leave_out(memo, reply).or_else(|| shorten(memo, reply))
+        && let Some(verdict) = leave_out(context, reply).or_else(|| shorten(context, reply))
     {
         return verdict;
     }
     match reply.status {
-        200..=299 | 409 => Verdict::Known(success(memo)),
+        200..=299 | 409 => Verdict::Known(success(context)),
         // The messaging session has ended: the same id goes out again in a new one.
-        417 | 403 if !memo.new_session => Verdict::Known(
-            std::iter::once(Learned::absent(&memo.fact))
-                .chain(ended(memo))
+        417 | 403 if !context.new_session => Verdict::Known(
+            std::iter::once(Learned::absent(&context.fact))
+                .chain(ended(context))
                 .collect(),
         ),
         417 => Verdict::later(
             Stop::new(Reason::SessionEnded, errors::words(reply)),
             Effect::None,
         ),
-        413 if memo.fallback.is_some() => lost(memo, words::TOO_LARGE),
-        415 if memo.fallback.is_some() => lost(memo, words::TYPE),
+        413 if context.fallback.is_some() => lost(context, words::TOO_LARGE),
+        415 if context.fallback.is_some() => lost(context, words::TYPE),
         // Nothing may come after an optional file; whether the conversation itself is unusable, the
         // line that stands for the file finds out.
-        400..=499 if memo.fallback.is_some() && reply.status != 404 => lost(memo, words::REFUSED),
-        403 | 404 if memo.may_replace => replace(memo),
+        400..=499 if context.fallback.is_some() && reply.status != 404 => {
+            lost(context, words::REFUSED)
+        }
+        403 | 404 if context.may_replace => replace(context),
         403 => never(Reason::Forbidden, reply),
         404 => never(Reason::NotFound, reply),
         413 => never(Reason::TooLarge, reply),
@@ -147,8 +149,8 @@ fn send(memo: &Memo, reply: &HttpReply) -> Verdict {
     }
 }
 
-fn look(memo: &Memo, reply: &HttpReply) -> Verdict {
-    let absent = Verdict::Known(vec![Learned::absent(&memo.fact)]);
+fn look(context: &Memo, reply: &HttpReply) -> Verdict {
+    let absent = Verdict::Known(vec![Learned::absent(&context.fact)]);
     match reply.status {
         200..=299 => {
             let body = reply.json().unwrap_or_default();
@@ -158,9 +160,9 @@ fn look(memo: &Memo, reply: &HttpReply) -> Verdict {
                     Effect::None,
                 );
             };
-            let ours = |entry: &Value| entry["identifier"].as_str() == Some(memo.value.as_str());
+            let ours = |entry: &Value| entry["identifier"].as_str() == Some(context.value.as_str());
             if entries.iter().any(ours) {
-                Verdict::Known(success(memo))
+                Verdict::Known(success(context))
             } else {
                 absent
             }
@@ -171,31 +173,32 @@ fn look(memo: &Memo, reply: &HttpReply) -> Verdict {
     }
 }
 
-fn end(memo: &Memo, reply: &HttpReply) -> Verdict {
+fn end(context: &Memo, reply: &HttpReply) -> Verdict {
     match reply.status {
         // Whatever says that there is no session to end says that it is ended.
         200..=299 | 403 | 404 | 409 | 410 | 417 => Verdict::Known(vec![
-            Learned::is(&memo.fact, &memo.value),
-            Learned::is(facts::ended(&memo.current), facts::FOR_SURE),
+            Learned::is(&context.fact, &context.value),
+            Learned::is(facts::ended(&context.current), facts::FOR_SURE),
         ]),
         _ => never(Reason::Invalid, reply),
     }
 }
 
 /// A receipt is a courtesy: nothing stops for one that is not taken.
-fn receipt(memo: &Memo, reply: &HttpReply) -> Verdict {
+fn receipt(context: &Memo, reply: &HttpReply) -> Verdict {
     let value = if reply.ok() {
-        memo.value.clone()
+        context.value.clone()
     } else {
         format!("!{}", reply.status)
     };
-    Verdict::known(&memo.fact, value)
+    Verdict::known(&context.fact, value)
 }
 
-fn success(memo: &Memo) -> Vec<Learned> {
-    let mut learned = vec![Learned::is(&memo.fact, &memo.value)];
+fn success(context: &Memo) -> Vec<Learned> {
+    let mut learned = vec![Learned::is(&context.fact, &context.value)];
     learned.extend(
-        memo.learn
+        context
+            .learn
             .iter()
             .map(|(fact, value)| Learned::is(fact, value)),
     );
@@ -203,11 +206,11 @@ fn success(memo: &Memo) -> Vec<Learned> {
 }
 
 /// A file was not taken: a line will stand for it.
-fn lost(memo: &Memo, why: &str) -> Verdict {
-    match &memo.fallback {
-        Some(fallback) if *fallback == memo.fact => Verdict::known(fallback, why),
+fn lost(context: &Memo, why: &str) -> Verdict {
+    match &context.fallback {
+        Some(fallback) if *fallback == context.fact => Verdict::known(fallback, why),
         Some(fallback) => Verdict::Known(vec![
-            Learned::absent(&memo.fact),
+            Learned::absent(&context.fact),
             Learned::is(fallback, why),
         ]),
         None => Verdict::Never(Stop::new(Reason::Bug, "a text has no bytes to fetch")),
@@ -215,18 +218,19 @@ fn lost(memo: &Memo, why: &str) -> Verdict {
 }
 
 /// The conversation is closed for good: the next one takes its place.
-fn replace(memo: &Memo) -> Verdict {
+fn replace(context: &Memo) -> Verdict {
     let mut learned = vec![
-        Learned::absent(&memo.fact),
+        Learned::absent(&context.fact),
         Learned::absent("conversation"),
-        Learned::is("generation", (memo.generation + 1).to_string()),
+        Learned::is("generation", (context.generation + 1).to_string()),
     ];
-    if !memo.new_session {
-        let at = memo.at.to_string();
-        learned.push(Learned::is(facts::answered(&memo.current), at));
+    if !context.new_session {
+        let at = context.at.to_string();
+        learned.push(Learned::is(facts::answered(&context.current), at));
     }
     learned.extend(
-        memo.ended
+        context
+            .ended
             .iter()
             .map(|(fact, value)| Learned::is(fact, value)),
     );

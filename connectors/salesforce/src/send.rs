@@ -87,7 +87,7 @@ impl Salesforce {
             learn.push((facts::followed(&key), facts::FOR_SURE.to_owned()));
             learn.push((facts::over(&key), facts::ended_by_us(&key)));
         }
-        let memo = Memo {
+        let context = Memo {
             fact: "conversation".into(),
             value: id.clone(),
             learn,
@@ -95,7 +95,7 @@ impl Salesforce {
             ..Memo::default()
         };
         let call = HttpCall::post("/iamessage/api/v2/conversation", body);
-        self.step("conversation.create", Repeat::Keyed, call, lane, &memo)
+        self.step("conversation.create", Repeat::Keyed, call, lane, &context)
             .claim_as("conversation", id)
             .listening()
     }
@@ -154,7 +154,7 @@ impl Salesforce {
         } else {
             Vec::new()
         };
-        let memo = Memo {
+        let context = Memo {
             fact: fact.clone(),
             value: id.clone(),
             learn,
@@ -175,7 +175,7 @@ impl Salesforce {
                 .query("direction", "FromEnd")
                 .query("entryTypeFilter", "Message");
             return self
-                .step("message.look", Repeat::Safe, call, lane, &memo)
+                .step("message.look", Repeat::Safe, call, lane, &context)
                 .claim(fact)
                 .spend(LIST, conversation);
         }
@@ -222,7 +222,7 @@ impl Salesforce {
             }
         };
         let step = self
-            .step(name, Repeat::Blind, call, lane, &memo)
+            .step(name, Repeat::Blind, call, lane, &context)
             .claim_as(fact, id)
             .spend(PER_CONVERSATION, conversation);
         // The stream may have been let go when the last messaging session ended.
@@ -235,13 +235,13 @@ impl Salesforce {
         repeat: Repeat,
         call: HttpCall,
         lane: &Lane<'_>,
-        memo: &Memo,
+        context: &Memo,
     ) -> Step {
         let call = call.auth(Auth::Customer {
             subject: lane.subject.clone(),
         });
-        // A memo is plain data; it can always be written.
-        Step::new(name, repeat, call).memo(serde_json::to_value(memo).unwrap_or_default())
+        // A context is plain data; it can always be written.
+        Step::new(name, repeat, call).context(serde_json::to_value(context).unwrap_or_default())
     }
 
     /// A language as Salesforce writes it: `pt_BR`, not `pt-BR`.

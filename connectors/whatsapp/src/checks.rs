@@ -57,7 +57,7 @@ pub(crate) fn checked(settings: &Settings, check: &Check, reply: &HttpReply) -> 
         };
         return vec![Finding::missing(
             check.what,
-            format!("{remedy} ({})", failure.words),
+            format!("{remedy} ({})", failure.message),
         )];
     }
     let body = reply.json().unwrap_or_default();

@@ -90,11 +90,11 @@ pub(crate) fn file<'a>(
         FormPart::text("type", media.mime()),
         FormPart::file("file", media),
     ]);
-    let memo = json!({"media": fact});
+    let context = json!({"media": fact});
     File::Upload(Box::new(
         Step::new(UPLOAD, Repeat::Keyed, call)
             .claim(fact)
-            .memo(memo),
+            .context(context),
     ))
 }
 
@@ -130,7 +130,7 @@ pub(crate) fn send(
             .known
             .get(&media)
             .is_some_and(|id| !id.starts_with('!'));
-    let memo = SendMemo {
+    let context = SendMemo {
         sent: sent.clone(),
         reference,
         again: Some(again(&media)).filter(|fact| lane.known.is(fact)),
@@ -149,7 +149,7 @@ pub(crate) fn send(
     .claim(sent)
     .spend("number", number)
     .spend("pair", format!("{number}/{}", to.key()))
-    .memo(serde_json::to_value(&memo).unwrap_or_default())
+    .context(serde_json::to_value(&context).unwrap_or_default())
 }
 
 /// The API's object for a file that was uploaded.

@@ -17,7 +17,7 @@ pub(crate) struct Failure {
     /// WhatsApp's code, when it gave one.
     pub(crate) code: Option<i64>,
     /// WhatsApp's own words.
-    pub(crate) words: String,
+    pub(crate) message: String,
     /// Not before this time.
     pub(crate) after: Option<Duration>,
 }
@@ -46,7 +46,7 @@ impl Failure {
             return Failure {
                 class,
                 code: None,
-                words,
+                message: words,
                 after,
             };
         };
@@ -67,7 +67,7 @@ impl Failure {
         Failure {
             class,
             code: Some(error.code),
-            words: error.words,
+            message: error.message,
             after,
         }
     }
@@ -76,7 +76,7 @@ impl Failure {
 struct GraphError {
     code: i64,
     subcode: Option<i64>,
-    words: String,
+    message: String,
 }
 
 impl GraphError {
@@ -107,7 +107,7 @@ impl GraphError {
         Some(GraphError {
             code,
             subcode: error.get("error_subcode").and_then(integer),
-            words,
+            message: words,
         })
     }
 }
@@ -167,7 +167,7 @@ mod tests {
         let body = r#"{"error":{"message":"(#100) x","code":"100","error_subcode":33,"error_data":"gone","fbtrace_id":"A1"}}"#;
         let failure = Failure::of(&reply(400, body));
         assert_eq!(failure.class, Class::Account);
-        assert_eq!(failure.words, "(#100) x; gone; trace A1");
+        assert_eq!(failure.message, "(#100) x; gone; trace A1");
     }
 
     #[test]

@@ -66,10 +66,10 @@ pub(crate) fn send(
         body,
     };
     let sent = facts::sent(&item.id, &part.slot);
-    let memo = json!({"fact": sent, "value": reference, "reference": reference, "at": lane.work.now.to_string()});
+    let context = json!({"fact": sent, "value": reference, "reference": reference, "at": lane.work.now.to_string()});
     Step::new(PUBLISH, Repeat::Keyed, publish)
         .claim_as(sent, reference)
-        .memo(memo)
+        .context(context)
 }
 
 /// The events that an item means for the gateway, each of one type, in the order in which they go.
@@ -79,8 +79,8 @@ pub(crate) fn events(lane: Lane<'_>, item: &Item, notify: &Notify) -> Vec<(&'sta
     match &item.data {
         Data::RepEnded(ended) => {
             let closed =
-                json!({"session": session, "closed_by": ended.target, "reason": ended.word});
-            let back = json!({"session": session, "target": ended.target, "word": ended.word});
+                json!({"session": session, "closed_by": ended.target, "reason": ended.status});
+            let back = json!({"session": session, "target": ended.target, "status": ended.status});
             let mut events = vec![("session.closed", closed)];
             if lane.settings.handback {
                 events.push(("session.handback", back));
@@ -129,13 +129,14 @@ pub(crate) fn notify(lane: Lane<'_>, item: &Item) -> Option<Step> {
         body: cloud_event(lane, &id, kind, item.time, data),
     };
     let failed = lane.news();
-    let memo = json!({"fact": fact, "value": id, "ends": failed.is_some().then_some(facts::NEWS)});
+    let context =
+        json!({"fact": fact, "value": id, "ends": failed.is_some().then_some(facts::NEWS)});
     let later = NewsWaits::after(failed.as_ref(), lane.work.now);
     Some(
         Step::new(NOTIFY, Repeat::Keyed, publish)
             .claim_as(fact, id)
             .aside(facts::NEWS, later)
-            .memo(memo),
+            .context(context),
     )
 }
 

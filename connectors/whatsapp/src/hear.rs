@@ -3,7 +3,9 @@
 //! <https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/messages/status>
 
 use handoffd_contract::event::DeliveryState;
-use handoffd_contract::{About, Frame, Heard, Hearing, Reason, Refusal, Stop, What};
+use handoffd_contract::{
+    Frame, FrameContent, Inbound, InboundKind, Reason, Refusal, Stop, Subject,
+};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -19,7 +21,7 @@ const MESSAGES: &str = "messages of customers came by Meta's webhook, from which
 ///
 /// # Errors
 /// The body is not JSON.
-pub(crate) fn hear(settings: &Settings, frame: &Frame<'_>) -> Result<Hearing, Refusal> {
+pub(crate) fn hear(settings: &Settings, frame: &Frame<'_>) -> Result<FrameContent, Refusal> {
     let Frame::Webhook { body, .. } = frame else {
         return Ok(skipped("not a webhook"));
     };
@@ -48,12 +50,12 @@ pub(crate) fn hear(settings: &Settings, frame: &Frame<'_>) -> Result<Hearing, Re
         messages |= list(value, "messages").next().is_some();
     }
     let none = heard.is_empty();
-    Ok(Hearing {
+    Ok(FrameContent {
         heard,
         refused: (messages && !webhooks.ignore_messages)
             .then(|| Stop::new(Reason::Unsupported, MESSAGES)),
         skipped: none.then(|| "holds no status of a message that could be ours".to_owned()),
-        ..Hearing::default()
+        ..FrameContent::default()
     })
 }
 
@@ -68,7 +70,7 @@ fn is_ours(settings: &Settings, value: &Value) -> bool {
     }
 }
 
-fn status(status: &Value) -> Option<Heard> {
+fn status(status: &Value) -> Option<Inbound> {
     let text = |name: &str| {
         status
             .get(name)
@@ -94,15 +96,15 @@ fn status(status: &Value) -> Option<Heard> {
     let seconds = status
         .get("timestamp")
         .and_then(|at| at.as_i64().or_else(|| at.as_str()?.parse().ok()));
-    Some(Heard {
+    Some(Inbound {
         id: format!("{id}:{word}"),
-        about: About::Fact {
+        subject: Subject::Fact {
             name: about,
             value: String::new(),
         },
         echo: None,
         at: seconds.and_then(|seconds| Timestamp::from_second(seconds).ok()),
-        what: What::Status {
+        kind: InboundKind::Status {
             message_id: Some(id.to_owned()),
             reference: text("biz_opaque_callback_data").map(str::to_owned),
             state,
@@ -139,9 +141,9 @@ fn list<'a>(value: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
         .flatten()
 }
 
-fn skipped(why: &str) -> Hearing {
-    Hearing {
+fn skipped(why: &str) -> FrameContent {
+    FrameContent {
         skipped: Some(why.to_owned()),
-        ..Hearing::default()
+        ..FrameContent::default()
     }
 }

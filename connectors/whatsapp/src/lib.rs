@@ -51,7 +51,7 @@ mod waiting;
 use std::time::Duration;
 
 use handoffd_contract::{
-    Budget, Check, Connector, Credential, Data, Exchange, Finding, Frame, Hearing, HttpReply,
+    Budget, Check, Connector, Credential, Data, Exchange, Finding, Frame, FrameContent, HttpReply,
     Known, MediaLookup, Problem, Refusal, Reply, Step, Stop, Verdict, Waiting, WebhookAuth, Work,
 };
 
@@ -112,7 +112,7 @@ impl Connector for WhatsApp {
         read::read(step, reply)
     }
 
-    fn hear(&self, frame: &Frame<'_>) -> Result<Hearing, Refusal> {
+    fn hear(&self, frame: &Frame<'_>) -> Result<FrameContent, Refusal> {
         hear::hear(&self.settings, frame)
     }
 
@@ -164,14 +164,14 @@ impl Connector for WhatsApp {
             Exit::Gateway { exchange, .. } => Some(Exchange {
                 name: exchange.clone(),
                 what: "replies",
-                way_out: true,
+                primary: true,
             }),
             Exit::CloudApi { .. } => None,
         };
         let news = self.settings.notify.as_ref().map(|notify| Exchange {
             name: notify.exchange.clone(),
             what: "session events",
-            way_out: false,
+            primary: false,
         });
         let same = |news: &Exchange| replies.as_ref().is_some_and(|r| r.name == news.name);
         let news = news.filter(|news| !same(news));

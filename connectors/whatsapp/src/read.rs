@@ -24,21 +24,21 @@ use crate::gateway;
 pub(crate) fn read(step: &Step, reply: &Reply) -> Verdict {
     match (step.name, reply) {
         (cloud::SEND, Reply::Http(reply)) => {
-            match serde_json::from_value::<SendMemo>(step.memo.clone()) {
-                Ok(memo) => send(&memo, reply),
+            match serde_json::from_value::<SendMemo>(step.context.clone()) {
+                Ok(context) => send(&context, reply),
                 Err(_) => bug(step),
             }
         }
-        (cloud::UPLOAD, Reply::Http(reply)) => match text(&step.memo, "media") {
+        (cloud::UPLOAD, Reply::Http(reply)) => match text(&step.context, "media") {
             Some(fact) => upload(fact, reply),
             None => bug(step),
         },
-        (cloud::UPLOAD, Reply::Media(problem)) => match text(&step.memo, "media") {
+        (cloud::UPLOAD, Reply::Media(problem)) => match text(&step.context, "media") {
             Some(fact) => no_bytes(fact, *problem),
             None => bug(step),
         },
         (gateway::PUBLISH | gateway::NOTIFY, Reply::Published(said)) => published(step, said),
-        (gateway::PUBLISH, Reply::Media(problem)) => match text(&step.memo, "fact") {
+        (gateway::PUBLISH, Reply::Media(problem)) => match text(&step.context, "fact") {
             Some(fact) => not_carried(fact, *problem),
             None => bug(step),
         },
@@ -46,7 +46,7 @@ pub(crate) fn read(step: &Step, reply: &Reply) -> Verdict {
     }
 }
 
-fn send(memo: &SendMemo, reply: &HttpReply) -> Verdict {
+fn send(context: &SendMemo, reply: &HttpReply) -> Verdict {
     if reply.ok() {
         let body = reply.json().unwrap_or_default();
         return match body
@@ -55,9 +55,9 @@ fn send(memo: &SendMemo, reply: &HttpReply) -> Verdict {
             .filter(|id| !id.is_empty())
         {
             Some(id) => Verdict::Known(vec![
-                Learned::is(&memo.sent, id),
-                Learned::is(facts::wamid(id), &memo.reference),
-                Learned::is(facts::LAST, format!("{} {}", memo.reference, memo.at)),
+                Learned::is(&context.sent, id),
+                Learned::is(facts::wamid(id), &context.reference),
+                Learned::is(facts::LAST, format!("{} {}", context.reference, context.at)),
             ]),
             None => Verdict::later(
                 Stop::new(Reason::ServerError, "answered 2xx without a message id"),
@@ -72,24 +72,25 @@ fn send(memo: &SendMemo, reply: &HttpReply) -> Verdict {
         .unwrap_or_default();
     match failure.class {
         Class::Window => {
-            let mut learned = vec![Learned::absent(&memo.sent)];
+            let mut learned = vec![Learned::absent(&context.sent)];
             learned.extend(
-                memo.last_inbound
+                context
+                    .last_inbound
                     .as_ref()
                     .map(|last| Learned::is(facts::CLOSED, last)),
             );
             Verdict::Known(learned)
         }
-        Class::Upload if memo.media.is_some() && memo.again.is_none() => {
-            let mut learned = vec![Learned::absent(&memo.sent)];
-            if let Some(media) = &memo.media {
+        Class::Upload if context.media.is_some() && context.again.is_none() => {
+            let mut learned = vec![Learned::absent(&context.sent)];
+            if let Some(media) = &context.media {
                 learned.push(Learned::absent(media));
                 learned.push(Learned::is(cloud::again(media), code.as_str()));
             }
             Verdict::Known(learned)
         }
         class if class.is_final() => {
-            Verdict::known(&memo.sent, format!("!failed:{code}:{}", failure.words))
+            Verdict::known(&context.sent, format!("!failed:{code}:{}", failure.message))
         }
         _ => later(failure),
     }
@@ -114,7 +115,7 @@ fn upload(fact: &str, reply: &HttpReply) -> Verdict {
     match failure.class {
         _ if reply.status == 413 => Verdict::known(fact, "!the file is larger than WhatsApp takes"),
         class if class.is_final() => {
-            let words: String = failure.words.chars().take(120).collect();
+            let words: String = failure.message.chars().take(120).collect();
             Verdict::known(fact, format!("!WhatsApp refused the file ({words})"))
         }
         _ => later(failure),
@@ -150,18 +151,19 @@ fn not_carried(fact: &str, problem: MediaProblem) -> Verdict {
 }
 
 fn published(step: &Step, said: &Publication) -> Verdict {
-    let (Some(fact), Some(value)) = (text(&step.memo, "fact"), text(&step.memo, "value")) else {
+    let (Some(fact), Some(value)) = (text(&step.context, "fact"), text(&step.context, "value"))
+    else {
         return bug(step);
     };
     match said {
         Publication::Confirmed => {
             let mut learned = vec![Learned::is(fact, value)];
             if let (Some(reference), Some(at)) =
-                (text(&step.memo, "reference"), text(&step.memo, "at"))
+                (text(&step.context, "reference"), text(&step.context, "at"))
             {
                 learned.push(Learned::is(facts::LAST, format!("{reference} {at}")));
             }
-            learned.extend(text(&step.memo, "ends").map(Learned::absent));
+            learned.extend(text(&step.context, "ends").map(Learned::absent));
             Verdict::Known(learned)
         }
         Publication::Unroutable { words } => {
@@ -187,8 +189,8 @@ fn later(failure: Failure) -> Verdict {
         _ => (Reason::Account, Effect::None),
     };
     let words = match failure.code {
-        Some(code) => format!("{code}: {}", failure.words),
-        None => failure.words,
+        Some(code) => format!("{code}: {}", failure.message),
+        None => failure.message,
     };
     Verdict::Later {
         stop: Stop::new(reason, words),
@@ -204,8 +206,8 @@ fn bug(step: &Step) -> Verdict {
     ))
 }
 
-fn text<'a>(memo: &'a Value, name: &str) -> Option<&'a str> {
-    memo.get(name).and_then(Value::as_str)
+fn text<'a>(context: &'a Value, name: &str) -> Option<&'a str> {
+    context.get(name).and_then(Value::as_str)
 }
 
 #[cfg(test)]
@@ -221,7 +223,7 @@ mod tests {
             Repeat::Keyed,
             Call::Record(Record::default()),
         )
-        .memo(json!({"fact": "sent/1/0", "value": "r"}));
+        .context(json!({"fact": "sent/1/0", "value": "r"}));
         match read(&step, &Reply::Media(MediaProblem::TooLarge)) {
             Verdict::Known(learned) => {
                 let value = learned[0].value.clone().unwrap_or_default();

@@ -148,7 +148,7 @@ fn explain(stop: &Stop, unclear: bool) -> (&'static str, String) {
 
 /// WhatsApp's code at the beginning of the words for a failure.
 fn code(stop: &Stop) -> Option<i64> {
-    stop.words.split_once(':')?.0.parse().ok()
+    stop.message.split_once(':')?.0.parse().ok()
 }
 
 fn tell(reply: &RepReply, cause: &str, detail: String) -> Data {

@@ -17,6 +17,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::connect::Address;
 use super::db::Outcome;
+use crate::backoff::Backoff;
 use crate::ledger::rows::digest;
 
 /// Changes within this time are told together.
@@ -26,7 +27,7 @@ const GATHER: Duration = Duration::from_millis(20);
 const PULSE: Duration = Duration::from_secs(20);
 
 /// How long to wait before the connection is opened again, at first and at most.
-const AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+const RECONNECT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// The connection's task; it ends when this is dropped.
 pub(super) struct Hints {
@@ -55,30 +56,29 @@ impl Hints {
 
     /// Something may be due: tells this daemon at once, the others soon.
     pub fn give(&self) {
-        rouse(&self.changed);
+        notify_all(&self.changed);
         self.tell.notify_one();
     }
 }
 
 /// Those who wait now, and one who is about to.
-fn rouse(changed: &Notify) {
+fn notify_all(changed: &Notify) {
     changed.notify_waiters();
     changed.notify_one();
 }
 
 async fn supervise(address: Address, changed: Arc<Notify>, tell: Arc<Notify>) {
-    let mut pause = AGAIN.0;
+    let mut waits = Backoff::new(RECONNECT.0, RECONNECT.1, 2.0).waits();
     loop {
         let began = tokio::time::Instant::now();
         if let Err(fault) = listen(&address, &changed, &tell).await {
             let error = crate::ledger::LedgerError::from(fault);
             tracing::debug!(%error, "the ledger's hints are interrupted");
         }
-        if began.elapsed() > AGAIN.1 {
-            pause = AGAIN.0;
+        if began.elapsed() > RECONNECT.1 {
+            waits.reset();
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(AGAIN.1);
+        tokio::time::sleep(waits.wait()).await;
     }
 }
 
@@ -105,7 +105,7 @@ async fn listen(address: &Address, changed: &Arc<Notify>, tell: &Notify) -> Outc
         }
     };
     tokio::select! {
-        outcome = converse(&client, &own, changed, tell) => outcome,
+        outcome = run_session(&client, &own, changed, tell) => outcome,
         _ = drivers.join_next() => Ok(()),
     }
 }
@@ -123,12 +123,12 @@ async fn drive<T: MakeTlsConnect<Socket>>(
         if let AsyncMessage::Notification(hint) = message
             && hint.process_id() != own.load(Ordering::Relaxed)
         {
-            rouse(&changed);
+            notify_all(&changed);
         }
     }
 }
 
-async fn converse(
+async fn run_session(
     client: &Client,
     own: &AtomicI32,
     changed: &Notify,
@@ -141,7 +141,7 @@ async fn converse(
     let channel = channel(row.try_get::<_, Option<&str>>(1)?.unwrap_or_default());
     client.batch_execute(&format!("LISTEN {channel}")).await?;
     // What was told while nobody listened.
-    rouse(changed);
+    notify_all(changed);
     loop {
         let said = match tokio::time::timeout(PULSE, tell.notified()).await {
             Ok(()) => format!("NOTIFY {channel}"),

@@ -1,19 +1,134 @@
-//! Lanes as workers see them: claimed, loaded, written to under a lease, left.
+//! Lanes as workers see them: claimed, written to under a lease, left.
 
 use std::collections::BTreeMap;
 
-use futures::future::try_join;
+use async_trait::async_trait;
+use handoffd_contract::Event;
+use jiff::Timestamp;
 use tokio_postgres::Row;
 
+use super::admit::admit;
 use super::db::{Db, Outcome, Text, maybe, texts};
-use super::intake::{admit, who};
-use crate::ledger::rows::{self, Arrival, FactRow, Pending};
+use super::facts::{insert_attempts, put_facts};
+use super::transact::transact;
+use super::{Postgres, daemons, feeds, load, unattended};
+use crate::ledger::rows::{self, Arrival, FactRow, count};
 use crate::ledger::rules::Rest;
-use crate::ledger::{Attempt, Change, LaneRef, Lease, LedgerError, Loaded, Next, Release};
+use crate::ledger::{
+    Admission, Attempt, Change, LaneLedger, LaneRef, Lease, LedgerError, Loaded, Next, Release,
+    Result, Unlooked,
+};
+
+#[async_trait]
+impl LaneLedger for Postgres {
+    async fn claim(
+        &self,
+        now: Timestamp,
+        daemon: &str,
+        target: &str,
+        limit: usize,
+        until: Timestamp,
+    ) -> Result<Vec<Lease>> {
+        let (now, until) = (now.as_microsecond(), until.as_microsecond());
+        let limit = count(limit);
+        transact!(self, Statement, db => claim(db, now, daemon, target, limit, until))
+    }
+
+    async fn renew(&self, lease: &Lease, until: Timestamp) -> Result<()> {
+        transact!(self, Statement, db => renew(db, lease, until.as_microsecond()))
+    }
+
+    async fn load(&self, lease: &Lease, limit: usize, bytes: usize) -> Result<Loaded> {
+        transact!(self, Read, db => load::load(db, lease, limit, bytes))
+    }
+
+    async fn recall(&self, session: &str, id: &str) -> Result<Option<(i64, Event)>> {
+        transact!(self, Statement, db => load::recall(db, session, id))
+    }
+
+    async fn inspect(&self, lane: i64, limit: usize, bytes: usize) -> Result<Loaded> {
+        transact!(self, Read, db => load::inspect(db, lane, limit, bytes))
+    }
+
+    async fn begin(
+        &self,
+        lease: &Lease,
+        now: Timestamp,
+        claims: Vec<(String, Option<String>)>,
+    ) -> Result<()> {
+        let mut merged: BTreeMap<String, Option<String>> = BTreeMap::new();
+        for (name, candidate) in claims {
+            let known = merged.entry(name).or_default();
+            *known = candidate.or(known.take());
+        }
+        let now = now.as_microsecond();
+        transact!(self, Write, db => begin(db, lease, now, &merged))
+    }
+
+    async fn finish(
+        &self,
+        lease: &Lease,
+        now: Timestamp,
+        attempts: Vec<Attempt>,
+        changes: Vec<Change>,
+        events: Vec<Admission>,
+    ) -> Result<()> {
+        let (now, arrivals) = (now.as_microsecond(), Arrival::all(&events)?);
+        transact!(self, Write, db => finish(db, lease, now, &attempts, &changes, &arrivals))
+    }
+
+    async fn release(&self, lease: Lease, now: Timestamp, release: Release) -> Result<()> {
+        let (now, arrivals) = (now.as_microsecond(), Arrival::all(&release.events)?);
+        transact!(self, Write, db => leave(db, &lease, now, &release, &arrivals))
+    }
+
+    async fn listen(&self, lease: &Lease, key: Option<&str>) -> Result<()> {
+        transact!(self, Write, db => feeds::listen(db, lease, key))
+    }
+
+    async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>> {
+        let now = now.as_microsecond();
+        let due: Result<_> = transact!(self, Statement, db => next_due(db, now));
+        rows::maybe_at(due?)
+    }
+
+    async fn unlooked(
+        &self,
+        now: Timestamp,
+        target: &str,
+        blocked: bool,
+        limit: usize,
+    ) -> Result<Vec<Unlooked>> {
+        let (now, limit) = (now.as_microsecond(), count(limit));
+        transact!(self, Statement, db => unattended::unlooked(db, now, target, blocked, limit))
+    }
+
+    async fn looked(
+        &self,
+        now: Timestamp,
+        lane: &Unlooked,
+        facts: Vec<(String, String)>,
+        events: Vec<Admission>,
+        again: Option<Timestamp>,
+    ) -> Result<()> {
+        let arrivals = Arrival::all(&events)?;
+        let (now, again) = (now.as_microsecond(), again.map(Timestamp::as_microsecond));
+        transact!(self, Write, db => unattended::looked(db, now, lane, &facts, &arrivals, again))
+    }
+
+    async fn heartbeat(&self, now: Timestamp, daemon: &str, since: Timestamp) -> Result<u32> {
+        let (now, since) = (now.as_microsecond(), since.as_microsecond());
+        transact!(self, Write, db => daemons::heartbeat(db, now, daemon, since))
+    }
+
+    async fn release_all_leases(&self, daemon: &str) -> Result<()> {
+        transact!(self, Write, db => daemons::release_all_leases(db, daemon))
+    }
+}
 
 /// Claims lanes that are ready, oldest first. Rows that another daemon claims at the same moment
 /// are passed over.
-pub(super) async fn claim(
+async fn claim(
     db: &Db<'_>,
     now: i64,
     daemon: &str,
@@ -49,7 +164,7 @@ pub(super) async fn claim(
 }
 
 /// Makes a lease last until `until`.
-pub(super) async fn renew(db: &Db<'_>, lease: &Lease, until: i64) -> Outcome<()> {
+async fn renew(db: &Db<'_>, lease: &Lease, until: i64) -> Outcome<()> {
     held(
         db.run(
             "UPDATE lane SET lease_until = $3
@@ -81,153 +196,8 @@ fn held(rows: u64) -> Outcome<()> {
     }
 }
 
-/// What a worker needs. `db` is a transaction that sees one moment.
-pub(super) async fn load(
-    db: &Db<'_>,
-    lease: &Lease,
-    limit: usize,
-    bytes: usize,
-) -> Outcome<Loaded> {
-    let (_, epoch, loaded) = loaded(db, lease.lane, limit.max(1), bytes).await?;
-    if epoch == Some(lease.epoch) {
-        Ok(loaded)
-    } else {
-        Err(LedgerError::Stale.into())
-    }
-}
-
-/// The same without a lease and without events.
-pub(super) async fn peek(db: &Db<'_>, lane: i64) -> Outcome<(LaneRef, Loaded)> {
-    let (lane, _, loaded) = loaded(db, lane, 0, 0).await?;
-    Ok((lane, loaded))
-}
-
-/// What a worker needs, without a lease.
-pub(super) async fn inspect(db: &Db<'_>, lane: i64, limit: usize, bytes: usize) -> Outcome<Loaded> {
-    let (_, _, loaded) = loaded(db, lane, limit.max(1), bytes).await?;
-    Ok(loaded)
-}
-
-/// A lane, the epoch of its lease if it has one, and what is loaded of it.
-async fn loaded(
-    db: &Db<'_>,
-    lane: i64,
-    limit: usize,
-    bytes: usize,
-) -> Outcome<(LaneRef, Option<i64>, Loaded)> {
-    let row = async {
-        db.one(
-            "SELECT lane.id, lane.session, lane.target, lane.head,
-                CASE WHEN lane.lease_owner IS NOT NULL THEN lane.epoch END,
-                session.data, session.contact, session.business_number, session.customer,
-                greatest(session.inbound_at, customer.inbound_at)
-           FROM lane
-           JOIN session ON session.id = lane.session
-           LEFT JOIN customer ON customer.business_number = session.business_number
-                             AND customer.key = session.customer
-          WHERE lane.id = $1",
-            &[&lane],
-            |row| {
-                Ok((
-                    lane_ref(row)?,
-                    row.try_get::<_, i64>(3)?,
-                    row.try_get(4)?,
-                    who(row, 5)?,
-                ))
-            },
-        )
-        .await
-    };
-    let (row, facts) = try_join(row, facts(db, lane)).await?;
-    let (lane, head, epoch, who) =
-        row.ok_or_else(|| LedgerError::Conflict(format!("there is no lane {lane}")))?;
-    let (known, given_up) = rows::known(facts)?;
-    let wanted = if limit == 0 {
-        0
-    } else {
-        limit + given_up.len()
-    };
-    let (events, more) = pending(db, &lane.session, head, wanted, bytes).await?;
-    let loaded = Loaded {
-        session: rows::maybe_decode(who.data)?,
-        contact: rows::maybe_decode(who.contact)?,
-        events: rows::events(events, &given_up)?,
-        more,
-        head,
-        known,
-        last_inbound: rows::maybe_at(who.inbound_at)?,
-    };
-    Ok((lane, epoch, loaded))
-}
-
-/// The first events after `head`, at most `limit` and about `bytes`, and whether there are more.
-async fn pending(
-    db: &Db<'_>,
-    session: &str,
-    head: i64,
-    limit: usize,
-    bytes: usize,
-) -> Outcome<(Vec<Pending>, bool)> {
-    let fetched = db
-        .all(
-            "SELECT seq, CASE WHEN before < $4 OR before = 0 THEN body END,
-                    EXISTS (SELECT 1 FROM event AS earlier
-                             WHERE earlier.session = $1
-                               AND earlier.producer_id = sized.producer_id
-                               AND earlier.seq < sized.seq)
-               FROM (SELECT seq, producer_id, body,
-                            sum(octet_length(body)) OVER (ORDER BY seq) - octet_length(body)
-                                AS before
-                       FROM (SELECT seq, producer_id, body FROM event
-                              WHERE session = $1 AND seq > $2
-                              ORDER BY seq LIMIT $3) AS first) AS sized
-              ORDER BY seq",
-            &[
-                &Text(session),
-                &head,
-                &rows::count(limit.saturating_add(1)),
-                &rows::count(bytes),
-            ],
-            |row| {
-                let body: Option<String> = row.try_get(1)?;
-                let (seq, namesake) = (row.try_get(0)?, row.try_get(2)?);
-                Ok(body.map(|body| Pending {
-                    seq,
-                    body,
-                    namesake,
-                }))
-            },
-        )
-        .await?;
-    let count = fetched.len();
-    let events: Vec<_> = fetched
-        .into_iter()
-        .take(limit)
-        .map_while(|row| row)
-        .collect();
-    let more = events.len() < count;
-    Ok((events, more))
-}
-
-/// Every fact of a lane.
-pub(super) async fn facts(db: &Db<'_>, lane: i64) -> Outcome<Vec<FactRow>> {
-    db.all(
-        "SELECT name, value, unsure_since, candidate FROM fact WHERE lane = $1",
-        &[&lane],
-        |row| {
-            Ok(FactRow {
-                name: row.try_get(0)?,
-                value: row.try_get(1)?,
-                unsure_since: row.try_get(2)?,
-                candidate: row.try_get(3)?,
-            })
-        },
-    )
-    .await
-}
-
 /// Calls are about to leave: their facts are unsure.
-pub(super) async fn begin(
+async fn begin(
     db: &Db<'_>,
     lease: &Lease,
     now: i64,
@@ -250,7 +220,7 @@ pub(super) async fn begin(
 }
 
 /// What calls proved.
-pub(super) async fn finish(
+async fn finish(
     db: &Db<'_>,
     lease: &Lease,
     now: i64,
@@ -281,77 +251,8 @@ pub(super) async fn finish(
     Ok(())
 }
 
-async fn insert_attempts(db: &Db<'_>, lane: i64, attempts: &[Attempt]) -> Outcome<()> {
-    if attempts.is_empty() {
-        return Ok(());
-    }
-    let steps = texts(attempts.iter().map(|one| &one.step));
-    let began: Vec<_> = attempts
-        .iter()
-        .map(|one| one.started_at.as_microsecond())
-        .collect();
-    let millis: Vec<_> = attempts.iter().map(|one| one.millis).collect();
-    let status: Vec<_> = attempts
-        .iter()
-        .map(|one| one.status.map(i32::from))
-        .collect();
-    let outcomes = texts(attempts.iter().map(|one| &one.outcome));
-    let stops = || attempts.iter().map(|one| one.stop.as_ref());
-    let reasons: Vec<_> = stops()
-        .map(|stop| stop.map(|stop| stop.reason.label()))
-        .collect();
-    let words: Vec<_> = stops()
-        .map(|stop| stop.map(|stop| Text(&stop.words)))
-        .collect();
-    db.run(
-        "INSERT INTO attempt (lane, step, started_at, millis, status, outcome, reason, words)
-         SELECT $1, step, started_at, millis, status, outcome, reason, words
-           FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::integer[], $6::text[],
-                       $7::text[], $8::text[])
-                WITH ORDINALITY
-                AS new (step, started_at, millis, status, outcome, reason, words, place)
-          ORDER BY place",
-        &[
-            &lane, &steps, &began, &millis, &status, &outcomes, &reasons, &words,
-        ],
-    )
-    .await?;
-    Ok(())
-}
-
-/// Stores facts of these lanes, whatever they were before. No fact may be among them twice.
-pub(super) async fn put_facts(db: &Db<'_>, lanes: &[i64], facts: &[FactRow]) -> Outcome<()> {
-    if facts.is_empty() {
-        return Ok(());
-    }
-    let names = texts(facts.iter().map(|fact| &fact.name));
-    let values: Vec<_> = facts
-        .iter()
-        .map(|fact| maybe(fact.value.as_ref()))
-        .collect();
-    let since: Vec<_> = facts.iter().map(|fact| fact.unsure_since).collect();
-    let candidates: Vec<_> = facts
-        .iter()
-        .map(|fact| maybe(fact.candidate.as_ref()))
-        .collect();
-    db.run(
-        "INSERT INTO fact (lane, name, value, unsure_since, candidate)
-         SELECT lane, name, value, unsure_since, candidate
-           FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::text[])
-                AS new (lane, name, value, unsure_since, candidate)
-          ORDER BY lane, name
-         ON CONFLICT (lane, name) DO UPDATE
-            SET value = excluded.value,
-                unsure_since = excluded.unsure_since,
-                candidate = excluded.candidate",
-        &[&lanes, &names, &values, &since, &candidates],
-    )
-    .await?;
-    Ok(())
-}
-
 /// Leaves a lane.
-pub(super) async fn release(
+async fn leave(
     db: &Db<'_>,
     lease: &Lease,
     now: i64,
@@ -382,7 +283,7 @@ pub(super) async fn release(
             &rest.state.word(),
             &rest.due_at,
             &rest.stop.as_ref().map(|stop| stop.reason.label()),
-            &rest.stop.as_ref().map(|stop| Text(&stop.words)),
+            &rest.stop.as_ref().map(|stop| Text(&stop.message)),
             &now,
             &rest.look_at(now),
         ],
@@ -395,7 +296,7 @@ pub(super) async fn release(
 }
 
 /// When the next lane or webhook becomes ready after `now`.
-pub(super) async fn next_due(db: &Db<'_>, now: i64) -> Outcome<Option<i64>> {
+async fn next_due(db: &Db<'_>, now: i64) -> Outcome<Option<i64>> {
     let due = db
         .one(
             "WITH RECURSIVE target (name) AS (

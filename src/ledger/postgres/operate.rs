@@ -2,16 +2,22 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use handoffd_contract::Event;
+use jiff::Timestamp;
 use tokio_postgres::Row;
 
+use super::admit::who;
 use super::db::{Db, Outcome, Text};
-use super::intake::who;
-use super::lanes::{facts, lane_ref, tally};
+use super::facts::facts;
+use super::lanes::{lane_ref, tally};
+use super::transact::transact;
+use super::{Postgres, retry_skip};
 use crate::ledger::rows;
 use crate::ledger::rules::{self, Tally};
 use crate::ledger::{
-    Attempt, Group, LaneFilter, LaneRef, LaneRow, LaneState, LedgerError, Stats, Story,
+    Attempt, Group, LaneFilter, LaneRef, LaneRow, LaneState, LedgerError, OperatorLedger, Result,
+    Select, SessionReport, Stats,
 };
 
 /// What a lane's row consists of. `$1` is the bound of the count.
@@ -22,8 +28,41 @@ const LANE_ROW: &str = "SELECT id, session, target, state, due_at, attempts, rea
                                 LIMIT $1) AS newer)
    FROM lane";
 
+#[async_trait]
+impl OperatorLedger for Postgres {
+    async fn lanes(&self, filter: LaneFilter) -> Result<Vec<LaneRow>> {
+        transact!(self, Statement, db => lanes(db, &filter))
+    }
+
+    async fn groups(&self) -> Result<Vec<Group>> {
+        transact!(self, Statement, db => groups(db))
+    }
+
+    async fn session_report(&self, session: &str) -> Result<SessionReport> {
+        transact!(self, Read, db => session_report(db, session))
+    }
+
+    async fn event(&self, seq: i64) -> Result<Option<Event>> {
+        transact!(self, Statement, db => event(db, seq))
+    }
+
+    async fn retry(&self, now: Timestamp, select: Select, dry_run: bool) -> Result<Vec<LaneRef>> {
+        let now = now.as_microsecond();
+        transact!(self, Write, db => retry_skip::retry(db, now, &select, dry_run))
+    }
+
+    async fn skip(&self, now: Timestamp, select: Select, dry_run: bool) -> Result<Vec<LaneRef>> {
+        let now = now.as_microsecond();
+        transact!(self, Write, db => retry_skip::skip(db, now, &select, dry_run))
+    }
+
+    async fn stats(&self, now: Timestamp) -> Result<Stats> {
+        transact!(self, Read, db => stats(db, now.as_microsecond()))
+    }
+}
+
 /// Lanes, by number.
-pub(super) async fn lanes(db: &Db<'_>, filter: &LaneFilter) -> Outcome<Vec<LaneRow>> {
+async fn lanes(db: &Db<'_>, filter: &LaneFilter) -> Outcome<Vec<LaneRow>> {
     let mut wheres = vec!["id > $2", "$3::text IS NULL", "$4::text IS NULL"];
     wheres.extend(["$5::text IS NULL", "$6::text IS NULL"]);
     let mut narrow = |at: usize, wanted: bool, clause| {
@@ -94,7 +133,7 @@ fn lane_row(row: &Row) -> Outcome<(LaneRow, i64)> {
 }
 
 /// Parked lanes with the same target, reason and words; the largest groups.
-pub(super) async fn groups(db: &Db<'_>) -> Outcome<Vec<Group>> {
+async fn groups(db: &Db<'_>) -> Outcome<Vec<Group>> {
     db.all(
         "SELECT target, reason, words, count(*), min(updated_at), min(session) FROM lane
           WHERE state = 'parked' AND reason IS NOT NULL
@@ -117,7 +156,7 @@ pub(super) async fn groups(db: &Db<'_>) -> Outcome<Vec<Group>> {
 }
 
 /// Everything about one session. `db` is a transaction that sees one moment.
-pub(super) async fn story(db: &Db<'_>, session: &str) -> Outcome<Story> {
+async fn session_report(db: &Db<'_>, session: &str) -> Outcome<SessionReport> {
     let who = db
         .one(
             "SELECT session.data, session.contact, session.business_number, session.customer,
@@ -135,7 +174,7 @@ pub(super) async fn story(db: &Db<'_>, session: &str) -> Outcome<Story> {
         .all(
             "SELECT seq, kind, time, producer_id, received_at FROM event
               WHERE session = $1 ORDER BY seq DESC LIMIT $2",
-            &[&Text(session), &rules::MAX_STORY],
+            &[&Text(session), &rules::MAX_REPORTED],
             |row| {
                 let (time, received) = (rows::at(row.try_get(2)?)?, rows::at(row.try_get(4)?)?);
                 Ok((
@@ -161,7 +200,7 @@ pub(super) async fn story(db: &Db<'_>, session: &str) -> Outcome<Story> {
         let (known, _) = rows::known(facts(db, row.id).await?)?;
         lanes.push((row, head, known));
     }
-    Ok(Story {
+    Ok(SessionReport {
         session: rows::maybe_decode(who.data)?,
         contact: rows::maybe_decode(who.contact)?,
         last_inbound: rows::maybe_at(who.inbound_at)?,
@@ -200,7 +239,7 @@ async fn attempts(db: &Db<'_>, session: &str) -> Outcome<Vec<(String, Attempt)>>
 }
 
 /// One event.
-pub(super) async fn event(db: &Db<'_>, seq: i64) -> Outcome<Option<Event>> {
+async fn event(db: &Db<'_>, seq: i64) -> Outcome<Option<Event>> {
     let body = db
         .one("SELECT body FROM event WHERE seq = $1", &[&seq], |row| {
             Ok(row.try_get::<_, String>(0)?)
@@ -210,7 +249,7 @@ pub(super) async fn event(db: &Db<'_>, seq: i64) -> Outcome<Option<Event>> {
 }
 
 /// Numbers for metrics. `db` is a transaction that sees one moment.
-pub(super) async fn stats(db: &Db<'_>, now: i64) -> Outcome<Stats> {
+async fn stats(db: &Db<'_>, now: i64) -> Outcome<Stats> {
     let mut stats = Stats::default();
     for (target, tally) in tallies(db).await? {
         let oldest = db
@@ -230,7 +269,7 @@ pub(super) async fn stats(db: &Db<'_>, now: i64) -> Outcome<Stats> {
             .lanes
             .extend(states.map(|(state, count)| (target.clone(), state, count)));
     }
-    stats.poison = db
+    stats.dead_letters = db
         .one(
             "SELECT count(*) FROM poison",
             &[],
@@ -238,7 +277,7 @@ pub(super) async fn stats(db: &Db<'_>, now: i64) -> Outcome<Stats> {
         )
         .await?
         .unwrap_or(0);
-    stats.inbox = db
+    stats.webhooks = db
         .all(
             "SELECT target, count(*) FROM inbox WHERE due_at IS NOT NULL
               GROUP BY target ORDER BY target",
@@ -246,7 +285,7 @@ pub(super) async fn stats(db: &Db<'_>, now: i64) -> Outcome<Stats> {
             |row| Ok((row.try_get(0)?, row.try_get(1)?)),
         )
         .await?;
-    stats.inbox_parked = db
+    stats.parked_webhooks = db
         .all(
             "SELECT target, count(*) FROM inbox WHERE state = 'parked'
               GROUP BY target ORDER BY target",

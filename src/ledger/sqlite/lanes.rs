@@ -1,15 +1,159 @@
-//! Lanes as workers see them: claimed, loaded, written to under a lease, left.
+//! Lanes as workers see them: claimed, written to under a lease, left.
 
+use async_trait::async_trait;
+use handoffd_contract::Event;
+use jiff::Timestamp;
 use rusqlite::{Row, params};
 
-use super::intake::{self, admit};
+use super::admit::admit;
+use super::facts::{insert_attempt, put_fact, remove_fact};
 use super::tx::Tx;
-use crate::ledger::rows::{self, Arrival, FactRow, Pending};
+use super::{Sqlite, daemons, feeds, load, unattended};
+use crate::ledger::rows::{self, Arrival, FactRow, count};
 use crate::ledger::rules::Rest;
-use crate::ledger::{Attempt, Change, LaneRef, Lease, LedgerError, Loaded, Next, Result};
+use crate::ledger::{
+    Admission, Attempt, Change, LaneLedger, LaneRef, Lease, LedgerError, Loaded, Next, Release,
+    Result, Unlooked,
+};
+
+#[async_trait]
+impl LaneLedger for Sqlite {
+    async fn claim(
+        &self,
+        now: Timestamp,
+        daemon: &str,
+        target: &str,
+        limit: usize,
+        until: Timestamp,
+    ) -> Result<Vec<Lease>> {
+        let (daemon, target) = (daemon.to_owned(), target.to_owned());
+        let (now, until) = (now.as_microsecond(), until.as_microsecond());
+        self.write(move |tx| claim(tx, now, &daemon, &target, count(limit), until))
+            .await
+    }
+
+    async fn renew(&self, lease: &Lease, until: Timestamp) -> Result<()> {
+        let lease = lease.clone();
+        self.write(move |tx| renew(tx, &lease, until.as_microsecond()))
+            .await
+    }
+
+    async fn load(&self, lease: &Lease, limit: usize, bytes: usize) -> Result<Loaded> {
+        let lease = lease.clone();
+        self.read(move |tx| load::load(tx, &lease, limit, bytes))
+            .await
+    }
+
+    async fn recall(&self, session: &str, id: &str) -> Result<Option<(i64, Event)>> {
+        let (session, id) = (session.to_owned(), id.to_owned());
+        self.read(move |tx| load::recall(tx, &session, &id)).await
+    }
+
+    async fn inspect(&self, lane: i64, limit: usize, bytes: usize) -> Result<Loaded> {
+        self.read(move |tx| load::inspect(tx, lane, limit, bytes))
+            .await
+    }
+
+    async fn begin(
+        &self,
+        lease: &Lease,
+        now: Timestamp,
+        claims: Vec<(String, Option<String>)>,
+    ) -> Result<()> {
+        let lease = lease.clone();
+        self.write(move |tx| begin(tx, &lease, now.as_microsecond(), &claims))
+            .await
+    }
+
+    async fn finish(
+        &self,
+        lease: &Lease,
+        now: Timestamp,
+        attempts: Vec<Attempt>,
+        changes: Vec<Change>,
+        events: Vec<Admission>,
+    ) -> Result<()> {
+        let (lease, now, arrivals) = (lease.clone(), now.as_microsecond(), Arrival::all(&events)?);
+        self.write(move |tx| finish(tx, &lease, now, &attempts, changes, &arrivals))
+            .await
+    }
+
+    async fn release(&self, lease: Lease, now: Timestamp, release: Release) -> Result<()> {
+        let Release {
+            head,
+            seen,
+            next,
+            attempts,
+            events,
+        } = release;
+        let arrivals = Arrival::all(&events)?;
+        self.write(move |tx| {
+            let leaving = Leaving {
+                head,
+                seen,
+                attempts,
+                arrivals: &arrivals,
+            };
+            leave(tx, &lease, now.as_microsecond(), &leaving, next)
+        })
+        .await
+    }
+
+    async fn listen(&self, lease: &Lease, key: Option<&str>) -> Result<()> {
+        let (lease, key) = (lease.clone(), key.map(str::to_owned));
+        self.write(move |tx| feeds::listen(tx, &lease, key.as_deref()))
+            .await
+    }
+
+    async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>> {
+        let due = self
+            .read(move |tx| next_due(tx, now.as_microsecond()))
+            .await?;
+        rows::maybe_at(due)
+    }
+
+    async fn unlooked(
+        &self,
+        now: Timestamp,
+        target: &str,
+        blocked: bool,
+        limit: usize,
+    ) -> Result<Vec<Unlooked>> {
+        let (now, target) = (now.as_microsecond(), target.to_owned());
+        self.read(move |tx| unattended::unlooked(tx, now, &target, blocked, count(limit)))
+            .await
+    }
+
+    async fn looked(
+        &self,
+        now: Timestamp,
+        lane: &Unlooked,
+        facts: Vec<(String, String)>,
+        events: Vec<Admission>,
+        again: Option<Timestamp>,
+    ) -> Result<()> {
+        let (lane, arrivals) = (lane.clone(), Arrival::all(&events)?);
+        let (now, again) = (now.as_microsecond(), again.map(Timestamp::as_microsecond));
+        self.write(move |tx| unattended::looked(tx, now, &lane, &facts, &arrivals, again))
+            .await
+    }
+
+    async fn heartbeat(&self, now: Timestamp, daemon: &str, since: Timestamp) -> Result<u32> {
+        let daemon = daemon.to_owned();
+        let (now, since) = (now.as_microsecond(), since.as_microsecond());
+        self.write(move |tx| daemons::heartbeat(tx, now, &daemon, since))
+            .await
+    }
+
+    async fn release_all_leases(&self, daemon: &str) -> Result<()> {
+        let daemon = daemon.to_owned();
+        self.write(move |tx| daemons::release_all_leases(tx, &daemon))
+            .await
+    }
+}
 
 /// Claims lanes that are ready, oldest first.
-pub(super) fn claim(
+fn claim(
     tx: &Tx<'_>,
     now: i64,
     daemon: &str,
@@ -40,7 +184,7 @@ pub(super) fn claim(
 }
 
 /// Makes a lease last until `until`.
-pub(super) fn renew(tx: &Tx<'_>, lease: &Lease, until: i64) -> Result<()> {
+fn renew(tx: &Tx<'_>, lease: &Lease, until: i64) -> Result<()> {
     held(tx.run(
         "UPDATE lane SET lease_until = ?3
           WHERE id = ?1 AND epoch = ?2 AND lease_owner IS NOT NULL",
@@ -49,7 +193,7 @@ pub(super) fn renew(tx: &Tx<'_>, lease: &Lease, until: i64) -> Result<()> {
 }
 
 /// Refuses a lease that was taken over or given up.
-fn check(tx: &Tx<'_>, lease: &Lease) -> Result<()> {
+pub(super) fn check(tx: &Tx<'_>, lease: &Lease) -> Result<()> {
     let found = tx.one(
         "SELECT 1 FROM lane WHERE id = ?1 AND epoch = ?2 AND lease_owner IS NOT NULL",
         params![lease.lane, lease.epoch],
@@ -66,112 +210,8 @@ fn held(rows: usize) -> Result<()> {
     }
 }
 
-/// What a worker needs.
-pub(super) fn load(tx: &Tx<'_>, lease: &Lease, limit: usize, bytes: usize) -> Result<Loaded> {
-    check(tx, lease)?;
-    let (_, loaded) = loaded(tx, lease.lane, limit.max(1), bytes)?;
-    Ok(loaded)
-}
-
-/// The same without a lease and without events.
-pub(super) fn peek(tx: &Tx<'_>, lane: i64) -> Result<(LaneRef, Loaded)> {
-    loaded(tx, lane, 0, 0)
-}
-
-/// What a worker needs, without a lease.
-pub(super) fn inspect(tx: &Tx<'_>, lane: i64, limit: usize, bytes: usize) -> Result<Loaded> {
-    loaded(tx, lane, limit.max(1), bytes).map(|(_, loaded)| loaded)
-}
-
-fn loaded(tx: &Tx<'_>, lane: i64, limit: usize, bytes: usize) -> Result<(LaneRef, Loaded)> {
-    let (lane, head) = tx
-        .one(
-            "SELECT id, session, target, head FROM lane WHERE id = ?1",
-            [lane],
-            |row| Ok((lane_ref(row)?, row.get::<_, i64>(3)?)),
-        )?
-        .ok_or_else(|| LedgerError::Conflict(format!("there is no lane {lane}")))?;
-    let who = intake::who(tx, &lane.session)?.unwrap_or_default();
-    let by_customer = match who.pair() {
-        Some((business_number, customer)) => intake::inbound_at(tx, business_number, customer)?,
-        None => None,
-    };
-    let (known, given_up) = rows::known(facts(tx, lane.lane)?)?;
-    let wanted = if limit == 0 {
-        0
-    } else {
-        limit + given_up.len()
-    };
-    let (events, more) = pending(tx, &lane.session, head, wanted, bytes)?;
-    let loaded = Loaded {
-        session: rows::maybe_decode(who.data)?,
-        contact: rows::maybe_decode(who.contact)?,
-        events: rows::events(events, &given_up)?,
-        more,
-        head,
-        known,
-        last_inbound: rows::maybe_at(by_customer.max(who.inbound_at))?,
-    };
-    Ok((lane, loaded))
-}
-
-/// The first events after `head`, at most `limit` and about `bytes`, and whether there are more.
-fn pending(
-    tx: &Tx<'_>,
-    session: &str,
-    head: i64,
-    limit: usize,
-    bytes: usize,
-) -> Result<(Vec<Pending>, bool)> {
-    let (mut events, mut size, mut more) = (Vec::new(), 0, false);
-    tx.each(
-        "SELECT seq, body,
-                EXISTS (SELECT 1 FROM event AS earlier
-                         WHERE earlier.session = ?1 AND earlier.producer_id = event.producer_id
-                           AND earlier.seq < event.seq)
-           FROM event WHERE session = ?1 AND seq > ?2 ORDER BY seq",
-        params![session, head],
-        |row| {
-            if events.len() >= limit || (size >= bytes && !events.is_empty()) {
-                more = true;
-                return Ok(false);
-            }
-            let body: String = row.get(1)?;
-            size += body.len();
-            events.push(Pending {
-                seq: row.get(0)?,
-                body,
-                namesake: row.get(2)?,
-            });
-            Ok(true)
-        },
-    )?;
-    Ok((events, more))
-}
-
-/// Every fact of a lane.
-pub(super) fn facts(tx: &Tx<'_>, lane: i64) -> Result<Vec<FactRow>> {
-    tx.all(
-        "SELECT name, value, unsure_since, candidate FROM fact WHERE lane = ?1",
-        [lane],
-        |row| {
-            Ok(FactRow {
-                name: row.get(0)?,
-                value: row.get(1)?,
-                unsure_since: row.get(2)?,
-                candidate: row.get(3)?,
-            })
-        },
-    )
-}
-
 /// Calls are about to leave: their facts are unsure.
-pub(super) fn begin(
-    tx: &Tx<'_>,
-    lease: &Lease,
-    now: i64,
-    claims: &[(String, Option<String>)],
-) -> Result<()> {
+fn begin(tx: &Tx<'_>, lease: &Lease, now: i64, claims: &[(String, Option<String>)]) -> Result<()> {
     check(tx, lease)?;
     for (name, candidate) in claims {
         tx.run(
@@ -187,7 +227,7 @@ pub(super) fn begin(
 }
 
 /// What calls proved.
-pub(super) fn finish(
+fn finish(
     tx: &Tx<'_>,
     lease: &Lease,
     now: i64,
@@ -208,53 +248,8 @@ pub(super) fn finish(
     admit(tx, now, arrivals).map(|_| ())
 }
 
-fn insert_attempt(tx: &Tx<'_>, lane: i64, attempt: &Attempt) -> Result<()> {
-    tx.run(
-        "INSERT INTO attempt (lane, step, started_at, millis, status, outcome, reason, words)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        params![
-            lane,
-            attempt.step,
-            attempt.started_at.as_microsecond(),
-            attempt.millis,
-            attempt.status,
-            attempt.outcome,
-            attempt.stop.as_ref().map(|stop| stop.reason.label()),
-            attempt.stop.as_ref().map(|stop| &stop.words)
-        ],
-    )?;
-    Ok(())
-}
-
-/// Stores a fact, whatever it was before.
-pub(super) fn put_fact(tx: &Tx<'_>, lane: i64, fact: &FactRow) -> Result<()> {
-    tx.run(
-        "INSERT INTO fact (lane, name, value, unsure_since, candidate) VALUES (?1, ?2, ?3, ?4, ?5)
-         ON CONFLICT (lane, name) DO UPDATE
-            SET value = excluded.value,
-                unsure_since = excluded.unsure_since,
-                candidate = excluded.candidate",
-        params![
-            lane,
-            fact.name,
-            fact.value,
-            fact.unsure_since,
-            fact.candidate
-        ],
-    )?;
-    Ok(())
-}
-
-fn remove_fact(tx: &Tx<'_>, lane: i64, name: &str) -> Result<()> {
-    tx.run(
-        "DELETE FROM fact WHERE lane = ?1 AND name = ?2",
-        params![lane, name],
-    )?;
-    Ok(())
-}
-
 /// How a lane is left.
-pub(super) struct Leaving<'a> {
+struct Leaving<'a> {
     /// Everything up to this event is shown.
     pub head: i64,
     /// The newest event that the worker saw.
@@ -266,13 +261,7 @@ pub(super) struct Leaving<'a> {
 }
 
 /// Leaves a lane.
-pub(super) fn release(
-    tx: &Tx<'_>,
-    lease: &Lease,
-    now: i64,
-    leaving: &Leaving<'_>,
-    next: Next,
-) -> Result<()> {
+fn leave(tx: &Tx<'_>, lease: &Lease, now: i64, leaving: &Leaving<'_>, next: Next) -> Result<()> {
     check(tx, lease)?;
     admit(tx, now, leaving.arrivals)?;
     let hurry = tx
@@ -298,7 +287,7 @@ pub(super) fn release(
             rest.state.word(),
             rest.due_at,
             rest.stop.as_ref().map(|stop| stop.reason.label()),
-            rest.stop.as_ref().map(|stop| &stop.words),
+            rest.stop.as_ref().map(|stop| &stop.message),
             now,
             rest.look_at(now)
         ],
@@ -310,7 +299,7 @@ pub(super) fn release(
 }
 
 /// When the next lane or webhook becomes ready after `now`.
-pub(super) fn next_due(tx: &Tx<'_>, now: i64) -> Result<Option<i64>> {
+fn next_due(tx: &Tx<'_>, now: i64) -> Result<Option<i64>> {
     let lanes: Option<Option<i64>> = tx.one(
         "WITH RECURSIVE target (name) AS (
              SELECT (SELECT target FROM lane WHERE due_at IS NOT NULL ORDER BY target LIMIT 1)
@@ -325,13 +314,13 @@ pub(super) fn next_due(tx: &Tx<'_>, now: i64) -> Result<Option<i64>> {
         [now],
         |row| row.get(0),
     )?;
-    let inbox: Option<i64> = tx.one(
+    let webhooks: Option<i64> = tx.one(
         "SELECT ready_at FROM inbox WHERE due_at IS NOT NULL AND ready_at > ?1
           ORDER BY ready_at LIMIT 1",
         [now],
         |row| row.get(0),
     )?;
-    Ok([lanes.flatten(), inbox].into_iter().flatten().min())
+    Ok([lanes.flatten(), webhooks].into_iter().flatten().min())
 }
 
 /// A row that begins with a lane's number, session and target.

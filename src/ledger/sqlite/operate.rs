@@ -2,17 +2,20 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use handoffd_contract::Event;
 use jiff::Timestamp;
 use rusqlite::{Row, params};
 
-use super::intake;
-use super::lanes::{facts, lane_ref};
+use super::facts::facts;
+use super::lanes::lane_ref;
 use super::tx::Tx;
+use super::{Sqlite, admit, retry_skip};
 use crate::ledger::rows;
 use crate::ledger::rules::{self, Tally};
 use crate::ledger::{
-    Attempt, Group, LaneFilter, LaneRef, LaneRow, LaneState, LedgerError, Result, Stats, Story,
+    Attempt, Group, LaneFilter, LaneRef, LaneRow, LaneState, LedgerError, OperatorLedger, Result,
+    Select, SessionReport, Stats,
 };
 
 /// What a lane's row consists of. `?1` is the bound of the count.
@@ -23,8 +26,42 @@ const LANE_ROW: &str = "SELECT id, session, target, state, due_at, attempts, rea
                                 LIMIT ?1))
    FROM lane";
 
+#[async_trait]
+impl OperatorLedger for Sqlite {
+    async fn lanes(&self, filter: LaneFilter) -> Result<Vec<LaneRow>> {
+        self.read(move |tx| lanes(tx, &filter)).await
+    }
+
+    async fn groups(&self) -> Result<Vec<Group>> {
+        self.read(groups).await
+    }
+
+    async fn session_report(&self, session: &str) -> Result<SessionReport> {
+        let session = session.to_owned();
+        self.read(move |tx| session_report(tx, &session)).await
+    }
+
+    async fn event(&self, seq: i64) -> Result<Option<Event>> {
+        self.read(move |tx| event(tx, seq)).await
+    }
+
+    async fn retry(&self, now: Timestamp, select: Select, dry_run: bool) -> Result<Vec<LaneRef>> {
+        self.write(move |tx| retry_skip::retry(tx, now.as_microsecond(), &select, dry_run))
+            .await
+    }
+
+    async fn skip(&self, now: Timestamp, select: Select, dry_run: bool) -> Result<Vec<LaneRef>> {
+        self.write(move |tx| retry_skip::skip(tx, now.as_microsecond(), &select, dry_run))
+            .await
+    }
+
+    async fn stats(&self, now: Timestamp) -> Result<Stats> {
+        self.read(move |tx| stats(tx, now.as_microsecond())).await
+    }
+}
+
 /// Lanes, by number.
-pub(super) fn lanes(tx: &Tx<'_>, filter: &LaneFilter) -> Result<Vec<LaneRow>> {
+fn lanes(tx: &Tx<'_>, filter: &LaneFilter) -> Result<Vec<LaneRow>> {
     let mut wheres = vec!["id > ?2"];
     let mut narrow = |wanted: bool, clause| wheres.extend(wanted.then_some(clause));
     narrow(filter.session.is_some(), "session = ?3");
@@ -94,7 +131,7 @@ fn lane_row(row: &Row<'_>) -> rusqlite::Result<Result<(LaneRow, i64)>> {
 }
 
 /// Parked lanes with the same target, reason and words; the largest groups.
-pub(super) fn groups(tx: &Tx<'_>) -> Result<Vec<Group>> {
+fn groups(tx: &Tx<'_>) -> Result<Vec<Group>> {
     let rows = tx.all(
         "SELECT target, reason, words, count(*), min(updated_at), min(session) FROM lane
           WHERE state = 'parked' AND reason IS NOT NULL
@@ -121,22 +158,22 @@ pub(super) fn groups(tx: &Tx<'_>) -> Result<Vec<Group>> {
 }
 
 /// Everything about one session.
-pub(super) fn story(tx: &Tx<'_>, session: &str) -> Result<Story> {
-    let who = intake::who(tx, session)?.unwrap_or_default();
+fn session_report(tx: &Tx<'_>, session: &str) -> Result<SessionReport> {
+    let who = admit::who(tx, session)?.unwrap_or_default();
     let by_customer = match who.pair() {
-        Some((business_number, customer)) => intake::inbound_at(tx, business_number, customer)?,
+        Some((business_number, customer)) => admit::inbound_at(tx, business_number, customer)?,
         None => None,
     };
-    let mut story = Story {
+    let mut report = SessionReport {
         session: rows::maybe_decode(who.data)?,
         contact: rows::maybe_decode(who.contact)?,
         last_inbound: rows::maybe_at(by_customer.max(who.inbound_at))?,
-        ..Story::default()
+        ..SessionReport::default()
     };
     let events = tx.all(
         "SELECT seq, kind, time, producer_id, received_at FROM event
           WHERE session = ?1 ORDER BY seq DESC LIMIT ?2",
-        params![session, rules::MAX_STORY],
+        params![session, rules::MAX_REPORTED],
         |row| {
             Ok((
                 row.get(0)?,
@@ -148,7 +185,7 @@ pub(super) fn story(tx: &Tx<'_>, session: &str) -> Result<Story> {
         },
     )?;
     for (seq, kind, time, id, received) in events.into_iter().rev() {
-        story
+        report
             .events
             .push((seq, kind, rows::at(time)?, id, rows::at(received)?));
     }
@@ -160,10 +197,10 @@ pub(super) fn story(tx: &Tx<'_>, session: &str) -> Result<Story> {
     for lane in lanes {
         let (row, head) = lane?;
         let (known, _) = rows::known(facts(tx, row.id)?)?;
-        story.lanes.push((row, head, known));
+        report.lanes.push((row, head, known));
     }
-    story.attempts = attempts(tx, session)?;
-    Ok(story)
+    report.attempts = attempts(tx, session)?;
+    Ok(report)
 }
 
 fn attempts(tx: &Tx<'_>, session: &str) -> Result<Vec<(String, Attempt)>> {
@@ -200,7 +237,7 @@ fn attempts(tx: &Tx<'_>, session: &str) -> Result<Vec<(String, Attempt)>> {
 }
 
 /// One event.
-pub(super) fn event(tx: &Tx<'_>, seq: i64) -> Result<Option<Event>> {
+fn event(tx: &Tx<'_>, seq: i64) -> Result<Option<Event>> {
     let body: Option<String> = tx.one("SELECT body FROM event WHERE seq = ?1", [seq], |row| {
         row.get(0)
     })?;
@@ -208,7 +245,7 @@ pub(super) fn event(tx: &Tx<'_>, seq: i64) -> Result<Option<Event>> {
 }
 
 /// Numbers for metrics.
-pub(super) fn stats(tx: &Tx<'_>, now: i64) -> Result<Stats> {
+fn stats(tx: &Tx<'_>, now: i64) -> Result<Stats> {
     let mut stats = Stats::default();
     for (target, tally) in tallies(tx)? {
         let oldest: Option<i64> = tx.one(
@@ -226,15 +263,15 @@ pub(super) fn stats(tx: &Tx<'_>, now: i64) -> Result<Stats> {
             .lanes
             .extend(states.map(|(state, count)| (target.clone(), state, count)));
     }
-    stats.poison = tx
+    stats.dead_letters = tx
         .one("SELECT count(*) FROM poison", [], |row| row.get(0))?
         .unwrap_or(0);
-    stats.inbox = tx.all(
+    stats.webhooks = tx.all(
         "SELECT target, count(*) FROM inbox WHERE due_at IS NOT NULL GROUP BY target",
         [],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )?;
-    stats.inbox_parked = tx.all(
+    stats.parked_webhooks = tx.all(
         "SELECT target, count(*) FROM inbox WHERE state = 'parked' GROUP BY target",
         [],
         |row| Ok((row.get(0)?, row.get(1)?)),

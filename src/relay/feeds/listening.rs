@@ -8,13 +8,13 @@ use handoffd_contract::{Feed, Frame, Known, Reason, Work};
 use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
-use super::Feeds;
+use super::OpenFeeds;
 use super::stream::stream;
-use crate::engine::Target;
 use crate::engine::plan::who;
 use crate::ledger::{FeedLease, LaneRef, Loaded};
 use crate::relay::Relay;
-use crate::relay::hearing::{Deaf, Settle};
+use crate::relay::hearing::{Commit, RelayError};
+use crate::target::Target;
 
 /// How long at first until a feed that its connector sees no use in is considered again, should its
 /// lanes still name it. A lane of this daemon wakes it when it wants it; one of another daemon cannot.
@@ -48,7 +48,7 @@ impl Place {
 /// Listens to one feed until no lane listens to it any more or the lease is lost. `wanted` tells that
 /// a lane waits for it.
 pub(super) async fn listen(
-    feeds: &Feeds,
+    feeds: &OpenFeeds,
     relay: &Relay,
     turns: &Semaphore,
     lease: &FeedLease,
@@ -79,7 +79,7 @@ pub(super) async fn listen(
 /// Listens to a stream until it ends, or polls once. Returns how long to wait before the next round,
 /// if there is to be one.
 async fn round(
-    feeds: &Feeds,
+    feeds: &OpenFeeds,
     relay: &Relay,
     target: &Target,
     lease: &FeedLease,
@@ -92,7 +92,7 @@ async fn round(
     if lanes.is_empty() {
         return None;
     }
-    let feed = match feed_of_any(relay, target, &lanes, place.cursor.as_deref()).await {
+    let feed = match Box::pin(feed_of_any(relay, target, &lanes, place.cursor.as_deref())).await {
         Ok(Some(feed)) => {
             place.sleep = NOTHING_TO_HEAR;
             feed
@@ -124,7 +124,7 @@ async fn round(
         }
         Feed::Poll { read, every, .. } => {
             feeds.set_open(lease, true);
-            let outcome = poll(relay, target, lease, &mut place.cursor, &read).await;
+            let outcome = Box::pin(poll(relay, target, lease, &mut place.cursor, &read)).await;
             if outcome.is_ok() {
                 place.failures = 0;
             }
@@ -136,10 +136,10 @@ async fn round(
     }
     Some(Wait::For(match outcome {
         Ok(()) => next,
-        Err(Deaf::Stale) => return None,
-        Err(Deaf::Unauthorized) => place.pause(relay, Some(Duration::from_millis(200))),
-        Err(Deaf::Later(stop, after)) => {
-            tracing::info!(target_name = %target.name, reason = stop.reason.label(), words = %stop.words, "the feed is interrupted");
+        Err(RelayError::Stale) => return None,
+        Err(RelayError::Unauthorized) => place.pause(relay, Some(Duration::from_millis(200))),
+        Err(RelayError::Later(stop, after)) => {
+            tracing::info!(target_name = %target.name, reason = stop.reason.label(), message = %stop.message, "the feed is interrupted");
             match after {
                 // Its turn, which may be far away when many wait; a lane that wants it does not.
                 Some(turn) if stop.reason == Reason::RateLimited => {
@@ -148,8 +148,8 @@ async fn round(
                 after => place.pause(relay, after),
             }
         }
-        Err(Deaf::Never(stop)) => {
-            tracing::warn!(target_name = %target.name, reason = stop.reason.label(), words = %stop.words, "the feed says something that cannot be understood");
+        Err(RelayError::Never(stop)) => {
+            tracing::warn!(target_name = %target.name, reason = stop.reason.label(), message = %stop.message, "the feed says something that cannot be understood");
             place.pause(relay, None)
         }
     }))
@@ -164,7 +164,7 @@ pub(super) fn pause(relay: &Relay, failures: &mut u32, asked: Option<Duration>) 
     let jitter = rand::random::<f64>();
     let wait = match asked {
         Some(asked) if *failures < 3 => asked,
-        _ => relay.schedule.after(*failures, jitter),
+        _ => relay.backoff.after(*failures, jitter),
     };
     wait.min(Duration::from_secs(30))
 }
@@ -176,7 +176,7 @@ async fn feed_of_any(
     target: &Target,
     lanes: &[LaneRef],
     cursor: Option<&str>,
-) -> Result<Option<Feed>, Deaf> {
+) -> Result<Option<Feed>, RelayError> {
     for lane in lanes {
         let feed = feed_of(relay, target, lane, cursor).await?;
         if feed.is_some() {
@@ -192,7 +192,7 @@ pub(super) async fn feed_of(
     target: &Target,
     lane: &LaneRef,
     cursor: Option<&str>,
-) -> Result<Option<Feed>, Deaf> {
+) -> Result<Option<Feed>, RelayError> {
     let (_, loaded) = relay.ledger.peek(lane.lane).await?;
     Ok(feed_as(target, &loaded, cursor))
 }
@@ -222,9 +222,9 @@ async fn poll(
     lease: &FeedLease,
     cursor: &mut Option<String>,
     read: &Read,
-) -> Result<(), Deaf> {
+) -> Result<(), RelayError> {
     let reply = relay.read_in_turn(target, read).await?;
-    let settle = Settle {
+    let settle = Commit {
         feed: Some((lease.clone(), None)),
     };
     let took = relay

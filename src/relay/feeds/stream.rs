@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use handoffd_contract::{Feed, Frame, HttpCall, Reason, Stop};
 
-use super::Feeds;
+use super::OpenFeeds;
 use super::listening::{feed_of, pause};
-use crate::engine::Target;
-use crate::engine::wire::sse::{Found, Parser};
 use crate::ledger::{FeedLease, LaneRef};
 use crate::relay::Relay;
-use crate::relay::hearing::{Deaf, Settle};
+use crate::relay::hearing::{Commit, RelayError};
+use crate::target::Target;
+use crate::wire::sse::{Found, Parser};
 
 /// The largest event of a stream.
 const MAX_EVENT: usize = 1024 * 1024;
@@ -25,35 +25,40 @@ const READ_BACK: Duration = Duration::from_secs(60);
 const READ_TRIES: u32 = 5;
 /// Opens a stream, reads back what was missed, and hears until it ends.
 pub(super) async fn stream(
-    feeds: &Feeds,
+    feeds: &OpenFeeds,
     relay: &Relay,
     target: &Target,
     lease: &FeedLease,
     cursor: &mut Option<String>,
     open: &HttpCall,
     idle: Duration,
-) -> Result<(), Deaf> {
+) -> Result<(), RelayError> {
     let last = match cursor.clone() {
         Some(cursor) => Some(cursor),
-        None => target.wire.first_event_id(&open.auth).await,
+        None => Box::pin(target.wire.first_event_id(&open.auth)).await,
     };
     let sent_at = Instant::now();
-    let opened = target.wire.open_stream(open, last.as_deref()).await;
+    // What is large and short is boxed, so that a stream that is merely open does not keep its room:
+    // there may be ten thousand.
+    let opened = Box::pin(target.wire.open_stream(open, last.as_deref())).await;
     let opened = opened.map_err(|failure| {
         let stop = failure.stop();
         let turn = (stop.reason == Reason::RateLimited).then(|| target.wire.turn_for_token());
-        Deaf::Later(stop, turn)
+        RelayError::Later(stop, turn)
     })?;
     let mut bytes = match opened {
         Ok(stream) => stream,
         Err(reply) if reply.status == 401 => {
             target.wire.reject(&open.auth, sent_at).await;
-            return Err(Deaf::Unauthorized);
+            return Err(RelayError::Unauthorized);
         }
         Err(reply) => {
             let after = reply.retry_after().map(Duration::from_secs);
             let words = format!("the event stream answered {}", reply.status);
-            return Err(Deaf::Later(Stop::new(Reason::ServerError, words), after));
+            return Err(RelayError::Later(
+                Stop::new(Reason::ServerError, words),
+                after,
+            ));
         }
     };
     feeds.set_open(lease, true);
@@ -64,16 +69,16 @@ pub(super) async fn stream(
     loop {
         if Instant::now() >= read_at {
             let lanes = relay.ledger.listeners(&lease.target, &lease.key).await?;
-            let wait = match read_back(relay, target, &lanes, cursor.as_deref()).await {
+            let wait = match Box::pin(read_back(relay, target, &lanes, cursor.as_deref())).await {
                 Ok(()) => {
                     failures = 0;
                     READ_BACK
                 }
                 // The stream itself is well: only the reading is tried again.
-                Err(Deaf::Later(_, after)) => {
+                Err(RelayError::Later(_, after)) => {
                     failures += 1;
                     after
-                        .unwrap_or_else(|| relay.schedule.after(failures, rand::random()))
+                        .unwrap_or_else(|| relay.backoff.after(failures, rand::random()))
                         .min(READ_BACK)
                 }
                 Err(other) => return Err(other),
@@ -87,7 +92,7 @@ pub(super) async fn stream(
                 continue;
             }
             let words = format!("the event stream was silent for {} s", idle.as_secs());
-            return Err(Deaf::Later(
+            return Err(RelayError::Later(
                 Stop::new(Reason::TimedOut, words),
                 Some(Duration::ZERO),
             ));
@@ -99,24 +104,24 @@ pub(super) async fn stream(
             _ => {
                 let rest = parser.rest();
                 if !rest.is_empty() {
-                    hear(
+                    Box::pin(hear(
                         relay, target, lease, cursor, "", "stray", &rest, sent_at, open,
-                    )
+                    ))
                     .await?;
                 }
-                return Err(Deaf::Later(
+                return Err(RelayError::Later(
                     Stop::new(Reason::Unreachable, "the event stream ended"),
                     Some(Duration::from_millis(250)),
                 ));
             }
         };
-        let found = parser
-            .feed(&piece)
-            .map_err(|error| Deaf::Later(Stop::new(Reason::TooLarge, error.to_string()), None))?;
+        let found = parser.feed(&piece).map_err(|error| {
+            RelayError::Later(Stop::new(Reason::TooLarge, error.to_string()), None)
+        })?;
         for found in found {
             match found {
                 Found::Event(event) => {
-                    hear(
+                    Box::pin(hear(
                         relay,
                         target,
                         lease,
@@ -126,13 +131,13 @@ pub(super) async fn stream(
                         &event.data,
                         sent_at,
                         open,
-                    )
+                    ))
                     .await?;
                 }
                 Found::Stray(line) => {
-                    hear(
+                    Box::pin(hear(
                         relay, target, lease, cursor, "", "stray", &line, sent_at, open,
-                    )
+                    ))
                     .await?;
                 }
             }
@@ -146,7 +151,7 @@ async fn read_back(
     target: &Target,
     lanes: &[LaneRef],
     cursor: Option<&str>,
-) -> Result<(), Deaf> {
+) -> Result<(), RelayError> {
     for lane in lanes {
         if let Ok(Some(Feed::Stream {
             backfill: Some(read),
@@ -161,7 +166,7 @@ async fn read_back(
                         read: &read,
                         reply: &reply,
                     },
-                    Settle::default(),
+                    Commit::default(),
                 )
                 .await?;
         }
@@ -183,7 +188,7 @@ async fn hear(
     data: &str,
     sent_at: Instant,
     open: &HttpCall,
-) -> Result<(), Deaf> {
+) -> Result<(), RelayError> {
     let own = (!id.is_empty()).then(|| id.to_owned());
     let frame = Frame::Event {
         key: &lease.key,
@@ -193,12 +198,12 @@ async fn hear(
     };
     let mut failures = 0;
     let taken = loop {
-        let settle = Settle {
+        let settle = Commit {
             feed: Some((lease.clone(), own.clone())),
         };
         match relay.take(target, &frame, settle).await {
             // The stream itself is well: only what must be read beside it is tried again.
-            Err(Deaf::Later(_, after)) if failures < READ_TRIES => {
+            Err(RelayError::Later(_, after)) if failures < READ_TRIES => {
                 tokio::time::sleep(pause(relay, &mut failures, after)).await;
             }
             taken => break taken,
@@ -211,13 +216,13 @@ async fn hear(
             }
             Ok(())
         }
-        Err(Deaf::Unauthorized) => {
+        Err(RelayError::Unauthorized) => {
             target.wire.reject(&open.auth, sent_at).await;
-            Err(Deaf::Unauthorized)
+            Err(RelayError::Unauthorized)
         }
         // One event that cannot be understood must not end the stream, nor be asked for for ever.
-        Err(Deaf::Never(stop)) => {
-            tracing::warn!(target_name = %target.name, reason = stop.reason.label(), words = %stop.words, "an event of the stream cannot be understood");
+        Err(RelayError::Never(stop)) => {
+            tracing::warn!(target_name = %target.name, reason = stop.reason.label(), message = %stop.message, "an event of the stream cannot be understood");
             if !id.is_empty() {
                 *cursor = Some(id.to_owned());
             }

@@ -27,7 +27,8 @@ pub const SECRET_NAME: &str =
 /// and the default is used to go on, so that all are told at once.
 pub struct Table<'a> {
     path: String,
-    map: &'a Map<String, Value>,
+    /// `None` where there is no such table: nothing is in it.
+    map: Option<&'a Map<String, Value>>,
     asked: Vec<&'static str>,
     problems: &'a RefCell<Vec<Problem>>,
 }
@@ -47,7 +48,7 @@ impl<'a> Table<'a> {
         };
         Some(Table {
             path,
-            map,
+            map: Some(map),
             asked: Vec::new(),
             problems,
         })
@@ -65,7 +66,7 @@ impl<'a> Table<'a> {
 
     /// Notes what is wrong with a key.
     pub fn problem(&self, key: &str, message: impl Into<String>) {
-        self.note(Problem::new(self.path_of(key), message));
+        self.report(Problem::new(self.path_of(key), message));
     }
 
     /// Notes what was found at a key, by its shape, and what to write instead.
@@ -83,19 +84,55 @@ impl<'a> Table<'a> {
     /// Whether the key is there.
     #[must_use]
     pub fn has(&self, key: &str) -> bool {
-        self.map.get(key).is_some_and(|value| !value.is_null())
+        self.map
+            .and_then(|map| map.get(key))
+            .is_some_and(|value| !value.is_null())
     }
 
     /// The value as it is, if it is there and not null.
     pub fn value(&mut self, key: &'static str) -> Option<&'a Value> {
         self.asked.push(key);
-        self.map.get(key).filter(|value| !value.is_null())
+        self.map
+            .and_then(|map| map.get(key))
+            .filter(|value| !value.is_null())
     }
 
     /// A table inside this one.
     pub fn table(&mut self, key: &'static str) -> Option<Table<'a>> {
         let value = self.value(key)?;
         Table::new(self.path_of(key), value, self.problems)
+    }
+
+    /// The same; where it is absent or wrong, a table in which nothing is.
+    pub fn section(&mut self, key: &'static str) -> Table<'a> {
+        let path = self.path_of(key);
+        self.table(key).unwrap_or(Table {
+            path,
+            map: None,
+            asked: Vec::new(),
+            problems: self.problems,
+        })
+    }
+
+    /// Everything that is in it, for tables whose keys are free names.
+    #[must_use]
+    pub fn all(&self) -> Option<&'a Map<String, Value>> {
+        self.map
+    }
+
+    /// A value in a form of its own, such as a duration.
+    pub fn parsed<T>(
+        &mut self,
+        key: &'static str,
+        read: impl Fn(&Value) -> Option<T>,
+        remedy: &str,
+    ) -> Option<T> {
+        let value = self.value(key)?;
+        let read = read(value);
+        if read.is_none() {
+            self.wrong(key, value, remedy);
+        }
+        read
     }
 
     /// A text without white space around it; empty is a problem. Ids of digits are easily written
@@ -155,7 +192,7 @@ impl<'a> Table<'a> {
         Country::parse(&code)
     }
 
-    /// A list of texts without white space around them.
+    /// A list of texts without white space around them; one text is read as parted by commas.
     pub fn texts(&mut self, key: &'static str) -> Option<Vec<String>> {
         self.texts_if(key, |_| true, "write a text in quotes")
     }
@@ -168,9 +205,18 @@ impl<'a> Table<'a> {
         remedy: &str,
     ) -> Option<Vec<String>> {
         let value = self.value(key)?;
-        let Value::Array(items) = value else {
-            self.wrong(key, value, "write a list of texts");
-            return None;
+        // In an environment variable they are parted by commas.
+        let parted: Vec<Value> = match value {
+            Value::String(text) => text.split(',').map(Value::from).collect(),
+            _ => Vec::new(),
+        };
+        let items = match value {
+            Value::Array(items) => items,
+            Value::String(_) => &parted,
+            _ => {
+                self.wrong(key, value, "write a list of texts");
+                return None;
+            }
         };
         let mut texts = Vec::new();
         for (index, item) in items.iter().enumerate() {
@@ -255,14 +301,15 @@ impl<'a> Table<'a> {
 
     /// Notes every key that nobody asked for.
     pub fn finish(self) {
-        for key in self.map.keys() {
+        for key in self.map.into_iter().flat_map(Map::keys) {
             if !self.asked.contains(&key.as_str()) {
                 self.problem(&printable(key), unknown_key(key, &self.asked));
             }
         }
     }
 
-    fn note(&self, problem: Problem) {
+    /// Notes a problem that has its own path.
+    pub fn report(&self, problem: Problem) {
         self.problems.borrow_mut().push(problem);
     }
 }
@@ -276,7 +323,7 @@ mod tests {
     #[test]
     fn every_problem_of_a_table_is_told_by_path_and_shape() {
         let value = json!({
-            "list": ["a", 7], "named": [7, "b", "c"], "lists": "a", "free": {}, "entries": 7, "digits": 7, "blank": " ", "flag": "s3cr3t-Value", "number": "s3cr3t-Value", "word": "s3cr3t-Value",
+            "list": ["a", 7], "named": [7, "b", "c"], "lists": 7, "parted": "a, b", "free": {}, "entries": 7, "digits": 7, "blank": " ", "flag": "s3cr3t-Value", "number": "s3cr3t-Value", "word": "s3cr3t-Value",
             "text": {"s3cr3t-Value": 1}, "inner": {"tokn": 1, "s3cr3t-Value-9x9x": 2}, "secret": "s3cr3t-Value",
         });
         let problems = RefCell::new(Vec::new());
@@ -285,6 +332,12 @@ mod tests {
         let only_c = table.texts_if("named", |text| text == "c", "write c");
         assert_eq!(only_c, Some(vec!["c".to_owned()]));
         assert_eq!(table.texts("lists"), None);
+        let parted = table.texts("parted");
+        assert_eq!(parted, Some(vec!["a".to_owned(), "b".to_owned()]));
+        let absent = table.section("absent");
+        assert!(absent.all().is_none());
+        let parsed = table.parsed("digits", Value::as_u64, "write a number");
+        assert_eq!(parsed, Some(7));
         assert_eq!(table.texts("nowhere"), None);
         assert!(
             table
@@ -321,7 +374,7 @@ mod tests {
                 "list[1]: found a number; write a text in quotes",
                 "named[0]: found a number; write c",
                 "named[1]: found a text of 1 character; write c",
-                "lists: found a text of 1 character; write a list of texts",
+                "lists: found a number; write a list of texts",
                 "entries: found a number; write names",
                 "digits: found a number; write 8",
                 "blank: is empty; fill it, or leave it out",

@@ -13,7 +13,7 @@ mod webhook;
 
 use handoffd_contract::feed::Read;
 use handoffd_contract::{
-    About, Frame, Heard, Hearing, HttpCall, HttpReply, Reason, Refusal, Stop, What,
+    Frame, FrameContent, HttpCall, HttpReply, Inbound, InboundKind, Reason, Refusal, Stop, Subject,
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ const ACTIVITY: &str = "Id,Title,DetailedResult,Body,CaseId,CreatedById,CreatedO
 
 impl Creatio {
     /// Understands a frame.
-    pub(crate) fn listen(&self, frame: &Frame<'_>) -> Result<Hearing, Refusal> {
+    pub(crate) fn listen(&self, frame: &Frame<'_>) -> Result<FrameContent, Refusal> {
         match frame {
             Frame::Webhook { body, .. } => self.webhook_said(body),
             Frame::Reply { read, reply } => self.read_said(read, reply),
@@ -37,7 +37,7 @@ impl Creatio {
         }
     }
 
-    fn read_said(&self, read: &Read, reply: &HttpReply) -> Result<Hearing, Refusal> {
+    fn read_said(&self, read: &Read, reply: &HttpReply) -> Result<FrameContent, Refusal> {
         let polled = matches!(
             read.tag,
             "case" | "activities" | "ended" | "posts" | "files"
@@ -46,9 +46,9 @@ impl Creatio {
             Answer::Ok => {}
             // The engine renews the credential and comes again with the same frame.
             Answer::SignedOut(_) => {
-                return Ok(Hearing {
+                return Ok(FrameContent {
                     unauthorized: true,
-                    ..Hearing::default()
+                    ..FrameContent::default()
                 });
             }
             // A poll comes again; what a webhook needs does not, so it must not be forgotten.
@@ -56,7 +56,7 @@ impl Creatio {
                 return Ok(skipped(format!(
                     "the poll answered {}: {}",
                     reply.status,
-                    other.stop().words
+                    other.stop().message
                 )));
             }
             Answer::Missing(_) => {
@@ -76,7 +76,7 @@ impl Creatio {
             };
         };
         let case = read
-            .memo
+            .context
             .get("case")
             .and_then(Value::as_str)
             .and_then(wire::guid);
@@ -94,7 +94,7 @@ impl Creatio {
     }
 
     /// The activity that a webhook named, or the newest of its case.
-    fn activity_said(&self, case: Option<String>, body: &Value) -> Hearing {
+    fn activity_said(&self, case: Option<String>, body: &Value) -> FrameContent {
         let row = rows(body).first().unwrap_or(body);
         // The row knows its case better than the webhook does.
         let Some(case) = id(row, "CaseId").or(case) else {
@@ -107,10 +107,10 @@ impl Creatio {
                     .into_iter()
                     .flatten()
                     .collect();
-                Hearing {
+                FrameContent {
                     heard: vec![heard],
                     fetch,
-                    ..Hearing::default()
+                    ..FrameContent::default()
                 }
             }
             Err(why) => skipped(why),
@@ -118,8 +118,8 @@ impl Creatio {
     }
 
     /// Feed posts are internal unless the settings say that they are replies.
-    fn posts_said(&self, case: Option<&str>, body: &Value) -> Hearing {
-        let mut hearing = Hearing::default();
+    fn posts_said(&self, case: Option<&str>, body: &Value) -> FrameContent {
+        let mut hearing = FrameContent::default();
         for row in rows(body).iter().filter(|row| !self.is_integration(row)) {
             let of = case.map(str::to_owned).or_else(|| id(row, "EntityId"));
             let (Some(post), Some(case)) = (id(row, "Id"), of) else {
@@ -142,8 +142,8 @@ impl Creatio {
 
     /// Files on activities of the case: each needs a look at its activity, which decides whether
     /// it is a reply.
-    fn files_said(&self, case: Option<&str>, body: &Value) -> Hearing {
-        let mut hearing = Hearing::default();
+    fn files_said(&self, case: Option<&str>, body: &Value) -> FrameContent {
+        let mut hearing = FrameContent::default();
         for row in rows(body).iter().filter(|row| !self.is_integration(row)) {
             let (Some(file), Some(activity), Some(case)) =
                 (id(row, "Id"), id(row, "ActivityId"), case)
@@ -151,46 +151,46 @@ impl Creatio {
                 continue;
             };
             let call = HttpCall::get(self.record("Activity", &activity)).query("$select", ACTIVITY);
-            let memo = json!({ "case": case, "file": file, "name": string(row, "Name"), "size": row.get("Size"), "at": string(row, "CreatedOn") });
-            hearing.fetch.push(Read::new("file", call, memo));
+            let context = json!({ "case": case, "file": file, "name": string(row, "Name"), "size": row.get("Size"), "at": string(row, "CreatedOn") });
+            hearing.fetch.push(Read::new("file", call, context));
         }
         hearing
     }
 
-    fn file_said(&self, read: &Read, body: &Value) -> Hearing {
-        let memo = &read.memo;
-        let (Some(case), Some(file)) = (id(memo, "case"), id(memo, "file")) else {
+    fn file_said(&self, read: &Read, body: &Value) -> FrameContent {
+        let context = &read.context;
+        let (Some(case), Some(file)) = (id(context, "case"), id(context, "file")) else {
             return skipped("a file without id");
         };
         match self.reply(&case, body, Chosen::BySettings) {
-            Ok(_) => Hearing {
+            Ok(_) => FrameContent {
                 heard: vec![self.file(
                     &case,
                     &file,
-                    string(memo, "name"),
-                    memo.get("size"),
-                    string(memo, "at"),
+                    string(context, "name"),
+                    context.get("size"),
+                    string(context, "at"),
                 )],
-                ..Hearing::default()
+                ..FrameContent::default()
             },
             // A reply may be a file alone: then there is no text, but everything else fits.
-            Err(why) if why == "an activity without text" => Hearing {
+            Err(why) if why == "an activity without text" => FrameContent {
                 heard: vec![self.file(
                     &case,
                     &file,
-                    string(memo, "name"),
-                    memo.get("size"),
-                    string(memo, "at"),
+                    string(context, "name"),
+                    context.get("size"),
+                    string(context, "at"),
                 )],
-                ..Hearing::default()
+                ..FrameContent::default()
             },
             Err(why) => skipped(format!("a file on {why}")),
         }
     }
 
     /// Files of an activity that a process already named as a reply.
-    fn activity_files_said(&self, case: Option<&str>, body: &Value) -> Hearing {
-        let mut hearing = Hearing::default();
+    fn activity_files_said(&self, case: Option<&str>, body: &Value) -> FrameContent {
+        let mut hearing = FrameContent::default();
         for row in rows(body).iter().filter(|row| !self.is_integration(row)) {
             let (Some(case), Some(file)) = (case, id(row, "Id")) else {
                 continue;
@@ -220,23 +220,23 @@ impl Creatio {
     }
 
     /// The case is resolved or closed, or is not, or is again; the cursor remembers which.
-    fn ended_said(&self, read: &Read, body: &Value) -> Hearing {
-        let mut cursor = Cursor::parse(read.memo.get("cursor").and_then(Value::as_str));
-        let heard = closure(&mut cursor, string(&read.memo, "case"), rows(body));
-        Hearing {
+    fn ended_said(&self, read: &Read, body: &Value) -> FrameContent {
+        let mut cursor = Cursor::parse(read.context.get("cursor").and_then(Value::as_str));
+        let heard = closure(&mut cursor, string(&read.context, "case"), rows(body));
+        FrameContent {
             heard,
             cursor: Some(cursor.text()),
-            ..Hearing::default()
+            ..FrameContent::default()
         }
     }
 }
 
 /// A closure among the rows of ended cases, and what the cursor remembers of it. When the case ended is
 /// also told as a fact, since it decides how often the case is read.
-fn closure(cursor: &mut Cursor, case: &str, ended_rows: &[Value]) -> Vec<Heard> {
+fn closure(cursor: &mut Cursor, case: &str, ended_rows: &[Value]) -> Vec<Inbound> {
     let since = |name: String, at: &str| {
         let facts = vec![("ended/at".to_owned(), at.to_owned())];
-        heard(&name, case, "", at.parse().ok(), What::Facts(facts))
+        heard(&name, case, "", at.parse().ok(), InboundKind::Facts(facts))
     };
     let Some((row, case)) = ended_rows
         .iter()
@@ -268,30 +268,30 @@ fn closure(cursor: &mut Cursor, case: &str, ended_rows: &[Value]) -> Vec<Heard> 
             &case,
             &name,
             at_of(row, "ModifiedOn"),
-            What::Ended {
-                word: id(row, "StatusId"),
+            InboundKind::Ended {
+                status: id(row, "StatusId"),
             },
         ),
     ]
 }
 
-fn heard(name: &str, case: &str, echo: &str, at: Option<Timestamp>, what: What) -> Heard {
-    Heard {
+fn heard(name: &str, case: &str, echo: &str, at: Option<Timestamp>, kind: InboundKind) -> Inbound {
+    Inbound {
         id: name.to_owned(),
-        about: About::Fact {
+        subject: Subject::Fact {
             name: "case".into(),
             value: case.to_owned(),
         },
         echo: Some(echo.to_owned()).filter(|echo| !echo.is_empty()),
         at,
-        what,
+        kind,
     }
 }
 
-fn skipped(why: impl Into<String>) -> Hearing {
-    Hearing {
+fn skipped(why: impl Into<String>) -> FrameContent {
+    FrameContent {
         skipped: Some(why.into()),
-        ..Hearing::default()
+        ..FrameContent::default()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use handoffd_contract::feed::Read;
-use handoffd_contract::{Feed, Hearing, HttpCall, Known, Work, text};
+use handoffd_contract::{Feed, FrameContent, HttpCall, Known, Work, text};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -46,7 +46,7 @@ impl Creatio {
             .map(|(case, _)| case)
             .collect();
         let parts = self.parts(case, &formers, position.after(since), position.skip);
-        let memo =
+        let context =
             json!({ "case": case, "formers": formers, "cursor": position.text(), "since": since });
         let read = if self.settings.batch {
             let requests = parts.iter().map(|part| {
@@ -56,10 +56,10 @@ impl Creatio {
             let call = self
                 .batch(requests.collect())
                 .header("prefer", "continue-on-error");
-            Read::new("case", call, memo)
+            Read::new("case", call, context)
         } else {
             let part = parts.into_iter().next()?;
-            Read::new(part.tag, self.part_call(&part), memo)
+            Read::new(part.tag, self.part_call(&part), context)
         };
         Some(Feed::Poll {
             key: format!("case/{case}"),
@@ -187,7 +187,7 @@ impl Creatio {
     }
 
     /// The answer of a batched poll.
-    pub(super) fn polled(&self, read: &Read, body: &Value) -> Hearing {
+    pub(super) fn polled(&self, read: &Read, body: &Value) -> FrameContent {
         let Some(answers) = body.get("responses").and_then(Value::as_array) else {
             return skipped("the poll's answer has no parts");
         };
@@ -207,11 +207,11 @@ impl Creatio {
         if let Some(ended) = part("ended") {
             hearing.heard.extend(closure(
                 &mut cursor,
-                string(&read.memo, "case"),
+                string(&read.context, "case"),
                 rows(ended),
             ));
         }
-        let case = id(&read.memo, "case");
+        let case = id(&read.context, "case");
         for (tag, body) in [("posts", part("posts")), ("files", part("files"))] {
             let Some(body) = body else { continue };
             let more = if tag == "posts" {
@@ -234,16 +234,20 @@ impl Creatio {
     }
 
     /// The answer of a poll without `$batch`: the other parts are read next.
-    pub(super) fn polled_alone(&self, read: &Read, body: &Value) -> Hearing {
+    pub(super) fn polled_alone(&self, read: &Read, body: &Value) -> FrameContent {
         let mut hearing = self.activities(read, body);
-        let since = read.memo.get("since").and_then(Value::as_i64).unwrap_or(0);
-        let position = Cursor::parse(read.memo.get("cursor").and_then(Value::as_str));
+        let since = read
+            .context
+            .get("since")
+            .and_then(Value::as_i64)
+            .unwrap_or(0);
+        let position = Cursor::parse(read.context.get("cursor").and_then(Value::as_str));
         // The reads that follow go on from what this page left: the last one's cursor is kept.
-        let mut memo = read.memo.clone();
-        memo["cursor"] = hearing.cursor.clone().into();
-        if let Some(case) = id(&read.memo, "case") {
+        let mut context = read.context.clone();
+        context["cursor"] = hearing.cursor.clone().into();
+        if let Some(case) = id(&read.context, "case") {
             let formers: Vec<&str> = read
-                .memo
+                .context
                 .get("formers")
                 .and_then(Value::as_array)
                 .into_iter()
@@ -255,15 +259,15 @@ impl Creatio {
                 parts
                     .into_iter()
                     .skip(1)
-                    .map(|part| Read::new(part.tag, self.part_call(&part), memo.clone())),
+                    .map(|part| Read::new(part.tag, self.part_call(&part), context.clone())),
             );
         }
         hearing
     }
 
-    fn activities(&self, read: &Read, body: &Value) -> Hearing {
-        let mut cursor = Cursor::parse(read.memo.get("cursor").and_then(Value::as_str));
-        let Some(case) = id(&read.memo, "case") else {
+    fn activities(&self, read: &Read, body: &Value) -> FrameContent {
+        let mut cursor = Cursor::parse(read.context.get("cursor").and_then(Value::as_str));
+        let Some(case) = id(&read.context, "case") else {
             return skipped("a poll without case");
         };
         let found = rows(body);
@@ -277,10 +281,10 @@ impl Creatio {
             .iter()
             .filter_map(|row| self.reply(&case, row, Chosen::BySettings).ok())
             .collect();
-        Hearing {
+        FrameContent {
             heard,
             cursor: Some(cursor.text()),
-            ..Hearing::default()
+            ..FrameContent::default()
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Rows as replies: which of them may reach the customer, and as what.
 
 use handoffd_contract::event::{AttachmentKind, RepReply};
-use handoffd_contract::{Attachment, Heard, Source, What, text};
+use handoffd_contract::{Attachment, Inbound, InboundKind, Source, text};
 use serde_json::Value;
 
 use super::{at, heard, id, string};
@@ -20,7 +20,7 @@ pub(super) enum Chosen {
 
 impl Creatio {
     /// An activity as a reply, or why it is none.
-    pub(super) fn reply(&self, case: &str, row: &Value, chosen: Chosen) -> Result<Heard, String> {
+    pub(super) fn reply(&self, case: &str, row: &Value, chosen: Chosen) -> Result<Inbound, String> {
         let activity = id(row, "Id").ok_or("an activity without id")?;
         if string(row, "GlobalActivityID").starts_with(OURS) || self.is_integration(row) {
             return Err("our own activity".into());
@@ -89,7 +89,7 @@ impl Creatio {
         name: &str,
         size: Option<&Value>,
         created: &str,
-    ) -> Heard {
+    ) -> Inbound {
         let (kind, mime) = kind_of(name);
         let attachment = Attachment {
             id: file.to_owned(),
@@ -172,8 +172,12 @@ pub(super) fn kind_of(name: &str) -> (AttachmentKind, Option<&'static str>) {
     }
 }
 
-pub(super) fn said(message_id: &str, text: Option<String>, attachments: Vec<Attachment>) -> What {
-    What::Replied(RepReply {
+pub(super) fn said(
+    message_id: &str,
+    text: Option<String>,
+    attachments: Vec<Attachment>,
+) -> InboundKind {
+    InboundKind::Replied(RepReply {
         target: String::new(),
         message_id: message_id.to_owned(),
         author: None,

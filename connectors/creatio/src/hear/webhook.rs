@@ -5,7 +5,7 @@
 //! proof, and the record's id is what makes a repeat recognisable.
 
 use handoffd_contract::feed::Read;
-use handoffd_contract::{Hearing, HttpCall, Reason, Refusal, What};
+use handoffd_contract::{FrameContent, HttpCall, InboundKind, Reason, Refusal};
 use serde_json::json;
 
 use super::fields::{self, Fields, Said};
@@ -15,7 +15,7 @@ use crate::facts::ended;
 use crate::{Creatio, wire};
 
 impl Creatio {
-    pub(super) fn webhook_said(&self, body: &[u8]) -> Result<Hearing, Refusal> {
+    pub(super) fn webhook_said(&self, body: &[u8]) -> Result<FrameContent, Refusal> {
         let park = |words: &str| Refusal::park(Reason::Undecodable, words);
         let sets = match fields::read(body) {
             Said::Whole(fields) => return self.fields_said(&fields),
@@ -27,7 +27,7 @@ impl Creatio {
                 ));
             }
         };
-        let mut all = Hearing::default();
+        let mut all = FrameContent::default();
         for fields in &sets {
             let hearing = self.fields_said(fields)?;
             all.heard.extend(hearing.heard);
@@ -37,7 +37,7 @@ impl Creatio {
         Ok(all)
     }
 
-    fn fields_said(&self, fields: &Fields) -> Result<Hearing, Refusal> {
+    fn fields_said(&self, fields: &Fields) -> Result<FrameContent, Refusal> {
         match fields.kind().as_str() {
             "newactivity" | "activityadded" | "activitycreated" | "activitymodified"
             | "activitycompleted" => self.activity_webhook(fields),
@@ -57,7 +57,7 @@ impl Creatio {
         }
     }
 
-    fn activity_webhook(&self, fields: &Fields) -> Result<Hearing, Refusal> {
+    fn activity_webhook(&self, fields: &Fields) -> Result<FrameContent, Refusal> {
         let case = fields.id(&["caseid"]);
         let activity = fields.id(&["activityid", "recordid", "id"]);
         let author = fields.id(&["createdbyid", "createdby", "authorid"]);
@@ -80,7 +80,7 @@ impl Creatio {
         match (activity, case, text) {
             (Some(activity), Some(case), Some(text)) => {
                 let mut reply = said(&activity, Some(text), Vec::new());
-                if let What::Replied(reply) = &mut reply {
+                if let InboundKind::Replied(reply) = &mut reply {
                     reply.author = fields
                         .text(&["createdbyname", "authorname", "author"])
                         .map(str::to_owned)
@@ -89,10 +89,10 @@ impl Creatio {
                 let at = fields.text(&["createdon"]).and_then(|at| at.parse().ok());
                 let fetch = self.files_of(&case, &activity).into_iter().collect();
                 let heard = heard(&format!("activity/{activity}"), &case, &activity, at, reply);
-                Ok(Hearing {
+                Ok(FrameContent {
                     heard: vec![heard],
                     fetch,
-                    ..Hearing::default()
+                    ..FrameContent::default()
                 })
             }
             // Often saved before its text is complete: the row itself is asked.
@@ -118,7 +118,7 @@ impl Creatio {
         }
     }
 
-    fn post_webhook(&self, fields: &Fields) -> Result<Hearing, Refusal> {
+    fn post_webhook(&self, fields: &Fields) -> Result<FrameContent, Refusal> {
         if !self.settings.feed_replies {
             return Ok(skipped("a feed post, which is internal"));
         }
@@ -150,9 +150,9 @@ impl Creatio {
                     None,
                     said(&post, Some(text), Vec::new()),
                 );
-                Ok(Hearing {
+                Ok(FrameContent {
                     heard: vec![heard],
-                    ..Hearing::default()
+                    ..FrameContent::default()
                 })
             }
             (Some(_), Some(_), None) => Ok(skipped("a feed post without text or marker")),
@@ -164,7 +164,7 @@ impl Creatio {
     }
 }
 
-fn case_webhook(fields: &Fields) -> Result<Hearing, Refusal> {
+fn case_webhook(fields: &Fields) -> Result<FrameContent, Refusal> {
     let Some(case) = fields.id(&["caseid", "recordid", "id"]) else {
         return Err(Refusal::park(
             Reason::Undecodable,
@@ -177,25 +177,25 @@ fn case_webhook(fields: &Fields) -> Result<Hearing, Refusal> {
         Some(at) => format!("{}/{at}", ended(&case)),
         None => ended(&case),
     };
-    let what = What::Ended {
-        word: fields.id(&["statusid"]),
+    let kind = InboundKind::Ended {
+        status: fields.id(&["statusid"]),
     };
     let heard = heard(
         &name,
         &case,
         &ended(&case),
         modified.and_then(|at| at.parse().ok()),
-        what,
+        kind,
     );
-    Ok(Hearing {
+    Ok(FrameContent {
         heard: vec![heard],
-        ..Hearing::default()
+        ..FrameContent::default()
     })
 }
 
-fn fetch(read: Read) -> Hearing {
-    Hearing {
+fn fetch(read: Read) -> FrameContent {
+    FrameContent {
         fetch: vec![read],
-        ..Hearing::default()
+        ..FrameContent::default()
     }
 }

@@ -284,7 +284,7 @@ impl Creatio {
         let number = customer.number.as_ref().map(Number::digits);
         Step::look("contact.numbers", call)
             .claim("contact/numbers")
-            .memo(json!({ "number": number, "user": user }))
+            .context(json!({ "number": number, "user": user }))
     }
 
     /// Contacts by their own phone columns and e-mail, and by every id that we would have given: the
@@ -325,7 +325,7 @@ impl Creatio {
         let number = customer.number.as_ref().map(Number::digits);
         Step::look("contact.columns", call)
             .claim("contact/columns")
-            .memo(json!({ "number": number, "ours": ours, "user": user, "mail": customer.mail }))
+            .context(json!({ "number": number, "ours": ours, "user": user, "mail": customer.mail }))
     }
 
     /// All numbers of one contact, of which its own columns hold only the first of each kind.
@@ -341,6 +341,6 @@ impl Creatio {
         let user = customer.user.as_deref().map(user_row);
         Step::look("contact.check", call)
             .claim(check_fact(id))
-            .memo(json!({ "number": number, "user": user }))
+            .context(json!({ "number": number, "user": user }))
     }
 }

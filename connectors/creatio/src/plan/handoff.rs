@@ -220,13 +220,13 @@ impl Creatio {
             !known.is(&dropped_fact("Case", column))
                 && !known.is(&apart_fact(&item.id, "Case", column))
         });
-        let memo = json!({ "columns": columns.keys().collect::<Vec<_>>(), "item": item.id, "claims": [["fields", item.id]] });
+        let context = json!({ "columns": columns.keys().collect::<Vec<_>>(), "item": item.id, "claims": [["fields", item.id]] });
         let call =
             HttpCall::new(Method::Patch, self.record("Case", records.case)).json(columns.into());
         Some(
             Step::new("case.update", Repeat::Keyed, call)
                 .claim_as("fields", &item.id)
-                .memo(memo),
+                .context(context),
         )
     }
 

@@ -271,15 +271,19 @@ impl Creatio {
                 .query("$filter", filter)
                 .query("$select", "Id,StatusId")
                 .query("$top", "1");
-            let memo = json!({ "closing": looked, "closed": fact });
-            return vec![Step::look("case.is_open", call).claim(looked).memo(memo)];
+            let context = json!({ "closing": looked, "closed": fact });
+            return vec![
+                Step::look("case.is_open", call)
+                    .claim(looked)
+                    .context(context),
+            ];
         }
         let call = HttpCall::new(Method::Patch, self.record("Case", records.case))
             .json(json!({ "StatusId": status }));
         let step = Step::new("case.close", Repeat::Keyed, call)
             .claim_as(fact, ended(records.case))
             .claim_as("ended/at", wire::time(item.time));
-        vec![step.memo(json!({ "columns": ["StatusId"] }))]
+        vec![step.context(json!({ "columns": ["StatusId"] }))]
     }
 }
 

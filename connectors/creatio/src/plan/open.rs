@@ -121,7 +121,7 @@ impl Creatio {
                 ));
                 Step::new(name, Repeat::Keyed, call)
                     .claim_as(tried_fact(&item.id, set, column), "written")
-                    .memo(json!({ "set": set, "column": column }))
+                    .context(json!({ "set": set, "column": column }))
             })
             .collect()
     }
@@ -167,7 +167,7 @@ impl Creatio {
     fn open_case_look(&self, contact: &str, work: &Work, item: &Item) -> Step {
         Step::look("case.open", self.open_case_call(contact))
             .claim("case/open")
-            .memo(json!({ "looked": "case/open", "since": wire::time(work.now), "state": state_fact(&item.id) }))
+            .context(json!({ "looked": "case/open", "since": wire::time(work.now), "state": state_fact(&item.id) }))
     }
 
     /// The contact's latest case that is open: a resolved one alerts nobody.

@@ -10,7 +10,7 @@ use handoffd_contract::{Claim, HttpCall, Known, Method, Record, Repeat, Step};
 use serde_json::{Map, Value, json};
 
 use crate::Creatio;
-use crate::facts::{apart_fact, dropped_fact, hollow_fact};
+use crate::facts::{apart_fact, dropped_fact, placeholder};
 
 /// JSON that one `$batch` may hold, in bytes. Not documented; proxies in front of a site are known
 /// to cut larger bodies.
@@ -86,7 +86,7 @@ impl Row {
         let hollow = self
             .hollow
             .as_ref()
-            .filter(|_| known.is(&hollow_fact(&self.id)));
+            .filter(|_| known.is(&placeholder(&self.id)));
         for (column, value) in &self.columns {
             let apart = self
                 .item
@@ -105,7 +105,7 @@ impl Row {
 
     /// What `read` needs: which facts the row settles, and which of the columns that were sent it
     /// could do without.
-    fn memo(&self, body: &Value) -> Value {
+    fn context(&self, body: &Value) -> Value {
         let columns: Vec<&String> = body
             .as_object()
             .into_iter()
@@ -231,14 +231,14 @@ impl Creatio {
         if rows.len() == 1
             && let Some((row, body)) = rows.pop()
         {
-            let memo = row.memo(&body);
+            let context = row.context(&body);
             let call =
                 HttpCall::post(self.path(row.set), body).header("accept", "application/json");
             return with_claims(
                 Step::new(create_name(row.set), Repeat::Keyed, call),
                 &row.claims,
             )
-            .memo(memo);
+            .context(context);
         }
         let part = |(at, (row, body)): (usize, &(&Row, Value))| json!({ "id": format!("r{at}"), "method": "POST", "url": row.set, "headers": part_headers(), "body": body });
         let parts: Vec<Value> = rows.iter().enumerate().map(part).collect();
@@ -246,8 +246,8 @@ impl Creatio {
         if !in_order {
             call = call.header("prefer", "continue-on-error");
         }
-        let memo: Vec<Value> = rows.iter().map(|(row, body)| row.memo(body)).collect();
-        let mut step = Step::new("rows.create", Repeat::Keyed, call).memo(memo.into());
+        let context: Vec<Value> = rows.iter().map(|(row, body)| row.context(body)).collect();
+        let mut step = Step::new("rows.create", Repeat::Keyed, call).context(context.into());
         for (row, _) in &rows {
             step = with_claims(step, &row.claims);
         }
@@ -267,7 +267,7 @@ impl Creatio {
         if let [row] = rows {
             let call = HttpCall::get(self.record(row.set, &row.id)).query("$select", columns(row));
             return with_claims(Step::look(look_name(row.set), call), &row.claims)
-                .memo(row.memo(&Value::Null));
+                .context(row.context(&Value::Null));
         }
         let part = |(at, row): (usize, &Row)| {
             let url = format!("{}({})?$select={}", row.set, row.id, columns(row));
@@ -276,9 +276,9 @@ impl Creatio {
         let call = self
             .batch(rows.iter().enumerate().map(part).collect())
             .header("prefer", "continue-on-error");
-        let memo: Vec<Value> = rows.iter().map(|row| row.memo(&Value::Null)).collect();
+        let context: Vec<Value> = rows.iter().map(|row| row.context(&Value::Null)).collect();
         rows.iter().fold(
-            Step::look("rows.look", call).memo(memo.into()),
+            Step::look("rows.look", call).context(context.into()),
             |step, row| with_claims(step, &row.claims),
         )
     }

@@ -135,8 +135,10 @@ impl Creatio {
         let looked = format!("{fact}/open");
         if self.settings.append_to_open_case && known.absent(&fact) && !known.is(&looked) {
             let call = self.open_case_call(records.contact);
-            let memo = json!({ "looked": looked, "renews": fact });
-            return Ok(vec![Step::look("case.open", call).claim(looked).memo(memo)]);
+            let context = json!({ "looked": looked, "renews": fact });
+            return Ok(vec![
+                Step::look("case.open", call).claim(looked).context(context),
+            ]);
         }
         let since = item.time.as_millisecond();
         let Some(case) = known.get(&fact) else {

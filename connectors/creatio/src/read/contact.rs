@@ -16,7 +16,7 @@ const MOST: usize = 8;
 const DIGITS: usize = 6;
 
 fn number(step: &Step) -> Option<Number> {
-    Number::parse(text(&step.memo, "number"))
+    Number::parse(text(&step.context, "number"))
 }
 
 /// Contacts with what speaks for each: the strongest first, each once.
@@ -48,7 +48,7 @@ fn likeness(number: Option<&Number>, typed: &str, home: Option<Country>) -> Like
 /// Communication options.
 pub(super) fn by_number(home: Option<Country>, step: &Step, rows: &[Value]) -> Learned {
     let number = number(step);
-    let user = text(&step.memo, "user");
+    let user = text(&step.context, "user");
     let one = |row: &Value| {
         let contact = id(row, "ContactId")?;
         if row.get("NonActual").and_then(Value::as_bool) == Some(true) {
@@ -72,15 +72,15 @@ pub(super) fn by_number(home: Option<Country>, step: &Step, rows: &[Value]) -> L
 /// Contacts with their own columns.
 pub(super) fn by_columns(home: Option<Country>, step: &Step, rows: &[Value]) -> Learned {
     let number = number(step);
-    let memo = &step.memo;
-    let ours: Vec<&str> = memo
+    let context = &step.context;
+    let ours: Vec<&str> = context
         .get("ours")
         .and_then(Value::as_array)
         .into_iter()
         .flatten()
         .filter_map(Value::as_str)
         .collect();
-    let mail = text(memo, "mail").to_lowercase();
+    let mail = text(context, "mail").to_lowercase();
     let one = |row: &Value| {
         let contact = id(row, "Id")?;
         let phones: Vec<&str> = ["MobilePhone", "Phone", "HomePhone"]
@@ -97,7 +97,7 @@ pub(super) fn by_columns(home: Option<Country>, step: &Step, rows: &[Value]) -> 
         let is_same_mail = !mail.is_empty() && text(row, "Email").trim().to_lowercase() == mail;
         let (rank, kind) = if ours.contains(&contact.as_str()) {
             (0, "ours")
-        } else if contact == text(memo, "user") {
+        } else if contact == text(context, "user") {
             match closest {
                 Some(Likeness::Different) if number.is_some() => (6, "user-no"),
                 _ => {
@@ -128,7 +128,7 @@ pub(super) fn by_columns(home: Option<Country>, step: &Step, rows: &[Value]) -> 
 /// All numbers of a contact: none, the customer's or one like it among them, or only others.
 pub(super) fn check(home: Option<Country>, step: &Step, rows: &[Value]) -> Learned {
     let number = number(step);
-    let user = text(&step.memo, "user");
+    let user = text(&step.context, "user");
     let closest = rows
         .iter()
         .filter(|row| user.is_empty() || id(row, "Id").as_deref() != Some(user))

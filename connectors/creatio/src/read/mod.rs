@@ -70,13 +70,15 @@ impl Creatio {
             "rows.create" => batch(step, reply, created),
             "rows.look" => batch(step, reply, looked),
             name if name.ends_with(".create") => single(created(
-                &step.memo,
+                &step.context,
                 Answer::of(reply),
                 reply.json().as_ref(),
             )),
-            name if name.ends_with(".look") => {
-                single(looked(&step.memo, Answer::of(reply), reply.json().as_ref()))
-            }
+            name if name.ends_with(".look") => single(looked(
+                &step.context,
+                Answer::of(reply),
+                reply.json().as_ref(),
+            )),
             "file.upload" => uploaded(step, reply),
             "file.remove" => removed(step, reply),
             "case.column" | "contact.column" => column(step, reply),
@@ -97,7 +99,7 @@ fn batch(
         let words = "$batch is refused; if a firewall blocks it, set batch = false";
         return match outer(answer) {
             End::Never(stop) if stop.reason != Reason::Forbidden => {
-                Verdict::Never(Stop::new(stop.reason, format!("{words}: {}", stop.words)))
+                Verdict::Never(Stop::new(stop.reason, format!("{words}: {}", stop.message)))
             }
             other => single(other),
         };
@@ -112,7 +114,7 @@ fn batch(
     };
     let mut learned = Vec::new();
     let mut wait: Option<(Stop, Option<Duration>)> = None;
-    for (at, memo) in step.memo.as_array().into_iter().flatten().enumerate() {
+    for (at, context) in step.context.as_array().into_iter().flatten().enumerate() {
         let id = format!("r{at}");
         let part = parts
             .iter()
@@ -124,11 +126,11 @@ fn batch(
             .and_then(|s| u16::try_from(s).ok())
             .unwrap_or(0);
         let body = part.get("body");
-        match row(memo, Answer::of_part(status, body), body) {
+        match row(context, Answer::of_part(status, body), body) {
             End::Settled(facts) => learned.extend(facts),
             End::Nothing(stop, after) => {
                 learned.extend(
-                    claims(memo)
+                    claims(context)
                         .into_iter()
                         .map(|(fact, _)| Learned::absent(fact)),
                 );
@@ -260,7 +262,7 @@ fn column(step: &Step, reply: &HttpReply) -> Verdict {
     match Answer::of(reply) {
         Answer::Refused(words) | Answer::Forbidden(words) | Answer::TooLarge(words) => {
             let mut learned = settled(step, "refused");
-            let dropped = dropped_fact(text(&step.memo, "set"), text(&step.memo, "column"));
+            let dropped = dropped_fact(text(&step.context, "set"), text(&step.context, "column"));
             learned.push(Learned::is(dropped, short(&words)));
             Verdict::Known(learned)
         }
@@ -291,7 +293,7 @@ fn updated(step: &Step, reply: &HttpReply) -> Verdict {
                 learned.push(Learned::is(dropped_fact(set, "StatusId"), short(&words)));
                 return Verdict::Known(learned);
             }
-            single(refused(&step.memo, set, &words))
+            single(refused(&step.context, set, &words))
         }
         Answer::Forbidden(words) => Verdict::Never(Stop::new(
             Reason::Forbidden,

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{End, outer};
 use crate::errors::{Answer, named};
-use crate::facts::{REFUSED, apart_fact, dropped_fact, hollow_fact};
+use crate::facts::{REFUSED, apart_fact, dropped_fact, placeholder};
 use crate::wire;
 
 /// Columns without which a row makes no sense; all others can be left out.
@@ -57,7 +57,7 @@ fn is_value(words: &str) -> bool {
 /// What is learned when a row is refused and no column is named: a database tells a constraint's name
 /// at most. The columns of a case or contact are written one by one once it is there, so that each that
 /// is right arrives. An activity's lookups are few and the same for all; one is left out after the other.
-fn suspects(memo: &Value, set: &str, columns: &[String], words: &str) -> Vec<Learned> {
+fn suspects(context: &Value, set: &str, columns: &[String], words: &str) -> Vec<Learned> {
     let why = short(words);
     if set == "Activity" {
         let lookup = ["ContactId", "TypeId", "StatusId"]
@@ -69,7 +69,7 @@ fn suspects(memo: &Value, set: &str, columns: &[String], words: &str) -> Vec<Lea
             .into_iter()
             .collect();
     }
-    let Some(item) = memo.get("item").and_then(Value::as_str) else {
+    let Some(item) = context.get("item").and_then(Value::as_str) else {
         return Vec::new();
     };
     let optional: Vec<&String> = columns
@@ -88,14 +88,15 @@ fn suspects(memo: &Value, set: &str, columns: &[String], words: &str) -> Vec<Lea
 }
 
 /// A row's facts, each with the value that it has once the row exists.
-pub(super) fn claims(memo: &Value) -> Vec<(String, String)> {
+pub(super) fn claims(context: &Value) -> Vec<(String, String)> {
     let pair = |pair: &Value| {
         Some((
             pair.get(0)?.as_str()?.to_owned(),
             pair.get(1)?.as_str()?.to_owned(),
         ))
     };
-    memo.get("claims")
+    context
+        .get("claims")
         .and_then(Value::as_array)
         .into_iter()
         .flatten()
@@ -103,8 +104,8 @@ pub(super) fn claims(memo: &Value) -> Vec<(String, String)> {
         .collect()
 }
 
-pub(super) fn there(memo: &Value, body: Option<&Value>) -> Vec<Learned> {
-    let mut learned: Vec<Learned> = claims(memo)
+pub(super) fn there(context: &Value, body: Option<&Value>) -> Vec<Learned> {
+    let mut learned: Vec<Learned> = claims(context)
         .into_iter()
         .map(|(fact, value)| Learned::is(fact, value))
         .collect();
@@ -115,7 +116,7 @@ pub(super) fn there(memo: &Value, body: Option<&Value>) -> Vec<Learned> {
     let fact = learned
         .first()
         .map(|learned| format!("{}/number", learned.fact));
-    if let (Some(number), Some(fact), "Case") = (number, fact, text(memo, "set")) {
+    if let (Some(number), Some(fact), "Case") = (number, fact, text(context, "set")) {
         learned.push(Learned::is(fact, number));
     }
     learned
@@ -126,23 +127,23 @@ pub(super) fn text<'a>(value: &'a Value, key: &str) -> &'a str {
 }
 
 /// Whether a body is the row itself. A proxy's page, or a routing error that comes with 200, is not.
-pub(super) fn is_row(memo: &Value, body: Option<&Value>) -> bool {
+pub(super) fn is_row(context: &Value, body: Option<&Value>) -> bool {
     let id = body
         .and_then(|body| body.get("Id"))
         .and_then(Value::as_str)
         .and_then(wire::guid);
-    id.as_deref() == Some(text(memo, "id"))
+    id.as_deref() == Some(text(context, "id"))
 }
 
-pub(super) fn created(memo: &Value, answer: Answer, body: Option<&Value>) -> End {
+pub(super) fn created(context: &Value, answer: Answer, body: Option<&Value>) -> End {
     if answer == Answer::Ok {
-        return if is_row(memo, body) {
-            End::Settled(there(memo, body))
+        return if is_row(context, body) {
+            End::Settled(there(context, body))
         } else {
             End::Unsettled(answer.stop(), None)
         };
     }
-    let set = text(memo, "set");
+    let set = text(context, "set");
     match answer {
         // What a contact learns is worth no stop.
         Answer::Refused(_)
@@ -153,13 +154,13 @@ pub(super) fn created(memo: &Value, answer: Answer, body: Option<&Value>) -> End
             if set == "ContactCommunication" =>
         {
             End::Settled(
-                claims(memo)
+                claims(context)
                     .into_iter()
                     .map(|(fact, _)| Learned::is(fact, REFUSED))
                     .collect(),
             )
         }
-        Answer::Refused(words) => refused(memo, set, &words),
+        Answer::Refused(words) => refused(context, set, &words),
         Answer::Forbidden(words) => End::Never(Stop::new(
             Reason::Forbidden,
             format!(
@@ -182,15 +183,15 @@ pub(super) fn created(memo: &Value, answer: Answer, body: Option<&Value>) -> End
 
 /// A value is refused. One optional thing does not stop a handoff: a column that the answer names is
 /// left out from now on, a text that is refused is replaced, a file becomes a line.
-pub(super) fn refused(memo: &Value, set: &str, words: &str) -> End {
-    let columns: Vec<String> = memo
+pub(super) fn refused(context: &Value, set: &str, words: &str) -> End {
+    let columns: Vec<String> = context
         .get("columns")
         .and_then(Value::as_array)
         .into_iter()
         .flatten()
         .filter_map(|column| column.as_str().map(str::to_owned))
         .collect();
-    let mut learned: Vec<Learned> = claims(memo)
+    let mut learned: Vec<Learned> = claims(context)
         .into_iter()
         .map(|(fact, _)| Learned::absent(fact))
         .collect();
@@ -201,13 +202,13 @@ pub(super) fn refused(memo: &Value, set: &str, words: &str) -> End {
         return End::Settled(learned);
     }
     if column.is_none() && is_value(words) {
-        let unnamed = suspects(memo, set, &columns, words);
+        let unnamed = suspects(context, set, &columns, words);
         if !unnamed.is_empty() {
             learned.extend(unnamed);
             return End::Settled(learned);
         }
     }
-    let replaceable: Vec<&str> = memo
+    let replaceable: Vec<&str> = context
         .get("hollow")
         .and_then(Value::as_array)
         .into_iter()
@@ -218,12 +219,12 @@ pub(super) fn refused(memo: &Value, set: &str, words: &str) -> End {
         Some(column) => replaceable.contains(&column.as_str()),
         None => !replaceable.is_empty() && is_value(words) && !is_reference(words),
     };
-    if its_text && memo.get("hollowed") != Some(&Value::Bool(true)) {
-        learned.push(Learned::is(hollow_fact(text(memo, "id")), why));
+    if its_text && context.get("hollowed") != Some(&Value::Bool(true)) {
+        learned.push(Learned::is(placeholder(text(context, "id")), why));
         return End::Settled(learned);
     }
     if set == "CaseFile" {
-        let fact = claims(memo)
+        let fact = claims(context)
             .into_iter()
             .map(|(fact, _)| fact)
             .next()
@@ -250,17 +251,17 @@ pub(super) fn short(words: &str) -> String {
     wire::one_line(words, 160)
 }
 
-pub(super) fn looked(memo: &Value, answer: Answer, body: Option<&Value>) -> End {
+pub(super) fn looked(context: &Value, answer: Answer, body: Option<&Value>) -> End {
     let absent = || {
         End::Settled(
-            claims(memo)
+            claims(context)
                 .into_iter()
                 .map(|(fact, _)| Learned::absent(fact))
                 .collect(),
         )
     };
     match answer {
-        Answer::Ok if is_row(memo, body) => End::Settled(there(memo, body)),
+        Answer::Ok if is_row(context, body) => End::Settled(there(context, body)),
         // Some builds answer a missing row with 200 and an empty list.
         Answer::Ok
             if body

@@ -33,19 +33,19 @@ pub(super) fn id(row: &Value, column: &str) -> Option<String> {
 }
 
 pub(super) fn open_case(step: &Step, rows: &[Value]) -> Vec<Learned> {
-    let looked = text(&step.memo, "looked");
+    let looked = text(&step.context, "looked");
     let Some((row, case)) = rows.iter().find_map(|row| Some((row, id(row, "Id")?))) else {
         return vec![Learned::is(looked, NONE)];
     };
     // One that takes the place of a final case becomes the session's in one go with what else changes.
-    let renews = step.memo.get("renews").and_then(Value::as_str);
+    let renews = step.context.get("renews").and_then(Value::as_str);
     let fact = renews.unwrap_or("case");
     let mut learned = vec![Learned::is(looked, case.clone()), Learned::is(fact, case)];
     if renews.is_none() {
-        learned.push(Learned::is("since", text(&step.memo, "since")));
+        learned.push(Learned::is("since", text(&step.context, "since")));
         learned.push(Learned::is("fields", ADOPTED));
         learned.push(Learned::is(
-            text(&step.memo, "state"),
+            text(&step.context, "state"),
             text(row, "StatusId"),
         ));
     }
@@ -83,11 +83,11 @@ pub(super) fn statuses(reply: &HttpReply) -> Verdict {
 }
 
 pub(super) fn is_open(step: &Step, rows: &[Value]) -> Vec<Learned> {
-    let closing = text(&step.memo, "closing");
+    let closing = text(&step.context, "closing");
     if rows.is_empty() {
         return vec![
             Learned::is(closing, "already"),
-            Learned::is(text(&step.memo, "closed"), "already"),
+            Learned::is(text(&step.context, "closed"), "already"),
         ];
     }
     vec![Learned::is(closing, "open")]

@@ -190,7 +190,7 @@ fn a_batch_is_read_part_by_part() {
         .iter()
         .find(|step| step.name == "rows.create")
         .unwrap();
-    let id = |at: usize| step.memo[at]["id"].as_str().unwrap().to_owned();
+    let id = |at: usize| step.context[at]["id"].as_str().unwrap().to_owned();
     let read = |parts: Value| {
         connector.read(
             step,
@@ -222,7 +222,7 @@ fn a_batch_is_read_part_by_part() {
     ));
     match read(json!([ok, { "id": "r1", "status": 429 }])) {
         Verdict::Known(facts) => {
-            let refused = step.memo[1]["claims"][0][0].as_str().unwrap();
+            let refused = step.context[1]["claims"][0][0].as_str().unwrap();
             assert!(facts.contains(&Learned::absent(refused)), "{facts:?}");
         }
         other => panic!("{other:?}"),

@@ -1,6 +1,6 @@
 //! Webhook bodies that are not quite JSON: the reply arrives whole, since the text is Creatio's.
 
-use handoffd_contract::{Frame, Hearing, Reason, Refusal, What};
+use handoffd_contract::{Frame, FrameContent, InboundKind, Reason, Refusal};
 use serde_json::json;
 
 use crate::polls::{Scene, texts};
@@ -8,7 +8,7 @@ use crate::polls::{Scene, texts};
 const TEXT: &str =
     "He said \"hi\"\nand: \"activityId\":\"2f2e3d4c-0000-4000-8000-0123456789ab\", & more=less";
 
-fn hear(scene: &Scene, body: &[u8]) -> Result<Hearing, Refusal> {
+fn hear(scene: &Scene, body: &[u8]) -> Result<FrameContent, Refusal> {
     scene.connector.hear(&Frame::Webhook { headers: &[], body })
 }
 
@@ -84,7 +84,10 @@ fn a_closure_is_heard_from_such_a_body_too() {
         format!("{{\"event_type\":\"case_resolved\",\"caseId\":\"{case}\",\"by\":\"Rosa \"R\"\"}}");
     let hearing = hear(&scene, body.as_bytes()).unwrap();
     let heard = scene.pass(hearing);
-    assert!(matches!(heard[0].what, What::Ended { .. }), "{heard:?}");
+    assert!(
+        matches!(heard[0].kind, InboundKind::Ended { .. }),
+        "{heard:?}"
+    );
 }
 
 #[test]
@@ -114,7 +117,7 @@ fn what_names_no_record_is_kept_with_its_reason() {
         match hear(&scene, body) {
             Err(Refusal::Park(stop)) => {
                 assert_eq!(stop.reason, Reason::Undecodable);
-                assert!(stop.words.contains("is not JSON"), "{}", stop.words);
+                assert!(stop.message.contains("is not JSON"), "{}", stop.message);
             }
             other => panic!("{body:?}: {other:?}"),
         }

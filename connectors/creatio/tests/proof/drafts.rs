@@ -1,7 +1,7 @@
 //! What a rep writes on a case stays there unless it is meant for the customer, and until it is
 //! written to its end.
 
-use handoffd_contract::{About, Frame};
+use handoffd_contract::{Frame, Subject};
 use serde_json::{Value, json};
 
 use crate::common::*;
@@ -133,5 +133,5 @@ fn a_webhook_that_names_another_case_does_not_move_the_reply() {
     let heard = scene.pass(hearing);
     assert_eq!(texts(&heard), ["For Ana"]);
     let name = "case".into();
-    assert_eq!(heard[0].about, About::Fact { name, value });
+    assert_eq!(heard[0].subject, Subject::Fact { name, value });
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use handoffd_contract::event::{AttachmentKind, AuthorKind};
 use handoffd_contract::sandbox::{Delivery, Sandbox};
-use handoffd_contract::{Connector, Feed, Frame, Heard, Hearing, Known, Source, What, Work};
+use handoffd_contract::{
+    Connector, Feed, Frame, FrameContent, Inbound, InboundKind, Known, Source, Work,
+};
 use serde_json::{Value, json};
 
 use crate::common::*;
@@ -94,8 +96,8 @@ impl Scene {
     }
 
     /// What the engine would pass on of a hearing: not twice, and not our own.
-    pub fn pass(&mut self, hearing: Hearing) -> Vec<Heard> {
-        let mut passed: Vec<Heard> = Vec::new();
+    pub fn pass(&mut self, hearing: FrameContent) -> Vec<Inbound> {
+        let mut passed: Vec<Inbound> = Vec::new();
         let mut queue = vec![hearing];
         while let Some(hearing) = queue.pop() {
             if let Some(cursor) = hearing.cursor {
@@ -113,7 +115,7 @@ impl Scene {
                 );
             }
             for heard in hearing.heard {
-                if let What::Facts(facts) = heard.what {
+                if let InboundKind::Facts(facts) = heard.kind {
                     for (name, value) in facts {
                         self.known.set(name, value);
                     }
@@ -132,7 +134,7 @@ impl Scene {
         passed
     }
 
-    pub fn poll(&mut self) -> Vec<Heard> {
+    pub fn poll(&mut self) -> Vec<Inbound> {
         let feed = self
             .connector
             .feed(&self.work(), &self.known, self.cursor.as_deref());
@@ -151,7 +153,7 @@ impl Scene {
         self.pass(hearing)
     }
 
-    pub fn webhooks(&mut self) -> Vec<Heard> {
+    pub fn webhooks(&mut self) -> Vec<Inbound> {
         let mut all = Vec::new();
         for Delivery { id, body, .. } in self.site.deliveries(at(self.seconds + 60)) {
             let hearing = self
@@ -168,7 +170,7 @@ impl Scene {
     }
 }
 
-pub fn texts(heard: &[Heard]) -> Vec<String> {
+pub fn texts(heard: &[Inbound]) -> Vec<String> {
     heard
         .iter()
         .filter_map(|heard| replied(heard).text.clone())
@@ -207,8 +209,8 @@ fn a_poll_hears_replies_files_and_closures_once() {
         assert!(
             matches!(
                 &ended[..],
-                [Heard {
-                    what: What::Ended { .. },
+                [Inbound {
+                    kind: InboundKind::Ended { .. },
                     ..
                 }]
             ),
@@ -253,8 +255,8 @@ fn webhooks_are_heard_once_and_are_the_same_as_polls() {
         assert!(
             matches!(
                 &scene.webhooks()[..],
-                [Heard {
-                    what: What::Ended { .. },
+                [Inbound {
+                    kind: InboundKind::Ended { .. },
                     ..
                 }]
             ),

@@ -261,5 +261,5 @@ fn what_a_case_cannot_be_without_parks_in_creatios_words() {
     .unwrap();
     let stop = parked(&*connector, &mut *site, &work(&ana(), vec![first()]));
     assert_eq!(stop.reason, Reason::Invalid);
-    assert!(stop.words.contains("UsrRegion is empty"), "{stop:?}");
+    assert!(stop.message.contains("UsrRegion is empty"), "{stop:?}");
 }

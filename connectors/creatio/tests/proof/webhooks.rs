@@ -3,7 +3,7 @@
 use handoffd_contract::event::RepReply;
 use handoffd_contract::feed::Read;
 use handoffd_contract::{
-    About, Connector, Frame, Heard, Hearing, HttpReply, Reason, Refusal, What,
+    Connector, Frame, FrameContent, HttpReply, Inbound, InboundKind, Reason, Refusal, Subject,
 };
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ const CASE: &str = "1f2e3d4c-0000-4000-8000-0123456789ab";
 const ACTIVITY: &str = "2f2e3d4c-0000-4000-8000-0123456789ab";
 const US: &str = "3f2e3d4c-0000-4000-8000-0123456789ab";
 
-fn webhook(connector: &dyn Connector, body: &str) -> Result<Hearing, Refusal> {
+fn webhook(connector: &dyn Connector, body: &str) -> Result<FrameContent, Refusal> {
     connector.hear(&Frame::Webhook {
         headers: &[],
         body: body.as_bytes(),
@@ -25,9 +25,9 @@ fn all_of_them() -> Value {
     json!({ "reply_marker": "all", "reply_when": "added" })
 }
 
-pub fn replied(heard: &Heard) -> &RepReply {
-    match &heard.what {
-        What::Replied(reply) => reply,
+pub fn replied(heard: &Inbound) -> &RepReply {
+    match &heard.kind {
+        InboundKind::Replied(reply) => reply,
         other => panic!("{other:?}"),
     }
 }
@@ -48,8 +48,8 @@ fn a_reply_is_understood_in_every_spelling() {
         let heard = &hearing.heard[0];
         assert_eq!(heard.id, format!("activity/{ACTIVITY}"), "{body}");
         assert_eq!(
-            heard.about,
-            About::Fact {
+            heard.subject,
+            Subject::Fact {
                 name: "case".into(),
                 value: CASE.into()
             }
@@ -101,7 +101,7 @@ fn what_is_missing_is_fetched_and_what_cannot_be_understood_is_kept() {
         match webhook(&*connector, body) {
             Err(Refusal::Park(stop)) => {
                 assert_eq!(stop.reason, Reason::Undecodable);
-                assert!(stop.words.contains(words), "{body}: {}", stop.words);
+                assert!(stop.message.contains(words), "{body}: {}", stop.message);
             }
             other => panic!("{body}: {other:?}"),
         }
@@ -240,11 +240,11 @@ fn rows_are_replies_only_when_a_rep_wrote_them_as_one() {
     );
 }
 
-fn read(tag: &'static str, memo: Value) -> Read {
-    Read::new(tag, handoffd_contract::HttpCall::get("/x"), memo)
+fn read(tag: &'static str, context: Value) -> Read {
+    Read::new(tag, handoffd_contract::HttpCall::get("/x"), context)
 }
 
-fn reply_to(connector: &dyn Connector, read: &Read, body: Value) -> Hearing {
+fn reply_to(connector: &dyn Connector, read: &Read, body: Value) -> FrameContent {
     let reply = HttpReply {
         status: 200,
         headers: Vec::new(),

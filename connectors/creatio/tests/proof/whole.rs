@@ -293,7 +293,7 @@ fn a_missing_right_names_the_object() {
         );
         assert_eq!(stop.reason, Reason::Forbidden);
         assert!(
-            stop.words.contains(&format!("may not create {set}")),
+            stop.message.contains(&format!("may not create {set}")),
             "{stop:?}"
         );
     }

@@ -4,7 +4,7 @@ use handoffd_contract::event::{AttachmentKind, RepReply};
 use handoffd_contract::feed::Read;
 use handoffd_contract::text::plain;
 use handoffd_contract::{
-    About, Attachment, Heard, Hearing, HttpCall, HttpReply, Refusal, Source, What,
+    Attachment, FrameContent, HttpCall, HttpReply, Inbound, InboundKind, Refusal, Source, Subject,
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -43,8 +43,8 @@ pub fn reply_text(prefix: &str, note: &str) -> Option<String> {
 }
 
 /// A note's reply.
-pub fn note(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Hearing, Refusal> {
-    let then = &read.memo["then"];
+pub fn note(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<FrameContent, Refusal> {
+    let then = &read.context["then"];
     let Some(body) = reply
         .json()
         .filter(|body| reply.ok() && body["properties"].is_object())
@@ -54,7 +54,7 @@ pub fn note(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Heari
         );
     };
     let properties = &body["properties"];
-    let note = text(&read.memo["note"]);
+    let note = text(&read.context["note"]);
     let Some(said) = reply_text(&settings.reply_prefix, text(&properties["hs_note_body"])) else {
         return Ok(proceed(settings, then, "an internal note"));
     };
@@ -109,7 +109,7 @@ pub fn channel_reply(
     at: Option<Timestamp>,
     author: &str,
     files: Vec<Value>,
-) -> Hearing {
+) -> FrameContent {
     go_on(
         settings,
         json!({
@@ -120,8 +120,8 @@ pub fn channel_reply(
 }
 
 /// The address of a reply's next file, then what is still to be done.
-pub fn file(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Hearing, Refusal> {
-    let mut pending = read.memo.clone();
+pub fn file(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<FrameContent, Refusal> {
+    let mut pending = read.context.clone();
     let body = match reply
         .json()
         .filter(|body| reply.ok() && body["url"].is_string())
@@ -145,7 +145,7 @@ pub fn file(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Heari
 }
 
 /// Fetches the next file's address, or says the whole reply.
-fn go_on(settings: &Settings, mut pending: Value) -> Hearing {
+fn go_on(settings: &Settings, mut pending: Value) -> FrameContent {
     let (ready, open): (Vec<Value>, Vec<Value>) = pending["files"]
         .as_array()
         .into_iter()
@@ -157,15 +157,15 @@ fn go_on(settings: &Settings, mut pending: Value) -> Hearing {
         pending["files"] = Value::Array(open.into_iter().chain(ready).collect());
         let call = HttpCall::get(settings.paths.signed_url(&next))
             .query("expirationSeconds", FILE_SECONDS);
-        return Hearing {
+        return FrameContent {
             fetch: vec![Read::new(FILE, call, pending)],
-            ..Hearing::default()
+            ..FrameContent::default()
         };
     }
     let mut attachments: Vec<Attachment> = ready.iter().map(attachment).collect();
     attachments.sort_by(|a, b| a.id.cmp(&b.id));
     let about = match pending["session"].as_str() {
-        Some(session) => About::Session(session.to_owned()),
+        Some(session) => Subject::Session(session.to_owned()),
         None => about_tickets(&pending["tickets"]),
     };
     let some = |name: &str| Some(text(&pending[name]).to_owned()).filter(|text| !text.is_empty());
@@ -179,21 +179,21 @@ fn go_on(settings: &Settings, mut pending: Value) -> Hearing {
         template: None,
     };
     let is_empty = replied.text.is_none() && replied.attachments.is_empty();
-    let heard = |id: String, what: What| Heard {
+    let heard = |id: String, kind: InboundKind| Inbound {
         id,
-        about: about.clone(),
+        subject: about.clone(),
         echo: some("echo"),
         at: time(&pending["at"]),
-        what,
+        kind,
     };
     let id = text(&pending["heard"]);
-    let lost = not_sent(&pending, is_empty).map(|detail| What::NotSent {
+    let lost = not_sent(&pending, is_empty).map(|detail| InboundKind::NotSent {
         message_id: format!("{}/not-sent", replied.message_id),
         detail,
     });
     let lost = lost.map(|what| heard(format!("{id}/not-sent"), what));
-    let said = (!is_empty).then(|| heard(id.to_owned(), What::Replied(replied)));
-    Hearing {
+    let said = (!is_empty).then(|| heard(id.to_owned(), InboundKind::Replied(replied)));
+    FrameContent {
         heard: said.into_iter().chain(lost).collect(),
         skipped: None,
         ..proceed(settings, &pending["then"], "")
@@ -224,11 +224,11 @@ fn not_sent(pending: &Value, is_all: bool) -> Option<String> {
 
 /// The conversations of the tickets that a note is on. Whose reply it is, when there are several, is
 /// not decided here.
-fn about_tickets(tickets: &Value) -> About {
+fn about_tickets(tickets: &Value) -> Subject {
     let mut tickets: Vec<String> = serde_json::from_value(tickets.clone()).unwrap_or_default();
     match tickets.len() {
         1 => about_ticket(&tickets.remove(0)),
-        _ => About::AnyFact {
+        _ => Subject::AnyFact {
             name: facts::TICKET.to_owned(),
             values: tickets,
         },
@@ -236,10 +236,10 @@ fn about_tickets(tickets: &Value) -> About {
 }
 
 /// After one note: the next of a poll's notes, or its new cursor.
-pub fn proceed(settings: &Settings, then: &Value, why: &str) -> Hearing {
-    let mut hearing = Hearing {
+pub fn proceed(settings: &Settings, then: &Value, why: &str) -> FrameContent {
+    let mut hearing = FrameContent {
         skipped: Some(why.to_owned()),
-        ..Hearing::default()
+        ..FrameContent::default()
     };
     let queue = then["queue"]
         .as_array()

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use handoffd_contract::{Heard, feed::Read};
-use handoffd_contract::{Hearing, HttpCall, HttpReply, Known, Refusal, What, Work};
+use handoffd_contract::{FrameContent, HttpCall, HttpReply, InboundKind, Known, Refusal, Work};
+use handoffd_contract::{Inbound, feed::Read};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -43,7 +43,7 @@ pub fn every(settings: &Settings, work: &Work, known: &Known) -> Option<Duration
 }
 
 /// What a poll must know to tell whether the ticket is closed.
-pub fn memo(settings: &Settings, work: &Work, known: &Known) -> Value {
+pub fn context(settings: &Settings, work: &Work, known: &Known) -> Value {
     let setting = |setting: Option<&str>, fact: &str| {
         let setting = setting?;
         if is_id(setting) {
@@ -66,38 +66,43 @@ pub fn memo(settings: &Settings, work: &Work, known: &Known) -> Value {
 /// What a stage says of the pace, if it says something new.
 pub fn stage(
     settings: &Settings,
-    memo: &Value,
+    context: &Value,
     ticket: &str,
     pipeline: &str,
     stage: &str,
     entered: Option<Timestamp>,
-) -> Hearing {
+) -> FrameContent {
     let mark = stage_mark(pipeline, stage);
     let is_set = settings.closed_stages.iter().any(|closed| closed == stage)
-        || memo["closed_stage"] == stage;
-    let is_closed = match memo["closed"].as_str() {
+        || context["closed_stage"] == stage;
+    let is_closed = match context["closed"].as_str() {
         _ if is_set => true,
-        _ if memo["first"] == mark.as_str() => false,
+        _ if context["first"] == mark.as_str() => false,
         Some(closed) => closed.split(' ').any(|closed| closed == mark),
         None => {
             let call = HttpCall::get(settings.paths.pipelines());
-            let then = json!({"ticket": ticket, "pace": memo, "mark": mark, "entered": entered});
-            return Hearing {
+            let then = json!({"ticket": ticket, "pace": context, "mark": mark, "entered": entered});
+            return FrameContent {
                 fetch: vec![Read::new(STAGES, call, then)],
-                ..Hearing::default()
+                ..FrameContent::default()
             };
         }
     };
-    state(memo, ticket, is_closed, entered)
+    state(context, ticket, is_closed, entered)
 }
 
 /// The ticket is closed, or open, or gone.
-pub fn state(memo: &Value, ticket: &str, is_closed: bool, at: Option<Timestamp>) -> Hearing {
-    let was_closed = text(&memo["was"]).starts_with("closed");
+pub fn state(
+    context: &Value,
+    ticket: &str,
+    is_closed: bool,
+    at: Option<Timestamp>,
+) -> FrameContent {
+    let was_closed = text(&context["was"]).starts_with("closed");
     if was_closed == is_closed {
-        return Hearing::default();
+        return FrameContent::default();
     }
-    let at = at.map_or_else(|| text(&memo["now"]).to_owned(), |at| at.to_string());
+    let at = at.map_or_else(|| text(&context["now"]).to_owned(), |at| at.to_string());
     let state = if is_closed {
         format!("closed {at}")
     } else {
@@ -107,17 +112,22 @@ pub fn state(memo: &Value, ticket: &str, is_closed: bool, at: Option<Timestamp>)
 }
 
 /// The pipelines' answer.
-pub fn stages(read: &Read, reply: &HttpReply) -> Result<Hearing, Refusal> {
+pub fn stages(read: &Read, reply: &HttpReply) -> Result<FrameContent, Refusal> {
     let Some(body) = reply
         .json()
         .filter(|body| reply.ok() && body["results"].is_array())
     else {
         return Ok(broken(read, reply)?.unwrap_or_else(|| skipped("the pipelines cannot be read")));
     };
-    let memo = &read.memo;
-    let (ticket, closed) = (text(&memo["ticket"]), closed_stages(&body));
-    let is_closed = closed.split(' ').any(|closed| memo["mark"] == closed);
-    let mut hearing = state(&memo["pace"], ticket, is_closed, time(&memo["entered"]));
+    let context = &read.context;
+    let (ticket, closed) = (text(&context["ticket"]), closed_stages(&body));
+    let is_closed = closed.split(' ').any(|closed| context["mark"] == closed);
+    let mut hearing = state(
+        &context["pace"],
+        ticket,
+        is_closed,
+        time(&context["entered"]),
+    );
     hearing
         .heard
         .push(fact(ticket, facts::CLOSED_STAGES, closed));
@@ -125,12 +135,12 @@ pub fn stages(read: &Read, reply: &HttpReply) -> Result<Hearing, Refusal> {
 }
 
 /// A fact about the lane of a ticket.
-pub fn fact(ticket: &str, name: &str, value: String) -> Heard {
-    Heard {
+pub fn fact(ticket: &str, name: &str, value: String) -> Inbound {
+    Inbound {
         id: format!("fact/{ticket}/{name}"),
-        about: about_ticket(ticket),
+        subject: about_ticket(ticket),
         echo: None,
         at: None,
-        what: What::Facts(vec![(name.to_owned(), value)]),
+        kind: InboundKind::Facts(vec![(name.to_owned(), value)]),
     }
 }

@@ -1,7 +1,7 @@
 //! The poll of a ticket: its stage, its owner, and notes that were not seen before.
 
 use handoffd_contract::feed::Read;
-use handoffd_contract::{Hearing, HttpCall, HttpReply, Known, Reason, Refusal, Work};
+use handoffd_contract::{FrameContent, HttpCall, HttpReply, Known, Reason, Refusal, Work};
 use serde_json::{Value, json};
 
 use super::{
@@ -54,15 +54,19 @@ pub fn read(
         call,
         json!({
             "ticket": ticket, "cursor": cursor, "own": facts::own(known, "notes"),
-            "pace": pace::memo(settings, work, known),
+            "pace": pace::context(settings, work, known),
         }),
     )
 }
 
 /// The ticket's answer.
-pub fn ticket(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Hearing, Refusal> {
-    let memo = &read.memo;
-    let ticket = text(&memo["ticket"]);
+pub fn ticket(
+    settings: &Settings,
+    read: &Read,
+    reply: &HttpReply,
+) -> Result<FrameContent, Refusal> {
+    let context = &read.context;
+    let ticket = text(&context["ticket"]);
     let Some(body) = reply
         .json()
         .filter(|body| reply.ok() && body["properties"].is_object())
@@ -71,7 +75,7 @@ pub fn ticket(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Hea
             // A deleted ticket: the rep has ended it.
             Ok(None) if reply.status == 404 => Ok(join(
                 heard(ticket_deleted(ticket)),
-                pace::state(&memo["pace"], ticket, true, None),
+                pace::state(&context["pace"], ticket, true, None),
             )),
             Ok(hearing) => {
                 Ok(hearing
@@ -79,12 +83,12 @@ pub fn ticket(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Hea
             }
             // The next poll comes by itself.
             Err(Refusal::Hold { stop, .. }) if stop.reason != Reason::Forbidden => {
-                Ok(skipped(stop.words))
+                Ok(skipped(stop.message))
             }
             Err(refusal) => Err(refusal),
         };
     };
-    let old: Value = memo["cursor"]
+    let old: Value = context["cursor"]
         .as_str()
         .and_then(|cursor| serde_json::from_str(cursor).ok())
         .unwrap_or_default();
@@ -92,7 +96,7 @@ pub fn ticket(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Hea
     if let Some(left) = id(&body["id"]).filter(|left| left != ticket) {
         return Ok(heard(merged(ticket, &left, None)));
     }
-    let mut hearing = Hearing::default();
+    let mut hearing = FrameContent::default();
     let took_in = text(&body["properties"]["hs_merged_object_ids"]);
     if !took_in.is_empty() && old["merged"] != took_in {
         let gone = took_in
@@ -110,7 +114,7 @@ pub fn ticket(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Hea
         hearing,
         pace::stage(
             settings,
-            &memo["pace"],
+            &context["pace"],
             ticket,
             text(&body["properties"]["hs_pipeline"]),
             &stage,
@@ -147,8 +151,8 @@ pub fn ticket(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Hea
     }
     let page = &body["associations"]["notes"];
     let state = json!({
-        "ticket": ticket, "own": memo["own"], "seen": old["notes"], "ids": ids(page, "id"),
-        "stage": stage_mark, "owner": owner_mark, "merged": took_in, "old": memo["cursor"], "pages": 1,
+        "ticket": ticket, "own": context["own"], "seen": old["notes"], "ids": ids(page, "id"),
+        "stage": stage_mark, "owner": owner_mark, "merged": took_in, "old": context["cursor"], "pages": 1,
     });
     Ok(join(hearing, page_done(settings, state, page)))
 }
@@ -169,7 +173,7 @@ fn ids(page: &Value, name: &str) -> Vec<String> {
 }
 
 /// A further page of ids.
-pub fn more(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Hearing, Refusal> {
+pub fn more(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<FrameContent, Refusal> {
     let Some(page) = reply
         .json()
         .filter(|body| reply.ok() && body["results"].is_array())
@@ -178,7 +182,7 @@ pub fn more(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Heari
             broken(read, reply)?.unwrap_or_else(|| skipped("the ticket's notes cannot be listed"))
         );
     };
-    let mut state = read.memo.clone();
+    let mut state = read.context.clone();
     let mut all: Vec<String> = serde_json::from_value(state["ids"].clone()).unwrap_or_default();
     all.extend(ids(&page, "toObjectId"));
     state["ids"] = json!(all);
@@ -187,7 +191,7 @@ pub fn more(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Heari
 }
 
 /// After a page: the next one, or the texts of what is new.
-fn page_done(settings: &Settings, mut state: Value, page: &Value) -> Hearing {
+fn page_done(settings: &Settings, mut state: Value, page: &Value) -> FrameContent {
     let after = page["paging"]["next"]["after"]
         .as_str()
         .filter(|_| state["pages"].as_u64() < Some(PAGES));
@@ -199,9 +203,9 @@ fn page_done(settings: &Settings, mut state: Value, page: &Value) -> Hearing {
         )
         .query("limit", "500")
         .query("after", after);
-        return Hearing {
+        return FrameContent {
             fetch: vec![Read::new(MORE, call, state)],
-            ..Hearing::default()
+            ..FrameContent::default()
         };
     }
     let list = |name: &str| -> Vec<String> {
@@ -222,15 +226,15 @@ fn page_done(settings: &Settings, mut state: Value, page: &Value) -> Hearing {
             .to_string();
     if new.is_empty() {
         let moved = state["old"].as_str() != Some(cursor.as_str());
-        return Hearing {
+        return FrameContent {
             cursor: moved.then_some(cursor),
-            ..Hearing::default()
+            ..FrameContent::default()
         };
     }
     state = json!({"left": new, "queue": [], "cursor": cursor});
-    Hearing {
+    FrameContent {
         fetch: vec![read_notes(settings, state)],
-        ..Hearing::default()
+        ..FrameContent::default()
     }
 }
 
@@ -254,7 +258,7 @@ fn read_notes(settings: &Settings, state: Value) -> Read {
 }
 
 /// The texts of new notes: those that are replies are read one by one, as after a webhook.
-pub fn notes(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Hearing, Refusal> {
+pub fn notes(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<FrameContent, Refusal> {
     let Some(body) = reply
         .json()
         .filter(|body| reply.ok() && body["results"].is_array())
@@ -263,7 +267,7 @@ pub fn notes(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Hear
             broken(read, reply)?.unwrap_or_else(|| skipped("the ticket's notes cannot be read"))
         );
     };
-    let mut state = read.memo.clone();
+    let mut state = read.context.clone();
     let mut queue: Vec<Value> = state["queue"].as_array().cloned().unwrap_or_default();
     for found in body["results"].as_array().into_iter().flatten() {
         if note::reply_text(
@@ -289,13 +293,13 @@ pub fn notes(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Hear
     if left.is_empty() {
         return Ok(note::proceed(settings, &state, "internal notes"));
     }
-    Ok(Hearing {
+    Ok(FrameContent {
         fetch: vec![read_notes(settings, state)],
-        ..Hearing::default()
+        ..FrameContent::default()
     })
 }
 
-fn join(mut first: Hearing, second: Hearing) -> Hearing {
+fn join(mut first: FrameContent, second: FrameContent) -> FrameContent {
     first.heard.extend(second.heard);
     first.fetch.extend(second.fetch);
     first.cursor = second.cursor;

@@ -2,7 +2,7 @@
 //!
 //! <https://developers.hubspot.com/docs/api-reference/2026-03/webhooks/guide>
 
-use handoffd_contract::{Heard, Hearing, Refusal};
+use handoffd_contract::{FrameContent, Inbound, Refusal};
 use serde_json::{Value, json};
 
 use super::{
@@ -16,7 +16,7 @@ use crate::settings::Settings;
 const MAX_EVENTS: usize = 1_000;
 
 /// What a webhook's body says.
-pub fn hear(settings: &Settings, body: &[u8]) -> Result<Hearing, Refusal> {
+pub fn hear(settings: &Settings, body: &[u8]) -> Result<FrameContent, Refusal> {
     let body: Value =
         serde_json::from_slice(body).map_err(|_| undecodable("the webhook's body is not JSON"))?;
     let events = match body {
@@ -29,7 +29,7 @@ pub fn hear(settings: &Settings, body: &[u8]) -> Result<Hearing, Refusal> {
             ));
         }
     };
-    let mut all = Hearing::default();
+    let mut all = FrameContent::default();
     let mut skips: Vec<String> = Vec::new();
     for event in &events {
         let one = if text(&event["type"]).is_empty() {
@@ -50,7 +50,7 @@ pub fn hear(settings: &Settings, body: &[u8]) -> Result<Hearing, Refusal> {
 }
 
 /// One event of a CRM subscription: which record, and what happened to it; never its text.
-fn crm(settings: &Settings, event: &Value) -> Hearing {
+fn crm(settings: &Settings, event: &Value) -> FrameContent {
     let kind = text(&event["subscriptionType"]);
     let Some((family, action)) = kind.split_once('.') else {
         return skipped("an event without a subscription type");
@@ -64,7 +64,7 @@ fn crm(settings: &Settings, event: &Value) -> Hearing {
         return skipped("an event without an object id");
     };
     let at = time(&event["occurredAt"]);
-    let mut hearing = Hearing::default();
+    let mut hearing = FrameContent::default();
     match (object, action, text(&event["propertyName"])) {
         ("note", "creation", _) => hearing.fetch.push(note::read(settings, &record, json!({}))),
         ("ticket", "propertyChange", "hs_pipeline_stage") => {
@@ -100,7 +100,7 @@ fn crm(settings: &Settings, event: &Value) -> Hearing {
 }
 
 /// After a merge the conversation goes on in the record that is left.
-fn merge(event: &Value, record: &str) -> Vec<Heard> {
+fn merge(event: &Value, record: &str) -> Vec<Inbound> {
     let Some(left) = id(&event["newObjectId"]).or_else(|| id(&event["primaryObjectId"])) else {
         return Vec::new();
     };
@@ -122,7 +122,7 @@ fn merge(event: &Value, record: &str) -> Vec<Heard> {
 
 /// A rep's message in a Custom Channel's conversation.
 /// <https://developers.hubspot.com/docs/api-reference/2026-03/conversations/custom-channels/guide>
-fn channel(settings: &Settings, event: &Value) -> Hearing {
+fn channel(settings: &Settings, event: &Value) -> FrameContent {
     let kind = text(&event["type"]);
     if kind != "OUTGOING_CHANNEL_MESSAGE_CREATED" {
         return skipped(format!("a channel event of type {kind:.60}"));

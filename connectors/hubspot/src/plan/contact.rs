@@ -159,8 +159,8 @@ impl Plan<'_> {
             let call = HttpCall::get(self.settings.paths.one("contacts", &key.value))
                 .query("idProperty", key.property)
                 .query("properties", whose::judged(self.settings).join(","));
-            let memo = json!({"fact": fact, "property": key.property, "customer": customer});
-            Some(Step::look("contact.key", call).memo(memo))
+            let context = json!({"fact": fact, "property": key.property, "customer": customer});
+            Some(Step::look("contact.key", call).context(context))
         };
         keys.iter().enumerate().filter_map(look).collect()
     }
@@ -212,7 +212,7 @@ impl Plan<'_> {
         let path = format!("{}/search", self.settings.paths.object("contacts"));
         let step = Step::look("contact.search", HttpCall::post(path, body))
             .spend("search", "")
-            .memo(json!({"customer": customer, "plain": is_plain}));
+            .context(json!({"customer": customer, "plain": is_plain}));
         Some(step)
     }
 
@@ -224,8 +224,8 @@ impl Plan<'_> {
         let call = HttpCall::get(self.settings.paths.one("contacts", email))
             .query("idProperty", "email")
             .query("properties", whose::judged(self.settings).join(","));
-        let memo = json!({"fact": facts::LOOK_EMAIL, "property": "email", "customer": customer});
-        Some(Step::look("contact.email", call).memo(memo))
+        let context = json!({"fact": facts::LOOK_EMAIL, "property": "email", "customer": customer});
+        Some(Step::look("contact.email", call).context(context))
     }
 
     /// Whether another record holds this customer's value of a property: HubSpot said so, or a look
@@ -293,7 +293,7 @@ impl Plan<'_> {
             .collect();
         Step::new("contact.upsert", Repeat::Keyed, HttpCall::post(path, body))
             .claim(facts::CONTACT)
-            .memo(json!({"key": key, "looks": looks}))
+            .context(json!({"key": key, "looks": looks}))
     }
 
     /// Lets a contact that was found learn what it does not hold of this customer, and gives it the

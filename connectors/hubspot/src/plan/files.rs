@@ -88,7 +88,7 @@ impl Plan<'_> {
         let fact = facts::upload(&message.id, &attachment.id);
         Step::new("file.upload", Repeat::Keyed, call)
             .claim(&fact)
-            .memo(json!({"fact": fact}))
+            .context(json!({"fact": fact}))
     }
 
     /// The notes that attach a handoff's files, from this place on among its records.

@@ -224,9 +224,9 @@ impl Plan<'_> {
                 .collect();
             let call =
                 HttpCall::get(self.settings.paths.thread_messages(thread)).query("limit", "100");
-            let memo =
+            let context =
                 json!({"kind": "comments", "wanted": self.wanted(&lost), "clock": clock.fact});
-            steps.push(Step::look("comments.look", call).memo(memo));
+            steps.push(Step::look("comments.look", call).context(context));
         }
         steps
     }
@@ -278,7 +278,7 @@ impl Plan<'_> {
                 None => step.claim(fact),
             },
         );
-        step.memo(json!({
+        step.context(json!({
             "kind": note.kind.collection(), "fact": note.fact, "clock": clock.fact, "ticket": ticket,
             "linked": contact.is_some(), "optional": note.optional,
         }))
@@ -318,14 +318,14 @@ impl Plan<'_> {
             if let Some(after) = state["after"].as_str().filter(|_| !fresh) {
                 call = call.query("after", after);
             }
-            let memo = json!({
+            let context = json!({
                 "kind": kind.collection(),
                 "for": if fresh { json!(names) } else { json!(made_for) },
                 "ids": if fresh { json!([]) } else { json!(ids) },
                 "own": facts::own(self.known, kind.collection()),
                 "wanted": self.wanted(if fresh { lost } else { &covered }),
             });
-            return Step::look("notes.list", call).memo(memo);
+            return Step::look("notes.list", call).context(context);
         }
         let (now, rest) = ids.split_at(ids.len().min(BATCH));
         let inputs: Vec<Value> = now.iter().map(|id| json!({"id": id})).collect();
@@ -338,7 +338,7 @@ impl Plan<'_> {
             ),
             body,
         );
-        Step::look("notes.read", call).memo(json!({
+        Step::look("notes.read", call).context(json!({
             "kind": kind.collection(), "body": kind.body(), "for": made_for, "rest": rest, "wanted": self.wanted(&covered),
             "clock": clock.fact,
         }))

@@ -79,7 +79,7 @@ impl Plan<'_> {
         let call = HttpCall::get(self.settings.paths.one("tickets", ticket))
             .query("properties", "hs_pipeline,hs_pipeline_stage");
         Step::look("ticket.stage", call)
-            .memo(json!({"ticket": ticket, "fact": fact, "renewal": renewal}))
+            .context(json!({"ticket": ticket, "fact": fact, "renewal": renewal}))
     }
 
     fn reopen(&self, ticket: &str, seen: &str, fact: &str, again: &str) -> Step {

@@ -38,7 +38,7 @@ impl Plan<'_> {
             None if self.known.unsure(facts::TICKET) => self.ticket_look(None),
             None => return Ok(self.ticket_create(item, contact, properties, &shown)),
         };
-        Ok(vec![claim(step, item, &shown).memo(json!({
+        Ok(vec![claim(step, item, &shown).context(json!({
             "marker": words::printed(&self.marker(&item.id)),
             "conflict": self.known.get(facts::TICKET_CONFLICT),
             "next": (self.generation() + 1).to_string(),
@@ -74,7 +74,7 @@ impl Plan<'_> {
         let links = self.contact_id().map_or_else(|| json!([]), link);
         let body = json!({"properties": properties, "associations": links});
         let call = HttpCall::post(self.settings.paths.object("tickets"), body);
-        let create = claim(Step::new("ticket.create", Repeat::Keyed, call), item, shown).memo(json!({
+        let create = claim(Step::new("ticket.create", Repeat::Keyed, call), item, shown).context(json!({
             "required": ["subject", "content", "hs_pipeline", "hs_pipeline_stage", self.settings.handoff_id_property],
             "key": self.settings.handoff_id_property,
         }));
@@ -190,7 +190,7 @@ impl Plan<'_> {
         if wanted.iter().all(Option::is_none) {
             return None;
         }
-        let memo = json!({
+        let context = json!({
             "pipeline": settings.pipeline, "stage": settings.stage, "closed": settings.closed_stage,
         });
         Some(
@@ -198,7 +198,7 @@ impl Plan<'_> {
                 "ticket.pipelines",
                 HttpCall::get(settings.paths.pipelines()),
             )
-            .memo(memo),
+            .context(context),
         )
     }
 
@@ -210,7 +210,7 @@ impl Plan<'_> {
         let call = HttpCall::get(self.settings.paths.owners())
             .query("email", owner)
             .query("limit", "100");
-        Some(Step::look("ticket.owner", call).memo(json!({"email": owner})))
+        Some(Step::look("ticket.owner", call).context(json!({"email": owner})))
     }
 
     /// Whether the ticket has a thread, where comments shall go into threads.
@@ -221,7 +221,7 @@ impl Plan<'_> {
         }
         let call =
             HttpCall::get(self.settings.paths.one("tickets", ticket)).query("properties", THREAD);
-        Some(Step::look("ticket.thread", call).memo(json!({"fact": fact})))
+        Some(Step::look("ticket.thread", call).context(json!({"fact": fact})))
     }
 
     /// Where a person finds the ticket.

@@ -3,7 +3,7 @@
 use handoffd_contract::{HttpReply, Learned, Reason, Step, Stop, Verdict};
 use serde_json::{Value, json};
 
-use super::{absent, bug, drop_fields, id, id_of, memo};
+use super::{absent, bug, context, drop_fields, id, id_of};
 use crate::errors::{conflicts, existing_id, faults};
 use crate::errors::{otherwise, words};
 use crate::facts;
@@ -14,7 +14,7 @@ use crate::whose::{Candidate, Customer, Numbers};
 const MAX_ALIKE: usize = 10;
 
 fn customer(step: &Step) -> Option<Customer> {
-    serde_json::from_value(step.memo["customer"].clone()).ok()
+    serde_json::from_value(step.context["customer"].clone()).ok()
 }
 
 fn written<T: serde::Serialize>(value: &T) -> String {
@@ -25,7 +25,7 @@ pub(super) fn look(settings: &Settings, step: &Step, reply: &HttpReply) -> Verdi
     let Some(customer) = customer(step) else {
         return bug(step);
     };
-    let (fact, property) = (memo(step, "fact"), memo(step, "property"));
+    let (fact, property) = (context(step, "fact"), context(step, "property"));
     if let Some((id, body)) = id_of(reply) {
         let found = Candidate::judge(settings, &customer, id, &body["properties"]);
         return Verdict::known(fact, written(&found));
@@ -56,7 +56,7 @@ pub(super) fn search(settings: &Settings, step: &Step, reply: &HttpReply) -> Ver
         .filter(|body| reply.ok() && body["results"].is_array())
     else {
         // A portal that lacks one of the newer properties; the old ones are everywhere.
-        if reply.status == 400 && step.memo["plain"] == json!(false) {
+        if reply.status == 400 && step.context["plain"] == json!(false) {
             return Verdict::known(facts::PLAIN_SEARCH, "400");
         }
         return otherwise(step, reply);
@@ -119,7 +119,7 @@ pub(super) fn upsert(settings: &Settings, step: &Step, reply: &HttpReply) -> Ver
         return Verdict::Known(learned);
     }
     match reply.status {
-        207 | 400 => drop_fields(step, reply, "contact", &[memo(step, "key")]),
+        207 | 400 => drop_fields(step, reply, "contact", &[context(step, "key")]),
         _ => otherwise(step, reply),
     }
 }
@@ -159,10 +159,11 @@ pub(super) fn refused_identity(
         .into_iter()
         .find(|name| sent[name.as_str()].is_string() && conflicts(reply, name));
     let name = named.map(String::as_str).or_else(|| {
-        let unnamed = crate::errors::is_conflict(reply, memo(step, "key"));
-        Some(memo(step, "key")).filter(|key| unnamed && !key.is_empty())
+        let unnamed = crate::errors::is_conflict(reply, context(step, "key"));
+        Some(context(step, "key")).filter(|key| unnamed && !key.is_empty())
     })?;
-    let again: Vec<String> = serde_json::from_value(step.memo["looks"].clone()).unwrap_or_default();
+    let again: Vec<String> =
+        serde_json::from_value(step.context["looks"].clone()).unwrap_or_default();
     let learned = absent(step)
         .chain(again.iter().map(Learned::absent))
         .chain([Learned::is(facts::taken(name), "conflict")]);

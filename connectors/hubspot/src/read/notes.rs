@@ -3,7 +3,7 @@
 use handoffd_contract::{HttpReply, Learned, Step, Verdict};
 use serde_json::{Value, json};
 
-use super::{absent, id, id_of, memo};
+use super::{absent, context, id, id_of};
 use crate::errors::faults;
 use crate::errors::otherwise;
 use crate::facts;
@@ -15,7 +15,7 @@ type Claimed = (String, Option<String>);
 type Wanted = (String, Vec<Claimed>);
 
 pub(super) fn create(step: &Step, reply: &HttpReply) -> Verdict {
-    let kind = memo(step, "kind");
+    let kind = context(step, "kind");
     let learn = |id: &str| {
         shown(
             step.claims
@@ -38,7 +38,7 @@ pub(super) fn create(step: &Step, reply: &HttpReply) -> Verdict {
                 .iter()
                 .any(|word| text.contains(word));
     if link {
-        if step.memo["linked"] != json!(true) && step.memo["optional"] == json!(true) {
+        if step.context["linked"] != json!(true) && step.context["optional"] == json!(true) {
             let gone = step
                 .claims
                 .iter()
@@ -53,7 +53,7 @@ pub(super) fn create(step: &Step, reply: &HttpReply) -> Verdict {
         );
     }
     if reply.status == 400 && named.iter().any(|fault| fault.field == "hs_attachment_ids") {
-        let fact = facts::drop(memo(step, "fact"), "hs_attachment_ids");
+        let fact = facts::drop(context(step, "fact"), "hs_attachment_ids");
         return Verdict::Known(absent(step).chain([Learned::is(fact, "refused")]).collect());
     }
     otherwise(step, reply)
@@ -73,12 +73,12 @@ fn shown<'c>(
 
 /// A record of ours was found, so the event's dates are in use.
 fn dated(step: &Step) -> Learned {
-    Learned::is(facts::CLOCK, memo(step, "clock"))
+    Learned::is(facts::CLOCK, context(step, "clock"))
 }
 
 /// The records that are looked for: marker, and what each settles.
 fn wanted(step: &Step) -> Vec<Wanted> {
-    let entries = step.memo["wanted"].as_array().into_iter().flatten();
+    let entries = step.context["wanted"].as_array().into_iter().flatten();
     entries
         .map(|entry| {
             let claims = serde_json::from_value(entry["claims"].clone()).unwrap_or_default();
@@ -106,7 +106,7 @@ fn none_of(wanted: &[Wanted], listed: &str) -> Vec<Learned> {
 }
 
 pub(super) fn list(step: &Step, reply: &HttpReply) -> Verdict {
-    let listed = facts::listed(memo(step, "kind"));
+    let listed = facts::listed(context(step, "kind"));
     let Some(body) = reply
         .json()
         .filter(|body| reply.ok() && body["results"].is_array())
@@ -116,8 +116,9 @@ pub(super) fn list(step: &Step, reply: &HttpReply) -> Verdict {
             _ => otherwise(step, reply),
         };
     };
-    let own: Vec<String> = serde_json::from_value(step.memo["own"].clone()).unwrap_or_default();
-    let mut ids: Vec<String> = serde_json::from_value(step.memo["ids"].clone()).unwrap_or_default();
+    let own: Vec<String> = serde_json::from_value(step.context["own"].clone()).unwrap_or_default();
+    let mut ids: Vec<String> =
+        serde_json::from_value(step.context["ids"].clone()).unwrap_or_default();
     let page = body["results"].as_array().into_iter().flatten();
     for found in page.filter_map(|entry| id(&entry["toObjectId"]).or_else(|| id(&entry["id"]))) {
         if own.binary_search(&found).is_err() && !ids.contains(&found) {
@@ -128,12 +129,12 @@ pub(super) fn list(step: &Step, reply: &HttpReply) -> Verdict {
     if ids.is_empty() && after.is_none() {
         return Verdict::Known(none_of(&wanted(step), &listed));
     }
-    let state = json!({"for": step.memo["for"], "ids": ids, "after": after});
+    let state = json!({"for": step.context["for"], "ids": ids, "after": after});
     Verdict::known(listed, state.to_string())
 }
 
 pub(super) fn texts(step: &Step, reply: &HttpReply) -> Verdict {
-    let kind = memo(step, "kind");
+    let kind = context(step, "kind");
     let listed = facts::listed(kind);
     let Some(body) = reply
         .json()
@@ -145,7 +146,7 @@ pub(super) fn texts(step: &Step, reply: &HttpReply) -> Verdict {
     let (mut learned, mut missing) = (Vec::new(), Vec::new());
     for (marker, claims) in wanted(step) {
         let holds = |record: &&Value| {
-            record["properties"][memo(step, "body")]
+            record["properties"][context(step, "body")]
                 .as_str()
                 .is_some_and(|text| text.contains(&marker))
         };
@@ -158,13 +159,13 @@ pub(super) fn texts(step: &Step, reply: &HttpReply) -> Verdict {
             None => missing.push((marker, claims)),
         }
     }
-    let rest = step.memo["rest"]
+    let rest = step.context["rest"]
         .as_array()
         .is_some_and(|rest| !rest.is_empty());
     if missing.is_empty() {
         learned.push(Learned::absent(listed));
     } else if rest {
-        let state = json!({"for": step.memo["for"], "ids": step.memo["rest"], "after": null});
+        let state = json!({"for": step.context["for"], "ids": step.context["rest"], "after": null});
         learned.push(Learned::is(listed, state.to_string()));
     } else {
         learned.extend(none_of(&missing, &listed));

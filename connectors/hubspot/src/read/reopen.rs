@@ -3,7 +3,7 @@
 use handoffd_contract::{HttpReply, Learned, Step, Verdict};
 use serde_json::Value;
 
-use super::{absent, id_of, memo};
+use super::{absent, context, id_of};
 use crate::errors::otherwise;
 use crate::facts;
 use crate::plan::stage_mark;
@@ -34,14 +34,14 @@ pub(super) fn closed_stages(step: &Step, reply: &HttpReply) -> Verdict {
 }
 
 pub(super) fn stage(step: &Step, reply: &HttpReply) -> Verdict {
-    let fact = memo(step, "fact");
+    let fact = context(step, "fact");
     match (id_of(reply), reply.status) {
         (Some((id, body)), _) => {
             let text = |name: &str| body["properties"][name].as_str().unwrap_or_default();
             let seen = stage_mark(text("hs_pipeline"), text("hs_pipeline_stage"));
             let mut learned = vec![Learned::is(fact, seen)];
             // An id that is not the one asked for: the ticket was merged.
-            if id != memo(step, "ticket") {
+            if id != context(step, "ticket") {
                 learned.push(Learned::is(facts::TICKET, id));
             }
             Verdict::Known(learned)
@@ -55,8 +55,8 @@ pub(super) fn stage(step: &Step, reply: &HttpReply) -> Verdict {
 
 /// The ticket is gone, and the handoff gets another one, where it may.
 pub(super) fn renewed(step: &Step) -> Option<Vec<Learned>> {
-    let generation = step.memo["renewal"]["generation"].as_str()?;
-    let forget = step.memo["renewal"]["forget"].as_array();
+    let generation = step.context["renewal"]["generation"].as_str()?;
+    let forget = step.context["renewal"]["forget"].as_array();
     let forgotten = forget.into_iter().flatten().filter_map(Value::as_str);
     let learned = [
         facts::TICKET,
@@ -69,7 +69,7 @@ pub(super) fn renewed(step: &Step) -> Option<Vec<Learned>> {
     .map(Learned::absent)
     .chain([
         Learned::is(facts::TICKET_GENERATION, generation),
-        Learned::is(facts::TICKET_BEFORE, memo(step, "ticket")),
+        Learned::is(facts::TICKET_BEFORE, context(step, "ticket")),
         Learned::is(facts::TICKET_STATE, "open"),
     ]);
     Some(learned.collect())
@@ -77,7 +77,7 @@ pub(super) fn renewed(step: &Step) -> Option<Vec<Learned>> {
 
 /// The session's handoff id belongs to a ticket that was deleted: the next one gets another.
 pub(super) fn next_generation(step: &Step) -> Vec<Learned> {
-    let generation = memo(step, "next");
+    let generation = context(step, "next");
     absent(step)
         .chain([
             Learned::absent(facts::TICKET_CONFLICT),

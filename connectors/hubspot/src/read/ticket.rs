@@ -3,7 +3,7 @@
 use handoffd_contract::{HttpReply, Learned, Reason, Step, Stop, Verdict};
 use serde_json::Value;
 
-use super::{absent, drop_fields, id, id_of, memo, reopen};
+use super::{absent, context, drop_fields, id, id_of, reopen};
 use crate::errors::is_conflict;
 use crate::errors::otherwise;
 use crate::facts;
@@ -45,7 +45,7 @@ pub(super) fn pipelines(step: &Step, reply: &HttpReply) -> Verdict {
         let words = format!("HubSpot has no {what} `{name}`; it has {}", labels(entries));
         Verdict::Never(Stop::new(Reason::NotFound, words))
     };
-    let wanted = memo(step, "pipeline");
+    let wanted = context(step, "pipeline");
     let Some(pipeline) = body["results"]
         .as_array()
         .into_iter()
@@ -59,7 +59,7 @@ pub(super) fn pipelines(step: &Step, reply: &HttpReply) -> Verdict {
         .into_iter()
         .collect();
     for (name, fact) in [("stage", facts::STAGE), ("closed", facts::CLOSED_STAGE)] {
-        let Some(wanted) = step.memo[name].as_str() else {
+        let Some(wanted) = step.context[name].as_str() else {
             continue;
         };
         match pipeline["stages"]
@@ -87,7 +87,10 @@ pub(super) fn owner(step: &Step, reply: &HttpReply) -> Verdict {
     Verdict::known(
         facts::OWNER,
         found.unwrap_or_else(|| {
-            format!("!No HubSpot owner has the address {}", memo(step, "email"))
+            format!(
+                "!No HubSpot owner has the address {}",
+                context(step, "email")
+            )
         }),
     )
 }
@@ -96,7 +99,7 @@ pub(super) fn create(step: &Step, reply: &HttpReply) -> Verdict {
     if let Some((id, body)) = id_of(reply) {
         return Verdict::Known(opened(step, &id, &body, true));
     }
-    let key = memo(step, "key");
+    let key = context(step, "key");
     if is_conflict(reply, key) {
         // It is there already: read it by its key and adopt it.
         return Verdict::Known(
@@ -106,7 +109,7 @@ pub(super) fn create(step: &Step, reply: &HttpReply) -> Verdict {
         );
     }
     if reply.status == 400 {
-        let required: Vec<&str> = step.memo["required"]
+        let required: Vec<&str> = step.context["required"]
             .as_array()
             .into_iter()
             .flatten()
@@ -150,7 +153,7 @@ fn opened(step: &Step, id: &str, body: &Value, whole: bool) -> Vec<Learned> {
 
 pub(super) fn look(step: &Step, reply: &HttpReply) -> Verdict {
     // A deleted ticket is nobody's work: the handoff is shown in another one.
-    if step.memo["conflict"] == "archived" && id_of(reply).is_some() {
+    if step.context["conflict"] == "archived" && id_of(reply).is_some() {
         return Verdict::Known(reopen::next_generation(step));
     }
     if let Some((id, body)) = id_of(reply) {
@@ -159,10 +162,10 @@ pub(super) fn look(step: &Step, reply: &HttpReply) -> Verdict {
             step,
             &id,
             &body,
-            content.contains(memo(step, "marker")),
+            content.contains(context(step, "marker")),
         ));
     }
-    match (reply.status, step.memo["conflict"].as_str()) {
+    match (reply.status, step.context["conflict"].as_str()) {
         (404, None) => Verdict::Absent,
         // Neither among the records nor in the recycle bin, and the id is taken all the same.
         (404, Some("archived")) => Verdict::Known(reopen::next_generation(step)),
@@ -181,10 +184,10 @@ pub(super) fn thread(step: &Step, reply: &HttpReply) -> Verdict {
             let thread = body["properties"][THREAD]
                 .as_str()
                 .filter(|thread| !thread.is_empty());
-            Verdict::known(memo(step, "fact"), thread.unwrap_or("-"))
+            Verdict::known(context(step, "fact"), thread.unwrap_or("-"))
         }
         (None, 404) => Verdict::Known(vec![
-            Learned::is(memo(step, "fact"), "-"),
+            Learned::is(context(step, "fact"), "-"),
             Learned::is(facts::DOUBT, "404"),
         ]),
         _ => otherwise(step, reply),
@@ -202,11 +205,11 @@ fn deleted(ticket: &str) -> Verdict {
 
 pub(super) fn check(step: &Step, reply: &HttpReply) -> Verdict {
     match (id_of(reply), reply.status) {
-        (Some(_), _) if step.memo["linked"] == false => Verdict::Never(Stop::new(
+        (Some(_), _) if step.context["linked"] == false => Verdict::Never(Stop::new(
             Reason::Invalid,
             format!(
                 "HubSpot takes no note on ticket {}, although it is there",
-                memo(step, "ticket")
+                context(step, "ticket")
             ),
         )),
         // The ticket is there, so it is the contact that is gone.
@@ -214,7 +217,10 @@ pub(super) fn check(step: &Step, reply: &HttpReply) -> Verdict {
             Learned::absent(facts::DOUBT),
             Learned::is(facts::CONTACT_GONE, "the contact was not found"),
         ]),
-        (None, 404) => match step.memo["gone"].as_array().filter(|gone| !gone.is_empty()) {
+        (None, 404) => match step.context["gone"]
+            .as_array()
+            .filter(|gone| !gone.is_empty())
+        {
             Some(gone) => {
                 let given_up = gone
                     .iter()
@@ -224,7 +230,7 @@ pub(super) fn check(step: &Step, reply: &HttpReply) -> Verdict {
             }
             None => match reopen::renewed(step) {
                 Some(learned) => Verdict::Known(learned),
-                None => deleted(memo(step, "ticket")),
+                None => deleted(context(step, "ticket")),
             },
         },
         _ => otherwise(step, reply),

@@ -11,9 +11,9 @@ use handoffd_contract::lane::{self, Progress};
 use handoffd_contract::proof::encode;
 use handoffd_contract::sandbox::{Request, Sandbox};
 use handoffd_contract::{
-    Attachment, Author, AuthorKind, Call, Connector, Contact, Data, Feed, Frame, Heard, HttpCall,
-    HttpReply, Item, Known, Location, MediaProblem, MediaRef, Message, Refusal, Reply, Source,
-    Stop, What, Work,
+    Attachment, Author, AuthorKind, Call, Connector, Contact, Data, Feed, Frame, HttpCall,
+    HttpReply, Inbound, InboundKind, Item, Known, Location, MediaProblem, MediaRef, Message,
+    Refusal, Reply, Source, Stop, Work,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -269,7 +269,7 @@ impl Desk {
     }
 
     /// Takes a frame with everything that must be read for it, as the engine does.
-    pub fn hear(&mut self, frame: &Frame<'_>) -> Vec<Heard> {
+    pub fn hear(&mut self, frame: &Frame<'_>) -> Vec<Inbound> {
         let mut hearing = self.connector.hear(frame).unwrap();
         let mut reads = std::collections::VecDeque::new();
         let mut heard = Vec::new();
@@ -288,8 +288,8 @@ impl Desk {
                 .unwrap();
         }
         // Facts about the pace are the lane's own.
-        heard.retain(|heard| match &heard.what {
-            What::Facts(facts) if facts.iter().all(|(name, _)| name != "ticket") => {
+        heard.retain(|heard| match &heard.kind {
+            InboundKind::Facts(facts) if facts.iter().all(|(name, _)| name != "ticket") => {
                 facts
                     .iter()
                     .for_each(|(name, value)| self.known.set(name, value));
@@ -322,7 +322,7 @@ impl Desk {
     }
 
     /// One round of the poll.
-    pub fn poll(&mut self) -> Vec<Heard> {
+    pub fn poll(&mut self) -> Vec<Inbound> {
         let work = self.plan(&[]);
         let feed = self
             .connector
@@ -338,7 +338,7 @@ impl Desk {
     }
 
     /// Delivers the webhooks that are due.
-    pub fn webhooks(&mut self) -> Vec<Heard> {
+    pub fn webhooks(&mut self) -> Vec<Inbound> {
         let mut heard = Vec::new();
         for delivery in self.portal.deliveries(self.now) {
             heard.extend(self.hear(&Frame::Webhook {

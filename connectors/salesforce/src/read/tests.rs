@@ -4,14 +4,14 @@ use super::*;
 use crate::errors::{LOOK_AGAIN, words};
 use handoffd_contract::{HttpCall, Repeat};
 
-fn step(name: &'static str, memo: &Memo) -> Step {
-    let memo = serde_json::to_value(memo).expect("memo");
+fn step(name: &'static str, context: &Memo) -> Step {
+    let context = serde_json::to_value(context).expect("context");
     Step::new(name, Repeat::Blind, HttpCall::get("/"))
         .claim("fact")
-        .memo(memo)
+        .context(context)
 }
 
-fn memo() -> Memo {
+fn context() -> Memo {
     Memo {
         fact: "fact".into(),
         value: "id-1".into(),
@@ -79,7 +79,7 @@ fn every_status_of_a_send_is_classified() {
         (504, "", "later server-error Possible"),
         (0, "", "later server-error Possible"),
     ] {
-        let verdict = read(&step("message.send", &memo()), &reply(status, body));
+        let verdict = read(&step("message.send", &context()), &reply(status, body));
         assert_eq!(word(&verdict), expected, "{status} {body}");
     }
 }
@@ -90,7 +90,7 @@ fn a_send_in_a_new_session_or_of_a_file_is_read_otherwise() {
         new_session: true,
         ended: vec![("followed/0Mw1".into(), "7".into())],
         generation: 2,
-        ..memo()
+        ..context()
     };
     let replaceable = Memo {
         may_replace: true,
@@ -98,17 +98,17 @@ fn a_send_in_a_new_session_or_of_a_file_is_read_otherwise() {
     };
     let file = Memo {
         fallback: Some("fact".into()),
-        ..memo()
+        ..context()
     };
     let transcript = Memo {
         fallback: Some("transcript/h1".into()),
-        ..memo()
+        ..context()
     };
     let new_file = Memo {
         new_session: true,
         ..file.clone()
     };
-    for (memo, status, expected) in [
+    for (context, status, expected) in [
         (&new, 417, "later session-ended None"),
         (&new, 403, "never forbidden"),
         (&new, 404, "never not-found"),
@@ -130,8 +130,8 @@ fn a_send_in_a_new_session_or_of_a_file_is_read_otherwise() {
         (&new_file, 403, "fact=!refused"),
         (&transcript, 415, "-fact transcript/h1=!type"),
     ] {
-        let verdict = read(&step("file.send", memo), &reply(status, ""));
-        assert_eq!(word(&verdict), expected, "{status} of {memo:?}");
+        let verdict = read(&step("file.send", context), &reply(status, ""));
+        assert_eq!(word(&verdict), expected, "{status} of {context:?}");
     }
     for (problem, expected) in [
         (MediaProblem::Gone, "fact=!gone"),
@@ -195,7 +195,7 @@ fn the_other_calls_are_classified() {
         ("reply.acknowledge", 401, "", "later unauthorized None"),
         ("surprise", 200, "", "never bug"),
     ] {
-        let verdict = read(&step(name, &memo()), &reply(status, body));
+        let verdict = read(&step(name, &context()), &reply(status, body));
         assert_eq!(word(&verdict), expected, "{name} {status} {body}");
     }
     let no_memo = Step::look("message.look", HttpCall::get("/"));
@@ -221,9 +221,9 @@ fn words_are_theirs_and_short() {
         words(&http(502, "<html><body>proxy</body></html>")),
         "answered 502"
     );
-    assert!(words(&http(400, &"x".repeat(10_000))).len() <= Stop::MAX_WORDS);
+    assert!(words(&http(400, &"x".repeat(10_000))).len() <= Stop::MAX_MESSAGE);
     let Verdict::Later { after, .. } = read(
-        &step("message.look", &memo()),
+        &step("message.look", &context()),
         &Reply::Http(HttpReply {
             status: 429,
             headers: vec![("retry-after".into(), "1".into())],

@@ -3,44 +3,44 @@
 use std::collections::BTreeSet;
 
 use handoffd_contract::sandbox::Request;
-use handoffd_contract::{Feed, Frame, Heard, Hearing, HttpReply, Known, What, Work};
+use handoffd_contract::{Feed, Frame, FrameContent, HttpReply, Inbound, InboundKind, Known, Work};
 use jiff::SignedDuration;
 use serde_json::json;
 
 use crate::scene::{CONVERSATION, SUBJECT, Scene};
 
-fn ends(heard: &[Heard]) -> usize {
+fn ends(heard: &[Inbound]) -> usize {
     heard
         .iter()
-        .filter(|h| matches!(h.what, What::Ended { .. }))
+        .filter(|h| matches!(h.kind, InboundKind::Ended { .. }))
         .count()
 }
 
 /// Who took the conversation and who left it, in order.
-fn reps(heard: &[Heard]) -> Vec<Option<String>> {
+fn reps(heard: &[Inbound]) -> Vec<Option<String>> {
     heard
         .iter()
-        .filter_map(|h| match &h.what {
-            What::Assigned { rep } => Some(rep.clone()),
+        .filter_map(|h| match &h.kind {
+            InboundKind::Assigned { rep } => Some(rep.clone()),
             _ => None,
         })
         .collect()
 }
 
-fn texts(heard: &[Heard]) -> Vec<String> {
+fn texts(heard: &[Inbound]) -> Vec<String> {
     heard
         .iter()
-        .filter_map(|h| match &h.what {
-            What::Replied(reply) => reply.text.clone(),
+        .filter_map(|h| match &h.kind {
+            InboundKind::Replied(reply) => reply.text.clone(),
             _ => None,
         })
         .collect()
 }
 
-fn known(heard: &[Heard]) -> Known {
+fn known(heard: &[Inbound]) -> Known {
     let mut known = Known::default();
     for heard in heard {
-        if let What::Facts(facts) = &heard.what {
+        if let InboundKind::Facts(facts) = &heard.kind {
             facts
                 .iter()
                 .for_each(|(name, value)| known.set(name, value));
@@ -67,13 +67,15 @@ fn a_transfer_is_no_end_and_an_end_is_told_once() {
     scene.act(json!({ "act": "transfer", "to": "Ben" }));
     let heard = scene.hear();
     assert!(
-        !heard.iter().any(|h| matches!(h.what, What::Ended { .. })),
+        !heard
+            .iter()
+            .any(|h| matches!(h.kind, InboundKind::Ended { .. })),
         "{heard:#?}"
     );
     let reps: Vec<_> = heard
         .iter()
-        .filter_map(|h| match &h.what {
-            What::Assigned { rep } => Some(rep.clone()),
+        .filter_map(|h| match &h.kind {
+            InboundKind::Assigned { rep } => Some(rep.clone()),
             _ => None,
         })
         .collect();
@@ -82,12 +84,12 @@ fn a_transfer_is_no_end_and_an_end_is_told_once() {
     let heard = scene.hear();
     let ends: Vec<_> = heard
         .iter()
-        .filter(|h| matches!(h.what, What::Ended { .. }))
+        .filter(|h| matches!(h.kind, InboundKind::Ended { .. }))
         .collect();
     assert_eq!(ends.len(), 1, "{heard:#?}");
     let mut known = Known::default();
     for heard in &heard {
-        if let What::Facts(facts) = &heard.what {
+        if let InboundKind::Facts(facts) = &heard.kind {
             facts
                 .iter()
                 .for_each(|(name, value)| known.set(name, value));
@@ -158,7 +160,7 @@ fn what_happened_while_we_were_away_is_heard_in_the_backfill() {
                 headers: Vec::new(),
                 body: response.body,
             };
-            let hearing: Hearing = scene
+            let hearing: FrameContent = scene
                 .connector
                 .hear(&Frame::Reply {
                     read: &read,
@@ -175,8 +177,8 @@ fn what_happened_while_we_were_away_is_heard_in_the_backfill() {
         }
         let texts: Vec<_> = heard
             .iter()
-            .filter_map(|h| match &h.what {
-                What::Replied(r) => r.text.clone(),
+            .filter_map(|h| match &h.kind {
+                InboundKind::Replied(r) => r.text.clone(),
                 _ => None,
             })
             .collect();
@@ -191,7 +193,7 @@ fn what_happened_while_we_were_away_is_heard_in_the_backfill() {
         let replayed: Vec<_> = scene
             .hear()
             .into_iter()
-            .filter(|h| seen.insert(h.id.clone()) && !matches!(h.what, What::Facts(_)))
+            .filter(|h| seen.insert(h.id.clone()) && !matches!(h.kind, InboundKind::Facts(_)))
             .collect();
         assert_eq!((ends(&replayed), replayed.len()), (1, 1), "{replayed:#?}");
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use handoffd_contract::event::RepReply;
 use handoffd_contract::sandbox::{Request, Response, Sandbox};
-use handoffd_contract::{Auth, Connector, Frame, Heard, HttpReply, What};
+use handoffd_contract::{Auth, Connector, Frame, HttpReply, Inbound, InboundKind};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -113,9 +113,9 @@ impl Scene {
     }
 
     /// What the connector hears in what the stream carries now, each thing once, as in the ledger.
-    pub fn hear(&mut self) -> Vec<Heard> {
+    pub fn hear(&mut self) -> Vec<Inbound> {
         let bytes = self.bytes();
-        let mut out: Vec<Heard> = Vec::new();
+        let mut out: Vec<Inbound> = Vec::new();
         let mut seen = BTreeSet::new();
         for (id, event, data) in events(&bytes) {
             let frame = Frame::Event {
@@ -159,8 +159,8 @@ impl Scene {
     }
 
     pub fn replies(&mut self) -> Vec<RepReply> {
-        let replied = |heard: Heard| match heard.what {
-            What::Replied(reply) => Some(reply),
+        let replied = |heard: Inbound| match heard.kind {
+            InboundKind::Replied(reply) => Some(reply),
             _ => None,
         };
         self.hear().into_iter().filter_map(replied).collect()

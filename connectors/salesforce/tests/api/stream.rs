@@ -3,7 +3,9 @@
 
 use crate::scene::{CONVERSATION, SUBJECT, Scene, connector};
 use handoffd_contract::sandbox::Request;
-use handoffd_contract::{About, Feed, Frame, Heard, Hearing, HttpReply, Known, Source, What, Work};
+use handoffd_contract::{
+    Feed, Frame, FrameContent, HttpReply, Inbound, InboundKind, Known, Source, Subject, Work,
+};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
@@ -24,26 +26,26 @@ fn a_rep_writes_and_only_that_is_relayed() {
     scene.act(json!({ "act": "automated", "text": "please wait" }));
     scene.act(json!({ "act": "text", "text": "Hello 👋\nسلام" }));
     let heard = scene.hear();
-    let replies: Vec<&Heard> = heard
+    let replies: Vec<&Inbound> = heard
         .iter()
-        .filter(|h| matches!(h.what, What::Replied(_)))
+        .filter(|h| matches!(h.kind, InboundKind::Replied(_)))
         .collect();
     assert_eq!(replies.len(), 1, "{heard:#?}");
-    let What::Replied(reply) = &replies[0].what else {
+    let InboundKind::Replied(reply) = &replies[0].kind else {
         unreachable!()
     };
     assert_eq!(reply.text.as_deref(), Some("Hello 👋\nسلام"));
     assert_eq!(reply.author.as_deref(), Some("Ana"));
     assert_eq!(
-        replies[0].about,
-        About::Fact {
+        replies[0].subject,
+        Subject::Fact {
             name: "conversation".into(),
             value: CONVERSATION.into()
         }
     );
     assert_eq!(replies[0].at, Some(scene.now));
-    assert!(heard.iter().any(|h| h.what
-        == What::Assigned {
+    assert!(heard.iter().any(|h| h.kind
+        == InboundKind::Assigned {
             rep: Some("Ana".into())
         }));
 }
@@ -165,7 +167,7 @@ fn silence_pings_cuts_and_expiry() {
         event: "ping",
         data: "0",
     };
-    assert_eq!(scene.connector.hear(&frame), Ok(Hearing::default()));
+    assert_eq!(scene.connector.hear(&frame), Ok(FrameContent::default()));
     scene.org.switch("silent", &json!(true)).expect("switch");
     scene.now += SignedDuration::from_secs(60);
     assert!(scene.bytes().is_empty() && !scene.org.closes(scene.now, &scene.stream));
@@ -365,5 +367,5 @@ fn a_file_that_is_still_being_uploaded_is_relayed_once_it_is_there() {
         json!({ "id": "m1", "abstractMessage": done }),
     );
     assert_eq!(second.heard[0].id, "message/m1");
-    assert_eq!(second.heard[0].what, whole.heard[0].what);
+    assert_eq!(second.heard[0].kind, whole.heard[0].kind);
 }

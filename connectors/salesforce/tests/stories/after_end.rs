@@ -51,7 +51,7 @@ enum End {
     /// The platform closed it, and we ended it.
     Closed,
     /// The stream told us that the rep ended it.
-    Heard,
+    Inbound,
     /// Nobody told us: an answer does.
     Unheard,
     /// The conversation was closed for good.
@@ -60,7 +60,7 @@ enum End {
 
 #[test]
 fn nothing_but_a_handoff_begins_a_session_after_the_end() {
-    for end in [End::Closed, End::Heard, End::Unheard, End::Gone] {
+    for end in [End::Closed, End::Inbound, End::Unheard, End::Gone] {
         for answer in ["417", "403"] {
             let mut sandbox = sandbox(&json!({ "ended_session": answer }));
             let mut known = Known::default();
@@ -72,12 +72,12 @@ fn nothing_but_a_handoff_begins_a_session_after_the_end() {
                 End::Closed => {
                     run(&mut *sandbox, &mut known, vec![closed("c1")]);
                 }
-                End::Heard | End::Unheard => {
+                End::Inbound | End::Unheard => {
                     sandbox.act(start(), &json!({ "act": "end" })).expect("end");
                 }
                 End::Gone => close(&mut *sandbox, &known),
             }
-            if end == End::Heard {
+            if end == End::Inbound {
                 known.set("ended/0Mw1", "5");
                 known.set("over/0Mw1", "5");
             }

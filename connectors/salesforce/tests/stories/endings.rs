@@ -8,7 +8,8 @@ use crate::play::{close, request, run, run_with, work};
 use handoffd_contract::event::{DeliveryState, SessionClosed};
 use handoffd_contract::proof::encode;
 use handoffd_contract::{
-    AuthorKind, Contact, Data, Fact, Feed, Frame, HttpReply, Item, Known, Reason, Refusal, What,
+    AuthorKind, Contact, Data, Fact, Feed, Frame, HttpReply, InboundKind, Item, Known, Reason,
+    Refusal,
 };
 use serde_json::{Value, json};
 
@@ -223,8 +224,8 @@ fn the_stream_is_open_while_a_rep_can_write() {
         reply: &answer,
     };
     let heard = connector.hear(&frame).expect("heard").heard;
-    let facts = heard.iter().filter_map(|heard| match &heard.what {
-        What::Facts(facts) => Some(facts.clone()),
+    let facts = heard.iter().filter_map(|heard| match &heard.kind {
+        InboundKind::Facts(facts) => Some(facts.clone()),
         _ => None,
     });
     assert_eq!(

@@ -16,7 +16,7 @@ fn completed(id: &str) -> Item {
 fn ended(id: &str) -> Item {
     let ended = RepEnded {
         target: "crm".into(),
-        word: None,
+        status: None,
     };
     item(id, Data::RepEnded(ended))
 }

@@ -208,7 +208,7 @@ fn an_ending_stays_between_the_replies_around_it() {
     let connector = gateway(json!({}));
     let ended = Data::RepEnded(RepEnded {
         target: "crm".into(),
-        word: None,
+        status: None,
     });
     let story = vec![
         replied("e-1", reply("m-1", &"word ".repeat(900))),

@@ -65,7 +65,7 @@ fn assigned(rep: Option<&str>) -> Data {
 fn ended() -> Data {
     Data::RepEnded(RepEnded {
         target: "crm".into(),
-        word: Some("closed".into()),
+        status: Some("closed".into()),
     })
 }
 

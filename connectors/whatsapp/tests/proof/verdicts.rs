@@ -135,7 +135,10 @@ fn every_reply_proves_what_it_can() {
                 effect,
                 after,
             } => {
-                assert!(!stop.words.contains("The text of the message"), "{stop:?}");
+                assert!(
+                    !stop.message.contains("The text of the message"),
+                    "{stop:?}"
+                );
                 let after = after.map_or(String::new(), |after| format!(" {}s", after.as_secs()));
                 format!(
                     "{} {}{after}",
@@ -253,7 +256,11 @@ fn every_reply_proves_what_it_can() {
 fn facts_and_memos_hold_no_text() {
     let (send, _, publish) = steps();
     for step in [send, publish] {
-        assert!(!step.memo.to_string().contains("The text"), "{}", step.memo);
+        assert!(
+            !step.context.to_string().contains("The text"),
+            "{}",
+            step.context
+        );
         assert!(
             step.claims
                 .iter()

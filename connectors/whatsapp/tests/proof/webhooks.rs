@@ -1,12 +1,15 @@
 //! Meta's webhooks, in every form they come in.
 
 use handoffd_contract::event::DeliveryState;
-use handoffd_contract::{About, Connector, Frame, Reason, Refusal, What};
+use handoffd_contract::{Connector, Frame, InboundKind, Reason, Refusal, Subject};
 use serde_json::{Value, json};
 
 use crate::cast::cloud;
 
-fn hear(connector: &dyn Connector, body: &[u8]) -> Result<handoffd_contract::Hearing, Refusal> {
+fn hear(
+    connector: &dyn Connector,
+    body: &[u8],
+) -> Result<handoffd_contract::FrameContent, Refusal> {
     connector.hear(&Frame::Webhook { headers: &[], body })
 }
 
@@ -40,8 +43,8 @@ fn statuses_are_heard_wherever_they_are() {
     let states: Vec<DeliveryState> = hearing
         .heard
         .iter()
-        .map(|heard| match &heard.what {
-            What::Status { state, .. } => *state,
+        .map(|heard| match &heard.kind {
+            InboundKind::Status { state, .. } => *state,
             other => panic!("{other:?}"),
         })
         .collect();
@@ -68,11 +71,11 @@ fn statuses_are_heard_wherever_they_are() {
             "wamid.1:played"
         ]
     );
-    let about = About::Fact {
+    let about = Subject::Fact {
         name: format!("ref/{REFERENCE}"),
         value: String::new(),
     };
-    assert_eq!(hearing.heard[0].about, about);
+    assert_eq!(hearing.heard[0].subject, about);
     assert_eq!(
         hearing.heard[0].at.map(|at| at.as_second()),
         Some(1_763_600_009)
@@ -91,12 +94,12 @@ fn messages_of_customers_are_refused_aloud_and_statuses_beside_them_heard() {
     let stop = hearing.refused.expect("refused");
     assert_eq!(stop.reason, Reason::Unsupported);
     assert!(
-        stop.words
+        stop.message
             .contains("message.received events of the gateway"),
         "{stop:?}"
     );
     assert!(
-        !stop.words.contains("broke") && !stop.words.contains("1650"),
+        !stop.message.contains("broke") && !stop.message.contains("1650"),
         "{stop:?}"
     );
 
@@ -123,15 +126,15 @@ fn a_failed_status_has_its_code_and_words_in_every_form() {
         );
         let mut hearing = hear(&*connector, &body).expect("JSON");
         let heard = hearing.heard.remove(0);
-        let What::Status {
+        let InboundKind::Status {
             error_code, error, ..
-        } = heard.what
+        } = heard.kind
         else {
             panic!("no status")
         };
-        (heard.about, error_code, error)
+        (heard.subject, error_code, error)
     };
-    let by_id = About::Fact {
+    let by_id = Subject::Fact {
         name: "wamid/wamid.1".into(),
         value: String::new(),
     };

@@ -9,8 +9,8 @@ use handoffd_contract::lane::{self, Progress};
 use handoffd_contract::proof::{Mishap, encode};
 use handoffd_contract::sandbox::{Request, Response, Sandbox};
 use handoffd_contract::{
-    About, Call, Connector, Data, Fact, Frame, HttpReply, Item, Known, Publication, Reason,
-    Refusal, Repeat, Reply, Step, Stop, Verdict, What, Work,
+    Call, Connector, Data, Fact, Frame, HttpReply, InboundKind, Item, Known, Publication, Reason,
+    Refusal, Repeat, Reply, Step, Stop, Subject, Verdict, Work,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -224,19 +224,19 @@ impl<'a> World<'a> {
                 .hear(&frame)
                 .map_err(|refusal| format!("{refusal:?}"))?;
             for heard in hearing.heard {
-                let About::Fact { name, value } = &heard.about else {
+                let Subject::Fact { name, value } = &heard.subject else {
                     return Err(format!("{heard:?} names no fact"));
                 };
                 if !value.is_empty() || !self.known.is(name) {
                     return Err(format!("no lane has the fact {name}\n{}", self.tail()));
                 }
-                let What::Status {
+                let InboundKind::Status {
                     message_id,
                     reference,
                     state,
                     error_code,
                     error,
-                } = heard.what
+                } = heard.kind
                 else {
                     return Err("not a status".into());
                 };

@@ -14,7 +14,7 @@ CREATE TABLE event (
 ) STRICT;
 CREATE INDEX event_of_session ON event (session, seq);
 
--- Undecodable arrivals, as they came.
+-- Dead letters: what came in and could not be understood, as it came. The table has its first name.
 CREATE TABLE poison (
     id          INTEGER PRIMARY KEY AUTOINCREMENT,
     origin      TEXT    NOT NULL,
@@ -132,7 +132,7 @@ CREATE TABLE feed (
 CREATE INDEX feed_ready ON feed (coalesce(lease_until, 0)) WHERE listeners > 0;
 CREATE INDEX feed_leased ON feed (lease_owner) WHERE lease_owner IS NOT NULL;
 
--- Webhooks as they came. A row that is done stays a day, without its body, so that a repeat of it
+-- The webhook queue: webhooks as they came. The table has its first name. A row that is done stays a day, without its body, so that a repeat of it
 -- is recognised; then `key` is given up.
 CREATE TABLE inbox (
     id          INTEGER PRIMARY KEY AUTOINCREMENT,

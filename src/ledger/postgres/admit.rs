@@ -1,0 +1,378 @@
+//! How events come in: what they say about session and customer, the lanes that they open and wake.
+//!
+//! Locks are taken in one order, each kind sorted: sessions, customers, lanes. Whoever stores an
+//! event holds its session, so that numbers become visible in order; and holds the lanes that it
+//! wakes, so that a worker that leaves one at the same moment either is seen by us or sees us.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use tokio_postgres::Row;
+
+use super::db::{Db, Outcome, Text, maybe, texts};
+use crate::ledger::Admitted;
+use crate::ledger::rows::Arrival;
+use crate::ledger::rules::Who;
+
+/// A business number and a customer's key.
+type Pair = (String, String);
+
+/// Stores events, oldest first.
+pub(super) async fn admit(db: &Db<'_>, now: i64, arrivals: &[Arrival]) -> Outcome<Vec<Admitted>> {
+    if arrivals.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sessions: BTreeSet<&str> = arrivals.iter().map(|one| one.session.as_str()).collect();
+    let known = lock_sessions(db, &sessions).await?;
+    let mut numbers = insert_events(db, now, arrivals).await?;
+    let mut admitted = Vec::with_capacity(arrivals.len());
+    let mut new = Vec::new();
+    for arrival in arrivals {
+        match numbers.remove(&arrival.key) {
+            Some(seq) => {
+                admitted.push(Admitted::New(seq));
+                new.push((seq, arrival));
+            }
+            None => admitted.push(Admitted::Duplicate),
+        }
+    }
+    if new.is_empty() {
+        return Ok(admitted);
+    }
+    let freed = learn(db, &new, known).await?;
+    let touched: BTreeSet<&str> = new.iter().map(|(_, one)| one.session.as_str()).collect();
+    let others = sessions_of(db, &freed).await?;
+    lock_lanes(db, &touched, &others).await?;
+    open_lanes(db, now, &new).await?;
+    wake_sessions(db, now, &touched).await?;
+    let replied: BTreeSet<&str> = new
+        .iter()
+        .filter(|(_, one)| one.is_reply())
+        .map(|(_, one)| one.session.as_str())
+        .collect();
+    if !replied.is_empty() {
+        have_looked_at(db, now, &replied).await?;
+    }
+    if !others.is_empty() {
+        wake_customers(db, now, &others).await?;
+    }
+    Ok(admitted)
+}
+
+/// Locks the sessions' rows, which are made if they are not there, in one pass and in order, so that
+/// no two who do it can wait for each other. Returns what they hold.
+async fn lock_sessions(db: &Db<'_>, ids: &BTreeSet<&str>) -> Outcome<HashMap<String, Who>> {
+    let sessions = db
+        .all(
+            "INSERT INTO session (id) SELECT id FROM unnest($1::text[]) AS new (id) ORDER BY id
+             ON CONFLICT (id) DO UPDATE SET id = excluded.id
+             RETURNING id, data, contact, business_number, customer, inbound_at",
+            &[&texts(ids)],
+            |row| Ok((row.try_get(0)?, who(row, 1)?)),
+        )
+        .await?;
+    Ok(sessions.into_iter().collect())
+}
+
+/// What is remembered about a session, from five columns.
+pub(super) fn who(row: &Row, from: usize) -> Outcome<Who> {
+    Ok(Who {
+        data: row.try_get(from)?,
+        contact: row.try_get(from + 1)?,
+        business_number: row.try_get(from + 2)?,
+        customer: row.try_get(from + 3)?,
+        inbound_at: row.try_get(from + 4)?,
+    })
+}
+
+/// Stores the events that are new; returns their numbers by key.
+async fn insert_events(
+    db: &Db<'_>,
+    now: i64,
+    arrivals: &[Arrival],
+) -> Outcome<HashMap<Vec<u8>, i64>> {
+    let mut seen = HashSet::new();
+    let firsts: Vec<_> = arrivals
+        .iter()
+        .filter(|one| seen.insert(&one.key))
+        .collect();
+    let keys: Vec<_> = firsts.iter().map(|one| one.key.as_slice()).collect();
+    let sessions: Vec<_> = firsts.iter().map(|one| Text(&one.session)).collect();
+    let kinds: Vec<_> = firsts.iter().map(|one| one.kind).collect();
+    let ids: Vec<_> = firsts.iter().map(|one| Text(&one.producer_id)).collect();
+    let times: Vec<_> = firsts.iter().map(|one| one.time).collect();
+    let sequences: Vec<_> = firsts.iter().map(|one| one.sequence).collect();
+    let bodies: Vec<_> = firsts.iter().map(|one| one.body.as_str()).collect();
+    let stored = db
+        .all(
+            "INSERT INTO event (key, session, kind, producer_id, time, sequence, body, received_at)
+             SELECT key, session, kind, producer_id, time, sequence, body, $8
+               FROM unnest($1::bytea[], $2::text[], $3::text[], $4::text[], $5::bigint[],
+                           $6::bigint[], $7::text[])
+                    WITH ORDINALITY
+                    AS new (key, session, kind, producer_id, time, sequence, body, place)
+              ORDER BY place
+             ON CONFLICT (key) DO NOTHING
+             RETURNING key, seq",
+            &[
+                &keys, &sessions, &kinds, &ids, &times, &sequences, &bodies, &now,
+            ],
+            |row| Ok((row.try_get(0)?, row.try_get(1)?)),
+        )
+        .await?;
+    Ok(stored.into_iter().collect())
+}
+
+/// Takes over what the events say about sessions and customers. Returns those customers who wrote
+/// later than was known.
+async fn learn(
+    db: &Db<'_>,
+    new: &[(i64, &Arrival)],
+    mut known: HashMap<String, Who>,
+) -> Outcome<Vec<Pair>> {
+    let mut changed: BTreeSet<String> = BTreeSet::new();
+    let mut wrote: BTreeMap<Pair, i64> = BTreeMap::new();
+    for (_, arrival) in new {
+        // The row's id differs from the event's where the event's could not be stored as it is.
+        let id = Text(&arrival.session).clean().into_owned();
+        let who = known.entry(id.clone()).or_default();
+        let before = who.clone();
+        if !who.learn(&arrival.who) {
+            continue;
+        }
+        changed.insert(id);
+        let Some(pair) = pair(who) else { continue };
+        // The same customer under another key, such as once the business-scoped id is known: what
+        // they wrote under the old one counts.
+        let carried = match self::pair(&before).filter(|old| *old != pair) {
+            Some(old) => inbound_at(db, &old).await?.max(wrote.get(&old).copied()),
+            None => None,
+        };
+        if let Some(latest) = who.inbound_at.max(carried) {
+            let entry = wrote.entry(pair).or_insert(latest);
+            *entry = latest.max(*entry);
+        }
+    }
+    update_sessions(
+        db,
+        changed.iter().filter_map(|id| Some((id, known.get(id)?))),
+    )
+    .await?;
+    put_customers(db, &wrote).await
+}
+
+fn pair(who: &Who) -> Option<Pair> {
+    who.pair()
+        .map(|(number, customer)| (number.to_owned(), customer.to_owned()))
+}
+
+async fn inbound_at(db: &Db<'_>, (number, customer): &Pair) -> Outcome<Option<i64>> {
+    db.one(
+        "SELECT inbound_at FROM customer WHERE business_number = $1 AND key = $2",
+        &[&Text(number), &Text(customer)],
+        |row| Ok(row.try_get(0)?),
+    )
+    .await
+}
+
+async fn update_sessions<'a>(
+    db: &Db<'_>,
+    sessions: impl Iterator<Item = (&'a String, &'a Who)>,
+) -> Outcome<()> {
+    let sessions: Vec<_> = sessions.collect();
+    if sessions.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<_> = sessions.iter().map(|(id, _)| id.as_str()).collect();
+    let data: Vec<_> = sessions
+        .iter()
+        .map(|(_, who)| who.data.as_deref())
+        .collect();
+    let contacts: Vec<_> = sessions
+        .iter()
+        .map(|(_, who)| who.contact.as_deref())
+        .collect();
+    let numbers: Vec<_> = sessions
+        .iter()
+        .map(|(_, who)| maybe(who.business_number.as_ref()))
+        .collect();
+    let customers: Vec<_> = sessions
+        .iter()
+        .map(|(_, who)| maybe(who.customer.as_ref()))
+        .collect();
+    let inbound: Vec<_> = sessions.iter().map(|(_, who)| who.inbound_at).collect();
+    db.run(
+        "UPDATE session
+            SET data = new.data, contact = new.contact, business_number = new.business_number,
+                customer = new.customer, inbound_at = new.inbound_at
+           FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[])
+                AS new (id, data, contact, business_number, customer, inbound_at)
+          WHERE session.id = new.id",
+        &[&ids, &data, &contacts, &numbers, &customers, &inbound],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Returns those whose time grew.
+async fn put_customers(db: &Db<'_>, wrote: &BTreeMap<Pair, i64>) -> Outcome<Vec<Pair>> {
+    if wrote.is_empty() {
+        return Ok(Vec::new());
+    }
+    let numbers = texts(wrote.keys().map(|(number, _)| number));
+    let customers = texts(wrote.keys().map(|(_, customer)| customer));
+    let inbound: Vec<_> = wrote.values().copied().collect();
+    db.all(
+        "INSERT INTO customer (business_number, key, inbound_at)
+         SELECT business_number, key, inbound_at
+           FROM unnest($1::text[], $2::text[], $3::bigint[])
+                AS new (business_number, key, inbound_at)
+          ORDER BY business_number, key
+         ON CONFLICT (business_number, key) DO UPDATE SET inbound_at = excluded.inbound_at
+             WHERE customer.inbound_at < excluded.inbound_at
+         RETURNING business_number, key",
+        &[&numbers, &customers, &inbound],
+        |row| Ok((row.try_get(0)?, row.try_get(1)?)),
+    )
+    .await
+}
+
+async fn sessions_of(db: &Db<'_>, pairs: &[Pair]) -> Outcome<Vec<String>> {
+    if pairs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let numbers = texts(pairs.iter().map(|(number, _)| number));
+    let customers = texts(pairs.iter().map(|(_, customer)| customer));
+    db.all(
+        "SELECT session.id
+           FROM unnest($1::text[], $2::text[]) AS one (business_number, customer)
+           JOIN session ON session.business_number = one.business_number
+                       AND session.customer = one.customer
+                       AND session.business_number IS NOT NULL AND session.customer IS NOT NULL",
+        &[&numbers, &customers],
+        |row| Ok(row.try_get(0)?),
+    )
+    .await
+}
+
+async fn lock_lanes(db: &Db<'_>, touched: &BTreeSet<&str>, others: &[String]) -> Outcome<()> {
+    let mut sessions = texts(touched);
+    sessions.extend(texts(others));
+    db.run(
+        "SELECT id FROM lane WHERE session = ANY ($1) ORDER BY id FOR UPDATE",
+        &[&sessions],
+    )
+    .await?;
+    Ok(())
+}
+
+async fn open_lanes(db: &Db<'_>, now: i64, new: &[(i64, &Arrival)]) -> Outcome<()> {
+    let mut seen = HashSet::new();
+    let (mut sessions, mut targets, mut heads) = (Vec::new(), Vec::new(), Vec::new());
+    for (seq, arrival) in new {
+        for target in &arrival.opens {
+            if seen.insert((&arrival.session, target)) {
+                sessions.push(Text(&arrival.session));
+                targets.push(Text(target));
+                heads.push(seq - 1);
+            }
+        }
+    }
+    if sessions.is_empty() {
+        return Ok(());
+    }
+    let opened = db
+        .run(
+            "INSERT INTO lane (session, target, head, state, due_at, updated_at)
+             SELECT session, target, head, 'due', $4, $4
+               FROM unnest($1::text[], $2::text[], $3::bigint[]) WITH ORDINALITY
+                    AS new (session, target, head, place)
+              ORDER BY place
+             ON CONFLICT (session, target) DO NOTHING",
+            &[&sessions, &targets, &heads, &now],
+        )
+        .await?;
+    if opened > 0 {
+        db.wake();
+    }
+    Ok(())
+}
+
+/// Something happened in the sessions: lanes that were idle or waited for it are due now, those
+/// that are being worked on will be due when they are left. A backoff keeps its time, and parked
+/// lanes stay parked. The lanes are locked.
+async fn wake_sessions(db: &Db<'_>, now: i64, sessions: &BTreeSet<&str>) -> Outcome<()> {
+    let woken = db
+        .run(
+            "WITH busy AS (
+                 UPDATE lane SET woken = true
+                  WHERE session = ANY ($1) AND lease_owner IS NOT NULL AND NOT woken)
+             UPDATE lane
+                SET state = 'due', due_at = $2, reason = NULL, words = NULL, updated_at = $2
+              WHERE session = ANY ($1) AND lease_owner IS NULL
+                AND (state IN ('idle', 'held')
+                     OR (state = 'due' AND reason IS NULL AND due_at > $2))",
+            &[&texts(sessions), &now],
+        )
+        .await?;
+    if woken > 0 {
+        db.wake();
+    }
+    Ok(())
+}
+
+/// A rep's reply came: lanes that do not take it up at once are to be looked at. They are locked.
+async fn have_looked_at(db: &Db<'_>, now: i64, sessions: &BTreeSet<&str>) -> Outcome<()> {
+    db.run(
+        "UPDATE lane SET look_at = $2
+          WHERE session = ANY ($1) AND lease_owner IS NULL AND state <> 'idle'",
+        &[&texts(sessions), &now],
+    )
+    .await?;
+    Ok(())
+}
+
+/// The customer wrote: in all of their sessions, lanes that waited are due now. The lanes are
+/// locked.
+async fn wake_customers(db: &Db<'_>, now: i64, sessions: &[String]) -> Outcome<()> {
+    let woken = db
+        .run(
+            "WITH busy AS (
+                 UPDATE lane SET woken = true
+                  WHERE session = ANY ($1) AND lease_owner IS NOT NULL AND NOT woken)
+             UPDATE lane
+                SET state = 'due', due_at = $2, reason = NULL, words = NULL, updated_at = $2
+              WHERE session = ANY ($1) AND lease_owner IS NULL AND state = 'held'",
+            &[&sessions, &now],
+        )
+        .await?;
+    if woken > 0 {
+        db.wake();
+    }
+    Ok(())
+}
+
+/// Locks lanes by number and wakes them, as an event of their session would.
+pub(super) async fn wake_lanes(db: &Db<'_>, now: i64, lanes: &[i64]) -> Outcome<()> {
+    db.run(
+        "SELECT id FROM lane WHERE id = ANY ($1) ORDER BY id FOR UPDATE",
+        &[&lanes],
+    )
+    .await?;
+    let woken = db
+        .run(
+            "WITH busy AS (
+                 UPDATE lane SET woken = true
+                  WHERE id = ANY ($1) AND lease_owner IS NOT NULL AND NOT woken)
+             UPDATE lane
+                SET state = 'due', due_at = $2, reason = NULL, words = NULL, updated_at = $2
+              WHERE id = ANY ($1) AND lease_owner IS NULL
+                AND (state IN ('idle', 'held')
+                     OR (state = 'due' AND reason IS NULL AND due_at > $2))",
+            &[&lanes, &now],
+        )
+        .await?;
+    if woken > 0 {
+        db.wake();
+    }
+    Ok(())
+}

@@ -1,0 +1,217 @@
+//! How events come in: what they say about session and customer, the lanes that they open and wake.
+
+use rusqlite::params;
+
+use super::tx::Tx;
+use crate::ledger::rows::Arrival;
+use crate::ledger::rules::Who;
+use crate::ledger::{Admitted, Result};
+
+/// Stores events, oldest first.
+pub(super) fn admit(tx: &Tx<'_>, now: i64, arrivals: &[Arrival]) -> Result<Vec<Admitted>> {
+    arrivals
+        .iter()
+        .map(|arrival| admit_one(tx, now, arrival))
+        .collect()
+}
+
+fn admit_one(tx: &Tx<'_>, now: i64, arrival: &Arrival) -> Result<Admitted> {
+    let Some(seq) = insert_event(tx, now, arrival)? else {
+        return Ok(Admitted::Duplicate);
+    };
+    let freed = learn(tx, arrival)?;
+    for target in &arrival.opens {
+        open_lane(tx, now, &arrival.session, target, seq)?;
+    }
+    wake_session(tx, now, &arrival.session)?;
+    if arrival.is_reply() {
+        have_looked_at(tx, now, &arrival.session)?;
+    }
+    if let Some((business_number, customer)) = freed {
+        wake_customer(tx, now, &business_number, &customer)?;
+    }
+    Ok(Admitted::New(seq))
+}
+
+fn insert_event(tx: &Tx<'_>, now: i64, arrival: &Arrival) -> Result<Option<i64>> {
+    tx.one(
+        "INSERT INTO event (key, session, kind, producer_id, time, sequence, received_at, body)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+         ON CONFLICT (key) DO NOTHING
+         RETURNING seq",
+        params![
+            arrival.key,
+            arrival.session,
+            arrival.kind,
+            arrival.producer_id,
+            arrival.time,
+            arrival.sequence,
+            now,
+            arrival.body
+        ],
+        |row| row.get(0),
+    )
+}
+
+/// Takes over what the event says about session and customer. Returns the business number and the
+/// customer when they wrote later than was known.
+fn learn(tx: &Tx<'_>, arrival: &Arrival) -> Result<Option<(String, String)>> {
+    tx.run(
+        "INSERT INTO session (id) VALUES (?1) ON CONFLICT (id) DO NOTHING",
+        [&arrival.session],
+    )?;
+    if arrival.who == Who::default() {
+        return Ok(None);
+    }
+    let before = who(tx, &arrival.session)?.unwrap_or_default();
+    let mut after = before.clone();
+    if !after.learn(&arrival.who) {
+        return Ok(None);
+    }
+    tx.run(
+        "UPDATE session
+            SET data = ?2, contact = ?3, business_number = ?4, customer = ?5, inbound_at = ?6
+          WHERE id = ?1",
+        params![
+            arrival.session,
+            after.data,
+            after.contact,
+            after.business_number,
+            after.customer,
+            after.inbound_at
+        ],
+    )?;
+    let Some((business_number, customer)) = after.pair() else {
+        return Ok(None);
+    };
+    // The same customer under another key, such as once the business-scoped id is known: what they
+    // wrote under the old one counts.
+    let carried = match before.pair() {
+        Some(old) if old != (business_number, customer) => inbound_at(tx, old.0, old.1)?,
+        _ => None,
+    };
+    let Some(latest) = after.inbound_at.max(carried) else {
+        return Ok(None);
+    };
+    let newer = tx.run(
+        "INSERT INTO customer (business_number, key, inbound_at) VALUES (?1, ?2, ?3)
+         ON CONFLICT (business_number, key) DO UPDATE SET inbound_at = excluded.inbound_at
+             WHERE inbound_at < excluded.inbound_at",
+        params![business_number, customer, latest],
+    )?;
+    Ok((newer > 0).then(|| (business_number.to_owned(), customer.to_owned())))
+}
+
+/// What is remembered about a session.
+pub(super) fn who(tx: &Tx<'_>, session: &str) -> Result<Option<Who>> {
+    tx.one(
+        "SELECT data, contact, business_number, customer, inbound_at FROM session WHERE id = ?1",
+        [session],
+        |row| {
+            Ok(Who {
+                data: row.get(0)?,
+                contact: row.get(1)?,
+                business_number: row.get(2)?,
+                customer: row.get(3)?,
+                inbound_at: row.get(4)?,
+            })
+        },
+    )
+}
+
+/// When a customer last wrote to a business number.
+pub(super) fn inbound_at(
+    tx: &Tx<'_>,
+    business_number: &str,
+    customer: &str,
+) -> Result<Option<i64>> {
+    tx.one(
+        "SELECT inbound_at FROM customer WHERE business_number = ?1 AND key = ?2",
+        [business_number, customer],
+        |row| row.get(0),
+    )
+}
+
+fn open_lane(tx: &Tx<'_>, now: i64, session: &str, target: &str, seq: i64) -> Result<()> {
+    let opened = tx.run(
+        "INSERT INTO lane (session, target, head, state, due_at, updated_at)
+         VALUES (?1, ?2, ?3, 'due', ?4, ?4)
+         ON CONFLICT (session, target) DO NOTHING",
+        params![session, target, seq - 1, now],
+    )?;
+    if opened > 0 {
+        tx.wake();
+    }
+    Ok(())
+}
+
+/// Something happened in the session: lanes that were idle or waited for it are due now, those that
+/// are being worked on will be due when they are left. A backoff keeps its time, and parked lanes
+/// stay parked.
+fn wake_session(tx: &Tx<'_>, now: i64, session: &str) -> Result<()> {
+    tx.run(
+        "UPDATE lane SET woken = 1
+          WHERE session = ?1 AND lease_owner IS NOT NULL AND woken = 0",
+        [session],
+    )?;
+    let woken = tx.run(
+        "UPDATE lane SET state = 'due', due_at = ?2, reason = NULL, words = NULL, updated_at = ?2
+          WHERE session = ?1 AND lease_owner IS NULL
+            AND (state IN ('idle', 'held')
+                 OR (state = 'due' AND reason IS NULL AND due_at > ?2))",
+        params![session, now],
+    )?;
+    if woken > 0 {
+        tx.wake();
+    }
+    Ok(())
+}
+
+/// A rep's reply came: lanes that do not take it up at once are to be looked at.
+fn have_looked_at(tx: &Tx<'_>, now: i64, session: &str) -> Result<()> {
+    tx.run(
+        "UPDATE lane SET look_at = ?2
+          WHERE session = ?1 AND lease_owner IS NULL AND state <> 'idle'",
+        params![session, now],
+    )?;
+    Ok(())
+}
+
+/// The customer wrote: in all of their sessions, lanes that waited are due now.
+fn wake_customer(tx: &Tx<'_>, now: i64, business_number: &str, customer: &str) -> Result<()> {
+    tx.run(
+        "UPDATE lane SET woken = 1
+          WHERE session IN (SELECT id FROM session WHERE business_number = ?1 AND customer = ?2)
+            AND lease_owner IS NOT NULL AND woken = 0",
+        [business_number, customer],
+    )?;
+    let woken = tx.run(
+        "UPDATE lane SET state = 'due', due_at = ?3, reason = NULL, words = NULL, updated_at = ?3
+          WHERE session IN (SELECT id FROM session WHERE business_number = ?1 AND customer = ?2)
+            AND lease_owner IS NULL AND state = 'held'",
+        params![business_number, customer, now],
+    )?;
+    if woken > 0 {
+        tx.wake();
+    }
+    Ok(())
+}
+
+/// Wakes one lane, as an event of its session would.
+pub(super) fn wake_lane(tx: &Tx<'_>, now: i64, lane: i64) -> Result<()> {
+    tx.run(
+        "UPDATE lane SET woken = 1 WHERE id = ?1 AND lease_owner IS NOT NULL AND woken = 0",
+        [lane],
+    )?;
+    let woken = tx.run(
+        "UPDATE lane SET state = 'due', due_at = ?2, reason = NULL, words = NULL, updated_at = ?2
+          WHERE id = ?1 AND lease_owner IS NULL
+            AND (state IN ('idle', 'held')
+                 OR (state = 'due' AND reason IS NULL AND due_at > ?2))",
+        params![lane, now],
+    )?;
+    if woken > 0 {
+        tx.wake();
+    }
+    Ok(())
+}

@@ -1,0 +1,30 @@
+//! One configured connector, with everything that acting for it takes.
+
+use std::sync::Arc;
+
+use handoffd_contract::Connector;
+use tokio::sync::Semaphore;
+
+use crate::wire::Wire;
+use crate::wire::breaker::Breaker;
+use crate::wire::rate::Budgets;
+
+/// One configured connector with everything that engine and relay need to act for it.
+pub struct Target {
+    /// Its name.
+    pub name: String,
+    /// Its kind, such as `hubspot`.
+    pub kind: &'static str,
+    /// What decides.
+    pub connector: Arc<dyn Connector>,
+    /// The way to it.
+    pub wire: Arc<Wire>,
+    /// How many of its lanes may be worked on at once.
+    pub permits: Arc<Semaphore>,
+    /// How many that is.
+    pub concurrency: usize,
+    /// Its circuit.
+    pub breaker: Breaker,
+    /// Its rates.
+    pub budgets: Budgets,
+}
