@@ -16,9 +16,9 @@ const LONG: Duration = Duration::from_secs(3_600);
 /// How long is watched what standing still costs.
 const WATCHED: Duration = Duration::from_secs(20);
 /// What nothing here may reach, in megabytes.
-const BOUND: u64 = 180;
+const BOUND: u64 = 240;
 /// The part of a core that standing still may take.
-const IDLE_CORE: f64 = 0.5;
+const IDLE_CORE: f64 = 1.0;
 
 pub async fn run(options: &Options) {
     open(options).await;
