@@ -8,6 +8,8 @@ mod addressee;
 mod clean;
 pub mod feeds;
 pub mod hearing;
+mod inbound;
+mod reading;
 pub mod webhook_queue;
 pub mod webhooks;
 
