@@ -38,13 +38,14 @@ use crate::publisher::Publisher;
 use crate::relay::feeds;
 use crate::relay::webhooks::{self, Verifier};
 use crate::relay::{Relay, webhook_queue};
-use crate::serving::Bounds;
+use crate::serving::{Bounds, Certificate};
 use crate::target::Target;
 use crate::wire::breaker::Breaker;
 use crate::wire::credential::SignIn;
 use crate::wire::media::AttachmentFetcher;
 use crate::wire::policy::Policy;
 use crate::wire::rate::Budgets;
+use crate::wire::streams::Sharing;
 use crate::wire::{Options, Wire};
 
 /// A target's wire.
@@ -58,16 +59,28 @@ pub fn wire(
 ) -> anyhow::Result<Wire> {
     let target = &connected.config;
     let secret = |name: &str| config.secrets.get(name).cloned();
-    let sign_in = SignIn::new(connected.connector.credential(), target.timeout, secret)
-        .map_err(|why| anyhow!("target.{}: {why}", target.name))?;
+    let sign_in = SignIn::new(
+        connected.connector.credential(),
+        target.timeout,
+        &config.outbound,
+        secret,
+    )
+    .map_err(|why| anyhow!("target.{}: {why}", target.name))?;
     let base = Url::parse(connected.connector.base())
         .with_context(|| format!("target.{}: the base address does not parse", target.name))?;
     let options = Options {
         base,
         timeout: target.timeout,
         connect_timeout: target.connect_timeout,
+        outbound: config.outbound.clone(),
+        sharing: Sharing {
+            protocol: target.stream_protocol,
+            per_connection: target.streams_per_connection,
+            ..Sharing::default()
+        },
     };
-    Ok(Wire::new(options, sign_in, Arc::clone(library))?)
+    Wire::new(options, sign_in, Arc::clone(library))
+        .map_err(|why| anyhow!("target.{}: {why}", target.name))
 }
 
 /// Where attachments may come from: the configured hosts, and every CRM's own file hosts.
@@ -87,6 +100,7 @@ pub fn library(config: &Config, connected: &[Connected]) -> anyhow::Result<Arc<A
         policy,
         config.media.timeout,
         config.media.max_bytes,
+        &config.outbound,
     )?))
 }
 
@@ -203,11 +217,13 @@ impl App {
             ..Bounds::default()
         };
         let (listen, admin_listen) = (config.http.listen, config.http.admin_listen);
-        let public = Site::bind(listen, routes, bounds)
+        let certificate = config.http.tls.as_ref().map(Certificate::read).transpose();
+        let certificate = certificate.context("http.tls")?;
+        let public = Site::bind(listen, routes, bounds, certificate)
             .await
             .with_context(|| format!("http.listen: {listen} cannot be bound"))?;
         let routes = admin::routes(Arc::new(admin));
-        let admin = Site::bind(admin_listen, routes, Bounds::for_operators())
+        let admin = Site::bind(admin_listen, routes, Bounds::for_operators(), None)
             .await
             .with_context(|| format!("http.admin_listen: {admin_listen} cannot be bound"))?;
         Ok(App {

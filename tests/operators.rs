@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[expect(dead_code, reason = "its other parts are used by other tests")]
 mod alone;
 
 use std::path::Path;

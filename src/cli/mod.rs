@@ -7,11 +7,11 @@ mod live;
 mod mapping;
 mod operate;
 mod run;
+mod simulators;
 mod status;
 
 use std::path::{Path, PathBuf};
 
-use crate::log;
 use crate::stdout::say;
 use clap::{Parser, Subcommand};
 
@@ -36,8 +36,6 @@ pub struct Cli {
 enum Command {
     /// Run the daemon
     Run,
-    /// Play the whole loop on this machine, with nothing installed and no account
-    Demo(crate::demo::Args),
     /// Say whether the configuration is right; with --live, whether each target is
     Check(check::CheckArgs),
     /// What happened to one conversation, across broker, CRMs and WhatsApp
@@ -69,8 +67,8 @@ enum Command {
     Mapping(mapping::Command),
     /// Print the JSON Schemas of all events and an AsyncAPI document
     Schema,
-    /// Serve simulators of the four APIs
-    Sandbox(crate::sandbox::Args),
+    #[command(flatten)]
+    Simulators(simulators::Command),
 }
 
 /// Runs a command; the result is the process's exit code.
@@ -81,7 +79,6 @@ pub async fn main(cli: Cli) -> anyhow::Result<u8> {
     let config = cli.config.as_deref();
     match cli.command {
         Command::Run => run::run(config).await,
-        Command::Demo(args) => crate::demo::run(args).await,
         Command::Check(args) => check::check(config, &args).await,
         Command::Show { session, json } => operate::show(config, &session, json).await,
         Command::Status(args) => status::status(config, args).await,
@@ -95,10 +92,7 @@ pub async fn main(cli: Cli) -> anyhow::Result<u8> {
             say(&crate::schema::document());
             Ok(0)
         }
-        Command::Sandbox(args) => {
-            log::for_people();
-            crate::sandbox::command(args).await.map(|()| 0)
-        }
+        Command::Simulators(command) => simulators::run(command).await,
     }
 }
 

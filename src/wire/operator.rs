@@ -6,7 +6,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use super::{Failure, client_builder, read_reply};
+use super::outbound::client_builder;
+use super::{Failure, read_reply};
+use crate::config::OutboundConfig;
 
 /// A daemon on this machine answers at once; one that does not has other troubles.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -23,10 +25,7 @@ pub async fn ask<T: DeserializeOwned>(
     let address = admin.trim_end_matches('/');
     let url = Url::parse(&format!("{address}{path}"))
         .map_err(|_| format!("{address} is not an address such as http://127.0.0.1:8081"))?;
-    let client = client_builder(Duration::from_secs(3))
-        .timeout(PATIENCE)
-        .build()
-        .map_err(|error| error.to_string())?;
+    let client = client().map_err(|error| error.to_string())?;
     let mut request = client.get(url);
     if let Some(token) = token {
         request = request.bearer_auth(token.expose_secret());
@@ -50,14 +49,18 @@ pub async fn ask<T: DeserializeOwned>(
 
 /// Whether a daemon answers at this address of its admin API.
 pub async fn alive(admin: &str) -> bool {
-    let Ok(client) = client_builder(Duration::from_secs(3))
-        .timeout(PATIENCE)
-        .build()
-    else {
+    let Ok(client) = client() else {
         return false;
     };
     match client.get(format!("{admin}/healthz")).send().await {
         Ok(reply) => reply.text().await.is_ok_and(|said| said == "alive\n"),
         Err(_) => false,
     }
+}
+
+/// A client that goes to the daemon directly, whatever proxy leads to the CRMs.
+fn client() -> Result<reqwest::Client, reqwest::Error> {
+    client_builder(Duration::from_secs(3), &OutboundConfig::default())?
+        .timeout(PATIENCE)
+        .build()
 }
