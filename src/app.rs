@@ -3,11 +3,13 @@
 mod broker;
 mod connect;
 mod examine;
+mod routes;
 mod site;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use anyhow::{Context as _, anyhow};
 use jiff::Timestamp;
@@ -19,15 +21,16 @@ use url::Url;
 
 pub use self::connect::{Connected, connect};
 pub use self::examine::{Examined, examine};
+pub use self::routes::router;
 use self::site::Site;
 use crate::admin::{self, Admin};
 use crate::config::Config;
 use crate::connectors;
 use crate::engine::plan::Mappings;
 use crate::engine::{Engine, Left, Settings};
+use crate::intake::Gate;
 use crate::intake::amqp;
 use crate::intake::http::HttpIntake;
-use crate::intake::{Gate, Route, Router};
 use crate::ledger::{self, Ledger, MappingLedger};
 use crate::mapping::Mapping;
 use crate::open_feeds::OpenFeeds;
@@ -113,6 +116,8 @@ pub struct App {
     intake: Option<amqp::AmqpIntake>,
     public: Site,
     admin: Site,
+    /// The names of disabled targets.
+    disabled: Vec<String>,
 }
 
 impl App {
@@ -131,7 +136,6 @@ impl App {
         let library = library(config, &connected)?;
         let mut targets = BTreeMap::new();
         let mut verifiers = BTreeMap::new();
-        let mut routes = Vec::new();
         for one in &connected {
             let wire = Arc::new(wire(config, one, &library)?);
             let secret = |name: &str| -> Option<SecretString> { config.secrets.get(name).cloned() };
@@ -140,12 +144,6 @@ impl App {
                     .map_err(|why| anyhow!("target.{}: {why}", one.config.name))?;
                 verifiers.insert(one.config.name.clone(), verifier);
             }
-            routes.push(Route {
-                name: one.config.name.clone(),
-                kind: one.kind.to_owned(),
-                numbers: one.config.numbers.clone(),
-                connector: Arc::clone(&one.connector),
-            });
             targets.insert(one.config.name.clone(), Arc::new(target(config, one, wire)));
         }
         library.register(targets.iter().map(|(name, target)| {
@@ -184,7 +182,7 @@ impl App {
             lease: config.engine.lease,
             backoff: config.engine.backoff,
         };
-        let router = Arc::new(Router::new(routes));
+        let router = Arc::new(router(config, &connected));
         let gate = Gate {
             ledger: ledger.clone(),
             router,
@@ -209,6 +207,8 @@ impl App {
             token: config.http.admin_token.clone(),
             gate: gate.clone(),
             prometheus: admin::prometheus(),
+            amqp: config.intake.amqp.clone(),
+            configured: config.presence(),
         };
         let routes = crate::intake::http::routes(Arc::new(http))
             .merge(webhooks::routes(ledger.clone(), verifiers));
@@ -235,6 +235,12 @@ impl App {
             intake,
             public,
             admin,
+            disabled: config
+                .targets
+                .iter()
+                .filter(|target| !target.enabled)
+                .map(|target| target.name.clone())
+                .collect(),
         })
     }
 
@@ -260,7 +266,12 @@ impl App {
         ));
         tasks.spawn(webhook_queue::run(self.relay, stop.clone()));
         let targets = self.engine.targets.keys().cloned().collect();
-        tasks.spawn(admin::upkeep(self.ledger, targets, stop.clone()));
+        tasks.spawn(admin::upkeep(
+            self.ledger,
+            targets,
+            self.disabled,
+            stop.clone(),
+        ));
         let public = tokio::spawn(self.public.serve(stop.clone()));
         let admin = tokio::spawn(self.admin.serve(stop.clone()));
         let left = self.engine.run(stop).await;
@@ -282,6 +293,7 @@ fn target(config: &Config, one: &Connected, wire: Arc<Wire>) -> Target {
         wire,
         permits: Arc::new(Semaphore::new(one.config.concurrency)),
         concurrency: one.config.concurrency,
+        last_heard: AtomicI64::new(0),
         breaker: Breaker::new(breaker.failures, breaker.backoff),
         budgets: Budgets::new(one.connector.budgets()),
     }

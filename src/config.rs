@@ -36,7 +36,7 @@ pub use secrets::Secrets;
 pub use types::{
     AmqpConfig, Breaker, Config, DaemonConfig, EngineConfig, ExchangeKind, HttpConfig,
     IntakeConfig, LedgerConfig, Limits, LogConfig, LogFormat, MediaConfig, StreamProtocol,
-    TargetConfig, TlsFiles,
+    TargetConfig, TlsFiles, WhenDisabled,
 };
 
 /// What the environment's overrides begin with.

@@ -228,7 +228,7 @@ fn each_wrong_configuration_gets_its_problem() {
             &[
                 "target.hub.mapping: DIR/gone.toml: no such file; name a readable mapping file, or remove the key",
                 "target.hub.numbers: item 0 is neither a number nor an id, but a text of 3 characters; write it as events carry it: \"+4915112345678\", or the phone number id",
-                "target.hub.concurency: unknown key (did you mean `concurrency`?); known here: concurrency, connect_timeout, enabled, kind, mapping, name, numbers, settings, stream_protocol, streams_per_connection, timeout",
+                "target.hub.concurency: unknown key (did you mean `concurrency`?); known here: concurrency, connect_timeout, enabled, kind, mapping, name, numbers, settings, stream_protocol, streams_per_connection, timeout, when_disabled",
             ],
         ),
         (

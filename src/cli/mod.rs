@@ -3,10 +3,12 @@
 mod check;
 mod dead_letters;
 mod folder;
+mod live;
 mod mapping;
 mod operate;
 mod run;
 mod simulators;
+mod status;
 
 use std::path::{Path, PathBuf};
 
@@ -44,6 +46,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Everything that is not well; exit code 1 when a person is needed
+    Status(status::StatusArgs),
     /// Lanes (session × target) and what they wait for
     Lanes(operate::LanesArgs),
     /// Try parked or waiting work again now
@@ -77,6 +81,7 @@ pub async fn main(cli: Cli) -> anyhow::Result<u8> {
         Command::Run => run::run(config).await,
         Command::Check(args) => check::check(config, &args).await,
         Command::Show { session, json } => operate::show(config, &session, json).await,
+        Command::Status(args) => status::status(config, args).await,
         Command::Lanes(args) => operate::lanes(config, args).await,
         Command::Retry(args) => operate::retry(config, args).await,
         Command::Skip(args) => operate::skip(config, args).await,

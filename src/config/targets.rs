@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::reader::Sections as _;
 use super::secrets::{reason, shown_file};
-use super::types::{StreamProtocol, TargetConfig};
+use super::types::{StreamProtocol, TargetConfig, WhenDisabled};
 use crate::connectors;
 use handoffd_contract::Problem;
 use handoffd_contract::settings::Table;
@@ -146,6 +146,11 @@ fn target(
         ))
         .unwrap_or(100),
         enabled: section.flag("enabled", true),
+        when_disabled: section.choice(
+            "when_disabled",
+            &[("wait", WhenDisabled::Wait), ("drop", WhenDisabled::Drop)],
+            WhenDisabled::Wait,
+        ),
     };
     section.finish();
     Some(target)

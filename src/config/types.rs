@@ -260,12 +260,32 @@ pub struct TargetConfig {
     pub streams_per_connection: usize,
     /// Whether it is worked on.
     pub enabled: bool,
+    /// What becomes of its events while it is not.
+    pub when_disabled: WhenDisabled,
+}
+
+/// What becomes of a disabled target's events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenDisabled {
+    /// They wait until it is enabled.
+    Wait,
+    /// They open nothing there.
+    Drop,
 }
 
 impl Config {
     /// The targets that are worked on.
     pub fn enabled(&self) -> impl Iterator<Item = &TargetConfig> {
         self.targets.iter().filter(|target| target.enabled)
+    }
+
+    /// Every configured target's name, and whether it is enabled.
+    #[must_use]
+    pub fn presence(&self) -> Vec<(String, bool)> {
+        let targets = self.targets.iter();
+        targets
+            .map(|target| (target.name.clone(), target.enabled))
+            .collect()
     }
 
     /// The target with this name.

@@ -8,6 +8,7 @@
 pub mod breaker;
 pub mod credential;
 pub mod media;
+pub mod operator;
 pub mod outbound;
 pub mod policy;
 pub mod rate;

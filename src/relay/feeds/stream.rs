@@ -13,6 +13,7 @@ use super::listening::{feed_of, pause};
 use crate::ledger::{FeedLease, LaneRef};
 use crate::relay::Relay;
 use crate::relay::hearing::{Commit, RelayError};
+use crate::relay::reading::credential_failed;
 use crate::target::Target;
 use crate::wire::sse::{Found, Parser};
 
@@ -43,6 +44,7 @@ pub(super) async fn stream(
     let opened = Box::pin(target.wire.open_stream(open, last.as_deref())).await;
     let opened = opened.map_err(|failure| {
         let stop = failure.stop();
+        credential_failed(target, &stop);
         let turn = (stop.reason == Reason::RateLimited).then(|| target.wire.turn_for_token());
         RelayError::Later(stop, turn)
     })?;
