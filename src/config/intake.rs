@@ -71,7 +71,7 @@ pub(super) fn amqp(
         .unwrap_or_else(|| vec!["#".into()]);
     let prefetch = section.number("prefetch", 1..=u64::from(u16::MAX), 64);
     let most = MAX_GROUP.min(prefetch);
-    let group = section.number("group", 1..=most, most.min(64));
+    let group = section.number("group", 1..=most, most.min(32));
     let config = AmqpConfig {
         url: SecretString::from(url.as_ref().map(Url::to_string).unwrap_or_default()),
         nodes,

@@ -16,6 +16,7 @@ use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use futures::{FutureExt, StreamExt};
+use handoffd_contract::Stop;
 use jiff::Timestamp;
 use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
@@ -25,7 +26,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::store::{Stored, store};
-use super::{Gate, Incoming};
+use super::{Gate, Incoming, Judged};
 use crate::config::AmqpConfig;
 use crate::metrics::{BROKER_UP, QUEUED};
 
@@ -77,6 +78,17 @@ enum Ended {
     Stopped,
     /// It broke, and this is what is known about it.
     Broken(String),
+}
+
+/// Deliveries that are stored and acknowledged together.
+struct Group {
+    incoming: Vec<Incoming>,
+    /// What each of them is.
+    judged: Vec<Result<Judged, Stop>>,
+    /// The last of them without its body; when it is acknowledged, all are.
+    last: Option<Delivery>,
+    /// Why there is no more, if that is known.
+    broken: Option<String>,
 }
 
 impl AmqpIntake {
@@ -201,12 +213,31 @@ impl AmqpIntake {
                 }
                 first = consumer.next() => first,
             };
-            let (group, broken) = self.collect(first, consumer);
-            if let Some(ended) = self.settle(group, channel, stop).await {
-                return ended;
-            }
-            if let Some(words) = broken {
-                return Ended::Broken(words);
+            let mut group = self.collect(first, consumer);
+            loop {
+                let broken = group.broken.take();
+                // What waits already is read while this group is being made durable.
+                let (ended, next) = tokio::join!(self.settle(group, channel, stop), async {
+                    consumer
+                        .next()
+                        .now_or_never()
+                        .map(|first| self.collect(first, consumer))
+                },);
+                while let Some(Some(event)) = events.next().now_or_never() {
+                    self.note(event);
+                }
+                if let Some(ended) = ended {
+                    return ended;
+                }
+                if let Some(words) = broken {
+                    return Ended::Broken(words);
+                }
+                match next {
+                    Some(next) if !stop.is_cancelled() => group = next,
+                    // What was read and not stored is not acknowledged and comes again.
+                    Some(_) => return Ended::Stopped,
+                    None => break,
+                }
             }
         }
     }
@@ -236,49 +267,56 @@ impl AmqpIntake {
     }
 
     /// The first delivery and whatever else is waiting; and why there is no more, if that is known.
-    fn collect(
-        &self,
-        first: Option<lapin::Result<Delivery>>,
-        consumer: &mut Consumer,
-    ) -> (Vec<Delivery>, Option<String>) {
-        let mut group = Vec::new();
+    fn collect(&self, first: Option<lapin::Result<Delivery>>, consumer: &mut Consumer) -> Group {
+        let mut deliveries: Vec<Delivery> = Vec::new();
+        let mut broken = None;
         let mut bytes = 0;
         let mut next = Some(first);
         while let Some(delivery) = next {
             match delivery {
                 Some(Ok(delivery)) => {
                     bytes += delivery.data.len();
-                    group.push(delivery);
+                    deliveries.push(delivery);
                 }
-                Some(Err(error)) => return (group, Some(connect::explain(&error))),
+                Some(Err(error)) => {
+                    broken = Some(connect::explain(&error));
+                    break;
+                }
                 None => {
                     let words = "the broker cancelled the consumer: the queue was deleted or moved";
-                    return (group, Some(words.to_owned()));
+                    broken = Some(words.to_owned());
+                    break;
                 }
             }
-            let full = group.len() >= self.config.group || bytes >= GROUP_BYTES;
+            let full = deliveries.len() >= self.config.group || bytes >= GROUP_BYTES;
             next = if full {
                 None
             } else {
                 consumer.next().now_or_never()
             };
         }
-        (group, None)
+        let incoming: Vec<Incoming> = deliveries.iter_mut().map(message::incoming).collect();
+        Group {
+            judged: self.gate.judge_all(&incoming),
+            incoming,
+            last: deliveries.pop(),
+            broken,
+        }
     }
 
     /// Stores a group and acknowledges it. What was delivered is stored even when the connection is
     /// gone meanwhile: a deleted queue does not deliver again.
     async fn settle(
         &self,
-        group: Vec<Delivery>,
+        group: Group,
         channel: &Channel,
         stop: &CancellationToken,
     ) -> Option<Ended> {
-        let last = group.last()?.acker.clone();
-        let incoming: Vec<Incoming> = group.into_iter().map(message::incoming).collect();
+        let last = group.last?;
+        let (incoming, judged) = (group.incoming, group.judged);
         let mut waits = self.config.reconnect.waits();
         let trouble = |words: &str| self.say(|state| state.message = words.to_owned());
-        match store(&self.gate, &incoming, &mut waits, stop, &trouble).await {
+        match store(&self.gate, &incoming, judged, &mut waits, stop, &trouble).await {
             Stored::All => {}
             Stored::Stopped => return Some(Ended::Stopped),
         }

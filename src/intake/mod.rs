@@ -35,7 +35,7 @@ mod who;
 
 use std::sync::Arc;
 
-use handoffd_contract::{Event, Stop};
+use handoffd_contract::Stop;
 use jiff::Timestamp;
 
 pub use self::decode::{decode, read, unbatch};
@@ -96,6 +96,12 @@ impl Gate {
         })
     }
 
+    /// What the ledger shall be given for each thing that came in, or why it cannot be understood.
+    pub(super) fn judge_all(&self, group: &[Incoming]) -> Vec<Result<Judged, Stop>> {
+        let now = Timestamp::now();
+        group.iter().map(|one| self.judge(one, now)).collect()
+    }
+
     /// Stores what came in, in order: events as events, the rest as dead letters; and says of each what
     /// became of it. Dead letters are stored first: when the ledger fails in between, everything is sent
     /// again, and both a dead letter and an admitted event are kept once.
@@ -103,49 +109,58 @@ impl Gate {
     /// # Errors
     /// The ledger failed; what was not stored must come again.
     pub async fn take(&self, group: &[Incoming]) -> Result<Vec<Result<Taken, Stop>>, LedgerError> {
-        let now = Timestamp::now();
-        let mut judged = Vec::new();
-        let mut stops = Vec::new();
-        for incoming in group {
-            match self.judge(incoming, now) {
+        self.take_judged(group, self.judge_all(group)).await
+    }
+
+    /// The same for what was judged already.
+    ///
+    /// # Errors
+    /// The same.
+    pub(super) async fn take_judged(
+        &self,
+        group: &[Incoming],
+        judged: Vec<Result<Judged, Stop>>,
+    ) -> Result<Vec<Result<Taken, Stop>>, LedgerError> {
+        let mut admissions = Vec::with_capacity(group.len());
+        let mut told = Vec::with_capacity(group.len());
+        for (incoming, judged) in group.iter().zip(judged) {
+            match judged {
                 Ok(one) => {
-                    judged.push(one);
-                    stops.push(None);
+                    let event = &one.admission.event;
+                    let taken = Taken {
+                        admitted: Admitted::Duplicate,
+                        source: event.source.clone(),
+                        warnings: event.warnings.clone(),
+                    };
+                    told.push(Ok((taken, event.data.kind(), one.warnings)));
+                    admissions.push(one.admission);
                 }
                 Err(stop) => {
                     self.park(incoming, stop.clone()).await?;
-                    stops.push(Some(stop));
+                    told.push(Err(stop));
                 }
             }
         }
         let mut admitted = Vec::new();
-        if !judged.is_empty() {
-            let admissions = judged.iter().map(|one| one.admission.clone()).collect();
-            admitted = self.ledger.admit(now, admissions).await?;
+        if !admissions.is_empty() {
+            admitted = self.ledger.admit(Timestamp::now(), admissions).await?;
         }
-        let mut taken = Vec::with_capacity(judged.len());
-        for (one, admitted) in judged.into_iter().zip(admitted) {
-            let event = one.admission.event;
-            let is_new = matches!(admitted, Admitted::New(_));
+        let mut admitted = admitted.into_iter();
+        let became = |told: Result<(Taken, &'static str, Vec<Warning>), Stop>| {
+            let (mut taken, kind, warnings) = match told {
+                Ok(told) => told,
+                Err(stop) => return Err(stop),
+            };
+            taken.admitted = admitted.next().unwrap_or(Admitted::Duplicate);
+            let is_new = matches!(taken.admitted, Admitted::New(_));
             let result = if is_new { "new" } else { "duplicate" };
-            metrics::counter!(EVENTS, "type" => event.data.kind(), "result" => result).increment(1);
+            metrics::counter!(EVENTS, "type" => kind, "result" => result).increment(1);
             if is_new {
-                tell(&event, &one.warnings);
+                tell(&taken.source, kind, &warnings);
             }
-            taken.push(Taken {
-                admitted,
-                source: event.source,
-                warnings: event.warnings,
-            });
-        }
-        let mut taken = taken.into_iter();
-        Ok(stops
-            .into_iter()
-            .filter_map(|stop| match stop {
-                Some(stop) => Some(Err(stop)),
-                None => taken.next().map(Ok),
-            })
-            .collect())
+            Ok(taken)
+        };
+        Ok(told.into_iter().map(became).collect())
     }
 
     /// Keeps something that could not be understood.
@@ -166,7 +181,7 @@ impl Gate {
 }
 
 /// Logs and counts what could not be read as it came.
-fn tell(event: &Event, warnings: &[Warning]) {
+fn tell(source: &str, kind: &'static str, warnings: &[Warning]) {
     if warnings.is_empty() {
         return;
     }
@@ -176,13 +191,13 @@ fn tell(event: &Event, warnings: &[Warning]) {
         .map(|one| one.text.as_str())
         .collect();
     tracing::warn!(
-        source = %warn::printed(&event.source),
-        kind = event.data.kind(),
+        source = %warn::printed(source),
+        kind,
         places = warnings.len(),
         words = words.join(" · "),
         "an event was taken although not all of it could be read as it came"
     );
-    let source = warn::source_label(&event.source);
+    let source = warn::source_label(source);
     for one in warnings {
         let labels = [("source", source.clone()), ("field", one.field.clone())];
         metrics::counter!(WARNINGS, &labels).increment(1);

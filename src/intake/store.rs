@@ -7,7 +7,7 @@
 use handoffd_contract::{Reason, Stop};
 use tokio_util::sync::CancellationToken;
 
-use super::{Gate, Incoming};
+use super::{Gate, Incoming, Judged};
 use crate::backoff::Waits;
 use crate::ledger::LedgerError;
 
@@ -23,17 +23,22 @@ pub(super) enum Stored {
     Stopped,
 }
 
-/// Stores what came in, in order. `trouble` is told what is wrong while it waits.
+/// Stores what came in, in order; `judged` holds what it is. `trouble` is told what is wrong while it
+/// waits.
 pub(super) async fn store(
     gate: &Gate,
     group: &[Incoming],
+    judged: Vec<Result<Judged, Stop>>,
     waits: &mut Waits,
     stop: &CancellationToken,
     trouble: &(dyn Fn(&str) + Sync),
 ) -> Stored {
     let mut refused = 0;
+    let mut judged = Some(judged);
     loop {
-        let error = match gate.take(group).await {
+        let again = || gate.judge_all(group);
+        let now = judged.take().unwrap_or_else(again);
+        let error = match gate.take_judged(group, now).await {
             Ok(_) => {
                 waits.reset();
                 return Stored::All;
@@ -54,8 +59,9 @@ pub(super) async fn store(
                 group => {
                     for one in group {
                         let one = std::slice::from_ref(one);
-                        if Box::pin(store(gate, one, waits, stop, trouble)).await == Stored::Stopped
-                        {
+                        let judged = gate.judge_all(one);
+                        let stored = Box::pin(store(gate, one, judged, waits, stop, trouble));
+                        if stored.await == Stored::Stopped {
                             return Stored::Stopped;
                         }
                     }

@@ -35,14 +35,14 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// A full bucket of `burst` tokens that gets `refill` back per `per`.
+    /// A bucket that is full now, of `burst` tokens, and gets `refill` back per `per`.
     #[must_use]
-    pub fn new(burst: u32, refill: u32, per: Duration) -> Bucket {
+    pub fn new(burst: u32, refill: u32, per: Duration, now: Instant) -> Bucket {
         Bucket {
             burst: f64::from(burst.max(1)),
             per_second: f64::from(refill.max(1)) / per.as_secs_f64().max(0.001),
             tokens: f64::from(burst.max(1)),
-            at: Instant::now(),
+            at: now,
         }
     }
 
@@ -168,7 +168,7 @@ impl Budgets {
             state.living = living;
             let now = Instant::now();
             for ((name, _), bucket) in &mut state.buckets {
-                bucket.reconfigure(self.open(name, living), now);
+                bucket.reconfigure(self.open(name, living, now), now);
             }
         }
     }
@@ -248,7 +248,7 @@ impl Budgets {
             let bucket = state
                 .buckets
                 .entry(key.clone())
-                .or_insert_with(|| self.open(key.0, living));
+                .or_insert_with(|| self.open(key.0, living, now));
             if key.0 == API {
                 lack.target = bucket.wait_for_part(now, part);
             } else {
@@ -266,7 +266,7 @@ impl Budgets {
         Ok(())
     }
 
-    fn open(&self, name: &str, living: u32) -> Bucket {
+    fn open(&self, name: &str, living: u32, now: Instant) -> Bucket {
         match self.declared.iter().find(|budget| budget.name == name) {
             Some(budget) => {
                 let share = if budget.shared { living } else { 1 };
@@ -274,9 +274,10 @@ impl Budgets {
                     (budget.burst / share).max(1),
                     budget.refill,
                     budget.per * share,
+                    now,
                 )
             }
-            None => Bucket::new(u32::MAX, u32::MAX, Duration::from_secs(1)),
+            None => Bucket::new(u32::MAX, u32::MAX, Duration::from_secs(1), now),
         }
     }
 
@@ -383,8 +384,8 @@ mod tests {
 
     #[test]
     fn asking_how_long_takes_nothing() {
-        let mut bucket = Bucket::new(1, 1, Duration::from_secs(10));
         let now = Instant::now();
+        let mut bucket = Bucket::new(1, 1, Duration::from_secs(10), now);
         assert_eq!(bucket.take(now), Duration::ZERO);
         for _ in 0..100 {
             assert_eq!(bucket.wait(now), Duration::from_secs(10));

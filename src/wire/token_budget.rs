@@ -54,7 +54,7 @@ impl TokenRateLimiter {
     #[must_use]
     pub fn new(per_minute: u32) -> TokenRateLimiter {
         let state = State {
-            bucket: bucket(per_minute, 1),
+            bucket: bucket(per_minute, 1, Instant::now()),
             living: 1,
             last_turn: None,
         };
@@ -71,8 +71,9 @@ impl TokenRateLimiter {
         let living = living.max(1);
         if state.living != living {
             state.living = living;
-            let other = bucket(self.per_minute, living);
-            state.bucket.reconfigure(other, Instant::now());
+            let now = Instant::now();
+            let other = bucket(self.per_minute, living, now);
+            state.bucket.reconfigure(other, now);
         }
     }
 
@@ -134,9 +135,9 @@ impl TokenRateLimiter {
 }
 
 /// Half may come at once and half comes back within the minute, so that no minute has more.
-fn bucket(per_minute: u32, living: u32) -> Bucket {
+fn bucket(per_minute: u32, living: u32, now: Instant) -> Bucket {
     let half = per_minute.div_ceil(2);
-    Bucket::new(half / living, half, Duration::from_secs(60) * living)
+    Bucket::new(half / living, half, Duration::from_secs(60) * living, now)
 }
 
 #[cfg(test)]

@@ -12,8 +12,8 @@ const MAX_HEADERS: usize = 64;
 /// The longest header value that is kept, in bytes.
 const MAX_VALUE: usize = 4_096;
 
-/// The delivery's body, content type and headers, and which way it took.
-pub(super) fn incoming(delivery: Delivery) -> Incoming {
+/// The delivery's body, which is taken out of it, content type and headers, and which way it took.
+pub(super) fn incoming(delivery: &mut Delivery) -> Incoming {
     let table = delivery.properties.headers().as_ref();
     let mut headers: BTreeMap<String, String> = table
         .into_iter()
@@ -34,7 +34,7 @@ pub(super) fn incoming(delivery: Delivery) -> Incoming {
             .as_ref()
             .map(ToString::to_string),
         headers,
-        body: delivery.data,
+        body: std::mem::take(&mut delivery.data),
     }
 }
 
