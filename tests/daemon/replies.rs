@@ -272,7 +272,9 @@ async fn news_that_nobody_takes_hold_no_reply() {
     let (code, text) = world.command(&["check", "--live"]);
     assert_eq!(code, 1, "{text}");
     assert!(
-        text.contains("MISSING  exchange `nobody.listens` for the session events of whatsapp"),
+        text.contains(
+            "right to publish the session events of whatsapp to exchange `nobody.listens`"
+        ),
         "{text}"
     );
     world.gateway.exchange("nobody.listens").await;

@@ -130,7 +130,7 @@ async fn a_nul_is_taken_out_and_the_rest_is_shown() {
     world.publish("handoff.requested", "wrong", wrong).await;
     world.until_shown("creatio", "beforebehind").await;
     let parked = world.get("/v1/parked").await;
-    assert_eq!(parked["events"], json!([]), "{parked:#}");
+    assert_eq!(parked["dead_letters"], json!([]), "{parked:#}");
     let story = world.get(&format!("/v1/sessions/{}", world.session)).await;
     assert_eq!(
         story["events"][0]["warnings"],

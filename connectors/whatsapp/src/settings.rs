@@ -250,7 +250,7 @@ fn languages(table: &mut Table<'_>) -> BTreeMap<String, String> {
 fn parameters(table: &mut Table<'_>) -> Vec<String> {
     let reply = "{reply}";
     let parameters = table
-        .texts("parameters")
+        .sentences("parameters")
         .unwrap_or_else(|| vec![reply.to_owned()]);
     if !parameters.iter().any(|text| text.contains(reply)) {
         table.problem(

@@ -197,6 +197,17 @@ impl<'a> Table<'a> {
         self.texts_if(key, |_| true, "write a text in quotes")
     }
 
+    /// A list of texts that may hold commas themselves, such as sentences.
+    pub fn sentences(&mut self, key: &'static str) -> Option<Vec<String>> {
+        match self.value(key)? {
+            Value::Array(items) => Some(self.items(key, items, |_| true, "write a text in quotes")),
+            other => {
+                self.wrong(key, other, "write a list of texts");
+                None
+            }
+        }
+    }
+
     /// A list of texts, each of which must pass a check; those that do not are left out.
     pub fn texts_if(
         &mut self,
@@ -204,20 +215,27 @@ impl<'a> Table<'a> {
         fits: impl Fn(&str) -> bool,
         remedy: &str,
     ) -> Option<Vec<String>> {
-        let value = self.value(key)?;
-        // In an environment variable they are parted by commas.
-        let parted: Vec<Value> = match value {
-            Value::String(text) => text.split(',').map(Value::from).collect(),
-            _ => Vec::new(),
-        };
-        let items = match value {
-            Value::Array(items) => items,
-            Value::String(_) => &parted,
-            _ => {
-                self.wrong(key, value, "write a list of texts");
-                return None;
+        match self.value(key)? {
+            Value::Array(items) => Some(self.items(key, items, fits, remedy)),
+            // In an environment variable they are parted by commas.
+            Value::String(text) => {
+                let items: Vec<Value> = text.split(',').map(Value::from).collect();
+                Some(self.items(key, &items, fits, remedy))
             }
-        };
+            other => {
+                self.wrong(key, other, "write a list of texts");
+                None
+            }
+        }
+    }
+
+    fn items(
+        &self,
+        key: &str,
+        items: &[Value],
+        fits: impl Fn(&str) -> bool,
+        remedy: &str,
+    ) -> Vec<String> {
         let mut texts = Vec::new();
         for (index, item) in items.iter().enumerate() {
             match item.as_str().map(str::trim) {
@@ -225,7 +243,7 @@ impl<'a> Table<'a> {
                 _ => self.wrong(&format!("{key}[{index}]"), item, remedy),
             }
         }
-        Some(texts)
+        texts
     }
 
     /// A table whose keys are free names.

@@ -130,12 +130,7 @@ fn every_wrong_setting_is_named_with_its_remedy() {
             "case_columns[0]",
             "column's code",
         ),
-        (
-            "case_columns",
-            json!("UsrX"),
-            "case_columns",
-            "list of texts",
-        ),
+        ("case_columns", json!(7), "case_columns", "list of texts"),
         (
             "reply_marker",
             json!("suffix"),
