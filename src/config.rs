@@ -8,6 +8,7 @@
 //! parted by commas. A target is named: `HANDOFFD__TARGET__HUBSPOT_EU__ENABLED=false` is for the
 //! target `hubspot-eu`.
 
+mod conversation;
 mod intake;
 mod network;
 mod problem;
@@ -159,6 +160,7 @@ fn read(
     intake.value("amqp");
     intake.finish();
     let engine = sections::engine(top.section("engine"));
+    let conversation = conversation::conversation(top.section("conversation"));
     let media = sections::media(top.section("media"));
     let log = sections::log(top.section("log"));
     let targets = targets::read(top.value("target"), folder, &problems);
@@ -176,6 +178,7 @@ fn read(
         http,
         intake: IntakeConfig { amqp, limits },
         engine,
+        conversation,
         media,
         log,
         targets,

@@ -5,14 +5,14 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use handoffd_contract::{Fact, Known};
+use handoffd_contract::{Controller, Fact, Known};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::intake::{Gate, Incoming};
 use crate::ledger::{
-    DeadLetterRow, EventLedger, Group, LaneFilter, LaneRow, LaneState, Ledger, LedgerError,
-    OperatorLedger, Select, SessionReport,
+    ConversationRow, DeadLetterRow, EventLedger, Group, LaneFilter, LaneRow, LaneState, Ledger,
+    LedgerError, OperatorLedger, Select, SessionReport,
 };
 
 /// So many events of a conversation are looked at for what could not be read of them.
@@ -47,6 +47,7 @@ pub async fn show_json(
             "url": story.session.as_ref().and_then(|session| session.url.clone()),
             "business_number": story.session.as_ref().map(|session| session.business_number.clone()),
             "window_closes_at": story.last_inbound.map(window),
+            "conversation": story.conversation.as_ref().map(conversation_json),
             "events": story.events.iter().map(|(seq, kind, time, id, received)| json!({
                 "seq": seq, "type": kind, "time": time, "id": id, "received_at": received,
                 "warnings": warnings.get(seq).map_or(&[][..], Vec::as_slice),
@@ -121,6 +122,11 @@ fn told(
         ),
         None => writeln!(out, "  WhatsApp window  the customer has not written yet"),
     };
+    let _ = writeln!(
+        out,
+        "  in charge        {}",
+        in_charge(story.conversation.as_ref(), now)
+    );
     let _ = writeln!(out, "\nwhat came in ({} events)", story.events.len());
     for (seq, kind, time, id, received) in &story.events {
         let late = received.duration_since(*time).as_secs();
@@ -180,6 +186,60 @@ fn told(
         );
     }
     out
+}
+
+/// A conversation as it is listed.
+#[must_use]
+pub fn conversation_json(row: &ConversationRow) -> Value {
+    let mut shown = json!({
+        "session": row.session, "since": row.since, "handoff": row.handoff, "looked_at_again": row.deadline,
+    });
+    if let (Value::Object(all), Ok(Value::Object(controller))) =
+        (&mut shown, serde_json::to_value(&row.controller))
+    {
+        all.extend(controller);
+        // People's names are not shown here.
+        all.remove("name");
+    }
+    shown
+}
+
+/// Who is in charge, in words; no person's name.
+fn in_charge(row: Option<&ConversationRow>, now: Timestamp) -> String {
+    let Some(row) = row else {
+        return "the assistant; nobody was asked for help since the session is watched".to_owned();
+    };
+    let since = row
+        .since
+        .map(|since| format!(", for {}", span(since, now)))
+        .unwrap_or_default();
+    let who = match &row.controller {
+        Controller::Assistant => "the assistant".to_owned(),
+        Controller::Queued {
+            target,
+            position,
+            wait_seconds,
+        } => {
+            let target = target.as_deref().unwrap_or("several targets");
+            let place = position.map(|n| format!(", place {n}")).unwrap_or_default();
+            let wait = wait_seconds.map(|n| format!(", estimated wait {n} s"));
+            format!(
+                "nobody yet: it waits at {target}{place}{}",
+                wait.unwrap_or_default()
+            )
+        }
+        Controller::Rep { target, .. } => format!("a rep in {target}"),
+        Controller::Returned { by } => format!("the assistant again, given back by {by}"),
+        Controller::Closed { by, resolved } => {
+            let resolved = match resolved {
+                Some(true) => ", resolved",
+                Some(false) => ", not resolved",
+                None => "",
+            };
+            format!("nobody: closed by {by}{resolved}")
+        }
+    };
+    format!("{who}{since}")
 }
 
 /// A lane's state as a sentence.

@@ -57,6 +57,7 @@ pub(super) async fn open(path: Option<&Path>) -> anyhow::Result<(Config, Arc<dyn
     let config = config::load(Some(&path), config::environment())
         .map_err(|problems| anyhow!("{}", config::tidy(&problems)))?;
     let ledger = ledger::open_existing(&config.ledger.url).await?;
+    ledger.follow(app::rules(&config));
     Ok((config, ledger))
 }
 

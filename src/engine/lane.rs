@@ -16,6 +16,7 @@ use metrics::histogram;
 use tokio_util::sync::CancellationToken;
 
 use super::Engine;
+use super::kept;
 use super::lease::LeaseGuard;
 use super::perform::{Outcome, perform};
 use super::plan::{Refused, assemble, plain};
@@ -129,7 +130,7 @@ async fn run(
     stop: &CancellationToken,
 ) -> Result<Release, LedgerError> {
     let settings = &engine.settings;
-    let loaded = engine
+    let mut loaded = engine
         .ledger
         .load(lease, settings.load_events, settings.load_bytes)
         .await?;
@@ -139,6 +140,15 @@ async fn run(
         .map(|(seq, _)| *seq)
         .max()
         .unwrap_or(loaded.head);
+    let (connector, bytes) = (&*target.connector, settings.load_bytes);
+    kept::settle(
+        &*engine.ledger,
+        connector,
+        &lease.session,
+        &mut loaded,
+        bytes,
+    )
+    .await?;
     let mut worker = Worker {
         engine,
         target,

@@ -8,10 +8,12 @@
 //! | --- | --- |
 //! | [`lane`] | the life of one lane from claim to release |
 //! | [`plan`] | what a connector is asked: the work, with rendered mappings |
+//! | [`kept`] | what waits for the next handoff, while the assistant has the conversation |
 //! | [`perform`] | one step: budget, call, verdict |
 //! | [`lease`] | how certain it is that a lane is still ours |
 //! | [`tell`] | reps whose replies wait are told, although nothing is called |
 
+pub mod kept;
 pub mod lane;
 pub mod lease;
 pub mod perform;

@@ -91,6 +91,7 @@ pub fn bare(target: &str, loaded: &Loaded) -> Work {
         items,
         last_inbound: loaded.last_inbound,
         now: Timestamp::now(),
+        controller: loaded.controller.clone(),
     }
 }
 
@@ -156,6 +157,7 @@ pub async fn assemble(
         items,
         last_inbound: loaded.last_inbound,
         now: Timestamp::now(),
+        controller: loaded.controller.clone(),
     };
     Ok(Planned { work, seqs, pinned })
 }

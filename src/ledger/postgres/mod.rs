@@ -12,6 +12,7 @@
 //! | `db`, `transact` | statements, what can go wrong, and a method's transaction |
 //! | `hints` | daemons wake each other |
 //! | `events`, `admit` | events in, lanes opened and woken; dead letters |
+//! | `conversation` | who is in charge, moved and looked at |
 //! | `lanes` | claim, begin, finish, release |
 //! | `load`, `facts` | what a worker needs to know, and what it writes down |
 //! | `unattended` | lanes that nobody works on, looked at |
@@ -23,6 +24,7 @@
 
 mod admit;
 mod connect;
+mod conversation;
 mod daemons;
 mod db;
 mod events;
@@ -48,12 +50,14 @@ use tokio::sync::Notify;
 use self::connect::Address;
 use self::db::Fault;
 use self::hints::Hints;
+use super::conversation::Followed;
 use super::{Changes, LedgerError, Result};
 
 /// The ledger in PostgreSQL.
 pub struct Postgres {
     pool: Pool,
     hints: Hints,
+    followed: Followed,
     /// A write found no room, and the ledger has not grown since.
     full: AtomicBool,
 }
@@ -75,6 +79,7 @@ impl Postgres {
         Ok(Postgres {
             pool,
             hints: Hints::start(address),
+            followed: Followed::default(),
             full: AtomicBool::new(false),
         })
     }

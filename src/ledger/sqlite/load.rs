@@ -4,6 +4,7 @@ use handoffd_contract::Event;
 use rusqlite::params;
 
 use super::admit;
+use super::conversation::controller;
 use super::facts::facts;
 use super::lanes::{check, lane_ref};
 use super::tx::Tx;
@@ -52,6 +53,7 @@ fn loaded(tx: &Tx<'_>, lane: i64, limit: usize, bytes: usize) -> Result<(LaneRef
         contact: rows::maybe_decode(who.contact)?,
         events: rows::events(events, &given_up)?,
         more,
+        controller: controller(tx, &lane.session, head)?,
         head,
         known,
         last_inbound: rows::maybe_at(by_customer.max(who.inbound_at))?,

@@ -129,6 +129,7 @@ fn what_happened_while_we_were_away_is_heard_in_the_backfill() {
                 wa_id: Some("201".into()),
                 ..Default::default()
             },
+            controller: handoffd_contract::Controller::queued(None),
         };
         let mut known = Known::default();
         known.set("subject", SUBJECT);
@@ -311,6 +312,7 @@ fn a_rep_who_leaves_an_open_session_is_no_end_and_the_next_one_is_heard() {
         last_inbound: None,
         now: scene.now,
         contact: Default::default(),
+        controller: handoffd_contract::Controller::queued(None),
     };
     assert!(
         scene.connector.feed(&work, &facts, None).is_some(),

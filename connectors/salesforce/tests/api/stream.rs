@@ -280,6 +280,7 @@ fn garbage_is_passed_over_and_a_lost_message_is_seen_by_a_person() {
         items: Vec::new(),
         last_inbound: None,
         now: Timestamp::UNIX_EPOCH,
+        controller: handoffd_contract::Controller::queued(None),
     };
     let mut known = Known::default();
     known.set("subject", SUBJECT);
