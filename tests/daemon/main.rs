@@ -9,6 +9,7 @@ mod merged;
 mod operating;
 mod replies;
 mod salesforce_sessions;
+mod states;
 mod waiting;
 mod window;
 mod world;
