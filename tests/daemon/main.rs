@@ -4,12 +4,15 @@
 
 mod cases;
 mod conversation;
+mod disabled;
 mod kill;
+mod lost_fields;
 mod merged;
 mod operating;
 mod replies;
 mod salesforce_sessions;
 mod states;
+mod status;
 mod waiting;
 mod window;
 mod world;

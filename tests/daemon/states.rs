@@ -28,9 +28,7 @@ async fn until_in_charge(world: &World, who: &str) {
 
 async fn return_it(world: &World) {
     let data = json!({"returned_by": "platform", "reason": "it can be answered after all"});
-    world
-        .publish("session.returned", "returned-1", data)
-        .await;
+    world.publish("session.returned", "returned-1", data).await;
     until_in_charge(world, "returned").await;
     world.until_idle().await;
 }
@@ -39,7 +37,11 @@ async fn the_assistant_says(world: &World, text: &str) {
     let id = format!("{}-{text}", world.session);
     let message = json!({"id": id, "time": jiff::Timestamp::now(), "author": {"kind": "assistant"}, "text": text});
     world
-        .publish("message.sent", &format!("sent-{text}"), json!({"message": message}))
+        .publish(
+            "message.sent",
+            &format!("sent-{text}"),
+            json!({"message": message}),
+        )
         .await;
 }
 
@@ -200,11 +202,14 @@ async fn the_platform_is_told_who_is_in_charge_and_what_the_rep_did() {
             break event;
         }
     };
-    assert!(kinds.ends_with(&[
-        "session.closed".to_owned(),
-        "session.state".to_owned(),
-        "session.handback".to_owned()
-    ]), "{kinds:?}");
+    assert!(
+        kinds.ends_with(&[
+            "session.closed".to_owned(),
+            "session.state".to_owned(),
+            "session.handback".to_owned()
+        ]),
+        "{kinds:?}"
+    );
     let back = &back["data"];
     assert_eq!(back["target"], "salesforce");
     assert_eq!(back["outcome"], "closed");

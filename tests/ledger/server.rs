@@ -38,7 +38,8 @@ async fn an_older_schema_is_brought_up_to_date() {
     drop(ledger);
     schema
         .sql(
-            "ALTER TABLE lane DROP COLUMN look_at; DROP INDEX event_by_producer_id;
+            "ALTER TABLE poison DROP COLUMN session; ALTER TABLE lane DROP COLUMN look_at;
+             DROP INDEX event_by_producer_id;
              DROP INDEX event_of_control; ALTER TABLE session DROP COLUMN state,
                  DROP COLUMN controller, DROP COLUMN since, DROP COLUMN deadline_at;
              UPDATE handoffd_schema SET version = 1",
@@ -160,7 +161,7 @@ async fn one_daemon_tells_the_others() {
         while schema.sql(&listening).await != "2" {}
         let changed = b.changed();
         for n in 0.. {
-            let waiting = changed.notified();
+            let waiting = changed.next_of_lanes();
             let id = format!("{round}-{n}");
             a.put(t(0), opening(&id, &id, &["hub"])).await;
             waiting.await;

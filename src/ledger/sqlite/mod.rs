@@ -18,6 +18,7 @@
 //! | `feeds` | feeds, what was heard, finding a lane |
 //! | `webhooks` | the webhook queue |
 //! | `operate`, `retry_skip` | lists, reports, numbers; lanes put back to work |
+//! | `troubles` | what is not well, counted |
 //! | `mappings` | versions of mappings |
 
 mod admit;
@@ -34,6 +35,7 @@ mod operate;
 mod reader;
 mod retry_skip;
 mod schema;
+mod troubles;
 mod tx;
 mod unattended;
 mod webhooks;
@@ -43,20 +45,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::Notify;
-
 use self::reader::Readers;
 pub use self::tx::Counters;
 use self::tx::Tx;
 use self::writer::Writer;
 use super::conversation::Followed;
-use super::{Changes, LedgerError, Result};
+use super::{Changed, Changes, LedgerError, Result};
 
 /// The ledger in one SQLite file.
 pub struct Sqlite {
     writer: Writer,
     readers: Readers,
-    changed: Arc<Notify>,
+    changed: Arc<Changed>,
     counters: Arc<Counters>,
     followed: Followed,
     path: PathBuf,
@@ -72,7 +72,7 @@ impl Sqlite {
     pub fn open(path: impl AsRef<Path>) -> Result<Sqlite> {
         let path = path.as_ref();
         let counters = Arc::new(Counters::default());
-        let changed = Arc::new(Notify::new());
+        let changed = Arc::new(Changed::default());
         let conn = schema::writer(path)?;
         Ok(Sqlite {
             writer: Writer::start(conn, Arc::clone(&counters), Arc::clone(&changed))?,
@@ -132,7 +132,7 @@ impl Sqlite {
 }
 
 impl Changes for Sqlite {
-    fn changed(&self) -> Arc<Notify> {
+    fn changed(&self) -> Arc<Changed> {
         Arc::clone(&self.changed)
     }
 }

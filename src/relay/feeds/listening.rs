@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use handoffd_contract::feed::Read;
-use handoffd_contract::{Feed, Frame, Known, Work};
+use handoffd_contract::{Feed, Frame, Known, Reason, Work};
 use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
@@ -86,32 +86,10 @@ async fn round(
     place: &mut Place,
     turn: SemaphorePermit<'_>,
 ) -> Option<Wait> {
-    let Ok(lanes) = relay.ledger.listeners(&lease.target, &lease.key).await else {
-        return Some(Wait::For(place.pause(relay, None)));
-    };
-    if lanes.is_empty() {
-        return None;
-    }
-    let feed = match feed_of_any(relay, target, &lanes, place.cursor.as_deref()).await {
-        Ok(Some(feed)) => {
-            place.sleep = NOTHING_TO_HEAR;
-            feed
-        }
-        // Nothing to listen to for now, such as when the customer has been silent for long: its
-        // lanes are woken, see that too, and name it no longer.
-        Ok(None) => {
-            return Some(
-                match relay.ledger.wake(Timestamp::now(), &numbers(&lanes)).await {
-                    Ok(()) => {
-                        let sleep = place.sleep;
-                        place.sleep = (sleep * 2).min(NOTHING_TO_HEAR_MAX);
-                        Wait::UntilWanted(sleep)
-                    }
-                    Err(_) => Wait::For(place.pause(relay, None)),
-                },
-            );
-        }
-        Err(_) => return Some(Wait::For(place.pause(relay, None))),
+    // Boxed, so that a stream that is merely open does not keep its room: there may be ten thousand.
+    let feed = match Box::pin(what_to_hear(relay, target, lease, place)).await {
+        Ok(feed) => feed,
+        Err(wait) => return wait,
     };
     let since = Instant::now();
     let (outcome, next) = match feed {
@@ -124,7 +102,7 @@ async fn round(
         }
         Feed::Poll { read, every, .. } => {
             feeds.set_open(lease, true);
-            let outcome = poll(relay, target, lease, &mut place.cursor, &read).await;
+            let outcome = Box::pin(poll(relay, target, lease, &mut place.cursor, &read)).await;
             if outcome.is_ok() {
                 place.failures = 0;
             }
@@ -140,13 +118,53 @@ async fn round(
         Err(RelayError::Unauthorized) => place.pause(relay, Some(Duration::from_millis(200))),
         Err(RelayError::Later(stop, after)) => {
             tracing::info!(target_name = %target.name, reason = stop.reason.label(), message = %stop.message, "the feed is interrupted");
-            place.pause(relay, after)
+            match after {
+                // Its turn, which may be far away when many wait; a lane that wants it does not.
+                Some(turn) if stop.reason == Reason::RateLimited => {
+                    return Some(Wait::UntilWanted(turn));
+                }
+                after => place.pause(relay, after),
+            }
         }
         Err(RelayError::Never(stop)) => {
             tracing::warn!(target_name = %target.name, reason = stop.reason.label(), message = %stop.message, "the feed says something that cannot be understood");
             place.pause(relay, None)
         }
     }))
+}
+
+/// The feed to hear now; without one, how long to wait before the next round, if there is to be one.
+async fn what_to_hear(
+    relay: &Relay,
+    target: &Target,
+    lease: &FeedLease,
+    place: &mut Place,
+) -> Result<Feed, Option<Wait>> {
+    let Ok(lanes) = relay.ledger.listeners(&lease.target, &lease.key).await else {
+        return Err(Some(Wait::For(place.pause(relay, None))));
+    };
+    if lanes.is_empty() {
+        return Err(None);
+    }
+    match feed_of_any(relay, target, &lanes, place.cursor.as_deref()).await {
+        Ok(Some(feed)) => {
+            place.sleep = NOTHING_TO_HEAR;
+            Ok(feed)
+        }
+        // Nothing to listen to for now, such as when the customer has been silent for long: its
+        // lanes are woken, see that too, and name it no longer.
+        Ok(None) => Err(Some(
+            match relay.ledger.wake(Timestamp::now(), &numbers(&lanes)).await {
+                Ok(()) => {
+                    let sleep = place.sleep;
+                    place.sleep = (sleep * 2).min(NOTHING_TO_HEAR_MAX);
+                    Wait::UntilWanted(sleep)
+                }
+                Err(_) => Wait::For(place.pause(relay, None)),
+            },
+        )),
+        Err(_) => Err(Some(Wait::For(place.pause(relay, None)))),
+    }
 }
 
 fn numbers(lanes: &[LaneRef]) -> Vec<i64> {
