@@ -187,6 +187,9 @@ async fn the_platform_is_told_who_is_in_charge_and_what_the_rep_did() {
     let state = world.taken("session.state").await;
     assert_eq!(state["data"]["controller"], "queued");
     assert_eq!(state["data"]["target"], "salesforce");
+    let state = world.taken("session.state").await;
+    assert_eq!(state["data"]["controller"], "queued");
+    assert_eq!(state["data"]["wait_seconds"], 120, "as Omni-Channel says");
     world.act("salesforce", json!({"act": "accept", "rep": "Ana"}));
     let state = world.taken("session.state").await;
     assert_eq!(state["data"]["controller"], "rep");

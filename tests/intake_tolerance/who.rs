@@ -8,7 +8,9 @@ use handoffd_contract::event::DeliveryState;
 use handoffd_contract::{AuthorKind, Contact, Data};
 use serde_json::{Value, json};
 
-use crate::{CLOSED, HANDOFF, STATUS, at, changed, decoded, handoff, incoming, now, said, with};
+use crate::{
+    CLOSED, HANDOFF, RETURNED, STATUS, at, changed, decoded, handoff, incoming, now, said, with,
+};
 
 fn contact(pointer: &str, value: Value) -> (Contact, Vec<String>) {
     let event = with(HANDOFF, &format!("/data/contact/{pointer}"), value);

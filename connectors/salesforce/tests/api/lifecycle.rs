@@ -190,11 +190,13 @@ fn what_happened_while_we_were_away_is_heard_in_the_backfill() {
         // That the rep left is no end; the list does not tell of sessions' statuses.
         assert_eq!(ends(&heard), 0, "{heard:#?}");
         assert_eq!(reps(&heard), [Some("Ana".to_owned()), None]);
-        // What the stream replays adds the end, and nothing else.
+        // What the stream replays adds the end, and how long the wait was to be, which is history.
+        let is_history =
+            |kind: &InboundKind| matches!(kind, InboundKind::Facts(_) | InboundKind::Queued { .. });
         let replayed: Vec<_> = scene
             .hear()
             .into_iter()
-            .filter(|h| seen.insert(h.id.clone()) && !matches!(h.kind, InboundKind::Facts(_)))
+            .filter(|h| seen.insert(h.id.clone()) && !is_history(&h.kind))
             .collect();
         assert_eq!((ends(&replayed), replayed.len()), (1, 1), "{replayed:#?}");
     }
