@@ -228,7 +228,7 @@ fn the_word_for_a_state_is_read_where_it_is_certain() {
     let Data::SessionReturned(returned) = decoded(returned.to_string()).data else {
         panic!("a returned session")
     };
-    assert_eq!((returned.by(), returned.reason), ("7", None));
+    assert_eq!((returned.by(), returned.reason.as_deref()), ("7", None));
     let mut bare: Value = serde_json::from_str(RETURNED).expect("JSON");
     bare["data"] = json!("handed back");
     let Data::SessionReturned(bare) = decoded(bare.to_string()).data else {
