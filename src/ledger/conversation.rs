@@ -17,6 +17,9 @@ pub const SOURCE: &str = "handoffd/conversation";
 /// The words for people's being in charge.
 pub(super) const PEOPLE: [&str; 2] = ["queued", "rep"];
 
+/// How many conversations people have, by the word, and since when the oldest one waits in a queue.
+pub(super) type Counts = (Vec<(String, i64)>, Option<Timestamp>);
+
 /// A conversation that people know of, as operators see it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConversationRow {

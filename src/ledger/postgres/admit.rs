@@ -106,12 +106,15 @@ async fn stored(db: &Db<'_>, arrivals: &[Arrival]) -> Outcome<HashSet<Vec<u8>>> 
     Ok(stored.into_iter().collect())
 }
 
-/// New events with what follows from each right after it, and the states that change.
+/// New events with what follows from each right after it, and the states that change, by session.
+type Moves<'a> = (Vec<Cow<'a, Arrival>>, BTreeMap<String, StateRow>);
+
+/// Moves sessions by new events.
 fn move_sessions<'a>(
     now: i64,
     fresh: &[&'a Arrival],
     locked: &HashMap<String, (Who, StateRow)>,
-) -> Outcome<(Vec<Cow<'a, Arrival>>, BTreeMap<String, StateRow>)> {
+) -> Outcome<Moves<'a>> {
     let mut all = Vec::with_capacity(fresh.len());
     let mut states: BTreeMap<String, StateRow> = BTreeMap::new();
     let mut inbound: HashMap<&str, Option<i64>> = HashMap::new();

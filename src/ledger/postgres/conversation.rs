@@ -12,7 +12,7 @@ use super::admit::admit;
 use super::db::{Db, Outcome, Text};
 use super::transact::transact;
 use crate::conversation::Rules;
-use crate::ledger::conversation::{Mover, PEOPLE, StateRow, controller, moved};
+use crate::ledger::conversation::{Counts, Mover, PEOPLE, StateRow, controller, moved};
 use crate::ledger::rows::{self, count};
 use crate::ledger::rules::MAX_ROWS;
 use crate::ledger::{ConversationLedger, ConversationRow, Result};
@@ -177,7 +177,7 @@ pub(super) async fn shown(db: &Db<'_>, session: &str) -> Outcome<Option<Conversa
 }
 
 /// How many conversations people have, and since when the oldest one waits in a queue.
-pub(super) async fn stats(db: &Db<'_>) -> Outcome<(Vec<(String, i64)>, Option<Timestamp>)> {
+pub(super) async fn stats(db: &Db<'_>) -> Outcome<Counts> {
     let mut counts = Vec::new();
     for controller in PEOPLE {
         let count = db

@@ -9,7 +9,7 @@ use super::Sqlite;
 use super::admit::{admit, who};
 use super::tx::Tx;
 use crate::conversation::Rules;
-use crate::ledger::conversation::{self as kept, Mover, PEOPLE, StateRow, moved};
+use crate::ledger::conversation::{self as kept, Counts, Mover, PEOPLE, StateRow, moved};
 use crate::ledger::rows::{self, Arrival, count};
 use crate::ledger::rules::MAX_ROWS;
 use crate::ledger::{ConversationLedger, ConversationRow, Result};
@@ -157,7 +157,7 @@ pub(super) fn unshown(
 }
 
 /// How many conversations people have, and since when the oldest one waits in a queue.
-pub(super) fn stats(tx: &Tx<'_>) -> Result<(Vec<(String, i64)>, Option<Timestamp>)> {
+pub(super) fn stats(tx: &Tx<'_>) -> Result<Counts> {
     let mut counts = Vec::new();
     for controller in PEOPLE {
         let count = tx.one(
