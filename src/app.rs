@@ -2,6 +2,7 @@
 
 mod broker;
 mod connect;
+mod deadlines;
 mod examine;
 mod routes;
 mod site;
@@ -26,6 +27,7 @@ use self::site::Site;
 use crate::admin::{self, Admin};
 use crate::config::Config;
 use crate::connectors;
+use crate::conversation::Rules;
 use crate::engine::plan::Mappings;
 use crate::engine::{Engine, Left, Settings};
 use crate::intake::Gate;
@@ -132,6 +134,7 @@ impl App {
             .await
             .context("the ledger cannot be opened")?;
         seed(&*ledger, &connected).await?;
+        ledger.follow(rules(config));
 
         let library = library(config, &connected)?;
         let mut targets = BTreeMap::new();
@@ -202,6 +205,7 @@ impl App {
         let admin = Admin {
             ledger: ledger.clone(),
             webhooks: ledger.clone(),
+            conversations: ledger.clone(),
             engine: Arc::clone(&engine),
             broker: state,
             token: config.http.admin_token.clone(),
@@ -265,6 +269,7 @@ impl App {
             stop.clone(),
         ));
         tasks.spawn(webhook_queue::run(self.relay, stop.clone()));
+        tasks.spawn(deadlines::run(self.ledger.clone(), stop.clone()));
         let targets = self.engine.targets.keys().cloned().collect();
         tasks.spawn(admin::upkeep(
             self.ledger,
@@ -281,6 +286,17 @@ impl App {
         let served = async { (public.await, admin.await) };
         let _ = tokio::time::timeout(std::time::Duration::from_secs(5), served).await;
         Ok(left)
+    }
+}
+
+/// By what conversations move.
+#[must_use]
+pub fn rules(config: &Config) -> Rules {
+    let back = config.targets.iter();
+    let back = back.filter(|target| connectors::is_way_back(&target.kind));
+    Rules {
+        way_back: back.map(|target| target.name.clone()).collect(),
+        ..config.conversation.clone()
     }
 }
 

@@ -8,6 +8,7 @@
 //! parted by commas. A target is named: `HANDOFFD__TARGET__HUBSPOT_EU__ENABLED=false` is for the
 //! target `hubspot-eu`.
 
+mod conversation;
 mod intake;
 mod network;
 mod outbound;
@@ -162,6 +163,7 @@ fn read(
     intake.value("amqp");
     intake.finish();
     let engine = sections::engine(top.section("engine"));
+    let conversation = conversation::conversation(top.section("conversation"));
     let media = sections::media(top.section("media"));
     let proxy_from_env = overridden("outbound.proxy", &env);
     let outbound = outbound::outbound(top.section("outbound"), &secrets, &env, proxy_from_env);
@@ -181,6 +183,7 @@ fn read(
         http,
         intake: IntakeConfig { amqp, limits },
         engine,
+        conversation,
         media,
         outbound,
         log,

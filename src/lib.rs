@@ -33,6 +33,7 @@
 //! | `connectors/contract` | the language that both sides speak; the proof suite | |
 //! | `connectors/*` | one crate per target, and its simulator | its API |
 //! | [`intake`] | events come in, by RabbitMQ and HTTP | `intake::amqp`: lapin |
+//! | [`conversation`] | who is in charge of a conversation, and what follows | |
 //! | [`ledger`] | what is remembered: SQLite or PostgreSQL | SQL |
 //! | [`engine`] | lanes: claimed, planned, called, left | |
 //! | [`relay`] | streams, polls and webhooks become events | |
@@ -64,6 +65,8 @@
 //!    uncertain is stated in the connector's README.
 //! 10. Memory is bounded by configuration, not by backlog, transcript length or attachment size, nor
 //!     by what strangers send.
+//! 11. A conversation has exactly one controller. What is not a rep's business opens nothing in a CRM;
+//!     a handoff always becomes work that a rep sees.
 
 pub mod admin;
 pub mod app;
@@ -71,6 +74,7 @@ pub mod backoff;
 pub mod cli;
 pub mod config;
 pub mod connectors;
+pub mod conversation;
 #[cfg(feature = "simulators")]
 pub mod demo;
 pub mod engine;

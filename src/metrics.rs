@@ -26,6 +26,10 @@ pub const LANES: &str = "handoffd_lanes";
 pub const WAITING: &str = "handoffd_lanes_waiting";
 /// How long the oldest due lane has waited, by target.
 pub const OLDEST_DUE: &str = "handoffd_oldest_due_seconds";
+/// Conversations that people have, by controller (`queued`, `rep`).
+pub const SESSIONS: &str = "handoffd_sessions";
+/// How long the conversation that waits longest has waited for a rep.
+pub const OLDEST_QUEUED: &str = "handoffd_oldest_queued_seconds";
 /// Webhooks that wait, by target.
 pub const WEBHOOK_QUEUE: &str = "handoffd_webhook_queue";
 /// Webhooks that need a person, by target.
@@ -82,6 +86,15 @@ pub fn describe() {
         OLDEST_DUE,
         Unit::Seconds,
         "How long the oldest due lane has waited"
+    );
+    describe_gauge!(
+        SESSIONS,
+        "Conversations that people have, by controller (queued, rep)"
+    );
+    describe_gauge!(
+        OLDEST_QUEUED,
+        Unit::Seconds,
+        "How long the conversation that waits longest has waited for a rep"
     );
     describe_gauge!(WEBHOOK_QUEUE, "Webhooks that wait, by target");
     describe_gauge!(

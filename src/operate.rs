@@ -2,6 +2,7 @@
 //!
 //! Nothing here shows a message text, a name or a phone number: ids, types, times and reasons only.
 
+pub mod conversations;
 pub mod sentences;
 pub mod status;
 
@@ -12,6 +13,7 @@ use handoffd_contract::{Fact, Known};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use self::conversations::{conversation_json, in_charge};
 use crate::engine::lost;
 use crate::intake::{Gate, Incoming};
 use crate::ledger::{
@@ -54,6 +56,7 @@ pub async fn show_json(
             "url": story.session.as_ref().and_then(|session| session.url.clone()),
             "business_number": story.session.as_ref().map(|session| session.business_number.clone()),
             "window_closes_at": story.last_inbound.map(window),
+            "conversation": story.conversation.as_ref().map(conversation_json),
             "events": story.events.iter().map(|(seq, kind, time, id, received)| json!({
                 "seq": seq, "type": kind, "time": time, "id": id, "received_at": received,
                 "warnings": warnings.get(seq).map_or(&[][..], Vec::as_slice),
@@ -136,6 +139,11 @@ fn told(
         ),
         None => writeln!(out, "  WhatsApp window  the customer has not written yet"),
     };
+    let _ = writeln!(
+        out,
+        "  in charge        {}",
+        in_charge(story.conversation.as_ref(), now)
+    );
     let _ = writeln!(out, "\nwhat came in ({} events)", story.events.len());
     for (seq, kind, time, id, received) in &story.events {
         let late = received.duration_since(*time).as_secs();

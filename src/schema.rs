@@ -9,13 +9,13 @@ mod outbound;
 
 use handoffd_contract::event::{
     ContactUpdated, Handoff, HandoffCompleted, HandoffFailed, MessageEvent, MessageStatus,
-    ReplyStatus, SessionAssigned, SessionClosed,
+    ReplyStatus, SessionAssigned, SessionClosed, SessionReturned,
 };
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use self::outbound::{Closed, Handback, ReplyRequested};
+use self::outbound::{Closed, Handback, ReplyRequested, State, Unattended};
 
 /// An event that goes in or out.
 struct Kind {
@@ -67,6 +67,11 @@ const KINDS: &[Kind] = &[
         "What became of a message to the customer.",
     ),
     of::<SessionClosed>("session.closed", true, "The platform closed the session."),
+    of::<SessionReturned>(
+        "session.returned",
+        true,
+        "The platform's assistant takes the conversation over again, without closing it.",
+    ),
     of::<ContactUpdated>(
         "contact.updated",
         true,
@@ -105,8 +110,10 @@ const KINDS: &[Kind] = &[
     of::<Handback>(
         "session.handback",
         false,
-        "The assistant may take the conversation back.",
+        "People have given the conversation back or ended it, and what they did.",
     ),
+    of::<State>("session.state", false, "Somebody else is in charge now."),
+    of::<Unattended>("session.unattended", false, "Nobody joined in time."),
 ];
 
 /// The AsyncAPI document, as JSON; the same text every time.

@@ -69,7 +69,7 @@ fn each_wrong_configuration_gets_its_problem() {
         ("a = 1\na = 2".into(), &["DIR/handoffd.toml:2:1: not TOML: duplicate key"]),
         (
             "[htpp]\nlisten = 1".into(),
-            &["htpp: unknown key (did you mean `http`?); known here: daemon, engine, http, intake, ledger, log, media, outbound, secrets, target"],
+            &["htpp: unknown key (did you mean `http`?); known here: conversation, daemon, engine, http, intake, ledger, log, media, outbound, secrets, target"],
         ),
         (
             "[http]\nlisten = \"everywhere\"\nlisen = 2".into(),
@@ -140,6 +140,16 @@ fn each_wrong_configuration_gets_its_problem() {
         (
             "[engine.breaker]\nfailures = -1".into(),
             &["engine.breaker.failures: found a number; write a whole number from 1 to 1000"],
+        ),
+        (
+            "[conversation]\nunattended_after = \"2 days\"\nunattended = \"wait\"\nwindow_warning = 3\nidle_after = \"never\"\nrep_end = true".into(),
+            &[
+                "conversation.unattended_after: found a text of 6 characters; write \"off\", or a duration from 1s to 1d, such as \"10m\"",
+                "conversation.unattended: found a text of 4 characters; write one of stay, return",
+                "conversation.window_warning: found a number; write \"off\", or a duration from 1m to 12h, such as \"10m\"",
+                "conversation.idle_after: found a text of 5 characters; write \"off\", or a duration from 1m to 30d, such as \"10m\"",
+                "conversation.rep_end: found a boolean; write one of close, return",
+            ],
         ),
         ("[intake.amqp]".into(), &["intake.amqp.url: not set; write \"amqps://user@host/vhost\", or remove [intake.amqp]"]),
         (
@@ -500,6 +510,10 @@ fn nothing_at_all_is_a_configuration_with_defaults() {
     assert_eq!(config.http.admin_listen.to_string(), "127.0.0.1:8081");
     assert_eq!(config.http.trusted_proxies, Network::loopback());
     assert_eq!(config.engine.lease, Duration::from_secs(30));
+    assert_eq!(
+        config.conversation,
+        handoffd::conversation::Rules::default()
+    );
     assert_eq!(config.media.max_bytes, 100 << 20);
     assert_eq!(config.ledger.url, "sqlite:handoffd.db");
     assert!(config.intake.amqp.is_none());
@@ -593,6 +607,7 @@ fn the_defaults_in_the_example_are_the_defaults() {
         section = if line.starts_with('[') { line } else { section };
         let default = line.strip_prefix("# ").filter(|rest| rest.contains(" = "));
         let counts = section.starts_with("[intake.limits")
+            || section.starts_with("[conversation")
             || section.starts_with("[engine")
             || section.contains("reconnect");
         said.push_str(default.filter(|_| counts).unwrap_or(line));
@@ -612,6 +627,7 @@ fn the_defaults_in_the_example_are_the_defaults() {
     };
     assert_eq!(config.intake.limits, other.intake.limits);
     assert_eq!(config.engine, other.engine);
+    assert_eq!(config.conversation, other.conversation);
     let reconnect = |config: &Config| config.intake.amqp.as_ref().map(|amqp| amqp.reconnect);
     assert_eq!(reconnect(&config), reconnect(&other));
 }

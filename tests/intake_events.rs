@@ -13,6 +13,7 @@ const RECEIVED: &str = include_str!("events/message.received.json");
 const SENT: &str = include_str!("events/message.sent.json");
 const STATUS: &str = include_str!("events/message.status.json");
 const CLOSED: &str = include_str!("events/session.closed.json");
+const RETURNED: &str = include_str!("events/session.returned.json");
 const UPDATED: &str = include_str!("events/contact.updated.json");
 const WRONG: &str = include_str!("events/wrong.txt");
 
@@ -23,6 +24,7 @@ fn example(kind: &str) -> &'static str {
         "message.sent" => SENT,
         "message.status" => STATUS,
         "session.closed" => CLOSED,
+        "session.returned" => RETURNED,
         "contact.updated" => UPDATED,
         other => panic!("there is no example of {other}"),
     }

@@ -22,6 +22,10 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("message.status", include_str!("events/message.status.json")),
     ("session.closed", include_str!("events/session.closed.json")),
     (
+        "session.returned",
+        include_str!("events/session.returned.json"),
+    ),
+    (
         "contact.updated",
         include_str!("events/contact.updated.json"),
     ),
@@ -176,6 +180,7 @@ fn published(items: Vec<Item>) -> Vec<Value> {
         items,
         last_inbound: Some(now),
         now,
+        controller: handoffd_contract::Controller::queued(None),
     };
     let mut known = Known::default();
     let mut bodies = Vec::new();
@@ -266,6 +271,50 @@ fn what_goes_out_is_as_published() {
             "6",
             data("rep.ended", json!({ "target": "crm", "status": "Closed" })),
         ),
+        item(
+            "7",
+            data(
+                "session.state",
+                json!({
+                    "controller": "queued", "target": "crm", "position": 2, "wait_seconds": 60,
+                    "since": "2026-03-02T09:00:00Z", "handoff": "h",
+                }),
+            ),
+        ),
+        item(
+            "8",
+            data(
+                "session.state",
+                json!({ "controller": "closed", "by": "crm", "resolved": true, "since": "2026-03-02T09:00:00Z" }),
+            ),
+        ),
+        item(
+            "9",
+            data(
+                "session.state",
+                json!({ "controller": "rep", "target": "crm", "name": "Rita", "since": "2026-03-02T09:00:00Z" }),
+            ),
+        ),
+        item(
+            "10",
+            data(
+                "session.unattended",
+                json!({ "targets": ["crm"], "since": "2026-03-02T09:00:00Z", "waited_seconds": 600, "handoff": "h" }),
+            ),
+        ),
+        item(
+            "11",
+            data(
+                "session.handback",
+                json!({
+                    "target": "crm", "status": "Closed", "outcome": "closed", "resolved": true, "handoff": "h",
+                    "requested_at": "2026-03-02T09:00:00Z", "joined_at": "2026-03-02T09:01:00Z",
+                    "duration_seconds": 600, "reps": ["Rita"], "replies": 1,
+                    "last_replies": [{ "target": "crm", "message_id": "m", "time": "2026-03-02T09:02:00Z", "author": "Rita" }],
+                    "records": { "crm": { "records": { "ticket": "7" }, "url": "https://crm.test/7" } },
+                }),
+            ),
+        ),
     ]);
     let mut kinds = BTreeSet::new();
     for body in &bodies {
@@ -301,6 +350,8 @@ fn what_goes_out_is_as_published() {
         "session.assigned",
         "session.closed",
         "session.handback",
+        "session.state",
+        "session.unattended",
     ];
     assert_eq!(kinds, all.into());
 }

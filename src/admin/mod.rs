@@ -40,7 +40,7 @@ use crate::config::AmqpConfig;
 use crate::engine::Engine;
 use crate::intake::Gate;
 use crate::intake::amqp::IntakeState;
-use crate::ledger::{LaneState, OperatorLedger, WebhookLedger};
+use crate::ledger::{ConversationLedger, LaneState, OperatorLedger, WebhookLedger};
 use crate::metrics as names;
 
 /// What the admin routes need.
@@ -49,6 +49,8 @@ pub struct Admin {
     pub ledger: Arc<dyn OperatorLedger>,
     /// The webhook queue.
     pub webhooks: Arc<dyn WebhookLedger>,
+    /// Who is in charge of conversations.
+    pub conversations: Arc<dyn ConversationLedger>,
     /// The engine, for the state of its targets.
     pub engine: Arc<Engine>,
     /// The intake's state; `None` when no broker is configured.
@@ -102,6 +104,7 @@ pub fn routes(admin: Arc<Admin>) -> Router {
         .route("/v1/lanes", get(operate::lanes))
         .route("/v1/status", get(operate::status))
         .route("/v1/parked", get(operate::parked))
+        .route("/v1/sessions", get(operate::conversations))
         .route("/v1/sessions/{id}", get(operate::session))
         .route("/v1/retry", post(operate::retry))
         .route("/v1/skip", post(operate::skip))
@@ -193,6 +196,13 @@ pub async fn upkeep(
                 gauge!(name, "target" => target.clone()).set(count.map_or(0, |(_, n)| *n) as f64);
             }
         }
+        for (controller, count) in &stats.conversations {
+            gauge!(names::SESSIONS, "controller" => controller.clone()).set(*count as f64);
+        }
+        let waited = stats
+            .oldest_queued
+            .map_or(0.0, |at| now.duration_since(at).as_secs_f64().max(0.0));
+        gauge!(names::OLDEST_QUEUED).set(waited);
         for (target, reason, _) in &stats.waiting {
             reasons.insert((target.clone(), reason.clone()));
         }

@@ -6,12 +6,14 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use handoffd_contract::Controller;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Admin;
 use crate::ledger::{LaneFilter, LaneRef, LaneState, LedgerError};
+use crate::operate::conversations::conversation_json;
 use crate::operate::status::{Health, Sources, gather};
 use crate::operate::{
     dead_letter_json, drop_dead_letter as give_up, group_json, lane_json, readmit as judge_again,
@@ -88,6 +90,32 @@ pub(super) async fn parked(State(admin): State<Arc<Admin>>) -> Response {
             })).collect::<Vec<_>>(),
         })
     })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ConversationQuery {
+    controller: String,
+    #[serde(default)]
+    limit: usize,
+}
+
+pub(super) async fn conversations(
+    State(admin): State<Arc<Admin>>,
+    Query(query): Query<ConversationQuery>,
+) -> Response {
+    let controller = query.controller.as_str();
+    if !Controller::WORDS[1..].contains(&controller) {
+        return refuse("controller must be queued, rep, returned or closed");
+    }
+    let limit = match query.limit {
+        0 => 1_000,
+        limit => limit.min(1_000),
+    };
+    answer(
+        admin.conversations.conversations(controller, limit).await,
+        |rows| json!({"sessions": rows.iter().map(conversation_json).collect::<Vec<_>>()}),
+    )
 }
 
 pub(super) async fn session(State(admin): State<Arc<Admin>>, Path(id): Path<String>) -> Response {

@@ -59,6 +59,7 @@ pub(super) fn config(path: Option<&Path>) -> anyhow::Result<Config> {
 pub(super) async fn open(path: Option<&Path>) -> anyhow::Result<(Config, Arc<dyn Ledger>)> {
     let config = self::config(path)?;
     let ledger = ledger::open_existing(&config.ledger.url).await?;
+    ledger.follow(app::rules(&config));
     Ok((config, ledger))
 }
 

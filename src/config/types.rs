@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use crate::backoff::Backoff;
+use crate::conversation::Rules;
 
 use super::network::Network;
 use super::outbound::OutboundConfig;
@@ -28,6 +29,9 @@ pub struct Config {
     pub intake: IntakeConfig,
     /// How work is done.
     pub engine: EngineConfig,
+    /// By what conversations move when nothing happens; which targets answer the customer is not said
+    /// here.
+    pub conversation: Rules,
     /// Which files may be fetched.
     pub media: MediaConfig,
     /// By which proxy calls leave.

@@ -16,6 +16,7 @@ use metrics::histogram;
 use tokio_util::sync::CancellationToken;
 
 use super::Engine;
+use super::kept;
 use super::lease::LeaseGuard;
 use super::lost;
 use super::perform::{Outcome, perform};
@@ -152,6 +153,15 @@ async fn run(
         .map(|(seq, _)| *seq)
         .max()
         .unwrap_or(loaded.head);
+    let (connector, bytes) = (&*target.connector, settings.load_bytes);
+    kept::settle(
+        &*engine.ledger,
+        connector,
+        &lease.session,
+        &mut loaded,
+        bytes,
+    )
+    .await?;
     let mut worker = Worker {
         engine,
         target,

@@ -92,6 +92,7 @@ pub fn bare(target: &str, loaded: &Loaded) -> Work {
         items,
         last_inbound: loaded.last_inbound,
         now: Timestamp::now(),
+        controller: loaded.controller.clone(),
     }
 }
 
@@ -157,6 +158,7 @@ pub async fn assemble(
         items,
         last_inbound: loaded.last_inbound,
         now: Timestamp::now(),
+        controller: loaded.controller.clone(),
     };
     Ok(Planned { work, seqs, pinned })
 }

@@ -293,6 +293,7 @@ fn event(value: &Value, prefix: &str, context: &Context<'_>) -> Result<Event, St
         "message.sent" => payload::message_event(&data, &envelope, false)?,
         "message.status" => payload::status(&data)?,
         "session.closed" => payload::closed(&data),
+        "session.returned" => payload::returned(&data),
         _ => payload::updated(&data)?,
     };
     Ok(Event {

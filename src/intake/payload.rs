@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use handoffd_contract::event::{
     ContactUpdated, DeliveryState, MessageEvent, MessageStatus, Reasoning, SessionClosed,
+    SessionReturned,
 };
 use handoffd_contract::{Author, AuthorKind, Data, Handoff, Message, Stop};
 use jiff::Timestamp;
@@ -184,6 +185,17 @@ pub(super) fn closed(at: &At<'_, '_>) -> Data {
         resolved: at.field("resolved").flag(),
         reason: at.field("reason").text(),
         closed_by: at.field("closed_by").text(),
+    })
+}
+
+/// `data` of `session.returned`.
+pub(super) fn returned(at: &At<'_, '_>) -> Data {
+    if at.given() && at.object().is_none() {
+        at.lost("write an object; it may be empty");
+    }
+    Data::SessionReturned(SessionReturned {
+        returned_by: at.field("returned_by").text(),
+        reason: at.field("reason").text(),
     })
 }
 

@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use handoffd_contract::event::Session;
 pub use handoffd_contract::lane::Change;
-use handoffd_contract::{Contact, Event, Known, Stop};
+use handoffd_contract::{Contact, Controller, Event, Known, Stop};
 use jiff::Timestamp;
 
 use super::{Admission, Changes, Result};
@@ -54,6 +54,8 @@ pub struct Loaded {
     pub known: Known,
     /// When the customer last wrote to this business number, in any session.
     pub last_inbound: Option<Timestamp>,
+    /// Who was in charge once everything up to the head had happened.
+    pub controller: Controller,
 }
 
 /// One call and what became of it; append-only.
@@ -206,6 +208,17 @@ pub trait LaneLedger: Changes {
 
     /// The event of a session that connectors know by this id, whatever lanes show already.
     async fn recall(&self, session: &str, id: &str) -> Result<Option<(i64, Event)>>;
+
+    /// Messages that came while the assistant had the conversation again: the newest between the return
+    /// before this event and the event, at most `limit` and `bytes`, oldest first. None when nobody had
+    /// given it back.
+    async fn unshown(
+        &self,
+        session: &str,
+        before: i64,
+        limit: usize,
+        bytes: usize,
+    ) -> Result<Vec<Event>>;
 
     /// What [`load`](LaneLedger::load) loads, of a lane that is not leased.
     async fn inspect(&self, lane: i64, limit: usize, bytes: usize) -> Result<Loaded>;

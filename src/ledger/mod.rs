@@ -12,7 +12,7 @@
 //! ```text
 //! event ──┬─► lane (session × target): head, state, due_at, lease
 //!         │      └─► fact (name → unsure | value)      attempt (append-only)
-//!         └─► session (who, where)  customer (last inbound)
+//!         └─► session (who, where, state)  customer (last inbound)
 //! dead letter (table poison)   webhook queue (table inbox)   feed (cursor, lease)
 //! mapping (versions)   daemon (who lives)
 //! ```
@@ -20,6 +20,7 @@
 //! | trait | who is given it |
 //! | --- | --- |
 //! | [`EventLedger`] | intake |
+//! | [`ConversationLedger`] | those who keep time for conversations and look at them |
 //! | [`LaneLedger`] | the engine |
 //! | [`FeedLedger`] | the relay |
 //! | [`WebhookLedger`] | the door of webhooks, and those who work them off |
@@ -28,6 +29,7 @@
 //! | [`Ledger`] | what opens a ledger and hands out its parts |
 
 mod changed;
+mod conversation;
 mod events;
 mod feeds;
 mod lanes;
@@ -44,6 +46,7 @@ mod webhooks;
 use std::sync::Arc;
 
 pub use self::changed::Changed;
+pub use self::conversation::{ConversationLedger, ConversationRow};
 pub use self::events::{Admission, Admitted, DeadLetter, DeadLetterRow, EventLedger};
 pub use self::feeds::{FeedLease, FeedLedger, Received};
 pub use self::lanes::{
@@ -84,11 +87,23 @@ pub trait Changes: Send + Sync {
 
 /// All of it: for what opens a ledger and hands out its parts, and for an operator's command.
 pub trait Ledger:
-    EventLedger + LaneLedger + FeedLedger + WebhookLedger + OperatorLedger + MappingLedger
+    EventLedger
+    + ConversationLedger
+    + LaneLedger
+    + FeedLedger
+    + WebhookLedger
+    + OperatorLedger
+    + MappingLedger
 {
 }
 
 impl<T> Ledger for T where
-    T: EventLedger + LaneLedger + FeedLedger + WebhookLedger + OperatorLedger + MappingLedger
+    T: EventLedger
+        + ConversationLedger
+        + LaneLedger
+        + FeedLedger
+        + WebhookLedger
+        + OperatorLedger
+        + MappingLedger
 {
 }

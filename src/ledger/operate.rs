@@ -7,7 +7,7 @@ use handoffd_contract::{Contact, Event, Known, Stop};
 use jiff::Timestamp;
 
 use super::troubles::{Refused, Troubles};
-use super::{Attempt, LaneRef, LaneState, Result};
+use super::{Attempt, ConversationRow, LaneRef, LaneState, Result};
 
 /// A lane, as operators see it.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,6 +75,8 @@ pub struct SessionReport {
     pub contact: Option<Contact>,
     /// When the customer last wrote.
     pub last_inbound: Option<Timestamp>,
+    /// Who is in charge; absent while nobody was asked for help.
+    pub conversation: Option<ConversationRow>,
     /// (sequence number, type, time, producer's id, received at) of each event, oldest first.
     pub events: Vec<(i64, String, Timestamp, String, Timestamp)>,
     /// Its lanes with their heads and facts.
@@ -94,6 +96,10 @@ pub struct Stats {
     pub oldest_due: Vec<(String, Timestamp)>,
     /// Dead letters.
     pub dead_letters: i64,
+    /// (who is in charge, how many conversations), of those that people have: `queued` and `rep`.
+    pub conversations: Vec<(String, i64)>,
+    /// Since when the oldest conversation waits in a queue.
+    pub oldest_queued: Option<Timestamp>,
     /// (target, webhooks that wait).
     pub webhooks: Vec<(String, i64)>,
     /// (target, webhooks that need a person).

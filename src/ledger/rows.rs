@@ -1,13 +1,16 @@
 //! The forms in which both ledgers store things, and the way back.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use handoffd_contract::{Event, Fact, Known, Reason, Stop, ids};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
+use super::conversation::Mover;
 use super::rules::{Who, in_sequence};
 use super::{Admission, Change, LaneState, LedgerError, Result};
+use crate::conversation::Rules;
 
 /// The ledger's own facts begin with this: an event that was given up while an older one is not
 /// shown yet. They are never handed out.
@@ -37,15 +40,19 @@ pub(super) struct Arrival {
     pub opens: Vec<String>,
     /// What it says about the session.
     pub who: Who,
+    /// How it moves the session's state, if it does.
+    pub mover: Option<Mover>,
 }
 
 impl Arrival {
     /// The stored forms of admissions, in order.
-    pub fn all(admissions: &[Admission]) -> Result<Vec<Arrival>> {
-        admissions.iter().map(Arrival::of).collect()
+    pub fn all(admissions: &[Admission], rules: &Arc<Rules>) -> Result<Vec<Arrival>> {
+        let each = admissions.iter();
+        each.map(|admission| Arrival::of(admission, rules))
+            .collect()
     }
 
-    fn of(admission: &Admission) -> Result<Arrival> {
+    fn of(admission: &Admission, rules: &Arc<Rules>) -> Result<Arrival> {
         let Admission {
             event,
             opens,
@@ -74,6 +81,7 @@ impl Arrival {
                 customer: contact.as_ref().and_then(|contact| contact.key()),
                 inbound_at: inbound_at.map(Timestamp::as_microsecond),
             },
+            mover: Mover::of(admission, rules),
         })
     }
 }
@@ -292,7 +300,7 @@ pub(super) fn lane_state(word: &str) -> Result<LaneState> {
 }
 
 /// A value as the JSON that is stored.
-fn encode<T: serde::Serialize>(value: &T) -> Result<String> {
+pub(super) fn encode<T: serde::Serialize>(value: &T) -> Result<String> {
     serde_json::to_string(value).map_err(|error| LedgerError::Failed(error.to_string()))
 }
 

@@ -12,7 +12,7 @@ pub(super) fn clean(kind: &mut InboundKind) {
         InboundKind::Ended { status } => some(status),
         InboundKind::Assigned { rep } => some(rep),
         InboundKind::Status { error, .. } => some(error),
-        InboundKind::Facts(_) => {}
+        InboundKind::Queued { .. } | InboundKind::Facts(_) => {}
     }
 }
 

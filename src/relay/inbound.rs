@@ -1,6 +1,6 @@
 //! What was heard as an event of a session, or as facts of its lane.
 
-use handoffd_contract::event::{MessageStatus, RepEnded, SessionAssigned};
+use handoffd_contract::event::{MessageStatus, RepEnded, SessionAssigned, SessionQueued};
 use handoffd_contract::{Data, Event, InboundKind};
 use jiff::Timestamp;
 
@@ -33,6 +33,17 @@ pub(super) fn data(
             Data::SessionAssigned(SessionAssigned {
                 target: target.name.clone(),
                 rep,
+            }),
+        ),
+        InboundKind::Queued {
+            position,
+            wait_seconds,
+        } => (
+            "queued",
+            Data::SessionQueued(SessionQueued {
+                target: target.name.clone(),
+                position,
+                wait_seconds,
             }),
         ),
         InboundKind::Status {

@@ -2,6 +2,7 @@
 //! form, and a test holds the one against the other.
 #![expect(dead_code, reason = "the types exist for their schemas")]
 
+use handoffd_contract::state::{SessionHandback, SessionUnattended};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde_json::{Map, Value};
@@ -49,8 +50,40 @@ pub(super) struct Closed {
 pub(super) struct Handback {
     /// The session id.
     session: String,
-    /// The target in which the rep ended it.
-    target: String,
-    /// The CRM's word for it.
-    status: Option<String>,
+    #[serde(flatten)]
+    rest: SessionHandback,
+}
+
+/// The payload of `session.unattended`.
+#[derive(JsonSchema)]
+pub(super) struct Unattended {
+    /// The session id.
+    session: String,
+    #[serde(flatten)]
+    rest: SessionUnattended,
+}
+
+/// The payload of `session.state`.
+#[derive(JsonSchema)]
+pub(super) struct State {
+    /// The session id.
+    session: String,
+    /// Who is in charge: `assistant`, `queued`, `rep`, `returned` or `closed`.
+    controller: String,
+    /// Since when.
+    since: Timestamp,
+    /// The target at which it waits, or in which the rep works.
+    target: Option<String>,
+    /// The place in the queue, where the target tells it; the first is 1.
+    position: Option<u32>,
+    /// The estimated wait, where the target tells it.
+    wait_seconds: Option<u64>,
+    /// The rep's name, when known.
+    name: Option<String>,
+    /// Who gave it back or ended it; `handoffd` when a rule did.
+    by: Option<String>,
+    /// Whether the customer's matter is settled, when known.
+    resolved: Option<bool>,
+    /// The id of the last `handoff.requested` event.
+    handoff: Option<String>,
 }

@@ -193,6 +193,7 @@ mod tests {
             }],
             last_inbound: None,
             now: Timestamp::UNIX_EPOCH,
+            controller: handoffd_contract::Controller::queued(None),
         }
     }
 

@@ -11,6 +11,7 @@ mod merged;
 mod operating;
 mod replies;
 mod salesforce_sessions;
+mod states;
 mod status;
 mod waiting;
 mod window;

@@ -19,6 +19,7 @@ fn samples() -> Vec<Value> {
         include_str!("../events/message.sent.json"),
         include_str!("../events/message.status.json"),
         include_str!("../events/session.closed.json"),
+        include_str!("../events/session.returned.json"),
         include_str!("../events/contact.updated.json"),
     ];
     files.map(|text| serde_json::from_str(text).unwrap()).into()
@@ -80,6 +81,7 @@ fn what_has_identity_and_session_is_taken_however_it_is_bent() {
         "message.received",
         "message.sent",
         "session.closed",
+        "session.returned",
         "contact.updated",
     ];
     check(

@@ -250,6 +250,7 @@ fn work(sandbox: &mut dyn Sandbox, target: &str, now: Timestamp) -> Work {
         items,
         last_inbound: Some(now),
         now,
+        controller: handoffd_contract::Controller::queued(None),
     }
 }
 

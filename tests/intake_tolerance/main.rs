@@ -15,6 +15,7 @@ use serde_json::Value;
 const HANDOFF: &str = include_str!("../events/handoff.requested.json");
 const RECEIVED: &str = include_str!("../events/message.received.json");
 const STATUS: &str = include_str!("../events/message.status.json");
+const RETURNED: &str = include_str!("../events/session.returned.json");
 const CLOSED: &str = include_str!("../events/session.closed.json");
 
 /// When everything arrives.

@@ -8,7 +8,9 @@ use handoffd_contract::event::DeliveryState;
 use handoffd_contract::{AuthorKind, Contact, Data};
 use serde_json::{Value, json};
 
-use crate::{CLOSED, HANDOFF, STATUS, at, changed, decoded, handoff, incoming, now, said, with};
+use crate::{
+    CLOSED, HANDOFF, RETURNED, STATUS, at, changed, decoded, handoff, incoming, now, said, with,
+};
 
 fn contact(pointer: &str, value: Value) -> (Contact, Vec<String>) {
     let event = with(HANDOFF, &format!("/data/contact/{pointer}"), value);
@@ -221,6 +223,18 @@ fn the_word_for_a_state_is_read_where_it_is_certain() {
         panic!("a status")
     };
     assert_eq!(status.error.as_deref(), Some("Message undeliverable"));
+    let mut returned: Value = serde_json::from_str(RETURNED).expect("JSON");
+    returned["data"] = json!({ "returned_by": 7, "reason": { "a": "b" } });
+    let Data::SessionReturned(returned) = decoded(returned.to_string()).data else {
+        panic!("a returned session")
+    };
+    assert_eq!((returned.by(), returned.reason.as_deref()), ("7", None));
+    let mut bare: Value = serde_json::from_str(RETURNED).expect("JSON");
+    bare["data"] = json!("handed back");
+    let Data::SessionReturned(bare) = decoded(bare.to_string()).data else {
+        panic!("a returned session")
+    };
+    assert_eq!(bare.by(), "platform");
     let mut closed: Value = serde_json::from_str(CLOSED).expect("JSON");
     closed["data"] = json!({ "resolved": "yes", "reason": ["a", "b"] });
     let Data::SessionClosed(closed) = decoded(closed.to_string()).data else {

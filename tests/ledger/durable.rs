@@ -7,6 +7,8 @@ use std::sync::{Arc, Barrier};
 
 use handoffd::ledger::sqlite::Sqlite;
 use handoffd::ledger::{EventLedger, Ledger, LedgerError, OperatorLedger};
+use handoffd_contract::Data;
+use handoffd_contract::event::RepEnded;
 use tokio::task::JoinSet;
 
 use crate::world::*;
@@ -221,6 +223,19 @@ fn many_may_open_a_fresh_file_at_once() {
     }
 }
 
+/// Of a session from before its state was kept nothing is kept from people: the rep's end is an end.
+pub async fn people_have_it(ledger: &Arc<dyn Ledger>) {
+    let ended = RepEnded {
+        target: "hub".into(),
+        status: None,
+    };
+    let mut event = message("s1", "ended");
+    event.data = Data::RepEnded(ended);
+    ledger.put(t(2), plain(event)).await;
+    let closed = ledger.conversations("closed", 9).await.unwrap();
+    assert_eq!(closed.len(), 1, "{closed:?}");
+}
+
 /// A file that was written before the second step of the schema.
 #[tokio::test]
 async fn an_older_ledger_is_brought_up_to_date() {
@@ -232,19 +247,23 @@ async fn an_older_ledger_is_brought_up_to_date() {
     conn.execute_batch(
         "DROP INDEX poison_of_session; ALTER TABLE poison DROP COLUMN session;
          DROP INDEX lane_unlooked; ALTER TABLE lane DROP COLUMN look_at;
-         DROP INDEX event_by_producer_id; PRAGMA user_version = 1",
+         DROP INDEX event_by_producer_id; DROP INDEX event_of_control; DROP INDEX session_due;
+         DROP INDEX session_of_controller; ALTER TABLE session DROP COLUMN state;
+         ALTER TABLE session DROP COLUMN controller; ALTER TABLE session DROP COLUMN since;
+         ALTER TABLE session DROP COLUMN deadline_at; PRAGMA user_version = 1",
     )
     .unwrap();
     drop(conn);
     let ledger: Arc<dyn Ledger> = Arc::new(Sqlite::open(folder.file()).unwrap());
     let lease = ledger.take(t(1), "hub").await;
     assert_eq!(ledger.load(&lease, 9, 9_999).await.unwrap().events.len(), 1);
+    people_have_it(&ledger).await;
     drop(ledger);
     let conn = rusqlite::Connection::open(folder.file()).unwrap();
     let version: i32 = conn
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .unwrap();
-    assert_eq!(version, 4);
+    assert_eq!(version, 5);
 }
 
 #[test]

@@ -14,7 +14,7 @@ pub async fn loads_within_bounds_and_always_one(w: &World) {
     }
     let lease = w.a.take(t(0), "hub").await;
     let size = serde_json::to_string(&message("s", "1")).unwrap().len();
-    let handoff = serde_json::to_string(&handoff("s", "0")).unwrap().len();
+    let handoff = serde_json::to_string(&message("s", "0")).unwrap().len();
     for (limit, bytes, count) in [
         (100, usize::MAX, 10),
         (10, usize::MAX, 10),

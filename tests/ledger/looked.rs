@@ -77,7 +77,12 @@ pub async fn a_reply_to_a_lane_that_stands_still_makes_it_looked_at(w: &World) {
     let kinds: Vec<_> = loaded.events.iter().map(|(_, e)| e.data.kind()).collect();
     assert_eq!(
         kinds,
-        ["handoff.requested", "message.received", "rep.replied"]
+        [
+            "message.received",
+            "message.received",
+            "rep.replied",
+            "session.state"
+        ]
     );
 }
 

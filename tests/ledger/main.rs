@@ -8,6 +8,7 @@
     reason = "a test stops at the first surprise, and its line tells which"
 )]
 
+mod conversations;
 mod durable;
 mod heard;
 mod intake;
@@ -65,6 +66,15 @@ conformance! {
         a_customer_keeps_their_window_under_a_new_key
         a_dead_letter_is_kept_once
         a_dead_letter_leaves_with_the_events_that_it_became;
+    conversations:
+        what_follows_comes_right_after_its_cause
+        a_message_that_moves_nothing_leaves_no_trace
+        what_was_heard_moves_the_state_or_nothing_is_stored
+        a_deadline_is_met_once_whoever_meets_it
+        at_most_so_many_deadlines_are_met_at_once
+        a_deadline_wakes_the_sessions_lanes
+        a_lane_knows_who_was_in_charge_at_its_head
+        what_was_said_since_the_return_is_found;
     lanes:
         loads_within_bounds_and_always_one
         two_sources_may_count_alike

@@ -171,14 +171,15 @@ pub async fn retry_plans_parked_handoffs_with_the_mapping_in_force(w: &World) {
     let pin = |name: &str| Change::Set(name.into(), "1".into());
     let pins = ["mapping/shown", "completed/shown", "mapping/refused"];
     let pinned = async |session: &str, next: Next| {
-        let seq = w.a.put(t(0), opening(session, session, &["hub"])).await;
+        let seq = w.a.put(t(0), handing(session, session, &["hub"])).await;
         let lease = w.a.take(t(0), "hub").await;
         let changes = pins.map(pin).into();
         w.a.finish(&lease, t(0), vec![], changes, vec![])
             .await
             .unwrap();
+        // Who is in charge is told right after the handoff.
         let release = Release {
-            seen: seq,
+            seen: seq + 1,
             ..leaving(seq - 1, next)
         };
         w.a.release(lease.clone(), t(1), release).await.unwrap();

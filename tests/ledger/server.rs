@@ -40,14 +40,17 @@ async fn an_older_schema_is_brought_up_to_date() {
         .sql(
             "ALTER TABLE poison DROP COLUMN session; ALTER TABLE lane DROP COLUMN look_at;
              DROP INDEX event_by_producer_id;
+             DROP INDEX event_of_control; ALTER TABLE session DROP COLUMN state,
+                 DROP COLUMN controller, DROP COLUMN since, DROP COLUMN deadline_at;
              UPDATE handoffd_schema SET version = 1",
         )
         .await;
     let ledger: Arc<dyn Ledger> = Arc::new(schema.open().await);
     let lease = ledger.take(t(1), "hub").await;
     assert_eq!(ledger.load(&lease, 9, 9_999).await.unwrap().events.len(), 1);
+    crate::durable::people_have_it(&ledger).await;
     drop(ledger);
-    assert_eq!(schema.sql("SELECT version FROM handoffd_schema").await, "4");
+    assert_eq!(schema.sql("SELECT version FROM handoffd_schema").await, "5");
     schema.drop().await;
 }
 

@@ -290,12 +290,21 @@ pub fn plain(event: Event) -> Admission {
     }
 }
 
-/// An event that opens lanes.
+/// An event that opens lanes, and nothing follows from it.
 pub fn opening(session: &str, id: &str, targets: &[&str]) -> Admission {
     let opens = targets.iter().map(|target| (*target).to_owned()).collect();
     Admission {
         opens,
-        ..plain(handoff(session, id))
+        ..plain(message(session, id))
+    }
+}
+
+/// A handoff that opens lanes.
+pub fn handing(session: &str, id: &str, targets: &[&str]) -> Admission {
+    let event = handoff(session, id);
+    Admission {
+        event,
+        ..opening(session, id, targets)
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::controller::Controller;
 use crate::event::Data;
 use crate::feed::{Feed, Frame, FrameContent};
 use crate::known::Known;
@@ -75,6 +76,12 @@ pub trait Connector: Send + Sync {
     /// Whether this event opens a lane for a session that has none in this target.
     fn opens(&self, data: &Data) -> bool {
         matches!(data, Data::HandoffRequested(_))
+    }
+
+    /// Whether what the customer and the assistant say while this one is in charge is shown as it comes.
+    /// What is not opens nothing and is no work: the next handoff's transcript holds it.
+    fn shows(&self, controller: &Controller) -> bool {
+        !controller.is_assistant()
     }
 
     /// The base address that relative paths are joined to, without a trailing slash.

@@ -10,6 +10,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use crate::state::{
+    RepNotice, SessionHandback, SessionQueued, SessionReturned, SessionState, SessionUnattended,
+};
+
 /// One event of one session.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
@@ -61,6 +65,9 @@ pub enum Data {
     /// The platform closed the session.
     #[serde(rename = "session.closed")]
     SessionClosed(SessionClosed),
+    /// The platform's assistant takes the conversation over again, without closing it.
+    #[serde(rename = "session.returned")]
+    SessionReturned(SessionReturned),
     /// The platform learned more about the contact.
     #[serde(rename = "contact.updated")]
     ContactUpdated(ContactUpdated),
@@ -83,6 +90,21 @@ pub enum Data {
     /// A rep ended the conversation in a CRM. Produced by handoffd; goes out as `session.closed`.
     #[serde(rename = "rep.ended")]
     RepEnded(RepEnded),
+    /// Where a conversation waits in a CRM's queue. Produced by handoffd.
+    #[serde(rename = "session.queued")]
+    SessionQueued(SessionQueued),
+    /// Somebody else is in charge now. Produced by handoffd.
+    #[serde(rename = "session.state")]
+    SessionState(SessionState),
+    /// People have given the conversation back or ended it: what they did. Produced by handoffd.
+    #[serde(rename = "session.handback")]
+    SessionHandback(Box<SessionHandback>),
+    /// Nobody joined in time. Produced by handoffd.
+    #[serde(rename = "session.unattended")]
+    SessionUnattended(SessionUnattended),
+    /// Something that the rep is told on the record. Produced by handoffd.
+    #[serde(rename = "rep.notice")]
+    RepNotice(RepNotice),
 }
 
 impl Data {
@@ -95,6 +117,7 @@ impl Data {
             Data::MessageSent(_) => "message.sent",
             Data::MessageStatus(_) => "message.status",
             Data::SessionClosed(_) => "session.closed",
+            Data::SessionReturned(_) => "session.returned",
             Data::ContactUpdated(_) => "contact.updated",
             Data::RepReplied(_) => "rep.replied",
             Data::ReplyStatus(_) => "reply.status",
@@ -102,6 +125,11 @@ impl Data {
             Data::HandoffFailed(_) => "handoff.failed",
             Data::SessionAssigned(_) => "session.assigned",
             Data::RepEnded(_) => "rep.ended",
+            Data::SessionQueued(_) => "session.queued",
+            Data::SessionState(_) => "session.state",
+            Data::SessionHandback(_) => "session.handback",
+            Data::SessionUnattended(_) => "session.unattended",
+            Data::RepNotice(_) => "rep.notice",
         }
     }
 
@@ -112,6 +140,7 @@ impl Data {
         "message.sent",
         "message.status",
         "session.closed",
+        "session.returned",
         "contact.updated",
     ];
 }

@@ -194,6 +194,13 @@ pub enum InboundKind {
         /// The rep's name; absent when nobody is assigned.
         rep: Option<String>,
     },
+    /// Where the conversation waits in the target's queue.
+    Queued {
+        /// The place; the first is 1.
+        position: Option<u32>,
+        /// The estimated wait.
+        wait_seconds: Option<u64>,
+    },
     /// A message to the customer has come this far (WhatsApp).
     Status {
         /// WhatsApp's id of the message.

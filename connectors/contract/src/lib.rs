@@ -16,6 +16,8 @@
 //! | --- | --- |
 //! | [`event`] | what happened: the events that come in and that connectors cause |
 //! | [`work`] | what a lane has to show: a session and its events since the last one shown |
+//! | [`controller`] | who is in charge of a conversation |
+//! | [`state`] | what is told of a conversation's state |
 //! | [`known`] | facts: absent, unsure, or a value |
 //! | [`step`] | a call, what it claims to establish and whether it may be repeated; and its reply |
 //! | [`lane`] | what a plan and its answers do to the facts: the one transition |
@@ -31,6 +33,7 @@
 //! | [`proof`] | plays a connector against its simulator and enumerates mishaps (feature `proof`) |
 
 pub mod connector;
+pub mod controller;
 pub mod event;
 pub mod feed;
 pub mod ids;
@@ -43,6 +46,7 @@ pub mod quote;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod settings;
+pub mod state;
 pub mod step;
 pub mod text;
 pub mod verdict;
@@ -52,6 +56,7 @@ pub use connector::{
     Budget, Check, Connector, Credential, Exchange, Finding, MediaLookup, Problem, Secret, Waiting,
     WebhookAuth,
 };
+pub use controller::Controller;
 pub use event::{
     Attachment, Author, AuthorKind, Contact, Data, Event, Handoff, Location, Message, Source,
 };

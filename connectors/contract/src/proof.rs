@@ -198,6 +198,7 @@ fn play(stage: &Stage<'_>, mishaps: &BTreeMap<usize, Mishap>) -> Result<Run, Str
                 items: items.clone(),
                 last_inbound: stage.last_inbound,
                 now,
+                controller: crate::Controller::queued(None),
             };
             let steps = match stage.connector.next(&work, &run.known) {
                 Ok(steps) if steps.is_empty() => {

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::controller::Controller;
 use crate::event::{Contact, Data, Session};
 
 /// A session and the part of its events that the target does not show yet.
@@ -27,6 +28,24 @@ pub struct Work {
     pub last_inbound: Option<Timestamp>,
     /// The time of planning.
     pub now: Timestamp,
+    /// Who was in charge before the first item happened. What happens moves it: see
+    /// [`controller_at`](Work::controller_at).
+    pub controller: Controller,
+}
+
+impl Work {
+    /// Who is in charge once this item of the work has happened.
+    #[must_use]
+    pub fn controller_at(&self, item: &Item) -> Controller {
+        let mut controller = self.controller.clone();
+        for one in &self.items {
+            controller.follow(&one.data);
+            if one.id == item.id {
+                break;
+            }
+        }
+        controller
+    }
 }
 
 /// One event of the session.

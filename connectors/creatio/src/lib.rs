@@ -37,8 +37,8 @@ mod words;
 use std::collections::BTreeMap;
 
 use handoffd_contract::{
-    Check, Connector, Credential, Data, Feed, Finding, Frame, FrameContent, HttpReply, Known,
-    Problem, Refusal, Reply, Step, Verdict, WebhookAuth, Work,
+    Check, Connector, Controller, Credential, Data, Feed, Finding, Frame, FrameContent, HttpReply,
+    Known, Problem, Refusal, Reply, Step, Verdict, WebhookAuth, Work,
 };
 use serde_json::Value;
 
@@ -113,6 +113,10 @@ impl Connector for Creatio {
             }
             _ => false,
         }
+    }
+
+    fn shows(&self, controller: &Controller) -> bool {
+        self.settings.mode == Mode::EveryConversation || !controller.is_assistant()
     }
 
     fn base(&self) -> &str {

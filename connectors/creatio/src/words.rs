@@ -1,6 +1,6 @@
 //! What people read in Creatio: subject, description, notes, and a message as an activity.
 
-use handoffd_contract::event::{Reasoning, sentiment};
+use handoffd_contract::event::{Reasoning, SessionReturned, sentiment};
 use handoffd_contract::{AuthorKind, Contact, Handoff, Message, Rendered, text};
 use serde_json::{Map, Value, json};
 
@@ -321,4 +321,16 @@ fn speaker(message: &Message) -> &'static str {
         AuthorKind::Agent => "Agent",
         AuthorKind::System => "System",
     }
+}
+/// What the case is told when the assistant has the conversation again.
+pub(crate) fn returned(returned: &SessionReturned) -> String {
+    let mut text = "The assistant has taken the conversation back. What is said from here on is \
+                    shown when it hands over again."
+        .to_owned();
+    let reason = returned.reason.as_deref().unwrap_or_default().trim();
+    if !reason.is_empty() {
+        let reason = text::set_off(&text::truncate(reason, 1_000));
+        text.push_str(&format!(" Reason: {reason}"));
+    }
+    text
 }

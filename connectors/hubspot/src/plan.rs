@@ -37,6 +37,10 @@ pub fn next(settings: &Settings, work: &Work, known: &Known) -> Result<Vec<Step>
             Data::MessageSent(said) if said.reference.is_none() => plan.message(item, said),
             Data::ReplyStatus(status) => plan.reply_status(item, status),
             Data::SessionClosed(closed) => plan.closed(item, closed),
+            Data::SessionReturned(returned) => plan.returned(item, returned),
+            Data::RepNotice(notice) if notice.target == work.target => {
+                plan.line(item, "Please note", &notice.text)
+            }
             _ => Vec::new(),
         };
         if !steps.is_empty() {

@@ -7,6 +7,7 @@
 
 mod story;
 
+use handoffd_contract::event::{RepNotice, SessionReturned};
 use handoffd_contract::sandbox::Sandbox;
 use handoffd_contract::{AuthorKind, Data, Fact, InboundKind, Item};
 use jiff::SignedDuration;
@@ -271,4 +272,65 @@ fn a_closed_ticket_is_heard_more_seldom_and_an_opened_one_as_before() {
     desk.act(json!({"act": "stage", "stage": "Waiting on us"}));
     desk.poll();
     assert_eq!(desk.pace(), Some(20));
+}
+
+fn returned(id: &str, by: &str) -> Item {
+    let returned = SessionReturned {
+        returned_by: Some(by.into()),
+        reason: Some("it was answered".into()),
+    };
+    item(id, 50, Data::SessionReturned(returned))
+}
+
+fn notice(id: &str, target: &str) -> Item {
+    let notice = RepNotice {
+        target: target.into(),
+        text: "The window closes at noon.".into(),
+    };
+    item(id, 51, Data::RepNotice(notice))
+}
+
+#[test]
+fn a_ticket_says_that_the_assistant_took_the_conversation_back_and_stays_where_it_is() {
+    let mut desk = opened(json!({}));
+    desk.act(json!({"act": "stage", "stage": "Waiting on us"}));
+    let items = [
+        returned("r1", "platform"),
+        notice("n1", "crm"),
+        // A rep of this very target gave it back; another target's record is meant.
+        returned("r2", "crm"),
+        notice("n2", "other"),
+    ];
+    desk.work(&items).unwrap();
+    assert_eq!(ticket(&desk)["stage"], "Waiting on us");
+    let shown = ticket(&desk)["timeline"].to_string();
+    for words in [
+        "The assistant has taken the conversation back.",
+        "Reason: it was answered",
+        "The window closes at noon.",
+    ] {
+        assert_eq!(shown.matches(words).count(), 1, "{words}: {shown}");
+    }
+    let calls = desk.calls.len();
+    desk.work(&items).unwrap();
+    assert_eq!(desk.calls.len(), calls, "once");
+}
+
+#[test]
+fn a_return_and_a_notice_are_written_once_whatever_happens() {
+    let chapters = vec![
+        vec![first()],
+        vec![returned("r1", "platform"), notice("n1", "crm")],
+        vec![again()],
+    ];
+    let report = played(
+        &*connector(json!({})),
+        &handoffd_hubspot::sandbox,
+        chapters,
+        1,
+    );
+    let shown = report.outcome["tickets"][0].to_string();
+    for words in ["taken the conversation back", "closes at noon"] {
+        assert_eq!(shown.matches(words).count(), 1, "{words}: {shown}");
+    }
 }

@@ -394,6 +394,7 @@ fn what_needs_a_person_parks_with_hubspots_words() {
         items: story.to_vec(),
         last_inbound: None,
         now: at(0),
+        controller: handoffd_contract::Controller::queued(None),
     };
     let Err(Refusal::Park(stop)) = nobody.connector.next(&work, &nobody.known) else {
         panic!()

@@ -62,6 +62,14 @@ impl Entry {
         });
     }
 
+    fn waits(&self, hearing: &mut FrameContent, position: Option<u32>, seconds: Option<u64>) {
+        let kind = InboundKind::Queued {
+            position,
+            wait_seconds: seconds,
+        };
+        self.heard(hearing, format!("waits/{}", self.id), kind);
+    }
+
     pub(crate) fn hear(&self, s: &Settings, hearing: &mut FrameContent) {
         match self.kind.as_str() {
             "Message" => self.message(s, hearing, &self.id, &self.payload["abstractMessage"]),
@@ -86,6 +94,22 @@ impl Entry {
                 if failure != "None" {
                     hearing.skipped =
                         Some(format!("Omni-Channel could not route: {}", short(failure)));
+                    return;
+                }
+                let wait = &self.payload["estimatedWaitTime"];
+                if let Some(seconds) = wait["estimatedWaitTimeInSeconds"].as_u64()
+                    && wait["isEWTRequested"] == true
+                {
+                    self.waits(hearing, None, Some(seconds));
+                }
+            }
+            // A channel tells the place or the estimated wait, not both.
+            // <https://developer.salesforce.com/docs/service/messaging-api/references/about/server-sent-events-structure.html>
+            "QueuePosition" => {
+                let position = self.payload["position"].as_u64();
+                match position.and_then(|position| u32::try_from(position).ok()) {
+                    Some(position) => self.waits(hearing, Some(position), None),
+                    None => hearing.skipped = Some("a queue position that is no number".into()),
                 }
             }
             // A rep's work item also closes when the tab of a session that became inactive is closed,

@@ -26,6 +26,7 @@
 //! | `split/<event or message>` | the limit by which it was split when its first part was shown |
 //! | `cut/<part or file>` | that part was too long: split by this limit, or [`AS_FILE`] |
 //! | `closed/<event>` | we ended the messaging session; the value is [`ended_by_us`] |
+//! | `notice/<event>` | the rep was told this; the value is the MIAW message id |
 //! | `heard` | when the newest relayed reply was written, in Salesforce's milliseconds |
 
 use handoffd_contract::{Fact, Known, Work, ids};

@@ -79,6 +79,7 @@ fn stream(s: &Settings, event: &str, data: &str) -> Result<FrameContent, Refusal
                 | "CONVERSATION_SESSION_STATUS_CHANGED"
                 | "CONVERSATION_ROUTING_RESULT"
                 | "CONVERSATION_ROUTING_WORK_RESULT"
+                | "CONVERSATION_QUEUE_POSITION"
                 | "CONVERSATION_CLOSE_CONVERSATION"
         );
     if !known {

@@ -4,9 +4,7 @@
 //! file whose outcome is unknown is looked for in the entries list before it leaves again, under the
 //! same id: that Salesforce recognises the id is inferred, not documented.
 
-use handoffd_contract::event::{
-    DeliveryState, HandoffCompleted, MessageEvent, ReplyStatus, SessionClosed,
-};
+use handoffd_contract::event::{DeliveryState, HandoffCompleted, MessageEvent, ReplyStatus};
 use handoffd_contract::{
     Auth, Data, Feed, Handoff, HttpCall, Item, Known, Message, Method, Reason, Record, Refusal,
     Repeat, Step, Stop, Work,
@@ -42,7 +40,16 @@ impl Salesforce {
                 Data::ReplyStatus(status) if status.target == work.target => {
                     self.told(work, known, &lane, item, status)?
                 }
-                Data::SessionClosed(closed) => self.closed(work, known, &lane, item, closed),
+                Data::SessionClosed(closed) => {
+                    self.closed(work, known, &lane, item, closed.closed_by.as_ref())
+                }
+                // Nobody shall be rung for what the assistant has again.
+                Data::SessionReturned(returned) => {
+                    self.closed(work, known, &lane, item, returned.returned_by.as_ref())
+                }
+                Data::RepNotice(notice) if notice.target == work.target => {
+                    self.notice(work, known, &lane, item, &notice.text)
+                }
                 _ => None,
             };
             if let Some(step) = step {
@@ -313,16 +320,34 @@ impl Salesforce {
         ))
     }
 
+    /// A line for the rep; after the end it opens nothing and is told to nobody.
+    fn notice(
+        &self,
+        work: &Work,
+        known: &Known,
+        lane: &Lane<'_>,
+        item: &Item,
+        text: &str,
+    ) -> Option<Step> {
+        let fact = format!("notice/{}", item.id);
+        if !lane.begun() || lane.is_over() || known.is(&fact) {
+            return None;
+        }
+        let row = pieces::note(known, &fact, format!("⚠ {text}"));
+        let piece = row.into_iter().find(|piece| !known.is(&piece.fact))?;
+        Some(self.open(work, known, lane, piece))
+    }
+
     fn closed(
         &self,
         work: &Work,
         known: &Known,
         lane: &Lane<'_>,
         item: &Item,
-        closed: &SessionClosed,
+        by: Option<&String>,
     ) -> Option<Step> {
         let fact = format!("closed/{}", item.id);
-        let ours = closed.closed_by.as_ref() == Some(&work.target);
+        let ours = by == Some(&work.target);
         if ours
             || self.settings.on_close == OnClose::Keep
             || known.is(&fact)

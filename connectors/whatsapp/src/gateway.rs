@@ -6,6 +6,7 @@
 use handoffd_contract::event::{RepReply, ReplyStatus};
 use handoffd_contract::{Data, Item, Publish, Repeat, Step, ids};
 use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::cloud;
@@ -80,12 +81,20 @@ pub(crate) fn events(lane: Lane<'_>, item: &Item, notify: &Notify) -> Vec<(&'sta
         Data::RepEnded(ended) => {
             let closed =
                 json!({"session": session, "closed_by": ended.target, "reason": ended.status});
-            let back = json!({"session": session, "target": ended.target, "status": ended.status});
-            let mut events = vec![("session.closed", closed)];
-            if lane.settings.handback {
-                events.push(("session.handback", back));
-            }
-            events
+            vec![("session.closed", closed)]
+        }
+        // What a rule has closed, the platform does not know.
+        Data::SessionClosed(closed) if closed.closed_by.as_deref() == Some("handoffd") => {
+            let closed =
+                json!({"session": session, "closed_by": closed.closed_by, "reason": closed.reason});
+            vec![("session.closed", closed)]
+        }
+        Data::SessionHandback(back) if lane.settings.handback => {
+            vec![("session.handback", of(session, back))]
+        }
+        Data::SessionState(state) if notify.state => vec![("session.state", of(session, state))],
+        Data::SessionUnattended(unattended) if notify.unattended => {
+            vec![("session.unattended", of(session, unattended))]
         }
         Data::SessionAssigned(assigned) => {
             vec![("session.assigned", own(serde_json::to_value(assigned)))]
@@ -98,6 +107,22 @@ pub(crate) fn events(lane: Lane<'_>, item: &Item, notify: &Notify) -> Vec<(&'sta
             vec![("reply.status", own(serde_json::to_value(status)))]
         }
         _ => Vec::new(),
+    }
+}
+
+/// A payload with the session's id.
+fn of(session: &str, payload: &impl Serialize) -> Value {
+    let mut value = serde_json::to_value(payload).unwrap_or_default();
+    value["session"] = session.into();
+    value
+}
+
+/// Whether an item says that people have the conversation no longer. It goes after the replies before it.
+pub(crate) fn is_end(data: &Data) -> bool {
+    match data {
+        Data::RepEnded(_) | Data::SessionHandback(_) => true,
+        Data::SessionState(state) => !state.controller.is_people(),
+        _ => false,
     }
 }
 

@@ -51,8 +51,9 @@ mod waiting;
 use std::time::Duration;
 
 use handoffd_contract::{
-    Budget, Check, Connector, Credential, Data, Exchange, Finding, Frame, FrameContent, HttpReply,
-    Known, MediaLookup, Problem, Refusal, Reply, Step, Stop, Verdict, Waiting, WebhookAuth, Work,
+    Budget, Check, Connector, Controller, Credential, Data, Exchange, Finding, Frame, FrameContent,
+    HttpReply, Known, MediaLookup, Problem, Refusal, Reply, Step, Stop, Verdict, Waiting,
+    WebhookAuth, Work,
 };
 
 use exit::Exit;
@@ -118,6 +119,11 @@ impl Connector for WhatsApp {
 
     fn opens(&self, data: &Data) -> bool {
         matches!(data, Data::HandoffRequested(_))
+    }
+
+    /// What is said tells of statuses, whoever is in charge.
+    fn shows(&self, _: &Controller) -> bool {
+        true
     }
 
     fn base(&self) -> &str {

@@ -152,7 +152,7 @@ fn news(lane: Lane<'_>, replies: &Replies) -> News {
         if !gateway::lacks(lane, item) {
             continue;
         }
-        if matches!(item.data, Data::RepEnded(_)) {
+        if gateway::is_end(&item.data) {
             if replies.held < n {
                 continue;
             }

@@ -19,6 +19,10 @@ pub(crate) struct Notify {
     pub(crate) prefix: String,
     /// Whether held and failed replies are published too.
     pub(crate) reply_status: bool,
+    /// Whether it is published who is in charge.
+    pub(crate) state: bool,
+    /// Whether it is published that nobody joined in time.
+    pub(crate) unattended: bool,
 }
 
 /// The template that carries a rep's text when the window is closed.
@@ -194,11 +198,15 @@ fn notify(top: &mut Table<'_>) -> Option<Notify> {
         );
     }
     let reply_status = table.flag("reply_status", true);
+    let state = table.flag("state", true);
+    let unattended = table.flag("unattended", true);
     table.finish();
     Some(Notify {
         exchange,
         prefix,
         reply_status,
+        state,
+        unattended,
     })
 }
 

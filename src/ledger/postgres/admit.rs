@@ -4,12 +4,15 @@
 //! event holds its session, so that numbers become visible in order; and holds the lanes that it
 //! wakes, so that a worker that leaves one at the same moment either is seen by us or sees us.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use tokio_postgres::Row;
 
-use super::db::{Db, Outcome, Text, maybe, texts};
+use super::conversation::{put_states, state_row};
+use super::db::{Db, Fault, Outcome, Text, maybe, texts};
 use crate::ledger::Admitted;
+use crate::ledger::conversation::{StateRow, moved};
 use crate::ledger::rows::Arrival;
 use crate::ledger::rules::Who;
 
@@ -22,22 +25,35 @@ pub(super) async fn admit(db: &Db<'_>, now: i64, arrivals: &[Arrival]) -> Outcom
         return Ok(Vec::new());
     }
     let sessions: BTreeSet<&str> = arrivals.iter().map(|one| one.session.as_str()).collect();
-    let known = lock_sessions(db, &sessions).await?;
-    let mut numbers = insert_events(db, now, arrivals).await?;
-    let mut admitted = Vec::with_capacity(arrivals.len());
-    let mut new = Vec::new();
-    for arrival in arrivals {
-        match numbers.remove(&arrival.key) {
-            Some(seq) => {
-                admitted.push(Admitted::New(seq));
-                new.push((seq, arrival));
-            }
-            None => admitted.push(Admitted::Duplicate),
-        }
+    let locked = lock_sessions(db, &sessions).await?;
+    let stored = stored(db, arrivals).await?;
+    let mut seen = HashSet::new();
+    let fresh: Vec<&Arrival> = arrivals
+        .iter()
+        .filter(|one| !stored.contains(&one.key) && seen.insert(&one.key))
+        .collect();
+    if fresh.is_empty() {
+        return Ok(vec![Admitted::Duplicate; arrivals.len()]);
     }
-    if new.is_empty() {
-        return Ok(admitted);
+    let (all, states) = move_sessions(now, &fresh, &locked)?;
+    let mut numbers = insert_events(db, now, &all).await?;
+    if fresh.iter().any(|one| !numbers.contains_key(&one.key)) {
+        // Somebody stored it under another session meanwhile: the states are not what they would be.
+        return Err(Fault::Again);
     }
+    put_states(db, &states).await?;
+    let new: Vec<(i64, &Arrival)> = all
+        .iter()
+        .filter_map(|one| Some((*numbers.get(&one.key)?, one.as_ref())))
+        .collect();
+    let admitted = arrivals
+        .iter()
+        .map(|one| {
+            let seq = numbers.remove(&one.key);
+            seq.map_or(Admitted::Duplicate, Admitted::New)
+        })
+        .collect();
+    let known = locked.into_iter().map(|(id, (who, _))| (id, who)).collect();
     let freed = learn(db, &new, known).await?;
     let touched: BTreeSet<&str> = new.iter().map(|(_, one)| one.session.as_str()).collect();
     let others = sessions_of(db, &freed).await?;
@@ -60,17 +76,68 @@ pub(super) async fn admit(db: &Db<'_>, now: i64, arrivals: &[Arrival]) -> Outcom
 
 /// Locks the sessions' rows, which are made if they are not there, in one pass and in order, so that
 /// no two who do it can wait for each other. Returns what they hold.
-async fn lock_sessions(db: &Db<'_>, ids: &BTreeSet<&str>) -> Outcome<HashMap<String, Who>> {
+async fn lock_sessions(
+    db: &Db<'_>,
+    ids: &BTreeSet<&str>,
+) -> Outcome<HashMap<String, (Who, StateRow)>> {
     let sessions = db
         .all(
             "INSERT INTO session (id) SELECT id FROM unnest($1::text[]) AS new (id) ORDER BY id
              ON CONFLICT (id) DO UPDATE SET id = excluded.id
-             RETURNING id, data, contact, business_number, customer, inbound_at",
+             RETURNING id, data, contact, business_number, customer, inbound_at,
+                       state, controller, since, deadline_at",
             &[&texts(ids)],
-            |row| Ok((row.try_get(0)?, who(row, 1)?)),
+            |row| Ok((row.try_get(0)?, (who(row, 1)?, state_row(row, 6)?))),
         )
         .await?;
     Ok(sessions.into_iter().collect())
+}
+
+/// The keys of those events that are stored already. Their sessions are locked.
+async fn stored(db: &Db<'_>, arrivals: &[Arrival]) -> Outcome<HashSet<Vec<u8>>> {
+    let keys: Vec<_> = arrivals.iter().map(|one| one.key.as_slice()).collect();
+    let stored = db
+        .all(
+            "SELECT key FROM event WHERE key = ANY ($1)",
+            &[&keys],
+            |row| Ok(row.try_get(0)?),
+        )
+        .await?;
+    Ok(stored.into_iter().collect())
+}
+
+/// New events with what follows from each right after it, and the states that change, by session.
+type Moves<'a> = (Vec<Cow<'a, Arrival>>, BTreeMap<String, StateRow>);
+
+/// Moves sessions by new events.
+fn move_sessions<'a>(
+    now: i64,
+    fresh: &[&'a Arrival],
+    locked: &HashMap<String, (Who, StateRow)>,
+) -> Outcome<Moves<'a>> {
+    let mut all = Vec::with_capacity(fresh.len());
+    let mut states: BTreeMap<String, StateRow> = BTreeMap::new();
+    let mut inbound: HashMap<&str, Option<i64>> = HashMap::new();
+    for arrival in fresh {
+        all.push(Cow::Borrowed(*arrival));
+        let id = Text(&arrival.session).clean().into_owned();
+        let before = locked.get(&id);
+        let wrote = inbound
+            .entry(&arrival.session)
+            .or_insert_with(|| before.and_then(|(who, _)| who.inbound_at));
+        *wrote = (*wrote).max(arrival.who.inbound_at);
+        let Some(mover) = &arrival.mover else {
+            continue;
+        };
+        let kept = states.get(&id).or(before.map(|(_, state)| state));
+        let kept = kept.cloned().unwrap_or_default();
+        let (after, follows) = moved(&arrival.session, &kept, mover, *wrote, now)?;
+        if let Some(after) = after {
+            states.insert(id, after);
+        }
+        all.extend(follows.into_iter().map(Cow::Owned));
+    }
+    Ok((all, states))
 }
 
 /// What is remembered about a session, from five columns.
@@ -88,13 +155,8 @@ pub(super) fn who(row: &Row, from: usize) -> Outcome<Who> {
 async fn insert_events(
     db: &Db<'_>,
     now: i64,
-    arrivals: &[Arrival],
+    firsts: &[Cow<'_, Arrival>],
 ) -> Outcome<HashMap<Vec<u8>, i64>> {
-    let mut seen = HashSet::new();
-    let firsts: Vec<_> = arrivals
-        .iter()
-        .filter(|one| seen.insert(&one.key))
-        .collect();
     let keys: Vec<_> = firsts.iter().map(|one| one.key.as_slice()).collect();
     let sessions: Vec<_> = firsts.iter().map(|one| Text(&one.session)).collect();
     let kinds: Vec<_> = firsts.iter().map(|one| one.kind).collect();

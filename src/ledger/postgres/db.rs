@@ -26,6 +26,8 @@ pub(super) enum Fault {
     Commit(tokio_postgres::Error),
     /// There is no connection to be had.
     Pool(PoolError),
+    /// It saw what another transaction has changed since.
+    Again,
 }
 
 impl Fault {
@@ -46,6 +48,7 @@ impl Fault {
                         .contains(&code)
                     })
             }
+            Fault::Again => true,
             Fault::Refused(_) | Fault::Commit(_) | Fault::Pool(_) => false,
         }
     }
@@ -59,7 +62,7 @@ impl Fault {
                     || error.code().is_none()
                     || error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION)
             }
-            Fault::Refused(_) | Fault::Pool(_) => false,
+            Fault::Refused(_) | Fault::Pool(_) | Fault::Again => false,
         }
     }
 }
@@ -94,6 +97,7 @@ impl From<Fault> for LedgerError {
                 other => other,
             },
             Fault::Pool(PoolError::Backend(error)) => words(&error),
+            Fault::Again => LedgerError::Failed("others change the same again and again".into()),
             Fault::Pool(error) => LedgerError::Failed(format!("no connection: {error}")),
         }
     }

@@ -17,7 +17,10 @@ use crate::ledger::{
 #[async_trait]
 impl EventLedger for Postgres {
     async fn admit(&self, now: Timestamp, events: Vec<Admission>) -> Result<Vec<Admitted>> {
-        let (now, arrivals) = (now.as_microsecond(), Arrival::all(&events)?);
+        let (now, arrivals) = (
+            now.as_microsecond(),
+            Arrival::all(&events, &self.followed.rules())?,
+        );
         transact!(self, Write, db => admit(db, now, &arrivals))
     }
 
@@ -35,7 +38,10 @@ impl EventLedger for Postgres {
         id: i64,
         events: Vec<Admission>,
     ) -> Result<()> {
-        let (now, arrivals) = (now.as_microsecond(), Arrival::all(&events)?);
+        let (now, arrivals) = (
+            now.as_microsecond(),
+            Arrival::all(&events, &self.followed.rules())?,
+        );
         transact!(self, Write, db => resolve_dead_letter(db, now, id, &arrivals))
     }
 

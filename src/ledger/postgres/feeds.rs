@@ -55,7 +55,10 @@ impl FeedLedger for Postgres {
     }
 
     async fn store_received(&self, now: Timestamp, received: Received) -> Result<Vec<Admitted>> {
-        let (now, arrivals) = (now.as_microsecond(), Arrival::all(&received.events)?);
+        let (now, arrivals) = (
+            now.as_microsecond(),
+            Arrival::all(&received.events, &self.followed.rules())?,
+        );
         transact!(self, Write, db => store_received(db, now, &received, &arrivals))
     }
 

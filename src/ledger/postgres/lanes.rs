@@ -11,7 +11,7 @@ use super::admit::admit;
 use super::db::{Db, Outcome, Text, maybe, texts};
 use super::facts::{insert_attempts, put_facts};
 use super::transact::transact;
-use super::{Postgres, daemons, feeds, load, unattended};
+use super::{Postgres, conversation, daemons, feeds, load, unattended};
 use crate::ledger::rows::{self, Arrival, FactRow, count};
 use crate::ledger::rules::Rest;
 use crate::ledger::{
@@ -46,6 +46,16 @@ impl LaneLedger for Postgres {
         transact!(self, Statement, db => load::recall(db, session, id))
     }
 
+    async fn unshown(
+        &self,
+        session: &str,
+        before: i64,
+        limit: usize,
+        bytes: usize,
+    ) -> Result<Vec<Event>> {
+        transact!(self, Read, db => conversation::unshown(db, session, before, limit, bytes))
+    }
+
     async fn inspect(&self, lane: i64, limit: usize, bytes: usize) -> Result<Loaded> {
         transact!(self, Read, db => load::inspect(db, lane, limit, bytes))
     }
@@ -73,7 +83,10 @@ impl LaneLedger for Postgres {
         changes: Vec<Change>,
         events: Vec<Admission>,
     ) -> Result<()> {
-        let (now, arrivals) = (now.as_microsecond(), Arrival::all(&events)?);
+        let (now, arrivals) = (
+            now.as_microsecond(),
+            Arrival::all(&events, &self.followed.rules())?,
+        );
         transact!(self, Write, db => finish(db, lease, now, &attempts, &changes, &arrivals))
     }
 
@@ -85,7 +98,8 @@ impl LaneLedger for Postgres {
         changes: Vec<Change>,
         release: Release,
     ) -> Result<()> {
-        let (now, arrivals) = (now.as_microsecond(), Arrival::all(&release.events)?);
+        let arrivals = Arrival::all(&release.events, &self.followed.rules())?;
+        let now = now.as_microsecond();
         let proved = (&attempts[..], &changes[..]);
         transact!(self, Write, db => leave(db, &lease, now, proved, &release, &arrivals))
     }
@@ -119,7 +133,7 @@ impl LaneLedger for Postgres {
         events: Vec<Admission>,
         again: Option<Timestamp>,
     ) -> Result<()> {
-        let arrivals = Arrival::all(&events)?;
+        let arrivals = Arrival::all(&events, &self.followed.rules())?;
         let (now, again) = (now.as_microsecond(), again.map(Timestamp::as_microsecond));
         transact!(self, Write, db => unattended::looked(db, now, lane, &facts, &arrivals, again))
     }

@@ -7,6 +7,7 @@ use super::admit::who;
 use super::db::{Db, Outcome, Text};
 use super::facts::facts;
 use super::lanes::lane_ref;
+use crate::ledger::conversation::controller;
 use crate::ledger::rows::{self, Pending};
 use crate::ledger::{LaneRef, Lease, LedgerError, Loaded};
 
@@ -49,26 +50,35 @@ async fn loaded(
             "SELECT lane.id, lane.session, lane.target, lane.head,
                 CASE WHEN lane.lease_owner IS NOT NULL THEN lane.epoch END,
                 session.data, session.contact, session.business_number, session.customer,
-                greatest(session.inbound_at, customer.inbound_at)
+                greatest(session.inbound_at, customer.inbound_at),
+                control.kind, CASE WHEN control.kind = 'session.state' THEN control.body END
            FROM lane
            JOIN session ON session.id = lane.session
            LEFT JOIN customer ON customer.business_number = session.business_number
                              AND customer.key = session.customer
+           LEFT JOIN LATERAL (
+                SELECT kind, body FROM event
+                 WHERE event.session = lane.session AND event.seq <= lane.head
+                   AND kind IN ('session.state', 'handoff.requested')
+                 ORDER BY event.seq DESC LIMIT 1) AS control ON true
           WHERE lane.id = $1",
             &[&lane],
             |row| {
+                let (kind, body): (Option<String>, Option<String>) =
+                    (row.try_get(10)?, row.try_get(11)?);
                 Ok((
                     lane_ref(row)?,
                     row.try_get::<_, i64>(3)?,
                     row.try_get(4)?,
                     who(row, 5)?,
+                    controller(kind.as_deref(), body.as_deref())?,
                 ))
             },
         )
         .await
     };
     let (row, facts) = try_join(row, facts(db, lane)).await?;
-    let (lane, head, epoch, who) =
+    let (lane, head, epoch, who, controller) =
         row.ok_or_else(|| LedgerError::Conflict(format!("there is no lane {lane}")))?;
     let (known, given_up) = rows::known(facts)?;
     let wanted = if limit == 0 {
@@ -82,6 +92,7 @@ async fn loaded(
         contact: rows::maybe_decode(who.contact)?,
         events: rows::events(events, &given_up)?,
         more,
+        controller,
         head,
         known,
         last_inbound: rows::maybe_at(who.inbound_at)?,

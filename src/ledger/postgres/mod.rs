@@ -12,6 +12,7 @@
 //! | `db`, `transact` | statements, what can go wrong, and a method's transaction |
 //! | `hints` | daemons wake each other |
 //! | `events`, `admit` | events in, lanes opened and woken; dead letters |
+//! | `conversation` | who is in charge, moved and looked at |
 //! | `lanes` | claim, begin, finish, release |
 //! | `load`, `facts` | what a worker needs to know, and what it writes down |
 //! | `unattended` | lanes that nobody works on, looked at |
@@ -24,6 +25,7 @@
 
 mod admit;
 mod connect;
+mod conversation;
 mod daemons;
 mod db;
 mod events;
@@ -47,6 +49,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use self::connect::Address;
 use self::db::Fault;
 use self::hints::Hints;
+use super::conversation::Followed;
 use super::{Changed, Changes, LedgerError, Result};
 use deadpool_postgres::Pool;
 
@@ -54,6 +57,7 @@ use deadpool_postgres::Pool;
 pub struct Postgres {
     pool: Pool,
     hints: Hints,
+    followed: Followed,
     /// A write found no room, and the ledger has not grown since.
     full: AtomicBool,
 }
@@ -75,6 +79,7 @@ impl Postgres {
         Ok(Postgres {
             pool,
             hints: Hints::start(address),
+            followed: Followed::default(),
             full: AtomicBool::new(false),
         })
     }

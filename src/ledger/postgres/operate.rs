@@ -12,7 +12,7 @@ use super::db::{Db, Outcome, Text};
 use super::facts::facts;
 use super::lanes::{lane_ref, tally};
 use super::transact::transact;
-use super::{Postgres, retry_skip, troubles};
+use super::{Postgres, conversation, retry_skip, troubles};
 use crate::ledger::rows;
 use crate::ledger::rules::{self, Tally};
 use crate::ledger::troubles::Troubles;
@@ -209,6 +209,7 @@ async fn session_report(db: &Db<'_>, session: &str) -> Outcome<SessionReport> {
         session: rows::maybe_decode(who.data)?,
         contact: rows::maybe_decode(who.contact)?,
         last_inbound: rows::maybe_at(who.inbound_at)?,
+        conversation: conversation::shown(db, session).await?,
         events,
         lanes,
         attempts: attempts(db, session).await?,
@@ -283,6 +284,7 @@ async fn stats(db: &Db<'_>, now: i64) -> Outcome<Stats> {
         )
         .await?
         .unwrap_or(0);
+    (stats.conversations, stats.oldest_queued) = conversation::stats(db).await?;
     stats.webhooks = db
         .all(
             "SELECT target, count(*) FROM inbox WHERE due_at IS NOT NULL

@@ -2,6 +2,7 @@
 
 use rusqlite::{Row, params};
 
+use super::conversation::move_session;
 use super::tx::Tx;
 use crate::ledger::rows::Arrival;
 use crate::ledger::rules::Who;
@@ -22,6 +23,12 @@ fn admit_one(tx: &Tx<'_>, now: i64, arrival: &Arrival) -> Result<Admitted> {
     let freed = learn(tx, arrival)?;
     for target in &arrival.opens {
         open_lane(tx, now, &arrival.session, target, seq)?;
+    }
+    if let Some(mover) = &arrival.mover {
+        // What follows comes right after its cause, opens and moves nothing, and is woken for with it.
+        for follows in move_session(tx, now, &arrival.session, mover)? {
+            insert_event(tx, now, &follows)?;
+        }
     }
     wake_session(tx, now, &arrival.session)?;
     if arrival.is_reply() {

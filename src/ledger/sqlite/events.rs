@@ -17,7 +17,10 @@ use crate::ledger::{
 #[async_trait]
 impl EventLedger for Sqlite {
     async fn admit(&self, now: Timestamp, events: Vec<Admission>) -> Result<Vec<Admitted>> {
-        let (now, arrivals) = (now.as_microsecond(), Arrival::all(&events)?);
+        let (now, arrivals) = (
+            now.as_microsecond(),
+            Arrival::all(&events, &self.followed.rules())?,
+        );
         self.write(move |tx| admit(tx, now, &arrivals)).await
     }
 
@@ -37,7 +40,10 @@ impl EventLedger for Sqlite {
         id: i64,
         events: Vec<Admission>,
     ) -> Result<()> {
-        let (now, arrivals) = (now.as_microsecond(), Arrival::all(&events)?);
+        let (now, arrivals) = (
+            now.as_microsecond(),
+            Arrival::all(&events, &self.followed.rules())?,
+        );
         self.write(move |tx| resolve_dead_letter(tx, now, id, &arrivals))
             .await
     }

@@ -70,7 +70,7 @@ impl FeedLedger for Sqlite {
             webhook,
         } = received;
         let heard = Heard {
-            arrivals: Arrival::all(&events)?,
+            arrivals: Arrival::all(&events, &self.followed.rules())?,
             facts,
             cursor,
             webhook,

@@ -8,7 +8,7 @@ use rusqlite::{Row, params};
 use super::admit::admit;
 use super::facts::{insert_attempt, put_fact, remove_fact};
 use super::tx::Tx;
-use super::{Sqlite, daemons, feeds, load, unattended};
+use super::{Sqlite, conversation, daemons, feeds, load, unattended};
 use crate::ledger::rows::{self, Arrival, FactRow, count};
 use crate::ledger::rules::Rest;
 use crate::ledger::{
@@ -81,6 +81,18 @@ impl LaneLedger for Sqlite {
         self.read(move |tx| load::recall(tx, &session, &id)).await
     }
 
+    async fn unshown(
+        &self,
+        session: &str,
+        before: i64,
+        limit: usize,
+        bytes: usize,
+    ) -> Result<Vec<Event>> {
+        let session = session.to_owned();
+        self.read(move |tx| conversation::unshown(tx, &session, before, limit, bytes))
+            .await
+    }
+
     async fn inspect(&self, lane: i64, limit: usize, bytes: usize) -> Result<Loaded> {
         self.read(move |tx| load::inspect(tx, lane, limit, bytes))
             .await
@@ -105,7 +117,11 @@ impl LaneLedger for Sqlite {
         changes: Vec<Change>,
         events: Vec<Admission>,
     ) -> Result<()> {
-        let (lease, now, arrivals) = (lease.clone(), now.as_microsecond(), Arrival::all(&events)?);
+        let (lease, now, arrivals) = (
+            lease.clone(),
+            now.as_microsecond(),
+            Arrival::all(&events, &self.followed.rules())?,
+        );
         self.write(move |tx| finish(tx, &lease, now, &attempts, changes, &arrivals))
             .await
     }
@@ -125,7 +141,7 @@ impl LaneLedger for Sqlite {
             attempts,
             events,
         } = release;
-        let arrivals = Arrival::all(&events)?;
+        let arrivals = Arrival::all(&events, &self.followed.rules())?;
         let now = now.as_microsecond();
         self.write(move |tx| {
             let leaving = Leaving {
@@ -174,7 +190,7 @@ impl LaneLedger for Sqlite {
         events: Vec<Admission>,
         again: Option<Timestamp>,
     ) -> Result<()> {
-        let (lane, arrivals) = (lane.clone(), Arrival::all(&events)?);
+        let (lane, arrivals) = (lane.clone(), Arrival::all(&events, &self.followed.rules())?);
         let (now, again) = (now.as_microsecond(), again.map(Timestamp::as_microsecond));
         self.write(move |tx| unattended::looked(tx, now, &lane, &facts, &arrivals, again))
             .await

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use handoffd_contract::{Event, Known};
+use handoffd_contract::{Controller, Event, Known};
 use rusqlite::params;
 
 use super::admit;
+use super::conversation::controller;
 use super::facts::facts;
 use super::lanes::{check, lane_ref};
 use super::tx::Tx;
@@ -41,6 +42,7 @@ pub(super) struct Stored {
     head: i64,
     who: Who,
     last_inbound: Option<i64>,
+    controller: Controller,
     known: Known,
     given_up: BTreeSet<i64>,
     events: Vec<Pending>,
@@ -63,6 +65,7 @@ impl Stored {
             head: self.head,
             known: self.known,
             last_inbound: rows::maybe_at(self.last_inbound)?,
+            controller: self.controller,
         })
     }
 }
@@ -90,6 +93,7 @@ pub(super) fn stored(tx: &Tx<'_>, lane: i64, limit: usize, bytes: usize) -> Resu
     let (events, more) = pending(tx, &lane.session, head, wanted, bytes)?;
     Ok(Stored {
         last_inbound: by_customer.max(who.inbound_at),
+        controller: controller(tx, &lane.session, head)?,
         lane,
         head,
         who,

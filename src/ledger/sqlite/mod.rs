@@ -10,6 +10,7 @@
 //! | `writer`, `reader`, `tx` | the thread that writes, those that read, and a transaction |
 //! | `disk_space` | whether there is room to write |
 //! | `events`, `admit` | events in, lanes opened and woken; dead letters |
+//! | `conversation` | who is in charge, moved and looked at |
 //! | `lanes` | claim, begin, finish, release |
 //! | `load`, `facts` | what a worker needs to know, and what it writes down |
 //! | `unattended` | lanes that nobody works on, looked at |
@@ -21,6 +22,7 @@
 //! | `mappings` | versions of mappings |
 
 mod admit;
+mod conversation;
 mod daemons;
 mod disk_space;
 mod events;
@@ -47,6 +49,7 @@ use self::reader::Readers;
 pub use self::tx::Counters;
 use self::tx::Tx;
 use self::writer::Writer;
+use super::conversation::Followed;
 use super::{Changed, Changes, LedgerError, Result};
 
 /// The ledger in one SQLite file.
@@ -55,6 +58,7 @@ pub struct Sqlite {
     readers: Readers,
     changed: Arc<Changed>,
     counters: Arc<Counters>,
+    followed: Followed,
     path: PathBuf,
     /// A write found no room, and the ledger has not grown since.
     full: AtomicBool,
@@ -75,6 +79,7 @@ impl Sqlite {
             readers: Readers::start(path.to_owned(), &counters)?,
             changed,
             counters,
+            followed: Followed::default(),
             path: path.to_owned(),
             full: AtomicBool::new(false),
         })

@@ -10,7 +10,7 @@ use rusqlite::{Row, params};
 use super::facts::facts;
 use super::lanes::lane_ref;
 use super::tx::Tx;
-use super::{Sqlite, admit, retry_skip, troubles};
+use super::{Sqlite, admit, conversation, retry_skip, troubles};
 use crate::ledger::rows;
 use crate::ledger::rules::{self, Tally};
 use crate::ledger::troubles::Troubles;
@@ -194,6 +194,10 @@ fn session_report(tx: &Tx<'_>, session: &str) -> Result<SessionReport> {
             .events
             .push((seq, kind, rows::at(time)?, id, rows::at(received)?));
     }
+    report.conversation = conversation::state(tx, session)?
+        .filter(|row| row.controller.is_some())
+        .map(|row| row.shown(session.to_owned()))
+        .transpose()?;
     let lanes = tx.all(
         &format!("{LANE_ROW} WHERE session = ?2 ORDER BY target"),
         params![rules::MAX_PENDING, session],
@@ -272,6 +276,7 @@ fn stats(tx: &Tx<'_>, now: i64) -> Result<Stats> {
     stats.dead_letters = tx
         .one("SELECT count(*) FROM poison", [], |row| row.get(0))?
         .unwrap_or(0);
+    (stats.conversations, stats.oldest_queued) = conversation::stats(tx)?;
     stats.webhooks = tx.all(
         "SELECT target, count(*) FROM inbox WHERE due_at IS NOT NULL GROUP BY target",
         [],

@@ -223,6 +223,7 @@ pub(in crate::relay) fn feed_as(
         items: Vec::new(),
         last_inbound: loaded.last_inbound,
         now: Timestamp::now(),
+        controller: loaded.controller.clone(),
     };
     let known: &Known = &loaded.known;
     target.connector.feed(&work, known, cursor)

@@ -15,12 +15,13 @@ use jiff::Timestamp;
 pub use played::Played;
 
 /// The events that the tests use, as they come.
-pub const EVENTS: [&str; 6] = [
+pub const EVENTS: [&str; 7] = [
     include_str!("../../events/handoff.requested.json"),
     include_str!("../../events/message.received.json"),
     include_str!("../../events/message.sent.json"),
     include_str!("../../events/message.status.json"),
     include_str!("../../events/session.closed.json"),
+    include_str!("../../events/session.returned.json"),
     include_str!("../../events/contact.updated.json"),
 ];
 

@@ -52,7 +52,12 @@ impl Creatio {
                 return Ok((steps, run + 1));
             };
             // What the customer writes must be seen; what others write calls for nobody.
-            if customer && !attended && !known.is(&format!("said/{}", event.message.id)) {
+            let is_attended = !work.controller_at(item).is_assistant();
+            if customer
+                && is_attended
+                && !attended
+                && !known.is(&format!("said/{}", event.message.id))
+            {
                 let steps = self.attended(work, known, item, None, records)?;
                 if !steps.is_empty() {
                     return Ok((steps, run + 1));
@@ -231,6 +236,34 @@ impl Creatio {
             start,
         };
         let row = self.activity(fact, id, &item.id, &line, &line, place);
+        self.ensure(
+            vec![row.claim(format!("last/{}", item.id), start.to_string())],
+            known,
+            true,
+        )
+    }
+
+    /// One activity of ours for the rep.
+    pub(super) fn line(
+        &self,
+        work: &Work,
+        known: &Known,
+        item: &Item,
+        title: &str,
+        text: &str,
+    ) -> Vec<Step> {
+        let fact = format!("line/{}", item.id);
+        let Some(records) = records(known).filter(|_| !known.is(&fact)) else {
+            return Vec::new();
+        };
+        let key = ["creatio", "line", &work.session.id, &work.target, &item.id];
+        let start = after(item.time.as_millisecond(), latest(known, &item.id));
+        let place = Place {
+            case: records.case,
+            contact: records.contact,
+            start,
+        };
+        let row = self.activity(fact, ids::uuid(&key), &item.id, title, text, place);
         self.ensure(
             vec![row.claim(format!("last/{}", item.id), start.to_string())],
             known,

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 
 use handoffd_contract::{Data, Known, Message, Refusal, Step, Work};
 
-use crate::Creatio;
+use crate::{Creatio, words};
 pub(crate) use rows::{Row, part_headers};
 pub(crate) use state::{default_statuses, ending_statuses};
 
@@ -40,6 +40,15 @@ impl Creatio {
                     if closed.closed_by.as_deref() != Some(work.target.as_str()) =>
                 {
                     self.closed(work, known, item, closed)
+                }
+                Data::SessionReturned(returned)
+                    if returned.returned_by.as_deref() != Some(work.target.as_str()) =>
+                {
+                    let line = words::returned(returned);
+                    self.line(work, known, item, "Back with the assistant", &line)
+                }
+                Data::RepNotice(notice) if notice.target == work.target => {
+                    self.line(work, known, item, "Please note", &notice.text)
                 }
                 _ => Vec::new(),
             };

@@ -349,6 +349,7 @@ pub fn work(contact: &Contact, items: Vec<Item>) -> Work {
         items,
         last_inbound: None,
         now: at(0),
+        controller: handoffd_contract::Controller::queued(None),
     }
 }
 

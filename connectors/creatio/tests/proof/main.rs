@@ -13,6 +13,7 @@ mod polls;
 mod prove;
 mod refused;
 mod reopened;
+mod returned;
 mod settings;
 mod site;
 mod webhooks;

@@ -87,6 +87,7 @@ impl Scene {
             )],
             last_inbound: Some(at(-9)),
             now: at(self.seconds),
+            controller: handoffd_contract::Controller::queued(None),
         }
     }
 

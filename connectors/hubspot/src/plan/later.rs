@@ -1,6 +1,8 @@
 //! What comes after the handoff: messages, what became of replies, and the end.
 
-use handoffd_contract::event::{DeliveryState, MessageEvent, ReplyStatus, SessionClosed};
+use handoffd_contract::event::{
+    DeliveryState, MessageEvent, ReplyStatus, SessionClosed, SessionReturned,
+};
 use handoffd_contract::text::{line, set_off, truncate};
 use handoffd_contract::{AuthorKind, HttpCall, Item, Message, Method, Repeat, Step};
 use serde_json::{Value, json};
@@ -130,6 +132,38 @@ impl Plan<'_> {
         self.show(&[note], &clock, ticket)
     }
 
+    /// The ticket says that the assistant has the conversation again, and stays where it is.
+    pub(super) fn returned(&self, item: &Item, returned: &SessionReturned) -> Vec<Step> {
+        if returned.returned_by.as_deref() == Some(self.work.target.as_str()) {
+            return Vec::new();
+        }
+        let mut text = "The assistant has taken the conversation back. What is said from here on \
+                        is shown when it hands over again."
+            .to_owned();
+        if let Some(reason) = said(&returned.reason) {
+            text.push_str(&format!(" Reason: {}", set_off(&truncate(reason, 1_000))));
+        }
+        self.line(item, "Back with the assistant", &text)
+    }
+
+    /// One note of ours for the rep.
+    pub(super) fn line(&self, item: &Item, title: &str, text: &str) -> Vec<Step> {
+        let fact = facts::note(&item.id, "c0");
+        let Some(ticket) = self
+            .known
+            .get(facts::TICKET)
+            .filter(|_| !self.known.is(&fact))
+        else {
+            return Vec::new();
+        };
+        if let Some(step) = self.doubt(ticket, &[&fact], Value::Null) {
+            return vec![step];
+        }
+        let note = Note::new(fact, Kind::Note, title, Block::plain(text, None));
+        let clock = self.clock(item, item.time, 1);
+        self.show(&[note.optional()], &clock, ticket)
+    }
+
     pub(super) fn closed(&self, item: &Item, closed: &SessionClosed) -> Vec<Step> {
         let Some(ticket) = self.known.get(facts::TICKET) else {
             return Vec::new();
@@ -166,7 +200,7 @@ impl Plan<'_> {
             lines.push(format!("Resolved: {}", if resolved { "yes" } else { "no" }));
         }
         for (label, value) in [("Reason", &closed.reason), ("By", &closed.closed_by)] {
-            if let Some(value) = value.as_deref().filter(|value| !value.trim().is_empty()) {
+            if let Some(value) = said(value) {
                 lines.push(format!("{label}: {}", set_off(&truncate(value, 1_000))));
             }
         }
@@ -183,4 +217,9 @@ impl Plan<'_> {
         steps.extend(self.show(&[note.optional()], &clock, ticket));
         steps
     }
+}
+
+/// A text that says something.
+fn said(text: &Option<String>) -> Option<&str> {
+    text.as_deref().filter(|text| !text.trim().is_empty())
 }

@@ -191,6 +191,7 @@ impl Desk {
             items: items.to_vec(),
             last_inbound: Some(self.now),
             now: self.now,
+            controller: handoffd_contract::Controller::queued(None),
         }
     }
 

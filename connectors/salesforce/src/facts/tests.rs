@@ -18,6 +18,7 @@ fn work() -> Work {
         items: Vec::new(),
         last_inbound: None,
         now: jiff::Timestamp::UNIX_EPOCH,
+        controller: handoffd_contract::Controller::queued(None),
     }
 }
 

@@ -129,6 +129,7 @@ fn what_happened_while_we_were_away_is_heard_in_the_backfill() {
                 wa_id: Some("201".into()),
                 ..Default::default()
             },
+            controller: handoffd_contract::Controller::queued(None),
         };
         let mut known = Known::default();
         known.set("subject", SUBJECT);
@@ -189,11 +190,13 @@ fn what_happened_while_we_were_away_is_heard_in_the_backfill() {
         // That the rep left is no end; the list does not tell of sessions' statuses.
         assert_eq!(ends(&heard), 0, "{heard:#?}");
         assert_eq!(reps(&heard), [Some("Ana".to_owned()), None]);
-        // What the stream replays adds the end, and nothing else.
+        // What the stream replays adds the end, and how long the wait was to be, which is history.
+        let is_history =
+            |kind: &InboundKind| matches!(kind, InboundKind::Facts(_) | InboundKind::Queued { .. });
         let replayed: Vec<_> = scene
             .hear()
             .into_iter()
-            .filter(|h| seen.insert(h.id.clone()) && !matches!(h.kind, InboundKind::Facts(_)))
+            .filter(|h| seen.insert(h.id.clone()) && !is_history(&h.kind))
             .collect();
         assert_eq!((ends(&replayed), replayed.len()), (1, 1), "{replayed:#?}");
     }
@@ -311,6 +314,7 @@ fn a_rep_who_leaves_an_open_session_is_no_end_and_the_next_one_is_heard() {
         last_inbound: None,
         now: scene.now,
         contact: Default::default(),
+        controller: handoffd_contract::Controller::queued(None),
     };
     assert!(
         scene.connector.feed(&work, &facts, None).is_some(),

@@ -7,7 +7,7 @@ use handoffd_contract::{
     Feed, Frame, FrameContent, HttpReply, Inbound, InboundKind, Known, Source, Subject, Work,
 };
 use jiff::{SignedDuration, Timestamp};
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[test]
 fn a_rep_writes_and_only_that_is_relayed() {
@@ -48,6 +48,60 @@ fn a_rep_writes_and_only_that_is_relayed() {
         == InboundKind::Assigned {
             rep: Some("Ana".into())
         }));
+}
+
+#[test]
+fn the_place_in_the_queue_and_the_estimated_wait_are_heard() {
+    let hear = |event: &str, payload: Value| {
+        let kind = payload["entryType"].clone();
+        let data = json!({
+            "conversationId": CONVERSATION,
+            "conversationEntry": {
+                "identifier": "entry-1", "entryType": kind, "entryPayload": payload.to_string(),
+                "sender": {"role": "System"}, "transcriptedTimestamp": 1_767_225_660_000_i64,
+            },
+        });
+        let data = data.to_string();
+        let connector = connector(json!({}));
+        let frame = Frame::Event {
+            key: SUBJECT,
+            id: "",
+            event,
+            data: &data,
+        };
+        let heard = connector.hear(&frame).unwrap().heard;
+        let waits = heard.into_iter().find_map(|one| match one.kind {
+            InboundKind::Queued {
+                position,
+                wait_seconds,
+            } => Some((one.id, position, wait_seconds)),
+            _ => None,
+        });
+        waits.map(|(id, position, wait)| {
+            assert_eq!(id, "waits/entry-1");
+            (position, wait)
+        })
+    };
+    let position = |position: Value| {
+        hear(
+            "CONVERSATION_QUEUE_POSITION",
+            json!({"entryType": "QueuePosition", "id": "x", "workItemId": "0Mw000000000001", "position": position}),
+        )
+    };
+    assert_eq!(position(json!(3)), Some((Some(3), None)));
+    assert_eq!(position(json!("third")), None);
+    assert_eq!(position(json!(-1)), None);
+    let routed = |failure: &str, asked: bool, seconds: Value| {
+        hear(
+            "CONVERSATION_ROUTING_RESULT",
+            json!({"entryType": "RoutingResult", "id": "x", "recordId": "0Mw000000000001", "failureType": failure,
+                "estimatedWaitTime": {"isEWTRequested": asked, "estimatedWaitTimeInSeconds": seconds}}),
+        )
+    };
+    assert_eq!(routed("None", true, json!(120)), Some((None, Some(120))));
+    assert_eq!(routed("None", false, json!(120)), None);
+    assert_eq!(routed("None", true, json!(null)), None);
+    assert_eq!(routed("RoutingError", true, json!(120)), None);
 }
 
 #[test]
@@ -280,6 +334,7 @@ fn garbage_is_passed_over_and_a_lost_message_is_seen_by_a_person() {
         items: Vec::new(),
         last_inbound: None,
         now: Timestamp::UNIX_EPOCH,
+        controller: handoffd_contract::Controller::queued(None),
     };
     let mut known = Known::default();
     known.set("subject", SUBJECT);

@@ -9,3 +9,4 @@ mod endings;
 mod limits;
 mod marks;
 mod play;
+mod returned;

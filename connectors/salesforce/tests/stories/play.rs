@@ -17,6 +17,7 @@ pub fn work(items: Vec<Item>) -> Work {
         items,
         last_inbound: None,
         now: start(),
+        controller: handoffd_contract::Controller::queued(None),
     }
 }
 

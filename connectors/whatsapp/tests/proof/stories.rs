@@ -7,7 +7,7 @@ use crate::cast::{CUSTOMER, cloud, file, gateway, item, replied, reply, start};
 use crate::world::{Chapter, World};
 use handoffd_contract::event::{
     Contact, DeliveryState, HandoffCompleted, MessageStatus, RepEnded, ReplyOption, Session,
-    SessionAssigned,
+    SessionAssigned, SessionHandback,
 };
 use handoffd_contract::proof::{Mishap, Stage, prove};
 use handoffd_contract::sandbox::Sandbox;
@@ -33,7 +33,11 @@ fn story(full: bool) -> Vec<Chapter> {
         });
     }
     let mut replies = vec![replied("e-2", second)];
-    let mut last = vec![item("e-4", assigned(None)), item("e-5", ended())];
+    let mut last = vec![
+        item("e-4", assigned(None)),
+        item("e-5", ended()),
+        item("e-5-back", handback()),
+    ];
     if full {
         first
             .attachments
@@ -67,6 +71,16 @@ fn ended() -> Data {
         target: "crm".into(),
         status: Some("closed".into()),
     })
+}
+
+fn handback() -> Data {
+    Data::SessionHandback(Box::new(SessionHandback {
+        target: Some("crm".into()),
+        status: Some("closed".into()),
+        outcome: "closed".into(),
+        replies: 2,
+        ..SessionHandback::default()
+    }))
 }
 
 fn completed() -> Data {

@@ -157,6 +157,7 @@ impl<'a> World<'a> {
             items: self.items.clone(),
             last_inbound: self.last_inbound,
             now: self.now,
+            controller: handoffd_contract::Controller::queued(None),
         }
     }
 
