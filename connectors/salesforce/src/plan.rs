@@ -63,7 +63,7 @@ impl Salesforce {
             && (lane.ended().is_empty() || !unreconciled.is_empty() || lane.is_anything_unsure());
         if !open
             && !self
-                .plan(work, known)
+                .plan(&work.with_replies_of_others(), known)
                 .is_ok_and(|steps| steps.iter().any(|step| step.listen))
         {
             return None;

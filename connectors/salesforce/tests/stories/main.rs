@@ -8,4 +8,5 @@ mod content;
 mod endings;
 mod limits;
 mod marks;
+mod others;
 mod play;
