@@ -593,7 +593,8 @@ pub struct ReplyStatus {
     pub detail: Option<String>,
     /// Why it is held: a reason's label, `unclear` while it may have arrived, `behind` what may have
     /// arrived, or `passing`; left out when the customer must write first. Each cause is told once.
-    /// Of a reply that was sent: `settled` when it was told that nobody knew.
+    /// Of a reply that was sent: `settled` when it was told that nobody knew, `changed` when the customer
+    /// got it in another form than it was written in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
 }
@@ -612,14 +613,23 @@ impl ReplyStatus {
         };
         match &self.cause {
             Some(cause) if self.state == DeliveryState::Held => format!("{state}/{cause}"),
+            Some(cause) if cause == ReplyStatus::CHANGED => format!("{state}/{cause}"),
             _ => state.to_owned(),
         }
     }
 
-    /// Whether it settles what nobody knew.
+    /// The cause of a reply that was sent in another form than it was written in.
+    pub const CHANGED: &str = "changed";
+
+    /// Whether its writer is told although the reply was sent: it settles what nobody knew, or says in
+    /// which other form the reply went.
     #[must_use]
     pub fn settles(&self) -> bool {
-        self.state == DeliveryState::Sent && self.cause.as_deref() == Some("settled")
+        self.state == DeliveryState::Sent
+            && matches!(
+                self.cause.as_deref(),
+                Some("settled" | ReplyStatus::CHANGED)
+            )
     }
 
     /// Whether the reply may have arrived although nobody knows.
