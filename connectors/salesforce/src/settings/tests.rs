@@ -151,8 +151,8 @@ fn every_problem_names_its_path_and_its_remedy() {
         ("tokens_per_minute", json!(0), "from 1 to 100000"),
         (
             "file_hosts",
-            json!("x"),
-            "found a text of 1 character; write a list of texts",
+            json!(1),
+            "found a whole number; write a list of texts",
         ),
         ("relay_chatbot", json!("yes"), "true or false"),
         ("on_close", json!("close"), "end-session"),
