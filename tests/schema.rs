@@ -263,6 +263,20 @@ fn what_goes_out_is_as_published() {
             ),
         ),
         item(
+            "5a",
+            data(
+                "session.routing",
+                json!({ "target": "crm", "outcome": "failed", "detail": "nobody" }),
+            ),
+        ),
+        item(
+            "5b",
+            data(
+                "rep.activity",
+                json!({ "target": "crm", "activity": "read", "record": "r", "message_id": "wamid.1" }),
+            ),
+        ),
+        item(
             "6",
             data("rep.ended", json!({ "target": "crm", "status": "Closed" })),
         ),
@@ -296,11 +310,13 @@ fn what_goes_out_is_as_published() {
     let all = [
         "handoff.completed",
         "handoff.failed",
+        "rep.activity",
         "reply.requested",
         "reply.status",
         "session.assigned",
         "session.closed",
         "session.handback",
+        "session.routing",
     ];
     assert_eq!(kinds, all.into());
 }

@@ -234,9 +234,11 @@ impl Relay {
         };
         // What happens to a record happens to every conversation in it.
         let every = match &heard.kind {
-            InboundKind::Ended { .. } | InboundKind::Assigned { .. } | InboundKind::Facts(_) => {
-                lanes.as_slice()
-            }
+            InboundKind::Ended { .. }
+            | InboundKind::Assigned { .. }
+            | InboundKind::Routing { .. }
+            | InboundKind::Activity { .. }
+            | InboundKind::Facts(_) => lanes.as_slice(),
             InboundKind::Replied(_) | InboundKind::NotSent { .. } | InboundKind::Status { .. } => {
                 std::slice::from_ref(addressee)
             }

@@ -1,6 +1,8 @@
 //! What was heard as an event of a session, or as facts of its lane.
 
-use handoffd_contract::event::{MessageStatus, RepEnded, SessionAssigned};
+use handoffd_contract::event::{
+    MessageStatus, RepActivity, RepEnded, SessionAssigned, SessionRouting,
+};
 use handoffd_contract::{Data, Event, InboundKind};
 use jiff::Timestamp;
 
@@ -33,6 +35,23 @@ pub(super) fn data(
             Data::SessionAssigned(SessionAssigned {
                 target: target.name.clone(),
                 rep,
+            }),
+        ),
+        InboundKind::Routing { outcome, detail } => (
+            "routing",
+            Data::SessionRouting(SessionRouting {
+                target: target.name.clone(),
+                outcome,
+                detail,
+            }),
+        ),
+        InboundKind::Activity { activity, record } => (
+            "activity",
+            Data::RepActivity(RepActivity {
+                target: target.name.clone(),
+                activity,
+                record,
+                message_id: None,
             }),
         ),
         InboundKind::Status {

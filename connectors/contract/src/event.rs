@@ -10,6 +10,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use crate::desk::{Activity, RepActivity, Routing, SessionRouting};
+
 /// One event of one session.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
@@ -80,6 +82,12 @@ pub enum Data {
     /// A rep was assigned, joined or left. Produced by handoffd.
     #[serde(rename = "session.assigned")]
     SessionAssigned(SessionAssigned),
+    /// What became of a CRM's search for a rep. Produced by handoffd.
+    #[serde(rename = "session.routing")]
+    SessionRouting(SessionRouting),
+    /// A rep types, or has read what the customer wrote. Produced by handoffd.
+    #[serde(rename = "rep.activity")]
+    RepActivity(RepActivity),
     /// A rep ended the conversation in a CRM. Produced by handoffd; goes out as `session.closed`.
     #[serde(rename = "rep.ended")]
     RepEnded(RepEnded),
@@ -101,6 +109,8 @@ impl Data {
             Data::HandoffCompleted(_) => "handoff.completed",
             Data::HandoffFailed(_) => "handoff.failed",
             Data::SessionAssigned(_) => "session.assigned",
+            Data::SessionRouting(_) => "session.routing",
+            Data::RepActivity(_) => "rep.activity",
             Data::RepEnded(_) => "rep.ended",
         }
     }
