@@ -306,7 +306,6 @@ async fn a_reply_that_is_sent_once_more_is_told_of_a_blocked_account() {
     whatsapp(&world, "fail_later", json!({"code": 131047, "count": 1}));
     reply(&world, "hubspot", "One.");
     until_told(&world, "hubspot", "24-hour window", 1).await;
-    world.until_idle().await;
     whatsapp(&world, "fail_next", json!({"code": 131031, "count": 100}));
     world.customer_writes("Hello?").await;
     let words = "The WhatsApp account is blocked (WhatsApp error 131031)";

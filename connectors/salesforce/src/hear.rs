@@ -79,6 +79,9 @@ fn stream(s: &Settings, event: &str, data: &str) -> Result<FrameContent, Refusal
                 | "CONVERSATION_SESSION_STATUS_CHANGED"
                 | "CONVERSATION_ROUTING_RESULT"
                 | "CONVERSATION_ROUTING_WORK_RESULT"
+                | "CONVERSATION_TYPING_STARTED_INDICATOR"
+                | "CONVERSATION_TYPING_STOPPED_INDICATOR"
+                | "CONVERSATION_READ_ACKNOWLEDGEMENT"
                 | "CONVERSATION_CLOSE_CONVERSATION"
         );
     if !known {

@@ -5,7 +5,7 @@
 //! same id: that Salesforce recognises the id is inferred, not documented.
 
 use handoffd_contract::event::{
-    DeliveryState, HandoffCompleted, MessageEvent, ReplyStatus, SessionClosed,
+    DeliveryState, HandoffCompleted, MessageEvent, RepActivity, ReplyStatus, SessionClosed,
 };
 use handoffd_contract::{
     Auth, Data, Feed, Handoff, HttpCall, Item, Known, Message, Method, Reason, Record, Refusal,
@@ -41,6 +41,9 @@ impl Salesforce {
                 }
                 Data::ReplyStatus(status) if status.target == work.target => {
                     self.told(work, known, &lane, item, status)?
+                }
+                Data::RepActivity(done) if done.target == work.target => {
+                    self.read_mark(known, &lane, item, done)
                 }
                 Data::SessionClosed(closed) => self.closed(work, known, &lane, item, closed),
                 _ => None,
@@ -311,6 +314,33 @@ impl Salesforce {
             self.step("reply.acknowledge", Repeat::Keyed, call, lane, &context)
                 .claim_as(fact, id),
         ))
+    }
+
+    /// A rep has read an entry: the gateway is told which message that is.
+    fn read_mark(
+        &self,
+        known: &Known,
+        lane: &Lane<'_>,
+        item: &Item,
+        done: &RepActivity,
+    ) -> Option<Step> {
+        let fact = format!("seen/{}", item.id);
+        let entry = done.record.as_deref()?;
+        if done.message_id.is_some() || known.is(&fact) {
+            return None;
+        }
+        let message = lane.shown_by(entry)?;
+        // A handoff's own texts are no message.
+        known.get(&facts::said(message))?;
+        let read = RepActivity {
+            message_id: Some(message.to_owned()),
+            ..done.clone()
+        };
+        let record = Record {
+            facts: vec![(fact.clone(), message.to_owned())],
+            events: vec![(fact, Data::RepActivity(read))],
+        };
+        Some(Step::new("reply.seen", Repeat::Safe, record))
     }
 
     fn closed(
