@@ -4,13 +4,13 @@ use std::io::Write;
 use std::net::SocketAddr;
 
 use anyhow::Context;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::connectors::KINDS;
 
-use super::{Options, Running, serve, url};
+use super::{Options, serve, url};
 
 /// Where the simulators listen. Port 0 takes a free one.
 #[derive(Debug, Clone, clap::Args)]
@@ -69,7 +69,9 @@ pub async fn command(args: Args) -> anyhow::Result<()> {
     );
     let running = serve(args.options(), stop.clone()).await?;
     for switch in &args.switches {
-        set(&running, switch)?;
+        running
+            .switch(switch)
+            .map_err(|words| anyhow::anyhow!("--switch {switch}: {words}"))?;
     }
     let targets: serde_json::Map<String, serde_json::Value> = running
         .targets()
@@ -93,27 +95,4 @@ pub async fn command(args: Args) -> anyhow::Result<()> {
     stop.cancel();
     running.join().await;
     Ok(())
-}
-
-/// Sets a switch that was given as `target.name=value`.
-fn set(running: &Running, switch: &str) -> anyhow::Result<()> {
-    let parted = switch
-        .split_once('=')
-        .and_then(|(place, value)| Some((place.split_once('.')?, value)));
-    let Some(((target, name), value)) = parted else {
-        anyhow::bail!(
-            "--switch {switch}: write TARGET.NAME=VALUE, such as salesforce.capacity=status"
-        );
-    };
-    let served = running
-        .target(target)
-        .with_context(|| format!("--switch {switch}: no simulator is named {target:?}"))?;
-    let read: Option<Value> = serde_json::from_str(value).ok();
-    let as_text = || served.switch(name, &Value::from(value));
-    // `409` is a word of some switches and a number of others.
-    let set = match read {
-        Some(read) => served.switch(name, &read).or_else(|_| as_text()),
-        None => as_text(),
-    };
-    set.map_err(|words| anyhow::anyhow!("--switch {switch}: {words}"))
 }
