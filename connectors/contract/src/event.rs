@@ -510,7 +510,7 @@ pub struct MessageStatus {
 )]
 #[serde(rename_all = "lowercase")]
 pub enum DeliveryState {
-    /// Waiting: for the customer to write, or for a person to choose a template.
+    /// Waiting: for the customer to write, or for what `cause` says.
     Held,
     /// WhatsApp (or the gateway) has it.
     Sent,

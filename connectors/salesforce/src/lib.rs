@@ -17,6 +17,7 @@
 //! | `send` | the calls that show something, and the look for one whose outcome is unknown |
 //! | `read`, `errors` | what a reply proves; what a status means whatever was asked, and Salesforce's own words |
 //! | `hear`, `entry`, `payload` | the event stream and the entries list; one entry; what a rep's message says |
+//! | `pickers` | lists, carousels and times that a customer may choose from |
 //! | `checks` | what `handoffd check --live` reads |
 //! | `sandbox` | a simulator of the documented API (feature `sandbox`) |
 //!
