@@ -254,6 +254,28 @@ impl Running {
         self.control.targets.get(name)
     }
 
+    /// Sets a switch that is given as `target.name=value`; the value is JSON, or a text.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn switch(&self, switch: &str) -> Result<(), String> {
+        let parted = switch
+            .split_once('=')
+            .and_then(|(place, value)| Some((place.split_once('.')?, value)));
+        let Some(((target, name), value)) = parted else {
+            return Err("write TARGET.NAME=VALUE, such as salesforce.capacity=status".to_owned());
+        };
+        let served = self
+            .target(target)
+            .ok_or_else(|| format!("no simulator is named {target:?}"))?;
+        let as_text = || served.switch(name, &Value::from(value));
+        // `409` is a word of some switches and a number of others.
+        match serde_json::from_str::<Value>(value) {
+            Ok(read) => served.switch(name, &read).or_else(|_| as_text()),
+            Err(_) => as_text(),
+        }
+    }
+
     /// What a client needs, by simulator.
     #[must_use]
     pub fn credentials(&self) -> Value {

@@ -9,7 +9,7 @@ mod outbound;
 
 use handoffd_contract::event::{
     ContactUpdated, Handoff, HandoffCompleted, HandoffFailed, MessageEvent, MessageStatus,
-    ReplyStatus, SessionAssigned, SessionClosed, SessionReturned,
+    RepActivity, ReplyStatus, SessionAssigned, SessionClosed, SessionReturned, SessionRouting,
 };
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -101,6 +101,16 @@ const KINDS: &[Kind] = &[
         "session.assigned",
         false,
         "A rep was assigned, joined or left.",
+    ),
+    of::<SessionRouting>(
+        "session.routing",
+        false,
+        "No rep was found, one has declined, or it is being transferred.",
+    ),
+    of::<RepActivity>(
+        "rep.activity",
+        false,
+        "A rep types, or has read what the customer wrote.",
     ),
     of::<Closed>(
         "session.closed",

@@ -268,6 +268,20 @@ fn what_goes_out_is_as_published() {
             ),
         ),
         item(
+            "5a",
+            data(
+                "session.routing",
+                json!({ "target": "crm", "outcome": "failed", "detail": "nobody" }),
+            ),
+        ),
+        item(
+            "5b",
+            data(
+                "rep.activity",
+                json!({ "target": "crm", "activity": "read", "record": "r", "message_id": "wamid.1" }),
+            ),
+        ),
+        item(
             "6",
             data("rep.ended", json!({ "target": "crm", "status": "Closed" })),
         ),
@@ -345,6 +359,7 @@ fn what_goes_out_is_as_published() {
     let all = [
         "handoff.completed",
         "handoff.failed",
+        "rep.activity",
         "reply.requested",
         "reply.status",
         "session.assigned",
@@ -352,6 +367,7 @@ fn what_goes_out_is_as_published() {
         "session.handback",
         "session.state",
         "session.unattended",
+        "session.routing",
     ];
     assert_eq!(kinds, all.into());
 }

@@ -144,7 +144,10 @@ impl Moved {
                     url: completed.url.clone(),
                 },
             ),
-            Data::MessageStatus(_)
+            // Who is assigned, leaves or ends it is told by itself; how the search goes moves nothing.
+            Data::SessionRouting(_)
+            | Data::RepActivity(_)
+            | Data::MessageStatus(_)
             | Data::ContactUpdated(_)
             | Data::ReplyStatus(_)
             | Data::HandoffFailed(_)

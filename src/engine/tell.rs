@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use super::Engine;
-use super::plan::bare;
+use super::plan::{bare, plain};
 use crate::ledger::{LaneState, LedgerError, Unlooked};
 use crate::target::Target;
 
@@ -95,7 +95,15 @@ async fn look_at(
         .ledger
         .inspect(lane.lane.lane, settings.load_events, settings.load_bytes)
         .await?;
-    let work = bare(&target.name, &loaded);
+    let mut work = bare(&target.name, &loaded);
+    // A reply that is to be sent once more waits like one that was never sent.
+    let again = target.connector.recall(&work, &loaded.known);
+    for (at, id) in again.into_iter().enumerate() {
+        let found = engine.ledger.recall(&lane.lane.session, &id).await?;
+        if let Some((_, event)) = found {
+            work.items.insert(at.min(work.items.len()), plain(&event));
+        }
+    }
     let Waiting { record, again } = target.connector.waiting(&work, &loaded.known, stop);
     let events = record.events.into_iter();
     let events = events

@@ -12,7 +12,8 @@ pub(super) fn clean(kind: &mut InboundKind) {
         InboundKind::Ended { status } => some(status),
         InboundKind::Assigned { rep } => some(rep),
         InboundKind::Status { error, .. } => some(error),
-        InboundKind::Queued { .. } | InboundKind::Facts(_) => {}
+        InboundKind::Routing { detail, .. } => some(detail),
+        InboundKind::Queued { .. } | InboundKind::Activity { .. } | InboundKind::Facts(_) => {}
     }
 }
 

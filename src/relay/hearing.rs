@@ -237,6 +237,8 @@ impl Relay {
             InboundKind::Ended { .. }
             | InboundKind::Assigned { .. }
             | InboundKind::Queued { .. }
+            | InboundKind::Routing { .. }
+            | InboundKind::Activity { .. }
             | InboundKind::Facts(_) => lanes.as_slice(),
             InboundKind::Replied(_) | InboundKind::NotSent { .. } | InboundKind::Status { .. } => {
                 std::slice::from_ref(addressee)

@@ -1,6 +1,8 @@
 //! What was heard as an event of a session, or as facts of its lane.
 
-use handoffd_contract::event::{MessageStatus, RepEnded, SessionAssigned, SessionQueued};
+use handoffd_contract::event::{
+    MessageStatus, RepActivity, RepEnded, SessionAssigned, SessionQueued, SessionRouting,
+};
 use handoffd_contract::{Data, Event, InboundKind};
 use jiff::Timestamp;
 
@@ -44,6 +46,23 @@ pub(super) fn data(
                 target: target.name.clone(),
                 position,
                 wait_seconds,
+            }),
+        ),
+        InboundKind::Routing { outcome, detail } => (
+            "routing",
+            Data::SessionRouting(SessionRouting {
+                target: target.name.clone(),
+                outcome,
+                detail,
+            }),
+        ),
+        InboundKind::Activity { activity, record } => (
+            "activity",
+            Data::RepActivity(RepActivity {
+                target: target.name.clone(),
+                activity,
+                record,
+                message_id: None,
             }),
         ),
         InboundKind::Status {

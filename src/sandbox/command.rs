@@ -30,6 +30,10 @@ pub struct Args {
     /// The control API, which has no sign-in: keep it on the loopback.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9100")]
     pub control: SocketAddr,
+    /// Sets a switch of a simulator from the beginning, such as `salesforce.capacity=status`; the value
+    /// is JSON, or a text. `GET /` of the control API lists them. May be given several times.
+    #[arg(long = "switch", value_name = "TARGET.NAME=VALUE")]
+    pub switches: Vec<String>,
 }
 
 impl Args {
@@ -64,6 +68,11 @@ pub async fn command(args: Args) -> anyhow::Result<()> {
         signal(SignalKind::terminate())?,
     );
     let running = serve(args.options(), stop.clone()).await?;
+    for switch in &args.switches {
+        running
+            .switch(switch)
+            .map_err(|words| anyhow::anyhow!("--switch {switch}: {words}"))?;
+    }
     let targets: serde_json::Map<String, serde_json::Value> = running
         .targets()
         .map(|t| {

@@ -101,8 +101,14 @@ async fn index(State(control): Site) -> Json {
         .values()
         .map(|t| (t.name(), t.base()))
         .collect();
+    let switches: BTreeMap<&str, Value> = control
+        .targets
+        .values()
+        .map(|t| (t.name(), t.switches()))
+        .collect();
     Json(json!({
         "targets": targets,
+        "switches": switches,
         "endpoints": {
             "GET /credentials": "what a client of each simulator needs",
             "GET /{target}/credentials": "what a client of one simulator needs",

@@ -126,6 +126,19 @@ impl Served {
         Ok(())
     }
 
+    /// The switches: how they stand, or the simulator's words on which there are.
+    #[must_use]
+    pub fn switches(&self) -> Value {
+        let mut state = self.state();
+        match state.sandbox.switches() {
+            Value::Null => {
+                let refusal = state.sandbox.switch("?", &Value::Null).err();
+                refusal.map_or(Value::Null, Value::from)
+            }
+            switches => switches,
+        }
+    }
+
     /// The value that a switch was set to since the last reset.
     pub(super) fn switched(&self, name: &str) -> Option<Value> {
         self.state().switches.get(name).cloned()

@@ -1,6 +1,6 @@
 //! Rate budgets: token buckets per target, and within a target per conversation or customer.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -32,10 +32,37 @@ pub struct Bucket {
     per_second: f64,
     tokens: f64,
     at: Instant,
+    /// What was taken, where each comes back by itself instead of all together at a rate.
+    window: Option<Window>,
+}
+
+/// When each was taken that is not given back yet, the oldest first.
+#[derive(Debug, Clone)]
+struct Window {
+    per: Duration,
+    taken: VecDeque<Instant>,
+}
+
+impl Window {
+    fn give_back(&mut self, now: Instant) {
+        while self.taken.front().is_some_and(|at| *at + self.per <= now) {
+            self.taken.pop_front();
+        }
+    }
+
+    /// How long until so many of `burst` are free.
+    fn wait(&self, burst: usize, wanted: usize, now: Instant) -> Duration {
+        let back = (self.taken.len() + wanted).saturating_sub(burst);
+        match back.checked_sub(1).and_then(|last| self.taken.get(last)) {
+            Some(at) => (*at + self.per).saturating_duration_since(now),
+            None => Duration::ZERO,
+        }
+    }
 }
 
 impl Bucket {
-    /// A bucket that is full now, of `burst` tokens, and gets `refill` back per `per`.
+    /// A bucket that is full now, of `burst` tokens, and gets `refill` back per `per`; with a `refill` of
+    /// 0 each comes back `per` after it was taken.
     #[must_use]
     pub fn new(burst: u32, refill: u32, per: Duration, now: Instant) -> Bucket {
         Bucket {
@@ -43,12 +70,22 @@ impl Bucket {
             per_second: f64::from(refill.max(1)) / per.as_secs_f64().max(0.001),
             tokens: f64::from(burst.max(1)),
             at: now,
+            window: (refill == 0).then(|| Window {
+                per,
+                taken: VecDeque::new(),
+            }),
         }
     }
 
     /// Takes a token and says how long to wait before using it.
     pub fn take(&mut self, now: Instant) -> Duration {
         self.refill(now);
+        let burst = self.burst as usize;
+        if let Some(window) = &mut self.window {
+            let wait = window.wait(burst, 1, now);
+            window.taken.push_back(now + wait);
+            return wait;
+        }
         self.tokens -= 1.0;
         if self.tokens >= 0.0 {
             Duration::ZERO
@@ -66,6 +103,10 @@ impl Bucket {
     /// rest to others. Takes nothing.
     pub fn wait_for_part(&mut self, now: Instant, part: f64) -> Duration {
         self.refill(now);
+        if let Some(window) = &self.window {
+            let wanted = (self.burst * part).max(1.0) as usize;
+            return window.wait(self.burst as usize, wanted, now);
+        }
         let missing = (self.burst * part).max(1.0) - self.tokens;
         if missing <= 0.0 {
             Duration::ZERO
@@ -78,6 +119,9 @@ impl Bucket {
     pub fn reconfigure(&mut self, mut other: Bucket, now: Instant) {
         self.refill(now);
         other.tokens = self.tokens.min(other.burst);
+        if let (Some(new), Some(old)) = (&mut other.window, self.window.take()) {
+            new.taken = old.taken;
+        }
         *self = other;
     }
 
@@ -85,11 +129,17 @@ impl Bucket {
         let elapsed = now.saturating_duration_since(self.at).as_secs_f64();
         self.tokens = (self.tokens + elapsed * self.per_second).min(self.burst);
         self.at = self.at.max(now);
+        if let Some(window) = &mut self.window {
+            window.give_back(now);
+        }
     }
 
     fn full(&mut self, now: Instant) -> bool {
         self.refill(now);
-        self.tokens >= self.burst
+        match &self.window {
+            Some(window) => window.taken.is_empty(),
+            None => self.tokens >= self.burst,
+        }
     }
 }
 
@@ -325,6 +375,30 @@ mod tests {
             "the refusal took nothing from the target's bucket"
         );
         assert!(budgets.take(&[]).is_err());
+    }
+
+    #[test]
+    fn a_window_gives_each_back_by_itself_and_never_more_than_its_burst() {
+        let minute = Duration::from_secs(60);
+        let begin = Instant::now();
+        let mut window = Bucket::new(3, 0, minute, begin);
+        let at = |seconds| begin + Duration::from_secs(seconds);
+        for second in [0, 10, 20] {
+            assert_eq!(window.take(at(second)), Duration::ZERO);
+        }
+        assert_eq!(window.wait(at(30)), Duration::from_secs(30));
+        assert_eq!(window.take(at(60)), Duration::ZERO, "the first is back");
+        assert_eq!(window.wait(at(60)), Duration::from_secs(10));
+        assert!(!window.full(at(119)) && window.full(at(120)));
+        // Over a long time the whole rate is there.
+        let mut taken = 0;
+        for second in 200..800 {
+            if window.wait(at(second)).is_zero() {
+                window.take(at(second));
+                taken += 1;
+            }
+        }
+        assert_eq!(taken, 30);
     }
 
     #[test]

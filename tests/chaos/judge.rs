@@ -181,7 +181,14 @@ fn records(evidence: &Evidence<'_>) -> [Check; 3] {
                     });
                     let spoken = number(token, 'R').is_some() || number(token, 'N').is_some();
                     if spoken {
-                        let ours = entry.by == By::App && !entry.notice;
+                        // What a rep wrote in another CRM is shown; an internal note and what was written
+                        // here are not.
+                        let elsewhere = evidence
+                            .book
+                            .replies
+                            .iter()
+                            .any(|reply| reply.token == *token && reply.target != target);
+                        let ours = entry.by == By::App && !entry.notice && !elsewhere;
                         echoed.that(!ours, || format!("{place}: {token} comes back"));
                     }
                 }

@@ -323,3 +323,36 @@ async fn a_file_on_an_activity_in_creatio_reaches_the_phone() {
     world.until_shown("whatsapp", "label.pdf").await;
     world.until_idle().await;
 }
+
+/// Reps of three CRMs read one conversation: each reply is in all of them and on the phone once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reply_in_one_crm_is_shown_in_the_others_and_sent_once() {
+    let all = ["hubspot", "creatio", "salesforce"];
+    let world = World::new(Exit::CloudApi).await;
+    let handoff = world.handoff(&all);
+    world
+        .publish("handoff.requested", "handoff-1", handoff)
+        .await;
+    for target in all {
+        world.until_shown(target, "box.jpg").await;
+    }
+    world.act("salesforce", json!({"act": "accept", "rep": "Rosa"}));
+    world.act(
+        "salesforce",
+        json!({"act": "text", "text": "From the chat."}),
+    );
+    for target in all {
+        world.until_shown(target, "From the chat.").await;
+    }
+    world.act(
+        "hubspot",
+        json!({"act": "reply", "text": "From the ticket."}),
+    );
+    for target in all {
+        world.until_shown(target, "From the ticket.").await;
+    }
+    world.until_idle().await;
+    assert_eq!(world.phone(), ["From the chat.", "From the ticket."]);
+    let shown = world.crm("creatio").view().to_string();
+    assert!(shown.contains("Rosa, in salesforce"), "{shown}");
+}

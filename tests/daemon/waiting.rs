@@ -301,3 +301,21 @@ async fn news_that_nobody_is_bound_to_holds_no_reply() {
 async fn news_for_an_exchange_that_is_missing_holds_no_reply() {
     news_holds_no_reply("is.missing", false).await;
 }
+
+/// WhatsApp says by status that the window was closed; when the customer writes, the account is blocked.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reply_that_is_sent_once_more_is_told_of_a_blocked_account() {
+    let world = World::with(Exit::CloudApi, |plan| {
+        plan.over["engine"]["breaker"] = json!({"failures": 1, "first": "10m", "max": "10m"});
+    })
+    .await;
+    taken_up(&world, "hubspot").await;
+    whatsapp(&world, "fail_later", json!({"code": 131047, "count": 1}));
+    reply(&world, "hubspot", "One.");
+    until_told(&world, "hubspot", "24-hour window", 1).await;
+    whatsapp(&world, "fail_next", json!({"code": 131031, "count": 100}));
+    world.customer_writes("Hello?").await;
+    let words = "The WhatsApp account is blocked (WhatsApp error 131031)";
+    until_told(&world, "hubspot", words, 1).await;
+    assert_eq!(world.phone(), [""; 0]);
+}

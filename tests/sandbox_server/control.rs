@@ -1,8 +1,9 @@
 //! The control API: waiting, resetting, the clock, stopping; and what it says to mistakes.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use handoffd::sandbox::Of;
+use handoffd::sandbox::{Of, Options};
 use serde_json::json;
 
 use crate::fake::{PATIENCE, Stage};
@@ -173,6 +174,40 @@ async fn the_control_api_says_what_is_wrong() {
         credentials["notes"]["settings"]["base_url"],
         format!("http://{}", stage.address())
     );
+}
+
+#[tokio::test]
+async fn switches_are_listed_and_set_from_a_line_of_text() {
+    let salesforce = |options: &mut Options| {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let before = std::mem::replace(options, Options::new(any));
+        *options = before.target("salesforce", any, handoffd_salesforce::sandbox);
+    };
+    let stage = Stage::with(salesforce).await;
+    for switch in [
+        "salesforce.capacity=status",
+        "salesforce.ended_session=403",
+        "salesforce.ping_seconds=5",
+        "notes.closed=true",
+    ] {
+        assert_eq!(stage.running.switch(switch), Ok(()), "{switch}");
+    }
+    for (switch, words) in [
+        ("capacity=status", "write TARGET.NAME=VALUE"),
+        ("salesforce.capacity", "write TARGET.NAME=VALUE"),
+        ("crm.capacity=tab", "no simulator is named"),
+        ("salesforce.colour=red", "capacity"),
+        ("salesforce.capacity=seat", "capacity"),
+    ] {
+        let refused = stage.running.switch(switch).expect_err(switch);
+        assert!(refused.contains(words), "{switch}: {refused}");
+    }
+    let (_, index) = stage.control("GET", "/", None).await;
+    let switches = &index["switches"];
+    assert_eq!(switches["salesforce"]["capacity"], "status");
+    assert_eq!(switches["salesforce"]["ended_session"], "403");
+    assert_eq!(switches["salesforce"]["ping_seconds"], 5);
+    assert_eq!(switches["notes"], "there are: closed, webhook_url");
 }
 
 #[tokio::test]

@@ -242,14 +242,15 @@ pub enum Credential {
     },
 }
 
-/// A token bucket.
+/// A token bucket; or, with a `refill` of 0, a sliding window: each call is given back `per` after it was
+/// taken, so that no more than `burst` are taken in any `per`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Budget {
     /// The name.
     pub name: &'static str,
     /// How many calls may come at once.
     pub burst: u32,
-    /// How many are given back per `per`.
+    /// How many are given back per `per`; 0 for a sliding window.
     pub refill: u32,
     /// The refill's period.
     pub per: Duration,

@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use crate::desk::{Activity, RepActivity, Routing, SessionRouting};
 pub use crate::state::{
     RepNotice, SessionHandback, SessionQueued, SessionReturned, SessionState, SessionUnattended,
 };
@@ -87,6 +88,12 @@ pub enum Data {
     /// A rep was assigned, joined or left. Produced by handoffd.
     #[serde(rename = "session.assigned")]
     SessionAssigned(SessionAssigned),
+    /// What became of a CRM's search for a rep. Produced by handoffd.
+    #[serde(rename = "session.routing")]
+    SessionRouting(SessionRouting),
+    /// A rep types, or has read what the customer wrote. Produced by handoffd.
+    #[serde(rename = "rep.activity")]
+    RepActivity(RepActivity),
     /// A rep ended the conversation in a CRM. Produced by handoffd; goes out as `session.closed`.
     #[serde(rename = "rep.ended")]
     RepEnded(RepEnded),
@@ -124,6 +131,8 @@ impl Data {
             Data::HandoffCompleted(_) => "handoff.completed",
             Data::HandoffFailed(_) => "handoff.failed",
             Data::SessionAssigned(_) => "session.assigned",
+            Data::SessionRouting(_) => "session.routing",
+            Data::RepActivity(_) => "rep.activity",
             Data::RepEnded(_) => "rep.ended",
             Data::SessionQueued(_) => "session.queued",
             Data::SessionState(_) => "session.state",
@@ -529,7 +538,7 @@ pub struct MessageStatus {
 )]
 #[serde(rename_all = "lowercase")]
 pub enum DeliveryState {
-    /// Waiting: for the customer to write, or for a person to choose a template.
+    /// Waiting: for the customer to write, or for what `cause` says.
     Held,
     /// WhatsApp (or the gateway) has it.
     Sent,
@@ -622,7 +631,8 @@ pub struct ReplyStatus {
     pub detail: Option<String>,
     /// Why it is held: a reason's label, `unclear` while it may have arrived, `behind` what may have
     /// arrived, or `passing`; left out when the customer must write first. Each cause is told once.
-    /// Of a reply that was sent: `settled` when it was told that nobody knew.
+    /// Of a reply that was sent: `settled` when it was told that nobody knew, `changed` when the customer
+    /// got it in another form than it was written in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
 }
@@ -641,14 +651,23 @@ impl ReplyStatus {
         };
         match &self.cause {
             Some(cause) if self.state == DeliveryState::Held => format!("{state}/{cause}"),
+            Some(cause) if cause == ReplyStatus::CHANGED => format!("{state}/{cause}"),
             _ => state.to_owned(),
         }
     }
 
-    /// Whether it settles what nobody knew.
+    /// The cause of a reply that was sent in another form than it was written in.
+    pub const CHANGED: &str = "changed";
+
+    /// Whether its writer is told although the reply was sent: it settles what nobody knew, or says in
+    /// which other form the reply went.
     #[must_use]
     pub fn settles(&self) -> bool {
-        self.state == DeliveryState::Sent && self.cause.as_deref() == Some("settled")
+        self.state == DeliveryState::Sent
+            && matches!(
+                self.cause.as_deref(),
+                Some("settled" | ReplyStatus::CHANGED)
+            )
     }
 
     /// Whether the reply may have arrived although nobody knows.

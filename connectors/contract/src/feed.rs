@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::desk::{Activity, Routing};
 use crate::event::{DeliveryState, RepReply};
 use crate::step::{HttpCall, HttpReply, Spend};
 use crate::verdict::Stop;
@@ -200,6 +201,20 @@ pub enum InboundKind {
         position: Option<u32>,
         /// The estimated wait.
         wait_seconds: Option<u64>,
+    },
+    /// What became of the target's search for a rep.
+    Routing {
+        /// What became of it.
+        outcome: Routing,
+        /// The target's words for why, where it gives any.
+        detail: Option<String>,
+    },
+    /// A rep types, or has read something.
+    Activity {
+        /// What the rep does.
+        activity: Activity,
+        /// The target's id of what was read.
+        record: Option<String>,
     },
     /// A message to the customer has come this far (WhatsApp).
     Status {

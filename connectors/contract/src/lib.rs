@@ -22,6 +22,7 @@
 //! | [`step`] | a call, what it claims to establish and whether it may be repeated; and its reply |
 //! | [`lane`] | what a plan and its answers do to the facts: the one transition |
 //! | [`verdict`] | what a reply proves, and every reason why something can stop |
+//! | [`desk`] | what happens at a CRM's desk beside assignments and replies |
 //! | [`feed`] | where a rep's side is heard, and what was heard |
 //! | [`connector`] | the trait, and the data that describes a target to the engine |
 //! | [`settings`] | how settings are read, and how what is wrong is told without values |
@@ -34,6 +35,7 @@
 
 pub mod connector;
 pub mod controller;
+pub mod desk;
 pub mod event;
 pub mod feed;
 pub mod ids;

@@ -185,6 +185,12 @@ pub trait Sandbox: Send {
     /// The switches there are, in words.
     fn switch(&mut self, name: &str, value: &Value) -> Result<(), String>;
 
+    /// The switches and how they stand, as an object; null where only the refusal of an unknown one names
+    /// them.
+    fn switches(&self) -> Value {
+        Value::Null
+    }
+
     /// What a client needs to use it: settings and credentials, as JSON, given its base address.
     fn credentials(&self, base: &str) -> Value;
 

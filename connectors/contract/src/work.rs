@@ -1,5 +1,6 @@
 //! What a lane has to show in its target.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -7,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::controller::Controller;
-use crate::event::{Contact, Data, Session};
+use crate::event::{Author, AuthorKind, Contact, Data, Message, MessageEvent, RepReply, Session};
+use crate::text;
 
 /// A session and the part of its events that the target does not show yet.
 ///
@@ -45,6 +47,66 @@ impl Work {
             }
         }
         controller
+    }
+}
+
+impl Work {
+    /// The work as a CRM shows it: what a rep wrote in another target is a message of the conversation,
+    /// under a name that says where it was written. A connector of a CRM plans with this, so that all
+    /// reps read the same conversation; the customer gets the reply from its own target alone.
+    #[must_use]
+    pub fn with_replies_of_others(&self) -> Cow<'_, Work> {
+        let others = |item: &Item| matches!(&item.data, Data::RepReplied(reply) if reply.target != self.target);
+        if !self.items.iter().any(others) {
+            return Cow::Borrowed(self);
+        }
+        let mut work = self.clone();
+        for item in &mut work.items {
+            if let Data::RepReplied(reply) = &item.data
+                && reply.target != self.target
+            {
+                item.data = Data::MessageSent(shown(reply, item.time));
+            }
+        }
+        Cow::Owned(work)
+    }
+}
+
+/// A rep's reply as a message of the conversation. Its id is the other target's and its own, so that it
+/// is nobody else's.
+fn shown(reply: &RepReply, time: Timestamp) -> MessageEvent {
+    let place = format!("in {}", reply.target);
+    let name = match reply.author.as_deref().map(str::trim) {
+        Some(name) if !name.is_empty() => format!("{}, {place}", text::truncate(name, 60)),
+        _ => place,
+    };
+    let options = reply.options.iter().enumerate();
+    let options = options.map(|(n, option)| format!("{}. {}", n + 1, option.title.trim()));
+    let template = reply.template.as_ref();
+    let template = template.map(|template| format!("[template: {}]", template.name));
+    let lines: Vec<String> = reply
+        .text
+        .clone()
+        .into_iter()
+        .chain(options)
+        .chain(template)
+        .collect();
+    let message = Message {
+        id: format!("{}/{}", reply.target, reply.message_id),
+        time,
+        author: Author {
+            kind: AuthorKind::Agent,
+            name: Some(name),
+        },
+        text: Some(lines.join("\n")).filter(|text| !text.trim().is_empty()),
+        attachments: reply.attachments.clone(),
+        location: None,
+    };
+    MessageEvent {
+        message,
+        session: None,
+        contact: None,
+        reference: None,
     }
 }
 
@@ -100,5 +162,69 @@ impl Rendered {
             Value::String(text) => Some(text.clone()),
             other => Some(other.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{ReplyOption, Template};
+
+    fn work(target: &str) -> Work {
+        let reply = RepReply {
+            target: "desk".into(),
+            message_id: "7".into(),
+            author: Some("Ana".into()),
+            text: Some("Which one?".into()),
+            attachments: Vec::new(),
+            options: vec![ReplyOption {
+                id: "o1".into(),
+                title: "Red".into(),
+            }],
+            template: Some(Template {
+                name: "pick".into(),
+                language: "en".into(),
+                parameters: Vec::new(),
+            }),
+        };
+        Work {
+            target: target.into(),
+            session: Session::default(),
+            contact: Contact::default(),
+            items: vec![Item {
+                id: "e-1".into(),
+                time: Timestamp::UNIX_EPOCH,
+                data: Data::RepReplied(reply),
+                rendered: None,
+            }],
+            last_inbound: None,
+            now: Timestamp::UNIX_EPOCH,
+            controller: Controller::default(),
+        }
+    }
+
+    #[test]
+    fn what_a_rep_wrote_elsewhere_is_a_message_that_says_where() {
+        let work = work("crm");
+        let shown = work.with_replies_of_others();
+        let Data::MessageSent(event) = &shown.items[0].data else {
+            panic!("{:?}", shown.items[0].data)
+        };
+        let line = text::line(&event.message, &Contact::default());
+        assert!(
+            line.ends_with("Agent (Ana, in desk): Which one?\n» 1. Red\n» [template: pick]"),
+            "{line}"
+        );
+        assert_eq!(
+            (event.message.id.as_str(), &event.reference),
+            ("desk/7", &None)
+        );
+        assert_eq!(shown.items[0].id, "e-1");
+    }
+
+    #[test]
+    fn the_targets_own_replies_stay_what_they_are() {
+        let work = work("desk");
+        assert!(matches!(work.with_replies_of_others(), Cow::Borrowed(same) if *same == work));
     }
 }

@@ -72,7 +72,7 @@ pub fn sandbox() -> Box<dyn handoffd_contract::sandbox::Sandbox> {
 
 impl Connector for Creatio {
     fn next(&self, work: &Work, known: &Known) -> Result<Vec<Step>, Refusal> {
-        self.plan(work, known)
+        self.plan(&work.with_replies_of_others(), known)
     }
 
     fn read(&self, step: &Step, reply: &Reply) -> Verdict {

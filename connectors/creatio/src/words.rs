@@ -313,13 +313,14 @@ pub(crate) fn message_text(message: &Message, remarks: &[String]) -> String {
     body
 }
 
-/// Who speaks, as the beginning of a title.
-fn speaker(message: &Message) -> &'static str {
+/// Who speaks, as the beginning of a title. Of a person of the business also the name, which says where
+/// they wrote.
+fn speaker(message: &Message) -> String {
     match message.author.kind {
-        AuthorKind::Customer => "Customer",
-        AuthorKind::Assistant => "AI",
-        AuthorKind::Agent => "Agent",
-        AuthorKind::System => "System",
+        AuthorKind::Customer => "Customer".to_owned(),
+        AuthorKind::Assistant => "AI".to_owned(),
+        AuthorKind::Agent => text::author(message, &Contact::default()),
+        AuthorKind::System => "System".to_owned(),
     }
 }
 /// What the case is told when the assistant has the conversation again.

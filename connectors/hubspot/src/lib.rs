@@ -71,7 +71,7 @@ struct HubSpot {
 
 impl Connector for HubSpot {
     fn next(&self, work: &Work, known: &Known) -> Result<Vec<Step>, Refusal> {
-        plan::next(&self.settings, work, known)
+        plan::next(&self.settings, &work.with_replies_of_others(), known)
     }
 
     fn read(&self, step: &Step, reply: &Reply) -> Verdict {

@@ -1,6 +1,6 @@
 //! One conversation entry: what it says, whoever told of it.
 
-use handoffd_contract::event::RepReply;
+use handoffd_contract::event::{Activity, RepReply, Routing};
 use handoffd_contract::{FrameContent, Inbound, InboundKind, Subject};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -90,10 +90,8 @@ impl Entry {
                 if let Some(record) = record {
                     self.session(hearing, record);
                 }
-                let failure = self.payload["failureType"].as_str().unwrap_or("None");
-                if failure != "None" {
-                    hearing.skipped =
-                        Some(format!("Omni-Channel could not route: {}", short(failure)));
+                if self.payload["failureType"].as_str().unwrap_or("None") != "None" {
+                    self.routing_result(hearing);
                     return;
                 }
                 let wait = &self.payload["estimatedWaitTime"];
@@ -115,21 +113,25 @@ impl Entry {
             // A rep's work item also closes when the tab of a session that became inactive is closed,
             // and with after-conversation work, so that by default only the session's own status ends it.
             // <https://developer.salesforce.com/docs/atlas.en-us.api_console.meta/api_console/sforce_api_console_events_omnichannelworkclosed.htm>
-            "RoutingWorkResult" if s.end_on_work_closed => {
-                let closed = self.payload["workType"].as_str() == Some("Closed");
-                if let Some(session) = self.session.as_deref().filter(|_| closed) {
+            "RoutingWorkResult"
+                if s.end_on_work_closed && self.payload["workType"].as_str() == Some("Closed") =>
+            {
+                if let Some(session) = self.session.as_deref() {
                     ended(hearing, &self.conversation, session, self.at, "Closed");
                 }
             }
-            "RoutingWorkResult" => {
-                let kind = self.payload["workType"].as_str().unwrap_or("unknown");
-                hearing.skipped = Some(format!("a rep's work item is {}", short(kind)));
+            "RoutingWorkResult" => self.work_result(hearing),
+            "TypingStartedIndicator" | "TypingStoppedIndicator" | "ReadAcknowledgement"
+                if s.activity && self.role == "Agent" =>
+            {
+                self.activity(hearing);
             }
-            // Only the end user's side closes a conversation.
-            "CloseConversation" => match self.session.as_deref() {
-                Some(session) => ended(hearing, &self.conversation, session, self.at, "Closed"),
-                None => hearing.skipped = Some("a closed conversation without its session".into()),
-            },
+            // Nothing can be said in a conversation that is closed, also where its session is not named:
+            // the conversation itself then stands for it.
+            "CloseConversation" => {
+                let session = self.session.as_deref().unwrap_or(&self.conversation);
+                ended(hearing, &self.conversation, session, self.at, "Closed");
+            }
             other => hearing.skipped = Some(format!("entry of type {}", short(other))),
         }
     }
@@ -175,6 +177,59 @@ impl Entry {
                 InboundKind::Facts(vec![fact]),
             );
         }
+    }
+
+    /// Whether Omni-Channel still looks for a rep. That nobody is there is no error of the call that began
+    /// the conversation, so that it is heard here alone.
+    fn routing_result(&self, hearing: &mut FrameContent) {
+        let failure = self.payload["failureType"].as_str().unwrap_or("None");
+        if failure == "None" {
+            return;
+        }
+        let said = |value: &Value| value.as_str().map(short).filter(|text| !text.is_empty());
+        let detail = said(&self.payload["failureReason"])
+            .or_else(|| said(&self.payload["errorMessages"][0]))
+            .or_else(|| said(&self.payload["cancelReason"]))
+            .unwrap_or_else(|| short(failure));
+        let kind = InboundKind::Routing {
+            outcome: Routing::Failed,
+            detail: Some(detail),
+        };
+        self.heard(hearing, format!("routing/{}", self.id), kind);
+    }
+
+    /// What a rep did with the work item that Omni-Channel offered.
+    fn work_result(&self, hearing: &mut FrameContent) {
+        let word = self.payload["workType"].as_str().unwrap_or("unknown");
+        let outcome = match word {
+            "Declined" => Routing::Declined,
+            "Transferred" => Routing::Transferred,
+            _ => {
+                hearing.skipped = Some(format!("a rep's work item is {}", short(word)));
+                return;
+            }
+        };
+        let kind = InboundKind::Routing {
+            outcome,
+            detail: None,
+        };
+        self.heard(hearing, format!("routing/{}", self.id), kind);
+    }
+
+    fn activity(&self, hearing: &mut FrameContent) {
+        let read = self.payload["acknowledgedConversationEntryIdentifier"].as_str();
+        let activity = match (self.kind.as_str(), read) {
+            ("TypingStartedIndicator", _) => Activity::Typing,
+            ("TypingStoppedIndicator", _) => Activity::Stopped,
+            (_, Some(_)) => Activity::Read,
+            (_, None) => {
+                hearing.skipped = Some("a receipt that names no entry".into());
+                return;
+            }
+        };
+        let record = read.filter(|id| id.len() <= 200).map(str::to_owned);
+        let kind = InboundKind::Activity { activity, record };
+        self.heard(hearing, format!("activity/{}", self.id), kind);
     }
 
     /// A rep who leaves is no end: so do transfers and re-queues look, and routing status
@@ -317,5 +372,5 @@ fn session_id(records: Option<&Vec<Value>>) -> Option<String> {
 
 /// Their word, for the operator's log.
 fn short(word: &str) -> String {
-    word.chars().filter(|c| !c.is_control()).take(40).collect()
+    word.chars().filter(|c| !c.is_control()).take(60).collect()
 }

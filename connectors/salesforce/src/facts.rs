@@ -27,6 +27,7 @@
 //! | `cut/<part or file>` | that part was too long: split by this limit, or [`AS_FILE`] |
 //! | `closed/<event>` | we ended the messaging session; the value is [`ended_by_us`] |
 //! | `notice/<event>` | the rep was told this; the value is the MIAW message id |
+//! | `seen/<rep.activity>` | the gateway is told which message the rep has read |
 //! | `heard` | when the newest relayed reply was written, in Salesforce's milliseconds |
 
 use handoffd_contract::{Fact, Known, Work, ids};
@@ -139,6 +140,17 @@ impl<'a> Lane<'a> {
             .collect()
     }
 
+    /// The message of the conversation that is shown by this entry.
+    #[must_use]
+    pub fn shown_by(&self, entry: &str) -> Option<&'a str> {
+        let find = |prefix: &'static str| {
+            let mut facts = self.known.under(prefix);
+            let (rest, _) = facts.find(|(_, value)| *value == entry)?;
+            rest.rsplit_once('/').map(|(message, _)| message)
+        };
+        find("part/").or_else(|| find("file/"))
+    }
+
     /// The time of planning, in milliseconds.
     #[must_use]
     pub fn now(&self) -> i64 {
@@ -156,7 +168,10 @@ impl<'a> Lane<'a> {
     /// are history, also one whose end we hear of late. Of a sign of life and an end in the same
     /// millisecond, the end counts.
     fn ends(&self) -> impl Iterator<Item = (&str, &str)> {
-        let lives = self.known.get("session").is_some_and(|id| self.lives(id));
+        // What was closed for good lives no longer, whatever was heard of its session.
+        let closed = self.known.get("conversation");
+        let closed = closed.is_some_and(|id| self.known.is(&ended(id)));
+        let lives = !closed && self.known.get("session").is_some_and(|id| self.lives(id));
         let ends = self.known.under("ended/");
         ends.filter(move |(key, at)| {
             let at = time(Some(at));

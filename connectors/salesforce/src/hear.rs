@@ -80,6 +80,9 @@ fn stream(s: &Settings, event: &str, data: &str) -> Result<FrameContent, Refusal
                 | "CONVERSATION_ROUTING_RESULT"
                 | "CONVERSATION_ROUTING_WORK_RESULT"
                 | "CONVERSATION_QUEUE_POSITION"
+                | "CONVERSATION_TYPING_STARTED_INDICATOR"
+                | "CONVERSATION_TYPING_STOPPED_INDICATOR"
+                | "CONVERSATION_READ_ACKNOWLEDGEMENT"
                 | "CONVERSATION_CLOSE_CONVERSATION"
         );
     if !known {

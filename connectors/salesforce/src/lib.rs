@@ -17,6 +17,7 @@
 //! | `send` | the calls that show something, and the look for one whose outcome is unknown |
 //! | `read`, `errors` | what a reply proves; what a status means whatever was asked, and Salesforce's own words |
 //! | `hear`, `entry`, `payload` | the event stream and the entries list; one entry; what a rep's message says |
+//! | `pickers` | lists, carousels and times that a customer may choose from |
 //! | `checks` | what `handoffd check --live` reads |
 //! | `sandbox` | a simulator of the documented API (feature `sandbox`) |
 //!
@@ -32,6 +33,7 @@ mod hear;
 mod kept;
 mod parts;
 mod payload;
+mod pickers;
 mod pieces;
 mod plan;
 mod read;
@@ -79,7 +81,7 @@ pub fn sandbox() -> Box<dyn handoffd_contract::sandbox::Sandbox> {
 
 impl Connector for Salesforce {
     fn next(&self, work: &Work, known: &Known) -> Result<Vec<Step>, Refusal> {
-        self.plan(work, known)
+        self.plan(&work.with_replies_of_others(), known)
     }
 
     fn read(&self, step: &Step, reply: &Reply) -> Verdict {
@@ -126,13 +128,13 @@ impl Connector for Salesforce {
                 per: Duration::from_secs(1),
                 shared: true,
             },
-            // 22 messages a minute and conversation: burst and refill together never exceed it in
-            // any minute. <https://help.salesforce.com/s/articleView?id=service.miaw_rate_limits>
+            // 22 messages in any minute and conversation, and a second for those that travel faster than
+            // the ones before. <https://help.salesforce.com/s/articleView?id=service.miaw_rate_limits>
             Budget {
                 name: send::PER_CONVERSATION,
-                burst: 10,
-                refill: 12,
-                per: Duration::from_secs(60),
+                burst: 22,
+                refill: 0,
+                per: Duration::from_secs(61),
                 shared: false,
             },
             // Clients that list the entries every second report 429; every two seconds is taken.

@@ -6,10 +6,12 @@ use handoffd_contract::event::{AttachmentKind, ReplyOption};
 use handoffd_contract::{Attachment, Source, text};
 use serde_json::Value;
 
+use crate::pickers::{self, Picker};
+
 /// Files of one message; more are not looked at.
 const MAX_FILES: usize = 20;
 /// Options, lines of a list, fields of a form.
-const MAX_LINES: usize = 40;
+pub(crate) const MAX_LINES: usize = 40;
 /// UTF-16 units of one title.
 const MAX_TITLE: usize = 500;
 
@@ -21,6 +23,13 @@ pub(crate) struct Shown {
     pub(crate) options: Vec<ReplyOption>,
     /// A file is still being uploaded; an update with its address follows.
     pub(crate) pending: bool,
+}
+
+impl Shown {
+    fn choose(&mut self, picker: Picker) {
+        self.text = picker.text();
+        self.options = picker.options;
+    }
 }
 
 /// Reads an `abstractMessage`; `id` is the entry's identifier.
@@ -48,11 +57,14 @@ pub(crate) fn shown(id: &str, message: &Value) -> Shown {
             out.text = string(content, "text");
             out.options = options(content);
         }
+        "ListPicker" => out.choose(pickers::of_list(content)),
+        "Carousel" => out.choose(pickers::of_carousel(content)),
+        "TimePicker" => out.choose(pickers::of_times(content)),
         "Inputs" => out.text = form(content),
         _ => {}
     }
     if out.text.is_none() && out.attachments.is_empty() && out.options.is_empty() && !out.pending {
-        // Lists, carousels and whatever is new: their texts and addresses, a line each.
+        // Whatever is new: its texts and addresses, a line each.
         let mut found = Vec::new();
         texts(content, 0, &mut found);
         out.text = Some(if found.is_empty() {
@@ -150,7 +162,7 @@ fn form(content: &Value) -> Option<String> {
 }
 
 /// A title in any of the places where Salesforce puts it.
-fn title(value: &Value) -> Option<String> {
+pub(crate) fn title(value: &Value) -> Option<String> {
     [&value["titleItem"], &value["title"], value]
         .into_iter()
         .find_map(|item| string(item, "title"))
@@ -188,7 +200,7 @@ fn lines<const N: usize>(parts: [Option<String>; N]) -> Option<String> {
     Some(lines.join("\n")).filter(|text| !text.is_empty())
 }
 
-fn string(value: &Value, name: &str) -> Option<String> {
+pub(crate) fn string(value: &Value, name: &str) -> Option<String> {
     let said = value[name]
         .as_str()
         .filter(|text| !text.trim().is_empty())?;
@@ -225,10 +237,12 @@ mod tests {
             {"titleItem": {"itemType": "TitleImageItem", "title": "Red", "subTitle": "9 €", "imageId": "i1"},
              "interactionItems": [{"titleItem": {"title": "Buy"}}]},
             {"titleItem": {"title": "Blue"}}], "images": [{"id": "i1", "assetUrl": "https://x.test/r.png"}]}});
-        let text = text_of(carousel).expect("text");
-        for part in ["Red", "9 €", "Blue", "Buy", "https://x.test/r.png"] {
+        let carousel = shown("e", &carousel);
+        let text = carousel.text.expect("text");
+        for part in ["Red", "9 €", "Blue", "https://x.test/r.png"] {
             assert!(text.contains(part), "{part} is not in {text}");
         }
+        assert_eq!(carousel.options[0].title, "Buy");
         let form = json!({"form": {"formatType": "Inputs", "formTitle": "Address", "sections": [
             {"sectionType": "SingleInputSection", "input": {"inputType": "TextInput", "id": "f1", "label": {"title": "Street"}, "required": true}}]}});
         assert_eq!(

@@ -4,7 +4,9 @@
 //! file whose outcome is unknown is looked for in the entries list before it leaves again, under the
 //! same id: that Salesforce recognises the id is inferred, not documented.
 
-use handoffd_contract::event::{DeliveryState, HandoffCompleted, MessageEvent, ReplyStatus};
+use handoffd_contract::event::{
+    DeliveryState, HandoffCompleted, MessageEvent, RepActivity, ReplyStatus,
+};
 use handoffd_contract::{
     Auth, Data, Feed, Handoff, HttpCall, Item, Known, Message, Method, Reason, Record, Refusal,
     Repeat, Step, Stop, Work,
@@ -40,6 +42,9 @@ impl Salesforce {
                 Data::ReplyStatus(status) if status.target == work.target => {
                     self.told(work, known, &lane, item, status)?
                 }
+                Data::RepActivity(done) if done.target == work.target => {
+                    self.read_mark(known, &lane, item, done)
+                }
                 Data::SessionClosed(closed) => {
                     self.closed(work, known, &lane, item, closed.closed_by.as_ref())
                 }
@@ -70,7 +75,7 @@ impl Salesforce {
             && (lane.ended().is_empty() || !unreconciled.is_empty() || lane.is_anything_unsure());
         if !open
             && !self
-                .plan(work, known)
+                .plan(&work.with_replies_of_others(), known)
                 .is_ok_and(|steps| steps.iter().any(|step| step.listen))
         {
             return None;
@@ -336,6 +341,33 @@ impl Salesforce {
         let row = pieces::note(known, &fact, format!("⚠ {text}"));
         let piece = row.into_iter().find(|piece| !known.is(&piece.fact))?;
         Some(self.open(work, known, lane, piece))
+    }
+
+    /// A rep has read an entry: the gateway is told which message that is.
+    fn read_mark(
+        &self,
+        known: &Known,
+        lane: &Lane<'_>,
+        item: &Item,
+        done: &RepActivity,
+    ) -> Option<Step> {
+        let fact = format!("seen/{}", item.id);
+        let entry = done.record.as_deref()?;
+        if done.message_id.is_some() || known.is(&fact) {
+            return None;
+        }
+        let message = lane.shown_by(entry)?;
+        // A handoff's own texts are no message.
+        known.get(&facts::said(message))?;
+        let read = RepActivity {
+            message_id: Some(message.to_owned()),
+            ..done.clone()
+        };
+        let record = Record {
+            facts: vec![(fact.clone(), message.to_owned())],
+            events: vec![(fact, Data::RepActivity(read))],
+        };
+        Some(Step::new("reply.seen", Repeat::Safe, record))
     }
 
     fn closed(

@@ -52,6 +52,11 @@ pub(crate) fn done(item: &str) -> String {
     format!("done/{item}")
 }
 
+/// The rep was told that the customer got the reply in another form.
+pub(crate) fn changed(item: &str) -> String {
+    format!("changed/{item}")
+}
+
 /// How far a whole reply has come, as the rep was told.
 pub(crate) fn told(item: &str) -> String {
     format!("told/{item}")
@@ -246,7 +251,7 @@ impl<'a> Lane<'a> {
     }
 
     /// The template for texts outside the window: the mapping's, else the settings'.
-    fn fallback(&self) -> Option<Fallback> {
+    pub(crate) fn fallback(&self) -> Option<Fallback> {
         let mapped = self
             .known
             .get(TEMPLATE)

@@ -99,6 +99,13 @@ pub(crate) fn events(lane: Lane<'_>, item: &Item, notify: &Notify) -> Vec<(&'sta
         Data::SessionAssigned(assigned) => {
             vec![("session.assigned", own(serde_json::to_value(assigned)))]
         }
+        Data::SessionRouting(routing) => {
+            vec![("session.routing", own(serde_json::to_value(routing)))]
+        }
+        // What was read is told once it is known which message of the customer that is.
+        Data::RepActivity(done) if done.record.is_none() || done.message_id.is_some() => {
+            vec![("rep.activity", own(serde_json::to_value(done)))]
+        }
         Data::HandoffCompleted(completed) => {
             vec![("handoff.completed", own(serde_json::to_value(completed)))]
         }

@@ -22,6 +22,7 @@
 //! | `recipient` | whom it goes to |
 //! | `cloud`, `gateway` | the two exits |
 //! | `status` | what became of messages, and what the rep is told |
+//! | `changed` | what the rep is told of a reply that the customer gets in another form |
 //! | `waiting` | what the rep is told of a reply that does not go out |
 //! | `errors` | an answer that is not a success; WhatsApp's error codes |
 //! | `read` | what a reply of the API or the broker proves |
@@ -29,6 +30,7 @@
 //! | `checks` | what `check --live` looks at |
 //! | `sandbox` | a simulator of the Cloud API and of a gateway (feature `sandbox`) |
 
+mod changed;
 mod checks;
 mod cloud;
 mod errors;

@@ -23,7 +23,7 @@ const ROW_ID: usize = 200;
 const BUTTONS: usize = 3;
 const ROWS: usize = 10;
 /// A template's body has 1,024 characters with its parameters; this leaves room for its own words.
-const PARAMETERS: usize = 900;
+pub(crate) const PARAMETERS: usize = 900;
 
 /// The slot of a text that went as a template because the window was closed.
 pub(crate) const FALLBACK_SLOT: &str = "t";
@@ -95,23 +95,31 @@ pub(crate) fn parts(reply: &RepReply, settings: &Settings) -> Vec<Part> {
     contents.into_iter().enumerate().map(part).collect()
 }
 
+/// The reply's text and options as a template's parameter, where the template carries one. Parameters
+/// may hold no line breaks, tabs or more than four spaces in a row (132018).
+fn parameter(reply: &RepReply, template: &Fallback) -> Option<String> {
+    let text = reply.text.as_deref().unwrap_or_default();
+    let listed = numbered(text, &reply.options);
+    let flat = listed.split_whitespace().collect::<Vec<_>>().join(" ");
+    let carries = template
+        .parameters
+        .iter()
+        .any(|parameter| parameter.contains("{reply}"));
+    (carries && !flat.is_empty() && reply.template.is_none()).then_some(flat)
+}
+
+/// Whether the template would stand for the reply's text if that were shorter.
+pub(crate) fn is_too_long(reply: &RepReply, template: &Fallback) -> bool {
+    parameter(reply, template).is_some_and(|flat| utf16_len(&flat) > PARAMETERS)
+}
+
 /// The template that can stand for the reply's text, if there is one that fits.
 pub(crate) fn fallback(
     reply: &RepReply,
     template: &Fallback,
     language: Option<&str>,
 ) -> Option<Part> {
-    let text = reply.text.as_deref().unwrap_or_default();
-    let listed = numbered(text, &reply.options);
-    // Parameters may hold no line breaks, tabs or more than four spaces in a row (132018).
-    let flat = listed.split_whitespace().collect::<Vec<_>>().join(" ");
-    let carries = template
-        .parameters
-        .iter()
-        .any(|parameter| parameter.contains("{reply}"));
-    if !carries || flat.is_empty() || reply.template.is_some() || utf16_len(&flat) > PARAMETERS {
-        return None;
-    }
+    let flat = parameter(reply, template).filter(|flat| utf16_len(flat) <= PARAMETERS)?;
     let template = Template {
         name: template.name.clone(),
         language: template.language(language).to_owned(),

@@ -10,8 +10,10 @@ use handoffd_contract::event::{DeliveryState, RepReply};
 use handoffd_contract::{Data, Item, Known, Reason, Refusal, Rendered, Step, Stop, Work};
 use serde_json::Value;
 
+use crate::changed;
 use crate::facts::{self, Lane, Mapped, NewsWaits, Window};
 use crate::gateway;
+use crate::parts::FALLBACK_SLOT;
 use crate::reply::{self, Progress};
 use crate::settings::Settings;
 use crate::status::{self, Ledger};
@@ -186,11 +188,15 @@ fn hold(lane: Lane<'_>, item: &Item, reply: &RepReply) -> Option<Step> {
         "This reply waits"
     };
     let detail = format!(
-        "{what}: {}. It goes out by itself when the customer writes again.",
-        reason(lane.window())
+        "{what}: {}. It goes out by itself when the customer writes again.{}",
+        reason(lane.window()),
+        changed::of_template(lane, item, reply)
     );
     let mut ledger = Ledger::new(lane.known);
     ledger.set(fact.clone(), lane.work.now.to_string());
+    if lane.known.is(&facts::sent(&item.id, FALLBACK_SLOT)) {
+        ledger.set(facts::changed(&item.id), "told");
+    }
     ledger.event(
         fact,
         facts::tell(

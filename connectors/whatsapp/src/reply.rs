@@ -4,6 +4,7 @@ use handoffd_contract::event::RepReply;
 use handoffd_contract::{Attachment, Item, Reason, Refusal, Source, Step, Stop};
 use jiff::{SignedDuration, Timestamp};
 
+use crate::changed;
 use crate::cloud::{self, File};
 use crate::errors::codes;
 use crate::exit::Exit;
@@ -311,6 +312,7 @@ impl Reply<'_> {
         if self.lane.known.is(&facts::reopened(&self.item.id)) {
             ledger.set(facts::reopened(&self.item.id), "closed");
         }
+        changed::tell(&mut ledger, self.lane, self.item, self.reply, self.parts);
         ledger.tell_reply(&self.item.id);
         Progress::Next(ledger.into_step("reply.done").into_iter().collect())
     }

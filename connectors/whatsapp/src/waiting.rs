@@ -1,7 +1,8 @@
 //! What a rep is told of a reply that does not go out because its lane is stopped.
 //!
 //! What only a person can settle is told at once. What passes by itself is told when it has lasted a
-//! minute, so that a short pause costs the rep no line. A closed window is told where it is noticed
+//! minute, so that a short pause costs the rep no line; a file that cannot be fetched after seconds,
+//! because the rep can attach it again. A closed window is told where it is noticed
 //! (`plan`).
 
 use handoffd_contract::event::{DeliveryState, RepReply, ReplyStatus};
@@ -14,6 +15,9 @@ use crate::status::Ledger;
 
 /// What passes by itself is told when it has lasted so long.
 const PATIENCE: SignedDuration = SignedDuration::from_secs(60);
+
+/// So long a file may be fetched again before its rep is told.
+const PATIENCE_WITH_FILES: SignedDuration = SignedDuration::from_secs(5);
 
 /// Cause of a reply that waits behind a message whose outcome is unknown.
 const BEHIND: &str = "behind";
@@ -42,7 +46,7 @@ pub(crate) fn waiting(lane: Lane<'_>, stop: &Stop) -> Waiting {
         }
         if passes(stop.reason) {
             let due = since(lane, &mut ledger, item)
-                .saturating_add(PATIENCE)
+                .saturating_add(patience(stop.reason))
                 .unwrap_or(Timestamp::MAX);
             if lane.work.now < due {
                 again = Some(again.map_or(due, |again| again.min(due)));
@@ -74,6 +78,13 @@ fn passes(reason: Reason) -> bool {
     match reason {
         Reason::Account | Reason::Unauthorized | Reason::Unroutable => false,
         other => other.class() != Class::Person,
+    }
+}
+
+fn patience(reason: Reason) -> SignedDuration {
+    match reason {
+        Reason::MediaUnavailable => PATIENCE_WITH_FILES,
+        _ => PATIENCE,
     }
 }
 
@@ -117,7 +128,9 @@ fn explain(stop: &Stop, unclear: bool) -> (&'static str, String) {
         Reason::RateLimited | Reason::ConversationLimited => {
             "WhatsApp takes no more messages at the moment".to_owned()
         }
-        Reason::MediaUnavailable => "A file of this reply cannot be fetched".to_owned(),
+        Reason::MediaUnavailable => {
+            "A file of this reply cannot be fetched from where it is".to_owned()
+        }
         Reason::Waiting => {
             "The message before this one is not on the customer's phone yet".to_owned()
         }

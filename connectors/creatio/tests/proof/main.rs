@@ -9,6 +9,7 @@ mod contacts;
 mod drafts;
 mod marks;
 mod odata;
+mod others;
 mod polls;
 mod prove;
 mod refused;

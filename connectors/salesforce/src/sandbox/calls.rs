@@ -54,6 +54,9 @@ impl Org {
             sessions: Vec::new(),
             entries: Vec::new(),
             receipts: Vec::new(),
+            typing: None,
+            place: None,
+            bot: false,
         });
         if self.switches.create_starts_session {
             self.begin(now, self.conversations.len() - 1, attributes);
@@ -239,8 +242,14 @@ impl Org {
         if let Err(response) = deployment(request) {
             return response;
         }
+        self.close_for_good(now, at, "EndUser");
+        Response::empty(204)
+    }
+
+    /// Ends what is open and closes the conversation.
+    pub(super) fn close_for_good(&mut self, now: Timestamp, at: usize, by: &str) {
         if self.conversations[at].session().is_some() {
-            self.end(now, at, "EndUser");
+            self.end(now, at, by);
         }
         let id = self.conversations[at].id.clone();
         let payload = json!({ "entryType": "CloseConversation", "id": self.uuid(), "conversationIdentifier": id });
@@ -253,7 +262,6 @@ impl Org {
             payload,
         );
         self.conversations[at].closed = Some(now);
-        Response::empty(204)
     }
 
     pub(super) fn typing(&mut self, now: Timestamp, request: &Request, at: usize) -> Response {
@@ -268,7 +276,8 @@ impl Org {
         if !is_v4(asked["id"].as_str().unwrap_or("")) {
             return bad("Specify the id in UUID format. The UUID must be in lowercase.");
         }
-        let _ = (now, at);
+        let starts = kind == "TypingStartedIndicator";
+        self.conversations[at].typing = starts.then_some(now);
         Response::empty(202)
     }
 
@@ -294,11 +303,8 @@ impl Org {
                 return bad("Set the entryType to Delivery or Read.");
             }
             let conversation = &mut self.conversations[at];
-            if !conversation
-                .entries
-                .iter()
-                .any(|e| e.id == entry && e.sender.role != "EndUser")
-            {
+            // Clients send receipts for their own entries, too.
+            if !conversation.entries.iter().any(|e| e.id == entry) {
                 return error(404, "NOT_FOUND", "The conversation entry doesn't exist.");
             }
             let receipt = (entry.to_owned(), kind.to_owned());

@@ -5,6 +5,7 @@
 //! the reading that is documented or reported; the crate's README lists every act and switch.
 
 mod calls;
+mod people;
 mod rep;
 mod send;
 mod stream;
@@ -155,6 +156,10 @@ impl Sandbox for Org {
             _ => return self.switches.set(name, value),
         }
         Ok(())
+    }
+
+    fn switches(&self) -> Value {
+        serde_json::to_value(&self.switches).unwrap_or_default()
     }
 
     fn credentials(&self, base: &str) -> Value {

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::people::bot;
 use super::switches::Capacity;
 use super::thread::{NOTE, Sender, system};
 use super::{MAX_FILES, Org, RepFile};
@@ -36,18 +37,21 @@ impl Org {
                 self.routed(now, at, &session, "Initial", "RoutingError");
                 Value::Null
             }
-            "typing" => {
+            "typing" | "typing_stopped" => {
                 let rep = self.rep(at)?;
-                let payload = json!({ "entryType": "TypingStartedIndicator", "id": self.uuid(), "timestamp": now.as_millisecond() });
-                self.say(
-                    now,
-                    at,
-                    "CONVERSATION_TYPING_STARTED_INDICATOR",
-                    "TypingStartedIndicator",
-                    rep,
-                    payload,
-                )
-                .into()
+                let (event, kind) = if name == "typing" {
+                    (
+                        "CONVERSATION_TYPING_STARTED_INDICATOR",
+                        "TypingStartedIndicator",
+                    )
+                } else {
+                    (
+                        "CONVERSATION_TYPING_STOPPED_INDICATOR",
+                        "TypingStoppedIndicator",
+                    )
+                };
+                let payload = json!({ "entryType": kind, "id": self.uuid(), "timestamp": now.as_millisecond() });
+                self.say(now, at, event, kind, rep, payload).into()
             }
             "text" => {
                 let content = json!({ "formatType": "Text", "text": wanted()? });
@@ -118,16 +122,11 @@ impl Org {
             }
             "bot" => {
                 let content = json!({ "formatType": "Text", "text": wanted()? });
-                let bot = Sender {
-                    role: "Chatbot",
-                    app: "chatbot",
-                    subject: "0XxHs0000000001".into(),
-                    name: "Bot".into(),
-                };
+                self.bot(now, at, true);
                 self.write(
                     now,
                     at,
-                    Some((bot, Value::Null)),
+                    Some((bot(), Value::Null)),
                     "StaticContentMessage",
                     "staticContent",
                     content,
@@ -169,6 +168,18 @@ impl Org {
                 self.status(now, at, "Inactive", "Active", None);
                 Value::Null
             }
+            "bot_leaves" => {
+                self.bot(now, at, false);
+                Value::Null
+            }
+            "delivered" | "read" => {
+                let rep = self.rep(at)?;
+                self.receipt(now, at, rep, name == "read")?.into()
+            }
+            "close" => {
+                self.close_for_good(now, at, "System");
+                Value::Null
+            }
             "leave" => {
                 self.rep(at)?;
                 self.requeue(now, at);
@@ -176,7 +187,7 @@ impl Org {
             }
             other => {
                 return Err(format!(
-                    "no act {other:?}; there are: accept, decline, no_agents, typing, text, file, link, choices, rich, whisper, bot, automated, note, transfer, leave, end, inactive"
+                    "no act {other:?}; there are: accept, decline, no_agents, typing, typing_stopped, text, file, link, choices, rich, whisper, bot, bot_leaves, automated, note, delivered, read, transfer, leave, end, inactive, close"
                 ));
             }
         };

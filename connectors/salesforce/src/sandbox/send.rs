@@ -62,6 +62,7 @@ impl Org {
         said["references"] = json!([]);
         let payload = json!({ "entryType": "Message", "id": id, "abstractMessage": said, "messageReason": null });
         let sender = self.guest(at);
+        self.conversations[at].typing = None;
         self.say(now, at, "CONVERSATION_MESSAGE", "Message", sender, payload);
         accepted(&id, now)
     }
@@ -134,6 +135,7 @@ impl Org {
             seen["content"] = file.text().into();
         }
         let sender = self.guest(at);
+        self.conversations[at].typing = None;
         self.say(now, at, "CONVERSATION_MESSAGE", "Message", sender, payload);
         if let Some(entry) = self.conversations[at].entries.last_mut() {
             entry.file = Some(seen);

@@ -23,6 +23,8 @@ pub struct Switches {
     pub ended_session: EndedSession,
     /// What decides how much work a rep can take, and so who gets an inactive session that wakes.
     pub capacity: Capacity,
+    /// What a waiting customer's client is told of the queue; a channel tells one of the two.
+    pub queue: QueueTold,
     /// Whether `isNewMessagingSession` needs `routingAttributes` and `language` beside it.
     pub new_session_needs_attributes: bool,
     /// A message id that exists.
@@ -103,6 +105,18 @@ pub enum Capacity {
     Status,
 }
 
+/// What is told of the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum QueueTold {
+    /// The estimated wait, with the routing result: two minutes for each place.
+    Wait,
+    /// The place, whenever it changes.
+    Position,
+    /// Nothing.
+    Nothing,
+}
+
 /// A message id that exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MessageRepeat {
@@ -162,6 +176,7 @@ impl Default for Switches {
             create_starts_session: true,
             ended_session: EndedSession::ExpectationFailed,
             capacity: Capacity::Tab,
+            queue: QueueTold::Wait,
             new_session_needs_attributes: true,
             message_repeat: MessageRepeat::Conflict,
             entry_payload: EntryPayload::Object,

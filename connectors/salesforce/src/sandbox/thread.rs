@@ -4,7 +4,7 @@ use handoffd_contract::sandbox::Response;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
-use super::switches::Capacity;
+use super::switches::{Capacity, QueueTold};
 use super::{CHANNEL, Org, error};
 
 const MAX_ENTRIES: usize = 5_000;
@@ -25,8 +25,15 @@ pub(super) struct Conversation {
     pub(super) agent: Option<(String, String)>,
     pub(super) sessions: Vec<Session>,
     pub(super) entries: Vec<Entry>,
-    /// Receipts from the end user's side: (entry, receipt).
+    /// Receipts: (entry, receipt). Of the end user's side for others' entries and its own, and of reps
+    /// for the end user's.
     pub(super) receipts: Vec<(String, String)>,
+    /// Since when the end user types.
+    pub(super) typing: Option<Timestamp>,
+    /// The place in the queue that was told last.
+    pub(super) place: Option<usize>,
+    /// A bot is in the conversation.
+    pub(super) bot: bool,
 }
 
 /// A messaging session.
@@ -243,11 +250,18 @@ impl Org {
         kind: &str,
         failure: &str,
     ) {
+        let wait = match self.switches.queue {
+            QueueTold::Wait => {
+                let place = self.place(at).unwrap_or(1);
+                json!({ "isEWTRequested": true, "estimatedWaitTimeInSeconds": place * 120 })
+            }
+            QueueTold::Position | QueueTold::Nothing => json!({ "isEWTRequested": false }),
+        };
         let payload = json!({
             "entryType": "RoutingResult", "id": self.uuid(), "recordId": session, "failureType": failure,
             "routingType": kind, "failureReason": if failure == "None" { Value::Null } else { "No agents are available".into() },
             "errorMessages": [], "pendingServiceRoutingId": self.record("0JR"),
-            "estimatedWaitTime": { "isEWTRequested": true, "estimatedWaitTimeInSeconds": 120 },
+            "estimatedWaitTime": wait,
             "isExternallyRouted": false, "cancelReason": null,
             "routingConfigurationDetails": { "routingConfigurationType": "QUEUE", "queueId": "00GHs0000000001" },
         });
@@ -294,6 +308,9 @@ impl Org {
             return;
         };
         session.status = status;
+        if status != "Waiting" {
+            conversation.place = None;
+        }
         if status == "Ended" {
             session.ended = Some(now);
         }
@@ -318,32 +335,7 @@ impl Org {
             system(),
             payload,
         );
-    }
-
-    /// A rep joins or leaves.
-    pub(super) fn participant(
-        &mut self,
-        now: Timestamp,
-        at: usize,
-        operation: &str,
-        name: &str,
-        user: &str,
-    ) {
-        let payload = json!({
-            "entryType": "ParticipantChanged", "id": self.uuid(),
-            "entries": [{
-                "operation": operation, "menuMetadata": null, "displayName": name,
-                "participant": { "role": "Agent", "appType": "agent", "subject": user, "clientIdentifier": format!("client-{user}") },
-            }],
-        });
-        self.say(
-            now,
-            at,
-            "CONVERSATION_PARTICIPANT_CHANGED",
-            "ParticipantChanged",
-            system(),
-            payload,
-        );
+        self.tell_places(now);
     }
 
     /// Ends the current messaging session: every sign of it that the API gives.

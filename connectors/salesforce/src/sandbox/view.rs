@@ -26,6 +26,8 @@ fn conversation(c: &Conversation) -> Value {
         "end user": c.owner,
         "status": if c.closed.is_some() { "closed" } else { "open" },
         "routing": c.routing,
+        "place in queue": c.place,
+        "end user types since": c.typing.map(|at| at.to_string()),
         "rep": c.agent.as_ref().map(|(name, _)| name),
         "language": c.language,
         "routing attributes": c.attributes,

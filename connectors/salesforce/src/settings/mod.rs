@@ -101,6 +101,8 @@ pub struct Settings {
     pub on_close: OnClose,
     /// What may begin a messaging session after one has ended.
     pub after_end: AfterEnd,
+    /// Whether it is heard that a rep types, and what a rep has read.
+    pub activity: bool,
     /// Whether a rep's closed work item counts as the end of the messaging session.
     pub end_on_work_closed: bool,
     /// An event stream that is silent for longer is taken for dead.

@@ -73,6 +73,7 @@ pub(super) fn read(value: &Value) -> Result<Settings, Vec<Problem>> {
             ],
             AfterEnd::Handoff,
         ),
+        activity: top.flag("activity", false),
         end_on_work_closed: top.flag("end_on_work_closed", false),
         idle: seconds(top.number("idle_seconds", 25..=600, 90)),
     };

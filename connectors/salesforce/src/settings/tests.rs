@@ -29,7 +29,7 @@ fn the_six_fields_are_enough() {
     assert_eq!(settings.org_id, "00DHs000001abcD");
     assert_eq!(settings.message_limit, 3_000);
     assert_eq!(settings.after_end, AfterEnd::Handoff);
-    assert!(!settings.end_on_work_closed);
+    assert!(!settings.end_on_work_closed && !settings.activity);
     let message = Settings::read(&with("after_end", json!("message"))).expect("settings");
     assert_eq!(message.after_end, AfterEnd::Message);
 }
@@ -163,6 +163,7 @@ fn every_problem_names_its_path_and_its_remedy() {
         ),
         ("after_end", json!(true), "found a boolean; write one of"),
         ("end_on_work_closed", json!("yes"), "true or false"),
+        ("activity", json!("typing"), "true or false"),
         ("idle_seconds", json!(1), "from 25 to 600"),
         (
             "instanceurl",

@@ -5,7 +5,7 @@ use crate::common::{
     sandbox, sent, start, status,
 };
 use crate::play::{close, request, run, run_with, work};
-use handoffd_contract::event::{DeliveryState, SessionClosed};
+use handoffd_contract::event::{Activity, DeliveryState, RepActivity, SessionClosed};
 use handoffd_contract::proof::encode;
 use handoffd_contract::{
     AuthorKind, Contact, Data, Fact, Feed, Frame, HttpReply, InboundKind, Item, Known, Reason,
@@ -153,6 +153,35 @@ fn what_is_not_ours_to_show_is_left_alone() {
     none(vec![item("c", Data::SessionClosed(by_rep))], &known);
     known.set("ended/0Mw1", "5");
     none(vec![closed("c")], &known);
+}
+
+#[test]
+fn what_a_rep_has_read_is_told_by_the_customers_own_id_once() {
+    let mut org = sandbox(&json!({}));
+    let mut known = Known::default();
+    run(&mut *org, &mut known, vec![handoff("h1", Vec::new())]);
+    let hello = received(message("wamid.9", AuthorKind::Customer, "hello"));
+    run(&mut *org, &mut known, vec![hello]);
+    let read = |id: &str, record: &str| {
+        let done = RepActivity {
+            target: "crm".into(),
+            activity: Activity::Read,
+            record: Some(record.to_owned()),
+            message_id: None,
+        };
+        item(id, Data::RepActivity(done))
+    };
+    let entry = known.get("part/wamid.9/0").expect("shown").to_owned();
+    let items = vec![read("a-1", &entry), read("a-2", "another entry")];
+    let played = run_with(&json!({}), &mut *org, &mut known, items.clone());
+    let [(id, Data::RepActivity(told))] = &played.events[..] else {
+        panic!("{:?}", played.events)
+    };
+    assert_eq!(
+        (id.as_str(), told.message_id.as_deref()),
+        ("seen/a-1", Some("wamid.9"))
+    );
+    assert!(run(&mut *org, &mut known, items).is_empty());
 }
 
 #[test]

@@ -8,5 +8,6 @@ mod content;
 mod endings;
 mod limits;
 mod marks;
+mod others;
 mod play;
 mod returned;

@@ -181,7 +181,7 @@ const FINAL: &[(i64, Class, &str)] = &[
     (
         132_007,
         Class::Template,
-        "The template breaks WhatsApp's policy. Choose another one.",
+        "The template breaks WhatsApp's policy. Write again when the customer has written.",
     ),
     (
         132_008,
@@ -196,12 +196,12 @@ const FINAL: &[(i64, Class, &str)] = &[
     (
         132_015,
         Class::Template,
-        "The template is paused for low quality. Choose another one.",
+        "The template is paused for low quality. Write again when the customer has written.",
     ),
     (
         132_016,
         Class::Template,
-        "The template is disabled for low quality. Choose another one.",
+        "The template is disabled for low quality. Write again when the customer has written.",
     ),
     (
         132_018,

@@ -13,6 +13,7 @@
 //! | `world`, `cast` | the engine in its smallest form, which the others play in; settings, replies, files |
 
 mod cast;
+mod changed;
 mod failures;
 mod files;
 mod news;

@@ -148,7 +148,7 @@ fn wrong_settings_are_named_all_at_once() {
         ),
         (
             ok(
-                json!({"fallback_template": {"name": "t", "language": "de", "parameters": "{reply}", "languages": []}}),
+                json!({"fallback_template": {"name": "t", "language": "de", "parameters": true, "languages": []}}),
             ),
             vec![
                 (

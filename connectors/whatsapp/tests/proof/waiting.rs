@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use crate::cast::{CUSTOMER, cloud, replied, reply};
-use crate::world::World;
+use crate::world::{Chapter, World};
 
 /// Two replies of a lane.
 fn lane<'a>(connector: &'a dyn handoffd_contract::Connector) -> World<'a> {
@@ -178,4 +178,27 @@ fn what_went_out_and_what_waits_for_the_window_is_not_told_here() {
     world.known = Known::default();
     let closed = Stop::new(Reason::WindowClosed, "closed");
     assert_eq!(ask(&world, &closed), Waiting::default());
+}
+
+/// WhatsApp took it and said later that the window was closed; then the account was blocked.
+#[test]
+fn a_reply_that_is_sent_once_more_is_told_of_a_block_as_well() {
+    let connector = cloud(json!({}));
+    let mut world = World::new(&*connector);
+    world.last_inbound = Some(world.now);
+    let one = replied("e-1", reply("m-1", "One."));
+    world
+        .play(&[Chapter::Items(vec![one.clone()])])
+        .expect("settles");
+    assert_eq!(world.known.get("reopened/e-1"), Some("open"));
+    // The engine puts what is recalled into the work, as for planning.
+    world.items.clear();
+    let wanted = connector.recall(&world.work(), &world.known);
+    assert_eq!(wanted, ["e-1"]);
+    world.items = vec![one];
+    let stop = Stop::new(Reason::Account, "131031: locked");
+    let (all, _) = told(&mut world, &stop);
+    let word = |told: &[ReplyStatus]| told.iter().map(ReplyStatus::word).collect::<Vec<_>>();
+    assert_eq!(word(&all), ["held/account"]);
+    assert_eq!(told(&mut world, &stop).0, []);
 }
