@@ -136,7 +136,7 @@ pub trait OperatorLedger: Send + Sync {
     /// Makes parked and waiting lanes due now; with `dry_run` only says which. Facts that are unsure
     /// in a lane parked as `unknown-outcome` are forgotten, because a person has looked. A
     /// parked lane's handoffs that are not complete are planned anew with the mapping in force, so
-    /// their `mapping/…` facts are forgotten. Of a session, held lanes and backoffs are meant too,
+    /// the versions that they were planned with are forgotten. Of a session, held lanes and backoffs are meant too,
     /// unless somebody works on them.
     async fn retry(&self, now: Timestamp, select: Select, dry_run: bool) -> Result<Vec<LaneRef>>;
 

@@ -203,6 +203,25 @@ pub fn undo(before: &Known, step: &Step) -> Vec<Change> {
         .collect()
 }
 
+/// The fact that says which version of the mapping an event is planned with.
+#[must_use]
+pub fn mapping_fact(event: &str) -> String {
+    format!("{MAPPING}{event}")
+}
+
+/// Facts that a retry by a person forgets: the versions of the mapping with which handoffs that are
+/// not complete were planned. They are planned anew with the mapping in force.
+pub fn replanned(known: &Known) -> impl Iterator<Item = String> + '_ {
+    known
+        .under(MAPPING)
+        .filter(|(event, _)| known.absent(&format!("{COMPLETED}{event}")))
+        .map(|(event, _)| mapping_fact(event))
+}
+
+const MAPPING: &str = "mapping/";
+/// Every connector settles this fact of a handoff once it is complete.
+const COMPLETED: &str = "completed/";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -325,6 +344,15 @@ mod tests {
             after: None,
         };
         assert_eq!(lost(&plain, stop()), (Vec::new(), later));
+    }
+
+    #[test]
+    fn a_retry_forgets_the_mapping_of_handoffs_that_are_not_complete() {
+        let mut known = Known::default();
+        for fact in ["mapping/1", "mapping/2", "completed/1", "mappings"] {
+            known.set(fact, "3");
+        }
+        assert_eq!(replanned(&known).collect::<Vec<_>>(), ["mapping/2"]);
     }
 
     #[test]

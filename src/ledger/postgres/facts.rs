@@ -21,6 +21,18 @@ pub(super) async fn facts(db: &Db<'_>, lane: i64) -> Outcome<Vec<FactRow>> {
     .await
 }
 
+/// Removes a lane's facts with these names.
+pub(super) async fn remove_facts(db: &Db<'_>, lane: i64, names: &[String]) -> Outcome<()> {
+    if !names.is_empty() {
+        db.run(
+            "DELETE FROM fact WHERE lane = $1 AND name = ANY ($2)",
+            &[&lane, &texts(names)],
+        )
+        .await?;
+    }
+    Ok(())
+}
+
 /// Stores facts of these lanes, whatever they were before. No fact may be among them twice.
 pub(super) async fn put_facts(db: &Db<'_>, lanes: &[i64], facts: &[FactRow]) -> Outcome<()> {
     if facts.is_empty() {

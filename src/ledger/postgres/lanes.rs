@@ -9,7 +9,7 @@ use tokio_postgres::Row;
 
 use super::admit::admit;
 use super::db::{Db, Outcome, Text, maybe, texts};
-use super::facts::{insert_attempts, put_facts};
+use super::facts::{insert_attempts, put_facts, remove_facts};
 use super::transact::transact;
 use super::{Postgres, daemons, feeds, load, unattended};
 use crate::ledger::rows::{self, Arrival, FactRow, count};
@@ -259,14 +259,7 @@ async fn put_proved(
         }
     }
     put_facts(db, &vec![lane; put.len()], &put).await?;
-    if !removed.is_empty() {
-        db.run(
-            "DELETE FROM fact WHERE lane = $1 AND name = ANY ($2)",
-            &[&lane, &texts(&removed)],
-        )
-        .await?;
-    }
-    Ok(())
+    remove_facts(db, lane, &removed).await
 }
 
 /// Leaves a lane.

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use handoffd_contract::Reason;
+use handoffd_contract::lane::replanned;
 use tokio_postgres::Row;
 
 use super::db::{Db, Outcome, Text};
-use super::facts::{facts, put_facts};
+use super::facts::{facts, put_facts, remove_facts};
 use super::lanes::lane_ref;
 use crate::ledger::rows;
 use crate::ledger::rules::{self, GivenUp};
@@ -38,16 +39,11 @@ pub(super) async fn retry(
 /// Parked handoffs that are not complete are planned anew with the mapping in force.
 async fn forget_mappings(db: &Db<'_>, chosen: &[Chosen]) -> Outcome<()> {
     let parked = chosen.iter().filter(|chosen| chosen.state == "parked");
-    let parked: Vec<i64> = parked.map(|chosen| chosen.lane.lane).collect();
-    db.run(
-        "DELETE FROM fact
-          WHERE lane = ANY ($1) AND starts_with(name, 'mapping/')
-            AND NOT EXISTS (SELECT 1 FROM fact AS done
-                             WHERE done.lane = fact.lane
-                               AND done.name = 'completed/' || substr(fact.name, 9))",
-        &[&parked],
-    )
-    .await?;
+    for lane in parked.map(|chosen| chosen.lane.lane) {
+        let (known, _) = rows::known(facts(db, lane).await?)?;
+        let forgotten: Vec<String> = replanned(&known).collect();
+        remove_facts(db, lane, &forgotten).await?;
+    }
     Ok(())
 }
 

@@ -1,9 +1,10 @@
 //! Lanes put back to work by a person: retry and skip.
 
 use handoffd_contract::Reason;
+use handoffd_contract::lane::replanned;
 use rusqlite::{Row, params};
 
-use super::facts::{facts, put_fact};
+use super::facts::{facts, put_fact, remove_fact};
 use super::lanes::lane_ref;
 use super::tx::Tx;
 use crate::ledger::rows;
@@ -32,14 +33,10 @@ pub(super) fn retry(tx: &Tx<'_>, now: i64, select: &Select, dry_run: bool) -> Re
 
 /// Handoffs that are not complete are planned anew with the mapping in force.
 fn forget_mappings(tx: &Tx<'_>, lane: i64) -> Result<()> {
-    tx.run(
-        "DELETE FROM fact
-          WHERE lane = ?1 AND name >= 'mapping/' AND name < 'mapping0'
-            AND NOT EXISTS (SELECT 1 FROM fact AS done
-                             WHERE done.lane = fact.lane
-                               AND done.name = 'completed/' || substr(fact.name, 9))",
-        [lane],
-    )?;
+    let (known, _) = rows::known(facts(tx, lane)?)?;
+    for name in replanned(&known) {
+        remove_fact(tx, lane, &name)?;
+    }
     Ok(())
 }
 
