@@ -292,7 +292,12 @@ fn records(known: &Known) -> Vec<String> {
                 ));
             }
             (Some(("engine", _)), _) => {}
-            (Some((group, _)), Fact::Is(_)) => *counts.entry(group).or_default() += 1,
+            (Some((group, _)), Fact::Is(_) | Fact::Refused { .. }) => {
+                *counts.entry(group).or_default() += 1
+            }
+            (None, Fact::Refused { reason, .. }) => {
+                lines.push(format!("{name}: {}", reason.title()));
+            }
             (None, Fact::Is(value)) => lines.push(format!("{name} = {}", discreet(value))),
         }
     }
@@ -324,6 +329,7 @@ fn facts_json(known: &Known) -> Value {
         let value = match fact {
             Fact::Is(value) => json!(discreet(value)),
             Fact::Unsure { since, .. } => json!({"unsure_since": since}),
+            Fact::Refused { reason, .. } => json!({"refused": reason.label()}),
         };
         (name.clone(), value)
     });

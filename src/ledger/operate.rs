@@ -142,7 +142,7 @@ pub trait OperatorLedger: Send + Sync {
 
     /// Gives up the first event that each selected parked or held lane does not show yet; the lane
     /// goes on with the next. Where a lane is parked as `unknown-outcome` and has unsure facts, the
-    /// person says that those calls did happen: the facts become known as `!skipped`, and the event
+    /// person says that those calls did happen: the facts are settled without a value, and the event
     /// is not given up, because the rest of it may still have to be shown.
     async fn skip(&self, now: Timestamp, select: Select, dry_run: bool) -> Result<Vec<LaneRef>>;
 

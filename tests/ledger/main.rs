@@ -10,6 +10,7 @@
 
 mod durable;
 mod heard;
+mod in_band;
 mod intake;
 mod lanes;
 mod leases;
@@ -70,6 +71,7 @@ conformance! {
         two_sources_may_count_alike
         loads_in_the_gateways_order
         an_unsure_fact_keeps_its_since
+        a_refused_fact_is_unsure_once_a_call_leaves_again
         finish_writes_attempts_facts_and_events
         idle_until_an_event_comes
         held_until_an_event_or_its_time

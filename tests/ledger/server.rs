@@ -38,7 +38,10 @@ async fn an_older_schema_is_brought_up_to_date() {
     drop(ledger);
     schema
         .sql(
-            "ALTER TABLE poison DROP COLUMN session; ALTER TABLE lane DROP COLUMN look_at;
+            "DROP TABLE given_up; ALTER TABLE fact DROP COLUMN reason, DROP COLUMN message;
+             ALTER TABLE fact ADD CONSTRAINT fact_check
+                 CHECK ((value IS NULL) = (unsure_since IS NOT NULL));
+             ALTER TABLE poison DROP COLUMN session; ALTER TABLE lane DROP COLUMN look_at;
              DROP INDEX event_by_producer_id;
              UPDATE handoffd_schema SET version = 1",
         )
@@ -47,7 +50,7 @@ async fn an_older_schema_is_brought_up_to_date() {
     let lease = ledger.take(t(1), "hub").await;
     assert_eq!(ledger.load(&lease, 9, 9_999).await.unwrap().events.len(), 1);
     drop(ledger);
-    assert_eq!(schema.sql("SELECT version FROM handoffd_schema").await, "4");
+    assert_eq!(schema.sql("SELECT version FROM handoffd_schema").await, "5");
     schema.drop().await;
 }
 

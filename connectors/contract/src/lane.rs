@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::known::{Fact, Known};
+use crate::known::{Fact, Known, Settled};
 use crate::step::{Call, Repeat, Step};
 use crate::verdict::{Effect, Stop, Verdict};
 
@@ -16,6 +16,8 @@ use crate::verdict::{Effect, Stop, Verdict};
 pub enum Change {
     /// It is so.
     Set(String, String),
+    /// It is refused for good.
+    Refuse(String, Stop),
     /// It is not so.
     Remove(String),
     /// It is as it was before the plan.
@@ -23,10 +25,20 @@ pub enum Change {
 }
 
 impl Change {
+    /// A fact is settled.
+    #[must_use]
+    pub fn settle(name: String, settled: Settled) -> Change {
+        match settled {
+            Settled::Is(value) => Change::Set(name, value),
+            Settled::Refused(stop) => Change::Refuse(name, stop),
+        }
+    }
+
     /// Carries the change out.
     pub fn apply(self, known: &mut Known) {
         match self {
             Change::Set(name, value) => known.set(name, value),
+            Change::Refuse(name, stop) => known.set(name, stop),
             Change::Remove(name) => {
                 known.0.remove(&name);
             }
@@ -122,7 +134,7 @@ pub fn learn(before: &Known, step: &Step, verdict: Verdict) -> (Vec<Change>, Pro
             let changes: Vec<Change> = learned
                 .into_iter()
                 .map(|fact| match fact.value {
-                    Some(value) => Change::Set(fact.fact, value),
+                    Some(settled) => Change::settle(fact.fact, settled),
                     None => Change::Remove(fact.fact),
                 })
                 .collect();
@@ -353,6 +365,30 @@ mod tests {
             known.set(fact, "3");
         }
         assert_eq!(replanned(&known).collect::<Vec<_>>(), ["mapping/2"]);
+    }
+
+    #[test]
+    fn a_refusal_settles_a_fact_until_a_call_leaves_again() {
+        let before = Known::default();
+        let step = step(Repeat::Keyed);
+        let learned = vec![Learned::refused("ticket", Reason::TooLarge, "6 MB")];
+        let (changes, progress) = learn(&before, &step, Verdict::Known(learned));
+        assert_eq!(
+            changes,
+            [Change::Refuse(
+                "ticket".into(),
+                Stop::new(Reason::TooLarge, "6 MB")
+            )]
+        );
+        assert_eq!(progress, Progress::Moved);
+        let mut known = after(&before, changes);
+        assert_eq!(known.refused("ticket"), Some((Reason::TooLarge, "6 MB")));
+        let refused = known.clone();
+        known
+            .0
+            .extend(intend(&known, std::slice::from_ref(&step), at(3)).expect("a plan"));
+        assert!(known.unsure("ticket"));
+        assert_eq!(after(&known, undo(&refused, &step)), refused);
     }
 
     #[test]

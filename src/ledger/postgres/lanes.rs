@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use handoffd_contract::Event;
+use handoffd_contract::{Event, Settled};
 use jiff::Timestamp;
 use tokio_postgres::Row;
 
@@ -115,7 +115,7 @@ impl LaneLedger for Postgres {
         &self,
         now: Timestamp,
         lane: &Unlooked,
-        facts: Vec<(String, String)>,
+        facts: Vec<(String, Settled)>,
         events: Vec<Admission>,
         again: Option<Timestamp>,
     ) -> Result<()> {
@@ -218,7 +218,7 @@ async fn begin(
          SELECT $1, name, $2, candidate
            FROM unnest($3::text[], $4::text[]) AS new (name, candidate)
          ON CONFLICT (lane, name) DO UPDATE
-            SET value = NULL,
+            SET value = NULL, reason = NULL, message = NULL,
                 unsure_since = coalesce(fact.unsure_since, excluded.unsure_since),
                 candidate = coalesce(excluded.candidate, fact.candidate)",
         &[&lease.lane, &now, &texts(claims.keys()), &candidates],
