@@ -47,6 +47,13 @@ pub async fn ask<T: DeserializeOwned>(
     }
 }
 
+/// The admin API is not asked by the proxy that leads to the internet.
+fn client() -> Result<reqwest::Client, reqwest::Error> {
+    client_builder(Duration::from_secs(3), &OutboundConfig::default())?
+        .timeout(PATIENCE)
+        .build()
+}
+
 /// Whether a daemon answers at this address of its admin API.
 pub async fn alive(admin: &str) -> bool {
     let Ok(client) = client() else {
@@ -56,11 +63,4 @@ pub async fn alive(admin: &str) -> bool {
         Ok(reply) => reply.text().await.is_ok_and(|said| said == "alive\n"),
         Err(_) => false,
     }
-}
-
-/// A client that goes to the daemon directly, whatever proxy leads to the CRMs.
-fn client() -> Result<reqwest::Client, reqwest::Error> {
-    client_builder(Duration::from_secs(3), &OutboundConfig::default())?
-        .timeout(PATIENCE)
-        .build()
 }
