@@ -9,7 +9,7 @@ pub mod status;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use handoffd_contract::{Fact, Known};
+use handoffd_contract::{Fact, Known, Reason};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -288,9 +288,14 @@ pub(crate) fn span(from: Timestamp, to: Timestamp) -> String {
     }
 }
 
-/// The lane's records and what is unsure; the many facts about single messages are counted.
+/// Refused facts of a lane that are told one by one; of further ones the number is told.
+const MAX_REFUSED: usize = 50;
+
+/// The lane's records, what is unsure and what was refused; the many facts about single messages are
+/// counted.
 fn records(known: &Known) -> Vec<String> {
     let mut lines = Vec::new();
+    let mut refused = 0;
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for (name, fact) in &known.0 {
         match (name.split_once('/'), fact) {
@@ -299,10 +304,19 @@ fn records(known: &Known) -> Vec<String> {
                     "unsure since {since:.0}: {name} (a call left and its outcome is not known yet)"
                 ));
             }
+            (_, Fact::Refused { reason, .. }) => {
+                refused += 1;
+                if refused <= MAX_REFUSED {
+                    lines.push(refusal(name, *reason));
+                }
+            }
             (Some(("engine", _)), _) => {}
             (Some((group, _)), Fact::Is(_)) => *counts.entry(group).or_default() += 1,
             (None, Fact::Is(value)) => lines.push(format!("{name} = {}", discreet(value))),
         }
+    }
+    if refused > MAX_REFUSED {
+        lines.push(format!("refused: {} more", refused - MAX_REFUSED));
     }
     for (field, why) in lost::shown(known) {
         lines.push(format!("field {field}: {why}"));
@@ -315,6 +329,15 @@ fn records(known: &Known) -> Vec<String> {
         lines.push(format!("facts: {}", counted.join(", ")));
     }
     lines
+}
+
+/// A refused fact in plain words, without its message: the other side's words may repeat what people
+/// wrote.
+fn refusal(name: &str, reason: Reason) -> String {
+    match reason {
+        Reason::UnknownOutcome => format!("settled by a person: {name}"),
+        _ => format!("refused: {name}: {} ({})", reason.title(), reason.label()),
+    }
 }
 
 /// A fact's value if it is an id, a number or a time; anything longer may hold what people wrote.
@@ -332,6 +355,7 @@ fn facts_json(known: &Known) -> Value {
         let value = match fact {
             Fact::Is(value) => json!(discreet(value)),
             Fact::Unsure { since, .. } => json!({"unsure_since": since}),
+            Fact::Refused { reason, .. } => json!({"refused": reason.label()}),
         };
         (name.clone(), value)
     });
@@ -500,5 +524,43 @@ pub fn select(
         _ => Err(
             "name a session, a reason, a target, or all; a target may narrow the first two".into(),
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use handoffd_contract::Settled;
+
+    #[test]
+    fn a_refused_fact_is_told_in_plain_words_and_without_the_other_sides() {
+        let mut known = Known::default();
+        let settled = Settled::refused(Reason::UnknownOutcome, "a person said so");
+        known.set("sent/1/0", settled);
+        known.set(
+            "file/m/a",
+            Settled::refused(Reason::TooLarge, "passport.png is 9 MB"),
+        );
+        known.set("file/m/b", "7");
+        let lines = records(&known);
+        assert_eq!(
+            lines,
+            [
+                "refused: file/m/a: Something is larger than the other side takes (too-large)",
+                "settled by a person: sent/1/0",
+                "facts: 1 × file",
+            ]
+        );
+        assert_eq!(
+            facts_json(&known)["file/m/a"],
+            json!({"refused": "too-large"})
+        );
+        for n in 0..MAX_REFUSED {
+            known.set(
+                format!("file/n/{n}"),
+                Settled::refused(Reason::TooLarge, ""),
+            );
+        }
+        assert!(records(&known).contains(&"refused: 2 more".to_owned()));
     }
 }

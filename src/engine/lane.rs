@@ -266,7 +266,7 @@ impl Worker<'_> {
         if !unsure.is_empty() {
             let claims = unsure.iter().map(|(name, fact)| match fact {
                 Fact::Unsure { candidate, .. } => (name.clone(), candidate.clone()),
-                Fact::Is(_) => (name.clone(), None),
+                Fact::Is(_) | Fact::Refused { .. } => (name.clone(), None),
             });
             let claims = claims.collect();
             self.engine.ledger.begin(self.lease, now, claims).await?;
@@ -289,7 +289,7 @@ impl Worker<'_> {
                 let changes = record
                     .facts
                     .into_iter()
-                    .map(|(name, value)| Change::Set(name, value))
+                    .map(|(name, value)| Change::settle(name, value))
                     .collect();
                 let events = record.events.into_iter();
                 let events = events.map(|(id, data)| {

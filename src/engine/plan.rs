@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use handoffd_contract::event::Session;
+use handoffd_contract::lane::mapping_fact;
 use handoffd_contract::{Contact, Data, Event, Item, Known, Reason, Refusal, Rendered, Stop, Work};
 use jiff::Timestamp;
 
@@ -196,7 +197,7 @@ async fn render(
     known: &Known,
     pinned: &mut Vec<Change>,
 ) -> Result<Option<Rendered>, Refused> {
-    let fact = format!("mapping/{}", event.id);
+    let fact = mapping_fact(&event.id);
     let version = known.get(&fact).and_then(|version| version.parse().ok());
     let Some((used, mapping)) = mappings.get(ledger, target, version).await? else {
         return Ok(None);

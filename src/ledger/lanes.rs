@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use handoffd_contract::event::Session;
 pub use handoffd_contract::lane::Change;
-use handoffd_contract::{Contact, Controller, Event, Known, Stop};
+use handoffd_contract::{Contact, Controller, Event, Known, Settled, Stop};
 use jiff::Timestamp;
 
 use super::{Admission, Changes, Result};
@@ -286,7 +286,7 @@ pub trait LaneLedger: Changes {
         &self,
         now: Timestamp,
         lane: &Unlooked,
-        facts: Vec<(String, String)>,
+        facts: Vec<(String, Settled)>,
         events: Vec<Admission>,
         again: Option<Timestamp>,
     ) -> Result<()>;

@@ -142,13 +142,13 @@ pub trait OperatorLedger: Send + Sync {
     /// Makes parked and waiting lanes due now; with `dry_run` only says which. Facts that are unsure
     /// in a lane parked as `unknown-outcome` are forgotten, because a person has looked. A
     /// parked lane's handoffs that are not complete are planned anew with the mapping in force, so
-    /// their `mapping/…` facts are forgotten. Of a session, held lanes and backoffs are meant too,
+    /// the versions that they were planned with are forgotten. Of a session, held lanes and backoffs are meant too,
     /// unless somebody works on them.
     async fn retry(&self, now: Timestamp, select: Select, dry_run: bool) -> Result<Vec<LaneRef>>;
 
     /// Gives up the first event that each selected parked or held lane does not show yet; the lane
     /// goes on with the next. Where a lane is parked as `unknown-outcome` and has unsure facts, the
-    /// person says that those calls did happen: the facts become known as `!skipped`, and the event
+    /// person says that those calls did happen: the facts are settled without a value, and the event
     /// is not given up, because the rest of it may still have to be shown.
     async fn skip(&self, now: Timestamp, select: Select, dry_run: bool) -> Result<Vec<LaneRef>>;
 

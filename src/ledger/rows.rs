@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use handoffd_contract::{Event, Fact, Known, Reason, Stop, ids};
+use handoffd_contract::{Event, Fact, Known, Reason, Settled, Stop, ids};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
@@ -11,10 +11,6 @@ use super::conversation::Mover;
 use super::rules::{Who, in_sequence};
 use super::{Admission, Change, LaneState, LedgerError, Result};
 use crate::conversation::Rules;
-
-/// The ledger's own facts begin with this: an event that was given up while an older one is not
-/// shown yet. They are never handed out.
-pub(super) const GIVEN_UP: &str = "!given-up/";
 
 /// The type of the event by which a rep writes to the customer.
 const REPLIED: &str = "rep.replied";
@@ -98,64 +94,84 @@ impl Arrival {
 pub(super) struct FactRow {
     /// Its name.
     pub name: String,
-    /// Its value, unless it is unsure.
+    /// Its value, if it is known.
     pub value: Option<String>,
     /// Since when it is unsure, in microseconds.
     pub unsure_since: Option<i64>,
     /// The value that it may have.
     pub candidate: Option<String>,
+    /// Why it is refused, if it is.
+    pub reason: Option<String>,
+    /// The same in words.
+    pub message: Option<String>,
 }
 
 impl FactRow {
-    /// The fact with this name and value.
-    pub fn is(name: impl Into<String>, value: impl Into<String>) -> FactRow {
-        FactRow {
+    /// A fact as it is stored.
+    pub fn new(name: impl Into<String>, fact: Fact) -> FactRow {
+        let bare = FactRow {
             name: name.into(),
-            value: Some(value.into()),
+            value: None,
             unsure_since: None,
             candidate: None,
+            reason: None,
+            message: None,
+        };
+        match fact {
+            Fact::Is(value) => FactRow {
+                value: Some(value),
+                ..bare
+            },
+            Fact::Unsure { since, candidate } => FactRow {
+                unsure_since: Some(since.as_microsecond()),
+                candidate,
+                ..bare
+            },
+            Fact::Refused { reason, message } => FactRow {
+                reason: Some(reason.label().to_owned()),
+                message: Some(message),
+                ..bare
+            },
         }
+    }
+
+    /// The fact with this name and value.
+    pub fn is(name: impl Into<String>, value: impl Into<String>) -> FactRow {
+        FactRow::new(name, Fact::Is(value.into()))
+    }
+
+    /// The settled fact with this name.
+    pub fn settled(name: impl Into<String>, settled: Settled) -> FactRow {
+        FactRow::new(name, settled.into())
     }
 
     /// What a change leaves: the fact's name, and its row unless it does not hold.
     pub fn of(change: Change) -> (String, Option<FactRow>) {
-        match change {
-            Change::Set(name, value) | Change::Restore(name, Fact::Is(value)) => {
-                (name.clone(), Some(FactRow::is(name, value)))
-            }
-            Change::Remove(name) => (name, None),
-            Change::Restore(name, Fact::Unsure { since, candidate }) => (
-                name.clone(),
-                Some(FactRow {
-                    name,
-                    value: None,
-                    unsure_since: Some(since.as_microsecond()),
-                    candidate,
-                }),
-            ),
-        }
+        let (name, fact) = match change {
+            Change::Set(name, value) => (name, Fact::Is(value)),
+            Change::Refuse(name, stop) => (name, Settled::Refused(stop).into()),
+            Change::Restore(name, fact) => (name, fact),
+            Change::Remove(name) => return (name, None),
+        };
+        (name.clone(), Some(FactRow::new(name, fact)))
     }
 }
 
-/// A lane's facts, and the events that were given up out of order.
-pub(super) fn known(rows: Vec<FactRow>) -> Result<(Known, BTreeSet<i64>)> {
+/// A lane's facts.
+pub(super) fn known(rows: Vec<FactRow>) -> Result<Known> {
     let mut known = Known::default();
-    let mut given_up = BTreeSet::new();
     for row in rows {
-        if let Some(seq) = row.name.strip_prefix(GIVEN_UP) {
-            given_up.extend(seq.parse::<i64>());
-            continue;
-        }
-        let fact = match (row.value, row.unsure_since) {
+        let fact = match (row.value, stop(row.reason, row.message)) {
             (Some(value), _) => Fact::Is(value),
-            (None, since) => Fact::Unsure {
-                since: at(since.unwrap_or_default())?,
+            (None, Some(stop)) => Settled::Refused(stop).into(),
+            (None, None) => Fact::Unsure {
+                since: at(row.unsure_since.unwrap_or_default())?,
                 candidate: row.candidate,
             },
         };
         known.0.insert(row.name, fact);
     }
-    Ok((known, given_up))
+    Ok(known)
 }
 
 /// An event on its way to a lane.

@@ -3,11 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use handoffd_contract::{Contact, Stop};
+use handoffd_contract::{Contact, Reason, Stop};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::rows::{FactRow, GIVEN_UP};
 use super::{LaneState, Next};
 
 /// How long a lane is left in peace before it is looked at, in microseconds: what goes on by itself
@@ -38,8 +37,11 @@ pub(super) const MAX_ATTEMPTS: i64 = 500;
 /// So many events are looked at to find the first one that a lane does not show yet.
 pub(super) const SKIP_WINDOW: i64 = 100;
 
-/// The value of a fact whose unknown outcome a person settled as "it did happen".
-pub(super) const SKIPPED: &str = "!skipped";
+/// What is said of a fact whose unknown outcome a person settled: it did happen, and nothing is known
+/// of what came of it.
+pub(super) fn settled_by_a_person() -> Stop {
+    Stop::new(Reason::UnknownOutcome, "a person said that it happened")
+}
 
 /// What is remembered about a session, or what an arrival says about it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -240,8 +242,8 @@ impl Tally {
 pub(super) struct GivenUp {
     /// The lane's new head.
     pub head: i64,
-    /// The ledger's own fact that remembers the event while an older one is not shown yet.
-    pub fact: Option<FactRow>,
+    /// The event, to be remembered while an older one is not shown yet.
+    pub seq: Option<i64>,
 }
 
 impl GivenUp {
@@ -266,8 +268,8 @@ impl GivenUp {
             .take_while(|seq| given_up.contains(seq))
             .last()
             .unwrap_or(head);
-        let fact = (*first > head).then(|| FactRow::is(format!("{GIVEN_UP}{first}"), ""));
-        Some(GivenUp { head, fact })
+        let seq = (*first > head).then_some(*first);
+        Some(GivenUp { head, seq })
     }
 }
 
@@ -306,7 +308,6 @@ mod tests {
         let before = known.clone();
         assert!(!known.learn(&Who::default()) && known == before);
     }
-    use crate::ledger::rows::known;
 
     fn sorted(sequences: &[Option<u64>]) -> Vec<(usize, Option<u64>)> {
         let mut events: Vec<_> = sequences.iter().copied().enumerate().collect();
@@ -342,21 +343,14 @@ mod tests {
         };
         assert_eq!(
             first(&[(5, 1), (6, 2)], &[]),
-            Some(GivenUp {
-                head: 5,
-                fact: None
-            })
+            Some(GivenUp { head: 5, seq: None })
         );
         let late = first(&[(5, 2), (6, 1)], &[]).expect("as stored");
         assert_eq!(late.head, 4, "5 is not shown yet");
-        let (_, gone) = known(late.fact.into_iter().collect()).expect("as stored");
-        assert_eq!(gone, BTreeSet::from([6]));
+        assert_eq!(late.seq, Some(6));
         assert_eq!(
             first(&[(5, 2), (6, 1)], &[6]),
-            Some(GivenUp {
-                head: 6,
-                fact: None
-            })
+            Some(GivenUp { head: 6, seq: None })
         );
         assert_eq!(first(&[], &[]), None);
         assert_eq!(first(&[(6, 1)], &[6]), None);

@@ -12,8 +12,8 @@ use handoffd::wire::credential::signing_key;
 use handoffd::wire::policy::{Policy, is_public};
 use handoffd::wire::sse::{Found, Parser, TooLarge};
 use handoffd_contract::{
-    Data, Event, Frame, FrameContent, InboundKind, Reason, Refusal, Reply, Secret, Step, Stop,
-    Verdict, WebhookAuth,
+    Data, Event, Frame, FrameContent, InboundKind, Reason, Refusal, Reply, Secret, Settled, Step,
+    Stop, Verdict, WebhookAuth,
 };
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
@@ -133,8 +133,8 @@ fn documented(kind: &str, status: u16) -> bool {
         "salesforce" => matches!(status, 400..=499),
         // 409 and a 500 whose text says `duplicate key`: the same.
         "creatio" => matches!(status, 400..=500),
-        // A refusal that is final is a value as well: `!failed`, or a note for the rep.
-        "whatsapp" => status >= 300,
+        // An error proves that nothing was sent, or refuses it for good.
+        "whatsapp" => false,
         _ => matches!(status, 400..=499),
     }
 }
@@ -148,9 +148,7 @@ pub fn reply(played: &Played, step: &Step, reply: &Reply) {
         Verdict::Known(learned) => {
             let Reply::Http(http) = reply else { return };
             let proven = learned.iter().any(|fact| {
-                fact.value
-                    .as_deref()
-                    .is_some_and(|value| !value.starts_with('!'))
+                fact.value.as_ref().and_then(Settled::value).is_some()
                     && step.claims.iter().any(|claim| claim.fact == fact.fact)
             });
             assert!(
@@ -162,7 +160,14 @@ pub fn reply(played: &Played, step: &Step, reply: &Reply) {
             );
             let size: usize = learned
                 .iter()
-                .map(|fact| fact.value.as_ref().map_or(0, String::len))
+                .map(|fact| match &fact.value {
+                    Some(Settled::Is(value)) => value.len(),
+                    Some(Settled::Refused(stop)) => {
+                        bounded(stop);
+                        stop.message.len()
+                    }
+                    None => 0,
+                })
                 .sum();
             assert!(size <= 400_000, "{size} bytes of facts");
         }

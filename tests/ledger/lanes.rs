@@ -1,7 +1,7 @@
 //! Lanes as workers see them.
 
 use handoffd::ledger::{Attempt, Change, LaneFilter, LaneState, LedgerError, Next, Release};
-use handoffd_contract::{Event, Fact, Reason, ids};
+use handoffd_contract::{Event, Fact, Reason, Settled, ids};
 
 use crate::world::*;
 
@@ -148,6 +148,31 @@ pub async fn an_unsure_fact_keeps_its_since(w: &World) {
     );
 }
 
+pub async fn a_refused_fact_is_unsure_once_a_call_leaves_again(w: &World) {
+    w.a.put(t(0), opening("s", "1", &["hub"])).await;
+    let lease = w.a.take(t(0), "hub").await;
+    let refuse = vec![Change::Refuse("file".into(), stop(Reason::TooLarge))];
+    w.a.finish(&lease, t(1), vec![], refuse, vec![])
+        .await
+        .unwrap();
+    let known = w.b.inspect(lease.lane, 1, 1).await.unwrap().known;
+    assert_eq!(
+        known.refused("file").map(|(reason, _)| reason),
+        Some(Reason::TooLarge)
+    );
+    w.a.begin(&lease, t(2), vec![("file".into(), None)])
+        .await
+        .unwrap();
+    let known = w.b.inspect(lease.lane, 1, 1).await.unwrap().known;
+    assert_eq!(known.unsure_since("file"), Some(t(2)));
+    let file = vec![Change::Set("file".into(), "7".into())];
+    w.a.finish(&lease, t(3), vec![], file, vec![])
+        .await
+        .unwrap();
+    let known = w.b.inspect(lease.lane, 1, 1).await.unwrap().known;
+    assert_eq!(known.get("file"), Some("7"));
+}
+
 pub async fn finish_writes_attempts_facts_and_events(w: &World) {
     w.a.put(t(0), opening("s", "1", &["hub", "wa"])).await;
     let lease = w.a.take(t(0), "hub").await;
@@ -168,12 +193,15 @@ pub async fn finish_writes_attempts_facts_and_events(w: &World) {
         since: t(-5),
         candidate: Some("old".into()),
     };
+    let refused: Fact = Settled::Refused(stop(Reason::TooLarge)).into();
     let changes = vec![
         Change::Set("a".into(), "1".into()),
         Change::Set("a".into(), "2".into()),
         Change::Remove("b".into()),
         Change::Restore("c".into(), restored.clone()),
         Change::Restore("d".into(), Fact::Is("4".into())),
+        Change::Refuse("e".into(), stop(Reason::TooLarge)),
+        Change::Restore("f".into(), refused.clone()),
         Change::Remove("never there".into()),
     ];
     w.a.finish(
@@ -199,6 +227,8 @@ pub async fn finish_writes_attempts_facts_and_events(w: &World) {
         ("a", Fact::Is("2".into())),
         ("c", restored),
         ("d", Fact::Is("4".into())),
+        ("e", refused.clone()),
+        ("f", refused),
     ];
     assert_eq!(
         known,

@@ -105,7 +105,7 @@ pub async fn with_a_blocked_target_lanes_that_are_due_are_looked_at_too(w: &Worl
 pub async fn what_looking_came_to_is_one_transaction(w: &World) {
     lane(w, "s", "wa", parked(Reason::UnknownOutcome)).await;
     let one = unlooked(w, 3, false).await.remove(0);
-    let facts = vec![("waits/r-1/behind".to_owned(), "now".to_owned())];
+    let facts = vec![("waits/r-1/behind".to_owned(), "now".into())];
     let told = || vec![plain(message("s", "told-1"))];
     // Something new has come since.
     w.a.put(t(4), plain(reply("s", "r-2"))).await;

@@ -11,6 +11,7 @@
 mod conversations;
 mod durable;
 mod heard;
+mod in_band;
 mod intake;
 mod lanes;
 mod leases;
@@ -80,6 +81,7 @@ conformance! {
         two_sources_may_count_alike
         loads_in_the_gateways_order
         an_unsure_fact_keeps_its_since
+        a_refused_fact_is_unsure_once_a_call_leaves_again
         finish_writes_attempts_facts_and_events
         idle_until_an_event_comes
         held_until_an_event_or_its_time

@@ -314,12 +314,16 @@ pub async fn skip_settles_an_unknown_outcome(w: &World) {
         .await
         .unwrap();
     let loaded = w.a.peek(lease.lane).await.unwrap().1;
+    let settled = Fact::Refused {
+        reason: Reason::UnknownOutcome,
+        message: "a person said that it happened".into(),
+    };
     let facts = [
-        ("sent/1", "w1"),
-        ("sent/2", "!skipped"),
-        ("sent/3", "!skipped"),
+        ("sent/1", Fact::Is("w1".into())),
+        ("sent/2", settled.clone()),
+        ("sent/3", settled),
     ];
-    let facts = facts.map(|(name, value)| (name.to_owned(), Fact::Is(value.into())));
+    let facts = facts.map(|(name, fact)| (name.to_owned(), fact));
     assert_eq!(loaded.known.0, facts.into());
     assert!(loaded.more, "what else the event holds is still to be sent");
     w.a.take(t(2), "wa").await;

@@ -38,7 +38,10 @@ async fn an_older_schema_is_brought_up_to_date() {
     drop(ledger);
     schema
         .sql(
-            "ALTER TABLE poison DROP COLUMN session; ALTER TABLE lane DROP COLUMN look_at;
+            "DROP TABLE given_up; ALTER TABLE fact DROP COLUMN reason, DROP COLUMN message;
+             ALTER TABLE fact ADD CONSTRAINT fact_check
+                 CHECK ((value IS NULL) = (unsure_since IS NOT NULL));
+             ALTER TABLE poison DROP COLUMN session; ALTER TABLE lane DROP COLUMN look_at;
              DROP INDEX event_by_producer_id;
              DROP INDEX event_of_control; ALTER TABLE session DROP COLUMN state,
                  DROP COLUMN controller, DROP COLUMN since, DROP COLUMN deadline_at;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::known::{Fact, Known};
+use crate::known::{Fact, Known, Settled};
 use crate::step::{Call, Repeat, Step};
 use crate::verdict::{Effect, Stop, Verdict};
 
@@ -16,6 +16,8 @@ use crate::verdict::{Effect, Stop, Verdict};
 pub enum Change {
     /// It is so.
     Set(String, String),
+    /// It is refused for good.
+    Refuse(String, Stop),
     /// It is not so.
     Remove(String),
     /// It is as it was before the plan.
@@ -23,10 +25,20 @@ pub enum Change {
 }
 
 impl Change {
+    /// A fact is settled.
+    #[must_use]
+    pub fn settle(name: String, settled: Settled) -> Change {
+        match settled {
+            Settled::Is(value) => Change::Set(name, value),
+            Settled::Refused(stop) => Change::Refuse(name, stop),
+        }
+    }
+
     /// Carries the change out.
     pub fn apply(self, known: &mut Known) {
         match self {
             Change::Set(name, value) => known.set(name, value),
+            Change::Refuse(name, stop) => known.set(name, stop),
             Change::Remove(name) => {
                 known.0.remove(&name);
             }
@@ -122,7 +134,7 @@ pub fn learn(before: &Known, step: &Step, verdict: Verdict) -> (Vec<Change>, Pro
             let changes: Vec<Change> = learned
                 .into_iter()
                 .map(|fact| match fact.value {
-                    Some(value) => Change::Set(fact.fact, value),
+                    Some(settled) => Change::settle(fact.fact, settled),
                     None => Change::Remove(fact.fact),
                 })
                 .collect();
@@ -202,6 +214,25 @@ pub fn undo(before: &Known, step: &Step) -> Vec<Change> {
         })
         .collect()
 }
+
+/// The fact that says which version of the mapping an event is planned with.
+#[must_use]
+pub fn mapping_fact(event: &str) -> String {
+    format!("{MAPPING}{event}")
+}
+
+/// Facts that a retry by a person forgets: the versions of the mapping with which handoffs that are
+/// not complete were planned. They are planned anew with the mapping in force.
+pub fn replanned(known: &Known) -> impl Iterator<Item = String> + '_ {
+    known
+        .under(MAPPING)
+        .filter(|(event, _)| known.absent(&format!("{COMPLETED}{event}")))
+        .map(|(event, _)| mapping_fact(event))
+}
+
+const MAPPING: &str = "mapping/";
+/// Every connector settles this fact of a handoff once it is complete.
+const COMPLETED: &str = "completed/";
 
 #[cfg(test)]
 mod tests {
@@ -325,6 +356,39 @@ mod tests {
             after: None,
         };
         assert_eq!(lost(&plain, stop()), (Vec::new(), later));
+    }
+
+    #[test]
+    fn a_retry_forgets_the_mapping_of_handoffs_that_are_not_complete() {
+        let mut known = Known::default();
+        for fact in ["mapping/1", "mapping/2", "completed/1", "mappings"] {
+            known.set(fact, "3");
+        }
+        assert_eq!(replanned(&known).collect::<Vec<_>>(), ["mapping/2"]);
+    }
+
+    #[test]
+    fn a_refusal_settles_a_fact_until_a_call_leaves_again() {
+        let before = Known::default();
+        let step = step(Repeat::Keyed);
+        let learned = vec![Learned::refused("ticket", Reason::TooLarge, "6 MB")];
+        let (changes, progress) = learn(&before, &step, Verdict::Known(learned));
+        assert_eq!(
+            changes,
+            [Change::Refuse(
+                "ticket".into(),
+                Stop::new(Reason::TooLarge, "6 MB")
+            )]
+        );
+        assert_eq!(progress, Progress::Moved);
+        let mut known = after(&before, changes);
+        assert_eq!(known.refused("ticket"), Some((Reason::TooLarge, "6 MB")));
+        let refused = known.clone();
+        known
+            .0
+            .extend(intend(&known, std::slice::from_ref(&step), at(3)).expect("a plan"));
+        assert!(known.unsure("ticket"));
+        assert_eq!(after(&known, undo(&refused, &step)), refused);
     }
 
     #[test]

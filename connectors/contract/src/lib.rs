@@ -63,7 +63,7 @@ pub use event::{
     Attachment, Author, AuthorKind, Contact, Data, Event, Handoff, Location, Message, Source,
 };
 pub use feed::{Feed, Frame, FrameContent, Inbound, InboundKind, Subject};
-pub use known::{Fact, Known};
+pub use known::{Fact, Known, Settled};
 pub use step::{
     Auth, Body, Call, Claim, Content, HttpCall, HttpReply, MediaProblem, MediaRef, Method, Part,
     Publication, Publish, Record, Repeat, Reply, Spend, Step,

@@ -4,6 +4,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::event::{Attachment, Data};
+use crate::known::Settled;
+use crate::verdict::Reason;
 
 /// An attempt to establish facts by one call.
 #[derive(Debug, Clone, PartialEq)]
@@ -386,8 +388,8 @@ pub struct Publish {
 /// Facts and events for the ledger.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Record {
-    /// Facts that hold now, by our own decision.
-    pub facts: Vec<(String, String)>,
+    /// Facts that are settled now, by our own decision.
+    pub facts: Vec<(String, Settled)>,
     /// Events of this session that follow, each with an id that is unique in the lane, so that a
     /// repeat is a no-op.
     pub events: Vec<(String, Data)>,
@@ -477,6 +479,16 @@ impl MediaProblem {
             MediaProblem::TooLarge => "the file is larger than this CRM takes",
             MediaProblem::Forbidden => "the file's address is not on the list of allowed sources",
             MediaProblem::Unreachable => "the file's source could not be reached",
+        }
+    }
+
+    /// The problem as a reason.
+    #[must_use]
+    pub fn reason(self) -> Reason {
+        match self {
+            MediaProblem::Gone | MediaProblem::Unreachable => Reason::MediaUnavailable,
+            MediaProblem::TooLarge => Reason::TooLarge,
+            MediaProblem::Forbidden => Reason::Forbidden,
         }
     }
 }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::known::Settled;
+
 /// What the target's reply to a step proves about the step's facts.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Verdict {
@@ -26,10 +28,16 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// One fact is known.
+    /// One fact is settled.
     #[must_use]
-    pub fn known(fact: impl Into<String>, value: impl Into<String>) -> Verdict {
+    pub fn known(fact: impl Into<String>, value: impl Into<Settled>) -> Verdict {
         Verdict::Known(vec![Learned::is(fact, value)])
+    }
+
+    /// One fact is refused for good; the lane goes on without it.
+    #[must_use]
+    pub fn refused(fact: impl Into<String>, reason: Reason, message: impl AsRef<str>) -> Verdict {
+        Verdict::Known(vec![Learned::refused(fact, reason, message)])
     }
 
     /// Try again after the engine's own backoff.
@@ -48,18 +56,24 @@ impl Verdict {
 pub struct Learned {
     /// The fact's name.
     pub fact: String,
-    /// Its value, or `None` when it is proven absent.
-    pub value: Option<String>,
+    /// What settles it, or `None` when it is proven absent.
+    pub value: Option<Settled>,
 }
 
 impl Learned {
-    /// The fact holds.
+    /// The fact is settled: it holds, where `value` is a text.
     #[must_use]
-    pub fn is(fact: impl Into<String>, value: impl Into<String>) -> Learned {
+    pub fn is(fact: impl Into<String>, value: impl Into<Settled>) -> Learned {
         Learned {
             fact: fact.into(),
             value: Some(value.into()),
         }
+    }
+
+    /// The fact is refused for good.
+    #[must_use]
+    pub fn refused(fact: impl Into<String>, reason: Reason, message: impl AsRef<str>) -> Learned {
+        Learned::is(fact, Settled::refused(reason, message))
     }
 
     /// The fact does not hold.

@@ -157,7 +157,7 @@ pub fn own<'k>(known: &'k Known, kind: &str) -> Vec<&'k str> {
         .values()
         .filter_map(|fact| match fact {
             Fact::Is(value) => value.strip_prefix(prefix.as_str()),
-            Fact::Unsure { .. } => None,
+            Fact::Unsure { .. } | Fact::Refused { .. } => None,
         })
         .collect();
     own.sort_unstable();

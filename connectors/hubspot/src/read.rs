@@ -161,19 +161,22 @@ fn media(step: &Step, problem: MediaProblem) -> Verdict {
             Stop::new(Reason::MediaUnavailable, problem.words()),
             Effect::None,
         ),
-        gone => Verdict::known(context(step, "fact"), format!("!{}", gone.words())),
+        gone => Verdict::refused(context(step, "fact"), gone.reason(), gone.words()),
     }
 }
 
 fn file_upload(step: &Step, reply: &HttpReply) -> Verdict {
-    let refused = |why: &str| Verdict::known(context(step, "fact"), format!("!{why}"));
+    let refused = |reason, why| Verdict::refused(context(step, "fact"), reason, why);
     match (id_of(reply), reply.status) {
         (Some((id, _)), _) => Verdict::known(context(step, "fact"), id),
         // The plan decides what a portal takes; a file never holds up the conversation.
-        (None, 413) => refused("the file is larger than HubSpot takes"),
-        (None, 403) => refused("handoffd may not upload files to HubSpot (scope files)"),
+        (None, 413) => refused(Reason::TooLarge, "the file is larger than HubSpot takes"),
+        (None, 403) => refused(
+            Reason::Forbidden,
+            "handoffd may not upload files to HubSpot (scope files)",
+        ),
         (None, 400 | 404 | 405 | 406 | 409 | 410..=415 | 422) => {
-            refused("HubSpot does not take this file")
+            refused(Reason::Invalid, "HubSpot does not take this file")
         }
         _ => otherwise(step, reply),
     }

@@ -16,11 +16,11 @@
 //! | `swept/<key>` | the entries were read after that end; the value is that of `ended/<key>` |
 //! | `part/<event or message>/<n>` | that text of it is shown; the value is the MIAW message id |
 //! | `said/<message>` | the whole message is shown |
-//! | `file/<message>/<attachment>` | the file is shown, or `!<why>` when a line says why it is not |
-//! | `transcript/<event>` | `!<why>` when the transcript's file was refused and texts are sent instead |
+//! | `file/<message>/<attachment>` | the file is shown; refused when a line says why it is not |
+//! | `transcript/<event>` | refused when the transcript's file was refused and texts are sent instead |
 //! | `told/<rep message>/<state>` | the rep was told what became of a reply |
 //! | `answered/<key>` | an answer told us of that end; the value is the time of planning, in milliseconds |
-//! | `kept/<message>` | it came after the end and is kept for the next handoff, as JSON; `!done` once that is completed |
+//! | `kept/<message>` | it came after the end and is kept for the next handoff, as JSON, and refused where there is no more room; empty once that is completed |
 //! | `waiting_for_next_handoff` | how many messages are kept and not shown |
 //! | `limit` | the most UTF-16 units of a text, as Salesforce's refusals taught us |
 //! | `split/<event or message>` | the limit by which it was split when its first part was shown |

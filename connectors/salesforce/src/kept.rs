@@ -5,8 +5,8 @@
 
 use handoffd_contract::event::RepEnded;
 use handoffd_contract::{
-    Attachment, Author, AuthorKind, Data, Handoff, Item, Known, Message, Record, Repeat, Source,
-    Step, text,
+    Attachment, Author, AuthorKind, Data, Handoff, Item, Known, Message, Reason, Record, Repeat,
+    Settled, Source, Step, text,
 };
 
 use crate::facts::{self, Lane};
@@ -18,31 +18,36 @@ const MAX_TEXT: usize = 4_000;
 /// Bytes of a kept message; one that is larger is kept without its files.
 const MAX_BYTES: usize = 16 * 1024;
 
-/// The value for a message that is not kept.
-const NOT_KEPT: &str = "!too-many";
-/// The value once a handoff was completed that shows it, or says that it was not kept.
-const DONE: &str = "!done";
+/// The value once a handoff was completed that shows the message, or says that it was not kept.
+const DONE: &str = "";
+
+/// What is known of a message that is not kept.
+fn not_kept() -> Settled {
+    Settled::refused(Reason::LimitExceeded, "more messages came than are kept")
+}
 
 /// Keeps a message and says so. When an answer told us of the end before Salesforce's events did, the
 /// gateway is told as well: it may think that a rep is still in charge.
 pub(crate) fn keep(work_target: &str, known: &Known, lane: &Lane<'_>, message: &Message) -> Step {
-    let whole = known.under("kept/").filter(|(_, v)| !v.starts_with('!'));
-    let value = if whole.count() < MAX_MESSAGES {
+    let value = if whole(known).count() < MAX_MESSAGES {
         bounded(message)
     } else {
-        NOT_KEPT.to_owned()
+        not_kept()
     };
     let mut record = Record {
         facts: vec![
             (facts::kept(&message.id), value),
-            (facts::WAITING.to_owned(), (waiting(known) + 1).to_string()),
+            (
+                facts::WAITING.to_owned(),
+                (waiting(known).count() + 1).to_string().into(),
+            ),
         ],
         events: Vec::new(),
     };
     for (key, _) in lane.untold() {
         record
             .facts
-            .push((facts::over(&key), facts::ended_by_us(&key)));
+            .push((facts::over(&key), facts::ended_by_us(&key).into()));
         let ended = RepEnded {
             target: work_target.to_owned(),
             status: Some("Ended".to_owned()),
@@ -69,20 +74,25 @@ pub(crate) fn note(item: &Item, id: &str, text: String) -> Message {
     }
 }
 
-/// How many messages wait for a handoff.
-fn waiting(known: &Known) -> usize {
-    let waiting = known.under("kept/").filter(|(_, value)| *value != DONE);
-    waiting.count()
+/// The messages that wait for a handoff and are kept whole.
+fn whole(known: &Known) -> impl Iterator<Item = &str> {
+    let kept = known.under("kept/");
+    kept.filter(|(_, value)| *value != DONE).map(|(id, _)| id)
+}
+
+/// The messages that wait for a handoff, those that are not kept among them.
+fn waiting(known: &Known) -> impl Iterator<Item = &str> {
+    let not_kept = known.refused_under("kept/").map(|(id, ..)| id);
+    whole(known).chain(not_kept)
 }
 
 /// What is known once a handoff is completed: nothing waits any longer.
-pub(crate) fn done(known: &Known) -> Vec<(String, String)> {
-    let waiting = known.under("kept/").filter(|(_, value)| *value != DONE);
-    let mut facts: Vec<(String, String)> = waiting
-        .map(|(id, _)| (facts::kept(id), DONE.to_owned()))
+pub(crate) fn done(known: &Known) -> Vec<(String, Settled)> {
+    let mut facts: Vec<(String, Settled)> = waiting(known)
+        .map(|id| (facts::kept(id), DONE.into()))
         .collect();
     if !facts.is_empty() {
-        facts.push((facts::WAITING.to_owned(), "0".to_owned()));
+        facts.push((facts::WAITING.to_owned(), "0".into()));
     }
     facts
 }
@@ -105,12 +115,13 @@ pub(crate) fn transcript(known: &Known, handoff: &Handoff) -> Vec<Message> {
 
 /// How many messages were neither kept nor shown.
 pub(crate) fn lost(known: &Known, handoff: &Handoff) -> usize {
-    let lost = known.under("kept/").filter(|(_, value)| *value == NOT_KEPT);
-    lost.filter(|(id, _)| handoff.transcript.iter().all(|m| m.id != *id))
+    known
+        .refused_under("kept/")
+        .filter(|(id, ..)| handoff.transcript.iter().all(|m| m.id != *id))
         .count()
 }
 
-fn bounded(message: &Message) -> String {
+fn bounded(message: &Message) -> Settled {
     let bare = |attachment: &Attachment| {
         let mut bare = attachment.clone();
         // Bytes belong into no fact.
@@ -126,14 +137,14 @@ fn bounded(message: &Message) -> String {
     };
     let written = serde_json::to_string(&kept).unwrap_or_default();
     if written.len() <= MAX_BYTES {
-        return written;
+        return written.into();
     }
     kept.attachments.clear();
     kept.location = None;
     let written = serde_json::to_string(&kept).unwrap_or_default();
     if written.len() <= MAX_BYTES {
-        written
+        written.into()
     } else {
-        NOT_KEPT.to_owned()
+        not_kept()
     }
 }

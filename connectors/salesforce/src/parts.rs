@@ -25,7 +25,8 @@ pub(crate) fn limit(s: &Settings, known: &Known, of: &str) -> usize {
 /// Has the first piece pin the limit by which the row was split: parts are known by their numbers.
 pub(crate) fn pin(pieces: &mut [Piece], of: &str, limit: usize) {
     if let Some(first) = pieces.first_mut() {
-        first.learn.push((facts::split(of), limit.to_string()));
+        let by = limit.to_string();
+        first.learn.push((facts::split(of), by.into()));
     }
 }
 

@@ -1,7 +1,9 @@
 //! A handoff or message as a row of texts and files, in the order in which the thread shows them.
 
 use handoffd_contract::event::{AttachmentKind, AuthorKind};
-use handoffd_contract::{Attachment, Handoff, Item, Known, Message, ids, text};
+use handoffd_contract::{
+    Attachment, Handoff, Item, Known, MediaProblem, Message, Settled, Stop, ids, text,
+};
 
 use crate::settings::{Settings, Transcript};
 use crate::{facts, kept, parts, words};
@@ -17,7 +19,7 @@ pub(crate) struct Piece {
     /// What it is.
     pub(crate) content: Content,
     /// What is known beside `fact` once it is shown.
-    pub(crate) learn: Vec<(String, String)>,
+    pub(crate) learn: Vec<(String, Settled)>,
 }
 
 /// What a piece is.
@@ -76,7 +78,9 @@ pub(crate) fn handoff(
     };
     parts::pin(&mut pieces, &key, limit);
     if let Some(last) = pieces.last_mut() {
-        let said = fresh.iter().map(|m| (facts::said(&m.id), ours.clone()));
+        let said = fresh
+            .iter()
+            .map(|m| (facts::said(&m.id), Settled::from(&ours)));
         last.learn.extend(said);
     }
     let files: Vec<(&str, &Attachment)> = fresh
@@ -91,9 +95,7 @@ pub(crate) fn handoff(
 pub(crate) fn notes(known: &Known, item: &Item) -> Vec<String> {
     let key = ids::short(&[&item.id]);
     let prefix = facts::part(&key, "");
-    let lost = known
-        .under(&prefix)
-        .any(|(_, value)| value.starts_with('!'));
+    let lost = known.refused_under(&prefix).next().is_some();
     let as_file = known
         .under(&facts::cut(&prefix))
         .any(|(part, value)| value == facts::AS_FILE && !part.starts_with("file-"));
@@ -175,7 +177,7 @@ pub(crate) fn message(s: &Settings, known: &Known, message: &Message) -> Vec<Pie
     // and that is then the last.
     if let Some(last) = pieces.last_mut() {
         last.learn
-            .push((facts::said(&message.id), message.id.clone()));
+            .push((facts::said(&message.id), Settled::from(&message.id)));
     }
     pieces
 }
@@ -196,15 +198,17 @@ fn attachments(
         .filter(|(_, a)| a.kind != AttachmentKind::Sticker)
     {
         let fact = facts::file(message, &attachment.id);
-        let lost = match known.get(&fact) {
-            Some(value) => value.strip_prefix('!').map(|_| value),
-            None if attachment.source.is_none() => Some(words::GONE),
+        let lost = match known.refused(&fact) {
+            Some((reason, why)) => Some(Stop::new(reason, why)),
+            None if attachment.source.is_none() && !known.is(&fact) => {
+                Some(words::no_bytes(MediaProblem::Gone))
+            }
             None => None,
         };
         match lost {
             Some(why) => {
-                lines.push(words::missing_file(attachment, why));
-                learn.push((fact, why.to_owned()));
+                lines.push(words::missing_file(attachment, &why));
+                learn.push((fact, why.into()));
             }
             None => {
                 let caption = words::caption(attachment);

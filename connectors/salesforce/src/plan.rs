@@ -134,13 +134,13 @@ impl Salesforce {
             if !known.is(&piece.fact) {
                 let routing = Value::Object(attributes.clone()).to_string();
                 if known.get("routing") != Some(routing.as_str()) {
-                    piece.learn.push(("routing".into(), routing));
+                    piece.learn.push(("routing".into(), routing.into()));
                 }
                 return Some(self.send(known, lane, piece, &attributes, language));
             }
         }
         let mut record = Record {
-            facts: vec![(completed.clone(), lane.conversation())],
+            facts: vec![(completed.clone(), lane.conversation().into())],
             events: Vec::new(),
         };
         record.facts.extend(kept::done(known));
@@ -182,14 +182,11 @@ impl Salesforce {
         }
         for message in &kept::transcript(known, handoff) {
             for attachment in &message.attachments {
-                let lost = known
-                    .get(&facts::file(&message.id, &attachment.id))
-                    .filter(|v| v.starts_with('!'));
-                if let Some(why) = lost {
+                let file = facts::file(&message.id, &attachment.id);
+                if let Some((_, why)) = known.refused(&file) {
                     notes.push(format!(
-                        "{} was not attached: {}",
-                        attachment.file_name(),
-                        words::words(why)
+                        "{} was not attached: {why}",
+                        attachment.file_name()
                     ));
                 }
             }
@@ -233,7 +230,7 @@ impl Salesforce {
         }
         let Some(piece) = row.into_iter().find(|piece| !known.is(&piece.fact)) else {
             let record = Record {
-                facts: vec![(said, event.message.id.clone())],
+                facts: vec![(said, event.message.id.clone().into())],
                 events: Vec::new(),
             };
             return Ok(Some(Step::new("message.complete", Repeat::Safe, record)));
@@ -364,7 +361,7 @@ impl Salesforce {
             ..done.clone()
         };
         let record = Record {
-            facts: vec![(fact.clone(), message.to_owned())],
+            facts: vec![(fact.clone(), message.into())],
             events: vec![(fact, Data::RepActivity(read))],
         };
         Some(Step::new("reply.seen", Repeat::Safe, record))

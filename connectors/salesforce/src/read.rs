@@ -27,7 +27,7 @@ pub(crate) fn read(step: &Step, reply: &Reply) -> Verdict {
             Stop::new(Reason::MediaUnavailable, MediaProblem::Unreachable.words()),
             Effect::None,
         ),
-        Reply::Media(problem) => lost(&context, words::media_value(*problem)),
+        Reply::Media(problem) => lost(&context, words::no_bytes(*problem)),
         Reply::Published(_) => Verdict::Never(Stop::new(Reason::Bug, "nothing was published")),
     }
 }
@@ -134,12 +134,12 @@ fn send(context: &Memo, reply: &HttpReply) -> Verdict {
             Stop::new(Reason::SessionEnded, errors::words(reply)),
             Effect::None,
         ),
-        413 if context.fallback.is_some() => lost(context, words::TOO_LARGE),
-        415 if context.fallback.is_some() => lost(context, words::TYPE),
+        413 if context.fallback.is_some() => lost(context, words::no_bytes(MediaProblem::TooLarge)),
+        415 if context.fallback.is_some() => lost(context, words::type_refused()),
         // Nothing may come after an optional file; whether the conversation itself is unusable, the
         // line that stands for the file finds out.
         400..=499 if context.fallback.is_some() && reply.status != 404 => {
-            lost(context, words::REFUSED)
+            lost(context, words::file_refused())
         }
         403 | 404 if context.may_replace => replace(context),
         403 => never(Reason::Forbidden, reply),
@@ -186,12 +186,12 @@ fn end(context: &Memo, reply: &HttpReply) -> Verdict {
 
 /// A receipt is a courtesy: nothing stops for one that is not taken.
 fn receipt(context: &Memo, reply: &HttpReply) -> Verdict {
-    let value = if reply.ok() {
-        context.value.clone()
+    if reply.ok() {
+        Verdict::known(&context.fact, &context.value)
     } else {
-        format!("!{}", reply.status)
-    };
-    Verdict::known(&context.fact, value)
+        let why = format!("answered {}", reply.status);
+        Verdict::refused(&context.fact, Reason::Invalid, why)
+    }
 }
 
 fn success(context: &Memo) -> Vec<Learned> {
@@ -200,13 +200,13 @@ fn success(context: &Memo) -> Vec<Learned> {
         context
             .learn
             .iter()
-            .map(|(fact, value)| Learned::is(fact, value)),
+            .map(|(fact, settled)| Learned::is(fact, settled)),
     );
     learned
 }
 
 /// A file was not taken: a line will stand for it.
-fn lost(context: &Memo, why: &str) -> Verdict {
+fn lost(context: &Memo, why: Stop) -> Verdict {
     match &context.fallback {
         Some(fallback) if *fallback == context.fact => Verdict::known(fallback, why),
         Some(fallback) => Verdict::Known(vec![

@@ -2,7 +2,7 @@
 //! <https://developer.salesforce.com/docs/service/messaging-api/references/miaw-api-reference?meta=sendMessage>
 
 use handoffd_contract::{
-    Auth, Body, HttpCall, Known, MediaRef, Method, Part, Repeat, Step, Work, text,
+    Auth, Body, HttpCall, Known, MediaRef, Method, Part, Repeat, Settled, Step, Work, text,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -26,7 +26,7 @@ pub(crate) struct Memo {
     /// Its value.
     pub(crate) value: String,
     /// What else is known once it is so.
-    pub(crate) learn: Vec<(String, String)>,
+    pub(crate) learn: Vec<(String, Settled)>,
     /// The fact that stands for a file that is not taken.
     pub(crate) fallback: Option<String>,
     /// The call asks for a new messaging session.
@@ -77,15 +77,18 @@ impl Salesforce {
             "language": self.language(work.session.language.as_deref()),
             "routingAttributes": attributes,
         });
-        let mut learn = vec![
-            ("subject".into(), lane.subject.clone()),
-            ("generation".into(), lane.generation().to_string()),
-            ("routing".into(), Value::Object(attributes).to_string()),
+        let mut learn: Vec<(String, Settled)> = vec![
+            ("subject".into(), lane.subject.clone().into()),
+            ("generation".into(), lane.generation().to_string().into()),
+            (
+                "routing".into(),
+                Value::Object(attributes).to_string().into(),
+            ),
         ];
         // What ended with the conversation before is history.
         for (key, _) in lane.untold() {
-            learn.push((facts::followed(&key), facts::FOR_SURE.to_owned()));
-            learn.push((facts::over(&key), facts::ended_by_us(&key)));
+            learn.push((facts::followed(&key), facts::FOR_SURE.into()));
+            learn.push((facts::over(&key), facts::ended_by_us(&key).into()));
         }
         let context = Memo {
             fact: "conversation".into(),
@@ -133,13 +136,15 @@ impl Salesforce {
         let ended = lane.ended();
         let new_session = !ended.is_empty();
         let first = new_session || !lane.used();
-        learn.extend(ended.iter().cloned());
+        learn.extend(ended.iter().map(|(fact, at)| (fact.clone(), at.into())));
         if new_session {
             // An end that is told only after the next session has begun would end that one.
             let untold = lane.untold().into_iter();
-            learn.extend(untold.map(|(key, _)| (facts::over(&key), facts::ended_by_us(&key))));
+            learn.extend(
+                untold.map(|(key, _)| (facts::over(&key), facts::ended_by_us(&key).into())),
+            );
         }
-        learn.push(("used".into(), lane.generation().to_string()));
+        learn.push(("used".into(), lane.generation().to_string().into()));
         let (fallback, units) = match &content {
             Content::File {
                 fallback, caption, ..

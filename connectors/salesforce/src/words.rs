@@ -5,7 +5,8 @@
 
 use handoffd_contract::event::{AttachmentKind, DeliveryState, ReplyStatus, sentiment};
 use handoffd_contract::{
-    Attachment, AuthorKind, Contact, Handoff, Known, MediaProblem, Message, Source, text,
+    Attachment, AuthorKind, Contact, Handoff, Known, MediaProblem, Message, Reason, Source, Stop,
+    text,
 };
 use serde_json::Value;
 
@@ -139,20 +140,20 @@ pub(crate) fn caption(attachment: &Attachment) -> Option<String> {
 }
 
 /// The line for a file that could not be put into the thread: a link where there is one.
-pub(crate) fn missing_file(attachment: &Attachment, why: &str) -> String {
+pub(crate) fn missing_file(attachment: &Attachment, why: &Stop) -> String {
     let name = text::named(&attachment.file_name());
     let kind = attachment.kind.word();
-    let link = match (&attachment.source, why) {
-        (_, GONE | FORBIDDEN) => None,
+    let link = match (&attachment.source, why.reason) {
+        (_, Reason::MediaUnavailable | Reason::Forbidden) => None,
         (Some(Source::Url { url }), _) if url.starts_with("https://") => Some(url),
         _ => None,
     };
     let mut line = match link {
         Some(link) => format!(
             "[{kind}: {name}] could not be attached ({}), it is here: {link}",
-            words(why)
+            why.message
         ),
-        None => format!("[{kind}: {name}] could not be attached: {}", words(why)),
+        None => format!("[{kind}: {name}] could not be attached: {}", why.message),
     };
     if let Some(caption) = caption(attachment) {
         line.push('\n');
@@ -161,35 +162,22 @@ pub(crate) fn missing_file(attachment: &Attachment, why: &str) -> String {
     line
 }
 
-/// `!gone` and its like: values of `file/…` facts.
-pub(crate) const GONE: &str = "!gone";
-/// Policy forbids to fetch from there.
-pub(crate) const FORBIDDEN: &str = "!forbidden";
-/// Larger than Salesforce takes.
-pub(crate) const TOO_LARGE: &str = "!too-large";
-/// Salesforce does not take this type.
-pub(crate) const TYPE: &str = "!type";
-/// Salesforce refused it otherwise; attachments may not be switched on for the channel.
-pub(crate) const REFUSED: &str = "!refused";
-
-/// The value for a file whose bytes could not be had.
-pub(crate) fn media_value(problem: MediaProblem) -> &'static str {
-    match problem {
-        MediaProblem::Gone | MediaProblem::Unreachable => GONE,
-        MediaProblem::TooLarge => TOO_LARGE,
-        MediaProblem::Forbidden => FORBIDDEN,
-    }
+/// Why a file whose bytes could not be had is not in the thread.
+pub(crate) fn no_bytes(problem: MediaProblem) -> Stop {
+    Stop::new(problem.reason(), problem.words())
 }
 
-/// Such a value in words.
-pub(crate) fn words(value: &str) -> &'static str {
-    match value {
-        TOO_LARGE => MediaProblem::TooLarge.words(),
-        FORBIDDEN => MediaProblem::Forbidden.words(),
-        TYPE => "Salesforce does not take files of this type",
-        REFUSED => "Salesforce refused the file",
-        _ => MediaProblem::Gone.words(),
-    }
+/// Salesforce does not take this type of file.
+pub(crate) fn type_refused() -> Stop {
+    Stop::new(
+        Reason::Unsupported,
+        "Salesforce does not take files of this type",
+    )
+}
+
+/// Salesforce refused a file otherwise; attachments may not be switched on for the channel.
+pub(crate) fn file_refused() -> Stop {
+    Stop::new(Reason::Invalid, "Salesforce refused the file")
 }
 
 /// What a rep reads when a reply did not reach the customer. MIAW has no acknowledgement for that,

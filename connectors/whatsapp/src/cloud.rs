@@ -3,7 +3,8 @@
 
 use handoffd_contract::text::encode;
 use handoffd_contract::{
-    Attachment, Body, HttpCall, MediaLookup, MediaRef, Method, Part as FormPart, Repeat, Step,
+    Attachment, Body, HttpCall, MediaLookup, MediaRef, Method, Part as FormPart, Reason, Repeat,
+    Step,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -64,9 +65,14 @@ pub(crate) fn file<'a>(
     kind: Option<MediaKind>,
 ) -> File<'a> {
     let fact = facts::media(item, &part.slot);
+    if let Some(id) = lane.known.get(&fact) {
+        return File::Id(id);
+    }
     // An upload whose outcome a person waved through is simply made again.
-    if let Some(value) = lane.known.get(&fact).filter(|value| *value != "!skipped") {
-        return value.strip_prefix('!').map_or(File::Id(value), File::No);
+    if let Some((reason, why)) = lane.known.refused(&fact)
+        && reason != Reason::UnknownOutcome
+    {
+        return File::No(why);
     }
     let Some(kind) = kind else {
         return File::No("WhatsApp does not take files of this type");
@@ -125,11 +131,7 @@ pub(crate) fn send(
     merge(&mut body, message);
     let sent = facts::sent(item, &part.slot);
     let media = facts::media(item, &part.slot);
-    let by_id = matches!(part.content, Content::File { .. })
-        && lane
-            .known
-            .get(&media)
-            .is_some_and(|id| !id.starts_with('!'));
+    let by_id = matches!(part.content, Content::File { .. }) && lane.known.get(&media).is_some();
     let context = SendMemo {
         sent: sent.clone(),
         reference,

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use handoffd_contract::event::{DeliveryState, RepReply, ReplyStatus};
-use handoffd_contract::{Call, Data, Item, Known, Reason, Record, Repeat, Step, Work, ids};
+use handoffd_contract::{
+    Call, Data, Item, Known, Reason, Record, Repeat, Settled, Step, Work, ids,
+};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
@@ -22,12 +24,17 @@ pub(crate) const NEWS: &str = "news";
 /// Value of [`reopened`] while messages of the reply are to be sent once more.
 pub(crate) const OPEN: &str = "open";
 
-/// The id of one message of a reply on WhatsApp's side, or `!failed:<code>[:<words>]`, or `!skipped`.
+/// The id of one message of a reply on WhatsApp's side; refused when it will not be sent.
 pub(crate) fn sent(item: &str, slot: &str) -> String {
     format!("sent/{item}/{slot}")
 }
 
-/// The media id of a file of a reply, or `!<why>`.
+/// WhatsApp's code for the refusal of the message with this `sent/…` fact.
+pub(crate) fn code(sent: &str) -> String {
+    format!("code/{}", sent.trim_start_matches("sent/"))
+}
+
+/// The media id of a file of a reply; refused when WhatsApp does not take the file.
 pub(crate) fn media(item: &str, slot: &str) -> String {
     format!("media/{item}/{slot}")
 }
@@ -94,7 +101,7 @@ pub(crate) fn since(item: &str) -> String {
     format!("since/{item}")
 }
 
-/// An event that the gateway has.
+/// An event that the gateway has; refused when it was given up.
 pub(crate) fn out(item: &str, kind: &str) -> String {
     format!("out/{item}/{kind}")
 }
@@ -282,7 +289,7 @@ pub(crate) struct Mapped {
 /// A step that only writes facts and events.
 pub(crate) fn record(
     name: &'static str,
-    facts: Vec<(String, String)>,
+    facts: Vec<(String, Settled)>,
     events: Vec<(String, Data)>,
 ) -> Step {
     Step::new(name, Repeat::Keyed, Call::Record(Record { facts, events }))

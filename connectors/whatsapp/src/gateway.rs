@@ -4,7 +4,7 @@
 //! CloudEvents `id`; the gateway takes it as its idempotency key.
 
 use handoffd_contract::event::{RepReply, ReplyStatus};
-use handoffd_contract::{Data, Item, Publish, Repeat, Step, ids};
+use handoffd_contract::{Data, Item, Publish, Reason, Repeat, Settled, Step, ids};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -175,7 +175,8 @@ pub(crate) fn notify(lane: Lane<'_>, item: &Item) -> Option<Step> {
 /// Gives up the first event of an item that the gateway does not have.
 pub(crate) fn give_up(lane: Lane<'_>, item: &Item) -> Option<Step> {
     let (kind, _) = missing(lane, item)?;
-    let fact = (facts::out(&item.id, kind), "!given-up".to_owned());
+    let why = Settled::refused(Reason::LimitExceeded, "too many events came after it");
+    let fact = (facts::out(&item.id, kind), why);
     Some(facts::record("event.drop", vec![fact], Vec::new()))
 }
 

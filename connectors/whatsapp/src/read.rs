@@ -90,7 +90,10 @@ fn send(context: &SendMemo, reply: &HttpReply) -> Verdict {
             Verdict::Known(learned)
         }
         class if class.is_final() => {
-            Verdict::known(&context.sent, format!("!failed:{code}:{}", failure.message))
+            let refused = Learned::refused(&context.sent, class.reason(), failure.message);
+            let code = Some(Learned::is(facts::code(&context.sent), code));
+            let code = code.filter(|_| failure.code.is_some());
+            Verdict::Known(std::iter::once(refused).chain(code).collect())
         }
         _ => later(failure),
     }
@@ -102,7 +105,7 @@ fn upload(fact: &str, reply: &HttpReply) -> Verdict {
         return match body
             .get("id")
             .and_then(Value::as_str)
-            .filter(|id| !id.is_empty() && !id.starts_with('!'))
+            .filter(|id| !id.is_empty())
         {
             Some(id) => Verdict::known(fact, id),
             None => Verdict::later(
@@ -113,10 +116,11 @@ fn upload(fact: &str, reply: &HttpReply) -> Verdict {
     }
     let failure = Failure::of(reply);
     match failure.class {
-        _ if reply.status == 413 => Verdict::known(fact, "!the file is larger than WhatsApp takes"),
+        _ if reply.status == 413 => Verdict::refused(fact, Reason::TooLarge, TOO_LARGE),
         class if class.is_final() => {
             let words: String = failure.message.chars().take(120).collect();
-            Verdict::known(fact, format!("!WhatsApp refused the file ({words})"))
+            let why = format!("WhatsApp refused the file ({words})");
+            Verdict::refused(fact, class.reason(), why)
         }
         _ => later(failure),
     }
@@ -130,10 +134,10 @@ fn no_bytes(fact: &str, problem: MediaProblem) -> Verdict {
                 Effect::None,
             );
         }
-        MediaProblem::TooLarge => "the file is larger than WhatsApp takes",
+        MediaProblem::TooLarge => TOO_LARGE,
         MediaProblem::Gone | MediaProblem::Forbidden => problem.words(),
     };
-    Verdict::known(fact, format!("!{words}"))
+    Verdict::refused(fact, problem.reason(), words)
 }
 
 /// A file that the message must carry could not be had: the rep is told, the lane goes on.
@@ -141,10 +145,8 @@ fn not_carried(fact: &str, problem: MediaProblem) -> Verdict {
     match no_bytes(fact, problem) {
         Verdict::Known(_) => {
             let words = problem.words();
-            Verdict::known(
-                fact,
-                format!("!failed::{words}. Attach it again in another form, or send a link."),
-            )
+            let why = format!("{words}. Attach it again in another form, or send a link.");
+            Verdict::refused(fact, problem.reason(), why)
         }
         later => later,
     }
@@ -176,6 +178,8 @@ fn published(step: &Step, said: &Publication) -> Verdict {
         ),
     }
 }
+
+const TOO_LARGE: &str = "the file is larger than WhatsApp takes";
 
 /// A failure that does not last.
 fn later(failure: Failure) -> Verdict {
@@ -213,7 +217,7 @@ fn text<'a>(context: &'a Value, name: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use handoffd_contract::{Call, Record, Repeat};
+    use handoffd_contract::{Call, Record, Repeat, Settled};
     use serde_json::json;
 
     #[test]
@@ -226,8 +230,15 @@ mod tests {
         .context(json!({"fact": "sent/1/0", "value": "r"}));
         match read(&step, &Reply::Media(MediaProblem::TooLarge)) {
             Verdict::Known(learned) => {
-                let value = learned[0].value.clone().unwrap_or_default();
-                assert!(value.starts_with("!failed::the file is larger"), "{value}");
+                let Some(Settled::Refused(stop)) = &learned[0].value else {
+                    panic!("{learned:?}")
+                };
+                assert_eq!(stop.reason, Reason::TooLarge);
+                assert!(
+                    stop.message.starts_with("the file is larger"),
+                    "{}",
+                    stop.message
+                );
             }
             other => panic!("{other:?}"),
         }

@@ -1,7 +1,7 @@
 //! One reply on its way to the customer: the next thing to do for it.
 
 use handoffd_contract::event::RepReply;
-use handoffd_contract::{Attachment, Item, Reason, Refusal, Source, Step, Stop};
+use handoffd_contract::{Attachment, Item, Reason, Refusal, Settled, Source, Step, Stop};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::changed;
@@ -104,16 +104,15 @@ impl Reply<'_> {
         let mut ledger = Ledger::new(self.lane.known);
         for part in self.parts {
             let reference = self.reference(part);
-            let refused = self
-                .lane
-                .known
-                .get(&self.sent(part))
-                .and_then(|value| value.strip_prefix("!failed:"));
-            if let Some(refused) = refused
-                && !self.lane.known.is(&facts::state(&reference))
+            let (known, sent) = (self.lane.known, self.sent(part));
+            // What a person settled has not failed.
+            if let Some((reason, words)) = known.refused(&sent)
+                && reason != Reason::UnknownOutcome
+                && !known.is(&facts::state(&reference))
             {
-                let (code, words) = refused.split_once(':').unwrap_or((refused, ""));
-                ledger.fail(&reference, &self.describe(part), code.parse().ok(), words);
+                let code = known.get(&facts::code(&sent));
+                let code = code.and_then(|code| code.parse().ok());
+                ledger.fail(&reference, &self.describe(part), code, words);
             }
         }
         let unreachable = self.parts.iter().any(|part| {
@@ -124,7 +123,8 @@ impl Reply<'_> {
             .iter()
             .filter(|part| unreachable && self.lane.known.absent(&self.sent(part)))
         {
-            ledger.set(self.sent(part), "!skipped");
+            let why = "not tried, because the customer cannot be reached";
+            ledger.set(self.sent(part), Settled::refused(Reason::Recipient, why));
             ledger.set(facts::state(&self.reference(part)), "failed:0");
         }
         ledger.into_step("reply.failed")
@@ -266,10 +266,10 @@ impl Reply<'_> {
 
     /// Says on record that a file cannot be sent; the rep is told from there.
     fn unsendable(&self, part: &Part, why: &str) -> Step {
-        let value = format!("!failed::{why}. Attach it again in another form, or send a link.");
+        let why = format!("{why}. Attach it again in another form, or send a link.");
         facts::record(
             "reply.unsendable",
-            vec![(self.sent(part), value)],
+            vec![(self.sent(part), Settled::refused(Reason::Content, why))],
             Vec::new(),
         )
     }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use handoffd_contract::event::{DeliveryState, MessageStatus, ReplyStatus};
-use handoffd_contract::{Data, Known, Record, Step, Work};
+use handoffd_contract::{Data, Fact, Known, Record, Settled, Step, Work};
 
 use crate::errors::codes;
 use crate::facts::{self, Done, Lane, Sent};
@@ -40,7 +40,7 @@ pub(crate) fn take_in(lane: Lane<'_>) -> Option<Step> {
 /// Facts and events that are about to be written, over those that are.
 pub(crate) struct Ledger<'a> {
     known: &'a Known,
-    facts: BTreeMap<String, String>,
+    facts: BTreeMap<String, Settled>,
     events: Vec<(String, Data)>,
 }
 
@@ -54,15 +54,24 @@ impl<'a> Ledger<'a> {
     }
 
     pub(crate) fn get(&self, fact: &str) -> Option<&str> {
-        self.facts
-            .get(fact)
-            .map(String::as_str)
-            .or_else(|| self.known.get(fact))
+        match self.facts.get(fact) {
+            Some(settled) => settled.value(),
+            None => self.known.get(fact),
+        }
     }
 
-    pub(crate) fn set(&mut self, fact: String, value: impl Into<String>) {
+    /// Whether the fact holds or is refused.
+    fn is(&self, fact: &str) -> bool {
+        self.facts.contains_key(fact) || self.known.is(fact)
+    }
+
+    pub(crate) fn set(&mut self, fact: String, value: impl Into<Settled>) {
         let value = value.into();
-        if self.get(&fact) != Some(&value) {
+        let same = match self.facts.get(&fact) {
+            Some(before) => *before == value,
+            None => self.known.0.get(&fact) == Some(&Fact::from(value.clone())),
+        };
+        if !same {
             self.facts.insert(fact, value);
         }
     }
@@ -190,7 +199,7 @@ fn take(ledger: &mut Ledger<'_>, work: &Work, status: &MessageStatus, at: jiff::
         .and_then(|json| serde_json::from_str(json).ok());
     let Some(sent) = sent else { return };
     let fact = facts::sent(&sent.item, &sent.slot);
-    if ledger.get(&fact).is_none() {
+    if !ledger.is(&fact) {
         ledger.set(
             fact,
             status

@@ -1,5 +1,7 @@
 //! Lanes' facts and attempts, row by row.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::db::{Db, Outcome, Text, maybe, texts};
 use crate::ledger::Attempt;
 use crate::ledger::rows::FactRow;
@@ -7,7 +9,7 @@ use crate::ledger::rows::FactRow;
 /// Every fact of a lane.
 pub(super) async fn facts(db: &Db<'_>, lane: i64) -> Outcome<Vec<FactRow>> {
     db.all(
-        "SELECT name, value, unsure_since, candidate FROM fact WHERE lane = $1",
+        "SELECT name, value, unsure_since, candidate, reason, message FROM fact WHERE lane = $1",
         &[&lane],
         |row| {
             Ok(FactRow {
@@ -15,10 +17,40 @@ pub(super) async fn facts(db: &Db<'_>, lane: i64) -> Outcome<Vec<FactRow>> {
                 value: row.try_get(1)?,
                 unsure_since: row.try_get(2)?,
                 candidate: row.try_get(3)?,
+                reason: row.try_get(4)?,
+                message: row.try_get(5)?,
             })
         },
     )
     .await
+}
+
+/// The events that were given up while an older one is not shown yet, by lane.
+pub(super) async fn given_up(db: &Db<'_>, lanes: &[i64]) -> Outcome<BTreeMap<i64, BTreeSet<i64>>> {
+    let rows: Vec<(i64, i64)> = db
+        .all(
+            "SELECT lane, seq FROM given_up WHERE lane = ANY ($1)",
+            &[&lanes],
+            |row| Ok((row.try_get(0)?, row.try_get(1)?)),
+        )
+        .await?;
+    let mut given_up: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();
+    for (lane, seq) in rows {
+        given_up.entry(lane).or_default().insert(seq);
+    }
+    Ok(given_up)
+}
+
+/// Removes a lane's facts with these names.
+pub(super) async fn remove_facts(db: &Db<'_>, lane: i64, names: &[String]) -> Outcome<()> {
+    if !names.is_empty() {
+        db.run(
+            "DELETE FROM fact WHERE lane = $1 AND name = ANY ($2)",
+            &[&lane, &texts(names)],
+        )
+        .await?;
+    }
+    Ok(())
 }
 
 /// Stores facts of these lanes, whatever they were before. No fact may be among them twice.
@@ -36,17 +68,36 @@ pub(super) async fn put_facts(db: &Db<'_>, lanes: &[i64], facts: &[FactRow]) -> 
         .iter()
         .map(|fact| maybe(fact.candidate.as_ref()))
         .collect();
+    let reasons: Vec<_> = facts
+        .iter()
+        .map(|fact| maybe(fact.reason.as_ref()))
+        .collect();
+    let messages: Vec<_> = facts
+        .iter()
+        .map(|fact| maybe(fact.message.as_ref()))
+        .collect();
     db.run(
-        "INSERT INTO fact (lane, name, value, unsure_since, candidate)
-         SELECT lane, name, value, unsure_since, candidate
-           FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::text[])
-                AS new (lane, name, value, unsure_since, candidate)
+        "INSERT INTO fact (lane, name, value, unsure_since, candidate, reason, message)
+         SELECT lane, name, value, unsure_since, candidate, reason, message
+           FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[],
+                       $7::text[])
+                AS new (lane, name, value, unsure_since, candidate, reason, message)
           ORDER BY lane, name
          ON CONFLICT (lane, name) DO UPDATE
             SET value = excluded.value,
                 unsure_since = excluded.unsure_since,
-                candidate = excluded.candidate",
-        &[&lanes, &names, &values, &since, &candidates],
+                candidate = excluded.candidate,
+                reason = excluded.reason,
+                message = excluded.message",
+        &[
+            &lanes,
+            &names,
+            &values,
+            &since,
+            &candidates,
+            &reasons,
+            &messages,
+        ],
     )
     .await?;
     Ok(())

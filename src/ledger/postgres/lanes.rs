@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use handoffd_contract::Event;
+use handoffd_contract::{Event, Settled};
 use jiff::Timestamp;
 use tokio_postgres::Row;
 
 use super::admit::admit;
 use super::db::{Db, Outcome, Text, maybe, texts};
-use super::facts::{insert_attempts, put_facts};
+use super::facts::{insert_attempts, put_facts, remove_facts};
 use super::transact::transact;
 use super::{Postgres, conversation, daemons, feeds, load, unattended};
 use crate::ledger::rows::{self, Arrival, FactRow, count};
@@ -129,7 +129,7 @@ impl LaneLedger for Postgres {
         &self,
         now: Timestamp,
         lane: &Unlooked,
-        facts: Vec<(String, String)>,
+        facts: Vec<(String, Settled)>,
         events: Vec<Admission>,
         again: Option<Timestamp>,
     ) -> Result<()> {
@@ -232,7 +232,7 @@ async fn begin(
          SELECT $1, name, $2, candidate
            FROM unnest($3::text[], $4::text[]) AS new (name, candidate)
          ON CONFLICT (lane, name) DO UPDATE
-            SET value = NULL,
+            SET value = NULL, reason = NULL, message = NULL,
                 unsure_since = coalesce(fact.unsure_since, excluded.unsure_since),
                 candidate = coalesce(excluded.candidate, fact.candidate)",
         &[&lease.lane, &now, &texts(claims.keys()), &candidates],
@@ -273,14 +273,7 @@ async fn put_proved(
         }
     }
     put_facts(db, &vec![lane; put.len()], &put).await?;
-    if !removed.is_empty() {
-        db.run(
-            "DELETE FROM fact WHERE lane = $1 AND name = ANY ($2)",
-            &[&lane, &texts(&removed)],
-        )
-        .await?;
-    }
-    Ok(())
+    remove_facts(db, lane, &removed).await
 }
 
 /// Leaves a lane.

@@ -1,11 +1,11 @@
 //! What is loaded of a lane, and single events looked up again.
 
-use futures::future::try_join;
+use futures::future::try_join3;
 use handoffd_contract::Event;
 
 use super::admit::who;
 use super::db::{Db, Outcome, Text};
-use super::facts::facts;
+use super::facts::{facts, given_up};
 use super::lanes::lane_ref;
 use crate::ledger::conversation::controller;
 use crate::ledger::rows::{self, Pending};
@@ -77,10 +77,13 @@ async fn loaded(
         )
         .await
     };
-    let (row, facts) = try_join(row, facts(db, lane)).await?;
+    let lanes = [lane];
+    let given_up = given_up(db, &lanes);
+    let (row, facts, mut given_up) = try_join3(row, facts(db, lane), given_up).await?;
+    let given_up = given_up.remove(&lane).unwrap_or_default();
     let (lane, head, epoch, who, controller) =
         row.ok_or_else(|| LedgerError::Conflict(format!("there is no lane {lane}")))?;
-    let (known, given_up) = rows::known(facts)?;
+    let known = rows::known(facts)?;
     let wanted = if limit == 0 {
         0
     } else {

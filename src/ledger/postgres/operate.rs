@@ -202,7 +202,7 @@ async fn session_report(db: &Db<'_>, session: &str) -> Outcome<SessionReport> {
         .await?;
     let mut lanes = Vec::with_capacity(found.len());
     for (row, head) in found {
-        let (known, _) = rows::known(facts(db, row.id).await?)?;
+        let known = rows::known(facts(db, row.id).await?)?;
         lanes.push((row, head, known));
     }
     Ok(SessionReport {

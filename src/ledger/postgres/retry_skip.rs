@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use handoffd_contract::Reason;
+use handoffd_contract::lane::replanned;
 use tokio_postgres::Row;
 
 use super::db::{Db, Outcome, Text};
-use super::facts::{facts, put_facts};
+use super::facts::{facts, given_up, remove_facts};
 use super::lanes::lane_ref;
 use crate::ledger::rows;
 use crate::ledger::rules::{self, GivenUp};
@@ -38,16 +39,11 @@ pub(super) async fn retry(
 /// Parked handoffs that are not complete are planned anew with the mapping in force.
 async fn forget_mappings(db: &Db<'_>, chosen: &[Chosen]) -> Outcome<()> {
     let parked = chosen.iter().filter(|chosen| chosen.state == "parked");
-    let parked: Vec<i64> = parked.map(|chosen| chosen.lane.lane).collect();
-    db.run(
-        "DELETE FROM fact
-          WHERE lane = ANY ($1) AND starts_with(name, 'mapping/')
-            AND NOT EXISTS (SELECT 1 FROM fact AS done
-                             WHERE done.lane = fact.lane
-                               AND done.name = 'completed/' || substr(fact.name, 9))",
-        &[&parked],
-    )
-    .await?;
+    for lane in parked.map(|chosen| chosen.lane.lane) {
+        let known = rows::known(facts(db, lane).await?)?;
+        let forgotten: Vec<String> = replanned(&known).collect();
+        remove_facts(db, lane, &forgotten).await?;
+    }
     Ok(())
 }
 
@@ -162,12 +158,13 @@ async fn put_to_work(db: &Db<'_>, now: i64, chosen: &[Chosen]) -> Outcome<()> {
 
 /// A person says that it happened. Returns the lanes in which anything was unsure.
 async fn settle_unsure(db: &Db<'_>, lanes: &[i64]) -> Outcome<BTreeSet<i64>> {
+    let stop = rules::settled_by_a_person();
     let settled = db
         .all(
-            "UPDATE fact SET value = $2, unsure_since = NULL, candidate = NULL
+            "UPDATE fact SET unsure_since = NULL, candidate = NULL, reason = $2, message = $3
               WHERE lane = ANY ($1) AND unsure_since IS NOT NULL
              RETURNING lane",
-            &[&lanes, &rules::SKIPPED],
+            &[&lanes, &stop.reason.label(), &Text(&stop.message)],
             |row| Ok(row.try_get(0)?),
         )
         .await?;
@@ -192,19 +189,20 @@ async fn give_up_first(db: &Db<'_>, chosen: &[&Chosen]) -> Outcome<()> {
     for (lane, event) in events {
         pending.entry(lane).or_default().push(event);
     }
-    let (mut moved, mut heads, mut noted, mut notes) = (vec![], vec![], vec![], vec![]);
+    let (mut moved, mut heads, mut noted, mut seqs) = (vec![], vec![], vec![], vec![]);
+    let mut given_up = given_up(db, &lanes).await?;
     for one in chosen {
         let lane = one.lane.lane;
         let Some(pending) = pending.get(&lane) else {
             continue;
         };
-        let (_, given_up) = rows::known(facts(db, lane).await?)?;
+        let given_up = given_up.remove(&lane).unwrap_or_default();
         if let Some(gone) = GivenUp::first(one.head, pending, given_up) {
             moved.push(lane);
             heads.push(gone.head);
-            if let Some(fact) = gone.fact {
+            if let Some(seq) = gone.seq {
                 noted.push(lane);
-                notes.push(fact);
+                seqs.push(seq);
             }
         }
     }
@@ -214,5 +212,13 @@ async fn give_up_first(db: &Db<'_>, chosen: &[&Chosen]) -> Outcome<()> {
         &[&moved, &heads],
     )
     .await?;
-    put_facts(db, &noted, &notes).await
+    if seqs.is_empty() {
+        return Ok(());
+    }
+    db.run(
+        "INSERT INTO given_up (lane, seq) SELECT * FROM unnest($1::bigint[], $2::bigint[])",
+        &[&noted, &seqs],
+    )
+    .await?;
+    Ok(())
 }

@@ -1,5 +1,7 @@
 //! Lanes looked at while nobody works on them.
 
+use handoffd_contract::Settled;
+
 use super::admit::admit;
 use super::db::{Db, Outcome, Text};
 use super::facts::put_facts;
@@ -40,7 +42,7 @@ pub(super) async fn looked(
     db: &Db<'_>,
     now: i64,
     lane: &Unlooked,
-    facts: &[(String, String)],
+    facts: &[(String, Settled)],
     arrivals: &[Arrival],
     again: Option<i64>,
 ) -> Outcome<()> {
@@ -64,7 +66,7 @@ pub(super) async fn looked(
     }
     let facts: Vec<_> = facts
         .iter()
-        .map(|(name, value)| FactRow::is(name.clone(), value))
+        .map(|(name, value)| FactRow::settled(name, value.clone()))
         .collect();
     put_facts(db, &vec![lane.lane.lane; facts.len()], &facts).await
 }

@@ -1,7 +1,7 @@
 //! Lanes as workers see them: claimed, written to under a lease, left.
 
 use async_trait::async_trait;
-use handoffd_contract::Event;
+use handoffd_contract::{Event, Settled};
 use jiff::Timestamp;
 use rusqlite::{Row, params};
 
@@ -186,7 +186,7 @@ impl LaneLedger for Sqlite {
         &self,
         now: Timestamp,
         lane: &Unlooked,
-        facts: Vec<(String, String)>,
+        facts: Vec<(String, Settled)>,
         events: Vec<Admission>,
         again: Option<Timestamp>,
     ) -> Result<()> {
@@ -275,7 +275,7 @@ fn begin(tx: &Tx<'_>, lease: &Lease, now: i64, claims: &[(String, Option<String>
         tx.run(
             "INSERT INTO fact (lane, name, unsure_since, candidate) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT (lane, name) DO UPDATE
-                SET value = NULL,
+                SET value = NULL, reason = NULL, message = NULL,
                     unsure_since = coalesce(fact.unsure_since, excluded.unsure_since),
                     candidate = coalesce(excluded.candidate, fact.candidate)",
             params![lease.lane, name, now, candidate],

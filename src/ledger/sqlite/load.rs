@@ -7,7 +7,7 @@ use rusqlite::params;
 
 use super::admit;
 use super::conversation::controller;
-use super::facts::facts;
+use super::facts::{facts, given_up};
 use super::lanes::{check, lane_ref};
 use super::tx::Tx;
 use crate::ledger::rows::{self, Pending};
@@ -84,7 +84,8 @@ pub(super) fn stored(tx: &Tx<'_>, lane: i64, limit: usize, bytes: usize) -> Resu
         Some((business_number, customer)) => admit::inbound_at(tx, business_number, customer)?,
         None => None,
     };
-    let (known, given_up) = rows::known(facts(tx, lane.lane)?)?;
+    let known = rows::known(facts(tx, lane.lane)?)?;
+    let given_up = given_up(tx, lane.lane)?;
     let wanted = if limit == 0 {
         0
     } else {

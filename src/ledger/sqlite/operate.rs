@@ -205,7 +205,7 @@ fn session_report(tx: &Tx<'_>, session: &str) -> Result<SessionReport> {
     )?;
     for lane in lanes {
         let (row, head) = lane?;
-        let (known, _) = rows::known(facts(tx, row.id)?)?;
+        let known = rows::known(facts(tx, row.id)?)?;
         report.lanes.push((row, head, known));
     }
     report.attempts = attempts(tx, session)?;

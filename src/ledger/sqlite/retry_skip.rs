@@ -1,9 +1,10 @@
 //! Lanes put back to work by a person: retry and skip.
 
 use handoffd_contract::Reason;
+use handoffd_contract::lane::replanned;
 use rusqlite::{Row, params};
 
-use super::facts::{facts, put_fact};
+use super::facts::{facts, given_up, remove_fact};
 use super::lanes::lane_ref;
 use super::tx::Tx;
 use crate::ledger::rows;
@@ -32,14 +33,10 @@ pub(super) fn retry(tx: &Tx<'_>, now: i64, select: &Select, dry_run: bool) -> Re
 
 /// Handoffs that are not complete are planned anew with the mapping in force.
 fn forget_mappings(tx: &Tx<'_>, lane: i64) -> Result<()> {
-    tx.run(
-        "DELETE FROM fact
-          WHERE lane = ?1 AND name >= 'mapping/' AND name < 'mapping0'
-            AND NOT EXISTS (SELECT 1 FROM fact AS done
-                             WHERE done.lane = fact.lane
-                               AND done.name = 'completed/' || substr(fact.name, 9))",
-        [lane],
-    )?;
+    let known = rows::known(facts(tx, lane)?)?;
+    for name in replanned(&known) {
+        remove_fact(tx, lane, &name)?;
+    }
     Ok(())
 }
 
@@ -128,16 +125,17 @@ fn put_to_work(tx: &Tx<'_>, now: i64, lane: &LaneRef) -> Result<()> {
 
 /// A person says that it happened. Returns whether anything was unsure.
 fn settle_unsure(tx: &Tx<'_>, lane: i64) -> Result<bool> {
+    let stop = rules::settled_by_a_person();
     let settled = tx.run(
-        "UPDATE fact SET value = ?2, unsure_since = NULL, candidate = NULL
+        "UPDATE fact SET unsure_since = NULL, candidate = NULL, reason = ?2, message = ?3
           WHERE lane = ?1 AND unsure_since IS NOT NULL",
-        params![lane, rules::SKIPPED],
+        params![lane, stop.reason.label(), stop.message],
     )?;
     Ok(settled > 0)
 }
 
 fn give_up_first(tx: &Tx<'_>, lane: &LaneRef, head: i64) -> Result<()> {
-    let (_, given_up) = rows::known(facts(tx, lane.lane)?)?;
+    let given_up = given_up(tx, lane.lane)?;
     let pending = tx.all(
         "SELECT seq, sequence FROM event WHERE session = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
         params![lane.session, head, rules::SKIP_WINDOW],
@@ -148,8 +146,11 @@ fn give_up_first(tx: &Tx<'_>, lane: &LaneRef, head: i64) -> Result<()> {
             "UPDATE lane SET head = ?2 WHERE id = ?1",
             [lane.lane, gone.head],
         )?;
-        if let Some(fact) = gone.fact {
-            put_fact(tx, lane.lane, &fact)?;
+        if let Some(seq) = gone.seq {
+            tx.run(
+                "INSERT INTO given_up (lane, seq) VALUES (?1, ?2)",
+                [lane.lane, seq],
+            )?;
         }
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! Lanes looked at while nobody works on them.
 
+use handoffd_contract::Settled;
 use rusqlite::params;
 
 use super::admit::admit;
@@ -54,7 +55,7 @@ pub(super) fn looked(
     tx: &Tx<'_>,
     now: i64,
     lane: &Unlooked,
-    facts: &[(String, String)],
+    facts: &[(String, Settled)],
     arrivals: &[Arrival],
     again: Option<i64>,
 ) -> Result<()> {
@@ -75,7 +76,7 @@ pub(super) fn looked(
     }
     admit(tx, now, arrivals)?;
     for (name, value) in facts {
-        put_fact(tx, lane.lane.lane, &FactRow::is(name.clone(), value))?;
+        put_fact(tx, lane.lane.lane, &FactRow::settled(name, value.clone()))?;
     }
     Ok(())
 }

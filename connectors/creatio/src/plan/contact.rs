@@ -121,7 +121,7 @@ impl Creatio {
         }
         let hints = hints(known, &all, taken.map(|(id, _, _)| id));
         if let Some((id, how, empty)) = taken {
-            let fact = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+            let fact = |name: &str, value: &str| (name.to_owned(), value.into());
             let mut facts = vec![
                 fact("contact", id),
                 fact("contact/how", how),

@@ -3,8 +3,8 @@
 
 use handoffd_contract::event::AttachmentKind;
 use handoffd_contract::{
-    Attachment, Body, HttpCall, Known, MediaRef, Message, Method, Repeat, Source, Step, Work, ids,
-    text,
+    Attachment, Body, HttpCall, Known, MediaProblem, MediaRef, Message, Method, Reason, Repeat,
+    Settled, Source, Step, Stop, Work, ids, text,
 };
 use serde_json::{Map, json};
 
@@ -23,7 +23,7 @@ enum State<'a> {
     /// Its bytes shall be attached.
     Wanted,
     /// It cannot be attached, and that was clear before anything was sent.
-    Refused(String),
+    Refused(Stop),
     /// It could not be attached.
     Failed(&'a str),
     /// It is attached.
@@ -58,25 +58,28 @@ impl Creatio {
         if attachment.kind == AttachmentKind::Sticker {
             return State::Line;
         }
-        match known.get(&format!("file/{}", key(message, attachment))) {
-            Some(value) => match value.strip_prefix('!') {
-                Some(why) => State::Failed(why),
-                None => State::Shown,
-            },
-            None if attachment.source.is_none() => {
-                State::Refused("the file is no longer at its source".into())
-            }
-            None if attachment
-                .size
-                .is_some_and(|size| size > self.settings.max_file_bytes) =>
-            {
-                State::Refused(format!(
-                    "it is larger than the {} MB that this Creatio takes",
-                    self.settings.max_file_bytes / (1024 * 1024)
-                ))
-            }
-            None => State::Wanted,
+        let fact = format!("file/{}", key(message, attachment));
+        if let Some((_, why)) = known.refused(&fact) {
+            return State::Failed(why);
         }
+        if known.is(&fact) {
+            return State::Shown;
+        }
+        if attachment.source.is_none() {
+            let gone = MediaProblem::Gone;
+            return State::Refused(Stop::new(gone.reason(), gone.words()));
+        }
+        if attachment
+            .size
+            .is_some_and(|size| size > self.settings.max_file_bytes)
+        {
+            let why = format!(
+                "it is larger than the {} MB that this Creatio takes",
+                self.settings.max_file_bytes / (1024 * 1024)
+            );
+            return State::Refused(Stop::new(Reason::TooLarge, why));
+        }
+        State::Wanted
     }
 
     /// Facts and lines for files that will never be attached, known before the message is written:
@@ -85,15 +88,15 @@ impl Creatio {
         &self,
         known: &Known,
         message: &Message,
-    ) -> (Vec<(String, String)>, Vec<String>) {
+    ) -> (Vec<(String, Settled)>, Vec<String>) {
         let mut claims = Vec::new();
         let mut remarks = Vec::new();
         for attachment in &message.attachments {
             if let State::Refused(why) = self.state(known, message, attachment) {
                 let key = key(message, attachment);
-                remarks.push(remark(attachment, &why));
-                claims.push((format!("file/{key}"), format!("!{why}")));
-                claims.push((format!("remarked/{key}"), "activity".to_owned()));
+                remarks.push(remark(attachment, &why.message));
+                claims.push((format!("file/{key}"), why.into()));
+                claims.push((format!("remarked/{key}"), "activity".into()));
             }
         }
         (claims, remarks)
@@ -188,7 +191,7 @@ impl Creatio {
                     let gone = format!("unfile/{key}");
                     if let Some(row) = known
                         .get(&format!("filerow/{key}"))
-                        .filter(|row| !row.starts_with('!') && !known.is(&gone))
+                        .filter(|_| !known.is(&gone))
                     {
                         let call = HttpCall::new(Method::Delete, self.record("CaseFile", row));
                         steps.push(
@@ -245,10 +248,8 @@ fn file_row(fact: String, id: String, name: &str, kind: &str, case: &str) -> Row
 /// What a rep finds in the record's notes about a message's files.
 pub(crate) fn placeholders(known: &Known, message: &Message) -> Vec<String> {
     let why = |attachment: &Attachment| {
-        known
-            .get(&format!("file/{}", key(message, attachment)))?
-            .strip_prefix('!')
-            .map(|why| remark(attachment, why))
+        let (_, why) = known.refused(&format!("file/{}", key(message, attachment)))?;
+        Some(remark(attachment, why))
     };
     message.attachments.iter().filter_map(why).collect()
 }

@@ -74,8 +74,8 @@ impl Creatio {
         let completed = Data::HandoffCompleted(self.completed(work, known, item, handoff, records));
         let record = Record {
             facts: vec![
-                (done.clone(), records.case.to_owned()),
-                (format!("last/{}", item.id), last.to_string()),
+                (done.clone(), records.case.into()),
+                (format!("last/{}", item.id), last.to_string().into()),
             ],
             events: vec![(done, completed)],
         };

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use handoffd_contract::{Claim, HttpCall, Known, Method, Record, Repeat, Step};
+use handoffd_contract::{Claim, HttpCall, Known, Method, Record, Repeat, Settled, Step};
 use serde_json::{Map, Value, json};
 
 use crate::Creatio;
@@ -30,8 +30,8 @@ pub(crate) struct Row {
     pub id: String,
     /// Its columns, without `Id`.
     pub columns: Map<String, Value>,
-    /// Facts that hold once it exists, each with its value. The first names it.
-    pub claims: Vec<(String, String)>,
+    /// Facts that are settled once it exists, each with what settles it. The first names it.
+    pub claims: Vec<(String, Settled)>,
     /// What replaces columns when Creatio refuses this row's text.
     pub hollow: Option<Map<String, Value>>,
     /// The item whose columns it carries, where each can be written by itself afterwards.
@@ -48,7 +48,7 @@ impl Row {
     ) -> Row {
         Row {
             set,
-            claims: vec![(fact.into(), id.clone())],
+            claims: vec![(fact.into(), Settled::from(&id))],
             id,
             columns,
             hollow: None,
@@ -64,7 +64,7 @@ impl Row {
     }
 
     /// Adds a fact.
-    pub(crate) fn claim(mut self, fact: impl Into<String>, value: impl Into<String>) -> Row {
+    pub(crate) fn claim(mut self, fact: impl Into<String>, value: impl Into<Settled>) -> Row {
         self.claims.push((fact.into(), value.into()));
         self
     }
@@ -152,7 +152,7 @@ pub(crate) fn tells(known: &Known, item: &str) -> Vec<Step> {
         return Vec::new();
     }
     let record = Record {
-        facts: vec![(fact, columns.join("\n"))],
+        facts: vec![(fact, columns.join("\n").into())],
         events: Vec::new(),
     };
     vec![Step::new("note.tells", Repeat::Keyed, record)]
@@ -306,10 +306,10 @@ pub(crate) fn part_headers() -> Value {
     json!({ "Accept": "application/json", "Content-Type": "application/json" })
 }
 
-fn with_claims(mut step: Step, claims: &[(String, String)]) -> Step {
+fn with_claims(mut step: Step, claims: &[(String, Settled)]) -> Step {
     step.claims.extend(claims.iter().map(|(fact, value)| Claim {
         fact: fact.clone(),
-        candidate: Some(value.clone()),
+        candidate: value.value().map(str::to_owned),
     }));
     step
 }

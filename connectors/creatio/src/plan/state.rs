@@ -170,8 +170,9 @@ impl Creatio {
             facts.push(("fields".to_owned(), fields.to_owned()));
             facts.push((opened_fact(case), "note".to_owned()));
         }
+        let facts = facts.into_iter();
         let record = Record {
-            facts,
+            facts: facts.map(|(fact, value)| (fact, value.into())).collect(),
             events: Vec::new(),
         };
         Ok(vec![Step::new("case.renewed", Repeat::Keyed, record)])

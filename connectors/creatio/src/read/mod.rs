@@ -199,19 +199,25 @@ fn uploaded(step: &Step, reply: &HttpReply) -> Verdict {
             .map(|c| Learned::is(&c.fact, c.candidate.as_deref().unwrap_or_default()))
             .collect()
     };
-    let refused = |why: String| {
+    let refused = |reason, why: &str| {
+        let facts = step.claims.iter().map(|claim| &claim.fact);
         Verdict::Known(
-            step.claims
-                .iter()
-                .map(|claim| Learned::is(&claim.fact, format!("!{why}")))
+            facts
+                .map(|fact| Learned::refused(fact, reason, why))
                 .collect(),
         )
     };
     match Answer::of(reply) {
         Answer::Ok => Verdict::Known(attached()),
-        Answer::TooLarge(_) => refused("it is larger than this Creatio takes (MaxFileSize)".into()),
-        Answer::Refused(words) => refused(format!("Creatio refused it: {}", short(&words))),
-        Answer::Missing(_) => refused("its row was removed in Creatio".into()),
+        Answer::TooLarge(_) => refused(
+            Reason::TooLarge,
+            "it is larger than this Creatio takes (MaxFileSize)",
+        ),
+        Answer::Refused(words) => refused(
+            Reason::Invalid,
+            &format!("Creatio refused it: {}", short(&words)),
+        ),
+        Answer::Missing(_) => refused(Reason::NotFound, "its row was removed in Creatio"),
         Answer::Forbidden(words) => Verdict::Never(Stop::new(
             Reason::Forbidden,
             format!("the integration user may not write CaseFile.Data: {words}"),
@@ -319,7 +325,7 @@ fn media(step: &Step, problem: MediaProblem) -> Verdict {
     Verdict::Known(
         step.claims
             .iter()
-            .map(|claim| Learned::is(&claim.fact, format!("!{}", problem.words())))
+            .map(|claim| Learned::refused(&claim.fact, problem.reason(), problem.words()))
             .collect(),
     )
 }

@@ -1,7 +1,7 @@
 //! What an answer proves about one row: that it is there, that it is not, or that a part of it is
 //! refused for good.
 
-use handoffd_contract::{Learned, Reason, Stop};
+use handoffd_contract::{Learned, Reason, Settled, Stop};
 use serde_json::Value;
 
 use super::{End, outer};
@@ -87,21 +87,10 @@ fn suspects(context: &Value, set: &str, columns: &[String], words: &str) -> Vec<
     }
 }
 
-/// A row's facts, each with the value that it has once the row exists.
-pub(super) fn claims(context: &Value) -> Vec<(String, String)> {
-    let pair = |pair: &Value| {
-        Some((
-            pair.get(0)?.as_str()?.to_owned(),
-            pair.get(1)?.as_str()?.to_owned(),
-        ))
-    };
-    context
-        .get("claims")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(pair)
-        .collect()
+/// A row's facts, each with what settles it once the row exists.
+pub(super) fn claims(context: &Value) -> Vec<(String, Settled)> {
+    let claims = context.get("claims").cloned().unwrap_or_default();
+    serde_json::from_value(claims).unwrap_or_default()
 }
 
 pub(super) fn there(context: &Value, body: Option<&Value>) -> Vec<Learned> {
@@ -231,13 +220,14 @@ pub(super) fn refused(context: &Value, set: &str, words: &str) -> End {
             .unwrap_or_default();
         return match fact.strip_prefix("filerow/") {
             Some(key) => {
-                learned.push(Learned::is(
+                learned.push(Learned::refused(
                     format!("file/{key}"),
-                    format!("!Creatio refused it: {why}"),
+                    Reason::Invalid,
+                    format!("Creatio refused it: {why}"),
                 ));
                 End::Settled(learned)
             }
-            None => End::Settled(vec![Learned::is(fact, format!("!{why}"))]),
+            None => End::Settled(vec![Learned::refused(fact, Reason::Invalid, why)]),
         };
     }
     End::Never(Stop::new(

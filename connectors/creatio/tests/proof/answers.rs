@@ -2,7 +2,8 @@
 
 use handoffd_contract::sandbox::Sandbox;
 use handoffd_contract::{
-    Connector, Effect, HttpReply, Known, Learned, MediaProblem, Reason, Reply, Step, Verdict,
+    Connector, Effect, HttpReply, Known, Learned, MediaProblem, Reason, Reply, Settled, Step,
+    Verdict,
 };
 use serde_json::{Value, json};
 
@@ -134,13 +135,13 @@ fn every_answer_has_its_verdict() {
         );
     }
     for (status, why) in [
-        (404, "!its row was removed"),
-        (413, "!it is larger"),
-        (415, "!Creatio refused it"),
+        (404, "its row was removed"),
+        (413, "it is larger"),
+        (415, "Creatio refused it"),
     ] {
         match verdict("file.upload", status, json, "{}", None) {
             Verdict::Known(facts) => assert!(
-                facts[0].value.as_deref().unwrap().starts_with(why),
+                matches!(&facts[0].value, Some(Settled::Refused(stop)) if stop.message.starts_with(why)),
                 "{facts:?}"
             ),
             other => panic!("{other:?}"),

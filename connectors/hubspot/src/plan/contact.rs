@@ -470,8 +470,9 @@ fn choose(found: &Candidate, way: &str, alike: Vec<String>) -> Step {
 }
 
 fn record(name: &'static str, facts: Vec<(String, String)>) -> Step {
+    let facts = facts.into_iter();
     let record = Record {
-        facts,
+        facts: facts.map(|(fact, value)| (fact, value.into())).collect(),
         events: Vec::new(),
     };
     Step::new(name, Repeat::Keyed, Call::Record(record))

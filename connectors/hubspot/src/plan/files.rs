@@ -3,7 +3,7 @@
 use handoffd_contract::event::AttachmentKind;
 use handoffd_contract::{Body, text};
 use handoffd_contract::{
-    Contact, HttpCall, Item, MediaProblem, MediaRef, Message, Method, Part, Repeat, Step, ids,
+    Contact, HttpCall, Item, MediaProblem, MediaRef, Message, Method, Part, Repeat, Step, Stop, ids,
 };
 use serde_json::json;
 
@@ -39,17 +39,16 @@ impl Plan<'_> {
         &self,
         message: &Message,
         attachment: &handoffd_contract::Attachment,
-    ) -> Option<Result<String, String>> {
+    ) -> Option<Result<String, Stop>> {
         if attachment.source.is_none() {
-            return Some(Err(MediaProblem::Gone.words().to_owned()));
+            let gone = MediaProblem::Gone;
+            return Some(Err(Stop::new(gone.reason(), gone.words())));
         }
-        let value = self
-            .known
-            .get(&facts::upload(&message.id, &attachment.id))?;
-        Some(match value.strip_prefix('!') {
-            Some(why) => Err(why.to_owned()),
-            None => Ok(value.to_owned()),
-        })
+        let fact = facts::upload(&message.id, &attachment.id);
+        match self.known.refused(&fact) {
+            Some((reason, why)) => Some(Err(Stop::new(reason, why))),
+            None => Some(Ok(self.known.get(&fact)?.to_owned())),
+        }
     }
 
     /// Uploads that are still to be done.
@@ -109,7 +108,8 @@ impl Plan<'_> {
             };
             let line = |(message, attachment): &Filed<'_>| {
                 let problem = self.uploaded(message, attachment).and_then(Result::err);
-                words::file(message, attachment, contact, problem.as_deref())
+                let problem = problem.as_ref().map(|stop| stop.message.as_str());
+                words::file(message, attachment, contact, problem)
             };
             let blocks = chunk.iter().map(line).collect();
             let mut note = Note::new(

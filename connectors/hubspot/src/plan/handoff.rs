@@ -187,11 +187,7 @@ impl Plan<'_> {
                 ));
             }
         }
-        if let Some(why) = self
-            .known
-            .get(facts::OWNER)
-            .and_then(|owner| owner.strip_prefix('!'))
-        {
+        if let Some((_, why)) = self.known.refused(facts::OWNER) {
             notes.push(why.to_owned());
         }
         if let Some(before) = self.known.get(facts::TICKET_BEFORE) {
@@ -220,7 +216,8 @@ impl Plan<'_> {
             .flat_map(|rendered| rendered.notes.iter().cloned());
         let missing = files.iter().filter_map(|(message, attachment)| {
             let why = self.uploaded(message, attachment)?.err()?;
-            Some(format!("{} is not attached: {why}", attachment.file_name()))
+            let name = attachment.file_name();
+            Some(format!("{name} is not attached: {}", why.message))
         });
         let mut records = BTreeMap::from([("ticket".to_owned(), ticket.to_owned())]);
         if let Some(contact) = self.contact_id() {
@@ -235,7 +232,7 @@ impl Plan<'_> {
         };
         let fact = facts::completed(&item.id);
         let record = Record {
-            facts: vec![(fact.clone(), ticket.to_owned())],
+            facts: vec![(fact.clone(), ticket.into())],
             events: vec![(fact, Data::HandoffCompleted(completed))],
         };
         Step::new("handoff.complete", Repeat::Keyed, Call::Record(record))

@@ -42,7 +42,8 @@ impl Plan<'_> {
             });
         for (message, attachment) in missing {
             let why = self.uploaded(message, attachment).and_then(Result::err);
-            blocks.push(words::file(message, attachment, contact, why.as_deref()));
+            let why = why.as_ref().map(|stop| stop.message.as_str());
+            blocks.push(words::file(message, attachment, contact, why));
         }
         blocks.extend(Block::plain(&line(message, contact), Some(&message.id)));
         let kind = match self.settings.later {

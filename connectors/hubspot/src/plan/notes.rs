@@ -4,7 +4,7 @@
 //! are listed, those that are not known as ours are read, and the marker decides.
 
 use handoffd_contract::text::plain;
-use handoffd_contract::{Fact, HttpCall, Item, Repeat, Step};
+use handoffd_contract::{Fact, HttpCall, Item, Repeat, Settled, Step, Stop};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -64,7 +64,7 @@ pub struct Note {
     title: String,
     blocks: Vec<Block>,
     attached: Vec<String>,
-    files: Vec<(String, String)>,
+    files: Vec<(String, Settled)>,
     slot: usize,
     optional: bool,
 }
@@ -97,20 +97,20 @@ impl Note {
     }
 
     /// Attaches a file, or tells why it is not there.
-    pub fn attach(&mut self, fact: String, file: Result<String, String>) {
+    pub fn attach(&mut self, fact: String, file: Result<String, Stop>) {
         match file {
             Ok(id) => {
-                self.files.push((fact, id.clone()));
+                self.files.push((fact, Settled::from(&id)));
                 if !self.attached.contains(&id) {
                     self.attached.push(id);
                 }
             }
-            Err(why) => self.files.push((fact, format!("!{why}"))),
+            Err(why) => self.files.push((fact, why.into())),
         }
     }
 
-    /// Everything that this record settles, each with its value where we choose it.
-    fn claims(&self) -> Vec<(String, Option<String>)> {
+    /// Everything that this record settles, each with what settles it where we choose that.
+    fn claims(&self) -> Vec<(String, Option<Settled>)> {
         let said = self
             .blocks
             .iter()
@@ -197,7 +197,7 @@ impl Plan<'_> {
         let mut lost: Vec<&Note> = Vec::new();
         for note in notes {
             match self.fact(&note.fact) {
-                Some(Fact::Is(_)) => {}
+                Some(Fact::Is(_) | Fact::Refused { .. }) => {}
                 Some(Fact::Unsure { .. }) => lost.push(note),
                 None if steps.len() < AT_ONCE => steps.push(self.create(note, clock, ticket)),
                 None => {}
@@ -274,13 +274,13 @@ impl Plan<'_> {
         let step = note.claims().into_iter().fold(
             Step::new(name, Repeat::Blind, call),
             |step, (fact, value)| match value {
-                Some(value) => step.claim_as(fact, value),
-                None => step.claim(fact),
+                Some(Settled::Is(value)) => step.claim_as(fact, value),
+                Some(Settled::Refused(_)) | None => step.claim(fact),
             },
         );
         step.context(json!({
             "kind": note.kind.collection(), "fact": note.fact, "clock": clock.fact, "ticket": ticket,
-            "linked": contact.is_some(), "optional": note.optional,
+            "linked": contact.is_some(), "optional": note.optional, "claims": note.claims(),
         }))
     }
 

@@ -32,7 +32,7 @@ impl Plan<'_> {
         let reopened = facts::reopened(&item.id);
         let again = facts::stage_again(&item.id);
         match self.fact(&reopened) {
-            Some(Fact::Is(_)) => None,
+            Some(Fact::Is(_) | Fact::Refused { .. }) => None,
             None => Some(self.reopen(ticket, seen, &reopened, &again)),
             // The change may have been made, and a rep may have gone on from there.
             Some(Fact::Unsure { .. }) => Some(match self.known.get(&again) {
@@ -42,7 +42,7 @@ impl Plan<'_> {
                 }
                 Some(_) => {
                     let record = Record {
-                        facts: vec![(reopened, "done".to_owned())],
+                        facts: vec![(reopened, "done".into())],
                         events: Vec::new(),
                     };
                     Step::new("ticket.reopened", Repeat::Keyed, Call::Record(record))

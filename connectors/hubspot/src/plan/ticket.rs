@@ -111,10 +111,7 @@ impl Plan<'_> {
             .owner
             .as_deref()
             .and_then(|owner| self.resolved(owner, facts::OWNER));
-        set(
-            "hubspot_owner_id",
-            owner.filter(|owner| !owner.starts_with('!')),
-        );
+        set("hubspot_owner_id", owner);
         if let Some(name) = &settings.session_url_property {
             set(name, handoff.session.url.clone());
         }

@@ -1,6 +1,6 @@
 //! Notes, communications and comments: written, or found by their marker.
 
-use handoffd_contract::{HttpReply, Learned, Step, Verdict};
+use handoffd_contract::{HttpReply, Learned, Reason, Settled, Step, Verdict};
 use serde_json::{Value, json};
 
 use super::{absent, context, id, id_of};
@@ -8,25 +8,18 @@ use crate::errors::faults;
 use crate::errors::otherwise;
 use crate::facts;
 
-/// A fact that a record settles, with its value where we chose it.
-type Claimed = (String, Option<String>);
+/// A fact that a record settles, with what settles it where we chose that.
+type Claimed = (String, Option<Settled>);
 
 /// A record that is looked for: its marker, and what it settles.
 type Wanted = (String, Vec<Claimed>);
 
 pub(super) fn create(step: &Step, reply: &HttpReply) -> Verdict {
     let kind = context(step, "kind");
-    let learn = |id: &str| {
-        shown(
-            step.claims
-                .iter()
-                .map(|claim| (claim.fact.as_str(), claim.candidate.as_deref())),
-            kind,
-            id,
-        )
-    };
     if let Some((id, _)) = id_of(reply) {
-        return Verdict::Known(learn(&id).into_iter().chain([dated(step)]).collect());
+        let claims = claims(&step.context);
+        let learned = shown(&claims, kind, &id);
+        return Verdict::Known(learned.into_iter().chain([dated(step)]).collect());
     }
     // Something that the note is attached to is not there; HubSpot does not say which status it gives.
     let text = String::from_utf8_lossy(&reply.body);
@@ -39,11 +32,8 @@ pub(super) fn create(step: &Step, reply: &HttpReply) -> Verdict {
                 .any(|word| text.contains(word));
     if link {
         if step.context["linked"] != json!(true) && step.context["optional"] == json!(true) {
-            let gone = step
-                .claims
-                .iter()
-                .map(|claim| Learned::is(&claim.fact, "!gone"));
-            return Verdict::Known(gone.collect());
+            let facts = step.claims.iter().map(|claim| claim.fact.as_str());
+            return Verdict::Known(facts.map(gone).collect());
         }
         // The ticket or the contact: the ticket is looked at.
         return Verdict::Known(
@@ -59,16 +49,27 @@ pub(super) fn create(step: &Step, reply: &HttpReply) -> Verdict {
     otherwise(step, reply)
 }
 
-/// What a record shows: candidates where we chose the value, else the record itself.
-fn shown<'c>(
-    claims: impl Iterator<Item = (&'c str, Option<&'c str>)>,
-    kind: &str,
-    id: &str,
-) -> Vec<Learned> {
-    let record = facts::record(kind, id);
+/// What would have been shown on a record that is gone.
+pub(super) fn gone(fact: &str) -> Learned {
+    Learned::refused(
+        fact,
+        Reason::NotFound,
+        "the record that it belongs to is gone",
+    )
+}
+
+/// What a record shows: what we chose, else the record itself.
+fn shown(claims: &[Claimed], kind: &str, id: &str) -> Vec<Learned> {
+    let record = Settled::from(facts::record(kind, id));
     claims
-        .map(|(fact, value)| Learned::is(fact, value.unwrap_or(&record)))
+        .iter()
+        .map(|(fact, chosen)| Learned::is(fact, chosen.as_ref().unwrap_or(&record)))
         .collect()
+}
+
+/// What a record settles, as the plan wrote it down.
+fn claims(entry: &Value) -> Vec<Claimed> {
+    serde_json::from_value(entry["claims"].clone()).unwrap_or_default()
 }
 
 /// A record of ours was found, so the event's dates are in use.
@@ -81,19 +82,10 @@ fn wanted(step: &Step) -> Vec<Wanted> {
     let entries = step.context["wanted"].as_array().into_iter().flatten();
     entries
         .map(|entry| {
-            let claims = serde_json::from_value(entry["claims"].clone()).unwrap_or_default();
-            (
-                entry["marker"].as_str().unwrap_or_default().to_owned(),
-                claims,
-            )
+            let marker = entry["marker"].as_str().unwrap_or_default();
+            (marker.to_owned(), claims(entry))
         })
         .collect()
-}
-
-fn borrow(claims: &[Claimed]) -> impl Iterator<Item = (&str, Option<&str>)> {
-    claims
-        .iter()
-        .map(|(fact, value)| (fact.as_str(), value.as_deref()))
 }
 
 /// Nothing that was looked for is there.
@@ -151,11 +143,7 @@ pub(super) fn texts(step: &Step, reply: &HttpReply) -> Verdict {
                 .is_some_and(|text| text.contains(&marker))
         };
         match records().find(holds).and_then(|record| id(&record["id"])) {
-            Some(id) => learned.extend(
-                shown(borrow(&claims), kind, &id)
-                    .into_iter()
-                    .chain([dated(step)]),
-            ),
+            Some(id) => learned.extend(shown(&claims, kind, &id).into_iter().chain([dated(step)])),
             None => missing.push((marker, claims)),
         }
     }
@@ -197,7 +185,7 @@ pub(super) fn comments(step: &Step, reply: &HttpReply) -> Verdict {
             .and_then(|message| id(&message["id"]))
         {
             Some(id) => learned.extend(
-                shown(borrow(&claims), "comments", &id)
+                shown(&claims, "comments", &id)
                     .into_iter()
                     .chain([dated(step)]),
             ),

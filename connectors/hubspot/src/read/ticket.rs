@@ -83,16 +83,14 @@ pub(super) fn owner(step: &Step, reply: &HttpReply) -> Verdict {
         return otherwise(step, reply);
     };
     // Without an owner the ticket is better than no ticket.
-    let found = id(&body["results"][0]["id"]);
-    Verdict::known(
-        facts::OWNER,
-        found.unwrap_or_else(|| {
-            format!(
-                "!No HubSpot owner has the address {}",
-                context(step, "email")
-            )
-        }),
-    )
+    match id(&body["results"][0]["id"]) {
+        Some(found) => Verdict::known(facts::OWNER, found),
+        None => {
+            let email = context(step, "email");
+            let why = format!("No HubSpot owner has the address {email}");
+            Verdict::refused(facts::OWNER, Reason::NotFound, why)
+        }
+    }
 }
 
 pub(super) fn create(step: &Step, reply: &HttpReply) -> Verdict {
@@ -225,7 +223,7 @@ pub(super) fn check(step: &Step, reply: &HttpReply) -> Verdict {
                 let given_up = gone
                     .iter()
                     .filter_map(Value::as_str)
-                    .map(|fact| Learned::is(fact, "!gone"));
+                    .map(super::notes::gone);
                 Verdict::Known(given_up.collect())
             }
             None => match reopen::renewed(step) {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::errors::{LOOK_AGAIN, words};
-use handoffd_contract::{HttpCall, Repeat};
+use handoffd_contract::{HttpCall, Repeat, Settled};
 
 fn step(name: &'static str, context: &Memo) -> Step {
     let context = serde_json::to_value(context).expect("context");
@@ -35,8 +35,9 @@ fn word(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Known(learned) => {
             let facts = learned.iter().map(|l| match &l.value {
-                Some(value) if value == facts::FOR_SURE => format!("{}!", l.fact),
-                Some(value) => format!("{}={value}", l.fact),
+                Some(Settled::Is(value)) if value == facts::FOR_SURE => format!("{}!", l.fact),
+                Some(Settled::Is(value)) => format!("{}={value}", l.fact),
+                Some(Settled::Refused(stop)) => format!("{} {}", l.fact, stop.reason.label()),
                 None => format!("-{}", l.fact),
             });
             facts.collect::<Vec<_>>().join(" ")
@@ -122,21 +123,21 @@ fn a_send_in_a_new_session_or_of_a_file_is_read_otherwise() {
             404,
             "-fact -conversation generation=3 followed/0Mw1=7",
         ),
-        (&file, 400, "fact=!refused"),
-        (&file, 413, "fact=!too-large"),
-        (&file, 415, "fact=!type"),
+        (&file, 400, "fact invalid"),
+        (&file, 413, "fact too-large"),
+        (&file, 415, "fact unsupported"),
         (&file, 403, "-fact ended/0Mw1! answered/0Mw1=7"),
         (&file, 404, "never not-found"),
-        (&new_file, 403, "fact=!refused"),
-        (&transcript, 415, "-fact transcript/h1=!type"),
+        (&new_file, 403, "fact invalid"),
+        (&transcript, 415, "-fact transcript/h1 unsupported"),
     ] {
         let verdict = read(&step("file.send", context), &reply(status, ""));
         assert_eq!(word(&verdict), expected, "{status} of {context:?}");
     }
     for (problem, expected) in [
-        (MediaProblem::Gone, "fact=!gone"),
-        (MediaProblem::TooLarge, "fact=!too-large"),
-        (MediaProblem::Forbidden, "fact=!forbidden"),
+        (MediaProblem::Gone, "fact media-unavailable"),
+        (MediaProblem::TooLarge, "fact too-large"),
+        (MediaProblem::Forbidden, "fact forbidden"),
         (MediaProblem::Unreachable, "later media-unavailable None"),
     ] {
         assert_eq!(
@@ -191,7 +192,7 @@ fn the_other_calls_are_classified() {
         ("session.end", 404, "", "fact=id-1 ended/0Mw1!"),
         ("session.end", 400, "", "never invalid"),
         ("reply.acknowledge", 202, "{}", "fact=id-1"),
-        ("reply.acknowledge", 404, "", "fact=!404"),
+        ("reply.acknowledge", 404, "", "fact invalid"),
         ("reply.acknowledge", 401, "", "later unauthorized None"),
         ("surprise", 200, "", "never bug"),
     ] {

@@ -4,6 +4,8 @@
 //! permanent, throttles come with 400.
 //! <https://developers.facebook.com/documentation/business-messaging/whatsapp/support/error-codes>
 
+use handoffd_contract::Reason;
+
 /// What an error means for us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
@@ -34,6 +36,15 @@ pub(crate) enum Class {
 }
 
 impl Class {
+    /// The reason of a refusal for good.
+    pub(crate) fn reason(self) -> Reason {
+        match self {
+            Class::Recipient => Reason::Recipient,
+            Class::Template => Reason::Template,
+            _ => Reason::Content,
+        }
+    }
+
     /// Whether the message is lost for good and the rep must be told.
     pub(crate) fn is_final(self) -> bool {
         matches!(

@@ -1,5 +1,6 @@
 //! Failures that end a message, that make it wait, and that nobody can know about; and limits.
 
+use handoffd_contract::{Reason, Settled};
 use serde_json::json;
 
 use crate::cast::{CUSTOMER, cloud, file, gateway, replied, reply};
@@ -131,4 +132,50 @@ fn an_unbound_gateway_is_waited_for() {
         .expect("a switch");
     world.settle().expect("settles");
     assert_eq!(world.texts(), ["Hi."]);
+}
+
+/// A person says that it happened: what it was is not known, and it is not a failure.
+#[test]
+fn what_a_person_settled_is_neither_sent_again_nor_told_as_failed() {
+    let connector = cloud(json!({}));
+    let by_person = || Settled::refused(Reason::UnknownOutcome, "a person said so");
+    for (why, told) in [
+        (by_person(), "m-1 Sent"),
+        (Settled::refused(Reason::Content, "no"), "m-1 Failed"),
+    ] {
+        let mut world = World::new(&*connector);
+        world.known.set("sent/e-1/0", why);
+        world
+            .play(&[hello(), items(vec![replied("e-1", reply("m-1", "One."))])])
+            .expect("settles");
+        assert_eq!((world.sends(), states(&world)), (0, vec![told.to_owned()]));
+    }
+    // An upload does nothing that the customer sees, so it is made again.
+    let mut world = World::new(&*connector);
+    let mut first = reply("m-1", "");
+    first.attachments.push(file("a", "image/png", "a.png"));
+    world.known.set("media/e-1/0", by_person());
+    world
+        .play(&[hello(), items(vec![replied("e-1", first)])])
+        .expect("settles");
+    assert_eq!(world.sends(), 1);
+    assert!(world.known.get("media/e-1/0").is_some());
+}
+
+#[test]
+fn a_refusal_keeps_its_code_for_the_rep() {
+    let connector = cloud(json!({}));
+    let world = play(
+        &*connector,
+        &[
+            hello(),
+            Chapter::Switch("fail_next", json!({"code": 131026, "count": 1})),
+            items(vec![replied("e-1", reply("m-1", "One."))]),
+        ],
+    );
+    let refused = world.known.refused("sent/e-1/0").map(|(reason, _)| reason);
+    assert_eq!(refused, Some(Reason::Recipient));
+    assert_eq!(world.known.get("code/e-1/0"), Some("131026"));
+    let detail = &world.told()[0].2;
+    assert!(detail.contains("(WhatsApp error 131026: "), "{detail}");
 }

@@ -2,7 +2,8 @@
 
 use handoffd_contract::proof::encode;
 use handoffd_contract::{
-    Call, Connector, Effect, HttpReply, MediaProblem, Publication, Reason, Reply, Step, Verdict,
+    Call, Connector, Effect, HttpReply, MediaProblem, Publication, Reason, Reply, Settled, Step,
+    Verdict,
 };
 use serde_json::{Value, json};
 
@@ -127,7 +128,10 @@ fn every_reply_proves_what_it_can() {
         });
         match connector.read(step, &reply) {
             Verdict::Known(learned) => match &learned[0].value {
-                Some(value) => format!("known {}", value.split(':').next().unwrap_or_default()),
+                Some(Settled::Is(value)) => format!("known {value}"),
+                Some(Settled::Refused(stop)) => {
+                    format!("refused {}: {}", stop.reason.label(), stop.message)
+                }
                 None => "absent".to_owned(),
             },
             Verdict::Later {
@@ -176,13 +180,13 @@ fn every_reply_proves_what_it_can() {
         (200, "<html>".into(), "server-error possible"),
         (204, String::new(), "server-error possible"),
         (301, String::new(), "account none 7s"),
-        (400, error(100), "known !failed"),
-        (400, error(131_008), "known !failed"),
-        (400, error(131_026), "known !failed"),
+        (400, error(100), "refused content: (#100) m"),
+        (400, error(131_008), "refused content: (#131008) m"),
+        (400, error(131_026), "refused recipient: (#131026) m"),
         (400, error(131_047), "absent"),
-        (400, error(131_053), "known !failed"),
-        (404, error(132_001), "known !failed"),
-        (400, error(999_999), "known !failed"),
+        (400, error(131_053), "refused content: (#131053) m"),
+        (404, error(132_001), "refused template: (#132001) m"),
+        (400, error(999_999), "refused content: (#999999) m"),
         (400, error(131_056), "conversation-limited none 7s"),
         (400, error(130_429), "rate-limited none 7s"),
         (400, error(4), "rate-limited none 7s"),
@@ -193,7 +197,7 @@ fn every_reply_proves_what_it_can() {
         (403, error(10), "unauthorized none 7s"),
         (403, "<html>".into(), "unauthorized none 7s"),
         (403, error(131_031), "account none 7s"),
-        (403, error(130_497), "known !failed"),
+        (403, error(130_497), "refused recipient: (#130497) m"),
         (404, "<html>".into(), "account none 7s"),
         (408, String::new(), "server-error possible 7s"),
         (500, error(131_000), "server-error possible 7s"),
@@ -218,12 +222,12 @@ fn every_reply_proves_what_it_can() {
         (
             400,
             error(100),
-            "known !WhatsApp refused the file ((#100) m)",
+            "refused content: WhatsApp refused the file ((#100) m)",
         ),
         (
             413,
             "<html>".into(),
-            "known !the file is larger than WhatsApp takes",
+            "refused too-large: the file is larger than WhatsApp takes",
         ),
         (500, error(131_016), "server-error possible 7s"),
         (429, String::new(), "rate-limited none 7s"),
