@@ -7,6 +7,7 @@ use handoffd_contract::{Check, Finding, HttpCall, HttpReply};
 use serde_json::{Value, json};
 
 use crate::errors::Answer;
+use crate::plan::{Standing, part_headers};
 use crate::settings::SignIn;
 use crate::{Creatio, wire};
 
@@ -18,6 +19,7 @@ const MAY_WRITE: &str = "whether this user may add and edit cannot be tried with
                          to add and edit on Case, Activity, CaseFile, Contact and ContactCommunication";
 const USER: &str = "integration user";
 const ROLE: &str = "case group";
+const BATCH: &str = "$batch";
 
 /// A configured id, and where it must be found.
 struct Lookup {
@@ -48,6 +50,13 @@ impl Creatio {
                 call: metadata,
             },
         ];
+        if self.settings.batch {
+            let part = json!({ "id": "r0", "method": "GET", "url": "CaseStatus?$select=Id&$top=1", "headers": part_headers() });
+            checks.push(Check {
+                what: BATCH,
+                call: self.batch(vec![part]),
+            });
+        }
         for lookup in self.lookups() {
             let mut call = HttpCall::get(self.path(lookup.set))
                 .query("$select", "Id,Name")
@@ -146,6 +155,9 @@ impl Creatio {
 
     /// What a reply means.
     pub(crate) fn live_findings(&self, check: &Check, reply: &HttpReply) -> Vec<Finding> {
+        if check.what == BATCH {
+            return vec![batch(reply)];
+        }
         match Answer::of(reply) {
             Answer::Ok => {}
             Answer::SignedOut(words) => {
@@ -266,6 +278,13 @@ impl Creatio {
         needed[0]
             .1
             .extend(self.settings.case_columns.iter().map(String::as_str));
+        let standing = self.settings.standing.iter();
+        needed[0]
+            .1
+            .extend(standing.map(|(_, column)| column.as_str()));
+        needed[1]
+            .1
+            .extend(self.settings.reply_column.iter().map(String::as_str));
         let whole = xml.trim_end().ends_with('>') && xml.contains("</edmx:Edmx>");
         let mut findings = Vec::new();
         for (entity, columns) in needed {
@@ -290,7 +309,25 @@ impl Creatio {
                 });
             }
         }
+        findings.extend(self.unused(xml));
         findings
+    }
+
+    /// Columns for the conversation's state that are there and are not filled.
+    fn unused(&self, xml: &str) -> Vec<Finding> {
+        let declared = entity_type(xml, "Case").unwrap_or_default();
+        let set = |what| self.settings.standing.iter().any(|(set, _)| *set == what);
+        Standing::ALL
+            .iter()
+            .filter(|(what, _, column)| {
+                !set(*what) && declared.contains(&format!("Name=\"{column}\""))
+            })
+            .map(|(_, key, column)| {
+                Finding::ok(format!(
+                    "Case.{column} (not filled; standing.{key} = \"{column}\" fills it)"
+                ))
+            })
+            .collect()
     }
 
     fn user(&self, body: Option<&Value>) -> Vec<Finding> {
@@ -313,6 +350,31 @@ impl Creatio {
                 "integration user's contact {contact} (set integration_contact_id to it, and filter your processes by it)"
             ))],
         }
+    }
+}
+
+/// Whether `$batch` is let through. Firewalls in front of a site answer with their own page, or close
+/// the way for this one path.
+fn batch(reply: &HttpReply) -> Finding {
+    let answered = reply
+        .json()
+        .is_some_and(|body| body.get("responses").is_some_and(Value::is_array));
+    let answer = Answer::of(reply);
+    match answer {
+        Answer::Ok if answered => Finding::ok("$batch"),
+        Answer::Slow(..) | Answer::Failed(..) => Finding::missing(
+            BATCH,
+            format!("answered {}: {}", reply.status, answer.stop().message),
+        ),
+        _ => Finding::missing(
+            BATCH,
+            format!(
+                "answered {} and no list of answers ({}); if everything else here is well, a firewall in front of the site \
+                 blocks it: let POST …/odata/$batch through, or set batch = false",
+                reply.status,
+                answer.stop().message
+            ),
+        ),
     }
 }
 

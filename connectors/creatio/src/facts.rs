@@ -74,3 +74,38 @@ pub(crate) fn check_fact(id: &str) -> String {
 pub(crate) fn ended(case: &str) -> String {
     format!("ended/{case}")
 }
+
+/// What a rep reads as a reply's name: its first words, and when it was written.
+pub(crate) fn reply_fact(message: &str) -> String {
+    format!("reply/{message}")
+}
+
+/// The activity that shows how far a reply has come.
+pub(crate) fn line_fact(message: &str) -> String {
+    format!("line/{message}")
+}
+
+/// The fact that a rep has deleted it.
+pub(crate) fn line_gone_fact(message: &str) -> String {
+    format!("line-gone/{message}")
+}
+
+/// What it shows, in a word.
+pub(crate) fn line_state_fact(message: &str) -> String {
+    format!("line-state/{message}")
+}
+
+/// What the column of the rep's own activity shows, in a word.
+pub(crate) fn own_state_fact(message: &str) -> String {
+    format!("own-state/{message}")
+}
+
+/// The value that a standing column of a case has.
+pub(crate) fn standing_fact(case: &str, column: &str) -> String {
+    format!("standing/{case}/{column}")
+}
+
+/// The fact that the standing columns of a case are written one by one.
+pub(crate) fn standing_apart_fact(case: &str) -> String {
+    format!("standing-apart/{case}")
+}

@@ -7,7 +7,9 @@ mod files;
 mod handoff;
 mod later;
 mod open;
+mod replies;
 mod rows;
+mod standing;
 mod state;
 
 use std::collections::BTreeSet;
@@ -16,6 +18,7 @@ use handoffd_contract::{Data, Known, Message, Refusal, Step, Work};
 
 use crate::Creatio;
 pub(crate) use rows::{Row, part_headers};
+pub(crate) use standing::Standing;
 pub(crate) use state::{default_statuses, ending_statuses};
 
 impl Creatio {
@@ -33,8 +36,11 @@ impl Creatio {
                     }
                     steps
                 }
+                Data::RepReplied(reply) if reply.target == work.target => {
+                    self.accepted(work, known, item, rest, reply)
+                }
                 Data::ReplyStatus(status) if status.target == work.target => {
-                    self.told(work, known, item, status)
+                    self.told(work, known, item, rest, status)
                 }
                 Data::SessionClosed(closed)
                     if closed.closed_by.as_deref() != Some(work.target.as_str()) =>
@@ -48,7 +54,7 @@ impl Creatio {
             }
             items = rest;
         }
-        Ok(Vec::new())
+        Ok(self.standing(work, known))
     }
 }
 

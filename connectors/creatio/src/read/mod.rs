@@ -3,6 +3,7 @@
 mod contact;
 mod rows;
 mod search;
+mod told;
 
 use std::time::Duration;
 
@@ -79,6 +80,10 @@ impl Creatio {
                 Answer::of(reply),
                 reply.json().as_ref(),
             )),
+            "reply.name" => self.reply_named(step, reply),
+            "activity.line" => told::line(step, reply),
+            "activity.own_state" => told::own_state(step, reply),
+            "case.standing" => told::standing(step, reply),
             "file.upload" => uploaded(step, reply),
             "file.remove" => removed(step, reply),
             "case.column" | "contact.column" => column(step, reply),

@@ -13,6 +13,7 @@ mod polls;
 mod prove;
 mod refused;
 mod reopened;
+mod reply_states;
 mod settings;
 mod site;
 mod webhooks;
