@@ -109,3 +109,23 @@ pub(crate) fn standing_fact(case: &str, column: &str) -> String {
 pub(crate) fn standing_apart_fact(case: &str) -> String {
     format!("standing-apart/{case}")
 }
+
+/// Where a case's own read goes on.
+pub(crate) fn polled_fact(case: &str) -> String {
+    format!("polled/{case}")
+}
+
+/// When a case was last read by itself, in seconds since 1970.
+pub(crate) fn polled_at_fact(case: &str) -> String {
+    format!("polled-at/{case}")
+}
+
+/// `ended` or `reopened`, as a case's own read saw it last.
+pub(crate) fn phase_fact(case: &str) -> String {
+    format!("phase/{case}")
+}
+
+/// The case's owner, as its own read saw it last.
+pub(crate) fn owner_fact(case: &str) -> String {
+    format!("owner/{case}")
+}

@@ -9,6 +9,9 @@ use crate::Creatio;
 use crate::settings::Marker;
 use crate::words::{self, OURS};
 
+/// Why an activity that is otherwise a reply is none by itself.
+pub(super) const NO_TEXT: &str = "an activity without text";
+
 /// Who decided that an activity is a reply.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Chosen {
@@ -51,9 +54,7 @@ impl Creatio {
                 }
             }
         };
-        let text = text
-            .filter(|text| !text.is_empty())
-            .ok_or("an activity without text")?;
+        let text = text.filter(|text| !text.is_empty()).ok_or(NO_TEXT)?;
         Ok(heard(
             &format!("activity/{activity}"),
             case,

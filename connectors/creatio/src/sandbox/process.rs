@@ -9,9 +9,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::Site;
-use super::seed::CASE_SCHEMA;
 use super::store::Row;
-use crate::standard::{CALL, COMPLETED, TASK};
+use crate::standard::{CALL, CASE_SCHEMA, COMPLETED, TASK};
 
 /// Switches of this part.
 pub(super) const SWITCHES: &str = "webhook_url, webhook_payload, webhook_retries, webhook_retry_delay_ms, webhook_delay_ms, webhook_own_rows, webhook_feed";

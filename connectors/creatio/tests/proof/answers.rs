@@ -331,7 +331,7 @@ fn a_firewall_that_refuses_batches_is_recognised_by_the_live_check() {
     let page = |status| HttpReply {
         status,
         headers: vec![("content-type".into(), "text/html".into())],
-        body: b"<html>Request blocked</html>".to_vec().into(),
+        body: b"<html>Request blocked</html>".to_vec(),
     };
     let connector = connector(json!({}));
     let checks = connector.checks();

@@ -15,6 +15,7 @@ mod refused;
 mod reopened;
 mod reply_states;
 mod settings;
+mod shared;
 mod site;
 mod webhooks;
 mod whole;
