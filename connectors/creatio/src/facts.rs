@@ -8,6 +8,16 @@ pub(crate) const NONE: &str = "none";
 pub(crate) const ADOPTED: &str = "adopted";
 /// The value of a case's state when there is no such case any more.
 pub(crate) const GONE: &str = "gone";
+/// The fact that something on the case was refused as if it were not there.
+pub(crate) fn doubt_fact(case: &str) -> String {
+    format!("doubt/{case}")
+}
+
+/// Whether the case is gone: [`GONE`], or that it is there.
+pub(crate) fn gone_fact(case: &str) -> String {
+    format!("gone/{case}")
+}
+
 /// Why a case takes what its item brings: it was made for it.
 pub(crate) const NEW: &str = "new";
 /// What a refused reopening leaves.

@@ -6,6 +6,7 @@ mod contact;
 mod files;
 mod handoff;
 mod later;
+mod learn;
 mod open;
 mod replies;
 mod rows;
@@ -14,19 +15,33 @@ mod state;
 
 use std::collections::BTreeSet;
 
-use handoffd_contract::{Data, Known, Message, Refusal, Step, Work};
+use handoffd_contract::{Data, Item, Known, Message, Refusal, Step, Work};
 
 use crate::Creatio;
 pub(crate) use rows::{Row, part_headers};
 pub(crate) use standing::Standing;
 pub(crate) use state::{default_statuses, ending_statuses};
+use state::{deleted, is_gone};
 
 impl Creatio {
     /// Every call that can be made now.
     pub(crate) fn plan(&self, work: &Work, known: &Known) -> Result<Vec<Step>, Refusal> {
+        if let Some(look) = self.doubt(known) {
+            return Ok(vec![look]);
+        }
         let mut items = work.items.as_slice();
         while let Some((item, rest)) = items.split_first() {
+            let gone = known.get("case").is_some_and(|case| is_gone(known, case));
             let steps = match &item.data {
+                Data::MessageReceived(_) | Data::MessageSent(_) if gone => {
+                    // A handoff that waits behind brings what was said to its new case.
+                    let follows = |item: &Item| matches!(item.data, Data::HandoffRequested(_));
+                    if !rest.iter().any(follows) {
+                        return Err(deleted());
+                    }
+                    Vec::new()
+                }
+                Data::RepReplied(_) | Data::ReplyStatus(_) if gone => Vec::new(),
                 Data::HandoffRequested(handoff) => self.handoff(work, known, item, handoff)?,
                 Data::MessageReceived(_) | Data::MessageSent(_) => {
                     let (steps, run) = self.messages(work, known, items)?;
@@ -47,6 +62,7 @@ impl Creatio {
                 {
                     self.closed(work, known, item, closed)
                 }
+                Data::ContactUpdated(_) => self.contact_updated(work, known),
                 _ => Vec::new(),
             };
             if !steps.is_empty() {

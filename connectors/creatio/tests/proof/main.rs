@@ -6,6 +6,7 @@ mod answers;
 mod bodies;
 mod common;
 mod contacts;
+mod deleted;
 mod drafts;
 mod marks;
 mod odata;
