@@ -42,7 +42,7 @@ struct Signal {
 }
 
 /// The site's processes.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Processes {
     url: String,
     payload: Payload,

@@ -8,6 +8,7 @@ mod common;
 mod contacts;
 mod deleted;
 mod drafts;
+mod foreign;
 mod marks;
 mod odata;
 mod polls;
