@@ -9,6 +9,7 @@ mod case;
 mod cursor;
 mod fields;
 mod files;
+mod parts;
 mod poll;
 mod reply;
 mod webhook;

@@ -13,17 +13,15 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::cursor::Cursor;
+use super::parts::{PAGE, Part, Places, newest};
 use super::reply::Chosen;
 use super::{case_state, facts_of, first_ending, id, rows, skipped, string};
+use crate::Creatio;
 use crate::facts::{former, owner_fact, phase_fact, polled_at_fact, polled_fact};
 use crate::plan::part_headers;
-use crate::settings::Marker;
-use crate::{Creatio, wire};
 
 /// The feed of all cases.
 const KEY: &str = "cases";
-/// Rows of one page: few enough that a page of long messages stays below a reply's limit.
-const PAGE: usize = 40;
 /// Former cases of the session that are still heard.
 const FORMERS: usize = 3;
 /// A case that ended so long ago is not listened to any more.
@@ -33,27 +31,6 @@ const FIRST_MS: i64 = 600_000;
 /// A case is read by itself once in so many polls, and at most once in so many seconds.
 const OWN_EVERY: u32 = 4;
 const OWN_EVERY_S: u64 = 60;
-/// What a poll reads of an activity; the rich text of e-mails is not among it.
-const POLLED: &str = "Id,Title,DetailedResult,CaseId,CreatedById,CreatedOn,ModifiedOn,TypeId,StatusId,GlobalActivityID";
-
-/// What a poll reads, besides the activities: its tag and `$filter`, `$select`, entity set.
-struct Part {
-    tag: &'static str,
-    set: &'static str,
-    query: Vec<(&'static str, String)>,
-}
-
-fn list(filter: String, select: &str, order: &str) -> Vec<(&'static str, String)> {
-    // The id makes the order of rows of one moment the same on every page.
-    let order = format!("{order},Id");
-    vec![
-        ("$filter", filter),
-        ("$select", select.to_owned()),
-        ("$orderby", order),
-        ("$top", PAGE.to_string()),
-    ]
-}
-
 impl Creatio {
     /// Where to listen for the rep of a session's case.
     pub(crate) fn poll(&self, work: &Work, known: &Known, cursor: Option<&str>) -> Option<Feed> {
@@ -72,11 +49,10 @@ impl Creatio {
 
     /// The read that all cases share.
     fn shared(&self, work: &Work, cursor: Option<&str>) -> Read {
-        let position = Cursor::parse(cursor);
-        let first = work.now.as_millisecond() - FIRST_MS;
-        let after = position.newest.map_or(first, |_| position.after(i64::MIN));
-        let context = json!({ "cursor": position.text(), "after": after });
-        self.read_parts("cases", self.parts(&[], after, position.skip), context)
+        let places = Places::parse(cursor);
+        let spots = places.spots(work.now.as_millisecond() - FIRST_MS);
+        let context = json!({ "cursor": places.text(), "spots": spots });
+        self.read_parts("cases", self.parts(&[], &spots), context)
     }
 
     /// The read of one case, when it is time for it.
@@ -108,9 +84,10 @@ impl Creatio {
             (Some("ended"), Some("")) => Some("reopened"),
             (phase, _) => phase,
         };
-        let context = json!({ "case": case, "cases": cases, "cursor": position.text(), "after": after, "phase": phase,
+        let spots = vec![(after, position.skip), (after, 0), (after, 0)];
+        let context = json!({ "case": case, "cases": cases, "cursor": position.text(), "spots": spots, "phase": phase,
             "owner": known.get(&owner_fact(case)), "now": work.now.as_second() });
-        Some(self.read_parts("case", self.parts(&cases, after, position.skip), context))
+        Some(self.read_parts("case", self.parts(&cases, &spots), context))
     }
 
     fn read_parts(&self, tag: &'static str, parts: Vec<Part>, mut context: Value) -> Read {
@@ -143,125 +120,8 @@ impl Creatio {
         Some(Read::new(part.tag, call, context))
     }
 
-    /// The parts for these cases, or for all of the site when there are none.
-    fn parts(&self, cases: &[&str], after: i64, skip: usize) -> Vec<Part> {
-        let of_cases = |path: &str| {
-            let terms: Vec<String> = cases
-                .iter()
-                .map(|case| format!("{path} eq {case}"))
-                .collect();
-            match terms.is_empty() {
-                true => String::new(),
-                false => format!("({}) and ", terms.join(" or ")),
-            }
-        };
-        let after = wire::millis(after);
-        let time = self.time();
-        let types: Vec<String> = self
-            .settings
-            .reply_types
-            .iter()
-            .map(|kind| format!("Type/Id eq {kind}"))
-            .collect();
-        let mut activities = format!(
-            "{}{time} gt {after} and ({})",
-            of_cases("Case/Id"),
-            types.join(" or ")
-        );
-        if self.settings.reply_when_completed {
-            activities.push_str(&format!(
-                " and Status/Id eq {}",
-                self.settings.activity_status
-            ));
-        }
-        if let Some(contact) = &self.settings.integration_contact {
-            activities.push_str(&format!(" and CreatedBy/Id ne {contact}"));
-        }
-        let (Marker::Prefix(prefix), []) = (&self.settings.reply_marker, cases) else {
-            return self.all_parts(activities, cases, &after, skip);
-        };
-        // Of all that a site's people complete, only what may be a reply is read. Whether `contains`
-        // minds the case is up to the database.
-        let mut spellings = vec![prefix.clone(), prefix.to_lowercase(), prefix.to_uppercase()];
-        spellings.sort_unstable();
-        spellings.dedup();
-        let terms: Vec<String> = spellings
-            .iter()
-            .flat_map(|word| ["DetailedResult", "Title"].map(|column| (column, word)))
-            .map(|(column, word)| format!("contains({column},{})", wire::quoted(word)))
-            .collect();
-        activities.push_str(&format!(" and ({})", terms.join(" or ")));
-        self.all_parts(activities, cases, &after, skip)
-    }
-
-    fn all_parts(&self, activities: String, cases: &[&str], after: &str, skip: usize) -> Vec<Part> {
-        let mut activities = list(activities, POLLED, self.time());
-        if skip > 0 {
-            activities.push(("$skip", skip.to_string()));
-        }
-        let which = match cases.first() {
-            Some(case) => format!("Id eq {case}"),
-            None => format!("ModifiedOn gt {after}"),
-        };
-        let ended = format!("{which} and (Status/IsFinal eq true or Status/IsResolved eq true)");
-        let mut parts = vec![
-            Part {
-                tag: "activities",
-                set: "Activity",
-                query: activities,
-            },
-            Part {
-                tag: "ended",
-                set: "Case",
-                query: list(ended, "Id,StatusId,ModifiedOn", "ModifiedOn"),
-            },
-        ];
-        let any = |path: &str| {
-            let terms: Vec<String> = cases
-                .iter()
-                .map(|case| format!("{path} eq {case}"))
-                .collect();
-            terms.join(" or ")
-        };
-        if self.settings.feed_replies {
-            let of = match cases.is_empty() {
-                true => format!("EntitySchemaUId eq {}", crate::standard::CASE_SCHEMA),
-                false => format!("({})", any("EntityId")),
-            };
-            parts.push(Part {
-                tag: "posts",
-                set: "SocialMessage",
-                query: list(
-                    format!("{of} and CreatedOn gt {after}"),
-                    "Id,Message,EntityId,CreatedById,CreatedOn",
-                    "CreatedOn",
-                ),
-            });
-        }
-        if cases.is_empty() {
-            return parts;
-        }
-        parts.push(Part {
-            tag: "owner",
-            set: "Case",
-            query: list(which, "Id,OwnerId,CreatedById,ModifiedOn", "ModifiedOn"),
-        });
-        if self.settings.reply_files {
-            parts.push(Part {
-                tag: "files",
-                set: "ActivityFile",
-                query: list(
-                    format!("({}) and CreatedOn gt {after}", any("Activity/Case/Id")),
-                    "Id,Name,Size,ActivityId,CreatedById,CreatedOn",
-                    "CreatedOn",
-                ),
-            });
-        }
-        parts
-    }
-
     /// The column by which an activity is news.
-    fn time(&self) -> &'static str {
+    pub(super) fn time(&self) -> &'static str {
         if self.settings.reply_when_completed {
             "ModifiedOn"
         } else {
@@ -278,9 +138,9 @@ impl Creatio {
         let at = answers.len();
         context["answers"] = answers.clone().into();
         let cases: Vec<&str> = texts(&read.context, "cases");
-        let position = Cursor::parse(read.context.get("cursor").and_then(Value::as_str));
-        let after = read.context["after"].as_i64().unwrap_or(0);
-        let parts = self.parts(&cases, after, position.skip);
+        let spots: Vec<(i64, usize)> =
+            serde_json::from_value(read.context["spots"].clone()).unwrap_or_default();
+        let parts = self.parts(&cases, &spots);
         match self.part_read(&parts, at, context) {
             Some(next) => FrameContent {
                 fetch: vec![next],
@@ -307,8 +167,55 @@ impl Creatio {
         let Some(activities) = part("activities") else {
             return skipped("the poll's activities were refused");
         };
-        // Of a former case of the session, too, the reply is the session's.
-        let case = id(context, "case");
+        match id(context, "case") {
+            None => self.all_polled(context, activities, &part),
+            Some(case) => self.one_polled(context, &case, activities, &part),
+        }
+    }
+
+    /// What all cases share.
+    fn all_polled<'a>(
+        &self,
+        context: &Value,
+        activities: &Value,
+        part: &dyn Fn(&str) -> Option<&'a Value>,
+    ) -> FrameContent {
+        let mut places = Places::parse(context.get("cursor").and_then(Value::as_str));
+        let mut content = FrameContent::default();
+        for row in places.turn("activities", rows(activities), self.time()) {
+            if let Some(case) = id(row, "CaseId") {
+                add(
+                    &mut content,
+                    self.activity_heard(&case, row, Chosen::BySettings),
+                );
+            }
+        }
+        if let Some(body) = part("posts") {
+            let new = places.turn("posts", rows(body), "CreatedOn");
+            let new: Vec<Value> = new.into_iter().cloned().collect();
+            add(
+                &mut content,
+                self.posts_said(None, &json!({ "value": new })),
+            );
+        }
+        if let Some(body) = part("ended") {
+            let new = places.turn("ended", rows(body), "ModifiedOn");
+            content
+                .heard
+                .extend(new.into_iter().filter_map(first_ending));
+        }
+        content.cursor = Some(places.text());
+        content
+    }
+
+    /// What one case's own read found. Of a former case of the session, too, a reply is the session's.
+    fn one_polled<'a>(
+        &self,
+        context: &Value,
+        case: &str,
+        activities: &Value,
+        part: &dyn Fn(&str) -> Option<&'a Value>,
+    ) -> FrameContent {
         let mut cursor = Cursor::parse(context.get("cursor").and_then(Value::as_str));
         let mut content = FrameContent::default();
         let found = rows(activities);
@@ -316,28 +223,23 @@ impl Creatio {
         let mut read_now: Vec<&str> = Vec::new();
         for row in found {
             // An activity is looked at once for every time it was changed.
-            if !cursor.is_new(string(row, "Id"), string(row, "ModifiedOn")) {
-                continue;
+            if cursor.is_new(string(row, "Id"), string(row, "ModifiedOn")) {
+                add(
+                    &mut content,
+                    self.activity_heard(case, row, Chosen::BySettings),
+                );
+                read_now.push(string(row, "Id"));
             }
-            let Some(case) = case.clone().or_else(|| id(row, "CaseId")) else {
-                continue;
-            };
-            let more = self.activity_heard(&case, row, Chosen::BySettings);
-            content.heard.extend(more.heard);
-            content.fetch.extend(more.fetch);
-            read_now.push(string(row, "Id"));
         }
         if let Some(body) = part("files") {
             // Those of what was just heard are read with it.
             let is_read = |row: &Value| read_now.contains(&string(row, "ActivityId"));
             let news = |row: &&Value| cursor.is_new(string(row, "Id"), "") && !is_read(row);
-            let rows: Vec<Value> = rows(body).iter().filter(news).cloned().collect();
-            let more = self.files_said(case.as_deref(), &rows);
-            content.fetch.extend(more.fetch);
+            let files: Vec<Value> = rows(body).iter().filter(news).cloned().collect();
+            add(&mut content, self.files_said(Some(case), &files));
         }
         if let Some(body) = part("posts") {
-            let more = self.posts_said(case.as_deref(), body);
-            content.heard.extend(more.heard);
+            add(&mut content, self.posts_said(Some(case), body));
         }
         for tag in ["posts", "files"] {
             let Some(body) = part(tag) else { continue };
@@ -349,33 +251,25 @@ impl Creatio {
                 cursor.newest = cursor.newest.max(last);
             }
         }
-        let ended = part("ended").map(rows);
-        match &case {
-            None => {
-                for row in ended.unwrap_or_default() {
-                    if cursor.is_new(string(row, "Id"), string(row, "ModifiedOn")) {
-                        content.heard.extend(first_ending(row));
-                    }
-                }
-                content.cursor = Some(cursor.text());
-            }
-            Some(case) => {
-                if let Some(ended) = ended {
-                    content.heard.extend(case_state(context, case, ended));
-                }
-                if let Some(row) = part("owner").and_then(|body| rows(body).first()) {
-                    self.owner_said(context, case, row, &mut content);
-                }
-                let now = context["now"].as_i64().unwrap_or(0).to_string();
-                let seen = vec![
-                    (polled_fact(case), cursor.text()),
-                    (polled_at_fact(case), now),
-                ];
-                content.heard.push(facts_of(case, None, seen));
-            }
+        if let Some(ended) = part("ended") {
+            content.heard.extend(case_state(context, case, rows(ended)));
         }
+        if let Some(row) = part("owner").and_then(|body| rows(body).first()) {
+            self.owner_said(context, case, row, &mut content);
+        }
+        let now = context["now"].as_i64().unwrap_or(0).to_string();
+        let seen = vec![
+            (polled_fact(case), cursor.text()),
+            (polled_at_fact(case), now),
+        ];
+        content.heard.push(facts_of(case, None, seen));
         content
     }
+}
+
+fn add(content: &mut FrameContent, more: FrameContent) {
+    content.heard.extend(more.heard);
+    content.fetch.extend(more.fetch);
 }
 
 /// Whether a case ended so long ago that nobody writes there any more.
@@ -394,11 +288,4 @@ fn texts<'a>(context: &'a Value, key: &str) -> Vec<&'a str> {
         .flatten()
         .filter_map(Value::as_str)
         .collect()
-}
-
-fn newest(rows: &[Value], column: &str) -> Option<i64> {
-    rows.iter()
-        .filter_map(|row| string(row, column).parse::<Timestamp>().ok())
-        .map(Timestamp::as_millisecond)
-        .max()
 }

@@ -231,3 +231,33 @@ fn endings_of_other_peoples_cases_are_told_once() {
     assert_eq!(ended(scene.round()), 1);
     assert_eq!(ended(scene.poll()), 0);
 }
+
+#[test]
+fn hundreds_of_cases_that_end_in_one_moment_hide_none() {
+    let mut scene = Scene::new(json!({}));
+    let contact = scene.site.view()["contacts"][0]["id"].clone();
+    let ours = scene.known.get("case").unwrap().to_owned();
+    let mut cases = vec![ours.clone()];
+    for n in 0..130 {
+        let act = json!({ "act": "case", "subject": format!("case {n}"), "contact": contact });
+        let made = scene.site.act(at(100), &act).unwrap();
+        cases.push(made["case"].as_str().unwrap().to_owned());
+    }
+    for case in &cases {
+        let act = json!({ "act": "close", "case": case });
+        scene.site.act(at(200), &act).unwrap();
+    }
+    scene.seconds = 210;
+    let mut ended = Vec::new();
+    for _ in 0..6 {
+        ended.extend(scene.round().into_iter().map(|heard| heard.id));
+    }
+    assert_eq!(ended.len(), 131);
+    assert!(ended.contains(&format!("ended/{ours}")));
+    // A reply is not behind them, and later endings are heard at once.
+    scene.act(json!({ "act": "reply", "case": ours, "text": "one more thing" }));
+    assert_eq!(texts(&scene.round()), ["one more thing"]);
+    let made = scene.act(json!({ "act": "case", "subject": "later", "contact": contact }));
+    scene.act(json!({ "act": "close", "case": made["case"] }));
+    assert_eq!(scene.round().len(), 1);
+}
