@@ -10,7 +10,7 @@ use futures::FutureExt;
 use futures::stream::{FuturesUnordered, StreamExt};
 use handoffd_contract::event::HandoffFailed;
 use handoffd_contract::lane::{self, Progress};
-use handoffd_contract::{Call, Data, Fact, Feed, Known, Reason, Refusal, Step, Stop, Work};
+use handoffd_contract::{Call, Data, Fact, Known, Reason, Refusal, Step, Stop, Work};
 use jiff::{SignedDuration, Timestamp};
 use metrics::histogram;
 use tokio_util::sync::CancellationToken;
@@ -474,10 +474,8 @@ impl Worker<'_> {
         let Some((work, _)) = &self.plan else {
             return Ok(());
         };
-        let key = match self.target.connector.feed(work, &self.known, None) {
-            Some(Feed::Stream { key, .. } | Feed::Poll { key, .. }) => Some(key),
-            None => None,
-        };
+        let feed = self.target.connector.feed(work, &self.known, None);
+        let key = feed.map(|feed| feed.key().to_owned());
         if self.known.get(FEED).unwrap_or("") == key.as_deref().unwrap_or("") {
             return Ok(());
         }

@@ -112,6 +112,8 @@ fn entry(value: &Value, by: By) -> Entry {
         "Not known whether it reached WhatsApp",
         "Sent to WhatsApp",
         "Delivered to WhatsApp",
+        "On its way to WhatsApp",
+        "Read on WhatsApp",
     ]
     .iter()
     .any(|words| text.contains(words));

@@ -61,7 +61,9 @@ async fn a_blocked_account_is_told(target: &str) {
     world.until_shown("whatsapp", "Three.").await;
     world.until_idle().await;
     assert_eq!(world.phone(), ["One.", "Two.", "Three."]);
-    assert_eq!(world.count(target, words), 3, "each was told once");
+    // Creatio has one activity per reply, which says by now that it has arrived.
+    let told = if target == "creatio" { 0 } else { 3 };
+    assert_eq!(world.count(target, words), told, "each was told once");
     if target != "salesforce" {
         world.until_shown(target, "Delivered to WhatsApp").await;
     }
@@ -142,7 +144,9 @@ async fn an_unknown_outcome_is_told(target: &str) {
     assert_eq!(code, 0, "{text}");
     world.until_shown("whatsapp", "Three.").await;
     assert_eq!(world.phone(), ["One.", "Two.", "Three."]);
-    assert_eq!(world.count(target, behind), 2);
+    if target != "creatio" {
+        assert_eq!(world.count(target, behind), 2);
+    }
     let settled = "Sent to WhatsApp: What became of this reply is settled";
     let settled = if target == "hubspot" {
         "What became of this reply is settled"
@@ -187,7 +191,7 @@ async fn a_rep_is_told_that_nobody_takes_the_gateways_messages() {
         )
         .await;
     world.until_shown("creatio", "Delivered to WhatsApp").await;
-    assert_eq!(world.count("creatio", words), 1);
+    assert_eq!(world.count("creatio", words), 0, "it no longer waits");
 }
 
 /// Some seconds of trouble end by themselves; a line for each would bury the conversation.

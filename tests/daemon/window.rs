@@ -42,8 +42,13 @@ async fn waits_for_the_window(target: &str) {
     world.until_shown("whatsapp", "Are you still there?").await;
     world.until_idle().await;
     assert_eq!(world.phone(), ["Are you still there?"]);
+    // In Creatio the reply's own activity says by now that it went out.
     let told = world.count(target, "24-hour window");
-    assert_eq!(told, 1, "the rep is told once");
+    assert_eq!(
+        told,
+        usize::from(target != "creatio"),
+        "the rep is told once"
+    );
 }
 
 fn reply(world: &World, target: &str, text: &str) {

@@ -1,14 +1,18 @@
 //! What `handoffd check --live` reads: the objects and columns that handoffd writes, every id of the
 //! settings, and who it is signed in as.
 
+mod columns;
+
 use std::collections::BTreeMap;
 
 use handoffd_contract::{Check, Finding, HttpCall, HttpReply};
 use serde_json::{Value, json};
 
 use crate::errors::Answer;
+use crate::plan::part_headers;
 use crate::settings::SignIn;
 use crate::{Creatio, wire};
+use columns::entity_type;
 
 const METADATA: &str = "objects and columns";
 const MAPPED: &str = "columns of the mapping";
@@ -18,6 +22,7 @@ const MAY_WRITE: &str = "whether this user may add and edit cannot be tried with
                          to add and edit on Case, Activity, CaseFile, Contact and ContactCommunication";
 const USER: &str = "integration user";
 const ROLE: &str = "case group";
+const BATCH: &str = "$batch";
 
 /// A configured id, and where it must be found.
 struct Lookup {
@@ -48,6 +53,13 @@ impl Creatio {
                 call: metadata,
             },
         ];
+        if self.settings.batch {
+            let part = json!({ "id": "r0", "method": "GET", "url": "CaseStatus?$select=Id&$top=1", "headers": part_headers() });
+            checks.push(Check {
+                what: BATCH,
+                call: self.batch(vec![part]),
+            });
+        }
         for lookup in self.lookups() {
             let mut call = HttpCall::get(self.path(lookup.set))
                 .query("$select", "Id,Name")
@@ -146,6 +158,11 @@ impl Creatio {
 
     /// What a reply means.
     pub(crate) fn live_findings(&self, check: &Check, reply: &HttpReply) -> Vec<Finding> {
+        // A firewall answers in its own words, where Creatio names what is wrong.
+        let names_it = reply.json().is_some_and(|body| body.is_object()) && !reply.ok();
+        if check.what == BATCH && !names_it {
+            return vec![batch(reply)];
+        }
         match Answer::of(reply) {
             Answer::Ok => {}
             Answer::SignedOut(words) => {
@@ -225,74 +242,6 @@ impl Creatio {
         }
     }
 
-    fn metadata(&self, xml: &str) -> Vec<Finding> {
-        let mut needed: Vec<(&str, Vec<&str>)> = vec![
-            (
-                "Case",
-                vec![
-                    "Subject",
-                    "Symptoms",
-                    "ContactId",
-                    "OriginId",
-                    "StatusId",
-                    "RegisteredOn",
-                ],
-            ),
-            (
-                "Activity",
-                vec![
-                    "Title",
-                    "DetailedResult",
-                    "StartDate",
-                    "CaseId",
-                    "ContactId",
-                    "GlobalActivityID",
-                    "ShowInScheduler",
-                ],
-            ),
-            ("CaseFile", vec!["Name", "CaseId", "TypeId"]),
-            ("Contact", vec!["Name", "MobilePhone"]),
-            (
-                "ContactCommunication",
-                vec!["Number", "SearchNumber", "ContactId", "NonActual"],
-            ),
-        ];
-        if self.settings.reply_files {
-            needed.push(("ActivityFile", vec!["Name", "ActivityId"]));
-        }
-        if self.settings.feed_replies {
-            needed.push(("SocialMessage", vec!["Message", "EntityId"]));
-        }
-        needed[0]
-            .1
-            .extend(self.settings.case_columns.iter().map(String::as_str));
-        let whole = xml.trim_end().ends_with('>') && xml.contains("</edmx:Edmx>");
-        let mut findings = Vec::new();
-        for (entity, columns) in needed {
-            let Some(declared) = entity_type(xml, entity) else {
-                findings.push(match (whole, entity) {
-                    (false, _) => Finding::ok(format!("{entity} (the metadata was longer than what is read; not verified)")),
-                    (true, "Case") => Finding::missing("Case", "this site has no Case object: install Case management (Service) and grant the integration user access to it"),
-                    (true, _) => Finding::missing(entity, "the object is not in OData"),
-                });
-                continue;
-            };
-            for column in columns {
-                let there = declared.contains(&format!("Name=\"{column}\""));
-                findings.push(if there {
-                    Finding::ok(format!("{entity}.{column}"))
-                } else {
-                    Finding::missing(
-                        format!("{entity}.{column}"),
-                        "the column is not in OData: add it in the object designer, publish, and wait two minutes; \
-                         mind the code's prefix (Usr) and a lookup's ending (Id)",
-                    )
-                });
-            }
-        }
-        findings
-    }
-
     fn user(&self, body: Option<&Value>) -> Vec<Finding> {
         let Some(contact) = body.and_then(|body| contact_id(body, 3)) else {
             return vec![Finding::ok(
@@ -316,11 +265,29 @@ impl Creatio {
     }
 }
 
-/// The text of one entity type's declaration.
-fn entity_type<'a>(xml: &'a str, entity: &str) -> Option<&'a str> {
-    let from = xml.find(&format!("<EntityType Name=\"{entity}\""))?;
-    let rest = &xml[from..];
-    Some(&rest[..rest.find("</EntityType>").unwrap_or(rest.len())])
+/// Whether `$batch` is let through. Firewalls in front of a site answer with their own page, or close
+/// the way for this one path.
+fn batch(reply: &HttpReply) -> Finding {
+    let answered = reply
+        .json()
+        .is_some_and(|body| body.get("responses").is_some_and(Value::is_array));
+    let answer = Answer::of(reply);
+    match answer {
+        Answer::Ok if answered => Finding::ok("$batch"),
+        Answer::Slow(..) | Answer::Failed(..) => Finding::missing(
+            BATCH,
+            format!("answered {}: {}", reply.status, answer.stop().message),
+        ),
+        _ => Finding::missing(
+            BATCH,
+            format!(
+                "answered {} and no list of answers ({}); if everything else here is well, a firewall in front of the site \
+                 blocks it: let POST …/odata/$batch through, or set batch = false",
+                reply.status,
+                answer.stop().message
+            ),
+        ),
+    }
 }
 
 /// `contactId` at any depth up to `depth`: the answer's outer shape differs between versions.

@@ -8,6 +8,16 @@ pub(crate) const NONE: &str = "none";
 pub(crate) const ADOPTED: &str = "adopted";
 /// The value of a case's state when there is no such case any more.
 pub(crate) const GONE: &str = "gone";
+/// The fact that something on the case was refused as if it were not there.
+pub(crate) fn doubt_fact(case: &str) -> String {
+    format!("doubt/{case}")
+}
+
+/// Whether the case is gone: [`GONE`], or that it is there.
+pub(crate) fn gone_fact(case: &str) -> String {
+    format!("gone/{case}")
+}
+
 /// Why a case takes what its item brings: it was made for it.
 pub(crate) const NEW: &str = "new";
 /// What a refused reopening leaves.
@@ -73,4 +83,59 @@ pub(crate) fn check_fact(id: &str) -> String {
 /// What a closure of the case is called, so that our own is recognised when it is heard.
 pub(crate) fn ended(case: &str) -> String {
     format!("ended/{case}")
+}
+
+/// What a rep reads as a reply's name: its first words, and when it was written.
+pub(crate) fn reply_fact(message: &str) -> String {
+    format!("reply/{message}")
+}
+
+/// The activity that shows how far a reply has come.
+pub(crate) fn line_fact(message: &str) -> String {
+    format!("line/{message}")
+}
+
+/// The fact that a rep has deleted it.
+pub(crate) fn line_gone_fact(message: &str) -> String {
+    format!("line-gone/{message}")
+}
+
+/// What it shows, in a word.
+pub(crate) fn line_state_fact(message: &str) -> String {
+    format!("line-state/{message}")
+}
+
+/// What the column of the rep's own activity shows, in a word.
+pub(crate) fn own_state_fact(message: &str) -> String {
+    format!("own-state/{message}")
+}
+
+/// The value that a standing column of a case has.
+pub(crate) fn standing_fact(case: &str, column: &str) -> String {
+    format!("standing/{case}/{column}")
+}
+
+/// The fact that the standing columns of a case are written one by one.
+pub(crate) fn standing_apart_fact(case: &str) -> String {
+    format!("standing-apart/{case}")
+}
+
+/// Where a case's own read goes on.
+pub(crate) fn polled_fact(case: &str) -> String {
+    format!("polled/{case}")
+}
+
+/// When a case was last read by itself, in seconds since 1970.
+pub(crate) fn polled_at_fact(case: &str) -> String {
+    format!("polled-at/{case}")
+}
+
+/// `ended` or `reopened`, as a case's own read saw it last.
+pub(crate) fn phase_fact(case: &str) -> String {
+    format!("phase/{case}")
+}
+
+/// The case's owner, as its own read saw it last.
+pub(crate) fn owner_fact(case: &str) -> String {
+    format!("owner/{case}")
 }

@@ -3,7 +3,9 @@
 //! Reading goes key by key, so that every problem is reported at once, each with its path, the
 //! shape of what was found and what to do.
 
+mod replies;
 mod sign_in;
+mod standing;
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -13,8 +15,11 @@ use handoffd_contract::settings::Table;
 use handoffd_contract::{Problem, Secret};
 use serde_json::Value;
 
+pub use replies::{Marker, ReplyLine};
+use replies::{marker, reply_types};
 use sign_in::{check_address, sign_in, site_root};
 
+use crate::plan::Standing;
 use crate::{standard, wire};
 
 /// How the site is hosted; decides whether data paths begin with `/0`.
@@ -54,15 +59,6 @@ pub enum Mode {
     HandoffOnly,
     /// When a customer first writes.
     EveryConversation,
-}
-
-/// Which activities of a rep are replies to the customer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Marker {
-    /// Every activity of a reply type on the case that we did not write.
-    All,
-    /// Only those whose text or title begins with this.
-    Prefix(String),
 }
 
 /// Validated settings.
@@ -129,6 +125,12 @@ pub struct Settings {
     pub reply_files: bool,
     /// Whether feed posts on the case are replies; they are internal otherwise.
     pub feed_replies: bool,
+    /// Which replies get an activity that shows how far they have come.
+    pub reply_line: ReplyLine,
+    /// The column of a rep's own activity that shows it as well.
+    pub reply_column: Option<String>,
+    /// Columns of a case that say what state its conversation is in.
+    pub(crate) standing: Vec<(Standing, String)>,
 }
 
 impl Settings {
@@ -200,6 +202,16 @@ impl Settings {
             ),
             reply_files: top.flag("reply_files", true),
             feed_replies: top.choice("feed_posts", &[("internal", false), ("reply", true)], false),
+            reply_line: top.choice(
+                "reply_line",
+                &[
+                    ("always", ReplyLine::Always),
+                    ("trouble", ReplyLine::Trouble),
+                ],
+                ReplyLine::Always,
+            ),
+            reply_column: top.text_if("reply_column", is_code, CODE),
+            standing: standing::columns(&mut top),
         };
         if settings.append_to_open_case && settings.integration_contact.is_none() {
             // Two sessions on one case hear each other's rows; only their author tells them apart.
@@ -244,26 +256,6 @@ fn guid_or_none(top: &mut Table<'_>, key: &'static str, default: &str) -> Option
     guid(top, key).or_else(|| Some(default.to_owned()))
 }
 
-/// What makes an activity a reply. The default protects: what a rep does not mark stays internal.
-fn marker(top: &mut Table<'_>) -> Marker {
-    let marked = top.choice("reply_marker", &[("prefix", true), ("all", false)], true);
-    if !marked {
-        if top.value("reply_prefix").is_some() {
-            top.problem(
-                "reply_prefix",
-                "has no effect with reply_marker = \"all\"; leave one of the two out",
-            );
-        }
-        return Marker::All;
-    }
-    let prefix = top.text_if(
-        "reply_prefix",
-        |prefix| !prefix.contains(char::is_whitespace) && !prefix.contains(['<', '>', '&']),
-        "write one word without <, > or &, such as /wa",
-    );
-    Marker::Prefix(prefix.unwrap_or_else(|| standard::PREFIX.to_owned()))
-}
-
 fn case_url(top: &mut Table<'_>, runtime: Runtime) -> String {
     // The Freedom UI shell; the classic page is in the README.
     let shell = match runtime {
@@ -277,28 +269,16 @@ fn case_url(top: &mut Table<'_>, runtime: Runtime) -> String {
 }
 
 fn columns(top: &mut Table<'_>) -> Vec<String> {
-    let is_code = |column: &str| {
-        column.starts_with(|c: char| c.is_ascii_alphabetic())
-            && column
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || c == '_')
-    };
-    let remedy = "write a column's code, such as UsrCategory";
-    top.texts_if("case_columns", is_code, remedy)
+    top.texts_if("case_columns", is_code, CODE)
         .unwrap_or_default()
 }
 
-fn reply_types(top: &mut Table<'_>) -> Vec<String> {
-    let id = |name: &str| match name.to_ascii_lowercase().as_str() {
-        "task" => Some(standard::TASK.to_owned()),
-        "call" => Some(standard::CALL.to_owned()),
-        _ => wire::guid(name),
-    };
-    let remedy = "write \"task\", \"call\" or the id of an ActivityType";
-    let named = top.texts_if("reply_types", |name| id(name).is_some(), remedy);
-    let types: Vec<String> = named.iter().flatten().filter_map(|name| id(name)).collect();
-    if types.is_empty() {
-        return vec![standard::TASK.to_owned()];
-    }
-    types
+/// What to do where a column's code is expected.
+const CODE: &str = "write a column's code, such as UsrCategory";
+
+fn is_code(column: &str) -> bool {
+    column.starts_with(|c: char| c.is_ascii_alphabetic())
+        && column
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '_')
 }

@@ -27,6 +27,8 @@ pub const CLOSED: &str = "3e7f420c-f46b-1410-fc9a-0050ba5d6c38";
 pub const CANCELED: &str = "6e5f4218-f46b-1410-fe9a-0050ba5d6c38";
 /// `CaseStatus` Reopened.
 pub const REOPENED: &str = "f063ebbe-fdc6-4982-8431-d8cfa52fedcf";
+/// The object Case, as feed posts name it.
+pub const CASE_SCHEMA: &str = "117d32f9-8275-4534-8411-1c66115ce9cd";
 /// What a rep's reply begins with, unless the settings name something else.
 pub const PREFIX: &str = "/wa";
 /// What an empty lookup reads as. Never written: it is refused as a foreign key.

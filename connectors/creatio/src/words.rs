@@ -1,7 +1,9 @@
 //! What people read in Creatio: subject, description, notes, and a message as an activity.
 
-use handoffd_contract::event::{Reasoning, SessionReturned, sentiment};
+use handoffd_contract::event::{Reasoning, RepReply, SessionReturned, sentiment};
 use handoffd_contract::{AuthorKind, Contact, Handoff, Message, Rendered, text};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
 
 use crate::plan::Row;
@@ -37,16 +39,20 @@ pub(crate) fn subject(reasoning: Option<&Reasoning>, contact: &Contact) -> Strin
     text::truncate(&subject, LONG)
 }
 
+/// Values of a handoff's `fields` that a case shows, and how long one may be.
+const MAX_FIELDS: usize = 30;
+const MAX_FIELD: usize = 300;
+
 /// What the assistant says about a handoff, as (label, value) lines.
-fn lines(handoff: &Handoff, language: Option<&str>) -> Vec<(&'static str, String)> {
+fn lines(handoff: &Handoff, language: Option<&str>) -> Vec<(String, String)> {
     let reasoning = &handoff.handoff;
     let mut lines = Vec::new();
-    let mut add = |label, value: Option<String>| {
+    let mut add = |label: &str, value: Option<String>| {
         if let Some(value) = value
             .map(|v| wire::clean(&v))
             .filter(|v| !v.trim().is_empty())
         {
-            lines.push((label, value));
+            lines.push((label.to_owned(), value));
         }
     };
     add(
@@ -78,6 +84,15 @@ fn lines(handoff: &Handoff, language: Option<&str>) -> Vec<(&'static str, String
             .or_else(|| language.map(str::to_owned)),
     );
     add("Handed over at", reasoning.requested_at.map(wire::time));
+    for (name, value) in handoff.fields.iter().take(MAX_FIELDS) {
+        let value = match value {
+            Value::Null => continue,
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let name = text::named(&wire::one_line(name, 80));
+        add(&name, Some(text::truncate(&value, MAX_FIELD)));
+    }
     lines
 }
 
@@ -92,6 +107,7 @@ pub(crate) fn symptoms(
     for (label, value) in handoff.map(|h| lines(h, language)).unwrap_or_default() {
         // Further lines of what somebody else wrote are set off from ours.
         let value = text::html(&text::set_off(&value));
+        let label = text::html(&label);
         html.push_str(&format!("<p><b>{label}:</b> {value}</p>"));
     }
     match url.filter(|url| wire::is_link(url)) {
@@ -205,6 +221,34 @@ const WIDTHS: [(&str, usize); 11] = [
     ("HomePhone", MEDIUM),
     ("Number", 50),
 ];
+
+/// A time for people.
+pub(crate) fn clock(at: Timestamp) -> String {
+    at.to_zoned(TimeZone::UTC)
+        .strftime("%Y-%m-%d %H:%M UTC")
+        .to_string()
+}
+
+/// What a rep knows a reply by: its first words, or its file's name, and when it was written.
+pub(crate) fn reply_name(reply: &RepReply, at: Timestamp) -> String {
+    let file = || {
+        reply
+            .attachments
+            .first()
+            .map(handoffd_contract::Attachment::file_name)
+    };
+    let said = reply.text.clone().filter(|text| !text.trim().is_empty());
+    named(&said.or_else(file).unwrap_or_default(), at)
+}
+
+/// The same, from the words alone.
+pub(crate) fn named(said: &str, at: Timestamp) -> String {
+    let first = wire::one_line(said, 60);
+    if first.is_empty() {
+        return format!("the reply of {}", clock(at));
+    }
+    format!("\"{first}\" of {}", clock(at))
+}
 
 /// Where an activity goes and when it sorts.
 #[derive(Debug, Clone, Copy)]

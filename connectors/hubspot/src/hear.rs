@@ -33,6 +33,7 @@ pub fn feed(settings: &Settings, work: &Work, known: &Known, cursor: Option<&str
         key: work.session.id.clone(),
         read: poll::read(settings, work, known, ticket, cursor),
         every: pace::every(settings, work, known)?,
+        backfill: None,
     })
 }
 

@@ -1,44 +1,25 @@
-//! Where a poll goes on: the newest row seen, the page within it, and whether the case was open.
+//! Where a poll goes on: the newest row seen, the page within it, and what was seen of the last minutes.
 
 /// How far back every poll looks again: clocks differ, and a row may become visible after a newer
 /// one. What was heard twice has the same id.
 const OVERLAP_MS: i64 = 120_000;
+/// How many rows are remembered, the latest.
+const SEEN: usize = 120;
+/// What is remembered of a row's id.
+const MARK: usize = 12;
 
-/// Whether the case has ended, as the polls saw it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phase {
-    /// It has not ended yet.
-    Open,
-    /// It is resolved or closed.
-    Ended,
-    /// It had ended and is open again.
-    Reopened,
-}
-
-impl Phase {
-    /// The phase after the case was seen open.
-    pub(super) fn reopened(self) -> Phase {
-        match self {
-            Phase::Open => Phase::Open,
-            Phase::Ended | Phase::Reopened => Phase::Reopened,
-        }
-    }
-}
-
-/// What the last poll left, as text `<newest> <phase> <skip> <ahead> <ended>`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What the last poll left, as text `<newest> <skip> <ahead> <seen>`.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Cursor {
     /// The newest row of the last complete round, milliseconds since 1970; absent before the first.
     pub newest: Option<i64>,
-    /// The case's phase.
-    pub phase: Phase,
     /// Rows of this round that earlier pages gave. Rows of the same moment can fill a page, so a
     /// round goes on by number and not by time.
     pub skip: usize,
     /// The newest row of this round's pages.
     pub ahead: Option<i64>,
-    /// When the case ended, as far as it has.
-    pub ended: Option<i64>,
+    /// Rows that need no second look, by the ends of their ids.
+    seen: Vec<String>,
 }
 
 impl Cursor {
@@ -46,30 +27,26 @@ impl Cursor {
         let mut parts = text.unwrap_or_default().split(' ');
         Cursor {
             newest: parts.next().and_then(|at| at.parse().ok()),
-            phase: match parts.next() {
-                Some("ended") => Phase::Ended,
-                Some("reopened") => Phase::Reopened,
-                _ => Phase::Open,
-            },
             skip: parts.next().and_then(|skip| skip.parse().ok()).unwrap_or(0),
             ahead: parts.next().and_then(|at| at.parse().ok()),
-            ended: parts.next().and_then(|at| at.parse().ok()),
+            seen: parts
+                .next()
+                .unwrap_or_default()
+                .split(',')
+                .filter(|mark| mark.len() == MARK)
+                .map(str::to_owned)
+                .collect(),
         }
     }
 
     pub(super) fn text(&self) -> String {
         let moment = |at: Option<i64>| at.map_or_else(|| "-".to_owned(), |at| at.to_string());
-        let phase = match self.phase {
-            Phase::Open => "open",
-            Phase::Ended => "ended",
-            Phase::Reopened => "reopened",
-        };
         format!(
-            "{} {phase} {} {} {}",
+            "{} {} {} {}",
             moment(self.newest),
             self.skip,
             moment(self.ahead),
-            moment(self.ended)
+            self.seen.join(",")
         )
     }
 
@@ -90,6 +67,19 @@ impl Cursor {
             self.newest = self.newest.max(self.ahead.take());
         }
     }
+
+    /// Whether a row, as it is since `at`, is seen for the first time; it is remembered.
+    pub(super) fn is_new(&mut self, id: &str, at: &str) -> bool {
+        let mark = handoffd_contract::ids::short(&[id, at]);
+        let mark: String = mark.chars().take(MARK).collect();
+        if self.seen.contains(&mark) {
+            return false;
+        }
+        self.seen.push(mark);
+        let spare = self.seen.len().saturating_sub(SEEN);
+        self.seen.drain(..spare);
+        true
+    }
 }
 
 #[cfg(test)]
@@ -98,19 +88,23 @@ mod tests {
 
     #[test]
     fn a_cursor_survives_being_written() {
-        for phase in [Phase::Open, Phase::Ended, Phase::Reopened] {
-            for (newest, skip, ahead, ended) in [
-                (None, 0, None, None),
-                (Some(1_000_000), 100, Some(2_000_000), Some(3)),
-            ] {
-                let cursor = Cursor {
+        for (newest, skip, ahead) in [(None, 0, None), (Some(1_000_000), 100, Some(2_000_000))] {
+            for rows in [0, 1, 300] {
+                let mut cursor = Cursor {
                     newest,
-                    phase,
                     skip,
                     ahead,
-                    ended,
+                    seen: Vec::new(),
                 };
-                assert_eq!(Cursor::parse(Some(&cursor.text())), cursor);
+                for row in 0..rows {
+                    assert!(cursor.is_new(&row.to_string(), "now"));
+                }
+                let mut again = Cursor::parse(Some(&cursor.text()));
+                assert_eq!(again, cursor);
+                if rows > 0 {
+                    assert!(!again.is_new(&(rows - 1).to_string(), "now"));
+                    assert!(again.is_new(&(rows - 1).to_string(), "later"));
+                }
             }
         }
         assert_eq!(Cursor::parse(Some("rubbish and more")).after(7), 7);
@@ -118,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_round_of_several_pages_keeps_its_beginning_until_it_is_complete() {
-        let mut cursor = Cursor::parse(Some("1000000 open"));
+        let mut cursor = Cursor::parse(Some("1000000"));
         assert_eq!(cursor.after(0), 880_000);
         assert_eq!(cursor.after(950_000), 950_000);
         cursor.turn(100, 100, Some(1_500_000));

@@ -5,23 +5,25 @@
 //! is configured. Rows that we wrote are recognised three times over: by the id that we chose
 //! (`echo`), by their author, and by their `GlobalActivityID`.
 
+mod case;
 mod cursor;
 mod fields;
+mod files;
+mod parts;
 mod poll;
 mod reply;
 mod webhook;
 
 use handoffd_contract::feed::Read;
 use handoffd_contract::{
-    Frame, FrameContent, HttpCall, HttpReply, Inbound, InboundKind, Reason, Refusal, Stop, Subject,
+    Frame, FrameContent, HttpReply, Inbound, InboundKind, Reason, Refusal, Stop, Subject,
 };
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::errors::Answer;
-use crate::facts::ended;
 use crate::{Creatio, wire};
-use cursor::{Cursor, Phase};
+use case::{case_state, facts_of, first_ending, owner_named};
 use reply::{Chosen, humane, said};
 
 /// What is read of an activity.
@@ -38,12 +40,21 @@ impl Creatio {
     }
 
     fn read_said(&self, read: &Read, reply: &HttpReply) -> Result<FrameContent, Refusal> {
-        let polled = matches!(
-            read.tag,
-            "case" | "activities" | "ended" | "posts" | "files"
-        );
+        let alone = read.context.get("answers").is_some();
+        let polled = alone || matches!(read.tag, "cases" | "case");
+        // What a reply could do without does not keep it back.
+        let is_extra = matches!(read.tag, "activity_files" | "owner_name");
         match Answer::of(reply) {
             Answer::Ok => {}
+            Answer::Refused(_) | Answer::Forbidden(_) | Answer::Missing(_) | Answer::NoSet(_)
+                if alone || is_extra =>
+            {
+                return Ok(match read.tag {
+                    "activity_files" => self.activity_files_said(read, None),
+                    "owner_name" => owner_named(read, None),
+                    _ => self.polled_alone(read, None),
+                });
+            }
             // The engine renews the credential and comes again with the same frame.
             Answer::SignedOut(_) => {
                 return Ok(FrameContent {
@@ -81,13 +92,12 @@ impl Creatio {
             .and_then(Value::as_str)
             .and_then(wire::guid);
         Ok(match read.tag {
-            "case" => self.polled(read, &body),
-            "activities" => self.polled_alone(read, &body),
-            "ended" => self.ended_said(read, &body),
-            "posts" | "post" => self.posts_said(case.as_deref(), &body),
-            "files" => self.files_said(case.as_deref(), &body),
+            _ if alone => self.polled_alone(read, Some(body)),
+            "cases" | "case" => self.polled(read, &body),
+            "post" => self.posts_said(case.as_deref(), &body),
             "file" => self.file_said(read, &body),
-            "activity_files" => self.activity_files_said(case.as_deref(), &body),
+            "activity_files" => self.activity_files_said(read, Some(&body)),
+            "owner_name" => owner_named(read, Some(&body)),
             "activity" | "newest" => self.activity_said(case, &body),
             _ => skipped("an unknown read"),
         })
@@ -100,21 +110,7 @@ impl Creatio {
         let Some(case) = id(row, "CaseId").or(case) else {
             return skipped("the activity belongs to no case");
         };
-        match self.reply(&case, row, Chosen::ByProcess) {
-            Ok(heard) => {
-                let fetch = id(row, "Id")
-                    .map(|activity| self.files_of(&case, &activity))
-                    .into_iter()
-                    .flatten()
-                    .collect();
-                FrameContent {
-                    heard: vec![heard],
-                    fetch,
-                    ..FrameContent::default()
-                }
-            }
-            Err(why) => skipped(why),
-        }
+        self.activity_heard(&case, row, Chosen::ByProcess)
     }
 
     /// Feed posts are internal unless the settings say that they are replies.
@@ -139,140 +135,6 @@ impl Creatio {
         }
         hearing
     }
-
-    /// Files on activities of the case: each needs a look at its activity, which decides whether
-    /// it is a reply.
-    fn files_said(&self, case: Option<&str>, body: &Value) -> FrameContent {
-        let mut hearing = FrameContent::default();
-        for row in rows(body).iter().filter(|row| !self.is_integration(row)) {
-            let (Some(file), Some(activity), Some(case)) =
-                (id(row, "Id"), id(row, "ActivityId"), case)
-            else {
-                continue;
-            };
-            let call = HttpCall::get(self.record("Activity", &activity)).query("$select", ACTIVITY);
-            let context = json!({ "case": case, "file": file, "name": string(row, "Name"), "size": row.get("Size"), "at": string(row, "CreatedOn") });
-            hearing.fetch.push(Read::new("file", call, context));
-        }
-        hearing
-    }
-
-    fn file_said(&self, read: &Read, body: &Value) -> FrameContent {
-        let context = &read.context;
-        let (Some(case), Some(file)) = (id(context, "case"), id(context, "file")) else {
-            return skipped("a file without id");
-        };
-        match self.reply(&case, body, Chosen::BySettings) {
-            Ok(_) => FrameContent {
-                heard: vec![self.file(
-                    &case,
-                    &file,
-                    string(context, "name"),
-                    context.get("size"),
-                    string(context, "at"),
-                )],
-                ..FrameContent::default()
-            },
-            // A reply may be a file alone: then there is no text, but everything else fits.
-            Err(why) if why == "an activity without text" => FrameContent {
-                heard: vec![self.file(
-                    &case,
-                    &file,
-                    string(context, "name"),
-                    context.get("size"),
-                    string(context, "at"),
-                )],
-                ..FrameContent::default()
-            },
-            Err(why) => skipped(format!("a file on {why}")),
-        }
-    }
-
-    /// Files of an activity that a process already named as a reply.
-    fn activity_files_said(&self, case: Option<&str>, body: &Value) -> FrameContent {
-        let mut hearing = FrameContent::default();
-        for row in rows(body).iter().filter(|row| !self.is_integration(row)) {
-            let (Some(case), Some(file)) = (case, id(row, "Id")) else {
-                continue;
-            };
-            hearing.heard.push(self.file(
-                case,
-                &file,
-                string(row, "Name"),
-                row.get("Size"),
-                string(row, "CreatedOn"),
-            ));
-        }
-        hearing
-    }
-
-    /// The read of an activity's files, where no poll would find them.
-    fn files_of(&self, case: &str, activity: &str) -> Option<Read> {
-        if !self.settings.reply_files || !self.settings.poll.is_zero() {
-            return None;
-        }
-        let call = HttpCall::get(self.path("ActivityFile"))
-            .query("$filter", format!("Activity/Id eq {activity}"))
-            .query("$select", "Id,Name,Size,ActivityId,CreatedById,CreatedOn")
-            .query("$orderby", "CreatedOn")
-            .query("$top", "20");
-        Some(Read::new("activity_files", call, json!({ "case": case })))
-    }
-
-    /// The case is resolved or closed, or is not, or is again; the cursor remembers which.
-    fn ended_said(&self, read: &Read, body: &Value) -> FrameContent {
-        let mut cursor = Cursor::parse(read.context.get("cursor").and_then(Value::as_str));
-        let heard = closure(&mut cursor, string(&read.context, "case"), rows(body));
-        FrameContent {
-            heard,
-            cursor: Some(cursor.text()),
-            ..FrameContent::default()
-        }
-    }
-}
-
-/// A closure among the rows of ended cases, and what the cursor remembers of it. When the case ended is
-/// also told as a fact, since it decides how often the case is read.
-fn closure(cursor: &mut Cursor, case: &str, ended_rows: &[Value]) -> Vec<Inbound> {
-    let since = |name: String, at: &str| {
-        let facts = vec![("ended/at".to_owned(), at.to_owned())];
-        heard(&name, case, "", at.parse().ok(), InboundKind::Facts(facts))
-    };
-    let Some((row, case)) = ended_rows
-        .iter()
-        .find_map(|row| Some((row, id(row, "Id")?)))
-    else {
-        let before = cursor.phase;
-        cursor.phase = before.reopened();
-        return match (before, cursor.ended.take()) {
-            (Phase::Ended, ended) => {
-                vec![since(format!("open/{case}/{}", ended.unwrap_or(0)), "")]
-            }
-            _ => Vec::new(),
-        };
-    };
-    let modified = string(row, "ModifiedOn");
-    let before = std::mem::replace(&mut cursor.phase, Phase::Ended);
-    let name = match before {
-        Phase::Ended => return Vec::new(),
-        Phase::Open => ended(&case),
-        // A case that was opened again and closed again has ended once more.
-        Phase::Reopened => format!("{}/{modified}", ended(&case)),
-    };
-    cursor.ended = at_of(row, "ModifiedOn").map(Timestamp::as_millisecond);
-    // Our own closing of the case carries its first name as the value of a fact.
-    vec![
-        since(format!("at/{}/{modified}", ended(&case)), modified),
-        heard(
-            &name,
-            &case,
-            &name,
-            at_of(row, "ModifiedOn"),
-            InboundKind::Ended {
-                status: id(row, "StatusId"),
-            },
-        ),
-    ]
 }
 
 fn heard(name: &str, case: &str, echo: &str, at: Option<Timestamp>, kind: InboundKind) -> Inbound {

@@ -1,4 +1,9 @@
 //! Polls: they need nothing on Creatio's side, and find what a webhook lost.
+//!
+//! All cases share one poll: what reps wrote since, and which cases have ended. It costs the same for
+//! one open case and for five hundred. What it cannot tell (a reply from before the case was known, a
+//! file that was attached later, a second ending, another owner, what is written on the session's former
+//! cases) each case's own read does, now and then; what that saw is a fact of the lane.
 
 use std::time::Duration;
 
@@ -8,47 +13,85 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::cursor::Cursor;
+use super::parts::{PAGE, Part, Places, newest};
 use super::reply::Chosen;
-use super::{closure, id, rows, skipped, string};
-use crate::facts::former;
+use super::{case_state, facts_of, first_ending, id, rows, skipped, string};
+use crate::Creatio;
+use crate::facts::{former, owner_fact, phase_fact, polled_at_fact, polled_fact};
 use crate::plan::part_headers;
-use crate::{Creatio, wire};
 
-/// Rows of one page: few enough that a page of long messages stays below a reply's limit.
-const PAGE: usize = 40;
+/// The feed of all cases.
+const KEY: &str = "cases";
 /// Former cases of the session that are still heard.
 const FORMERS: usize = 3;
-/// Seconds.
-const HOUR: i64 = 3_600;
-/// What a poll reads of an activity; the rich text of e-mails is not among it.
-const POLLED: &str = "Id,Title,DetailedResult,CaseId,CreatedById,CreatedOn,ModifiedOn,TypeId,StatusId,GlobalActivityID";
-
-/// What a poll reads, besides the activities: its tag and `$filter`, `$select`, entity set.
-struct Part {
-    tag: &'static str,
-    set: &'static str,
-    query: Vec<(&'static str, String)>,
-}
-
+/// A case that ended so long ago is not listened to any more.
+const OVER_S: i64 = 720 * 3_600;
+/// How far back the first poll looks; what is older each case's own read finds.
+const FIRST_MS: i64 = 600_000;
+/// A case is read by itself once in so many polls, and at most once in so many seconds.
+const OWN_EVERY: u32 = 4;
+const OWN_EVERY_S: u64 = 60;
 impl Creatio {
-    /// The poll of a session's case.
+    /// Where to listen for the rep of a session's case.
     pub(crate) fn poll(&self, work: &Work, known: &Known, cursor: Option<&str>) -> Option<Feed> {
         let case = known.get("case")?;
-        let every = self.pace(work, known)?;
+        let every = self.settings.poll;
+        if every.is_zero() || is_over(work, known) {
+            return None;
+        }
+        Some(Feed::Poll {
+            key: KEY.to_owned(),
+            read: self.shared(work, cursor),
+            every,
+            backfill: self.own(work, known, case, every),
+        })
+    }
+
+    /// The read that all cases share.
+    fn shared(&self, work: &Work, cursor: Option<&str>) -> Read {
+        let places = Places::parse(cursor);
+        let spots = places.spots(work.now.as_millisecond() - FIRST_MS);
+        let context = json!({ "cursor": places.text(), "spots": spots });
+        self.read_parts("cases", self.parts(&[], &spots), context)
+    }
+
+    /// The read of one case, when it is time for it.
+    fn own(&self, work: &Work, known: &Known, case: &str, every: Duration) -> Option<Read> {
+        let position = Cursor::parse(known.get(&polled_fact(case)));
+        let read_at: i64 = known
+            .get(&polled_at_fact(case))
+            .and_then(|at| at.parse().ok())
+            .unwrap_or(i64::MIN);
+        let pause = (every * OWN_EVERY).max(Duration::from_secs(OWN_EVERY_S));
+        let pause = i64::try_from(pause.as_secs()).unwrap_or(i64::MAX);
+        if position.skip == 0 && work.now.as_second() < read_at.saturating_add(pause) {
+            return None;
+        }
         let since = known
             .get("since")
             .and_then(|at| at.parse::<Timestamp>().ok())
             .map_or(0, Timestamp::as_millisecond);
-        let position = Cursor::parse(cursor);
-        let formers: Vec<&str> = former(known)
-            .into_iter()
-            .take(FORMERS)
-            .map(|(case, _)| case)
-            .collect();
-        let parts = self.parts(case, &formers, position.after(since), position.skip);
-        let context =
-            json!({ "case": case, "formers": formers, "cursor": position.text(), "since": since });
-        let read = if self.settings.batch {
+        let mut cases = vec![case];
+        cases.extend(
+            former(known)
+                .into_iter()
+                .take(FORMERS)
+                .map(|(case, _)| case),
+        );
+        let after = position.after(since);
+        // A case that we opened again ourselves is open, whether or not a read saw it so.
+        let phase = match (known.get(&phase_fact(case)), known.get("ended/at")) {
+            (Some("ended"), Some("")) => Some("reopened"),
+            (phase, _) => phase,
+        };
+        let spots = vec![(after, position.skip), (after, 0), (after, 0)];
+        let context = json!({ "case": case, "cases": cases, "cursor": position.text(), "spots": spots, "phase": phase,
+            "owner": known.get(&owner_fact(case)), "now": work.now.as_second() });
+        Some(self.read_parts("case", self.parts(&cases, &spots), context))
+    }
+
+    fn read_parts(&self, tag: &'static str, parts: Vec<Part>, mut context: Value) -> Read {
+        if self.settings.batch {
             let requests = parts.iter().map(|part| {
                 let query: Vec<String> = part.query.iter().map(|(name, value)| format!("{name}={}", text::encode(value))).collect();
                 json!({ "id": part.tag, "method": "GET", "url": format!("{}?{}", part.set, query.join("&")), "headers": part_headers() })
@@ -56,138 +99,60 @@ impl Creatio {
             let call = self
                 .batch(requests.collect())
                 .header("prefer", "continue-on-error");
-            Read::new("case", call, context)
-        } else {
-            let part = parts.into_iter().next()?;
-            Read::new(part.tag, self.part_call(&part), context)
-        };
-        Some(Feed::Poll {
-            key: format!("case/{case}"),
-            read,
-            every,
-        })
-    }
-
-    /// How often: at the set pace as long as the case is open, however long everybody is silent. One that
-    /// was resolved or closed is heard more seldom by and by, and after thirty days no more.
-    fn pace(&self, work: &Work, known: &Known) -> Option<Duration> {
-        let every = self.settings.poll;
-        if every.is_zero() {
-            return None;
+            return Read::new(tag, call, context);
         }
-        let ended = known
-            .get("ended/at")
-            .and_then(|at| at.parse::<Timestamp>().ok());
-        let Some(ended) = ended else {
-            return Some(every);
-        };
-        match (work.now.as_second() - ended.as_second()) / HOUR {
-            ..1 => Some(every),
-            1..24 => Some(every * 4),
-            24..168 => Some(every * 20),
-            168..720 => Some((every * 20).max(Duration::from_hours(1))),
-            _ => None,
+        // Without batches one part is read after the other; `answers` gathers what they say.
+        context["batched"] = tag.into();
+        context["answers"] = json!([]);
+        match self.part_read(&parts, 0, context.clone()) {
+            Some(read) => read,
+            None => Read::new(tag, HttpCall::get(self.path("")), context),
         }
     }
 
-    fn parts(&self, case: &str, formers: &[&str], after: i64, skip: usize) -> Vec<Part> {
-        let cases = |path: &str| {
-            let terms: Vec<String> = std::iter::once(&case)
-                .chain(formers)
-                .map(|case| format!("{path} eq {case}"))
-                .collect();
-            format!("({})", terms.join(" or "))
-        };
-        let after = wire::millis(after);
-        let time = if self.settings.reply_when_completed {
+    fn part_read(&self, parts: &[Part], at: usize, context: Value) -> Option<Read> {
+        let part = parts.get(at)?;
+        let call = HttpCall::get(self.path(part.set));
+        let call = part
+            .query
+            .iter()
+            .fold(call, |call, (name, value)| call.query(*name, value));
+        Some(Read::new(part.tag, call, context))
+    }
+
+    /// The column by which an activity is news.
+    pub(super) fn time(&self) -> &'static str {
+        if self.settings.reply_when_completed {
             "ModifiedOn"
         } else {
             "CreatedOn"
-        };
-        let types: Vec<String> = self
-            .settings
-            .reply_types
-            .iter()
-            .map(|kind| format!("Type/Id eq {kind}"))
-            .collect();
-        let mut activities = format!(
-            "{} and {time} gt {after} and ({})",
-            cases("Case/Id"),
-            types.join(" or ")
-        );
-        if self.settings.reply_when_completed {
-            activities.push_str(&format!(
-                " and Status/Id eq {}",
-                self.settings.activity_status
-            ));
         }
-        if let Some(contact) = &self.settings.integration_contact {
-            activities.push_str(&format!(" and CreatedBy/Id ne {contact}"));
-        }
-        let list = |filter: String, select: &str, order: &str| {
-            // The id makes the order of rows of one moment the same on every page.
-            let order = format!("{order},Id");
-            vec![
-                ("$filter", filter),
-                ("$select", select.to_owned()),
-                ("$orderby", order),
-                ("$top", PAGE.to_string()),
-            ]
-        };
-        let ended =
-            format!("Id eq {case} and (Status/IsFinal eq true or Status/IsResolved eq true)");
-        let mut activities = list(activities, POLLED, time);
-        if skip > 0 {
-            activities.push(("$skip", skip.to_string()));
-        }
-        let mut parts = vec![
-            Part {
-                tag: "activities",
-                set: "Activity",
-                query: activities,
-            },
-            Part {
-                tag: "ended",
-                set: "Case",
-                query: list(ended, "Id,StatusId,ModifiedOn", "ModifiedOn"),
-            },
-        ];
-        if self.settings.feed_replies {
-            let posts = format!("{} and CreatedOn gt {after}", cases("EntityId"));
-            parts.push(Part {
-                tag: "posts",
-                set: "SocialMessage",
-                query: list(
-                    posts,
-                    "Id,Message,EntityId,CreatedById,CreatedOn",
-                    "CreatedOn",
-                ),
-            });
-        }
-        if self.settings.reply_files {
-            let files = format!("{} and CreatedOn gt {after}", cases("Activity/Case/Id"));
-            parts.push(Part {
-                tag: "files",
-                set: "ActivityFile",
-                query: list(
-                    files,
-                    "Id,Name,Size,ActivityId,CreatedById,CreatedOn",
-                    "CreatedOn",
-                ),
-            });
-        }
-        parts
     }
 
-    fn part_call(&self, part: &Part) -> HttpCall {
-        let call = HttpCall::get(self.path(part.set));
-        part.query
-            .iter()
-            .fold(call, |call, (name, value)| call.query(*name, value))
+    /// The answer to one part of a poll without `$batch`: the next is read, or all are understood.
+    pub(super) fn polled_alone(&self, read: &Read, body: Option<Value>) -> FrameContent {
+        let mut context = read.context.clone();
+        let mut answers = context["answers"].as_array().cloned().unwrap_or_default();
+        let status = if body.is_some() { 200 } else { 400 };
+        answers.push(json!({ "id": read.tag, "status": status, "body": body }));
+        let at = answers.len();
+        context["answers"] = answers.clone().into();
+        let cases: Vec<&str> = texts(&read.context, "cases");
+        let spots: Vec<(i64, usize)> =
+            serde_json::from_value(read.context["spots"].clone()).unwrap_or_default();
+        let parts = self.parts(&cases, &spots);
+        match self.part_read(&parts, at, context) {
+            Some(next) => FrameContent {
+                fetch: vec![next],
+                ..FrameContent::default()
+            },
+            None => self.polled(read, &json!({ "responses": answers })),
+        }
     }
 
-    /// The answer of a batched poll.
+    /// The answer of a poll.
     pub(super) fn polled(&self, read: &Read, body: &Value) -> FrameContent {
+        let context = &read.context;
         let Some(answers) = body.get("responses").and_then(Value::as_array) else {
             return skipped("the poll's answer has no parts");
         };
@@ -202,25 +167,82 @@ impl Creatio {
         let Some(activities) = part("activities") else {
             return skipped("the poll's activities were refused");
         };
-        let mut hearing = self.activities(read, activities);
-        let mut cursor = Cursor::parse(hearing.cursor.as_deref());
-        if let Some(ended) = part("ended") {
-            hearing.heard.extend(closure(
-                &mut cursor,
-                string(&read.context, "case"),
-                rows(ended),
-            ));
+        match id(context, "case") {
+            None => self.all_polled(context, activities, &part),
+            Some(case) => self.one_polled(context, &case, activities, &part),
         }
-        let case = id(&read.context, "case");
-        for (tag, body) in [("posts", part("posts")), ("files", part("files"))] {
-            let Some(body) = body else { continue };
-            let more = if tag == "posts" {
-                self.posts_said(case.as_deref(), body)
-            } else {
-                self.files_said(case.as_deref(), body)
-            };
-            hearing.heard.extend(more.heard);
-            hearing.fetch.extend(more.fetch);
+    }
+
+    /// What all cases share.
+    fn all_polled<'a>(
+        &self,
+        context: &Value,
+        activities: &Value,
+        part: &dyn Fn(&str) -> Option<&'a Value>,
+    ) -> FrameContent {
+        let mut places = Places::parse(context.get("cursor").and_then(Value::as_str));
+        let mut content = FrameContent::default();
+        for row in places.turn("activities", rows(activities), self.time()) {
+            if let Some(case) = id(row, "CaseId") {
+                add(
+                    &mut content,
+                    self.activity_heard(&case, row, Chosen::BySettings),
+                );
+            }
+        }
+        if let Some(body) = part("posts") {
+            let new = places.turn("posts", rows(body), "CreatedOn");
+            let new: Vec<Value> = new.into_iter().cloned().collect();
+            add(
+                &mut content,
+                self.posts_said(None, &json!({ "value": new })),
+            );
+        }
+        if let Some(body) = part("ended") {
+            let new = places.turn("ended", rows(body), "ModifiedOn");
+            content
+                .heard
+                .extend(new.into_iter().filter_map(first_ending));
+        }
+        content.cursor = Some(places.text());
+        content
+    }
+
+    /// What one case's own read found. Of a former case of the session, too, a reply is the session's.
+    fn one_polled<'a>(
+        &self,
+        context: &Value,
+        case: &str,
+        activities: &Value,
+        part: &dyn Fn(&str) -> Option<&'a Value>,
+    ) -> FrameContent {
+        let mut cursor = Cursor::parse(context.get("cursor").and_then(Value::as_str));
+        let mut content = FrameContent::default();
+        let found = rows(activities);
+        cursor.turn(found.len(), PAGE, newest(found, self.time()));
+        let mut read_now: Vec<&str> = Vec::new();
+        for row in found {
+            // An activity is looked at once for every time it was changed.
+            if cursor.is_new(string(row, "Id"), string(row, "ModifiedOn")) {
+                add(
+                    &mut content,
+                    self.activity_heard(case, row, Chosen::BySettings),
+                );
+                read_now.push(string(row, "Id"));
+            }
+        }
+        if let Some(body) = part("files") {
+            // Those of what was just heard are read with it.
+            let is_read = |row: &Value| read_now.contains(&string(row, "ActivityId"));
+            let news = |row: &&Value| cursor.is_new(string(row, "Id"), "") && !is_read(row);
+            let files: Vec<Value> = rows(body).iter().filter(news).cloned().collect();
+            add(&mut content, self.files_said(Some(case), &files));
+        }
+        if let Some(body) = part("posts") {
+            add(&mut content, self.posts_said(Some(case), body));
+        }
+        for tag in ["posts", "files"] {
+            let Some(body) = part(tag) else { continue };
             let last = newest(rows(body), "CreatedOn");
             if rows(body).len() >= PAGE {
                 // The next round begins where this list was cut.
@@ -229,69 +251,41 @@ impl Creatio {
                 cursor.newest = cursor.newest.max(last);
             }
         }
-        hearing.cursor = Some(cursor.text());
-        hearing
-    }
-
-    /// The answer of a poll without `$batch`: the other parts are read next.
-    pub(super) fn polled_alone(&self, read: &Read, body: &Value) -> FrameContent {
-        let mut hearing = self.activities(read, body);
-        let since = read
-            .context
-            .get("since")
-            .and_then(Value::as_i64)
-            .unwrap_or(0);
-        let position = Cursor::parse(read.context.get("cursor").and_then(Value::as_str));
-        // The reads that follow go on from what this page left: the last one's cursor is kept.
-        let mut context = read.context.clone();
-        context["cursor"] = hearing.cursor.clone().into();
-        if let Some(case) = id(&read.context, "case") {
-            let formers: Vec<&str> = read
-                .context
-                .get("formers")
-                .and_then(Value::as_array)
-                .into_iter()
-                .flatten()
-                .filter_map(Value::as_str)
-                .collect();
-            let parts = self.parts(&case, &formers, position.after(since), 0);
-            hearing.fetch.extend(
-                parts
-                    .into_iter()
-                    .skip(1)
-                    .map(|part| Read::new(part.tag, self.part_call(&part), context.clone())),
-            );
+        if let Some(ended) = part("ended") {
+            content.heard.extend(case_state(context, case, rows(ended)));
         }
-        hearing
-    }
-
-    fn activities(&self, read: &Read, body: &Value) -> FrameContent {
-        let mut cursor = Cursor::parse(read.context.get("cursor").and_then(Value::as_str));
-        let Some(case) = id(&read.context, "case") else {
-            return skipped("a poll without case");
-        };
-        let found = rows(body);
-        let time = if self.settings.reply_when_completed {
-            "ModifiedOn"
-        } else {
-            "CreatedOn"
-        };
-        cursor.turn(found.len(), PAGE, newest(found, time));
-        let heard = found
-            .iter()
-            .filter_map(|row| self.reply(&case, row, Chosen::BySettings).ok())
-            .collect();
-        FrameContent {
-            heard,
-            cursor: Some(cursor.text()),
-            ..FrameContent::default()
+        if let Some(row) = part("owner").and_then(|body| rows(body).first()) {
+            self.owner_said(context, case, row, &mut content);
         }
+        let now = context["now"].as_i64().unwrap_or(0).to_string();
+        let seen = vec![
+            (polled_fact(case), cursor.text()),
+            (polled_at_fact(case), now),
+        ];
+        content.heard.push(facts_of(case, None, seen));
+        content
     }
 }
 
-fn newest(rows: &[Value], column: &str) -> Option<i64> {
-    rows.iter()
-        .filter_map(|row| string(row, column).parse::<Timestamp>().ok())
-        .map(Timestamp::as_millisecond)
-        .max()
+fn add(content: &mut FrameContent, more: FrameContent) {
+    content.heard.extend(more.heard);
+    content.fetch.extend(more.fetch);
+}
+
+/// Whether a case ended so long ago that nobody writes there any more.
+fn is_over(work: &Work, known: &Known) -> bool {
+    let ended = known
+        .get("ended/at")
+        .and_then(|at| at.parse::<Timestamp>().ok());
+    ended.is_some_and(|ended| work.now.as_second() - ended.as_second() >= OVER_S)
+}
+
+fn texts<'a>(context: &'a Value, key: &str) -> Vec<&'a str> {
+    context
+        .get(key)
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect()
 }

@@ -7,7 +7,10 @@ use serde_json::Value;
 use super::{at, heard, id, string};
 use crate::Creatio;
 use crate::settings::Marker;
-use crate::words::OURS;
+use crate::words::{self, OURS};
+
+/// Why an activity that is otherwise a reply is none by itself.
+pub(super) const NO_TEXT: &str = "an activity without text";
 
 /// Who decided that an activity is a reply.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -51,9 +54,7 @@ impl Creatio {
                 }
             }
         };
-        let text = text
-            .filter(|text| !text.is_empty())
-            .ok_or("an activity without text")?;
+        let text = text.filter(|text| !text.is_empty()).ok_or(NO_TEXT)?;
         Ok(heard(
             &format!("activity/{activity}"),
             case,
@@ -61,6 +62,19 @@ impl Creatio {
             at(row),
             said(&activity, Some(text), Vec::new()),
         ))
+    }
+
+    /// What a rep knows the activity by: its first words, and when it was written.
+    pub(crate) fn name_of(&self, row: &Value) -> Option<String> {
+        let (title, details) = (
+            humane(string(row, "Title")),
+            humane(string(row, "DetailedResult")),
+        );
+        let said = [&details, &title]
+            .into_iter()
+            .map(|text| self.unmarked(text).unwrap_or_else(|| text.clone()))
+            .find(|text| !text.is_empty())?;
+        Some(words::named(&said, at(row)?))
     }
 
     /// Whether a row's author is the integration user.

@@ -87,11 +87,13 @@ impl Creatio {
                         .filter(|a| wire::guid(a).is_none());
                 }
                 let at = fields.text(&["createdon"]).and_then(|at| at.parse().ok());
-                let fetch = self.files_of(&case, &activity).into_iter().collect();
                 let heard = heard(&format!("activity/{activity}"), &case, &activity, at, reply);
+                // Files go before the text; polls find both, else they are read now.
+                if self.settings.reply_files && self.settings.poll.is_zero() {
+                    return Ok(fetch(self.files_of(&case, &activity, Some(&heard))));
+                }
                 Ok(FrameContent {
                     heard: vec![heard],
-                    fetch,
                     ..FrameContent::default()
                 })
             }

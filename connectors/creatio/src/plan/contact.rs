@@ -7,7 +7,7 @@
 
 use handoffd_contract::phone::{Number, digits};
 use handoffd_contract::{
-    HttpCall, Item, Known, Method, Reason, Record, Refusal, Repeat, Step, Work, ids, text,
+    HttpCall, Item, Known, Reason, Record, Refusal, Repeat, Step, Work, ids, text,
 };
 use serde_json::{Map, Value, json};
 
@@ -18,13 +18,13 @@ use crate::words::{MEDIUM, mapped};
 use crate::{Creatio, wire};
 
 /// What is known of the customer.
-struct Customer {
-    number: Option<Number>,
-    user: Option<String>,
-    mail: Option<String>,
+pub(super) struct Customer {
+    pub number: Option<Number>,
+    pub user: Option<String>,
+    pub mail: Option<String>,
 }
 
-fn customer(work: &Work) -> Customer {
+pub(super) fn customer(work: &Work) -> Customer {
     let contact = &work.contact;
     let read = |text: &Option<String>| text.as_deref().and_then(Number::parse);
     Customer {
@@ -44,7 +44,7 @@ fn customer(work: &Work) -> Customer {
 }
 
 /// The number as it is written into a contact.
-fn stored(work: &Work) -> Option<String> {
+pub(super) fn stored(work: &Work) -> Option<String> {
     let phone = work.contact.phone.as_deref();
     let number = customer(work).number;
     let digits = match (&number, phone) {
@@ -72,7 +72,7 @@ fn contact_id(key: &str) -> String {
 }
 
 /// The id of the communication option that holds a user id.
-fn user_row(user: &str) -> String {
+pub(super) fn user_row(user: &str) -> String {
     ids::uuid(&["creatio", "user", user])
 }
 
@@ -160,64 +160,6 @@ impl Creatio {
         }
         columns.extend(mapped("contact", item.rendered.as_ref()).0);
         columns
-    }
-
-    /// What the contact learns where it has nothing, and the names of those that were not taken: beside
-    /// the case's creation, so nobody waits for them.
-    pub(super) fn contact_learns(&self, work: &Work, known: &Known) -> Vec<Step> {
-        let mut steps = Vec::new();
-        let (Some(contact), Some(how)) = (known.get("contact"), known.get("contact/how")) else {
-            return steps;
-        };
-        let numberless = known.get("contact/numberless") == Some(contact);
-        if numberless
-            && !known.is("contact/learned")
-            && let Some(number) = stored(work)
-        {
-            let call = HttpCall::new(Method::Patch, self.record("Contact", contact))
-                .json(json!({ "MobilePhone": number }));
-            steps.push(
-                Step::new("contact.learn", Repeat::Keyed, call)
-                    .claim_as("contact/learned", "number"),
-            );
-        }
-        // A contact that is found by its number is found by the user id alone the next time.
-        let is_held = found(known.get("contact/numbers")).any(|one| one.kind == "user");
-        let learns = matches!(how, "number" | "form" | "ours" | "new")
-            && work.contact.user_id.is_some()
-            && !known.is("contact/user")
-            && !is_held;
-        if learns
-            && let Some(kind) = &self.settings.user_id_type
-            && let Customer {
-                number: Some(_),
-                user: Some(user),
-                ..
-            } = customer(work)
-        {
-            let columns =
-                json!({ "ContactId": contact, "CommunicationTypeId": kind, "Number": user });
-            let columns = columns.as_object().cloned().unwrap_or_default();
-            let row = Row::new(
-                "ContactCommunication",
-                "contact/user",
-                user_row(&user),
-                columns,
-            );
-            steps.extend(self.ensure(vec![row], known, true));
-        }
-        let hinted: Vec<&str> = found(known.get("contact/hints"))
-            .map(|one| one.id)
-            .collect();
-        if !hinted.is_empty() && !known.is("contact/names") {
-            let terms: Vec<String> = hinted.iter().map(|id| format!("Id eq {id}")).collect();
-            let call = HttpCall::get(self.path("Contact"))
-                .query("$filter", terms.join(" or "))
-                .query("$select", "Id,Name")
-                .query("$top", "10");
-            steps.push(Step::look("contact.names", call).claim("contact/names"));
-        }
-        steps
     }
 
     /// Lines for the rep: how the contact was found, and who looked alike and was not taken.

@@ -53,6 +53,9 @@ impl Creatio {
         }
         let mut steps = self.ensure(rows, known, false);
         steps.extend(self.fields(work, known, item, handoff, records));
+        if work.contact.email.is_some() {
+            steps.extend(self.contact_fills(work, known));
+        }
         let uploads = handoff
             .transcript
             .iter()

@@ -1,8 +1,8 @@
-//! After the handoff, or without one: messages, what became of replies, and the end.
+//! After the handoff, or without one: messages, and the end.
 
-use handoffd_contract::event::{DeliveryState, MessageEvent, ReplyStatus, SessionClosed};
+use handoffd_contract::event::{MessageEvent, SessionClosed};
 use handoffd_contract::{
-    Data, HttpCall, Item, Known, Message, Method, Refusal, Repeat, Step, Work, ids, text,
+    Data, HttpCall, Item, Known, Message, Method, Refusal, Repeat, Step, Work, ids,
 };
 use serde_json::json;
 
@@ -14,8 +14,6 @@ use crate::settings::Mode;
 use crate::words::{self, Place};
 use crate::{Creatio, wire};
 
-/// Reasons for which one reply may wait that are told.
-const REASONS: usize = 6;
 /// Messages after the handoff that travel in one batch when several are waiting.
 const TOGETHER: usize = 20;
 
@@ -168,83 +166,8 @@ impl Creatio {
         rows
     }
 
-    /// A rep must never believe that a reply arrived when it did not, nor that it still waits when
-    /// it has gone out.
-    pub(super) fn told(
-        &self,
-        work: &Work,
-        known: &Known,
-        item: &Item,
-        status: &ReplyStatus,
-    ) -> Vec<Step> {
-        let detail = status
-            .detail
-            .as_deref()
-            .map_or_else(|| "WhatsApp gave no reason".to_owned(), text::set_off);
-        let told = format!("told/{}/", status.message_id);
-        // A reply may wait for one thing after another: each reason is told, once.
-        let why = ids::short(&[&detail]);
-        let waited = known
-            .under(&told)
-            .any(|(state, _)| state.starts_with("held"));
-        let (state, line) = match status.state {
-            DeliveryState::Held if known.under(&told).count() >= REASONS => return Vec::new(),
-            DeliveryState::Held => {
-                let state = match &status.cause {
-                    Some(_) => status.word(),
-                    None => format!("held/{why}"),
-                };
-                let line = if status.may_have_arrived() {
-                    format!("Not known whether it reached WhatsApp: {detail}")
-                } else {
-                    format!("Not delivered to WhatsApp yet: {detail}")
-                };
-                (state, line)
-            }
-            DeliveryState::Failed => (
-                format!("failed/{why}"),
-                format!("Not delivered to WhatsApp: {detail}"),
-            ),
-            DeliveryState::Sent if status.settles() => {
-                (status.word(), format!("Sent to WhatsApp: {detail}"))
-            }
-            DeliveryState::Delivered | DeliveryState::Read if waited => (
-                "delivered".to_owned(),
-                "Delivered to WhatsApp: the reply that was waiting".to_owned(),
-            ),
-            // Creatio has no light way to acknowledge; a row per receipt would bury the conversation.
-            DeliveryState::Sent | DeliveryState::Delivered | DeliveryState::Read => {
-                return Vec::new();
-            }
-        };
-        let fact = format!("{told}{state}");
-        let Some(records) = records(known).filter(|_| !known.is(&fact)) else {
-            return Vec::new();
-        };
-        let id = ids::uuid(&[
-            "creatio",
-            "told",
-            &work.session.id,
-            &work.target,
-            &status.message_id,
-            &state,
-        ]);
-        let start = after(item.time.as_millisecond(), latest(known, &item.id));
-        let place = Place {
-            case: records.case,
-            contact: records.contact,
-            start,
-        };
-        let row = self.activity(fact, id, &item.id, &line, &line, place);
-        self.ensure(
-            vec![row.claim(format!("last/{}", item.id), start.to_string())],
-            known,
-            true,
-        )
-    }
-
     /// One activity of ours for the rep.
-    pub(super) fn line(
+    pub(super) fn notice(
         &self,
         work: &Work,
         known: &Known,

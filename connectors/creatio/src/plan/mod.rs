@@ -6,24 +6,42 @@ mod contact;
 mod files;
 mod handoff;
 mod later;
+mod learn;
 mod open;
+mod replies;
 mod rows;
+mod standing;
 mod state;
 
 use std::collections::BTreeSet;
 
-use handoffd_contract::{Data, Known, Message, Refusal, Step, Work};
+use handoffd_contract::{Data, Item, Known, Message, Refusal, Step, Work};
 
 use crate::{Creatio, words};
 pub(crate) use rows::{Row, part_headers};
+pub(crate) use standing::Standing;
 pub(crate) use state::{default_statuses, ending_statuses};
+use state::{deleted, is_gone};
 
 impl Creatio {
     /// Every call that can be made now.
     pub(crate) fn plan(&self, work: &Work, known: &Known) -> Result<Vec<Step>, Refusal> {
+        if let Some(look) = self.doubt(known) {
+            return Ok(vec![look]);
+        }
         let mut items = work.items.as_slice();
         while let Some((item, rest)) = items.split_first() {
+            let gone = known.get("case").is_some_and(|case| is_gone(known, case));
             let steps = match &item.data {
+                Data::MessageReceived(_) | Data::MessageSent(_) if gone => {
+                    // A handoff that waits behind brings what was said to its new case.
+                    let follows = |item: &Item| matches!(item.data, Data::HandoffRequested(_));
+                    if !rest.iter().any(follows) {
+                        return Err(deleted());
+                    }
+                    Vec::new()
+                }
+                Data::RepReplied(_) | Data::ReplyStatus(_) if gone => Vec::new(),
                 Data::HandoffRequested(handoff) => self.handoff(work, known, item, handoff)?,
                 Data::MessageReceived(_) | Data::MessageSent(_) => {
                     let (steps, run) = self.messages(work, known, items)?;
@@ -33,8 +51,11 @@ impl Creatio {
                     }
                     steps
                 }
+                Data::RepReplied(reply) if reply.target == work.target => {
+                    self.accepted(work, known, item, rest, reply)
+                }
                 Data::ReplyStatus(status) if status.target == work.target => {
-                    self.told(work, known, item, status)
+                    self.told(work, known, item, rest, status)
                 }
                 Data::SessionClosed(closed)
                     if closed.closed_by.as_deref() != Some(work.target.as_str()) =>
@@ -45,11 +66,12 @@ impl Creatio {
                     if returned.returned_by.as_deref() != Some(work.target.as_str()) =>
                 {
                     let line = words::returned(returned);
-                    self.line(work, known, item, "Back with the assistant", &line)
+                    self.notice(work, known, item, "Back with the assistant", &line)
                 }
                 Data::RepNotice(notice) if notice.target == work.target => {
-                    self.line(work, known, item, "Please note", &notice.text)
+                    self.notice(work, known, item, "Please note", &notice.text)
                 }
+                Data::ContactUpdated(_) => self.contact_updated(work, known),
                 _ => Vec::new(),
             };
             if !steps.is_empty() {
@@ -57,7 +79,7 @@ impl Creatio {
             }
             items = rest;
         }
-        Ok(Vec::new())
+        Ok(self.standing(work, known))
     }
 }
 

@@ -10,7 +10,7 @@ use handoffd_contract::{Claim, HttpCall, Known, Method, Record, Repeat, Settled,
 use serde_json::{Map, Value, json};
 
 use crate::Creatio;
-use crate::facts::{apart_fact, dropped_fact, placeholder};
+use crate::facts::{apart_fact, dropped_fact, gone_fact, placeholder};
 
 /// JSON that one `$batch` may hold, in bytes. Not documented; proxies in front of a site are known
 /// to cut larger bodies.
@@ -105,7 +105,7 @@ impl Row {
 
     /// What `read` needs: which facts the row settles, and which of the columns that were sent it
     /// could do without.
-    fn context(&self, body: &Value) -> Value {
+    fn context(&self, body: &Value, known: &Known) -> Value {
         let columns: Vec<&String> = body
             .as_object()
             .into_iter()
@@ -117,7 +117,10 @@ impl Row {
             .iter()
             .flatten()
             .any(|(column, value)| body.get(column) == Some(value));
-        json!({ "set": self.set, "id": self.id, "claims": self.claims, "columns": columns, "item": self.item, "hollowed": hollowed,
+        // Where it is not known whether the case is still there, a refusal asks for it.
+        let case = self.columns.get("CaseId").and_then(Value::as_str);
+        let case = case.filter(|case| !known.is(&gone_fact(case)));
+        json!({ "set": self.set, "id": self.id, "claims": self.claims, "columns": columns, "item": self.item, "hollowed": hollowed, "case": case,
             "hollow": self.hollow.as_ref().map(|columns| columns.keys().collect::<Vec<_>>()) })
     }
 }
@@ -190,12 +193,12 @@ impl Creatio {
             let mut steps = if unsure.is_empty() {
                 self.writes(&absent, known, true)
             } else {
-                self.looks(&unsure)
+                self.looks(&unsure, known)
             };
             steps.truncate(1);
             return steps;
         }
-        let mut steps = self.looks(&unsure);
+        let mut steps = self.looks(&unsure, known);
         steps.extend(self.writes(&absent, known, false));
         steps.truncate(CALLS);
         steps
@@ -212,7 +215,7 @@ impl Creatio {
                 || open.len() >= self.settings.batch_size
                 || bytes + size > BATCH_BYTES;
             if full && !open.is_empty() {
-                steps.push(self.write(std::mem::take(&mut open), in_order));
+                steps.push(self.write(std::mem::take(&mut open), known, in_order));
                 bytes = 0;
                 if steps.len() >= CALLS {
                     return steps;
@@ -222,16 +225,16 @@ impl Creatio {
             open.push((row, body));
         }
         if !open.is_empty() {
-            steps.push(self.write(open, in_order));
+            steps.push(self.write(open, known, in_order));
         }
         steps
     }
 
-    fn write(&self, mut rows: Vec<(&Row, Value)>, in_order: bool) -> Step {
+    fn write(&self, mut rows: Vec<(&Row, Value)>, known: &Known, in_order: bool) -> Step {
         if rows.len() == 1
             && let Some((row, body)) = rows.pop()
         {
-            let context = row.context(&body);
+            let context = row.context(&body, known);
             let call =
                 HttpCall::post(self.path(row.set), body).header("accept", "application/json");
             return with_claims(
@@ -246,7 +249,10 @@ impl Creatio {
         if !in_order {
             call = call.header("prefer", "continue-on-error");
         }
-        let context: Vec<Value> = rows.iter().map(|(row, body)| row.context(body)).collect();
+        let context: Vec<Value> = rows
+            .iter()
+            .map(|(row, body)| row.context(body, known))
+            .collect();
         let mut step = Step::new("rows.create", Repeat::Keyed, call).context(context.into());
         for (row, _) in &rows {
             step = with_claims(step, &row.claims);
@@ -254,20 +260,20 @@ impl Creatio {
         step
     }
 
-    fn looks(&self, rows: &[Row]) -> Vec<Step> {
+    fn looks(&self, rows: &[Row], known: &Known) -> Vec<Step> {
         let size = if self.settings.batch { PARTS } else { 1 };
         rows.chunks(size)
             .take(CALLS)
-            .map(|chunk| self.look(chunk))
+            .map(|chunk| self.look(chunk, known))
             .collect()
     }
 
-    fn look(&self, rows: &[Row]) -> Step {
+    fn look(&self, rows: &[Row], known: &Known) -> Step {
         let columns = |row: &Row| if row.set == "Case" { "Id,Number" } else { "Id" };
         if let [row] = rows {
             let call = HttpCall::get(self.record(row.set, &row.id)).query("$select", columns(row));
             return with_claims(Step::look(look_name(row.set), call), &row.claims)
-                .context(row.context(&Value::Null));
+                .context(row.context(&Value::Null, known));
         }
         let part = |(at, row): (usize, &Row)| {
             let url = format!("{}({})?$select={}", row.set, row.id, columns(row));
@@ -276,7 +282,10 @@ impl Creatio {
         let call = self
             .batch(rows.iter().enumerate().map(part).collect())
             .header("prefer", "continue-on-error");
-        let context: Vec<Value> = rows.iter().map(|row| row.context(&Value::Null)).collect();
+        let context: Vec<Value> = rows
+            .iter()
+            .map(|row| row.context(&Value::Null, known))
+            .collect();
         rows.iter().fold(
             Step::look("rows.look", call).context(context.into()),
             |step, row| with_claims(step, &row.claims),

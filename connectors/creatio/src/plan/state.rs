@@ -5,13 +5,15 @@
 //! <https://academy.creatio.com/docs/8.x/creatio-apps/products/customer-center/case-management/case-processing>
 
 use handoffd_contract::{
-    Handoff, HttpCall, Item, Known, Method, Record, Refusal, Repeat, Step, Work, ids,
+    Handoff, HttpCall, Item, Known, Method, Reason, Record, Refusal, Repeat, Step, Stop, Work, ids,
 };
 use serde_json::json;
 
 use super::open::{DAY_MS, Records};
 use super::rows::Row;
-use crate::facts::{ADOPTED, GONE, NEW, NONE, REFUSED, former, opened_fact, state_fact};
+use crate::facts::{
+    ADOPTED, GONE, NEW, NONE, REFUSED, doubt_fact, former, gone_fact, opened_fact, state_fact,
+};
 use crate::{Creatio, standard, wire};
 
 /// A case's row claims that the item which makes it need not ask for its status.
@@ -60,7 +62,41 @@ fn attention(statuses: &str, status: &str) -> Attention {
     }
 }
 
+/// Whether the case is known to be deleted.
+pub(super) fn is_gone(known: &Known, case: &str) -> bool {
+    known.get(&gone_fact(case)) == Some(GONE)
+}
+
+/// What is written has no place any more. Who deleted the case did not ask for every further message to
+/// open one: the next handoff does.
+pub(super) fn deleted() -> Refusal {
+    Refusal::Hold {
+        stop: Stop::new(
+            Reason::NotFound,
+            "this session's case was deleted in Creatio; the next handoff opens a new one, or skip what waits",
+        ),
+        until: None,
+    }
+}
+
 impl Creatio {
+    /// Whether the case is still there, when something on it was refused as if it were not.
+    pub(super) fn doubt(&self, known: &Known) -> Option<Step> {
+        let case = known.get("case")?;
+        if !known.is(&doubt_fact(case)) || known.is(&gone_fact(case)) {
+            return None;
+        }
+        Some(self.there(case))
+    }
+
+    fn there(&self, case: &str) -> Step {
+        let call = HttpCall::get(self.path("Case"))
+            .query("$filter", format!("Id eq {case}"))
+            .query("$select", "Id")
+            .query("$top", "1");
+        Step::look("case.there", call).claim(gone_fact(case))
+    }
+
     /// The calls after which somebody sees what `item` puts on the case; none when somebody does.
     pub(super) fn attended(
         &self,
@@ -71,6 +107,9 @@ impl Creatio {
         records: Records<'_>,
     ) -> Result<Vec<Step>, Refusal> {
         let state = state_fact(&item.id);
+        if handoff.is_some() && is_gone(known, records.case) {
+            return self.renewed(work, known, item, handoff, records);
+        }
         let (Some(status), Some(statuses)) = (known.get(&state), known.get("statuses")) else {
             if known.get(&state) == Some(NEW) {
                 return Ok(Vec::new());
@@ -79,8 +118,13 @@ impl Creatio {
         };
         let attention = match status {
             NEW => Attention::Open,
-            // Who deleted the case did not ask for every further message to open one.
             GONE if handoff.is_some() => Attention::Final,
+            // It may have been said of the case before.
+            GONE => match known.get(&gone_fact(records.case)) {
+                Some(GONE) => return Err(deleted()),
+                Some(_) => Attention::Open,
+                None => return Ok(vec![self.there(records.case)]),
+            },
             status => attention(statuses, status),
         };
         let reopened = format!("reopened/{}", item.id);
@@ -109,7 +153,11 @@ impl Creatio {
                 .query("$filter", format!("Id eq {case}"))
                 .query("$select", "Id,StatusId")
                 .query("$top", "1");
-            looks.push(Step::look("case.state", call).claim(state));
+            looks.push(
+                Step::look("case.state", call)
+                    .claim(state)
+                    .context(json!({ "gone": gone_fact(case) })),
+            );
         }
         if !known.is("statuses") {
             let call = HttpCall::get(self.path("CaseStatus"))

@@ -19,15 +19,17 @@ fn number(step: &Step) -> Option<Number> {
     Number::parse(text(&step.context, "number"))
 }
 
-/// Contacts with what speaks for each: the strongest first, each once.
+/// Contacts with what speaks for each: the strongest first, each once, and once more where it holds the
+/// user id, too.
 fn told(fact: &str, mut found: Vec<(u8, &str, String, String)>) -> Learned {
     found.sort_by_key(|(rank, ..)| *rank);
-    let mut seen: Vec<String> = Vec::new();
+    let mut seen: Vec<(String, bool)> = Vec::new();
     let mut lines = Vec::new();
     for (_, kind, contact, typed) in found {
-        if !seen.contains(&contact) && lines.len() < MOST {
-            lines.push(format!("{kind} {contact} {typed}"));
-            seen.push(contact);
+        let one = (contact, kind == "user");
+        if !seen.contains(&one) && lines.len() < MOST {
+            lines.push(format!("{kind} {} {typed}", one.0));
+            seen.push(one);
         }
     }
     let value = lines.join("\n");
@@ -143,6 +145,42 @@ pub(super) fn check(home: Option<Country>, step: &Step, rows: &[Value]) -> Learn
     };
     let fact = step.claims.first().map_or("", |claim| claim.fact.as_str());
     Learned::is(fact, value)
+}
+
+/// What a contact lacks, as words with spaces between; nothing when it has somebody else's number.
+pub(super) fn empty(home: Option<Country>, step: &Step, rows: &[Value]) -> Learned {
+    let number = number(step);
+    let fact = step.claims.first().map_or("", |claim| claim.fact.as_str());
+    let Some(row) = rows.first() else {
+        return Learned::is(fact, NONE);
+    };
+    let phones: Vec<&str> = ["MobilePhone", "Phone", "HomePhone"]
+        .iter()
+        .map(|column| text(row, column))
+        .filter(|typed| digits(typed).len() >= DIGITS)
+        .collect();
+    let is_other = number.is_some()
+        && !phones.is_empty()
+        && phones
+            .iter()
+            .all(|typed| likeness(number.as_ref(), typed, home) == Likeness::Different);
+    let lacks = [
+        ("number", phones.is_empty()),
+        ("mail", text(row, "Email").trim().is_empty()),
+    ];
+    let lacks: Vec<&str> = lacks
+        .iter()
+        .filter(|(_, is_empty)| *is_empty && !is_other)
+        .map(|(what, _)| *what)
+        .collect();
+    Learned::is(
+        fact,
+        if lacks.is_empty() {
+            NONE.to_owned()
+        } else {
+            lacks.join(" ")
+        },
+    )
 }
 
 /// Names for the rep. A site that does not tell them costs the names.

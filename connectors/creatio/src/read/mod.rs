@@ -3,6 +3,7 @@
 mod contact;
 mod rows;
 mod search;
+mod told;
 
 use std::time::Duration;
 
@@ -14,9 +15,9 @@ use serde_json::Value;
 use crate::Creatio;
 use crate::errors::Answer;
 use crate::facts::{REFUSED, dropped_fact};
-use contact::{by_columns, by_number, check, names};
+use contact::{by_columns, by_number, check, empty, names};
 use rows::{claims, created, looked, refused, short, text};
-use search::{is_open, open_case, search, state, statuses};
+use search::{is_open, open_case, search, state, statuses, there};
 
 /// What became of one row.
 enum End {
@@ -64,7 +65,9 @@ impl Creatio {
             "contact.names" => names(reply),
             "contact.learn" => learned(step, reply),
             "case.open" => search(reply, |rows| Verdict::Known(open_case(step, rows))),
-            "case.state" => search(reply, |rows| Verdict::Known(vec![state(step, rows)])),
+            "case.state" => search(reply, |rows| Verdict::Known(state(step, rows))),
+            "case.there" => search(reply, |rows| Verdict::Known(vec![there(step, rows)])),
+            "contact.empty" => search(reply, |rows| Verdict::Known(vec![empty(home, step, rows)])),
             "case.statuses" => statuses(reply),
             "case.is_open" => search(reply, |rows| Verdict::Known(is_open(step, rows))),
             "rows.create" => batch(step, reply, created),
@@ -79,6 +82,10 @@ impl Creatio {
                 Answer::of(reply),
                 reply.json().as_ref(),
             )),
+            "reply.name" => self.reply_named(step, reply),
+            "activity.line" => told::line(step, reply),
+            "activity.own_state" => told::own_state(step, reply),
+            "case.standing" => told::standing(step, reply),
             "file.upload" => uploaded(step, reply),
             "file.remove" => removed(step, reply),
             "case.column" | "contact.column" => column(step, reply),
@@ -305,10 +312,13 @@ fn updated(step: &Step, reply: &HttpReply) -> Verdict {
             Reason::Forbidden,
             format!("the integration user may not change {set}: {words}"),
         )),
-        Answer::Missing(_) if step.name == "case.reopen" => Verdict::Known(settled(step, REFUSED)),
+        // A case that was deleted needs no end.
+        Answer::Missing(_) if matches!(step.name, "case.reopen" | "case.close") => {
+            Verdict::Known(settled(step, REFUSED))
+        }
         Answer::Missing(words) => Verdict::Never(Stop::new(
             Reason::NotFound,
-            format!("this session's {set} is gone from Creatio: {words}"),
+            format!("this session's {set} was deleted in Creatio: {words}"),
         )),
         other => single(outer(other)),
     }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{End, outer};
 use crate::errors::{Answer, named};
-use crate::facts::{REFUSED, apart_fact, dropped_fact, placeholder};
+use crate::facts::{REFUSED, apart_fact, doubt_fact, dropped_fact, placeholder};
 use crate::wire;
 
 /// Columns without which a row makes no sense; all others can be left out.
@@ -185,6 +185,13 @@ pub(super) fn refused(context: &Value, set: &str, words: &str) -> End {
         .map(|(fact, _)| Learned::absent(fact))
         .collect();
     let why = short(words);
+    if let Some(case) = context.get("case").and_then(Value::as_str)
+        && is_reference(words)
+    {
+        // Before anything of it is left out: is its case there at all?
+        learned.push(Learned::is(doubt_fact(case), why));
+        return End::Settled(learned);
+    }
     let column = named(words, columns.iter());
     if let Some(column) = column.filter(|column| !is_essential(set, column)) {
         learned.push(Learned::is(dropped_fact(set, column), why));

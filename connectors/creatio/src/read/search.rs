@@ -55,13 +55,25 @@ pub(super) fn open_case(step: &Step, rows: &[Value]) -> Vec<Learned> {
     learned
 }
 
-/// In which status the case is.
-pub(super) fn state(step: &Step, rows: &[Value]) -> Learned {
+/// Whether the case is still there.
+pub(super) fn there(step: &Step, rows: &[Value]) -> Learned {
     let fact = step.claims.first().map_or("", |claim| claim.fact.as_str());
-    let status = rows
-        .first()
-        .map(|row| id(row, "StatusId").unwrap_or_else(|| NONE.to_owned()));
-    Learned::is(fact, status.unwrap_or_else(|| GONE.to_owned()))
+    Learned::is(fact, if rows.is_empty() { GONE } else { "there" })
+}
+
+/// In which status the case is, or that it is gone.
+pub(super) fn state(step: &Step, rows: &[Value]) -> Vec<Learned> {
+    let fact = step.claims.first().map_or("", |claim| claim.fact.as_str());
+    match rows.first() {
+        Some(row) => {
+            let status = id(row, "StatusId").unwrap_or_else(|| NONE.to_owned());
+            vec![Learned::is(fact, status)]
+        }
+        None => vec![
+            Learned::is(fact, GONE),
+            Learned::is(text(&step.context, "gone"), GONE),
+        ],
+    }
 }
 
 /// Which statuses end a case. Where they may not be read, those of the default configuration.

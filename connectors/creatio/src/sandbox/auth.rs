@@ -14,7 +14,7 @@ pub(super) const CLIENT_ID: &str = "3F4A9C0E17B24D55A1C7E0D2B6F8A9C1";
 /// Its secret.
 pub(super) const CLIENT_SECRET: &str = "9C77E1A04B6D48F2A35D0C9E7B1F6A2D";
 /// The user of the form.
-const USER: &str = "handoffd";
+pub(super) const USER: &str = "handoffd";
 /// Its password.
 pub(super) const PASSWORD: &str = "Correct-Horse-9";
 /// Switches of this part.

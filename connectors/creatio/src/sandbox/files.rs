@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use handoffd_contract::sandbox::{Request, Response};
+use handoffd_contract::text;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -15,6 +16,7 @@ use crate::wire;
 /// Bytes that are kept in all; then the oldest files keep only their size and fingerprint.
 const MAX_TOTAL: usize = 256 * 1024 * 1024;
 
+#[derive(Clone)]
 struct File {
     size: usize,
     print: String,
@@ -22,6 +24,7 @@ struct File {
 }
 
 /// Files by their row's id.
+#[derive(Clone)]
 pub(super) struct Files {
     /// The system setting `MaxFileSize`, in bytes.
     pub max: u64,
@@ -205,21 +208,35 @@ impl Site {
             .map_err(|_| bad("the row could not be saved"))
     }
 
+    /// A file's bytes under its row's name, as a browser saves it.
+    pub(super) fn download(&self, set: &str, id: &str) -> Option<Response> {
+        let bytes = self.files.bytes(id)?;
+        let name = self.store.get(set, id).map_or("", |row| row.text("Name"));
+        let plain: String = name
+            .chars()
+            .map(|c| match c {
+                '"' | '\\' => '_',
+                c if c.is_ascii_graphic() || c == ' ' => c,
+                _ => '_',
+            })
+            .collect();
+        let disposition = format!(
+            "attachment; filename=\"{plain}\"; filename*=UTF-8''{}",
+            text::encode(name)
+        );
+        let mut response = Response::empty(200)
+            .with("content-type", "application/octet-stream")
+            .with("content-disposition", disposition);
+        response.body = bytes.to_vec();
+        Some(response)
+    }
+
     /// `GET …/rest/FileService/Download/<set>/<id>`.
-    pub(super) fn download(&self, path: &str) -> Response {
-        let id = path
-            .rsplit('/')
-            .next()
-            .and_then(wire::guid)
-            .unwrap_or_default();
-        match self.files.bytes(&id) {
-            Some(bytes) => {
-                let mut response =
-                    Response::empty(200).with("content-type", "application/octet-stream");
-                response.body = bytes.to_vec();
-                response
-            }
-            None => Response::empty(404),
-        }
+    pub(super) fn service_download(&self, path: &str) -> Response {
+        let mut parts = path.rsplit('/');
+        let id = parts.next().and_then(wire::guid).unwrap_or_default();
+        let set = parts.next().unwrap_or_default();
+        self.download(set, &id)
+            .unwrap_or_else(|| Response::empty(404))
     }
 }

@@ -7,7 +7,7 @@
 //! | `schema`, `seed` | objects and columns, and the rows of the default configuration |
 //! | `store`, `rules` | rows: keys and indexes; widths, defaults, and what objects do when saved |
 //! | `filter`, `grammar`, `query` | reading |
-//! | `odata` | the entity sets over HTTP, and `$batch` |
+//! | `odata`, `batch` | the entity sets over HTTP; several requests in one |
 //! | `auth` | tokens, sessions, and how they end |
 //! | `files` | bytes of files, and the file service |
 //! | `process` | signals and webhooks |
@@ -15,6 +15,7 @@
 //! | `fault` | error bodies |
 
 mod auth;
+mod batch;
 mod fault;
 mod files;
 mod filter;
@@ -109,13 +110,15 @@ impl Site {
         }
         match (request.method.as_str(), path) {
             ("POST", "/rest/FileApiService/UploadFile") => self.upload(now, request),
-            ("GET", _) if path.starts_with("/rest/FileService/Download/") => self.download(path),
+            ("GET", _) if path.starts_with("/rest/FileService/Download/") => {
+                self.service_download(path)
+            }
             ("POST", _)
                 if path.eq_ignore_ascii_case(
                     "/ServiceModel/UserInfoService.svc/GetCurrentUserInfo",
                 ) =>
             {
-                let info = json!({ "userId": person("user"), "userName": "handoffd", "contactId": Site::user(), "contactName": PEOPLE[0], "cultureName": "en-US" });
+                let info = json!({ "userId": person("user"), "userName": auth::USER, "contactId": Site::user(), "contactName": PEOPLE[0], "cultureName": "en-US" });
                 Response::json(200, &json!({ "userInfo": info, "success": true }))
             }
             _ => Fault::routing(
@@ -149,17 +152,19 @@ impl Sandbox for Site {
         if let Some(response) = self.auth.endpoint(now, request, &path, self.framework) {
             return response;
         }
+        // A client tells the kind of hosting by which of the two answers.
         if path == format!("{}/api/HealthCheck/Ping", self.prefix()) {
             return Response::text(200, "Pong");
         }
-        match path.strip_prefix(self.prefix()).map(str::to_owned) {
-            Some(rest)
-                if rest.starts_with('/')
-                    && !(self.prefix().is_empty() && rest.starts_with("/0/")) =>
-            {
-                self.data(now, request, &rest)
-            }
-            _ => nothing_there(),
+        // On .NET the prefix may stand there or not.
+        let rest = match path.strip_prefix("/0").filter(|rest| rest.starts_with('/')) {
+            None if self.framework => None,
+            None => Some(path.clone()),
+            rest => rest.map(str::to_owned),
+        };
+        match rest {
+            Some(rest) => self.data(now, request, &rest),
+            None => nothing_there(),
         }
     }
 
@@ -285,7 +290,9 @@ impl Sandbox for Site {
             "creatio_password": auth::PASSWORD,
             "creatio_webhook_token": "hook-6f1d9a72c4",
         });
-        json!({ "settings": settings, "secrets": secrets })
+        // For `settings.auth`, in the place of the OAuth application.
+        let forms = json!({ "kind": "forms", "user": auth::USER, "password": "creatio_password" });
+        json!({ "settings": settings, "secrets": secrets, "forms": forms })
     }
 
     fn sign_in(&mut self, now: Timestamp, auth: &handoffd_contract::Auth) -> Vec<(String, String)> {

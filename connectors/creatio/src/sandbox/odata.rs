@@ -1,16 +1,14 @@
-//! OData over HTTP: entity sets, single rows, and `$batch`.
+//! OData over HTTP: entity sets, single rows, single properties.
 
-use handoffd_contract::sandbox::{Request, Response, parse_query};
+use handoffd_contract::sandbox::{Request, Response};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::Site;
 use super::fault::Fault;
 use super::query::{Query, whole};
+use super::schema::Kind;
 use crate::wire;
-
-/// Parts of one batch.
-const PARTS: usize = 100;
 
 /// What a path names.
 enum Target {
@@ -21,6 +19,8 @@ enum Target {
     Count(String),
     One(String, String),
     Stream(String, String),
+    /// One property of a row, as JSON or by itself.
+    Property(String, String, String, bool),
 }
 
 /// Where the site was called, as the caller wrote it.
@@ -84,16 +84,34 @@ impl Site {
             // `Contact/<id>` is the other spelling of `Contact(<id>)`.
             (None, rest) => {
                 let (key, rest) = rest.split_once('/').unwrap_or((rest, ""));
-                let id = id(key)?;
-                match rest {
-                    "" => Ok(Target::One(set, id)),
-                    "Data" => Ok(Target::Stream(set, id)),
-                    _ => Err(Fault::routing(&request.path, &set)),
-                }
+                self.part_of(set, id(key)?, rest, request)
             }
-            (Some(key), "") => Ok(Target::One(set, id(key)?)),
-            (Some(key), "Data") => Ok(Target::Stream(set, id(key)?)),
-            (Some(_), _) => Err(Fault::routing(&request.path, &set)),
+            (Some(key), rest) => self.part_of(set, id(key)?, rest, request),
+        }
+    }
+
+    /// What of a row a path names.
+    fn part_of(
+        &self,
+        set: String,
+        id: String,
+        rest: &str,
+        request: &Request,
+    ) -> Result<Target, Fault> {
+        let (name, is_raw) = match rest.strip_suffix("/$value") {
+            Some(name) => (name, true),
+            None => (rest, false),
+        };
+        let kind = self
+            .store
+            .schema
+            .column(&set, name)
+            .map(|column| &column.kind);
+        match (name, kind) {
+            ("", _) if !is_raw => Ok(Target::One(set, id)),
+            (_, Some(Kind::Stream)) => Ok(Target::Stream(set, id)),
+            (_, Some(_)) => Ok(Target::Property(set, id, name.to_owned(), is_raw)),
+            _ => Err(Fault::routing(&request.path, &set)),
         }
     }
 
@@ -163,10 +181,26 @@ impl Site {
             ("GET", Target::Stream(set, id)) => {
                 self.allowed(&set, "read")?;
                 self.store.get(&set, &id).ok_or_else(Fault::missing)?;
-                let mut response =
-                    Response::empty(200).with("content-type", "application/octet-stream");
-                response.body = self.files.bytes(&id).ok_or_else(Fault::missing)?.to_vec();
-                Ok(response)
+                self.download(&set, &id).ok_or_else(Fault::missing)
+            }
+            ("DELETE", Target::Stream(set, id)) => {
+                self.allowed(&set, "update")?;
+                self.store.get(&set, &id).ok_or_else(Fault::missing)?;
+                self.files.forget(&id);
+                let size = Map::from_iter([("Size".to_owned(), json!(0))]);
+                self.store.update(now, &Site::user(), &set, &id, &size)?;
+                Ok(Response::empty(204))
+            }
+            ("GET", Target::Property(set, id, name, is_raw)) => {
+                self.allowed(&set, "read")?;
+                let row = self.store.get(&set, &id).ok_or_else(Fault::missing)?;
+                let whole = whole(&self.store, &set, row, &context);
+                Ok(property(
+                    &whole,
+                    &format!("{context}#{set}({id})/{name}"),
+                    &name,
+                    is_raw,
+                ))
             }
             ("PUT", Target::Stream(set, id)) => {
                 self.allowed(&set, "update")?;
@@ -235,143 +269,19 @@ impl Site {
         let body = whole(&self.store, set, row, &format!("{base}/$metadata"));
         Ok(data(201, &body).with("location", format!("{base}/{set}({id})")))
     }
-
-    fn run_batch(
-        &mut self,
-        now: Timestamp,
-        request: &Request,
-        base: &str,
-    ) -> Result<Response, Fault> {
-        if !self.batch {
-            return Err(Fault {
-                status: 403,
-                body: Value::Null,
-            });
-        }
-        if !request
-            .header("content-type")
-            .is_some_and(|mime| mime.starts_with("application/json"))
-        {
-            return Err(Fault::odata(
-                415,
-                "This simulator takes $batch as JSON only.",
-            ));
-        }
-        let body = request
-            .json()
-            .ok_or_else(|| Fault::odata(400, "The batch request is not valid JSON."))?;
-        let parts = body
-            .get("requests")
-            .and_then(Value::as_array)
-            .ok_or_else(|| Fault::odata(400, "The batch request has no 'requests'."))?;
-        if parts.len() > PARTS {
-            return Err(Fault::odata(
-                400,
-                format!(
-                    "The current change set contains too many operations. The maximum number of operations allowed is {PARTS}."
-                ),
-            ));
-        }
-        let goes_on = request
-            .header("prefer")
-            .is_some_and(|prefer| prefer.contains("continue-on-error"));
-        let mut seen = Vec::new();
-        for part in parts {
-            let id = part
-                .get("id")
-                .and_then(Value::as_str)
-                .filter(|id| !id.is_empty());
-            let id = id.ok_or_else(|| Fault::odata(400, "A request of the batch has no 'id'."))?;
-            if seen.contains(&id) {
-                return Err(Fault::odata(
-                    400,
-                    format!("The request id '{id}' is not unique."),
-                ));
-            }
-            if part.get("atomicityGroup").is_some() {
-                return Err(Fault::odata(501, "This simulator has no atomicity groups."));
-            }
-            seen.push(id);
-        }
-        let mut responses = Vec::new();
-        for part in parts {
-            let inner = inner_request(part, request, base)?;
-            let path = inner.path.clone();
-            let response = self.odata(now, &inner, &path);
-            let failed = response.status >= 400;
-            responses.push(part_response(part, &response));
-            if failed && !goes_on {
-                break;
-            }
-        }
-        Ok(data(200, &json!({ "responses": responses })))
-    }
 }
 
-/// One part as a request of its own. Its address is relative to the service, or absolute.
-fn inner_request(part: &Value, outer: &Request, base: &str) -> Result<Request, Fault> {
-    let text = |key: &str| part.get(key).and_then(Value::as_str).unwrap_or_default();
-    let url = text("url");
-    let method = text("method").to_ascii_uppercase();
-    if url.is_empty() || method.is_empty() || url.contains("$batch") {
-        return Err(Fault::odata(
-            400,
-            "A request of the batch has no valid 'method' or 'url'.",
-        ));
+/// One property; a raw one that is empty has no content.
+fn property(row: &Value, context: &str, name: &str, is_raw: bool) -> Response {
+    let value = &row[name];
+    if !is_raw {
+        return data(200, &json!({ "@odata.context": context, "value": value }));
     }
-    let service = base
-        .splitn(4, '/')
-        .nth(3)
-        .map(|path| format!("/{path}"))
-        .unwrap_or_default();
-    let url = url
-        .strip_prefix(base)
-        .or_else(|| url.strip_prefix(&service))
-        .unwrap_or(url);
-    let (path, query) = url.split_once('?').unwrap_or((url, ""));
-    let mut headers: Vec<(String, String)> = outer
-        .headers
-        .iter()
-        .filter(|(name, _)| name == "host")
-        .cloned()
-        .collect();
-    for (name, value) in part
-        .get("headers")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-    {
-        headers.push((
-            name.to_ascii_lowercase(),
-            value.as_str().unwrap_or_default().to_owned(),
-        ));
+    match value {
+        Value::Null => Response::empty(204),
+        Value::String(text) => Response::text(200, text.clone()),
+        other => Response::text(200, other.to_string()),
     }
-    let body = part
-        .get("body")
-        .map(|body| body.to_string().into_bytes())
-        .unwrap_or_default();
-    let path =
-        handoffd_contract::sandbox::decode(&format!("/{}", path.trim_start_matches('/')), false);
-    Ok(Request {
-        method,
-        path,
-        query: parse_query(query),
-        headers,
-        body,
-    })
-}
-
-fn part_response(part: &Value, response: &Response) -> Value {
-    let headers: Map<String, Value> = response
-        .headers
-        .iter()
-        .map(|(name, value)| (name.clone(), Value::String(value.clone())))
-        .collect();
-    let mut answer = json!({ "id": part["id"], "status": response.status, "headers": headers });
-    if let Ok(body) = serde_json::from_slice::<Value>(&response.body) {
-        answer["body"] = body;
-    }
-    answer
 }
 
 fn json_body(request: &Request) -> Result<Map<String, Value>, Fault> {
@@ -393,7 +303,7 @@ fn json_body(request: &Request) -> Result<Map<String, Value>, Fault> {
     }
 }
 
-fn data(status: u16, body: &Value) -> Response {
+pub(super) fn data(status: u16, body: &Value) -> Response {
     let mut response = Response::json(status, body);
     response.headers = vec![(
         "content-type".into(),

@@ -7,9 +7,9 @@ use serde_json::{Map, Value, json};
 
 use super::Site;
 use super::fault::Fault;
-use super::seed::{CASE_SCHEMA, NOT_STARTED, person};
+use super::seed::{NOT_STARTED, person};
 use super::store::Row;
-use crate::standard::{CALL, COMPLETED, FILE, LINK, TASK, ZERO};
+use crate::standard::{CALL, CASE_SCHEMA, COMPLETED, FILE, LINK, TASK, ZERO};
 
 impl Site {
     /// Cases as their page shows them, and contacts.

@@ -9,9 +9,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::Site;
-use super::seed::CASE_SCHEMA;
 use super::store::Row;
-use crate::standard::{CALL, COMPLETED, TASK};
+use crate::standard::{CALL, CASE_SCHEMA, COMPLETED, TASK};
 
 /// Switches of this part.
 pub(super) const SWITCHES: &str = "webhook_url, webhook_payload, webhook_retries, webhook_retry_delay_ms, webhook_delay_ms, webhook_own_rows, webhook_feed";
@@ -43,7 +42,7 @@ struct Signal {
 }
 
 /// The site's processes.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Processes {
     url: String,
     payload: Payload,

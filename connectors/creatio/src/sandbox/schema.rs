@@ -68,11 +68,11 @@ const ENTITIES: &[(&str, &str)] = &[
     ),
     (
         "CaseFile",
-        "Name:250! CaseId:Case! TypeId:FileType Notes:max Version:int Size:int Data:stream Tag:250 IsNeedToNotify:bool SysFileStorageId:guid",
+        "Name:250! CaseId:Case! TypeId:FileType Notes:max Version:int Size:int TotalSize:int Data:stream Tag:250 IsNeedToNotify:bool SysFileStorageId:guid",
     ),
     (
         "ActivityFile",
-        "Name:250! ActivityId:Activity! TypeId:FileType Notes:max Version:int Size:int Data:stream Tag:250 Uploaded:bool Inline:bool SysFileStorageId:guid",
+        "Name:250! ActivityId:Activity! TypeId:FileType Notes:max Version:int Size:int TotalSize:int Data:stream Tag:250 Uploaded:bool Inline:bool SysFileStorageId:guid",
     ),
     (
         "SocialMessage",
@@ -80,7 +80,7 @@ const ENTITIES: &[(&str, &str)] = &[
     ),
     (
         "CaseStatus",
-        "Name:250! IsFinal:bool IsResolved:bool IsPaused:bool IsDisplayed:bool StageNumber:int",
+        "Name:250! IsFinal:bool IsResolved:bool IsPaused:bool IsDisplayed:bool IsCloseOnSave:bool ButtonCaption:50 StageNumber:int",
     ),
     ("CasePriority", "Name:250!"),
     ("CaseOrigin", "Name:250!"),
@@ -193,6 +193,19 @@ impl Schema {
                     xml.push_str(&format!(
                         "<NavigationProperty Name=\"{nav}\" Type=\"Terrasoft.Configuration.OData.{target}\" Partner=\"{entity}CollectionBy{nav}\" />"
                     ));
+                }
+            }
+            // The other end of every lookup that leads here.
+            for (from, columns) in &self.0 {
+                for column in columns {
+                    if let (Kind::Lookup(target), Some(nav)) =
+                        (&column.kind, column.name.strip_suffix("Id"))
+                        && target == entity
+                    {
+                        xml.push_str(&format!(
+                            "<NavigationProperty Name=\"{from}CollectionBy{nav}\" Type=\"Collection(Terrasoft.Configuration.OData.{from})\" Partner=\"{nav}\" />"
+                        ));
+                    }
                 }
             }
             xml.push_str("</EntityType>");

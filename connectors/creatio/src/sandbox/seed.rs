@@ -267,8 +267,6 @@ pub(super) const LOOKUPS: &[(&str, &str, &str, &[&str])] = &[
 
 /// `ActivityStatus` Not started.
 pub(super) const NOT_STARTED: &str = "384d4b84-58e6-df11-971b-001d60e938c6";
-/// The schema id of `Case`, by which feed posts name their object.
-pub(super) const CASE_SCHEMA: &str = "117d32f9-8275-4534-8411-1c66115ce9cd";
 /// People of the site, who are contacts: the integration user first.
 pub(super) const PEOPLE: [&str; 4] = [
     "handoffd integration",

@@ -302,13 +302,79 @@ fn live_checks_find_what_is_wrong_and_name_the_remedy() {
             .is_some_and(|p| p.contains("CanUseODataService"))),
         "{refused:?}"
     );
-    site.switch("runtime", &json!("net")).unwrap();
+    assert!(!format!("{refused:?}").contains("firewall"), "{refused:?}");
+    let mut net = good.clone();
+    net["runtime"] = json!("net");
+    let connector = handoffd_creatio::connector("crm", &net).unwrap();
     let elsewhere = findings(&*connector, &mut *site);
     assert!(
         elsewhere
             .iter()
             .any(|f| f.problem.as_deref().is_some_and(|p| p.contains("runtime"))),
         "{elsewhere:?}"
+    );
+}
+
+#[test]
+fn a_firewall_that_refuses_batches_is_recognised_by_the_live_check() {
+    let problem = |more: Value, blocked: bool| {
+        let mut site = site();
+        site.switch("batch", &json!(!blocked)).unwrap();
+        let found = findings(&*connector(more), &mut *site);
+        let batch = found.into_iter().find(|found| found.what == "$batch");
+        batch.map(|found| found.problem.unwrap_or_default())
+    };
+    assert_eq!(problem(json!({}), false).as_deref(), Some(""));
+    let told = problem(json!({}), true).unwrap();
+    assert!(
+        told.contains("firewall") && told.contains("batch = false"),
+        "{told}"
+    );
+    assert_eq!(problem(json!({ "batch": false }), true), None);
+    // A firewall's page may come with any status.
+    let page = |status| HttpReply {
+        status,
+        headers: vec![("content-type".into(), "text/html".into())],
+        body: b"<html>Request blocked</html>".to_vec(),
+    };
+    let connector = connector(json!({}));
+    let checks = connector.checks();
+    let batch = checks.iter().find(|check| check.what == "$batch").unwrap();
+    for status in [200, 403, 404, 406] {
+        let told = connector.checked(batch, &page(status))[0].problem.clone();
+        assert!(told.unwrap_or_default().contains("firewall"), "{status}");
+    }
+    let busy = connector.checked(batch, &page(503))[0]
+        .problem
+        .clone()
+        .unwrap();
+    assert!(!busy.contains("firewall"), "{busy}");
+}
+
+#[test]
+fn the_live_check_tells_which_columns_for_the_state_there_are() {
+    let mut site = site();
+    for name in ["UsrWhatsAppSession", "UsrWhatsAppLanguage"] {
+        let column = json!({ "entity": "Case", "name": name, "kind": "250" });
+        site.switch("column", &column).unwrap();
+    }
+    let settings = json!({ "reply_column": "UsrState", "standing": { "session": "UsrWhatsAppSession", "window_end": "UsrEnd" } });
+    let found = findings(&*connector(settings), &mut *site);
+    let of = |what: &str| {
+        found
+            .iter()
+            .find(|found| found.what.contains(what))
+            .unwrap()
+    };
+    assert_eq!(of("Case.UsrWhatsAppSession").problem, None);
+    assert!(of("Case.UsrEnd").problem.is_some());
+    assert!(of("Activity.UsrState").problem.is_some());
+    let unused = "standing.language = \"UsrWhatsAppLanguage\" fills it";
+    assert!(of("Case.UsrWhatsAppLanguage").what.contains(unused));
+    assert!(
+        !found
+            .iter()
+            .any(|found| found.what.contains("UsrWhatsAppSentiment"))
     );
 }
 

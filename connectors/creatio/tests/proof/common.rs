@@ -361,37 +361,53 @@ pub fn run(
     known: &mut Known,
 ) -> Option<Stop> {
     for _ in 0..200 {
-        let steps = connector.next(work, known).unwrap();
-        if steps.is_empty() {
+        if connector.next(work, known).unwrap().is_empty() {
             return None;
         }
-        for step in steps {
-            let verdict = match &step.call {
-                Call::Record(record) => {
-                    record
-                        .facts
-                        .iter()
-                        .for_each(|(name, value)| known.set(name.clone(), value.clone()));
-                    continue;
-                }
-                Call::Http(http) => {
-                    let reply = match encode(http, site, at(1), &media) {
-                        Ok(request) => Reply::Http(reply(site.handle(at(1), &request))),
-                        Err(problem) => Reply::Media(problem),
-                    };
-                    connector.read(&step, &reply)
-                }
-                Call::Publish(_) => unreachable!("Creatio publishes nothing"),
-            };
-            let before = known.clone();
-            match lane::settle(known, &before, &step, verdict) {
-                Progress::Moved => {}
-                Progress::Never(stop) => return Some(stop),
-                other => panic!("{other:?}"),
-            }
+        if let Some(stop) = wave(connector, site, work, known) {
+            return Some(stop);
         }
     }
     panic!("no end")
+}
+
+/// One wave in which nothing is refused for good.
+pub fn advance(connector: &dyn Connector, site: &mut dyn Sandbox, work: &Work, known: &mut Known) {
+    assert_eq!(wave(connector, site, work, known), None);
+}
+
+fn wave(
+    connector: &dyn Connector,
+    site: &mut dyn Sandbox,
+    work: &Work,
+    known: &mut Known,
+) -> Option<Stop> {
+    for step in connector.next(work, known).unwrap() {
+        let verdict = match &step.call {
+            Call::Record(record) => {
+                record
+                    .facts
+                    .iter()
+                    .for_each(|(name, value)| known.set(name.clone(), value.clone()));
+                continue;
+            }
+            Call::Http(http) => {
+                let reply = match encode(http, site, at(1), &media) {
+                    Ok(request) => Reply::Http(reply(site.handle(at(1), &request))),
+                    Err(problem) => Reply::Media(problem),
+                };
+                connector.read(&step, &reply)
+            }
+            Call::Publish(_) => unreachable!("Creatio publishes nothing"),
+        };
+        let before = known.clone();
+        match lane::settle(known, &before, &step, verdict) {
+            Progress::Moved => {}
+            Progress::Never(stop) => return Some(stop),
+            other => panic!("{other:?}"),
+        }
+    }
+    None
 }
 
 pub fn parked(connector: &dyn Connector, site: &mut dyn Sandbox, work: &Work) -> Stop {

@@ -344,3 +344,102 @@ fn an_e_mail_address_finds_a_contact_only_when_nothing_contradicts_it() {
         "{note}"
     );
 }
+
+/// The contact's e-mail address and its numbers.
+fn learned(site: &mut dyn Sandbox) -> (String, String, String) {
+    let view = site.view();
+    let contact = view["contacts"][0].clone();
+    let path = format!("/0/odata/Contact({})", contact["id"].as_str().unwrap());
+    let row = json_of(&get(site, &path, &[("$select", "Id,Email,MobilePhone")]));
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    (
+        text(&row["Email"]),
+        text(&row["MobilePhone"]),
+        contact["communication_options"].to_string(),
+    )
+}
+
+#[test]
+fn a_contact_found_by_its_number_learns_the_e_mail_address_where_it_has_none() {
+    let with_mail = Contact {
+        email: Some("ana@example.com".into()),
+        ..by_number("34600111222")
+    };
+    for (before, expected) in [
+        ("", "ana@example.com"),
+        ("old@example.com", "old@example.com"),
+    ] {
+        let mut site = crm(&[("Ana", "+34 600 111 222", before)]);
+        told(&mut *site, "s-1", &with_mail);
+        assert_eq!(learned(&mut *site).0, expected);
+    }
+    // Nobody waits for it: the note is there before.
+    let report = hand_over(&[("Ana", "+34 600 111 222", "")], &with_mail, json!({}), 1);
+    assert_eq!(report.outcome["contacts"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn what_the_platform_learns_later_its_contact_learns_too() {
+    use handoffd_contract::event::ContactUpdated;
+    let all = Contact {
+        user_id: Some(USER.into()),
+        email: Some("ana@example.com".into()),
+        ..by_number("34600111222")
+    };
+    let update =
+        |contact: &Contact, site: &mut dyn Sandbox, known: &mut handoffd_contract::Known| {
+            let data = Data::ContactUpdated(ContactUpdated {
+                contact: contact.clone(),
+            });
+            let work = work(contact, vec![item("u1", 60, data)]);
+            assert_eq!(run(&*connector(json!({})), site, &work, known), None);
+        };
+    // By the user id alone, by the number alone, and one that was there before.
+    for (before, first) in [
+        (vec![], by_user()),
+        (vec![], by_number("34600111222")),
+        (
+            vec![("Ana", "+34 600 111 222", "")],
+            by_number("34600111222"),
+        ),
+    ] {
+        let mut site = crm(&before);
+        let mut known = connector_run(&*connector(json!({})), &mut *site, "s-1", &first);
+        update(&all, &mut *site, &mut known);
+        let (mail, phone, options) = learned(&mut *site);
+        assert_eq!(mail, "ana@example.com");
+        assert_eq!(phone.replace(' ', ""), "+34600111222");
+        let is_by_user = first.wa_id.is_none();
+        assert!(options.contains(USER) || is_by_user, "{options}");
+        assert_eq!(names(&*site).len(), 1);
+        // The next time it costs nothing.
+        let data = Data::ContactUpdated(ContactUpdated {
+            contact: all.clone(),
+        });
+        let again = work(&all, vec![item("u2", 70, data)]);
+        assert_eq!(connector(json!({})).next(&again, &known), Ok(Vec::new()));
+        // And each of the three finds it.
+        for (n, contact) in [by_user(), by_number("34600111222"), all.clone()]
+            .iter()
+            .enumerate()
+        {
+            told(&mut *site, &format!("t-{n}"), contact);
+            assert_eq!(names(&*site).len(), 1);
+        }
+    }
+    // Somebody else's number is no gap to fill, and an address that anybody can claim learns nothing.
+    let mut site = crm(&[("Ana", "+34 600 111 222", "")]);
+    let mut known = connector_run(
+        &*connector(json!({})),
+        &mut *site,
+        "s-1",
+        &by_number("34600111222"),
+    );
+    let other = Contact {
+        email: Some("other@example.com".into()),
+        ..by_number("4915112345678")
+    };
+    update(&other, &mut *site, &mut known);
+    let (mail, phone, _) = learned(&mut *site);
+    assert_eq!((mail.as_str(), phone.as_str()), ("", "+34 600 111 222"));
+}

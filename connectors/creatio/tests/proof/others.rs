@@ -45,14 +45,18 @@ fn what_a_rep_wrote_elsewhere_is_in_the_case_once_and_says_where() {
         .collect();
     let shown: Vec<&String> = tiles
         .iter()
-        .filter(|tile| tile.contains("its way"))
+        .filter(|tile| tile.contains("It is on its way."))
         .collect();
     assert_eq!(shown.len(), 1, "{tiles:#?}");
     assert!(shown[0].contains("Ben, in chat"), "{tiles:#?}");
+    // Their own reply has its state and is not said once more.
+    let own = tiles.iter().filter(|tile| tile.contains("Mine."));
     assert!(
-        !tiles.iter().any(|tile| tile.contains("Mine.")),
+        own.clone()
+            .all(|tile| tile.contains("On its way to WhatsApp")),
         "{tiles:#?}"
     );
+    assert_eq!(own.count(), 1, "{tiles:#?}");
     assert!(
         case["attachments"].to_string().contains("label.png"),
         "{case}"

@@ -57,9 +57,7 @@ fn one_mishap_at_every_place_of_a_whole_session() {
             "Customer: are you there?",
             "Customer: same second",
             "Agent: from the platform",
-            "Not delivered to WhatsApp yet: the 24-hour window is closed",
-            "Delivered to WhatsApp: the reply that was waiting",
-            "Not delivered to WhatsApp: the 24-hour window is closed",
+            "Not delivered to WhatsApp: a reply",
             "Customer: hello again",
             "Handoff: Refund, Angry <customer>",
         ]

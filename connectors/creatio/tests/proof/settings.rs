@@ -132,6 +132,31 @@ fn every_wrong_setting_is_named_with_its_remedy() {
         ),
         ("case_columns", json!(7), "case_columns", "list of texts"),
         (
+            "reply_line",
+            json!("never"),
+            "reply_line",
+            "always, trouble",
+        ),
+        (
+            "reply_column",
+            json!("Usr State"),
+            "reply_column",
+            "column's code",
+        ),
+        ("standing", json!("UsrX"), "standing", "write a table"),
+        (
+            "standing",
+            json!({ "window": "UsrEnd" }),
+            "standing.window",
+            "window_end",
+        ),
+        (
+            "standing",
+            json!({ "session": "1x" }),
+            "standing.session",
+            "column's code",
+        ),
+        (
             "reply_marker",
             json!("suffix"),
             "reply_marker",

@@ -152,14 +152,20 @@ fn the_form_signs_in_at_the_root_and_every_write_needs_the_csrf_header() {
 
 #[test]
 fn paths_follow_the_hosting() {
-    for (runtime, good, bad) in [
-        ("framework", "/0/odata/Case", "/odata/Case"),
-        ("net", "/odata/Case", "/0/odata/Case"),
+    // On .NET the prefix may stand there or not.
+    for (runtime, path, status) in [
+        ("framework", "/0/odata/Case", 200),
+        ("framework", "/odata/Case", 404),
+        ("net", "/odata/Case", 200),
+        ("net", "/0/odata/Case", 200),
     ] {
         let mut site = site();
         site.switch("runtime", &json!(runtime)).unwrap();
-        assert_eq!(get(&mut *site, good, &[]).status, 200);
-        assert_eq!(get(&mut *site, bad, &[]).status, 404);
+        assert_eq!(
+            get(&mut *site, path, &[]).status,
+            status,
+            "{runtime} {path}"
+        );
     }
     let mut site = site();
     assert_eq!(

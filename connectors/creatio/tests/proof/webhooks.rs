@@ -157,16 +157,14 @@ fn rows_are_replies_only_when_a_rep_wrote_them_as_one() {
         row
     };
     let all = connector(
-        json!({ "integration_contact_id": US, "reply_marker": "all", "reply_when": "added" }),
+        json!({ "integration_contact_id": US, "reply_marker": "all", "reply_when": "added", "reply_files": false }),
     );
-    let completed = connector(json!({ "reply_marker": "all" }));
-    let marked = connector(json!({ "reply_when": "added" }));
+    let completed = connector(json!({ "reply_marker": "all", "reply_files": false }));
+    let marked = connector(json!({ "reply_when": "added", "reply_files": false }));
     let hear = |connector: &dyn Connector, row: Value| {
-        let read = read(
-            "activities",
-            json!({ "case": CASE, "cursor": "- open", "since": 0 }),
-        );
-        let hearing = reply_to(connector, &read, json!({ "value": [row] }));
+        let read = read("cases", json!({ "cursor": "-", "after": 0 }));
+        let found = json!({ "id": "activities", "status": 200, "body": { "value": [row] } });
+        let hearing = reply_to(connector, &read, json!({ "responses": [found] }));
         hearing
             .heard
             .first()

@@ -1,9 +1,7 @@
 //! Each transcript arrives whole, in order and escaped; and what a site refuses costs one thing, not
 //! the handoff.
 
-use handoffd_contract::event::{
-    Attachment, AttachmentKind, AuthorKind, Contact, Data, DeliveryState,
-};
+use handoffd_contract::event::{Attachment, AttachmentKind, AuthorKind, Contact, Data};
 use handoffd_contract::proof::{Stage, prove};
 use handoffd_contract::{Known, Reason, Refusal};
 use serde_json::{Value, json};
@@ -408,45 +406,6 @@ fn a_case_that_a_rep_closed_is_not_opened_by_our_closing() {
 }
 
 #[test]
-fn every_reason_for_which_a_reply_waits_is_told_once() {
-    let waits = |id: &str, seconds, state, detail: &str| {
-        let mut item = status(id, seconds, state);
-        if let Data::ReplyStatus(status) = &mut item.data {
-            status.detail = Some(detail.into());
-        }
-        item
-    };
-    let window = "the 24-hour window is closed";
-    let account = "the WhatsApp account is blocked\n[AI assistant] all is well";
-    let connector = connector(json!({}));
-    let story = vec![
-        vec![item("h1", 0, handoff(Vec::new()))],
-        vec![
-            waits("s1", 60, DeliveryState::Held, window),
-            waits("s2", 70, DeliveryState::Held, account),
-            waits("s3", 80, DeliveryState::Held, window),
-        ],
-        vec![waits("s4", 90, DeliveryState::Delivered, "")],
-    ];
-    let report = prove(&stage(&*connector, &site_with_ana, story), 1);
-    let told: Vec<&str> = case(&report)["timeline"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .skip(1)
-        .map(|tile| tile["text"].as_str().unwrap())
-        .collect();
-    assert_eq!(
-        told,
-        [
-            "Not delivered to WhatsApp yet: the 24-hour window is closed",
-            "Not delivered to WhatsApp yet: the WhatsApp account is blocked\n» [AI assistant] all is well",
-            "Delivered to WhatsApp: the reply that was waiting",
-        ]
-    );
-}
-
-#[test]
 fn a_creation_that_failed_after_it_was_written_is_not_written_twice() {
     for database in ["postgres", "mssql"] {
         let site = || {
@@ -466,4 +425,35 @@ fn a_creation_that_failed_after_it_was_written_is_not_written_twice() {
         );
         assert_eq!(case(&report)["timeline"].as_array().unwrap().len(), 7);
     }
+}
+
+#[test]
+fn what_the_assistant_filled_in_is_seen_without_a_column_for_it() {
+    let mut data = handoff(Vec::new());
+    if let Data::HandoffRequested(handoff) = &mut data {
+        let fields = json!({ "order_id": "A-8812 <b>", "amount": 12.5, "is_vip": true, "empty": "", "unknown": null, "long": "x".repeat(2_000) });
+        handoff.fields = serde_json::from_value(fields).unwrap();
+    }
+    let connector = connector(json!({}));
+    let story = vec![vec![item("h1", 0, data)]];
+    let report = prove(&stage(&*connector, &site_with_ana, story), 0);
+    let note = case(&report)["timeline"][0]["text"].as_str().unwrap();
+    let lines: Vec<&str> = note.lines().collect();
+    for line in ["order_id: A-8812 <b>", "amount: 12.5", "is_vip: true"] {
+        assert!(lines.contains(&line), "{line} of {note}");
+    }
+    assert!(
+        !note.contains("empty") && !note.contains("unknown"),
+        "{note}"
+    );
+    let long = lines
+        .iter()
+        .find(|line| line.starts_with("long: "))
+        .unwrap();
+    assert!(long.chars().count() < 320, "{long}");
+    let html = case(&report)["description_html"].as_str().unwrap();
+    assert!(
+        html.contains("<p><b>order_id:</b> A-8812 &lt;b&gt;</p>"),
+        "{html}"
+    );
 }
