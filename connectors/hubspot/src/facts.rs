@@ -49,6 +49,8 @@ pub const CLOSED_STAGE: &str = "closed-stage";
 pub const OWNER: &str = "owner";
 /// The latest `hs_timestamp` in use and for which event: `<first> <last> <event id>`.
 pub const CLOCK: &str = "clock";
+/// The reply that was heard last.
+pub const LAST_REPLY: &str = "last-reply";
 /// Search properties that this portal does not have are not searched.
 pub const PLAIN_SEARCH: &str = "drop/search";
 
@@ -102,9 +104,19 @@ pub fn completed(event: &str) -> String {
     format!("completed/{event}")
 }
 
-/// The rep was told of a reply's state.
-pub fn told(message: &str, state: &str) -> String {
-    format!("told/{message}/{state}")
+/// The event by which a reply was heard.
+pub fn reply(message: &str) -> String {
+    format!("reply/{message}")
+}
+
+/// The note that says what became of a reply.
+pub fn status_note(message: &str) -> String {
+    format!("status/{message}")
+}
+
+/// That note says what this event told of the reply.
+pub fn told(message: &str, event: &str) -> String {
+    format!("told/{message}/{event}")
 }
 
 /// The ticket shows that the session was closed.
@@ -127,7 +139,7 @@ pub fn reopened(event: &str) -> String {
     format!("reopened/{event}")
 }
 
-/// The ticket's last-message time is written.
+/// The standing fields are as this event makes them.
 pub fn touched(event: &str) -> String {
     format!("touched/{event}")
 }

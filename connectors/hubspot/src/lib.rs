@@ -73,6 +73,10 @@ impl Connector for HubSpot {
         plan::next(&self.settings, work, known)
     }
 
+    fn recall(&self, work: &Work, known: &Known) -> Vec<String> {
+        plan::recalled(work, known)
+    }
+
     fn read(&self, step: &Step, reply: &Reply) -> Verdict {
         read::read(&self.settings, step, reply)
     }

@@ -9,6 +9,8 @@ mod handoff;
 mod later;
 mod notes;
 mod reopen;
+mod standing;
+mod status;
 mod ticket;
 
 use handoffd_contract::{
@@ -20,6 +22,7 @@ use crate::facts;
 use crate::settings::Settings;
 
 pub use reopen::stage_mark;
+pub use status::recalled;
 pub use ticket::THREAD;
 
 /// Every call that can be made now.
@@ -35,6 +38,7 @@ pub fn next(settings: &Settings, work: &Work, known: &Known) -> Result<Vec<Step>
             Data::MessageReceived(said) => plan.message(item, said),
             // A message that carried out a rep's reply is already a note of that rep.
             Data::MessageSent(said) if said.reference.is_none() => plan.message(item, said),
+            Data::RepReplied(reply) => plan.replied(item, reply),
             Data::ReplyStatus(status) => plan.reply_status(item, status),
             Data::SessionClosed(closed) => plan.closed(item, closed),
             _ => Vec::new(),

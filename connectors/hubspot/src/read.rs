@@ -41,6 +41,7 @@ pub fn read(settings: &Settings, step: &Step, reply: &Reply) -> Verdict {
             patched(settings, step, reply, "ticket")
         }
         "note.create" | "communication.create" | "comment.create" => notes::create(step, reply),
+        "note.update" => notes::update(step, reply),
         "notes.list" => notes::list(step, reply),
         "notes.read" => notes::texts(step, reply),
         "comments.look" => notes::comments(step, reply),
@@ -150,6 +151,11 @@ fn patched(settings: &Settings, step: &Step, reply: &HttpReply, section: &str) -
                 None => drop_fields(step, reply, section, &[]),
             }
         }
+        // Nothing waits for a standing field.
+        ("ticket.touch", 400) => match drop_fields(step, reply, section, &[]) {
+            Verdict::Never(_) => done(Some("refused")),
+            dropped => dropped,
+        },
         (_, 400) => drop_fields(step, reply, section, &[]),
         _ => otherwise(step, reply),
     }

@@ -1,12 +1,14 @@
 //! The settings of a HubSpot target, which cannot be wrong.
 
 mod reader;
+mod standing;
 
 use handoffd_contract::phone::Country;
 use handoffd_contract::{Credential, Problem, Secret};
 use serde_json::Value;
 
 use crate::paths::Paths;
+pub use standing::{Field, Standing};
 
 /// When the mapping's `contact` fields are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,8 +88,8 @@ pub struct Settings {
     pub handoff_id_property: String,
     /// The ticket property that holds the session's address.
     pub session_url_property: Option<String>,
-    /// The ticket property that holds the time of the last message.
-    pub last_message_property: Option<String>,
+    /// The ticket properties that say how the conversation stands.
+    pub standing: Standing,
     /// When the mapping's contact fields are written.
     pub contact_fields: ContactFields,
     /// Where the transcript goes.

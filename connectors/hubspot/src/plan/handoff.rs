@@ -46,6 +46,9 @@ impl Plan<'_> {
         );
         let mut steps = self.show(&texts, &clock, ticket);
         steps.extend(self.contact_update(item, contact));
+        if again {
+            steps.extend(self.touch(item, ticket, self.standing_of(handoff)));
+        }
         if steps.is_empty() {
             steps = self.uploads(&files);
         }
@@ -99,11 +102,11 @@ impl Plan<'_> {
         };
         let mut blocks = Vec::new();
         for (label, value) in words::reasoning(handoff) {
-            blocks.extend(match label {
+            blocks.extend(match label.as_str() {
                 "Session" if value.starts_with("https://") || value.starts_with("http://") => {
                     vec![words::link(&value)]
                 }
-                _ => Block::labelled(label, &value),
+                _ => Block::labelled(&label, &value),
             });
         }
         if first && let Some(how) = self.contact_words() {
@@ -179,7 +182,10 @@ impl Plan<'_> {
         for section in ["ticket", "contact"] {
             for (field, why) in self.known.under(&format!("drop/{section}/")) {
                 // Without a property of its own, the user id is kept where the number would be.
-                if field == self.settings.user_id_property {
+                // A standing field that the portal lacks is the operator's to add.
+                if field == self.settings.user_id_property
+                    || section == "ticket" && self.settings.standing.is_one(field)
+                {
                     continue;
                 }
                 notes.push(format!(
@@ -213,6 +219,21 @@ impl Plan<'_> {
         notes
     }
 
+    /// The standing fields that this portal does not take, for those who run it.
+    fn lacking(&self) -> Option<String> {
+        let dropped = self.known.under("drop/ticket/");
+        let fields: Vec<&str> = dropped
+            .map(|(field, _)| field)
+            .filter(|field| self.settings.standing.is_one(field))
+            .collect();
+        (!fields.is_empty()).then(|| {
+            format!(
+                "HubSpot did not take the standing fields {}; `handoffd check --live --create-missing` adds those that are missing",
+                fields.join(", ")
+            )
+        })
+    }
+
     fn complete(&self, item: &Item, ticket: &str, files: &[Filed<'_>]) -> Step {
         let rendered = item
             .rendered
@@ -231,7 +252,11 @@ impl Plan<'_> {
             handoff: item.id.clone(),
             records,
             url: self.ticket_url(ticket),
-            notes: rendered.chain(self.degraded()).chain(missing).collect(),
+            notes: rendered
+                .chain(self.degraded())
+                .chain(missing)
+                .chain(self.lacking())
+                .collect(),
         };
         let fact = facts::completed(&item.id);
         let record = Record {

@@ -1,11 +1,11 @@
-//! What comes after the handoff: messages, what became of replies, and the end.
+//! What comes after the handoff: messages, and the end.
 
-use handoffd_contract::event::{DeliveryState, MessageEvent, ReplyStatus, SessionClosed};
+use handoffd_contract::event::{MessageEvent, SessionClosed};
 use handoffd_contract::text::{line, set_off, truncate};
-use handoffd_contract::{AuthorKind, HttpCall, Item, Message, Method, Repeat, Step};
+use handoffd_contract::{AuthorKind, HttpCall, Item, Method, Repeat, Step};
 use serde_json::{Value, json};
 
-use super::notes::{self, Kind, Note};
+use super::notes::{Kind, Note};
 use super::{Filed, Plan, files};
 use crate::facts;
 use crate::settings::Later;
@@ -53,81 +53,12 @@ impl Plan<'_> {
         }
         let clock = self.clock(item, message.time, notes.len());
         let mut steps = self.show(&notes, &clock, ticket);
-        steps.extend(self.touch(item, message, ticket));
+        steps.extend(self.touch(item, ticket, self.standing_after(message)));
         // The customer waits for somebody; the assistant's lines do not.
         if message.author.kind == AuthorKind::Customer {
             steps.extend(self.reopening(item, ticket, Value::Null));
         }
         steps
-    }
-
-    /// Writes the time of the last message, where the settings name a property for it.
-    fn touch(&self, item: &Item, message: &Message, ticket: &str) -> Option<Step> {
-        let property = self.settings.last_message_property.as_ref()?;
-        let fact = facts::touched(&item.id);
-        let dropped = self.known.is(&facts::drop("ticket", property));
-        if dropped || self.known.is(&fact) {
-            return None;
-        }
-        let time = notes::iso(message.time.as_millisecond());
-        let call = HttpCall::new(Method::Patch, self.settings.paths.one("tickets", ticket))
-            .json(json!({"properties": {property: time}}));
-        Some(Step::new("ticket.touch", Repeat::Keyed, call).claim_as(fact, "done"))
-    }
-
-    pub(super) fn reply_status(&self, item: &Item, status: &ReplyStatus) -> Vec<Step> {
-        let Some(ticket) = self
-            .known
-            .get(facts::TICKET)
-            .filter(|_| status.target == self.work.target)
-        else {
-            return Vec::new();
-        };
-        let held = facts::told(&status.message_id, "held");
-        let held = self.known.is(&held) || self.known.under(&format!("{held}/")).next().is_some();
-        let (state, title, default) = match status.state {
-            DeliveryState::Held if status.may_have_arrived() => (
-                status.word(),
-                "Not known whether it reached WhatsApp",
-                "Somebody has to look before anything else is sent.",
-            ),
-            DeliveryState::Held => (
-                status.word(),
-                "Not delivered to WhatsApp yet",
-                "The reply waits and goes out when it can.",
-            ),
-            DeliveryState::Failed => (
-                "failed".to_owned(),
-                "Not delivered to WhatsApp",
-                "WhatsApp did not take the reply.",
-            ),
-            DeliveryState::Sent if status.settles() => {
-                (status.word(), "Sent to WhatsApp", "It has been sent.")
-            }
-            DeliveryState::Delivered | DeliveryState::Read if held => (
-                "delivered".to_owned(),
-                "Delivered to WhatsApp",
-                "The reply that had to wait has reached the customer.",
-            ),
-            _ => return Vec::new(),
-        };
-        let fact = facts::told(&status.message_id, &state);
-        if self.known.is(&fact) {
-            return Vec::new();
-        }
-        if let Some(step) = self.doubt(ticket, &[], Value::Null) {
-            return vec![step];
-        }
-        let detail = status
-            .detail
-            .as_deref()
-            .filter(|detail| !detail.trim().is_empty())
-            .unwrap_or(default);
-        let mut blocks = Block::labelled(title, &truncate(detail, 2_000));
-        blocks.extend(Block::plain(&format!("Reply: {}", status.message_id), None));
-        let note = Note::new(fact, Kind::Note, "", blocks);
-        let clock = self.clock(item, item.time, 1);
-        self.show(&[note], &clock, ticket)
     }
 
     pub(super) fn closed(&self, item: &Item, closed: &SessionClosed) -> Vec<Step> {

@@ -118,6 +118,9 @@ impl Plan<'_> {
         if let Some(name) = &settings.session_url_property {
             set(name, handoff.session.url.clone());
         }
+        for (name, value) in self.stood(self.standing_of(handoff)) {
+            properties.insert(name, value);
+        }
         self.overlay(item, "ticket", &mut properties);
         let content = match properties.get("content").and_then(Value::as_str) {
             Some(mapped) => words::mapped(mapped),
@@ -255,7 +258,7 @@ fn claim(step: Step, item: &Item, shown: &[&Message]) -> Step {
 fn head(handoff: &Handoff) -> String {
     let lines = words::reasoning(handoff)
         .into_iter()
-        .map(|(label, value)| match label {
+        .map(|(label, value)| match label.as_str() {
             "Summary" => value,
             label => format!("{label}: {value}"),
         });

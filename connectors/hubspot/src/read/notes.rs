@@ -59,6 +59,22 @@ pub(super) fn create(step: &Step, reply: &HttpReply) -> Verdict {
     otherwise(step, reply)
 }
 
+/// A reply's note was brought up to date; one that a rep has deleted is not there any more.
+pub(super) fn update(step: &Step, reply: &HttpReply) -> Verdict {
+    if id_of(reply).is_some() {
+        let told = step.claims.iter();
+        let told = told.map(|claim| Learned::is(&claim.fact, "done"));
+        return Verdict::Known(told.chain([dated(step)]).collect());
+    }
+    match reply.status {
+        404 => {
+            let gone = Learned::absent(context(step, "note"));
+            Verdict::Known(absent(step).chain([gone]).collect())
+        }
+        _ => otherwise(step, reply),
+    }
+}
+
 /// What a record shows: candidates where we chose the value, else the record itself.
 fn shown<'c>(
     claims: impl Iterator<Item = (&'c str, Option<&'c str>)>,

@@ -191,7 +191,7 @@ pub(super) struct Schema {
 }
 
 impl Schema {
-    /// HubSpot's own properties that matter here, and the three that handoffd's check adds.
+    /// HubSpot's own properties that matter here, and those that handoffd's check adds.
     pub(super) fn new() -> Schema {
         let mut schema = Schema {
             properties: BTreeMap::new(),
@@ -293,16 +293,23 @@ impl Schema {
             "hs_communication_logged_from",
             &["CRM"],
         );
-        for (kind, name, unique) in [
-            (Kind::Contact, "wa_id", true),
-            (Kind::Contact, "wa_user_id", true),
-            (Kind::Ticket, "wa_handoff_id", true),
-            (Kind::Ticket, "wa_session_url", false),
+        for (kind, name, unique, of) in [
+            (Kind::Contact, "wa_id", true, "string"),
+            (Kind::Contact, "wa_user_id", true, "string"),
+            (Kind::Ticket, "wa_handoff_id", true, "string"),
+            (Kind::Ticket, "wa_session_url", false, "string"),
+            (Kind::Ticket, "wa_session_id", false, "string"),
+            (Kind::Ticket, "wa_language", false, "string"),
+            (Kind::Ticket, "wa_sentiment", false, "string"),
+            (Kind::Ticket, "wa_channel", false, "string"),
+            (Kind::Ticket, "wa_last_message", false, "datetime"),
+            (Kind::Ticket, "wa_window_end", false, "datetime"),
+            (Kind::Ticket, "wa_reply_state", false, "string"),
         ] {
             schema
                 .groups
                 .insert((kind, "wa_handoff".into()), "WhatsApp handoff".into());
-            let property = schema.add(kind, name, "string");
+            let property = schema.add(kind, name, of);
             (property.unique, property.custom, property.group) =
                 (unique, true, "wa_handoff".into());
         }
@@ -335,6 +342,14 @@ impl Schema {
     pub(super) fn without_user_id(&mut self) {
         self.properties
             .retain(|(kind, name), _| (*kind, name.as_str()) != (Kind::Contact, "wa_user_id"));
+    }
+
+    /// A portal that was prepared before its tickets had standing fields.
+    pub(super) fn without_standing(&mut self) {
+        self.properties.retain(|(kind, name), property| {
+            let kept = ["wa_handoff_id", "wa_session_url"].contains(&name.as_str());
+            *kind != Kind::Ticket || !property.custom || kept
+        });
     }
 
     /// A portal without the newer telephone properties.

@@ -63,7 +63,7 @@ impl Default for Switches {
 
 const NAMES: &str = "webhook_url, webhook_duplicates, webhook_reversed, webhook_retry_seconds, api_per_10s, search_per_second, daily, \
                      retry_after, search_lag, scopes, token_valid, expire_tokens, grant_revoked, conflict_409, archived_keeps_unique, merged_ids, \
-                     missing_association_400, max_file_bytes, required_property, phone_country, phone_validation, reply_prefix, bare, old_phones, no_user_id";
+                     missing_association_400, max_file_bytes, required_property, phone_country, phone_validation, reply_prefix, bare, old_phones, no_user_id, no_standing";
 
 impl Portal {
     pub(super) fn set_switch(&mut self, name: &str, value: &Value) -> Result<(), String> {
@@ -137,6 +137,11 @@ impl Portal {
             "no_user_id" => {
                 if flag()? {
                     self.schema.without_user_id();
+                }
+            }
+            "no_standing" => {
+                if flag()? {
+                    self.schema.without_standing();
                 }
             }
             "old_phones" => {

@@ -4,8 +4,8 @@
 pub mod played;
 
 use handoffd_contract::event::{
-    AttachmentKind, DeliveryState, Handoff, MessageEvent, Reasoning, ReplyStatus, Session,
-    SessionClosed,
+    AttachmentKind, DeliveryState, Handoff, MessageEvent, Reasoning, RepReply, ReplyStatus,
+    Session, SessionClosed,
 };
 use handoffd_contract::lane::{self, Progress};
 use handoffd_contract::proof::encode;
@@ -133,6 +133,19 @@ pub fn reply_status(message: &str, state: DeliveryState) -> Data {
     })
 }
 
+/// A rep's reply in the portal, as it was heard.
+pub fn replied(message: &str, text: &str) -> Data {
+    Data::RepReplied(RepReply {
+        target: "crm".into(),
+        message_id: message.into(),
+        author: None,
+        text: Some(text.into()),
+        attachments: Vec::new(),
+        options: Vec::new(),
+        template: None,
+    })
+}
+
 pub fn closed(by: Option<&str>) -> Data {
     Data::SessionClosed(SessionClosed {
         resolved: Some(true),
@@ -167,6 +180,7 @@ pub struct Desk {
     pub calls: Vec<String>,
     pub cursor: Option<String>,
     pub session: Session,
+    worked: Vec<Item>,
 }
 
 impl Desk {
@@ -180,6 +194,7 @@ impl Desk {
             calls: Vec::new(),
             cursor: None,
             session: session(),
+            worked: Vec::new(),
         }
     }
 
@@ -215,8 +230,18 @@ impl Desk {
         self.cursor = None;
     }
 
-    /// Works items off; the reason when the lane parks.
+    /// The replies that these items' statuses are about.
+    pub fn recalled(&self, items: &[Item]) -> Vec<String> {
+        self.connector.recall(&self.plan(items), &self.known)
+    }
+
+    /// Works items off, with those that they are about; the reason when the lane parks.
     pub fn work(&mut self, items: &[Item]) -> Result<(), Stop> {
+        self.worked.extend(items.iter().cloned());
+        let again = self.recalled(items);
+        let again = self.worked.iter().filter(|item| again.contains(&item.id));
+        let items: Vec<Item> = again.chain(items).cloned().collect();
+        let items = items.as_slice();
         for _ in 0..200 {
             let steps = match self.connector.next(&self.plan(items), &self.known) {
                 Ok(steps) if steps.is_empty() => return Ok(()),
