@@ -405,10 +405,8 @@ impl Worker<'_> {
         let Some((work, _)) = &self.plan else {
             return Ok(());
         };
-        let key = match self.target.connector.feed(work, &self.known, None) {
-            Some(Feed::Stream { key, .. } | Feed::Poll { key, .. }) => Some(key),
-            None => None,
-        };
+        let feed = self.target.connector.feed(work, &self.known, None);
+        let key = feed.map(|feed| feed.key().to_owned());
         if self.known.get(FEED).unwrap_or("") == key.as_deref().unwrap_or("") {
             return Ok(());
         }

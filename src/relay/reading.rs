@@ -34,8 +34,14 @@ impl Relay {
             return Err(RelayError::Later(stop, Some(Duration::from_secs(1))));
         }
         let key = match feed_as(target, &loaded, None) {
+            Some(
+                Feed::Stream { backfill, .. }
+                | Feed::Poll {
+                    backfill: backfill @ Some(_),
+                    ..
+                },
+            ) => return Ok(backfill),
             Some(Feed::Poll { key, .. }) => key,
-            Some(Feed::Stream { backfill, .. }) => return Ok(backfill),
             None => return Ok(None),
         };
         let cursor = self.ledger.cursor(&target.name, &key).await?;

@@ -93,7 +93,10 @@ fn play(name: &'static str) -> Played {
     let work = Work { now, ..work };
     let mut wanted = Vec::new();
     match connector.feed(&work, &known, None) {
-        Some(Feed::Poll { read, .. }) => wanted.push(read),
+        Some(Feed::Poll { read, backfill, .. }) => {
+            wanted.push(read);
+            wanted.extend(backfill);
+        }
         Some(Feed::Stream { backfill, key, .. }) => {
             wanted.extend(backfill);
             let all = sandbox.frames(now, &key, 0).into_iter();

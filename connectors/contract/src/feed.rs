@@ -31,13 +31,27 @@ pub enum Feed {
     },
     /// A read, again and again.
     Poll {
-        /// Which poll; one per lane.
+        /// Which poll. Lanes that name the same key share one; its read is then the same for all of
+        /// them, but for what depends on the time and the cursor.
         key: String,
         /// What to read.
         read: Read,
         /// How often.
         every: Duration,
+        /// Where lanes share the poll: what to read for this lane alone, now and then, and before a
+        /// rep's reply is taken from a webhook. Its reply leaves no cursor.
+        backfill: Option<Read>,
     },
+}
+
+impl Feed {
+    /// Which feed it is.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        match self {
+            Feed::Stream { key, .. } | Feed::Poll { key, .. } => key,
+        }
+    }
 }
 
 /// A read whose reply [`hear`](crate::Connector::hear) gets.

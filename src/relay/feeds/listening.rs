@@ -22,10 +22,16 @@ const NOTHING_TO_HEAR: Duration = Duration::from_secs(1);
 /// How long at most, each time being twice as long as the one before.
 const NOTHING_TO_HEAR_MAX: Duration = Duration::from_secs(30);
 
+/// Lanes of a shared poll that are read by themselves in one round, in turn: so many whatever their
+/// number, and each of them in every round while they are few.
+const READ_BACK: usize = 5;
+
 /// What a feed keeps from one round to the next.
 struct Place {
     cursor: Option<String>,
     failures: u32,
+    /// Which of the lanes that share the poll is read by itself next.
+    turn: usize,
     /// How long it sleeps when there is nothing to hear.
     sleep: Duration,
 }
@@ -60,6 +66,7 @@ pub(super) async fn listen(
     let mut place = Place {
         cursor: lease.cursor.clone(),
         failures: 0,
+        turn: 0,
         sleep: NOTHING_TO_HEAR,
     };
     // A round's state is large, and there may be thousands of feeds: between rounds it is let go.
@@ -92,27 +99,28 @@ async fn round(
     if lanes.is_empty() {
         return None;
     }
-    let feed = match feed_of_any(relay, target, &lanes, place.cursor.as_deref()).await {
-        Ok(Some(feed)) => {
-            place.sleep = NOTHING_TO_HEAR;
-            feed
-        }
-        // Nothing to listen to for now, such as when the customer has been silent for long: its
-        // lanes are woken, see that too, and name it no longer.
-        Ok(None) => {
-            return Some(
-                match relay.ledger.wake(Timestamp::now(), &numbers(&lanes)).await {
-                    Ok(()) => {
-                        let sleep = place.sleep;
-                        place.sleep = (sleep * 2).min(NOTHING_TO_HEAR_MAX);
-                        Wait::UntilWanted(sleep)
-                    }
-                    Err(_) => Wait::For(place.pause(relay, None)),
-                },
-            );
-        }
-        Err(_) => return Some(Wait::For(place.pause(relay, None))),
+    let Ok((feed, without)) =
+        feed_of_any(relay, target, &lease.key, &lanes, place.cursor.as_deref()).await
+    else {
+        return Some(Wait::For(place.pause(relay, None)));
     };
+    // Nothing to listen to for now, such as when the conversation is long over: these lanes are woken,
+    // see that too, and name the feed no longer.
+    let woken = match without.as_slice() {
+        [] => Ok(()),
+        without => relay.ledger.wake(Timestamp::now(), without).await,
+    };
+    let Some(feed) = feed else {
+        return Some(match woken {
+            Ok(()) => {
+                let sleep = place.sleep;
+                place.sleep = (sleep * 2).min(NOTHING_TO_HEAR_MAX);
+                Wait::UntilWanted(sleep)
+            }
+            Err(_) => Wait::For(place.pause(relay, None)),
+        });
+    };
+    place.sleep = NOTHING_TO_HEAR;
     let since = Instant::now();
     let (outcome, next) = match feed {
         Feed::Stream { open, idle, .. } => {
@@ -125,6 +133,14 @@ async fn round(
         Feed::Poll { read, every, .. } => {
             feeds.set_open(lease, true);
             let outcome = poll(relay, target, lease, &mut place.cursor, &read).await;
+            // What all share may be refused, and each lane can be heard all the same.
+            let read_back = match outcome {
+                Ok(()) | Err(RelayError::Never(_)) => {
+                    read_back(relay, target, &lanes, &mut place.turn).await
+                }
+                Err(_) => Ok(()),
+            };
+            let outcome = outcome.and(read_back);
             if outcome.is_ok() {
                 place.failures = 0;
             }
@@ -149,10 +165,6 @@ async fn round(
     }))
 }
 
-fn numbers(lanes: &[LaneRef]) -> Vec<i64> {
-    lanes.iter().map(|lane| lane.lane).collect()
-}
-
 pub(super) fn pause(relay: &Relay, failures: &mut u32, asked: Option<Duration>) -> Duration {
     *failures += 1;
     let jitter = rand::random::<f64>();
@@ -163,21 +175,51 @@ pub(super) fn pause(relay: &Relay, failures: &mut u32, asked: Option<Duration>) 
     wait.min(Duration::from_secs(30))
 }
 
-/// The feed as the first lane that has a use for it sees it: lanes share a stream, and the conversation
-/// of one may be over while a rep writes in another's.
+/// The feed as the first lane that has a use for it sees it, and the lanes before it that have none:
+/// lanes share a feed, and the conversation of one may be over while a rep writes in another's.
 async fn feed_of_any(
     relay: &Relay,
     target: &Target,
+    key: &str,
     lanes: &[LaneRef],
     cursor: Option<&str>,
-) -> Result<Option<Feed>, RelayError> {
+) -> Result<(Option<Feed>, Vec<i64>), RelayError> {
+    let mut without = Vec::new();
     for lane in lanes {
         let feed = feed_of(relay, target, lane, cursor).await?;
-        if feed.is_some() {
-            return Ok(feed);
+        if feed.as_ref().is_some_and(|feed| feed.key() == key) {
+            return Ok((feed, without));
+        }
+        without.push(lane.lane);
+    }
+    Ok((None, without))
+}
+
+/// Reads some of the lanes that share a poll by themselves, for what the poll cannot tell.
+async fn read_back(
+    relay: &Relay,
+    target: &Target,
+    lanes: &[LaneRef],
+    turn: &mut usize,
+) -> Result<(), RelayError> {
+    for _ in 0..READ_BACK.min(lanes.len()) {
+        let lane = &lanes[*turn % lanes.len()];
+        // Before it is read: one that cannot be read keeps nobody behind it.
+        *turn = (*turn + 1) % lanes.len();
+        if let Some(Feed::Poll {
+            backfill: Some(read),
+            ..
+        }) = feed_of(relay, target, lane, None).await?
+        {
+            let reply = relay.read_in_turn(target, &read).await?;
+            let frame = Frame::Reply {
+                read: &read,
+                reply: &reply,
+            };
+            relay.take(target, &frame, Commit::default()).await?;
         }
     }
-    Ok(None)
+    Ok(())
 }
 
 /// What the connector says of a lane's feed now.

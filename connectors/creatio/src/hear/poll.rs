@@ -65,6 +65,7 @@ impl Creatio {
             key: format!("case/{case}"),
             read,
             every,
+            backfill: None,
         })
     }
 
