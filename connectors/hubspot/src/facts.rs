@@ -33,6 +33,8 @@ pub const TICKET_GENERATION: &str = "ticket/generation";
 pub const TICKET_BEFORE: &str = "ticket/before";
 /// `open`, or `closed` and since when, as the last poll saw it.
 pub const TICKET_STATE: &str = "ticket/state";
+/// What the ticket's own read saw last: notes, stage, owner, merges.
+pub const SEEN: &str = "ticket/seen";
 /// The stages of closed tickets in all pipelines: `<pipeline>/<stage>`, with spaces between.
 pub const CLOSED_STAGES: &str = "pipeline/closed";
 /// Something that notes are attached to was not found.

@@ -194,7 +194,7 @@ fn a_merge_is_heard_from_either_ticket_by_webhook_and_by_poll() {
         assert_eq!(found, wanted);
         // The poll of the ticket that is gone.
         let by_poll: Vec<_> = desk
-            .poll()
+            .own_read()
             .into_iter()
             .map(|heard| (heard.subject, heard.kind))
             .collect();
@@ -203,11 +203,11 @@ fn a_merge_is_heard_from_either_ticket_by_webhook_and_by_poll() {
         desk.portal.switch("merged_ids", &json!(false)).unwrap();
         desk.known.set("ticket", left.as_str().unwrap());
         let by_poll: Vec<_> = desk
-            .poll()
+            .own_read()
             .into_iter()
             .map(|heard| (heard.subject, heard.kind))
             .collect();
         assert_eq!(by_poll, wanted);
-        assert_eq!(desk.poll(), [], "once");
+        assert_eq!(desk.own_read(), [], "once");
     }
 }

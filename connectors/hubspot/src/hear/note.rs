@@ -9,7 +9,7 @@ use handoffd_contract::{
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{about_ticket, broken, rich, text, time};
+use super::{about_ticket, broken, pace, rich, text, time};
 use crate::facts;
 use crate::read::id;
 use crate::settings::Settings;
@@ -40,6 +40,18 @@ pub fn reply_text(prefix: &str, note: &str) -> Option<String> {
     let apart = rest.is_empty() || rest.starts_with(|c: char| c.is_whitespace() || c == ':');
     (head.eq_ignore_ascii_case(prefix) && apart)
         .then(|| rest.trim_start_matches(':').trim().to_owned())
+}
+
+/// The ids of those notes that are replies.
+pub fn replies(settings: &Settings, notes: &Value) -> Vec<Value> {
+    let found = notes["results"].as_array().into_iter().flatten();
+    found
+        .filter(|note| {
+            let body = text(&note["properties"]["hs_note_body"]);
+            reply_text(&settings.reply_prefix, body).is_some()
+        })
+        .filter_map(|note| id(&note["id"]).map(Value::String))
+        .collect()
 }
 
 /// A note's reply.
@@ -193,10 +205,13 @@ fn go_on(settings: &Settings, mut pending: Value) -> FrameContent {
     });
     let lost = lost.map(|what| heard(format!("{id}/not-sent"), what));
     let said = (!is_empty).then(|| heard(id.to_owned(), InboundKind::Replied(replied)));
+    let rest = proceed(settings, &pending["then"], "");
     FrameContent {
-        heard: said.into_iter().chain(lost).collect(),
+        heard: said.into_iter().chain(lost).chain(rest.heard).collect(),
         skipped: None,
-        ..proceed(settings, &pending["then"], "")
+        cursor: rest.cursor,
+        fetch: rest.fetch,
+        ..FrameContent::default()
     }
 }
 
@@ -235,7 +250,8 @@ fn about_tickets(tickets: &Value) -> Subject {
     }
 }
 
-/// After one note: the next of a poll's notes, or its new cursor.
+/// After one note: the next of a poll's notes, or where the poll goes on, or what was seen of the
+/// ticket.
 pub fn proceed(settings: &Settings, then: &Value, why: &str) -> FrameContent {
     let mut hearing = FrameContent {
         skipped: Some(why.to_owned()),
@@ -251,7 +267,13 @@ pub fn proceed(settings: &Settings, then: &Value, why: &str) -> FrameContent {
             then["queue"] = json!(rest);
             hearing.fetch.push(read(settings, text(next), then));
         }
-        None => hearing.cursor = then["cursor"].as_str().map(str::to_owned),
+        None => {
+            hearing.cursor = then["cursor"].as_str().map(str::to_owned);
+            if let Some(seen) = then["seen"].as_str() {
+                let seen = pace::fact(text(&then["ticket"]), facts::SEEN, seen.to_owned());
+                hearing.heard.push(seen);
+            }
+        }
     }
     hearing
 }

@@ -10,7 +10,7 @@ use super::answer::{
     Answer, error, invalid, malformed, no_route, not_found, only, required, wrong_method,
 };
 use super::schema::{Kind, link_type};
-use super::store::{By, iso, link_name};
+use super::store::{By, link_name};
 use super::{PORTAL_ID, Portal};
 
 impl Portal {
@@ -137,20 +137,7 @@ impl Portal {
             .filter(|name| self.schema.get(kind, name).is_some())
             .collect();
         let mut answer = object.json(PORTAL_ID, Some(&asked));
-        let history = names(request, "propertiesWithHistory");
-        if !history.is_empty() {
-            for name in &history {
-                let entries: Vec<Value> = object
-                    .history
-                    .get(name)
-                    .into_iter()
-                    .flatten()
-                    .map(|(value, at, by)| json!({"value": value, "timestamp": iso(*at), "sourceType": by.source()}))
-                    .collect();
-                answer["propertiesWithHistory"][name] = json!(entries);
-                answer["properties"][name] = json!(object.get(name));
-            }
-        }
+        object.with_history(&names(request, "propertiesWithHistory"), &mut answer);
         for name in names(request, "associations") {
             let Some(to) = Kind::parse(&name) else {
                 return Err(invalid(format!("{name} is not an object type")));

@@ -83,6 +83,27 @@ impl Object {
     }
 
     /// When the record was written down for its timeline.
+    /// Adds these properties' earlier values to an answer, the newest first.
+    pub(super) fn with_history<'n>(
+        &self,
+        names: impl IntoIterator<Item = &'n String>,
+        answer: &mut Value,
+    ) {
+        for name in names {
+            let entries: Vec<Value> = self
+                .history
+                .get(name)
+                .into_iter()
+                .flatten()
+                .map(|(value, at, by)| {
+                    json!({"value": value, "timestamp": iso(*at), "sourceType": by.source()})
+                })
+                .collect();
+            answer["propertiesWithHistory"][name] = json!(entries);
+            answer["properties"][name] = json!(self.get(name));
+        }
+    }
+
     pub(super) fn timestamp(&self) -> Timestamp {
         self.get("hs_timestamp")
             .and_then(time)

@@ -3,6 +3,8 @@
 
 pub mod played;
 
+use std::collections::BTreeSet;
+
 use handoffd_contract::event::{
     AttachmentKind, DeliveryState, Handoff, MessageEvent, Reasoning, RepReply, ReplyStatus,
     Session, SessionClosed,
@@ -13,7 +15,7 @@ use handoffd_contract::sandbox::{Request, Sandbox};
 use handoffd_contract::{
     Attachment, Author, AuthorKind, Call, Connector, Contact, Data, Feed, Frame, HttpCall,
     HttpReply, Inbound, InboundKind, Item, Known, Location, MediaProblem, MediaRef, Message,
-    Refusal, Reply, Source, Stop, Work,
+    Refusal, Reply, Source, Stop, Subject, Work,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -181,6 +183,7 @@ pub struct Desk {
     pub cursor: Option<String>,
     pub session: Session,
     worked: Vec<Item>,
+    polled: BTreeSet<String>,
 }
 
 impl Desk {
@@ -195,6 +198,7 @@ impl Desk {
             cursor: None,
             session: session(),
             worked: Vec::new(),
+            polled: BTreeSet::new(),
         }
     }
 
@@ -210,7 +214,13 @@ impl Desk {
     }
 
     pub fn call(&mut self, call: &HttpCall) -> HttpReply {
-        self.now += SignedDuration::from_millis(40);
+        // The engine waits for its share of the searches.
+        let wait = if call.path.ends_with("/search") {
+            250
+        } else {
+            40
+        };
+        self.now += SignedDuration::from_millis(wait);
         let mut request = encode(call, &mut *self.portal, self.now, &bytes).unwrap();
         request.headers.push(("host".into(), "hubspot.test".into()));
         self.calls
@@ -227,7 +237,6 @@ impl Desk {
     pub fn session(&mut self, id: &str) {
         self.session.id = id.to_owned();
         self.known = Known::default();
-        self.cursor = None;
     }
 
     /// The replies that these items' statuses are about.
@@ -314,6 +323,11 @@ impl Desk {
         }
         // Facts about the pace are the lane's own.
         heard.retain(|heard| match &heard.kind {
+            InboundKind::Facts(facts)
+                if facts.iter().all(|(name, _)| name != "ticket") && !self.is_about(heard) =>
+            {
+                false
+            }
             InboundKind::Facts(facts) if facts.iter().all(|(name, _)| name != "ticket") => {
                 facts
                     .iter()
@@ -336,23 +350,22 @@ impl Desk {
 
     /// How long the poll pauses; none when it has ended.
     pub fn pace(&self) -> Option<u64> {
-        let work = self.plan(&[]);
-        let feed = self
-            .connector
-            .feed(&work, &self.known, self.cursor.as_deref());
-        feed.map(|feed| match feed {
+        self.feed().map(|feed| match feed {
             Feed::Poll { every, .. } => every.as_secs(),
             Feed::Stream { .. } => panic!("HubSpot has no stream"),
         })
     }
 
-    /// One round of the poll.
-    pub fn poll(&mut self) -> Vec<Inbound> {
-        let work = self.plan(&[]);
-        let feed = self
-            .connector
-            .feed(&work, &self.known, self.cursor.as_deref());
-        let Some(Feed::Poll { read, .. }) = feed else {
+    fn is_about(&self, heard: &Inbound) -> bool {
+        match &heard.subject {
+            Subject::Fact { name, value } => self.known.get(name) == Some(value),
+            _ => false,
+        }
+    }
+
+    /// The poll that all tickets share, by itself.
+    pub fn search(&mut self) -> Vec<Inbound> {
+        let Some(Feed::Poll { read, .. }) = self.feed() else {
             panic!("no poll")
         };
         let reply = self.call(&read.call);
@@ -360,6 +373,36 @@ impl Desk {
             read: &read,
             reply: &reply,
         })
+    }
+
+    pub fn feed(&self) -> Option<Feed> {
+        let work = self.plan(&[]);
+        self.connector
+            .feed(&work, &self.known, self.cursor.as_deref())
+    }
+
+    /// The ticket's own read.
+    pub fn own_read(&mut self) -> Vec<Inbound> {
+        let Some(Feed::Poll {
+            backfill: Some(read),
+            ..
+        }) = self.feed()
+        else {
+            panic!("no poll")
+        };
+        let reply = self.call(&read.call);
+        self.hear(&Frame::Reply {
+            read: &read,
+            reply: &reply,
+        })
+    }
+
+    /// One round of the poll while there are few tickets; what polls tell again counts once.
+    pub fn poll(&mut self) -> Vec<Inbound> {
+        let mut heard = self.search();
+        heard.extend(self.own_read());
+        heard.retain(|one| self.polled.insert(one.id.clone()));
+        heard
     }
 
     /// Delivers the webhooks that are due.
