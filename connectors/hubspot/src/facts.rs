@@ -49,12 +49,28 @@ pub const STAGE: &str = "stage";
 pub const CLOSED_STAGE: &str = "closed-stage";
 /// The owner's id, where the settings give the e-mail address.
 pub const OWNER: &str = "owner";
+/// The contact's tickets, where an open one may take the conversation, the newest first.
+pub const APPEND_LIST: &str = "append/list";
+/// Their stages.
+pub const APPEND_OPEN: &str = "append/open";
+/// The open ticket that takes the conversation, or `-`.
+pub const APPEND: &str = "append";
 /// The latest `hs_timestamp` in use and for which event: `<first> <last> <event id>`.
 pub const CLOCK: &str = "clock";
 /// The reply that was heard last.
 pub const LAST_REPLY: &str = "last-reply";
 /// Search properties that this portal does not have are not searched.
 pub const PLAIN_SEARCH: &str = "drop/search";
+
+/// Whose such a ticket is: the one contact that it has, or `several`.
+pub fn append_whose(ticket: &str) -> String {
+    format!("append/whose/{ticket}")
+}
+
+/// The handoff id that such a ticket has, or `-`.
+pub fn append_id(ticket: &str) -> String {
+    format!("append/id/{ticket}")
+}
 
 /// The contact that is kept under the customer's key `n`, or `-`.
 pub fn look_key(n: usize) -> String {

@@ -3,6 +3,7 @@
 //! Items are worked off strictly in order: nothing of the next one is planned before the one before
 //! it is shown. Inside one item everything whose prerequisites are known goes at once.
 
+mod append;
 mod contact;
 mod files;
 mod handoff;
@@ -21,6 +22,7 @@ use serde_json::{Value, json};
 use crate::facts;
 use crate::settings::Settings;
 
+pub use append::NONE as NOT_APPENDED;
 pub use reopen::stage_mark;
 pub use status::recalled;
 pub use ticket::THREAD;

@@ -1,5 +1,6 @@
 //! What a reply proves about its step's facts.
 
+mod append;
 mod contact;
 mod notes;
 mod reopen;
@@ -31,6 +32,10 @@ pub fn read(settings: &Settings, step: &Step, reply: &Reply) -> Verdict {
         "contact.update" => patched(settings, step, reply, "contact"),
         "ticket.pipelines" => ticket::pipelines(step, reply),
         "ticket.owner" => ticket::owner(step, reply),
+        "append.list" => append::list(step, reply),
+        "append.read" => append::stages(step, reply),
+        "append.whose" => append::whose(settings, step, reply),
+        "append.mark" => append::mark(step, reply),
         "ticket.create" => ticket::create(step, reply),
         "ticket.look" => ticket::look(step, reply),
         "ticket.thread" => ticket::thread(step, reply),

@@ -90,6 +90,8 @@ pub struct Settings {
     pub session_url_property: Option<String>,
     /// The ticket properties that say how the conversation stands.
     pub standing: Standing,
+    /// A contact's open ticket takes the conversation.
+    pub append_to_open_ticket: bool,
     /// When the mapping's contact fields are written.
     pub contact_fields: ContactFields,
     /// Where the transcript goes.

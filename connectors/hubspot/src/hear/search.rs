@@ -289,6 +289,8 @@ fn done(settings: &Settings, state: Value) -> FrameContent {
 fn fetch(read: Read) -> FrameContent {
     FrameContent {
         fetch: vec![read],
+        // Of two notes the later one may be in the index first.
+        unordered: true,
         ..FrameContent::default()
     }
 }

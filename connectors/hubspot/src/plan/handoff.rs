@@ -25,6 +25,9 @@ impl Plan<'_> {
         let Some(ticket) = self.known.get(facts::TICKET) else {
             return self.opening(item, handoff, contact);
         };
+        if let Some(step) = self.taken_by(item) {
+            return Ok(vec![step]);
+        }
         let again = self.known.get(facts::TICKET_BY) != Some(item.id.as_str());
         let doubt = self.doubt(ticket, &[], self.renewal(item, handoff));
         let opened = || {
@@ -46,7 +49,7 @@ impl Plan<'_> {
         );
         let mut steps = self.show(&texts, &clock, ticket);
         steps.extend(self.contact_update(item, contact));
-        if again {
+        if again || self.is_appended() {
             steps.extend(self.touch(item, ticket, self.standing_of(handoff)));
         }
         if steps.is_empty() {
@@ -119,6 +122,10 @@ impl Plan<'_> {
             .chain(self.degraded())
         {
             blocks.extend(Block::labelled("Please note", &set_off(&note)));
+        }
+        if first && self.is_appended() {
+            let words = "The customer's open ticket has taken this conversation.";
+            blocks.extend(Block::plain(words, None));
         }
         if self.known.is(&facts::reopened(&item.id)) {
             let words = "The ticket was closed and has been opened again.";

@@ -32,6 +32,11 @@ impl Plan<'_> {
         if !steps.is_empty() {
             return Ok(steps);
         }
+        if !self.known.unsure(facts::TICKET)
+            && let Some(step) = self.appending()
+        {
+            return Ok(vec![step]);
+        }
         let (properties, shown) = self.ticket_properties(item, handoff, contact);
         let step = match self.known.get(facts::TICKET_CONFLICT) {
             Some(state) => self.ticket_look(Some(state)),

@@ -53,6 +53,7 @@ pub(super) fn read(value: &Value) -> Result<Settings, Vec<Problem>> {
             .unwrap_or_else(|| "wa_handoff_id".into()),
         session_url_property: property(&mut top, "session_url_property"),
         standing: Standing::read(&mut top),
+        append_to_open_ticket: top.flag("append_to_open_ticket", false),
         contact_fields: top.choice(
             "contact_fields",
             &[
