@@ -147,9 +147,10 @@ pub fn checked(settings: &Settings, check: &Check, reply: &HttpReply) -> Vec<Fin
         ),
         _ if !reply.ok() => Finding::missing(check.what, said),
         ACCOUNT => Finding::ok(format!(
-            "HubSpot account {} ({})",
+            "HubSpot account {} ({}){}",
             body["portalId"],
-            body["accountType"].as_str().unwrap_or("?")
+            body["accountType"].as_str().unwrap_or("?"),
+            zone(settings, &body)
         )),
         PIPELINES => return pipelines(settings, &body),
         OWNER if body["results"].is_array() && body["results"][0].is_null() => {
@@ -161,6 +162,18 @@ pub fn checked(settings: &Settings, check: &Check, reply: &HttpReply) -> Vec<Fin
         }
         what => Finding::ok(what),
     }]
+}
+
+/// The portal's zone, where the settings have another.
+fn zone(settings: &Settings, account: &Value) -> String {
+    let of_portal = account["timeZone"].as_str().unwrap_or_default();
+    let set = settings.zone.iana_name().unwrap_or("UTC");
+    if of_portal.is_empty() || of_portal == set {
+        return String::new();
+    }
+    format!(
+        "; its time zone is {of_portal}, and reps read times of {set}: set `time_zone` if they shall be the portal's"
+    )
 }
 
 /// The standing field whose property a check is about.

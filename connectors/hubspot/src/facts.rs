@@ -77,6 +77,11 @@ pub fn look_key(n: usize) -> String {
     format!("contact/look/key/{n}")
 }
 
+/// The contact as it was when this event told more of the customer, or `-`.
+pub fn look_update(event: &str) -> String {
+    format!("contact/look/update/{event}")
+}
+
 /// Another record holds this customer's value of a unique property.
 pub fn taken(property: &str) -> String {
     format!("contact/taken/{property}")

@@ -8,6 +8,7 @@ mod contact;
 mod files;
 mod handoff;
 mod later;
+mod learn;
 mod notes;
 mod reopen;
 mod standing;
@@ -15,7 +16,7 @@ mod status;
 mod ticket;
 
 use handoffd_contract::{
-    Attachment, Data, Fact, HttpCall, Known, Message, Refusal, Step, Work, ids,
+    Attachment, Contact, Data, Fact, HttpCall, Known, Message, Refusal, Step, Work, ids, text,
 };
 use serde_json::{Value, json};
 
@@ -42,6 +43,10 @@ pub fn next(settings: &Settings, work: &Work, known: &Known) -> Result<Vec<Step>
             Data::MessageSent(said) if said.reference.is_none() => plan.message(item, said),
             Data::RepReplied(reply) => plan.replied(item, reply),
             Data::ReplyStatus(status) => plan.reply_status(item, status),
+            Data::ContactUpdated(updated) => {
+                let step = plan.contact_learns(item, &updated.contact);
+                step.into_iter().collect()
+            }
             Data::SessionClosed(closed) => plan.closed(item, closed),
             _ => Vec::new(),
         };
@@ -87,6 +92,11 @@ impl Plan<'_> {
         let linked = self.contact_id().is_some();
         let context = json!({"ticket": ticket, "gone": gone, "renewal": renewal, "linked": linked});
         Some(Step::look("ticket.check", call).context(context))
+    }
+
+    /// A message as a line, with its time as reps have it.
+    fn line(&self, message: &Message, contact: &Contact) -> String {
+        text::line_in(message, contact, &self.settings.zone)
     }
 
     fn fact(&self, name: &str) -> Option<&Fact> {

@@ -2,7 +2,7 @@
 
 use handoffd_contract::event::{Handoff, sentiment};
 use handoffd_contract::text::{
-    author, html, line, named, quoted, set_off, split, truncate, utf16_len,
+    author, html, line_in, named, quoted, set_off, split, stamp, truncate, utf16_len,
 };
 use handoffd_contract::{Attachment, Contact, Message};
 use jiff::tz::TimeZone;
@@ -15,6 +15,9 @@ pub const MAX_TEXT: usize = 60_000;
 
 /// Room for a note's heading and marker.
 const FRAME: usize = 600;
+
+/// Room for the paragraphs of one note.
+pub const ROOM: usize = MAX_TEXT - FRAME;
 
 /// The heading over the transcript.
 pub const CONVERSATION: &str = "Conversation until the handoff";
@@ -234,6 +237,7 @@ pub fn content(
     head: &str,
     messages: &[&Message],
     contact: &Contact,
+    zone: &TimeZone,
     marker: &str,
 ) -> (String, usize) {
     const MORE: &str = "(The conversation goes on in this ticket's notes.)";
@@ -242,7 +246,7 @@ pub fn content(
     let mut used = utf16_len(&text) + utf16_len(&format!("\n\n{CONVERSATION}:\n"));
     let mut lines = Vec::new();
     for message in messages {
-        let line = line(message, contact);
+        let line = line_in(message, contact, zone);
         let size = utf16_len(&line) + 1;
         if used + size + end > MAX_TEXT {
             break;
@@ -279,14 +283,12 @@ pub fn file(
     message: &Message,
     attachment: &Attachment,
     contact: &Contact,
+    zone: &TimeZone,
     problem: Option<&str>,
 ) -> Block {
     let name = named(&attachment.file_name());
     let name = quoted(&name);
-    let time = message
-        .time
-        .to_zoned(TimeZone::UTC)
-        .strftime("%Y-%m-%d %H:%M:%SZ");
+    let time = stamp(message.time, zone);
     let mut line = match problem {
         None => format!("<b>{}</b>", html(&name)),
         Some(why) => format!("<b>{}</b> is not attached: {}", html(&name), html(why)),

@@ -163,10 +163,10 @@ fn a_whole_life_with_a_mishap_anywhere() {
     ] {
         assert!(heads[n].contains(part), "{n}: {part} is not in {heads:#?}");
     }
-    assert!(texts[6].contains("Reply: “It is on its way.” of 2026-11-20 09:00 UTC"));
+    assert!(texts[6].contains("Reply: “It is on its way.” of 2026-11-20 09:00:39Z"));
     assert_eq!(
         ticket["properties"]["wa_reply_state"],
-        "failed · “It is on its way.” of 2026-11-20 09:00 UTC · The 24-hour window is closed."
+        "failed · “It is on its way.” of 2026-11-20 09:00:39Z"
     );
     assert!(
         texts[5].contains("hello?") && !texts[5].contains("still waiting"),
@@ -451,6 +451,56 @@ fn communications_and_notes_of_the_transcript_survive_mishaps() {
             .as_str()
             .unwrap()
             .contains("<long>")
+    );
+}
+
+#[test]
+fn a_burst_of_the_customers_messages_is_one_note_whatever_happens() {
+    let burst = |n: i64| {
+        let id = format!("e{n}");
+        item(
+            &id,
+            60 + n,
+            received(&format!("b{n}"), 60 + n, &format!("line {n}")),
+        )
+    };
+    let mut assistants = short(9);
+    assistants.author.kind = handoffd_contract::AuthorKind::Assistant;
+    let picture = said(
+        "b7",
+        67,
+        "see",
+        vec![attachment("a1", "image/jpeg", "a.jpg")],
+    );
+    let chapters = vec![
+        vec![item("h1", 10, handoff(vec![short(1)]))],
+        vec![burst(1), burst(2), burst(3)],
+        vec![
+            burst(4),
+            burst(5),
+            item("a1", 66, Data::MessageSent(story::event(assistants))),
+            burst(6),
+            item("e7", 67, Data::MessageReceived(story::event(picture))),
+            burst(8),
+        ],
+    ];
+    let report = played(&*connector(json!({})), &returning, chapters, 1);
+    let texts = texts(&report);
+    let lines = |n: usize| texts[n].matches("line ").count();
+    assert_eq!(texts.len(), 7, "{texts:#?}");
+    assert_eq!(
+        [1, 2, 3, 4, 5, 6].map(lines),
+        [3, 2, 0, 1, 0, 1],
+        "{texts:#?}"
+    );
+    let all = texts.join("\n");
+    for n in [1, 2, 3, 4, 5, 6, 8] {
+        assert_eq!(all.matches(&format!("line {n}")).count(), 1, "{n}");
+    }
+    let ticket = &report.outcome["tickets"][0];
+    assert_eq!(
+        ticket["properties"]["wa_last_message"],
+        "2026-11-20T09:01:08.000Z"
     );
 }
 

@@ -109,7 +109,13 @@ impl Plan<'_> {
             };
             let line = |(message, attachment): &Filed<'_>| {
                 let problem = self.uploaded(message, attachment).and_then(Result::err);
-                words::file(message, attachment, contact, problem.as_deref())
+                words::file(
+                    message,
+                    attachment,
+                    contact,
+                    &self.settings.zone,
+                    problem.as_deref(),
+                )
             };
             let blocks = chunk.iter().map(line).collect();
             let mut note = Note::new(

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use handoffd_contract::event::{Handoff, HandoffCompleted};
-use handoffd_contract::text::{line, set_off};
+use handoffd_contract::text::set_off;
 use handoffd_contract::{Call, Contact, Data, Item, Message, Record, Refusal, Repeat, Step};
 
 use super::notes::{Kind, Note};
@@ -48,7 +48,8 @@ impl Plan<'_> {
             texts.len() + files.len().div_ceil(files::PER_NOTE),
         );
         let mut steps = self.show(&texts, &clock, ticket);
-        steps.extend(self.contact_update(item, contact));
+        let learned = || again.then(|| self.contact_learns(item, contact)).flatten();
+        steps.extend(self.contact_update(item, contact).or_else(learned));
         if again || self.is_appended() {
             steps.extend(self.touch(item, ticket, self.standing_of(handoff)));
         }
@@ -145,7 +146,7 @@ impl Plan<'_> {
                 .is_none_or(|shown| !shown.starts_with("tickets:"))
         });
         let lines = rest
-            .flat_map(|message| Block::plain(&line(message, contact), Some(&message.id)))
+            .flat_map(|message| Block::plain(&self.line(message, contact), Some(&message.id)))
             .collect();
         for note in self.split(item, "t", Kind::Note, words::CONVERSATION, lines) {
             notes.push(note.at(notes.len()));

@@ -1,8 +1,8 @@
 //! What comes after the handoff: messages, and the end.
 
 use handoffd_contract::event::{MessageEvent, SessionClosed};
-use handoffd_contract::text::{line, set_off, truncate};
-use handoffd_contract::{AuthorKind, HttpCall, Item, Method, Repeat, Step};
+use handoffd_contract::text::{set_off, truncate, utf16_len};
+use handoffd_contract::{AuthorKind, Data, Fact, HttpCall, Item, Message, Method, Repeat, Step};
 use serde_json::{Value, json};
 
 use super::notes::{Kind, Note};
@@ -10,6 +10,16 @@ use super::{Filed, Plan, files};
 use crate::facts;
 use crate::settings::Later;
 use crate::words::{self, Block};
+
+/// Messages that one note shows beside the first.
+const MAX_BURST: usize = 50;
+
+/// What a paragraph takes beside its text.
+const PARAGRAPH: usize = "<p></p>".len();
+
+fn is_customers(data: &Data) -> bool {
+    matches!(data, Data::MessageReceived(said) if said.message.author.kind == AuthorKind::Customer)
+}
 
 impl Plan<'_> {
     pub(super) fn message(&self, item: &Item, said: &MessageEvent) -> Vec<Step> {
@@ -40,9 +50,25 @@ impl Plan<'_> {
             });
         for (message, attachment) in missing {
             let why = self.uploaded(message, attachment).and_then(Result::err);
-            blocks.push(words::file(message, attachment, contact, why.as_deref()));
+            blocks.push(words::file(
+                message,
+                attachment,
+                contact,
+                &self.settings.zone,
+                why.as_deref(),
+            ));
         }
-        blocks.extend(Block::plain(&line(message, contact), Some(&message.id)));
+        blocks.extend(Block::plain(
+            &self.line(message, contact),
+            Some(&message.id),
+        ));
+        let mut last = message;
+        if files.is_empty() {
+            for (next, block) in self.burst(item, &blocks) {
+                blocks.push(block);
+                last = next;
+            }
+        }
         let kind = match self.settings.later {
             Later::Communication if attached.is_empty() => Kind::Communication,
             _ => Kind::Note,
@@ -53,12 +79,49 @@ impl Plan<'_> {
         }
         let clock = self.clock(item, message.time, notes.len());
         let mut steps = self.show(&notes, &clock, ticket);
-        steps.extend(self.touch(item, ticket, self.standing_after(message)));
+        steps.extend(self.touch(item, ticket, self.standing_after(last)));
         // The customer waits for somebody; the assistant's lines do not.
         if message.author.kind == AuthorKind::Customer {
             steps.extend(self.reopening(item, ticket, Value::Null));
         }
         steps
+    }
+
+    /// What the customer wrote right after this message, for the same note. Once the note was tried, it
+    /// is what the note was tried with, whatever has come since.
+    fn burst(&self, item: &Item, first: &[Block]) -> Vec<(&Message, Block)> {
+        let mut burst = Vec::new();
+        let [first] = first else { return burst };
+        if self.settings.later != Later::Note || !is_customers(&item.data) {
+            return burst;
+        }
+        let note = self.fact(&facts::note(&item.id, "m0"));
+        let mut room = words::ROOM.saturating_sub(utf16_len(&first.html) + PARAGRAPH);
+        let items = self.work.items.iter();
+        for next in items.skip_while(|other| other.id != item.id).skip(1) {
+            let Data::MessageReceived(said) = &next.data else {
+                break;
+            };
+            let message = &said.message;
+            let is_of_note = match (note, self.fact(&facts::said(&message.id))) {
+                (None, None) | (Some(Fact::Unsure { .. }), Some(Fact::Unsure { .. })) => true,
+                (Some(Fact::Is(note)), Some(Fact::Is(shown))) => note == shown,
+                _ => false,
+            };
+            let has_files = !files::of(std::iter::once(message)).is_empty();
+            if !is_of_note || has_files || !is_customers(&next.data) || burst.len() >= MAX_BURST {
+                break;
+            }
+            let contact = said.contact.as_ref().unwrap_or(&self.work.contact);
+            let mut blocks = Block::plain(&self.line(message, contact), Some(&message.id));
+            let size = blocks.first().map_or(0, |block| utf16_len(&block.html)) + PARAGRAPH;
+            match (blocks.pop(), blocks.is_empty() && size <= room) {
+                (Some(block), true) => burst.push((message, block)),
+                _ => break,
+            }
+            room -= size;
+        }
+        burst
     }
 
     pub(super) fn closed(&self, item: &Item, closed: &SessionClosed) -> Vec<Step> {

@@ -2,7 +2,7 @@
 //! wrong with a reply, in one note of its own that is brought up to date.
 
 use handoffd_contract::event::{DeliveryState, RepReply, ReplyStatus};
-use handoffd_contract::text::{quoted, truncate};
+use handoffd_contract::text::{quoted, stamp, truncate};
 use handoffd_contract::{Call, Data, Fact, HttpCall, Item, Method, Record, Repeat, Step, Work};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
@@ -15,9 +15,6 @@ use crate::words::{self, Block};
 
 /// How much of a reply names it.
 const NAME: usize = 60;
-
-/// How much of a reason stands in the property.
-const REASON: usize = 200;
 
 /// The replies that the statuses of this work are about: those that were heard before it.
 pub fn recalled(work: &Work, known: &handoffd_contract::Known) -> Vec<String> {
@@ -118,7 +115,7 @@ impl Plan<'_> {
                 Call::Record(record),
             ));
         }
-        let value = format!("accepted · {}", named(item, reply));
+        let value = format!("accepted · {}", named(item, reply, &self.settings.zone));
         steps.extend(self.touch(item, ticket, vec![(Field::ReplyState, value)]));
         steps
     }
@@ -146,15 +143,12 @@ impl Plan<'_> {
         let is_last = last == Some(status.message_id.as_str())
             || words.is_trouble && !self.known.is(&facts::reply(&status.message_id));
         if is_last && !steps.iter().any(|step| step.name == "ticket.check") {
-            let reason = detail.filter(|_| words.is_trouble);
-            let value = [
-                Some(words.word.to_owned()),
-                name,
-                reason.map(|reason| truncate(reason, REASON)),
-            ];
-            let value: Vec<String> = value.into_iter().flatten().collect();
-            let value = vec![(Field::ReplyState, value.join(" · "))];
-            steps.extend(self.touch(item, ticket, value));
+            // Why stands in the note.
+            let value = match name {
+                Some(name) => format!("{} · {name}", words.word),
+                None => words.word.to_owned(),
+            };
+            steps.extend(self.touch(item, ticket, vec![(Field::ReplyState, value)]));
         }
         steps
     }
@@ -215,7 +209,7 @@ impl Plan<'_> {
             Data::RepReplied(reply)
                 if reply.message_id == message && reply.target == self.work.target =>
             {
-                Some(named(item, reply))
+                Some(named(item, reply, &self.settings.zone))
             }
             _ => None,
         })
@@ -230,7 +224,7 @@ fn noted_down(name: &'static str, facts: Vec<(String, String)>) -> Step {
     Step::new(name, Repeat::Keyed, Call::Record(record))
 }
 
-fn named(item: &Item, reply: &RepReply) -> String {
+fn named(item: &Item, reply: &RepReply, zone: &TimeZone) -> String {
     let words = reply.text.as_deref().unwrap_or_default();
     let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
     let what = match (words.as_str(), reply.attachments.as_slice()) {
@@ -238,9 +232,6 @@ fn named(item: &Item, reply: &RepReply) -> String {
         ("", files) => format!("{} files", files.len()),
         (words, _) => format!("“{}”", truncate(words, NAME)),
     };
-    let time = item
-        .time
-        .to_zoned(TimeZone::UTC)
-        .strftime("%Y-%m-%d %H:%M UTC");
+    let time = stamp(item.time, zone);
     quoted(&format!("{what} of {time}"))
 }

@@ -142,8 +142,13 @@ impl Plan<'_> {
             Transcript::Content => self.unsaid(handoff),
             Transcript::Notes => Vec::new(),
         };
-        let (content, shown) =
-            words::content(&content, &candidates, contact, &self.marker(&item.id));
+        let (content, shown) = words::content(
+            &content,
+            &candidates,
+            contact,
+            &settings.zone,
+            &self.marker(&item.id),
+        );
         let subject = handoffd_contract::text::truncate(
             &text("subject").replace(['\r', '\n'], " "),
             words::MAX_SUBJECT,

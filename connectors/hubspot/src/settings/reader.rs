@@ -4,6 +4,7 @@ use std::cell::RefCell;
 
 use handoffd_contract::settings::Table;
 use handoffd_contract::{Credential, Problem};
+use jiff::tz::{TimeZone, TimeZoneDatabase};
 use serde_json::Value;
 
 use super::{Comments, ContactFields, Later, Settings, Standing, Transcript, Webhook, is_id};
@@ -49,6 +50,13 @@ pub(super) fn read(value: &Value) -> Result<Settings, Vec<Problem>> {
         wa_id_property,
         user_id_property,
         default_country: top.country("default_country"),
+        zone: top
+            .parsed(
+                "time_zone",
+                zone,
+                "write a zone's name such as Europe/Amsterdam",
+            )
+            .unwrap_or(TimeZone::UTC),
         handoff_id_property: property(&mut top, "handoff_id_property")
             .unwrap_or_else(|| "wa_handoff_id".into()),
         session_url_property: property(&mut top, "session_url_property"),
@@ -120,6 +128,13 @@ pub(super) fn read(value: &Value) -> Result<Settings, Vec<Problem>> {
         Ok(settings)
     } else {
         Err(problems)
+    }
+}
+
+fn zone(value: &Value) -> Option<TimeZone> {
+    match value.as_str()?.trim() {
+        "UTC" => Some(TimeZone::UTC),
+        name => TimeZoneDatabase::bundled().get(name).ok(),
     }
 }
 
