@@ -137,6 +137,11 @@ pub fn status_note(message: &str) -> String {
     format!("status/{message}")
 }
 
+/// What was wrong with a reply; sorted by time.
+pub fn trouble(message: &str) -> String {
+    format!("trouble/{message}/")
+}
+
 /// That note says what this event told of the reply.
 pub fn told(message: &str, event: &str) -> String {
     format!("told/{message}/{event}")

@@ -327,6 +327,18 @@ fn a_reply_in_trouble_has_one_note_that_is_brought_up_to_date() {
         );
         assert!(!property.contains("24-hour") && notes[1].contains("24-hour"));
     }
+    // What was wrong before stays, once.
+    let Data::ReplyStatus(mut good) = reply_status("771", DeliveryState::Read) else {
+        unreachable!()
+    };
+    good.detail = None;
+    desk.work(&[item("s67", 67, Data::ReplyStatus(good))])
+        .unwrap();
+    let shown = notes(&desk)[1].clone();
+    assert!(
+        shown.starts_with("Delivered to WhatsApp: The customer has read the reply.\nBefore: The 24-hour window is closed.\nReply: "),
+        "{shown}"
+    );
     // The note has moved behind what was written meanwhile.
     desk.work(&[item("e1", 70, received("m2", 70, "And now?"))])
         .unwrap();

@@ -134,10 +134,7 @@ impl Plan<'_> {
             .as_deref()
             .filter(|detail| !detail.trim().is_empty());
         let name = self.reply_name(&status.message_id);
-        let mut steps: Vec<Step> = self
-            .status_noted(item, status, ticket, &words, detail, name.as_deref())
-            .into_iter()
-            .collect();
+        let mut steps = self.status_noted(item, status, ticket, &words, detail, name.as_deref());
         // Of a reply that cannot be sent, such as a picture alone, nothing was heard before.
         let last = self.known.get(facts::LAST_REPLY);
         let is_last = last == Some(status.message_id.as_str())
@@ -163,22 +160,35 @@ impl Plan<'_> {
         words: &Words,
         detail: Option<&str>,
         name: Option<&str>,
-    ) -> Option<Step> {
+    ) -> Vec<Step> {
         let told = facts::told(&status.message_id, &item.id);
         let noted = facts::status_note(&status.message_id);
         let record = self.fact(&noted);
         if self.known.is(&told) {
-            return None;
+            return Vec::new();
         }
         // Settled before a later state makes the note, which must not be set back to this one.
         if record.is_none() && !words.is_trouble {
-            return Some(noted_down("reply.well", vec![(told, "-".to_owned())]));
+            return vec![noted_down("reply.well", vec![(told, "-".to_owned())])];
         }
         if let Some(step) = self.doubt(ticket, &[], Value::Null) {
-            return Some(step);
+            return vec![step];
         }
         let detail = truncate(detail.unwrap_or(words.default), 2_000);
         let mut blocks = Block::labelled(words.title, &detail);
+        // What was wrong before stays to be read.
+        let troubles = facts::trouble(&status.message_id);
+        let own = format!("{:015}/{}", item.time.as_millisecond().max(0), item.id);
+        let before = self.known.under(&troubles).filter(|(at, _)| *at != own);
+        let before = before.last().map(|(_, before)| before);
+        if let Some(before) = before.filter(|before| *before != detail) {
+            blocks.extend(Block::labelled("Before", before));
+        }
+        let mut steps = Vec::new();
+        let own = format!("{troubles}{own}");
+        if words.is_trouble && !self.known.is(&own) {
+            steps.push(noted_down("reply.trouble", vec![(own, detail)]));
+        }
         if let Some(name) = name {
             blocks.extend(Block::labelled("Reply", name));
         }
@@ -187,7 +197,8 @@ impl Plan<'_> {
             Some(Fact::Is(record)) => record.rsplit(':').next().unwrap_or_default(),
             _ => {
                 let note = Note::new(noted, Kind::Note, "", blocks).settles(told);
-                return self.show(&[note], &clock, ticket).into_iter().next();
+                steps.extend(self.show(&[note], &clock, ticket));
+                return steps;
             }
         };
         // Its date moves with it, so that the news stands where the rep looks.
@@ -196,11 +207,11 @@ impl Plan<'_> {
         let call = HttpCall::new(Method::Patch, self.settings.paths.one("notes", id))
             .json(json!({"properties": properties}));
         let context = json!({"note": noted, "clock": clock.fact()});
-        Some(
-            Step::new("note.update", Repeat::Keyed, call)
-                .claim_as(told, "done")
-                .context(context),
-        )
+        let update = Step::new("note.update", Repeat::Keyed, call)
+            .claim_as(told, "done")
+            .context(context);
+        steps.push(update);
+        steps
     }
 
     /// What a reply is called: its first words and its time.
