@@ -10,7 +10,7 @@ use futures::FutureExt;
 use futures::stream::{FuturesUnordered, StreamExt};
 use handoffd_contract::event::HandoffFailed;
 use handoffd_contract::lane::{self, Progress};
-use handoffd_contract::{Call, Data, Fact, Feed, Known, Reason, Refusal, Step, Stop, Work};
+use handoffd_contract::{Call, Data, Fact, Known, Reason, Refusal, Step, Stop, Work};
 use jiff::{SignedDuration, Timestamp};
 use metrics::histogram;
 use tokio_util::sync::CancellationToken;
