@@ -5,6 +5,7 @@
 //! holds the text; it is read in a chain of small reads, and a poll's cursor moves on only at the end
 //! of its chain, so that nothing is skipped when the chain breaks.
 
+mod format;
 mod note;
 mod pace;
 mod poll;

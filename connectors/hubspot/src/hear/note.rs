@@ -9,6 +9,7 @@ use handoffd_contract::{
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::format::formatted;
 use super::{about_ticket, broken, pace, rich, text, time};
 use crate::facts;
 use crate::read::id;
@@ -32,7 +33,7 @@ pub fn read(settings: &Settings, note: &str, then: Value) -> Read {
 
 /// The rest of a note that begins with the reply prefix; `None` for every other note.
 pub fn reply_text(prefix: &str, note: &str) -> Option<String> {
-    let note = plain(note);
+    let note = plain(&formatted(note));
     let note = note
         .trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '\u{200b}' | '\u{feff}'));
     let head = note.get(..prefix.len())?;
