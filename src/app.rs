@@ -3,11 +3,13 @@
 mod broker;
 mod connect;
 mod examine;
+mod routes;
 mod site;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use anyhow::{Context as _, anyhow};
 use jiff::Timestamp;
@@ -19,15 +21,16 @@ use url::Url;
 
 pub use self::connect::{Connected, connect};
 pub use self::examine::{Examined, examine};
+pub use self::routes::router;
 use self::site::Site;
 use crate::admin::{self, Admin};
 use crate::config::Config;
 use crate::connectors;
 use crate::engine::plan::Mappings;
 use crate::engine::{Engine, Left, Settings};
+use crate::intake::Gate;
 use crate::intake::amqp;
 use crate::intake::http::HttpIntake;
-use crate::intake::{Gate, Route, Router};
 use crate::ledger::{self, Ledger, MappingLedger};
 use crate::mapping::Mapping;
 use crate::open_feeds::OpenFeeds;
@@ -35,13 +38,14 @@ use crate::publisher::Publisher;
 use crate::relay::feeds;
 use crate::relay::webhooks::{self, Verifier};
 use crate::relay::{Relay, webhook_queue};
-use crate::serving::Bounds;
+use crate::serving::{Bounds, Certificate};
 use crate::target::Target;
 use crate::wire::breaker::Breaker;
 use crate::wire::credential::SignIn;
 use crate::wire::media::AttachmentFetcher;
 use crate::wire::policy::Policy;
 use crate::wire::rate::Budgets;
+use crate::wire::streams::Sharing;
 use crate::wire::{Options, Wire};
 
 /// A target's wire.
@@ -55,16 +59,28 @@ pub fn wire(
 ) -> anyhow::Result<Wire> {
     let target = &connected.config;
     let secret = |name: &str| config.secrets.get(name).cloned();
-    let sign_in = SignIn::new(connected.connector.credential(), target.timeout, secret)
-        .map_err(|why| anyhow!("target.{}: {why}", target.name))?;
+    let sign_in = SignIn::new(
+        connected.connector.credential(),
+        target.timeout,
+        &config.outbound,
+        secret,
+    )
+    .map_err(|why| anyhow!("target.{}: {why}", target.name))?;
     let base = Url::parse(connected.connector.base())
         .with_context(|| format!("target.{}: the base address does not parse", target.name))?;
     let options = Options {
         base,
         timeout: target.timeout,
         connect_timeout: target.connect_timeout,
+        outbound: config.outbound.clone(),
+        sharing: Sharing {
+            protocol: target.stream_protocol,
+            per_connection: target.streams_per_connection,
+            ..Sharing::default()
+        },
     };
-    Ok(Wire::new(options, sign_in, Arc::clone(library))?)
+    Wire::new(options, sign_in, Arc::clone(library))
+        .map_err(|why| anyhow!("target.{}: {why}", target.name))
 }
 
 /// Where attachments may come from: the configured hosts, and every CRM's own file hosts.
@@ -84,6 +100,7 @@ pub fn library(config: &Config, connected: &[Connected]) -> anyhow::Result<Arc<A
         policy,
         config.media.timeout,
         config.media.max_bytes,
+        &config.outbound,
     )?))
 }
 
@@ -99,6 +116,8 @@ pub struct App {
     intake: Option<amqp::AmqpIntake>,
     public: Site,
     admin: Site,
+    /// The names of disabled targets.
+    disabled: Vec<String>,
 }
 
 impl App {
@@ -117,7 +136,6 @@ impl App {
         let library = library(config, &connected)?;
         let mut targets = BTreeMap::new();
         let mut verifiers = BTreeMap::new();
-        let mut routes = Vec::new();
         for one in &connected {
             let wire = Arc::new(wire(config, one, &library)?);
             let secret = |name: &str| -> Option<SecretString> { config.secrets.get(name).cloned() };
@@ -126,12 +144,6 @@ impl App {
                     .map_err(|why| anyhow!("target.{}: {why}", one.config.name))?;
                 verifiers.insert(one.config.name.clone(), verifier);
             }
-            routes.push(Route {
-                name: one.config.name.clone(),
-                kind: one.kind.to_owned(),
-                numbers: one.config.numbers.clone(),
-                connector: Arc::clone(&one.connector),
-            });
             targets.insert(one.config.name.clone(), Arc::new(target(config, one, wire)));
         }
         library.register(targets.iter().map(|(name, target)| {
@@ -170,7 +182,7 @@ impl App {
             lease: config.engine.lease,
             backoff: config.engine.backoff,
         };
-        let router = Arc::new(Router::new(routes));
+        let router = Arc::new(router(config, &connected));
         let gate = Gate {
             ledger: ledger.clone(),
             router,
@@ -195,6 +207,8 @@ impl App {
             token: config.http.admin_token.clone(),
             gate: gate.clone(),
             prometheus: admin::prometheus(),
+            amqp: config.intake.amqp.clone(),
+            configured: config.presence(),
         };
         let routes = crate::intake::http::routes(Arc::new(http))
             .merge(webhooks::routes(ledger.clone(), verifiers));
@@ -203,11 +217,13 @@ impl App {
             ..Bounds::default()
         };
         let (listen, admin_listen) = (config.http.listen, config.http.admin_listen);
-        let public = Site::bind(listen, routes, bounds)
+        let certificate = config.http.tls.as_ref().map(Certificate::read).transpose();
+        let certificate = certificate.context("http.tls")?;
+        let public = Site::bind(listen, routes, bounds, certificate)
             .await
             .with_context(|| format!("http.listen: {listen} cannot be bound"))?;
         let routes = admin::routes(Arc::new(admin));
-        let admin = Site::bind(admin_listen, routes, Bounds::for_operators())
+        let admin = Site::bind(admin_listen, routes, Bounds::for_operators(), None)
             .await
             .with_context(|| format!("http.admin_listen: {admin_listen} cannot be bound"))?;
         Ok(App {
@@ -219,6 +235,12 @@ impl App {
             intake,
             public,
             admin,
+            disabled: config
+                .targets
+                .iter()
+                .filter(|target| !target.enabled)
+                .map(|target| target.name.clone())
+                .collect(),
         })
     }
 
@@ -244,7 +266,12 @@ impl App {
         ));
         tasks.spawn(webhook_queue::run(self.relay, stop.clone()));
         let targets = self.engine.targets.keys().cloned().collect();
-        tasks.spawn(admin::upkeep(self.ledger, targets, stop.clone()));
+        tasks.spawn(admin::upkeep(
+            self.ledger,
+            targets,
+            self.disabled,
+            stop.clone(),
+        ));
         let public = tokio::spawn(self.public.serve(stop.clone()));
         let admin = tokio::spawn(self.admin.serve(stop.clone()));
         let left = self.engine.run(stop).await;
@@ -266,6 +293,7 @@ fn target(config: &Config, one: &Connected, wire: Arc<Wire>) -> Target {
         wire,
         permits: Arc::new(Semaphore::new(one.config.concurrency)),
         concurrency: one.config.concurrency,
+        last_heard: AtomicI64::new(0),
         breaker: Breaker::new(breaker.failures, breaker.backoff),
         budgets: Budgets::new(one.connector.budgets()),
     }

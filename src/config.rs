@@ -10,6 +10,7 @@
 
 mod intake;
 mod network;
+mod outbound;
 mod problem;
 mod reader;
 mod secrets;
@@ -28,12 +29,14 @@ use serde_json::Value;
 pub use handoffd_contract::Problem;
 use handoffd_contract::settings::Table;
 pub use network::Network;
+pub use outbound::OutboundConfig;
 pub(crate) use problem::problems_at;
 pub use problem::{missing_secrets, problems_of_target, sort, tidy};
 pub use secrets::Secrets;
 pub use types::{
     AmqpConfig, Breaker, Config, DaemonConfig, EngineConfig, ExchangeKind, HttpConfig,
-    IntakeConfig, LedgerConfig, Limits, LogConfig, LogFormat, MediaConfig, TargetConfig,
+    IntakeConfig, LedgerConfig, Limits, LogConfig, LogFormat, MediaConfig, StreamProtocol,
+    TargetConfig, TlsFiles, WhenDisabled,
 };
 
 /// What the environment's overrides begin with.
@@ -145,7 +148,7 @@ fn read(
         &secrets,
         overridden("ledger.url", &env),
     );
-    let http = sections::http(top.section("http"), &secrets);
+    let http = sections::http(top.section("http"), folder, &secrets);
     let mut intake = top.section("intake");
     let amqp = intake
         .has("amqp")
@@ -160,6 +163,8 @@ fn read(
     intake.finish();
     let engine = sections::engine(top.section("engine"));
     let media = sections::media(top.section("media"));
+    let proxy_from_env = overridden("outbound.proxy", &env);
+    let outbound = outbound::outbound(top.section("outbound"), &secrets, &env, proxy_from_env);
     let log = sections::log(top.section("log"));
     let targets = targets::read(top.value("target"), folder, &problems);
     top.finish();
@@ -177,6 +182,7 @@ fn read(
         intake: IntakeConfig { amqp, limits },
         engine,
         media,
+        outbound,
         log,
         targets,
         secrets,

@@ -1,5 +1,6 @@
 //! The one table that names the connectors. A new one is a crate, an entry here, and its mapping.
 
+#[cfg(feature = "simulators")]
 use handoffd_contract::sandbox::Sandbox;
 use handoffd_contract::{Connector, Problem};
 use serde_json::Value;
@@ -18,6 +19,7 @@ pub struct Kind {
     /// Makes a connector.
     pub connector: Connect,
     /// A fresh simulator of its API.
+    #[cfg(feature = "simulators")]
     pub sandbox: fn() -> Box<dyn Sandbox>,
     /// The shipped mapping.
     pub mapping: &'static str,
@@ -30,6 +32,7 @@ pub const KINDS: &[Kind] = &[
         is_way_back: false,
         sections: &["routing"],
         connector: handoffd_salesforce::connector,
+        #[cfg(feature = "simulators")]
         sandbox: handoffd_salesforce::sandbox,
         mapping: include_str!("../mappings/salesforce.toml"),
     },
@@ -38,6 +41,7 @@ pub const KINDS: &[Kind] = &[
         is_way_back: false,
         sections: &["ticket", "contact"],
         connector: handoffd_hubspot::connector,
+        #[cfg(feature = "simulators")]
         sandbox: handoffd_hubspot::sandbox,
         mapping: include_str!("../mappings/hubspot.toml"),
     },
@@ -46,6 +50,7 @@ pub const KINDS: &[Kind] = &[
         is_way_back: false,
         sections: &["case", "contact"],
         connector: handoffd_creatio::connector,
+        #[cfg(feature = "simulators")]
         sandbox: handoffd_creatio::sandbox,
         mapping: include_str!("../mappings/creatio.toml"),
     },
@@ -54,6 +59,7 @@ pub const KINDS: &[Kind] = &[
         is_way_back: true,
         sections: &["template"],
         connector: handoffd_whatsapp::connector,
+        #[cfg(feature = "simulators")]
         sandbox: handoffd_whatsapp::sandbox,
         mapping: include_str!("../mappings/whatsapp.toml"),
     },

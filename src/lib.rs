@@ -46,7 +46,7 @@
 //! | [`serving`], [`seldom`] | HTTP comes in, within bounds; warnings that strangers can cause | hyper |
 //! | [`config`], [`app`], [`admin`], [`operate`] | configured, put together, looked at | |
 //! | [`cli`], [`log`], [`stdout`] | the commands, and what they print | |
-//! | [`sandbox`], [`demo`] | the simulators over HTTP; the whole loop on a laptop | |
+//! | `sandbox`, `demo` | the simulators over HTTP; the whole loop on a laptop (feature `simulators`) | |
 //!
 //! # Invariants
 //!
@@ -71,6 +71,7 @@ pub mod backoff;
 pub mod cli;
 pub mod config;
 pub mod connectors;
+#[cfg(feature = "simulators")]
 pub mod demo;
 pub mod engine;
 pub mod intake;
@@ -82,6 +83,7 @@ pub mod open_feeds;
 pub mod operate;
 pub mod publisher;
 pub mod relay;
+#[cfg(feature = "simulators")]
 pub mod sandbox;
 pub mod schema;
 pub mod seldom;

@@ -7,6 +7,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{LogConfig, LogFormat};
 
 /// Starts logging for somebody who sits in front of it, where no configuration says otherwise.
+#[cfg(feature = "simulators")]
 pub fn for_people() {
     init(&LogConfig {
         format: LogFormat::Text,

@@ -44,10 +44,11 @@ mod sample;
 mod template;
 mod values;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use handoffd_contract::{Data, Event, Rendered};
+use handoffd_contract::{Data, Event, LostField, Rendered};
 
 pub use cases::TestOutcome;
 pub use names::Input;
@@ -127,6 +128,17 @@ impl Mapping {
         &self.0.kind
     }
 
+    /// The fields that it sets, by section.
+    #[must_use]
+    pub fn fields(&self) -> BTreeMap<String, Vec<String>> {
+        let mut fields: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for field in &self.0.fields {
+            let section = fields.entry(field.section.clone()).or_default();
+            section.push(field.name.clone());
+        }
+        fields
+    }
+
     /// What the target's fields get for an event.
     ///
     /// # Errors
@@ -141,9 +153,9 @@ impl Mapping {
                 Outcome::Value(value, note) => {
                     let section = rendered.sections.entry(field.section.clone()).or_default();
                     section.insert(field.name.clone(), value);
-                    rendered.notes.extend(note);
+                    tell(&mut rendered, field, note);
                 }
-                Outcome::Dropped(note) => rendered.notes.push(note),
+                Outcome::Dropped(loss) => tell(&mut rendered, field, Some(loss)),
                 Outcome::Out(_) => {}
             }
         }
@@ -204,6 +216,16 @@ impl Mapping {
         }
         problems
     }
+}
+
+/// Notes what a field lost, for the rep and for operators.
+fn tell(rendered: &mut Rendered, field: &Field, loss: Option<field::Loss>) {
+    let Some(loss) = loss else { return };
+    rendered.notes.push(loss.note);
+    rendered.lost.push(LostField {
+        field: field.path(),
+        why: loss.why,
+    });
 }
 
 /// Renders an event with the session and contact that it carries itself, as preview and tests do.

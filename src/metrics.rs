@@ -14,12 +14,16 @@ pub const EVENTS: &str = "handoffd_events_total";
 pub const DEAD_LETTERED: &str = "handoffd_dead_letters_total";
 /// Places of admitted events that could not be read as they came, by source and field.
 pub const WARNINGS: &str = "handoffd_event_warnings_total";
+/// Fields that did not get their value, or not all of it, by target and field.
+pub const FIELDS_DROPPED: &str = "handoffd_fields_dropped_total";
 /// Things heard from targets, by target and what (`reply`, `ended`, `skipped`, …).
 pub const HEARD: &str = "handoffd_heard_total";
 /// When each target was last heard, in seconds since 1970.
 pub const LAST_HEARD: &str = "handoffd_last_heard_timestamp_seconds";
 /// Lanes by target and state.
 pub const LANES: &str = "handoffd_lanes";
+/// Lanes that wait without being parked, by target and reason.
+pub const WAITING: &str = "handoffd_lanes_waiting";
 /// How long the oldest due lane has waited, by target.
 pub const OLDEST_DUE: &str = "handoffd_oldest_due_seconds";
 /// Webhooks that wait, by target.
@@ -30,6 +34,8 @@ pub const WEBHOOKS_PARKED: &str = "handoffd_webhooks_parked";
 pub const DEAD_LETTERS: &str = "handoffd_dead_letters";
 /// 1 while a target's circuit is open.
 pub const CIRCUIT_OPEN: &str = "handoffd_circuit_open";
+/// 1 from the first rejection of a target's credential until a call succeeds.
+pub const CREDENTIAL_REJECTED: &str = "handoffd_credential_rejected";
 /// Lanes being worked on, by target.
 pub const WORKING: &str = "handoffd_working";
 /// Feeds that are open, by target.
@@ -61,9 +67,17 @@ pub fn describe() {
         WARNINGS,
         "Places of admitted events that could not be read as they came, by source and field"
     );
+    describe_counter!(
+        FIELDS_DROPPED,
+        "Fields that did not get their value, or not all of it, by target and field"
+    );
     describe_counter!(HEARD, "Things heard from targets, by target and what");
     describe_gauge!(LAST_HEARD, Unit::Seconds, "When each target was last heard");
     describe_gauge!(LANES, "Lanes by target and state");
+    describe_gauge!(
+        WAITING,
+        "Lanes that wait without being parked, by target and reason"
+    );
     describe_gauge!(
         OLDEST_DUE,
         Unit::Seconds,
@@ -79,6 +93,10 @@ pub fn describe() {
         "Dead letters: events that could not be understood"
     );
     describe_gauge!(CIRCUIT_OPEN, "1 while a target's circuit is open");
+    describe_gauge!(
+        CREDENTIAL_REJECTED,
+        "1 from the first rejection of a target's credential until a call succeeds"
+    );
     describe_gauge!(WORKING, "Lanes being worked on");
     describe_gauge!(FEEDS, "Feeds that are open");
     describe_gauge!(QUEUED, "Events that wait in RabbitMQ, by queue");

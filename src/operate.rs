@@ -2,6 +2,9 @@
 //!
 //! Nothing here shows a message text, a name or a phone number: ids, types, times and reasons only.
 
+pub mod sentences;
+pub mod status;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -9,26 +12,29 @@ use handoffd_contract::{Fact, Known};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::engine::lost;
 use crate::intake::{Gate, Incoming};
 use crate::ledger::{
-    DeadLetterRow, EventLedger, Group, LaneFilter, LaneRow, LaneState, Ledger, LedgerError,
-    OperatorLedger, Select, SessionReport,
+    DeadLetterRow, EventLedger, Group, LaneFilter, LaneRow, LaneState, LedgerError, OperatorLedger,
+    Select, SessionReport,
 };
 
 /// So many events of a conversation are looked at for what could not be read of them.
 const MAX_LOOKED_AT: usize = 100;
 
 /// What happened to one conversation, in plain words; `None` when the ledger knows nothing of it.
+/// `targets`: those of the configuration, and whether each is enabled; empty where it is not known.
 ///
 /// # Errors
 /// The ledger failed.
 pub async fn show(
     ledger: &dyn OperatorLedger,
     session: &str,
+    targets: &[(String, bool)],
 ) -> Result<Option<String>, LedgerError> {
     let story = ledger.session_report(session).await?;
     let warnings = warnings(ledger, &story).await?;
-    Ok(known(&story).then(|| told(session, &story, &warnings, Timestamp::now())))
+    Ok(known(&story).then(|| told(session, &story, &warnings, targets, Timestamp::now())))
 }
 
 /// The same as JSON.
@@ -38,6 +44,7 @@ pub async fn show(
 pub async fn show_json(
     ledger: &dyn OperatorLedger,
     session: &str,
+    targets: &[(String, bool)],
 ) -> Result<Option<Value>, LedgerError> {
     let story = ledger.session_report(session).await?;
     let warnings = warnings(ledger, &story).await?;
@@ -51,10 +58,17 @@ pub async fn show_json(
                 "seq": seq, "type": kind, "time": time, "id": id, "received_at": received,
                 "warnings": warnings.get(seq).map_or(&[][..], Vec::as_slice),
             })).collect::<Vec<_>>(),
+            "dead_letters": story.refused.iter().map(|one| json!({
+                "id": one.id, "received_at": one.received_at, "origin": one.origin,
+                "reason": one.stop.reason.label(), "message": one.stop.message,
+            })).collect::<Vec<_>>(),
             "lanes": story.lanes.iter().map(|(lane, head, known)| {
-                let mut row = lane_json(lane);
+                let mut row = lane_json(lane, targets);
                 row["head"] = json!(head);
                 row["facts"] = facts_json(known);
+                row["fields_lost"] = lost::shown(known)
+                    .map(|(field, why)| json!({"field": field, "why": why}))
+                    .collect();
                 row
             }).collect::<Vec<_>>(),
             "attempts": story.attempts.iter().map(|(target, attempt)| json!({
@@ -87,7 +101,7 @@ async fn warnings(
 }
 
 fn known(story: &SessionReport) -> bool {
-    !story.events.is_empty() || !story.lanes.is_empty()
+    !story.events.is_empty() || !story.lanes.is_empty() || !story.refused.is_empty()
 }
 
 /// When free text may no longer be sent: WhatsApp's 24 hours after the customer's last message.
@@ -99,6 +113,7 @@ fn told(
     session: &str,
     story: &SessionReport,
     warnings: &BTreeMap<i64, Vec<String>>,
+    targets: &[(String, bool)],
     now: Timestamp,
 ) -> String {
     let mut out = String::new();
@@ -134,8 +149,28 @@ fn told(
             let _ = writeln!(out, "          ! {warning}");
         }
     }
+    if !story.refused.is_empty() {
+        let _ = writeln!(
+            out,
+            "\nwhat could not be understood ({})",
+            story.refused.len()
+        );
+    }
+    for one in &story.refused {
+        let _ = writeln!(
+            out,
+            "  dead letter {}  {:.0}  by {}  {}: {}\n          handoffd dead-letters retry {} (after a fix)   handoffd dead-letters drop {}",
+            one.id,
+            one.received_at,
+            one.origin,
+            one.stop.reason.label(),
+            one.stop.message,
+            one.id,
+            one.id
+        );
+    }
     for (lane, head, known) in &story.lanes {
-        let _ = writeln!(out, "\n{}: {}", lane.target, sentence(lane, now));
+        let _ = writeln!(out, "\n{}: {}", lane.target, sentence(lane, targets, now));
         let shown = story.events.iter().filter(|(seq, ..)| seq <= head).count();
         let _ = writeln!(
             out,
@@ -182,9 +217,26 @@ fn told(
     out
 }
 
+/// Why no daemon works on a lane that has work, although nothing failed.
+fn nobody_works(lane: &LaneRow, targets: &[(String, bool)]) -> Option<&'static str> {
+    if lane.state != LaneState::Due || targets.is_empty() {
+        return None;
+    }
+    match targets.iter().find(|(name, _)| *name == lane.target) {
+        Some((_, true)) => None,
+        Some((_, false)) => {
+            Some("The target is disabled in the configuration; it goes on when it is enabled")
+        }
+        None => Some("The configuration has no such target"),
+    }
+}
+
 /// A lane's state as a sentence.
 #[must_use]
-pub fn sentence(lane: &LaneRow, now: Timestamp) -> String {
+pub fn sentence(lane: &LaneRow, targets: &[(String, bool)], now: Timestamp) -> String {
+    if let Some(why) = nobody_works(lane, targets) {
+        return format!("waits. {why}");
+    }
     let why = |lane: &LaneRow| {
         lane.stop.as_ref().map_or(String::new(), |stop| {
             format!(
@@ -219,7 +271,7 @@ pub fn sentence(lane: &LaneRow, now: Timestamp) -> String {
     format!("{state}{working}")
 }
 
-fn span(from: Timestamp, to: Timestamp) -> String {
+pub(crate) fn span(from: Timestamp, to: Timestamp) -> String {
     let seconds = to.duration_since(from).as_secs().max(0);
     match seconds {
         0..=119 => format!("{seconds} s"),
@@ -243,6 +295,9 @@ fn records(known: &Known) -> Vec<String> {
             (Some((group, _)), Fact::Is(_)) => *counts.entry(group).or_default() += 1,
             (None, Fact::Is(value)) => lines.push(format!("{name} = {}", discreet(value))),
         }
+    }
+    for (field, why) in lost::shown(known) {
+        lines.push(format!("field {field}: {why}"));
     }
     if !counts.is_empty() {
         let counted: Vec<String> = counts
@@ -277,13 +332,14 @@ fn facts_json(known: &Known) -> Value {
 
 /// A lane as JSON.
 #[must_use]
-pub fn lane_json(lane: &LaneRow) -> Value {
+pub fn lane_json(lane: &LaneRow, targets: &[(String, bool)]) -> Value {
     json!({
         "id": lane.id, "session": lane.session, "target": lane.target, "state": lane.state.word(),
         "due_at": lane.due_at, "pending": lane.pending, "failures": lane.attempts,
         "reason": lane.stop.as_ref().map(|stop| stop.reason.label()),
         "message": lane.stop.as_ref().map(|stop| stop.message.clone()),
         "leased_by": lane.leased_by, "updated_at": lane.updated_at,
+        "nobody_works": nobody_works(lane, targets),
     })
 }
 
@@ -315,6 +371,7 @@ pub fn dead_letter_json(row: &DeadLetterRow) -> Value {
     json!({
         "id": row.id, "received_at": row.received_at, "origin": row.letter.origin,
         "reason": row.letter.stop.reason.label(), "message": row.letter.stop.message, "bytes": row.letter.raw.len(),
+        "session": row.letter.session,
     })
 }
 
@@ -322,7 +379,11 @@ pub fn dead_letter_json(row: &DeadLetterRow) -> Value {
 ///
 /// # Errors
 /// The ledger failed.
-pub async fn lanes(ledger: &dyn OperatorLedger, filter: LaneFilter) -> Result<String, LedgerError> {
+pub async fn lanes(
+    ledger: &dyn OperatorLedger,
+    filter: LaneFilter,
+    targets: &[(String, bool)],
+) -> Result<String, LedgerError> {
     let now = Timestamp::now();
     let rows = ledger.lanes(filter).await?;
     let mut out = String::new();
@@ -332,60 +393,11 @@ pub async fn lanes(ledger: &dyn OperatorLedger, filter: LaneFilter) -> Result<St
             "{:<38} {:<14} {}",
             lane.session,
             lane.target,
-            sentence(lane, now)
+            sentence(lane, targets, now)
         );
     }
     if rows.is_empty() {
         out.push_str("no such lane\n");
-    }
-    Ok(out)
-}
-
-/// Everything that needs a person: parked lanes by reason, dead letters, webhooks.
-///
-/// # Errors
-/// The ledger failed.
-pub async fn parked(ledger: &dyn Ledger) -> Result<String, LedgerError> {
-    let mut out = String::new();
-    let groups = ledger.groups().await?;
-    let now = Timestamp::now();
-    for group in &groups {
-        let _ = writeln!(
-            out,
-            "{:>6} × {:<14} {:<16} {}\n         oldest {} ago, for example session {}\n         handoffd explain {}",
-            group.count,
-            group.target,
-            group.stop.reason.label(),
-            group.stop.message,
-            span(group.oldest, now),
-            group.example,
-            group.stop.reason.label()
-        );
-    }
-    let kept = ledger.dead_letters(0, 50).await?;
-    for row in &kept {
-        let _ = writeln!(
-            out,
-            "{}\n         handoffd dead-letters retry {}  (after a fix)   handoffd dead-letters drop {}",
-            dead_letter_line(row),
-            row.id,
-            row.id
-        );
-    }
-    let webhooks = ledger.parked_webhooks(1_000).await?;
-    let mut alike: BTreeMap<(&str, &str, &str), (usize, i64, Timestamp)> = BTreeMap::new();
-    for (id, target, at, stop) in &webhooks {
-        let what = (target.as_str(), stop.reason.label(), stop.message.as_str());
-        alike.entry(what).or_insert((0, *id, *at)).0 += 1;
-    }
-    for ((target, reason, words), (count, id, at)) in alike {
-        let _ = writeln!(
-            out,
-            "{count:>6} × webhook for {target}: {reason} {words}\n         the first is {id}, of {at}\n         handoffd retry --webhooks  (after a fix)   handoffd skip --webhooks"
-        );
-    }
-    if out.is_empty() {
-        out.push_str("nothing needs a person\n");
     }
     Ok(out)
 }

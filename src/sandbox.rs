@@ -29,6 +29,8 @@
 //! | `GET`, `POST /clock` | the simulators' time; `{"offset_ms": …}` sets it ahead of the system's |
 //!
 //! In `counts`, `in_flight` and `max_in_flight` count requests from their head to the beginning of their answer;
+//! `streams_over_http2` counts event streams that were opened on a connection which others share: every port speaks HTTP/1.1,
+//! and HTTP/2 to whoever begins with it;
 //! `shapes` counts per method and path with ids left out, each with its statuses (or `dropped`, `left`).
 //!
 //! # Fault rules

@@ -1,6 +1,7 @@
 //! One configured connector, with everything that acting for it takes.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use handoffd_contract::Connector;
 use tokio::sync::Semaphore;
@@ -23,6 +24,8 @@ pub struct Target {
     pub permits: Arc<Semaphore>,
     /// How many that is.
     pub concurrency: usize,
+    /// When it was last heard, in seconds since 1970; 0 when not since the daemon began.
+    pub last_heard: AtomicI64,
     /// Its circuit.
     pub breaker: Breaker,
     /// Its rates.

@@ -69,13 +69,13 @@ fn each_wrong_configuration_gets_its_problem() {
         ("a = 1\na = 2".into(), &["DIR/handoffd.toml:2:1: not TOML: duplicate key"]),
         (
             "[htpp]\nlisten = 1".into(),
-            &["htpp: unknown key (did you mean `http`?); known here: daemon, engine, http, intake, ledger, log, media, secrets, target"],
+            &["htpp: unknown key (did you mean `http`?); known here: daemon, engine, http, intake, ledger, log, media, outbound, secrets, target"],
         ),
         (
             "[http]\nlisten = \"everywhere\"\nlisen = 2".into(),
             &[
                 "http.listen: found a text of 10 characters; write an IP address and a port, such as \"127.0.0.1:8080\" or \"[::]:8080\"",
-                "http.lisen: unknown key (did you mean `listen`?); known here: admin_listen, admin_token, events_token, listen, max_body, public_url, trusted_proxies",
+                "http.lisen: unknown key (did you mean `listen`?); known here: admin_listen, admin_token, events_token, listen, max_body, public_url, tls, trusted_proxies",
             ],
         ),
         (
@@ -228,7 +228,7 @@ fn each_wrong_configuration_gets_its_problem() {
             &[
                 "target.hub.mapping: DIR/gone.toml: no such file; name a readable mapping file, or remove the key",
                 "target.hub.numbers: item 0 is neither a number nor an id, but a text of 3 characters; write it as events carry it: \"+4915112345678\", or the phone number id",
-                "target.hub.concurency: unknown key (did you mean `concurrency`?); known here: concurrency, connect_timeout, enabled, kind, mapping, name, numbers, settings, timeout",
+                "target.hub.concurency: unknown key (did you mean `concurrency`?); known here: concurrency, connect_timeout, enabled, kind, mapping, name, numbers, settings, stream_protocol, streams_per_connection, timeout, when_disabled",
             ],
         ),
         (
@@ -422,7 +422,7 @@ fn the_environment_overrides_the_file_and_is_named() {
             ]
         ),
         [
-            "http.lisen: unknown key (did you mean `listen`?) (from HANDOFFD__HTTP__LISEN); known here: admin_listen, admin_token, events_token, listen, max_body, public_url, trusted_proxies",
+            "http.lisen: unknown key (did you mean `listen`?) (from HANDOFFD__HTTP__LISEN); known here: admin_listen, admin_token, events_token, listen, max_body, public_url, tls, trusted_proxies",
             "log.format: found a text of 3 characters (from HANDOFFD__LOG__FORMAT); write one of text, json",
             "HANDOFFD__TARGET__NOBODY__ENABLED: names no setting of a target; write HANDOFFD__TARGET__<NAME>__<KEY> for a target of the file",
             "target.hub.concurrency: found a text of 1 character (from HANDOFFD__TARGET__HUB__CONCURRENCY); write a whole number from 1 to 1000",

@@ -6,12 +6,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use handoffd::config::OutboundConfig;
 use handoffd::connectors;
 use handoffd::demo::world::simulators;
 use handoffd::sandbox::{Running, Served};
 use handoffd::wire::credential::{SignIn, signing_key};
 use handoffd::wire::media::AttachmentFetcher;
 use handoffd::wire::policy::Policy;
+use handoffd::wire::streams::Sharing;
 use handoffd::wire::token_budget::Priority;
 use handoffd::wire::{Failure, Options, Wire};
 use handoffd_contract::{Auth, Connector, HttpCall, Reason};
@@ -52,19 +54,27 @@ impl Place {
                 .as_str()
                 .map(|value| SecretString::from(value.to_owned()))
         };
-        let sign_in = SignIn::new(connector.credential(), Duration::from_secs(10), secret)?;
+        let sign_in = SignIn::new(
+            connector.credential(),
+            Duration::from_secs(10),
+            &OutboundConfig::default(),
+            secret,
+        )?;
         let policy = Policy {
             allow_hosts: Vec::new(),
             allow_private: true,
         };
-        let library =
-            Arc::new(AttachmentFetcher::new(policy, Duration::from_secs(10), 1 << 20).unwrap());
         let second = Duration::from_secs(10);
+        let library = Arc::new(
+            AttachmentFetcher::new(policy, second, 1 << 20, &OutboundConfig::default()).unwrap(),
+        );
         let base = Url::parse(connector.base()).unwrap();
         let options = Options {
             base,
             timeout: second,
             connect_timeout: second,
+            outbound: OutboundConfig::default(),
+            sharing: Sharing::default(),
         };
         let wire = Wire::new(options, sign_in, library).unwrap();
         Ok((Arc::from(connector), wire))

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use handoffd::config::Limits;
+use handoffd::config::{Limits, WhenDisabled};
 use handoffd::intake::{Incoming, Origin, Route, Router, decode};
 use handoffd_contract::{
     Connector, Credential, Data, Event, Known, Refusal, Reply, Step, Verdict, Work,
@@ -72,7 +72,8 @@ fn router() -> Router {
         name: name.to_owned(),
         kind: kind.to_owned(),
         numbers: numbers.iter().map(|number| (*number).to_owned()).collect(),
-        connector: Arc::new(Crm { every_message }),
+        connector: Some(Arc::new(Crm { every_message })),
+        disabled: None,
     };
     Router::new(vec![
         route("any", "whatsapp", &[], false),
@@ -122,6 +123,80 @@ fn a_target_that_is_not_there_is_left_out_and_the_others_are_meant() {
         [
             "data.targets[1] names no target and was left out; write one of any, berlin, sales, cases, spain"
         ]
+    );
+}
+
+/// Targets of which some are disabled: those that an event opens, and what was said.
+fn routed_while(disabled: &[(&str, WhenDisabled)], body: &str) -> (Vec<String>, Vec<String>) {
+    let route = |name: &str, kind: &str| Route {
+        name: name.to_owned(),
+        kind: kind.to_owned(),
+        numbers: Vec::new(),
+        connector: None,
+        disabled: disabled
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, when)| *when),
+    };
+    let router = Router::new(vec![
+        route("cloud", "whatsapp"),
+        route("gateway", "whatsapp"),
+        route("sales", "hubspot"),
+        route("cases", "creatio"),
+    ]);
+    let mut event = event(body);
+    let warnings = router.settle_targets(&mut event);
+    let opens = router.admission(event, now()).opens;
+    (opens, warnings.into_iter().map(|one| one.text).collect())
+}
+
+#[test]
+fn events_of_a_disabled_target_wait_there_or_open_nothing() {
+    let named = changed(HANDOFF, "/data/targets", json!(["sales", "cases"]));
+    let wait = [("cloud", WhenDisabled::Wait), ("sales", WhenDisabled::Wait)];
+    let (opens, warnings) = routed_while(&wait, &named);
+    assert_eq!(
+        opens,
+        ["sales", "cases", "gateway"],
+        "the way back that works"
+    );
+    assert_eq!(
+        warnings,
+        [
+            "data.targets[0] names the target sales, which is disabled: the handoff waits there until it is enabled"
+        ]
+    );
+    assert_eq!(
+        routed_while(&wait, HANDOFF),
+        (opens, Vec::new()),
+        "also where none is named"
+    );
+
+    let drop = [("sales", WhenDisabled::Drop)];
+    let (opens, warnings) = routed_while(&drop, &named);
+    assert_eq!(opens, ["cases", "cloud"]);
+    assert_eq!(
+        warnings,
+        [
+            "data.targets[0] names the target sales, which is disabled, and was left out; enable it, or name another"
+        ]
+    );
+    assert_eq!(routed_while(&drop, HANDOFF).0, ["cases", "cloud"]);
+    let alone = changed(HANDOFF, "/data/targets", json!(["sales"]));
+    assert_eq!(
+        routed_while(&drop, &alone).0,
+        ["cases", "cloud"],
+        "somebody must see the customer"
+    );
+
+    let both = [
+        ("cloud", WhenDisabled::Wait),
+        ("gateway", WhenDisabled::Wait),
+    ];
+    assert_eq!(
+        routed_while(&both, &alone).0,
+        ["sales", "cloud"],
+        "replies wait for a way back, and are not lost"
     );
 }
 

@@ -130,9 +130,9 @@ async fn a_warning_is_answered_logged_counted_and_kept() {
         assert!(counted.contains(&line), "{line} is not in {counted}");
     }
 
-    let shown = operate::show(ledger.as_ref(), "ses_7Qm2kd").await;
+    let shown = operate::show(ledger.as_ref(), "ses_7Qm2kd", &[]).await;
     let shown = shown.expect("the ledger works").expect("a session");
-    let rows = operate::show_json(ledger.as_ref(), "ses_7Qm2kd").await;
+    let rows = operate::show_json(ledger.as_ref(), "ses_7Qm2kd", &[]).await;
     let rows = rows.expect("the ledger works").expect("a session");
     for place in places {
         assert!(shown.contains(&format!("          ! {place}\n")), "{shown}");

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[expect(dead_code, reason = "its other parts are used by other tests")]
 mod alone;
 
 use std::path::Path;
@@ -35,7 +36,7 @@ fn files(folder: &Path) -> usize {
 }
 
 const COMMANDS: [&[&str]; 9] = [
-    &["lanes", "--parked"],
+    &["status"],
     &["lanes"],
     &["show", "s-1"],
     &["retry", "--all"],
@@ -238,10 +239,11 @@ async fn webhooks_that_are_not_taken_are_kept_counted_and_shown() {
             .is_some_and(|rows| rows.len() == 4)
     })
     .await;
-    let (_, said) = daemon.command(&["lanes", "--parked"]);
+    let (code, said) = daemon.command(&["status"]);
+    assert_eq!(code, Some(1), "{said}");
     for words in [
-        "3 × webhook for whatsapp: unsupported messages of customers came by Meta's webhook",
-        "1 × webhook for whatsapp: undecodable",
+        "3 webhooks for whatsapp could not be taken (unsupported): messages of customers came by Meta's webhook",
+        "1 webhook for whatsapp could not be taken (undecodable)",
         "handoffd skip --webhooks",
     ] {
         assert!(said.contains(words), "{words} is not in\n{said}");

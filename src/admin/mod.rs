@@ -7,6 +7,7 @@
 //! | `GET /readyz` | broker, ledger and each target, separately; 200 only when events can come in and be kept |
 //! | `GET /metrics` | Prometheus |
 //! | `GET /v1/lanes` | lanes: `?state=parked&target=…&reason=…&session=…&after=…` |
+//! | `GET /v1/status` | everything that is not well, in order of weight |
 //! | `GET /v1/parked` | parked lanes by reason, dead letters and webhooks |
 //! | `GET /v1/sessions/{id}` | what happened to one conversation |
 //! | `POST /v1/retry`, `POST /v1/skip` | `{"session": …}`, `{"reason": …}`, `{"target": …}` or `{"all": true}`, with `"dry_run": true` |
@@ -35,6 +36,7 @@ use subtle::ConstantTimeEq;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::AmqpConfig;
 use crate::engine::Engine;
 use crate::intake::Gate;
 use crate::intake::amqp::IntakeState;
@@ -57,6 +59,10 @@ pub struct Admin {
     pub gate: Gate,
     /// The metrics.
     pub prometheus: PrometheusHandle,
+    /// RabbitMQ, to be asked how full its queues are.
+    pub amqp: Option<AmqpConfig>,
+    /// Every configured target, and whether it is enabled.
+    pub configured: Vec<(String, bool)>,
 }
 
 /// The most bytes of a request: a selection of lanes is small.
@@ -94,6 +100,7 @@ pub fn prometheus() -> PrometheusHandle {
 pub fn routes(admin: Arc<Admin>) -> Router {
     let guarded = Router::new()
         .route("/v1/lanes", get(operate::lanes))
+        .route("/v1/status", get(operate::status))
         .route("/v1/parked", get(operate::parked))
         .route("/v1/sessions/{id}", get(operate::session))
         .route("/v1/retry", post(operate::retry))
@@ -145,9 +152,11 @@ async fn metrics_page(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
 pub async fn upkeep(
     ledger: Arc<dyn OperatorLedger>,
     targets: Vec<String>,
+    disabled: Vec<String>,
     stop: CancellationToken,
 ) {
     let handle = prometheus();
+    let mut reasons = std::collections::BTreeSet::new();
     let mut tick = tokio::time::interval(Duration::from_secs(5));
     loop {
         tokio::select! {
@@ -168,8 +177,10 @@ pub async fn upkeep(
         }
         let due: std::collections::BTreeMap<_, _> = stats.oldest_due.iter().cloned().collect();
         for (target, _, _) in &stats.lanes {
+            // What a disabled target has to do waits on purpose.
             let waited = due
                 .get(target)
+                .filter(|_| !disabled.contains(target))
                 .map_or(0.0, |at| now.duration_since(*at).as_secs_f64().max(0.0));
             gauge!(names::OLDEST_DUE, "target" => target.clone()).set(waited);
         }
@@ -181,6 +192,17 @@ pub async fn upkeep(
                 let count = counts.iter().find(|(of, _)| of == target);
                 gauge!(name, "target" => target.clone()).set(count.map_or(0, |(_, n)| *n) as f64);
             }
+        }
+        for (target, reason, _) in &stats.waiting {
+            reasons.insert((target.clone(), reason.clone()));
+        }
+        for (target, reason) in &reasons {
+            let now = stats
+                .waiting
+                .iter()
+                .find(|(t, r, _)| t == target && r == reason);
+            gauge!(names::WAITING, "target" => target.clone(), "reason" => reason.clone())
+                .set(now.map_or(0, |(_, _, count)| *count) as f64);
         }
         gauge!(names::DEAD_LETTERS).set(stats.dead_letters as f64);
     }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::Admin;
 use crate::ledger::{LaneFilter, LaneRef, LaneState, LedgerError};
+use crate::operate::status::{Health, Sources, gather};
 use crate::operate::{
     dead_letter_json, drop_dead_letter as give_up, group_json, lane_json, readmit as judge_again,
     select, show_json,
@@ -49,8 +50,26 @@ pub(super) async fn lanes(
     };
     answer(
         admin.ledger.lanes(filter).await,
-        |rows| json!({"lanes": rows.iter().map(lane_json).collect::<Vec<_>>()}),
+        |rows| json!({"lanes": rows.iter().map(|row| lane_json(row, &admin.configured)).collect::<Vec<_>>()}),
     )
+}
+
+pub(super) async fn status(State(admin): State<Arc<Admin>>) -> Response {
+    let targets = admin.engine.targets.iter();
+    let health = targets.map(|(name, target)| (name.clone(), Health::of(target)));
+    let trouble = admin.broker.as_ref().and_then(|state| {
+        let state = state.borrow();
+        (!state.message.is_empty()).then(|| format!("nothing is taken from it: {}", state.message))
+    });
+    let sources = Sources {
+        ledger: &*admin.ledger,
+        events: &*admin.gate.ledger,
+        targets: &admin.configured,
+        broker: admin.amqp.as_ref(),
+        daemon: Some((health.collect(), trouble)),
+        alone: String::new(),
+    };
+    answer(gather(sources).await, |status| json!(status))
 }
 
 pub(super) async fn parked(State(admin): State<Arc<Admin>>) -> Response {
@@ -72,7 +91,7 @@ pub(super) async fn parked(State(admin): State<Arc<Admin>>) -> Response {
 }
 
 pub(super) async fn session(State(admin): State<Arc<Admin>>, Path(id): Path<String>) -> Response {
-    match show_json(&*admin.ledger, &id).await {
+    match show_json(&*admin.ledger, &id, &admin.configured).await {
         Ok(Some(story)) => Json(story).into_response(),
         Ok(None) => (
             StatusCode::NOT_FOUND,

@@ -11,7 +11,7 @@ use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::Admin;
-use crate::wire::breaker::Gate;
+use crate::wire::breaker::{Breaker, Gate};
 
 pub(super) async fn readyz(State(admin): State<Arc<Admin>>) -> (StatusCode, Json<Value>) {
     let ledger = admin.gate.ledger.ping().await;
@@ -34,17 +34,7 @@ pub(super) async fn readyz(State(admin): State<Arc<Admin>>) -> (StatusCode, Json
     };
     let mut targets = Map::new();
     for (name, target) in &admin.engine.targets {
-        let state = match target.breaker.gate() {
-            Gate::Closed => json!({"ok": true}),
-            Gate::Probe => {
-                json!({"ok": false, "message": "the target failed repeatedly; one lane is trying it now"})
-            }
-            Gate::Open(left) => json!({
-                "ok": false,
-                "message": format!("the target failed repeatedly; it is tried again in {} s", left.as_secs() + 1),
-            }),
-        };
-        targets.insert(name.clone(), state);
+        targets.insert(name.clone(), target_json(&target.breaker));
     }
     let status = if ready {
         StatusCode::OK
@@ -55,4 +45,27 @@ pub(super) async fn readyz(State(admin): State<Arc<Admin>>) -> (StatusCode, Json
         status,
         Json(json!({"ready": ready, "ledger": ledger, "broker": broker, "targets": targets})),
     )
+}
+
+/// A target is well while its circuit is closed and its credential is accepted. A rejected credential
+/// counts from the first time, long before it opens the circuit.
+fn target_json(breaker: &Breaker) -> Value {
+    let rejected = breaker.rejected();
+    let message = match breaker.gate() {
+        Gate::Closed => None,
+        Gate::Probe => Some("it failed repeatedly; one lane is trying it now".to_owned()),
+        Gate::Open(left) => Some(format!(
+            "it failed repeatedly; it is tried again in {} s",
+            left.as_secs() + 1
+        )),
+    };
+    let stop = rejected.or_else(|| breaker.why());
+    let Some(stop) = stop else {
+        return json!({"ok": message.is_none(), "message": message});
+    };
+    let message = match message {
+        Some(state) => format!("{}: {}; {state}", stop.reason.title(), stop.message),
+        None => format!("{}: {}", stop.reason.title(), stop.message),
+    };
+    json!({"ok": false, "reason": stop.reason.label(), "message": message})
 }

@@ -108,3 +108,13 @@ fn settings(config: &Config, target: &TargetConfig) -> Value {
     }
     settings
 }
+
+/// The connector of a target that is disabled, if its settings make one: nothing is asked of it but which
+/// events open a record.
+pub(super) fn disabled_connector(
+    config: &Config,
+    target: &TargetConfig,
+) -> Option<Box<dyn Connector>> {
+    let kind = connectors::kind(&target.kind)?;
+    (kind.connector)(&target.name, &settings(config, target)).ok()
+}

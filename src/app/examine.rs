@@ -12,6 +12,7 @@ use super::mapping_of;
 use crate::config::{self, Config, Problem, TargetConfig};
 use crate::connectors;
 use crate::relay::webhooks;
+use crate::serving::Certificate;
 use crate::wire::credential::SignIn;
 
 /// A configuration as far as it could be read, and what is wrong with it.
@@ -43,6 +44,7 @@ pub fn examine(
     let (connected, of_targets) = connect_all(&config, broker_is_wrong);
     problems.extend(of_targets);
     problems.extend(connected.iter().filter_map(|one| key(&config, one)));
+    problems.extend(certificate(&config));
     for target in config.enabled() {
         // A file that cannot be opened was reported where it was read.
         let known = format!("target.{}.mapping", target.name);
@@ -66,6 +68,17 @@ pub fn examine(
         problems,
         doubts,
     })
+}
+
+/// A certificate that the public listener cannot show.
+fn certificate(config: &Config) -> Option<Problem> {
+    let unusable = Certificate::read(config.http.tls.as_ref()?).err()?;
+    let remedy = "name two readable PEM files: the certificate with its chain, and its key";
+    Some(Problem::with_remedy(
+        "http.tls",
+        unusable.to_string(),
+        remedy,
+    ))
 }
 
 /// A CRM whose reps' replies no target takes to WhatsApp.
@@ -144,7 +157,7 @@ fn key(config: &Config, one: &Connected) -> Option<Problem> {
         return None;
     }
     let secret = |name: &str| config.secrets.get(name).cloned();
-    let refused = SignIn::new(credential, one.config.timeout, secret).err()?;
+    let refused = SignIn::new(credential, one.config.timeout, &config.outbound, secret).err()?;
     let path = format!("target.{}", one.config.name);
     Some(Problem::with_remedy(path, refused, ""))
 }

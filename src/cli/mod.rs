@@ -3,13 +3,15 @@
 mod check;
 mod dead_letters;
 mod folder;
+mod live;
 mod mapping;
 mod operate;
 mod run;
+mod simulators;
+mod status;
 
 use std::path::{Path, PathBuf};
 
-use crate::log;
 use crate::stdout::say;
 use clap::{Parser, Subcommand};
 
@@ -34,8 +36,6 @@ pub struct Cli {
 enum Command {
     /// Run the daemon
     Run,
-    /// Play the whole loop on this machine, with nothing installed and no account
-    Demo(crate::demo::Args),
     /// Say whether the configuration is right; with --live, whether each target is
     Check(check::CheckArgs),
     /// What happened to one conversation, across broker, CRMs and WhatsApp
@@ -46,6 +46,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Everything that is not well; exit code 1 when a person is needed
+    Status(status::StatusArgs),
     /// Lanes (session × target) and what they wait for
     Lanes(operate::LanesArgs),
     /// Try parked or waiting work again now
@@ -65,8 +67,8 @@ enum Command {
     Mapping(mapping::Command),
     /// Print the JSON Schemas of all events and an AsyncAPI document
     Schema,
-    /// Serve simulators of the four APIs
-    Sandbox(crate::sandbox::Args),
+    #[command(flatten)]
+    Simulators(simulators::Command),
 }
 
 /// Runs a command; the result is the process's exit code.
@@ -77,9 +79,9 @@ pub async fn main(cli: Cli) -> anyhow::Result<u8> {
     let config = cli.config.as_deref();
     match cli.command {
         Command::Run => run::run(config).await,
-        Command::Demo(args) => crate::demo::run(args).await,
         Command::Check(args) => check::check(config, &args).await,
         Command::Show { session, json } => operate::show(config, &session, json).await,
+        Command::Status(args) => status::status(config, args).await,
         Command::Lanes(args) => operate::lanes(config, args).await,
         Command::Retry(args) => operate::retry(config, args).await,
         Command::Skip(args) => operate::skip(config, args).await,
@@ -90,10 +92,7 @@ pub async fn main(cli: Cli) -> anyhow::Result<u8> {
             say(&crate::schema::document());
             Ok(0)
         }
-        Command::Sandbox(args) => {
-            log::for_people();
-            crate::sandbox::command(args).await.map(|()| 0)
-        }
+        Command::Simulators(command) => simulators::run(command).await,
     }
 }
 

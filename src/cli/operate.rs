@@ -9,16 +9,13 @@ use handoffd_contract::Reason;
 use jiff::Timestamp;
 
 use crate::config::{self, Config};
-use crate::intake::{Gate, Route, Router};
+use crate::intake::Gate;
 use crate::ledger::{self, LaneFilter, LaneState, Ledger, WebhookLedger};
 use crate::stdout::say;
 use crate::{app, operate};
 
 #[derive(Debug, Args)]
 pub(super) struct LanesArgs {
-    /// Only what needs a person, by reason, with dead letters and webhooks
-    #[arg(long)]
-    parked: bool,
     /// Only in this state: idle, due, held, parked
     #[arg(long)]
     state: Option<String>,
@@ -51,23 +48,29 @@ pub(super) struct WhichArgs {
     dry_run: bool,
 }
 
+/// The configuration.
+pub(super) fn config(path: Option<&Path>) -> anyhow::Result<Config> {
+    let path = super::configured(path)?;
+    config::load(Some(&path), config::environment())
+        .map_err(|problems| anyhow!("{}", config::tidy(&problems)))
+}
+
 /// The configuration and its ledger, which must be there already.
 pub(super) async fn open(path: Option<&Path>) -> anyhow::Result<(Config, Arc<dyn Ledger>)> {
-    let path = super::configured(path)?;
-    let config = config::load(Some(&path), config::environment())
-        .map_err(|problems| anyhow!("{}", config::tidy(&problems)))?;
+    let config = self::config(path)?;
     let ledger = ledger::open_existing(&config.ledger.url).await?;
     Ok((config, ledger))
 }
 
 pub(super) async fn show(path: Option<&Path>, session: &str, json: bool) -> anyhow::Result<u8> {
-    let (_, ledger) = open(path).await?;
+    let (config, ledger) = open(path).await?;
+    let targets = config.presence();
     let shown = if json {
-        operate::show_json(&*ledger, session)
+        operate::show_json(&*ledger, session, &targets)
             .await?
             .map(|story| format!("{story:#}"))
     } else {
-        operate::show(&*ledger, session).await?
+        operate::show(&*ledger, session, &targets).await?
     };
     match shown {
         Some(text) => {
@@ -82,13 +85,8 @@ pub(super) async fn show(path: Option<&Path>, session: &str, json: bool) -> anyh
 }
 
 pub(super) async fn lanes(path: Option<&Path>, args: LanesArgs) -> anyhow::Result<u8> {
-    let (_, ledger) = open(path).await?;
-    if args.parked && args.target.is_none() && args.reason.is_none() {
-        say(&operate::parked(&*ledger).await?);
-        return Ok(0);
-    }
+    let (config, ledger) = open(path).await?;
     let state = match args.state.as_deref() {
-        None if args.parked => Some(LaneState::Parked),
         None => None,
         Some(word) => Some(
             LaneState::parse(word)
@@ -101,7 +99,7 @@ pub(super) async fn lanes(path: Option<&Path>, args: LanesArgs) -> anyhow::Resul
         reason: args.reason,
         ..LaneFilter::default()
     };
-    say(&operate::lanes(&*ledger, filter).await?);
+    say(&operate::lanes(&*ledger, filter, &config.presence()).await?);
     Ok(0)
 }
 
@@ -158,13 +156,7 @@ async fn webhooks_meant(ledger: &dyn WebhookLedger) -> anyhow::Result<u8> {
 pub(super) fn gate(config: &Config, ledger: &Arc<dyn Ledger>) -> anyhow::Result<Gate> {
     let connected =
         app::connect(config).map_err(|problems| anyhow!("{}", config::tidy(&problems)))?;
-    let routes = connected.iter().map(|one| Route {
-        name: one.config.name.clone(),
-        kind: one.kind.to_owned(),
-        numbers: one.config.numbers.clone(),
-        connector: Arc::clone(&one.connector),
-    });
-    let router = Arc::new(Router::new(routes.collect()));
+    let router = Arc::new(app::router(config, &connected));
     Ok(Gate {
         ledger: ledger.clone(),
         router,

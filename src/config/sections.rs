@@ -13,7 +13,7 @@ use super::reader::Sections as _;
 use super::secrets::Secrets;
 use super::types::{
     Breaker, DaemonConfig, EngineConfig, HttpConfig, LedgerConfig, LogConfig, LogFormat,
-    MediaConfig,
+    MediaConfig, TlsFiles,
 };
 use crate::backoff::Backoff;
 use handoffd_contract::settings::Table;
@@ -92,7 +92,7 @@ pub(super) fn ledger(
     LedgerConfig { url }
 }
 
-pub(super) fn http(mut section: Table<'_>, secrets: &Secrets) -> HttpConfig {
+pub(super) fn http(mut section: Table<'_>, folder: &Path, secrets: &Secrets) -> HttpConfig {
     let listen = section.address("listen", SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)));
     let public_url = section.text("public_url").and_then(|text| {
         let parsed = Url::parse(&text).ok();
@@ -149,6 +149,7 @@ pub(super) fn http(mut section: Table<'_>, secrets: &Secrets) -> HttpConfig {
             texts.iter().filter_map(read).collect()
         }
     };
+    let tls = tls(&mut section, folder);
     let (had_events, had_admin) = (section.has("events_token"), section.has("admin_token"));
     let events_token = secret(&mut section, "events_token", secrets);
     let admin_token = secret(&mut section, "admin_token", secrets);
@@ -170,11 +171,31 @@ pub(super) fn http(mut section: Table<'_>, secrets: &Secrets) -> HttpConfig {
         listen,
         admin_listen,
         trusted_proxies,
+        tls,
         public_url,
         events_token,
         admin_token,
         max_body,
     }
+}
+
+/// The files themselves are read where the listener is made, and again when they change.
+fn tls(section: &mut Table<'_>, folder: &Path) -> Option<TlsFiles> {
+    let given = section.has("tls");
+    let mut tls = section.section("tls");
+    let mut file = |key| {
+        if given && !tls.has(key) {
+            let remedy = "write { certificate = \"FILE\", key = \"FILE\" }";
+            tls.missing(key, remedy);
+        }
+        tls.text(key).map(|file| folder.join(file))
+    };
+    let (certificate, key) = (file("certificate"), file("key"));
+    tls.finish();
+    Some(TlsFiles {
+        certificate: certificate?,
+        key: key?,
+    })
 }
 
 pub(super) fn engine(mut section: Table<'_>) -> EngineConfig {

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::reader::Sections as _;
 use super::secrets::{reason, shown_file};
-use super::types::TargetConfig;
+use super::types::{StreamProtocol, TargetConfig, WhenDisabled};
 use crate::connectors;
 use handoffd_contract::Problem;
 use handoffd_contract::settings::Table;
@@ -127,10 +127,30 @@ fn target(
         settings,
         mapping,
         numbers,
-        concurrency: usize::try_from(section.number("concurrency", 1..=1_000, 8)).unwrap_or(8),
+        concurrency: usize::try_from(section.number("concurrency", 1..=1_000, 32)).unwrap_or(32),
         timeout: section.duration("timeout", second..=second * 600, second * 30),
         connect_timeout: section.duration("connect_timeout", second / 10..=second * 60, second * 5),
+        stream_protocol: section.choice(
+            "stream_protocol",
+            &[
+                ("auto", StreamProtocol::Auto),
+                ("http1", StreamProtocol::Http1),
+                ("http2", StreamProtocol::Http2),
+            ],
+            StreamProtocol::Auto,
+        ),
+        streams_per_connection: usize::try_from(section.number(
+            "streams_per_connection",
+            1..=1_000,
+            100,
+        ))
+        .unwrap_or(100),
         enabled: section.flag("enabled", true),
+        when_disabled: section.choice(
+            "when_disabled",
+            &[("wait", WhenDisabled::Wait), ("drop", WhenDisabled::Drop)],
+            WhenDisabled::Wait,
+        ),
     };
     section.finish();
     Some(target)

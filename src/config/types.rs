@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::backoff::Backoff;
 
 use super::network::Network;
+use super::outbound::OutboundConfig;
 use super::secrets::Secrets;
 use handoffd_contract::Problem;
 
@@ -29,6 +30,8 @@ pub struct Config {
     pub engine: EngineConfig,
     /// Which files may be fetched.
     pub media: MediaConfig,
+    /// By which proxy calls leave.
+    pub outbound: OutboundConfig,
     /// What is logged, and how.
     pub log: LogConfig,
     /// The targets, in the file's order; disabled ones are among them.
@@ -63,6 +66,8 @@ pub struct HttpConfig {
     pub admin_listen: SocketAddr,
     /// Networks of proxies, whose connections are other people's.
     pub trusted_proxies: Vec<Network>,
+    /// What `listen` speaks TLS with.
+    pub tls: Option<TlsFiles>,
     /// The address by which others reach us, without a trailing slash; webhooks begin with it.
     pub public_url: Option<String>,
     /// What a producer must show to post events. Always there when `listen` is not loopback.
@@ -72,6 +77,27 @@ pub struct HttpConfig {
     pub admin_token: Option<SecretString>,
     /// The longest request body, in bytes.
     pub max_body: u64,
+}
+
+/// What a target's event streams speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StreamProtocol {
+    /// HTTP/2 where the server offers it in the TLS handshake, else HTTP/1.1.
+    #[default]
+    Auto,
+    /// HTTP/1.1: a connection for every stream.
+    Http1,
+    /// HTTP/2 without asking, also without TLS.
+    Http2,
+}
+
+/// `http.tls`: PEM files, which may change while the daemon runs.
+#[derive(Debug, Clone)]
+pub struct TlsFiles {
+    /// The certificate, with its chain behind it.
+    pub certificate: PathBuf,
+    /// Its key, not encrypted.
+    pub key: PathBuf,
 }
 
 /// `[intake]`
@@ -228,14 +254,38 @@ pub struct TargetConfig {
     pub timeout: Duration,
     /// How long connecting may take.
     pub connect_timeout: Duration,
+    /// What its event streams speak.
+    pub stream_protocol: StreamProtocol,
+    /// The most event streams on one HTTP/2 connection.
+    pub streams_per_connection: usize,
     /// Whether it is worked on.
     pub enabled: bool,
+    /// What becomes of its events while it is not.
+    pub when_disabled: WhenDisabled,
+}
+
+/// What becomes of a disabled target's events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenDisabled {
+    /// They wait until it is enabled.
+    Wait,
+    /// They open nothing there.
+    Drop,
 }
 
 impl Config {
     /// The targets that are worked on.
     pub fn enabled(&self) -> impl Iterator<Item = &TargetConfig> {
         self.targets.iter().filter(|target| target.enabled)
+    }
+
+    /// Every configured target's name, and whether it is enabled.
+    #[must_use]
+    pub fn presence(&self) -> Vec<(String, bool)> {
+        let targets = self.targets.iter();
+        targets
+            .map(|target| (target.name.clone(), target.enabled))
+            .collect()
     }
 
     /// The target with this name.

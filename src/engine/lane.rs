@@ -17,9 +17,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::Engine;
 use super::lease::LeaseGuard;
+use super::lost;
 use super::perform::{Outcome, perform};
 use super::plan::{Refused, assemble, plain};
-use crate::ledger::{Admission, Change, Lease, LedgerError, Loaded, Next, Release};
+use super::proved::Proved;
+use crate::ledger::{Admission, Attempt, Change, Lease, LedgerError, Loaded, Next, Release};
 use crate::metrics as names;
 use crate::target::Target;
 use crate::{backoff, connectors};
@@ -41,13 +43,14 @@ const MAX_IDLE_ROUNDS: u32 = 5;
 pub async fn work(
     engine: &Engine,
     target: &Target,
-    lease: Lease,
+    (lease, loaded): (Lease, Option<Loaded>),
     until: Timestamp,
     stop: &CancellationToken,
 ) {
     let guard = LeaseGuard::new(engine, &lease, until);
-    let running =
-        std::panic::AssertUnwindSafe(run(engine, target, &lease, &guard, stop)).catch_unwind();
+    let proved = Proved::default();
+    let running = run(engine, target, (&lease, loaded), &guard, &proved, stop);
+    let running = std::panic::AssertUnwindSafe(running).catch_unwind();
     let keeping = keep(engine, &lease, &guard);
     let release = tokio::select! {
         outcome = running => outcome.unwrap_or_else(|_| {
@@ -57,15 +60,20 @@ pub async fn work(
         () = keeping => return,
     };
     let (session, name) = (lease.session.clone(), lease.target.clone());
+    let (attempts, changes) = proved.take();
+    let (ledger, now) = (&engine.ledger, Timestamp::now());
     let outcome = match release {
         Ok(release) => {
             log_release(target, &lease, &release);
-            engine
-                .ledger
-                .release(lease, Timestamp::now(), release)
+            ledger
+                .finish_and_release(lease, now, attempts, changes, release)
                 .await
         }
-        Err(error) => Err(error),
+        Err(error) if attempts.is_empty() || error == LedgerError::Stale => Err(error),
+        Err(error) => {
+            let written = ledger.finish(&lease, now, attempts, changes, Vec::new());
+            written.await.and(Err(error))
+        }
     };
     match outcome {
         Ok(()) => {}
@@ -111,6 +119,7 @@ struct Worker<'a> {
     target: &'a Target,
     lease: &'a Lease,
     guard: &'a LeaseGuard<'a>,
+    proved: &'a Proved,
     known: Known,
     head: i64,
     /// The newest event that was loaded.
@@ -124,15 +133,19 @@ struct Worker<'a> {
 async fn run(
     engine: &Engine,
     target: &Target,
-    lease: &Lease,
+    (lease, loaded): (&Lease, Option<Loaded>),
     guard: &LeaseGuard<'_>,
+    proved: &Proved,
     stop: &CancellationToken,
 ) -> Result<Release, LedgerError> {
     let settings = &engine.settings;
-    let loaded = engine
-        .ledger
-        .load(lease, settings.load_events, settings.load_bytes)
-        .await?;
+    let mut loaded = match loaded {
+        Some(loaded) => loaded,
+        None => {
+            let (events, bytes) = (settings.load_events, settings.load_bytes);
+            engine.ledger.load(lease, events, bytes).await?
+        }
+    };
     let newest = loaded
         .events
         .iter()
@@ -144,7 +157,8 @@ async fn run(
         target,
         lease,
         guard,
-        known: loaded.known.clone(),
+        proved,
+        known: Known::default(),
         head: loaded.head,
         seen: newest,
         plan: None,
@@ -165,6 +179,7 @@ async fn run(
         Err(Refused::Connector(refusal)) => return Ok(worker.refused(refusal)),
         Err(Refused::Ledger(error)) => return Err(error),
     };
+    worker.known = std::mem::take(&mut loaded.known);
     if !planned.pinned.is_empty() {
         worker.learn(Vec::new(), planned.pinned, Vec::new()).await?;
     }
@@ -231,6 +246,7 @@ impl Worker<'_> {
     /// Carries out one plan: writes down what may happen, calls side by side, writes down each
     /// result as it comes.
     async fn round(&mut self, steps: Vec<Step>) -> Result<RoundOutcome, LedgerError> {
+        self.write_proved().await?;
         let before = self.known.clone();
         let now = Timestamp::now();
         let unsure = match lane::intend(&before, &steps, now) {
@@ -283,7 +299,9 @@ impl Worker<'_> {
             });
         }
         while let Some((step, outcome)) = calls.next().await {
-            let result = self.apply_verdict(&before, &step, outcome).await?;
+            let result = self
+                .apply_verdict(&before, &step, outcome, calls.is_empty())
+                .await?;
             wave = merge_outcomes(wave, result);
         }
         drop(calls);
@@ -291,12 +309,13 @@ impl Worker<'_> {
         Ok(wave)
     }
 
-    /// Writes down what one call came to.
+    /// Writes down what one call came to, or holds it if the call is the `last` one of its round.
     async fn apply_verdict(
         &mut self,
         before: &Known,
         step: &Step,
         outcome: Outcome,
+        last: bool,
     ) -> Result<RoundOutcome, LedgerError> {
         let (attempt, (mut changes, progress)) = match outcome {
             Outcome::Deferred(wait) => {
@@ -331,15 +350,47 @@ impl Worker<'_> {
                 _ => {}
             }
         }
+        let refused = lost::by_crm(
+            &self.target.name,
+            &self.lease.session,
+            &*self.target.connector,
+            &changes,
+            &self.known,
+        );
+        changes.extend(refused);
         self.progressed |= matches!(wave, RoundOutcome::Moved);
-        self.learn(vec![attempt], changes, Vec::new()).await?;
+        if last {
+            self.hold(attempt, changes);
+        } else {
+            self.learn(vec![attempt], changes, Vec::new()).await?;
+        }
         Ok(wave)
+    }
+
+    /// Knows what a call proved; it is written with what comes next.
+    fn hold(&mut self, attempt: Attempt, changes: Vec<Change>) {
+        for change in &changes {
+            change.clone().apply(&mut self.known);
+        }
+        self.proved.add(attempt, changes);
+    }
+
+    /// Writes down what is held.
+    async fn write_proved(&self) -> Result<(), LedgerError> {
+        let (attempts, changes) = self.proved.take();
+        if attempts.is_empty() && changes.is_empty() {
+            return Ok(());
+        }
+        let (ledger, now) = (&self.engine.ledger, Timestamp::now());
+        ledger
+            .finish(self.lease, now, attempts, changes, Vec::new())
+            .await
     }
 
     /// Writes to the ledger, then to what this worker knows.
     async fn learn(
         &mut self,
-        attempts: Vec<crate::ledger::Attempt>,
+        attempts: Vec<Attempt>,
         changes: Vec<Change>,
         events: Vec<Admission>,
     ) -> Result<(), LedgerError> {
@@ -356,10 +407,18 @@ impl Worker<'_> {
 
     /// Loads events that were shown already and are work again, and puts them before the others.
     async fn recall(&mut self) -> Result<(), LedgerError> {
+        let Some((work, _)) = &self.plan else {
+            return Ok(());
+        };
+        let wanted = self.target.connector.recall(work, &self.known);
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        self.write_proved().await?;
         let Some((work, seqs)) = &mut self.plan else {
             return Ok(());
         };
-        for id in self.target.connector.recall(work, &self.known) {
+        for id in wanted {
             let found = self.engine.ledger.recall(&self.lease.session, &id).await?;
             let Some((seq, event)) = found else { continue };
             let at = seqs.iter().take_while(|other| **other < seq).count();
@@ -410,6 +469,7 @@ impl Worker<'_> {
         if self.known.get(FEED).unwrap_or("") == key.as_deref().unwrap_or("") {
             return Ok(());
         }
+        self.write_proved().await?;
         self.engine
             .ledger
             .listen(self.lease, key.as_deref())

@@ -6,16 +6,22 @@
 //!
 //! | file | what it owns |
 //! | --- | --- |
+//! | `due` | which targets may have a lane that is due |
 //! | [`lane`] | the life of one lane from claim to release |
 //! | [`plan`] | what a connector is asked: the work, with rendered mappings |
 //! | [`perform`] | one step: budget, call, verdict |
+//! | `proved` | what calls proved, until it is written |
 //! | [`lease`] | how certain it is that a lane is still ours |
 //! | [`tell`] | reps whose replies wait are told, although nothing is called |
+//! | [`lost`] | what fields lost, told to operators |
 
+mod due;
 pub mod lane;
 pub mod lease;
+pub mod lost;
 pub mod perform;
 pub mod plan;
+mod proved;
 pub mod tell;
 
 use std::collections::BTreeMap;
@@ -31,13 +37,14 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
-use crate::ledger::{Admission, LaneLedger, MappingLedger};
+use crate::ledger::{Admission, Changed, LaneLedger, MappingLedger};
 use crate::metrics as names;
 use crate::open_feeds::OpenFeeds;
 use crate::publisher::Publisher;
 use crate::target::Target;
 use crate::wire::breaker::Gate;
 use crate::wire::media::AttachmentFetcher;
+use due::Due;
 use plan::Mappings;
 
 /// How often a daemon says that it lives, at the least: so long may daemons that do not know of
@@ -110,14 +117,15 @@ impl Engine {
         }
         let mut heartbeat = tokio::time::interval(every);
         heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let changed = self.ledger.changed();
+        let mut due = Due::default();
         while !stop.is_cancelled() {
             // Registered before the look, so that no wake-up falls between the two.
-            let changed = self.ledger.changed();
-            let changed = changed.notified();
+            let next = changed.next_of_lanes();
             let room = self.room.notified();
-            let pause = self.claim(&mut workers, &stop).await;
+            let pause = self.claim(&changed, &mut due, &mut workers, &stop).await;
             tokio::select! {
-                () = changed => {}
+                () = next => {}
                 () = room => {}
                 () = tokio::time::sleep(pause) => {}
                 _ = heartbeat.tick() => {
@@ -144,21 +152,34 @@ impl Engine {
         Left { unfinished }
     }
 
-    /// Claims what is due in every target that has room, and says how long to wait at most.
+    /// Claims what may be due in every target that has room, and says how long to wait at most.
     async fn claim(
         self: &Arc<Engine>,
+        changed: &Changed,
+        due: &mut Due,
         workers: &mut JoinSet<()>,
         stop: &CancellationToken,
     ) -> Duration {
+        let now = Timestamp::now();
         let mut pause = Duration::from_secs(1);
         let mut asked = Vec::new();
+        let all = due.all(now);
         for target in self.targets.values() {
+            let number = changed.lanes(&target.name);
             let free = target.permits.available_permits();
             gauge!(names::WORKING, "target" => target.name.clone())
                 .set((target.concurrency - free) as f64);
             let mut limit = free;
             let open = f64::from(u8::from(target.breaker.gate() != Gate::Closed));
             gauge!(names::CIRCUIT_OPEN, "target" => target.name.clone()).set(open);
+            let rejected = f64::from(u8::from(target.breaker.rejected().is_some()));
+            gauge!(names::CREDENTIAL_REJECTED, "target" => target.name.clone()).set(rejected);
+            if all {
+                due.may_have_more(&target.name);
+            }
+            if !due.may_have(&target.name, number) {
+                continue;
+            }
             match target.breaker.gate() {
                 Gate::Closed => {}
                 Gate::Probe if free == target.concurrency => limit = 1,
@@ -173,34 +194,45 @@ impl Engine {
                 continue;
             }
             if limit > 0 {
-                asked.push((target, limit));
+                asked.push((target, limit, number));
             }
         }
-        let now = Timestamp::now();
+        if asked.is_empty() && !all {
+            return pause.min(due.left());
+        }
         let until = now
             + SignedDuration::try_from(self.settings.lease)
                 .unwrap_or(SignedDuration::from_secs(30));
         // Side by side, so that they share a transaction where the ledger can do that.
-        let claims = asked.into_iter().map(|(target, limit)| async move {
+        let claims = asked.into_iter().map(|(target, limit, number)| async move {
             let daemon = &self.settings.daemon;
-            let claimed = self.ledger.claim(now, daemon, &target.name, limit, until);
-            (target, claimed.await)
+            let batch = (self.settings.load_events, self.settings.load_bytes);
+            let claimed =
+                self.ledger
+                    .claim_and_load(now, daemon, &target.name, limit, until, batch);
+            (target, limit, number, claimed.await)
         });
         let mut failed = false;
-        for (target, claimed) in join_all(claims).await {
-            let leases = claimed.unwrap_or_else(|error| {
-                tracing::error!(target_name = %target.name, %error, "the ledger could not be asked for due lanes");
-                failed = true;
-                Vec::new()
-            });
-            for lease in leases {
+        for (target, limit, number, claimed) in join_all(claims).await {
+            let leases = match claimed {
+                Ok(leases) => leases,
+                Err(error) => {
+                    tracing::error!(target_name = %target.name, %error, "the ledger could not be asked for due lanes");
+                    failed = true;
+                    continue;
+                }
+            };
+            if leases.len() < limit {
+                due.has_no_more(&target.name, number);
+            }
+            for (lease, loaded) in leases {
                 // The limit was the number of free permits and only this task takes them.
                 let Ok(permit) = Arc::clone(&target.permits).try_acquire_owned() else {
                     break;
                 };
                 let (engine, target, stop) = (Arc::clone(self), Arc::clone(target), stop.clone());
                 workers.spawn(async move {
-                    lane::work(&engine, &target, lease, until, &stop).await;
+                    lane::work(&engine, &target, (lease, loaded), until, &stop).await;
                     drop(permit);
                     engine.room.notify_one();
                 });
@@ -210,13 +242,10 @@ impl Engine {
             return Duration::from_secs(1);
         }
         match self.ledger.next_due(now).await {
-            Ok(Some(at)) => {
-                let left = at.duration_since(Timestamp::now());
-                let left = Duration::try_from(left).unwrap_or_default();
-                pause.min(left.max(Duration::from_millis(5)))
-            }
-            _ => pause,
+            Ok(next) => due.next(next),
+            Err(_) => due.unknown(),
         }
+        pause.min(due.left())
     }
 
     /// Says that we live; returns how many do.

@@ -7,6 +7,7 @@ use handoffd_contract::event::Session;
 use handoffd_contract::{Contact, Data, Event, Item, Known, Reason, Refusal, Rendered, Stop, Work};
 use jiff::Timestamp;
 
+use super::lost;
 use crate::ledger::{Change, LedgerError, Loaded, MappingLedger};
 use crate::mapping::{Input, Mapping};
 
@@ -212,6 +213,12 @@ async fn render(
     })?;
     if version.is_none() {
         pinned.push(Change::Set(fact, used.to_string()));
+        pinned.extend(lost::by_mapping(
+            target,
+            &event.session,
+            &rendered.lost,
+            known,
+        ));
     }
     Ok(Some(rendered))
 }

@@ -9,6 +9,7 @@
 
 pub(crate) mod connect;
 mod message;
+pub mod rights;
 mod topology;
 
 use std::convert::Infallible;
@@ -35,6 +36,8 @@ const GROUP_BYTES: usize = 8 << 20;
 const SET_UP: Duration = Duration::from_secs(30);
 /// A connection that lasted so long was a success; the next wait is short again.
 const STEADY: Duration = Duration::from_secs(30);
+/// How long an operator waits for the depth of the queues.
+const ASKING: Duration = Duration::from_secs(5);
 /// How often the events that wait in the broker are counted.
 const COUNT: Duration = Duration::from_secs(30);
 
@@ -325,18 +328,6 @@ impl AmqpIntake {
     }
 }
 
-/// Whether an exchange that is published to is there. Whether a queue is bound to it, AMQP does not
-/// tell.
-///
-/// # Errors
-/// What stands in the way, and the remedy.
-pub async fn probe_exchange(config: &AmqpConfig, exchange: &str) -> Result<(), String> {
-    let connection = connect::connect(config, "handoffd check", None).await?;
-    let found = topology::exists(&connection, exchange).await;
-    connect::close(&connection).await;
-    found.map_err(|error| connect::explain(&error))
-}
-
 /// Whether the broker can be reached and lets us in, and whether the exchange is there.
 ///
 /// # Errors
@@ -346,4 +337,22 @@ pub async fn probe(config: &AmqpConfig) -> Result<(), String> {
     let found = topology::verify(&connection, config).await;
     connect::close(&connection).await;
     found.map_err(|error| connect::explain(&error))
+}
+
+/// How full our queues are: name, events, and whether it holds dead letters. Nothing is declared.
+///
+/// # Errors
+/// What stands in the way, and the remedy.
+pub async fn depths(config: &AmqpConfig) -> Result<Vec<(String, u32, bool)>, String> {
+    let asked = async {
+        let connection = connect::connect(config, "handoffd status", None).await?;
+        let counted = topology::waiting(&connection, config).await;
+        connect::close(&connection).await;
+        counted.map_err(|error| connect::explain(&error))
+    };
+    let queues = tokio::time::timeout(ASKING, asked)
+        .await
+        .map_err(|_| format!("no answer within {} s", ASKING.as_secs()))??;
+    let depth = |queue: topology::Waiting| (queue.name, queue.events, queue.is_dead);
+    Ok(queues.into_iter().map(depth).collect())
 }

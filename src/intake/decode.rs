@@ -95,7 +95,7 @@ pub fn read(incoming: &Incoming, limits: &Limits, now: Timestamp) -> Result<Read
         });
     }
     let mut event = if incoming.is_binary() {
-        let value = binary(incoming, body.value);
+        let value = binary_form(incoming, body.value);
         event(&value, incoming.origin.prefix(), &context)?
     } else {
         event(&body.value, "", &context)?
@@ -225,7 +225,7 @@ fn without_halves(text: &str) -> String {
 }
 
 /// The structured form of a binary event.
-fn binary(incoming: &Incoming, data: Value) -> Value {
+fn binary_form(incoming: &Incoming, data: Value) -> Value {
     let mut map = Map::new();
     for (name, value) in &incoming.headers {
         if let Some(attribute) = incoming.origin.attribute(name) {
@@ -351,6 +351,28 @@ fn session(subject: &At<'_, '_>, data: &At<'_, '_>) -> Result<(String, String), 
         (Some(written), Some(kept)) => Ok((written, kept)),
         _ => Err(subject.wrong("write the session's id")),
     }
+}
+
+/// The session that something is about which may be no event for other reasons.
+pub(super) fn session_of(incoming: &Incoming, limits: &Limits) -> Option<String> {
+    within(incoming, limits).ok()?;
+    let body = json(&incoming.body).map_or(Value::Null, |body| body.value);
+    let context = Context::new(limits, Timestamp::UNIX_EPOCH);
+    let binary = incoming.is_binary();
+    let value = if binary {
+        binary_form(incoming, body)
+    } else {
+        body
+    };
+    let prefix = if binary { incoming.origin.prefix() } else { "" };
+    let at = At::root(&value, prefix, &context);
+    at.must_be_object("").ok()?;
+    let data = at.field("data");
+    let inner = inner(&at);
+    let data = inner.as_ref().map_or(data, |value| data.with(value));
+    session(&at.field("subject"), &data)
+        .ok()
+        .map(|(_, kept)| kept)
 }
 
 /// When it happened; when it came, if that cannot be read or lies ahead.

@@ -93,6 +93,7 @@ impl Incoming {
             stop,
             headers: Value::Object(headers).to_string(),
             raw: self.body,
+            session: None,
         }
     }
 

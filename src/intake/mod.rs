@@ -155,8 +155,10 @@ impl Gate {
     pub async fn park(&self, incoming: &Incoming, stop: Stop) -> Result<(), LedgerError> {
         let origin = incoming.origin.word();
         tracing::warn!(origin, reason = stop.reason.label(), message = %stop.message, "the event is a dead letter: it could not be understood");
+        let mut letter = incoming.clone().dead_letter(stop);
+        letter.session = decode::session_of(incoming, &self.limits);
         self.ledger
-            .keep_dead_letter(Timestamp::now(), incoming.clone().dead_letter(stop))
+            .keep_dead_letter(Timestamp::now(), letter)
             .await?;
         metrics::counter!(DEAD_LETTERED, "origin" => origin).increment(1);
         Ok(())

@@ -8,6 +8,7 @@ use handoffd_contract::{AuthorKind, Connector, Contact, Data, Event};
 use jiff::Timestamp;
 
 use super::warn::Warning;
+use crate::config::WhenDisabled;
 use crate::connectors;
 use crate::ledger::Admission;
 
@@ -20,11 +21,21 @@ pub struct Route {
     pub kind: String,
     /// Business numbers that it serves, with or without `+`; empty means all.
     pub numbers: Vec<String>,
-    /// Its connector.
-    pub connector: Arc<dyn Connector>,
+    /// Its connector; `None` where a disabled target's settings do not make one. It opens handoffs.
+    pub connector: Option<Arc<dyn Connector>>,
+    /// What becomes of its events; `None` while it is enabled.
+    pub disabled: Option<WhenDisabled>,
 }
 
 impl Route {
+    /// Whether this opens a conversation there.
+    fn opens(&self, data: &Data) -> bool {
+        match &self.connector {
+            Some(connector) => connector.opens(data),
+            None => matches!(data, Data::HandoffRequested(_)),
+        }
+    }
+
     /// Without a number, only a target that serves all numbers is meant.
     fn serves(&self, number: Option<&str>) -> bool {
         let bare = |number: &str| number.trim().trim_start_matches('+').to_owned();
@@ -80,7 +91,7 @@ impl Router {
         let mut warnings = Vec::new();
         let mut index = 0;
         let mut settle = |name: &String| {
-            let problem = self.problem_of(name, number.as_deref());
+            let (stays, problem) = self.problem_of(name, number.as_deref());
             if let Some(problem) = &problem {
                 let place = format!("data.targets[{index}]");
                 warnings.push(Warning {
@@ -91,7 +102,7 @@ impl Router {
                 });
             }
             index += 1;
-            problem.is_none()
+            stays
         };
         if let Some(names) = &mut handoff.targets {
             names.retain(&mut settle);
@@ -100,25 +111,34 @@ impl Router {
         warnings
     }
 
-    fn problem_of(&self, name: &str, number: Option<&str>) -> Option<String> {
-        match self.routes.iter().find(|route| route.name == name) {
-            None => {
-                let names: Vec<_> = self
-                    .routes
-                    .iter()
-                    .map(|route| route.name.as_str())
-                    .collect();
-                Some(format!(
-                    "names no target and was left out; write one of {}",
-                    names.join(", ")
-                ))
-            }
-            Some(route) if !route.serves(number) => Some(format!(
+    /// Whether a named target stays in a handoff, and what is to be said of it.
+    fn problem_of(&self, name: &str, number: Option<&str>) -> (bool, Option<String>) {
+        let Some(route) = self.routes.iter().find(|route| route.name == name) else {
+            let names = self.routes.iter().filter(|route| route.disabled.is_none());
+            let names: Vec<&str> = names.map(|route| route.name.as_str()).collect();
+            let words = format!(
+                "names no target and was left out; write one of {}",
+                names.join(", ")
+            );
+            return (false, Some(words));
+        };
+        if !route.serves(number) {
+            let words = format!(
                 "names {name}, which does not serve this business number, and was left out; add the \
                  number to the target, or leave it out"
-            )),
-            Some(_) => None,
+            );
+            return (false, Some(words));
         }
+        let words = match route.disabled {
+            None => None,
+            Some(WhenDisabled::Wait) => Some(format!(
+                "names the target {name}, which is disabled: the handoff waits there until it is enabled"
+            )),
+            Some(WhenDisabled::Drop) => Some(format!(
+                "names the target {name}, which is disabled, and was left out; enable it, or name another"
+            )),
+        };
+        (route.disabled != Some(WhenDisabled::Drop), words)
     }
 
     /// The CRMs that are meant, and exactly one way back to the customer: the target that was given
@@ -128,21 +148,23 @@ impl Router {
         let (back, crms): (Vec<&Route>, Vec<&Route>) = self
             .routes
             .iter()
-            .filter(|route| route.serves(number))
+            .filter(|route| route.serves(number) && route.disabled != Some(WhenDisabled::Drop))
             .partition(|route| connectors::is_way_back(&route.kind));
-        let crms: Vec<&Route> = crms
-            .into_iter()
-            .filter(|route| route.connector.opens(data))
-            .collect();
+        let crms: Vec<&Route> = crms.into_iter().filter(|route| route.opens(data)).collect();
         // Wherever a rep may write, the way back must be open, whatever event opened the record.
         let back: Vec<&Route> = back
             .into_iter()
-            .filter(|route| !crms.is_empty() || route.connector.opens(data))
+            .filter(|route| !crms.is_empty() || route.opens(data))
             .collect();
+        let works = |route: &&&Route| route.disabled.is_none();
         let way_back = back
             .iter()
             .find(|route| is_named(route))
-            .or_else(|| back.iter().find(|route| !route.numbers.is_empty()))
+            .or_else(|| {
+                back.iter()
+                    .find(|route| works(route) && !route.numbers.is_empty())
+            })
+            .or_else(|| back.iter().find(|route| works(route)))
             .or_else(|| back.first());
         crms.iter()
             .filter(|route| named.is_none() || is_named(route))

@@ -42,6 +42,8 @@ pub struct DeadLetter {
     pub headers: String,
     /// Its bytes.
     pub raw: Vec<u8>,
+    /// Its session, where that could be read all the same.
+    pub session: Option<String>,
 }
 
 /// A stored [`DeadLetter`].

@@ -182,6 +182,21 @@ pub trait LaneLedger: Changes {
         until: Timestamp,
     ) -> Result<Vec<Lease>>;
 
+    /// Claims lanes, and loads those of them that can be loaded in the same transaction, with at most
+    /// so many events and about so many bytes of each; the others are still to be loaded.
+    async fn claim_and_load(
+        &self,
+        now: Timestamp,
+        daemon: &str,
+        target: &str,
+        limit: usize,
+        until: Timestamp,
+        (_events, _bytes): (usize, usize),
+    ) -> Result<Vec<(Lease, Option<Loaded>)>> {
+        let claimed = self.claim(now, daemon, target, limit, until).await?;
+        Ok(claimed.into_iter().map(|lease| (lease, None)).collect())
+    }
+
     /// Makes a lease last until `until`.
     async fn renew(&self, lease: &Lease, until: Timestamp) -> Result<()>;
 
@@ -215,7 +230,20 @@ pub trait LaneLedger: Changes {
     ) -> Result<()>;
 
     /// Leaves a lane. A wake-up that came meanwhile makes it due at once, unless it is parked.
-    async fn release(&self, lease: Lease, now: Timestamp, release: Release) -> Result<()>;
+    async fn release(&self, lease: Lease, now: Timestamp, release: Release) -> Result<()> {
+        self.finish_and_release(lease, now, Vec::new(), Vec::new(), release)
+            .await
+    }
+
+    /// Writes down what the last calls proved, and leaves the lane: both or neither.
+    async fn finish_and_release(
+        &self,
+        lease: Lease,
+        now: Timestamp,
+        attempts: Vec<Attempt>,
+        changes: Vec<Change>,
+        release: Release,
+    ) -> Result<()>;
 
     /// Says that a lane listens to the feed with this key, or to none.
     async fn listen(&self, lease: &Lease, key: Option<&str>) -> Result<()>;

@@ -27,6 +27,7 @@
 //! | [`MappingLedger`] | mappings |
 //! | [`Ledger`] | what opens a ledger and hands out its parts |
 
+mod changed;
 mod events;
 mod feeds;
 mod lanes;
@@ -37,19 +38,19 @@ pub mod postgres;
 mod rows;
 mod rules;
 pub mod sqlite;
+pub mod troubles;
 mod webhooks;
 
 use std::sync::Arc;
 
-use tokio::sync::Notify;
-
+pub use self::changed::Changed;
 pub use self::events::{Admission, Admitted, DeadLetter, DeadLetterRow, EventLedger};
 pub use self::feeds::{FeedLease, FeedLedger, Received};
 pub use self::lanes::{
     Attempt, Change, LaneLedger, LaneRef, LaneState, Lease, Loaded, Next, Release, Unlooked,
 };
 pub use self::mappings::{MappingLedger, MappingRow};
-pub use self::open::{open, open_existing};
+pub use self::open::{exists, open, open_existing};
 pub use self::operate::{Group, LaneFilter, LaneRow, OperatorLedger, Select, SessionReport, Stats};
 pub use self::webhooks::{WebhookLedger, WebhookRow};
 
@@ -77,9 +78,8 @@ pub type Result<T, E = LedgerError> = std::result::Result<T, E>;
 
 /// Tells of changes, for those who wait for something to become due.
 pub trait Changes: Send + Sync {
-    /// Notified after a change that may make something due: everyone who waits, and the next one
-    /// who will. A hint: the table is the truth.
-    fn changed(&self) -> Arc<Notify>;
+    /// Tells after each change what may be due. A hint: the table is the truth.
+    fn changed(&self) -> Arc<Changed>;
 }
 
 /// All of it: for what opens a ledger and hands out its parts, and for an operator's command.

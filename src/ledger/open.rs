@@ -10,22 +10,27 @@ use super::{Ledger, LedgerError, Result, postgres, sqlite};
 /// # Errors
 /// There is none, or it cannot be opened.
 pub async fn open_existing(url: &str) -> Result<Arc<dyn Ledger>> {
-    let (there, place) = match url.strip_prefix("sqlite:") {
-        Some(path) => {
-            let path = path.trim_start_matches("//");
-            (std::path::Path::new(path).is_file(), format!("at {path}"))
-        }
-        None if url.starts_with("postgres") => (
-            postgres::Postgres::exists(url).await?,
-            "in this database".to_owned(),
-        ),
-        None => (true, String::new()),
-    };
-    if !there {
+    if !exists(url).await? {
+        let place = match url.strip_prefix("sqlite:") {
+            Some(path) => format!("at {}", path.trim_start_matches("//")),
+            None => "in this database".to_owned(),
+        };
         let words = format!("there is no ledger {place}; `handoffd run` makes it");
         return Err(LedgerError::Failed(words));
     }
     open(url).await
+}
+
+/// Whether there is a ledger; an address of neither kind is left to [`open`].
+///
+/// # Errors
+/// The database cannot be reached.
+pub async fn exists(url: &str) -> Result<bool> {
+    match url.strip_prefix("sqlite:") {
+        Some(path) => Ok(std::path::Path::new(path.trim_start_matches("//")).is_file()),
+        None if url.starts_with("postgres") => postgres::Postgres::exists(url).await,
+        None => Ok(true),
+    }
 }
 
 /// Opens the ledger that `url` names: `sqlite:PATH` or `postgres://…`. Migrations run by themselves,

@@ -6,6 +6,7 @@ use handoffd_contract::event::Session;
 use handoffd_contract::{Contact, Event, Known, Stop};
 use jiff::Timestamp;
 
+use super::troubles::{Refused, Troubles};
 use super::{Attempt, LaneRef, LaneState, Result};
 
 /// A lane, as operators see it.
@@ -80,6 +81,8 @@ pub struct SessionReport {
     pub lanes: Vec<(LaneRow, i64, Known)>,
     /// (target, attempt), oldest first, at most the 500 newest.
     pub attempts: Vec<(String, Attempt)>,
+    /// What came for it and could not be understood, oldest first, at most the 100 newest.
+    pub refused: Vec<Refused>,
 }
 
 /// Numbers for metrics.
@@ -95,6 +98,8 @@ pub struct Stats {
     pub webhooks: Vec<(String, i64)>,
     /// (target, webhooks that need a person).
     pub parked_webhooks: Vec<(String, i64)>,
+    /// (target, reason's label, lanes that wait for it without being parked).
+    pub waiting: Vec<(String, String, i64)>,
 }
 
 /// Which parked (or waiting) work an operator means.
@@ -118,6 +123,9 @@ pub trait OperatorLedger: Send + Sync {
 
     /// Parked lanes, grouped, largest group first; at most 1,000 groups.
     async fn groups(&self) -> Result<Vec<Group>>;
+
+    /// What is not well, counted whole.
+    async fn troubles(&self) -> Result<Troubles>;
 
     /// Everything about one session.
     async fn session_report(&self, session: &str) -> Result<SessionReport>;

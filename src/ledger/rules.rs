@@ -29,6 +29,9 @@ pub(super) const MAX_ROWS: i64 = 1_000;
 /// At most so many events in a report of a session.
 pub(super) const MAX_REPORTED: i64 = 10_000;
 
+/// At most so many dead letters in a report of a session.
+pub(super) const MAX_REFUSED: i64 = 100;
+
 /// At most so many attempts in a report of a session.
 pub(super) const MAX_ATTEMPTS: i64 = 500;
 
@@ -58,6 +61,7 @@ impl Who {
     /// Returns whether anything changed.
     pub fn learn(&mut self, news: &Who) -> bool {
         let before = self.clone();
+        let same_customer = self.customer.is_some() && self.customer == news.customer;
         let replace = |old: &mut Option<String>, new: &Option<String>| {
             if new.is_some() {
                 old.clone_from(new);
@@ -68,16 +72,18 @@ impl Who {
         replace(&mut self.business_number, &news.business_number);
         // The whole of what is known decides: an event that names the customer by their number alone
         // must not part them from what is kept under their business-scoped id.
-        let known = self
-            .contact
-            .as_deref()
-            .and_then(|json| serde_json::from_str::<Contact>(json).ok());
-        replace(
-            &mut self.customer,
-            &known
-                .and_then(|contact| contact.key())
-                .or_else(|| news.customer.clone()),
-        );
+        if !(same_customer && self.contact == before.contact) {
+            let known = self
+                .contact
+                .as_deref()
+                .and_then(|json| serde_json::from_str::<Contact>(json).ok());
+            replace(
+                &mut self.customer,
+                &known
+                    .and_then(|contact| contact.key())
+                    .or_else(|| news.customer.clone()),
+            );
+        }
         self.inbound_at = self.inbound_at.max(news.inbound_at);
         *self != before
     }
@@ -93,7 +99,9 @@ impl Who {
 /// Lays what is newly said over what is known, member by member: what is not said, or is said to be
 /// empty, stays.
 fn merge(known: &mut Option<String>, news: Option<&str>) {
-    let Some(news) = news else { return };
+    let Some(news) = news.filter(|news| known.as_deref() != Some(*news)) else {
+        return;
+    };
     let parsed = |text: &str| serde_json::from_str::<Value>(text).ok();
     let (Some(Value::Object(mut all)), Some(Value::Object(news))) =
         (known.as_deref().and_then(parsed), parsed(news))

@@ -103,15 +103,15 @@ pub fn shown(mapping: &Mapping, event: &Event) -> Report {
                     Ok(Outcome::Value(value, note)) => {
                         set += 1;
                         let value = text::truncate(&value.to_string(), SHOWN);
-                        note.map_or(value.clone(), |note| format!("{value}\n! {note}"))
+                        note.map_or(value.clone(), |loss| format!("{value}\n! {}", loss.note))
                     }
                     Ok(Outcome::Out(why)) => {
                         out += 1;
                         format!("- {why}")
                     }
-                    Ok(Outcome::Dropped(note)) => {
+                    Ok(Outcome::Dropped(loss)) => {
                         wrong += 1;
-                        format!("! {note}")
+                        format!("! {}", loss.note)
                     }
                     Err(fault) => {
                         wrong += 1;

@@ -66,11 +66,20 @@ pub(super) enum Policy {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Outcome {
     /// It has this value; with a note where something was cut.
-    Value(Value, Option<String>),
+    Value(Value, Option<Loss>),
     /// It is left out for a good reason.
     Out(&'static str),
     /// It is left out because its value does not fit; with a note for the rep.
-    Dropped(String),
+    Dropped(Loss),
+}
+
+/// What a field lost.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Loss {
+    /// In words for the rep.
+    pub note: String,
+    /// The same without the value.
+    pub why: String,
 }
 
 impl Field {
@@ -212,19 +221,23 @@ impl Field {
         let max = self.max;
         match self.too_long {
             Policy::Truncate => {
-                let note = format!(
-                    "{} was shortened from {length} to {max} characters.",
-                    self.path()
-                );
+                let why = format!("shortened from {length} to {max} characters");
+                let note = Loss {
+                    note: format!("{} was {why}.", self.path()),
+                    why,
+                };
                 Ok(Outcome::Value(
                     Value::from(text::truncate(&value, max)),
                     Some(note),
                 ))
             }
-            Policy::Drop => Ok(Outcome::Dropped(format!(
-                "{} was left out: {length} characters, {max} fit.",
-                self.path()
-            ))),
+            Policy::Drop => {
+                let why = format!("{length} characters, {max} fit");
+                Ok(Outcome::Dropped(Loss {
+                    note: format!("{} was left out: {why}.", self.path()),
+                    why: format!("left out: {why}"),
+                }))
+            }
             Policy::Park => {
                 Err(self.fault(&format!("has {length} characters, but only {max} fit")))
             }
@@ -237,10 +250,10 @@ impl Field {
             return Err(self.fault(&format!("its value {what}")));
         }
         let value = text::truncate(value, 60);
-        Ok(Outcome::Dropped(format!(
-            "{} was left out: \"{value}\" {what}.",
-            self.path()
-        )))
+        Ok(Outcome::Dropped(Loss {
+            note: format!("{} was left out: \"{value}\" {what}.", self.path()),
+            why: format!("left out: its value {what}"),
+        }))
     }
 
     fn fault(&self, message: &str) -> Fault {

@@ -9,6 +9,7 @@
 //!    wakes its session's lanes; of a reply, the WhatsApp target's lane sends it.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use handoffd_contract::{Frame, FrameContent, Inbound, InboundKind, Reason, Refusal, Stop};
@@ -19,6 +20,7 @@ use super::Relay;
 use super::addressee::not_sent;
 use super::clean::clean;
 use super::inbound::{data, event, event_id, source};
+use super::reading::credential_failed;
 use crate::ledger::{Admitted, FeedLease, LedgerError, Received};
 use crate::metrics as names;
 use crate::target::Target;
@@ -131,6 +133,8 @@ impl Relay {
             if content.unauthorized {
                 if let Some(auth) = &auth {
                     target.wire.reject(auth, Instant::now()).await;
+                    let message = "the session has ended, and the answer shows it";
+                    credential_failed(target, &Stop::new(Reason::Unauthorized, message));
                 }
                 return Err(RelayError::Unauthorized);
             }
@@ -308,6 +312,7 @@ fn log_heard(
     count(target, what);
     if is_new {
         gauge!(names::LAST_HEARD, "target" => target.name.clone()).set(now.as_second() as f64);
+        target.last_heard.store(now.as_second(), Ordering::Relaxed);
         tracing::info!(target_name = %target.name, session, what, "heard");
     }
 }

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use handoffd_contract::feed::Read;
-use handoffd_contract::{Feed, HttpReply, Reason, Stop, Subject};
+use handoffd_contract::{Auth, Feed, HttpReply, Reason, Stop, Subject};
 
 use super::Relay;
 use super::feeds::feed_as;
@@ -79,12 +79,19 @@ impl Relay {
         let sent_at = Instant::now();
         let reply = match target.wire.send_for(&read.call, Priority::Feed).await {
             Ok(reply) => reply,
-            Err(failure) => return Err(RelayError::Later(failure.stop(), None)),
+            Err(failure) => {
+                let stop = failure.stop();
+                credential_failed(target, &stop);
+                return Err(RelayError::Later(stop, None));
+            }
         };
         let words = || format!("{} answered {}", read.tag, reply.status);
         match reply.status {
             401 => {
                 target.wire.reject(&read.call.auth, sent_at).await;
+                if read.call.auth == Auth::Target {
+                    credential_failed(target, &Stop::new(Reason::Unauthorized, words()));
+                }
                 Err(RelayError::Unauthorized)
             }
             // Such a limit can be the conversation's own: the target's lanes learn of theirs themselves.
@@ -99,7 +106,19 @@ impl Relay {
                 Stop::new(Reason::ServerError, words()),
                 None,
             )),
-            _ => Ok(reply),
+            _ => {
+                if read.call.auth == Auth::Target {
+                    target.breaker.accept();
+                }
+                Ok(reply)
+            }
         }
+    }
+}
+
+/// A rejected credential shows in `/readyz` and `status`, also when no lane has work.
+pub(super) fn credential_failed(target: &Target, stop: &Stop) {
+    if matches!(stop.reason, Reason::Unauthorized | Reason::IdentityRejected) {
+        target.breaker.reject(stop);
     }
 }

@@ -11,16 +11,19 @@ use tokio_util::sync::CancellationToken;
 
 use super::Relay;
 use super::hearing::{Commit, RelayError};
-use crate::ledger::{LedgerError, Received, WebhookLedger, WebhookRow};
+use crate::ledger::{Changed, LedgerError, Received, WebhookLedger, WebhookRow};
 use crate::seldom::Seldom;
 use crate::target::Target;
 
 /// Webhooks claimed at a time. Few, because each may cost reads and the lease must last for all.
 const CLAIM: usize = 16;
 
-/// Changes that follow one another so closely are looked at together: under load every commit of
-/// the ledger is one, of whatever kind.
+/// Webhooks that follow one another so closely are claimed together.
 const TOGETHER: Duration = Duration::from_millis(20);
+
+/// So often it is looked whether a webhook is due that nobody told of: one that was put off, or that
+/// another daemon left behind.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// A webhook that names no record of ours is looked at again so often, since it can overtake the
 /// answer that tells us the record's id; then it is somebody else's.
@@ -76,9 +79,11 @@ pub async fn run(relay: Relay, stop: CancellationToken) {
 async fn work(relay: &Relay, target: &Target, stop: &CancellationToken) {
     let lasts = SignedDuration::try_from(relay.lease).unwrap_or(SignedDuration::from_secs(30));
     let mut shelf = Shelf::new(KEPT);
+    let changed = relay.webhooks.changed();
     while !stop.is_cancelled() {
-        let changed = relay.webhooks.changed();
-        let changed = changed.notified();
+        // Read before the look, so that no change falls between the two.
+        let seen = changed.webhooks(&target.name);
+        let looked = tokio::time::Instant::now();
         let now = Timestamp::now();
         let claimed = relay
             .webhooks
@@ -88,7 +93,7 @@ async fn work(relay: &Relay, target: &Target, stop: &CancellationToken) {
             tracing::error!(target_name = %target.name, %error, "the ledger could not be asked for webhooks");
             Vec::new()
         });
-        let full = rows.len() == CLAIM;
+        let (some, full) = (!rows.is_empty(), rows.len() == CLAIM);
         for row in rows {
             // What is not begun within the lease is somebody's for the taking again.
             if Timestamp::now() < now + lasts / 2 && !stop.is_cancelled() {
@@ -99,10 +104,25 @@ async fn work(relay: &Relay, target: &Target, stop: &CancellationToken) {
             continue;
         }
         tokio::select! {
-            () = changed => tokio::time::sleep(TOGETHER).await,
-            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+            () = changed_since(&changed, &target.name, seen) => {}
+            () = tokio::time::sleep_until(looked + LOOK) => {}
             () = stop.cancelled() => {}
         }
+        if some {
+            // They come thick: what follows closely is claimed with it.
+            tokio::time::sleep_until(looked + TOGETHER).await;
+        }
+    }
+}
+
+/// Ends once a webhook of the target has come, or has been put off, since that change.
+async fn changed_since(changed: &Changed, target: &str, seen: u64) {
+    loop {
+        let next = changed.next_of_webhooks();
+        if changed.webhooks(target) != seen {
+            return;
+        }
+        next.await;
     }
 }
 

@@ -255,7 +255,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let routes = routed(state.clone());
         let stop = CancellationToken::new();
-        tokio::spawn(serve(listener, routes, Bounds::default(), stop));
+        tokio::spawn(serve(listener, routes, Bounds::default(), None, stop));
         Place {
             state,
             address,

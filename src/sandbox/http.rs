@@ -46,6 +46,7 @@ async fn serve(
     request: axum::extract::Request,
 ) -> Response {
     let (head, body) = request.into_parts();
+    let peer = peer.of(head.version);
     let query = head.uri.query().unwrap_or_default().to_owned();
     let mut ticket = Ticket::start(&site.served, head.method.as_str(), head.uri.path(), &query);
     let (bytes, permit) = match read(&site, &head.headers, body).await {

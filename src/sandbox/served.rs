@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use handoffd_contract::sandbox::{Delivery, Request, Response, Sandbox};
 use serde_json::{Value, json};
@@ -30,6 +32,8 @@ pub struct Served {
     journal: Mutex<Journal>,
     webhooks: Mutex<BTreeMap<String, u64>>,
     pub(super) open: Arc<OpenStreams>,
+    /// How many streams were opened on connections that others share.
+    pub(super) over_http2: AtomicU64,
     pub(super) clock: Clock,
     pub(super) faults: Arc<Faults>,
     /// Counts the changes of the simulator's state.
@@ -66,6 +70,7 @@ impl Served {
             }),
             journal: Mutex::default(),
             webhooks: Mutex::default(),
+            over_http2: AtomicU64::new(0),
             open: Arc::new(OpenStreams::new(noted.clone())),
             clock,
             faults,
@@ -158,6 +163,7 @@ impl Served {
     pub fn counts(&self) -> Value {
         let mut counts = lock(&self.journal).counts();
         counts["open_streams"] = self.open.count().into();
+        counts["streams_over_http2"] = self.over_http2.load(Ordering::Relaxed).into();
         counts["webhooks"] = json!(*lock(&self.webhooks));
         counts
     }
@@ -206,6 +212,14 @@ impl Served {
     pub(super) fn deliveries(&self) -> (u64, Vec<Delivery>) {
         let mut state = self.state();
         (state.epoch, state.sandbox.deliveries(self.clock.now()))
+    }
+
+    /// How long it is until the next webhook is due, as far as is known now.
+    pub(super) fn until_next_delivery(&self) -> Option<Duration> {
+        let next = self.state().sandbox.next_delivery()?;
+        let wait = Duration::try_from(next.duration_since(self.clock.now()));
+        // What is due already is due now.
+        Some(wait.unwrap_or_default())
     }
 
     /// What became of a delivery.

@@ -1,6 +1,7 @@
 //! Open event streams: frames as they come, with the faults that strike them.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -51,6 +52,9 @@ pub(super) fn open(served: &Arc<Served>, opening: Opening) -> Body {
     let (pieces, mut receiver) = mpsc::channel(1);
     let (guard, orders) = served.open.add(&opening.method, &opening.path);
     let peer = opening.peer.clone();
+    if peer.is_shared() {
+        served.over_http2.fetch_add(1, Ordering::Relaxed);
+    }
     let pump = Pump {
         served: Arc::clone(served),
         _guard: guard,
@@ -182,7 +186,7 @@ impl Pump {
             sent = self.pieces.send(piece) => sent.map_err(|_| Over),
             // The client does not read; it cannot hold a cut up.
             _ = orders.wait_for(|order| order.cut) => {
-                self.opening.peer.cut(false);
+                self.opening.peer.cut_stream();
                 Err(Over)
             }
             () = self.opening.stop.cancelled() => Err(Over),
@@ -195,7 +199,7 @@ impl Pump {
         if order.cut {
             // What was given before leaves before the cut, if the client reads.
             if timeout(TICK, self.pieces.send(Piece::Cut)).await.is_err() {
-                self.opening.peer.cut(false);
+                self.opening.peer.cut_stream();
             }
             return Err(Over);
         }
@@ -212,7 +216,7 @@ impl Pump {
             () = self.pieces.closed() => Err(Over),
             () = self.opening.stop.cancelled() => Err(Over),
             _ = orders.wait_for(|order| order.cut) => {
-                self.opening.peer.cut(false);
+                self.opening.peer.cut_stream();
                 Err(Over)
             }
         }

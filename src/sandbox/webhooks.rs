@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use handoffd_contract::sandbox::Delivery;
 use tokio::sync::Semaphore;
-use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::rules::{Fault, Place};
 use super::served::Served;
 
-/// How often is looked for what time makes due.
+/// How often is looked at least: the simulators' clock may be set ahead meanwhile.
 const TICK: Duration = Duration::from_secs(1);
 /// How many deliveries of one simulator are under way at a time.
 const AT_A_TIME: usize = 8;
@@ -25,12 +24,14 @@ pub(super) async fn run(served: Arc<Served>, client: reqwest::Client, stop: Canc
     let places = Arc::new(Semaphore::new(HELD));
     let under_way = TaskTracker::new();
     let mut changes = served.changes();
-    let mut tick = interval(TICK);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    changes.mark_changed();
     loop {
+        // A moment more than it is, since timestamps are compared in milliseconds.
+        let due = served.until_next_delivery();
+        let due = due.map_or(TICK, |due| (due + Duration::from_millis(1)).min(TICK));
         tokio::select! {
             _ = changes.changed() => {}
-            _ = tick.tick() => {}
+            () = tokio::time::sleep(due) => {}
             () = stop.cancelled() => break,
         }
         let (epoch, due) = served.deliveries();

@@ -39,6 +39,8 @@ pub(super) struct Peer {
     cut: CancellationToken,
     reset: Arc<AtomicBool>,
     flushes: watch::Sender<u64>,
+    /// Whether other requests share the connection (HTTP/2).
+    is_shared: bool,
 }
 
 impl Peer {
@@ -46,6 +48,24 @@ impl Peer {
     pub(super) fn cut(&self, reset: bool) {
         self.reset.store(reset, Ordering::Relaxed);
         self.cut.cancel();
+    }
+
+    /// The handle for a request of this version.
+    pub(super) fn of(mut self, version: axum::http::Version) -> Peer {
+        self.is_shared = version == axum::http::Version::HTTP_2;
+        self
+    }
+
+    /// Whether other requests share the connection.
+    pub(super) fn is_shared(&self) -> bool {
+        self.is_shared
+    }
+
+    /// Ends a stream whose client does not read: by cutting the connection, unless others share it.
+    pub(super) fn cut_stream(&self) {
+        if !self.is_shared {
+            self.cut(false);
+        }
     }
 
     /// Waits until what was given to the connection so far has left.
@@ -89,6 +109,7 @@ impl Connection {
             cut: cut.clone(),
             reset: Arc::default(),
             flushes: watch::Sender::default(),
+            is_shared: false,
         };
         Connection {
             stream,

@@ -1,4 +1,5 @@
-//! How many connections each address has, so that no single one takes all that there are.
+//! How many connections each address has, or requests by a proxy, so that no single one takes all
+//! that there are.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -30,9 +31,19 @@ impl Peers {
         }
     }
 
+    /// Whose connections are other people's.
+    pub fn proxies(&self) -> &Arc<[Network]> {
+        &self.proxies
+    }
+
+    /// Whether connections from there are other people's.
+    pub fn is_proxy(&self, address: IpAddr) -> bool {
+        self.proxies.iter().any(|network| network.holds(address))
+    }
+
     /// A seat for a connection from there; `None` when the address has as many as it may.
     pub fn seat(&self, address: IpAddr) -> Option<Seat> {
-        if self.proxies.iter().any(|network| network.holds(address)) {
+        if self.is_proxy(address) {
             return Some(self.given(None));
         }
         let address = owner(address);

@@ -7,7 +7,10 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use handoffd_contract::Stop;
+use handoffd_contract::{Reason, Stop};
+
+/// What says that a credential was rejected.
+const CREDENTIAL: [Reason; 2] = [Reason::Unauthorized, Reason::IdentityRejected];
 
 use crate::backoff::Backoff;
 
@@ -28,6 +31,8 @@ struct State {
     open_until: Option<Instant>,
     /// The last failure.
     stop: Option<Stop>,
+    /// The credential was rejected, and no call has succeeded since.
+    rejected: Option<Stop>,
 }
 
 /// What may be sent to a target now.
@@ -71,6 +76,23 @@ impl Breaker {
         state.open_until.and(state.stop.clone())
     }
 
+    /// Why the credential was rejected, from the first rejection until a call succeeds.
+    #[must_use]
+    pub fn rejected(&self) -> Option<Stop> {
+        self.lock().rejected.clone()
+    }
+
+    /// The target did not accept the credential of something beside the lanes' work, such as a poll:
+    /// it is not well, but its lanes may find that it works.
+    pub fn reject(&self, stop: &Stop) {
+        self.lock().rejected = Some(stop.clone());
+    }
+
+    /// The target accepted the credential of something beside the lanes' work.
+    pub fn accept(&self) {
+        self.lock().rejected = None;
+    }
+
     /// The target answered as it should. Returns whether the circuit was open until now.
     pub fn success(&self) -> bool {
         let mut state = self.lock();
@@ -84,6 +106,9 @@ impl Breaker {
     pub fn failure(&self, stop: &Stop) -> Option<Duration> {
         let mut state = self.lock();
         state.stop = Some(stop.clone());
+        if CREDENTIAL.contains(&stop.reason) {
+            state.rejected = Some(stop.clone());
+        }
         state.failures = state.failures.saturating_add(1);
         let probing = state
             .open_until
@@ -127,6 +152,30 @@ mod tests {
         assert_eq!(breaker.why(), Some(down()));
         assert!(breaker.success());
         assert_eq!((breaker.gate(), breaker.why()), (Gate::Closed, None));
+    }
+
+    #[test]
+    fn a_rejected_credential_counts_from_the_first_time_until_a_success() {
+        let breaker = Breaker::new(5, Backoff::new(Duration::ZERO, Duration::ZERO, 2.0));
+        let rejected = Stop::new(Reason::Unauthorized, "401 the token is expired");
+        assert_eq!(breaker.rejected(), None);
+        breaker.failure(&rejected);
+        assert_eq!(breaker.rejected(), Some(rejected.clone()));
+        breaker.failure(&down());
+        assert_eq!(
+            (breaker.gate(), breaker.rejected()),
+            (Gate::Closed, Some(rejected.clone())),
+            "another failure proves nothing of the credential"
+        );
+        assert!(!breaker.success());
+        assert_eq!(breaker.rejected(), None);
+        breaker.reject(&rejected);
+        assert_eq!(
+            (breaker.gate(), breaker.rejected()),
+            (Gate::Closed, Some(rejected))
+        );
+        breaker.accept();
+        assert_eq!(breaker.rejected(), None);
     }
 
     #[test]

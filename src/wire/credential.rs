@@ -16,9 +16,11 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
+use super::outbound::client_builder;
 use super::redact;
 use super::token_budget::{Priority, RateExhausted, TokenRateLimiter};
-use super::{Failure, client_builder, failure, read_reply};
+use super::{Failure, failure, read_reply};
+use crate::config::OutboundConfig;
 
 /// Headers that sign a request in.
 pub type Headers = Vec<(HeaderName, HeaderValue)>;
@@ -62,6 +64,7 @@ impl SignIn {
     pub fn new(
         credential: Credential,
         timeout: Duration,
+        outbound: &OutboundConfig,
         secret: impl Fn(&str) -> Option<SecretString>,
     ) -> Result<SignIn, String> {
         let mut secrets = HashMap::new();
@@ -81,8 +84,8 @@ impl SignIn {
         Ok(SignIn {
             credential,
             secrets,
-            client: client_builder(timeout)
-                .build()
+            client: client_builder(timeout, outbound)
+                .and_then(reqwest::ClientBuilder::build)
                 .map_err(|error| error.to_string())?,
             timeout,
             own: Mutex::new(None),
@@ -111,6 +114,11 @@ impl SignIn {
     /// How many daemons share what the organisation allows.
     pub fn share_among(&self, living: u32) {
         self.mint.share_among(living);
+    }
+
+    /// When a feed that was refused a token should ask again.
+    pub(super) fn turn_for_token(&self) -> Duration {
+        self.mint.turn_for_feed()
     }
 
     /// The headers for one request.

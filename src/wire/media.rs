@@ -11,7 +11,8 @@ use url::Url;
 
 use super::policy::{Policy, PublicOnly};
 use super::token_budget::Priority;
-use super::{Wire, client_builder};
+use super::{Wire, outbound};
+use crate::config::OutboundConfig;
 
 /// How many redirects a file's address may make, each under the policy.
 const MAX_REDIRECTS: usize = 3;
@@ -53,6 +54,8 @@ pub struct AttachmentFetcher {
     timeout: Duration,
     /// The largest file, whatever the target takes.
     max_bytes: u64,
+    /// Whether a proxy resolves names, so that they are judged before it is asked.
+    judges: bool,
     /// Set once the wires exist, which themselves need the library.
     shelves: OnceLock<BTreeMap<String, Shelf>>,
 }
@@ -67,12 +70,15 @@ impl AttachmentFetcher {
         policy: Policy,
         timeout: Duration,
         max_bytes: u64,
+        way: &OutboundConfig,
     ) -> Result<AttachmentFetcher, reqwest::Error> {
-        let mut builder = client_builder(timeout).read_timeout(timeout);
+        let mut builder = outbound::client_builder(timeout, way)?.read_timeout(timeout);
         if !policy.allow_private {
-            builder = builder.dns_resolver(Arc::new(PublicOnly));
+            let but = outbound::hosts(way).into();
+            builder = builder.dns_resolver(Arc::new(PublicOnly { but }));
         }
         Ok(AttachmentFetcher {
+            judges: !policy.allow_private && !way.is_direct(),
             policy,
             client: builder.build()?,
             timeout,
@@ -145,6 +151,15 @@ impl AttachmentFetcher {
         }
     }
 
+    /// Whether an address that others chose may be asked for, by a proxy as well.
+    async fn admit(&self, url: &Url) -> Result<(), MediaProblem> {
+        if self.judges {
+            let judged = tokio::time::timeout(self.timeout, outbound::judge(url)).await;
+            judged.map_err(|_| MediaProblem::Unreachable)??;
+        }
+        Ok(())
+    }
+
     async fn fetch(
         &self,
         address: &str,
@@ -153,6 +168,7 @@ impl AttachmentFetcher {
     ) -> Result<File, MediaProblem> {
         let mut url = self.policy.check(address)?;
         for _ in 0..=MAX_REDIRECTS {
+            self.admit(&url).await?;
             let asked = self.client.get(url.clone()).send();
             let response = tokio::time::timeout(self.timeout, asked)
                 .await
@@ -180,7 +196,7 @@ impl AttachmentFetcher {
         max: u64,
         trouble: &Trouble,
     ) -> Result<File, MediaProblem> {
-        match Box::pin(wire.open_stream(call, None, Priority::Lane)).await {
+        match Box::pin(wire.open_file(call)).await {
             Ok(Ok(response)) => file(response, max, trouble),
             Ok(Err(reply)) => Err(by_status(reply.status)),
             Err(_) => Err(MediaProblem::Unreachable),
@@ -220,6 +236,7 @@ impl AttachmentFetcher {
             allow_private: self.policy.allow_private,
         };
         let url: Url = hosts.check(address)?;
+        self.admit(&url).await?;
         let headers = shelf
             .wire
             .sign_in

@@ -2,17 +2,19 @@
 //!
 //! A reply is a value whatever its status. What is not a reply is a [`Failure`], and the one thing
 //! that matters about it is whether the request may have had an effect. Redirects are not followed;
-//! bodies are bounded; a target's credential is shown to the target's own origin only. HTTP/1.1 is
-//! spoken on purpose: it costs less per call, and an event stream then has a connection of its own
-//! instead of one of the server's few streams on a shared connection.
+//! bodies are bounded; a target's credential is shown to the target's own origin only. Calls speak
+//! HTTP/1.1 on purpose: it costs less per call. Event streams share HTTP/2 connections of their own.
 
 pub mod breaker;
 pub mod credential;
 pub mod media;
+pub mod operator;
+pub mod outbound;
 pub mod policy;
 pub mod rate;
 pub mod redact;
 pub mod sse;
+pub mod streams;
 pub mod token_budget;
 
 use std::sync::Arc;
@@ -28,7 +30,11 @@ use url::Url;
 
 use credential::SignIn;
 use media::AttachmentFetcher;
+use outbound::client_builder;
+use streams::{EventStream, Sharing, Streams};
 use token_budget::Priority;
+
+use crate::config::OutboundConfig;
 
 /// The most bytes of a reply that are read.
 pub const MAX_REPLY: usize = 8 * 1024 * 1024;
@@ -36,6 +42,10 @@ pub const MAX_REPLY: usize = 8 * 1024 * 1024;
 /// How long a call that carries a file may take at least; its source has a time limit of its own
 /// for every piece.
 const FILE_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// How long an event stream may take to open on a connection that others share, before it is given
+/// one that nobody shares.
+const ROOM_WAIT: Duration = Duration::from_secs(10);
 
 /// Why there is no reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +74,7 @@ pub struct Wire {
     base: Url,
     timeout: Duration,
     client: reqwest::Client,
+    streams: Streams,
     sign_in: SignIn,
     library: Arc<AttachmentFetcher>,
 }
@@ -76,6 +87,10 @@ pub struct Options {
     pub timeout: Duration,
     /// How long a connection may take.
     pub connect_timeout: Duration,
+    /// By which proxy calls leave.
+    pub outbound: OutboundConfig,
+    /// How event streams share connections.
+    pub sharing: Sharing,
 }
 
 impl Wire {
@@ -87,12 +102,17 @@ impl Wire {
         options: Options,
         sign_in: SignIn,
         library: Arc<AttachmentFetcher>,
-    ) -> Result<Wire, reqwest::Error> {
-        let client = client_builder(options.connect_timeout).build()?;
+    ) -> Result<Wire, String> {
+        let client = client_builder(options.connect_timeout, &options.outbound)
+            .and_then(reqwest::ClientBuilder::build)
+            .map_err(|error| error.to_string())?;
+        let streams = Streams::new(options.connect_timeout, &options.outbound, options.sharing)
+            .map_err(|error| error.to_string())?;
         Ok(Wire {
             base: options.base,
             timeout: options.timeout,
             client,
+            streams,
             sign_in,
             library,
         })
@@ -126,7 +146,7 @@ impl Wire {
     }
 
     async fn exchange(&self, call: &HttpCall, asker: Priority) -> Result<HttpReply, Failure> {
-        let (request, trouble) = self.request(call, asker).await?;
+        let (request, trouble) = self.request(&self.client, call, asker).await?;
         let response = request.send().await.map_err(|error| match trouble.get() {
             Some(problem) => Failure::Media(problem),
             None => failure(&error),
@@ -142,38 +162,66 @@ impl Wire {
         &self,
         call: &HttpCall,
         last_event_id: Option<&str>,
+    ) -> Result<Result<EventStream, HttpReply>, Failure> {
+        let place = || {
+            let place = self.streams.place();
+            place.map_err(|_| bug("a client for event streams could not be made"))
+        };
+        let mut on = place()?;
+        let mut limit = self.timeout;
+        if on.is_shared() {
+            // There may be no room for it on a connection that is well.
+            let early = self.timeout.min(ROOM_WAIT);
+            let opening = self.opened(&on.client, call, last_event_id, Priority::Feed);
+            match tokio::time::timeout(early, opening).await {
+                Ok(opened) => return Ok(opened?.map(|response| EventStream::new(response, on))),
+                Err(_) => on.full(),
+            }
+            limit -= early;
+            on = place()?;
+        }
+        let opening = self.opened(&on.client, call, last_event_id, Priority::Feed);
+        let opened = tokio::time::timeout(limit, opening).await;
+        let opened = opened.map_err(|_| not_opened())??;
+        Ok(opened.map(|response| EventStream::new(response, on)))
+    }
+
+    /// Opens a file; gives the reply itself when it is not a 200.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn open_file(
+        &self,
+        call: &HttpCall,
+    ) -> Result<Result<reqwest::Response, HttpReply>, Failure> {
+        let opening = self.opened(&self.client, call, None, Priority::Lane);
+        let opened = tokio::time::timeout(self.timeout, opening).await;
+        opened.map_err(|_| not_opened())?
+    }
+
+    async fn opened(
+        &self,
+        client: &reqwest::Client,
+        call: &HttpCall,
+        last_event_id: Option<&str>,
         asker: Priority,
     ) -> Result<Result<reqwest::Response, HttpReply>, Failure> {
-        let opening = async {
-            let (mut request, _) = self.request(call, asker).await?;
-            if let Some(id) = last_event_id {
-                request = request.header("Last-Event-Id", id);
-            }
-            request.send().await.map_err(|error| failure(&error))
-        };
-        let response = tokio::time::timeout(self.timeout, opening)
-            .await
-            .map_err(|_| {
-                Failure::NotSent(Stop::new(
-                    Reason::TimedOut,
-                    "the event stream did not open in time",
-                ))
-            })??;
+        let (mut request, _) = self.request(client, call, asker).await?;
+        if let Some(id) = last_event_id {
+            request = request.header("Last-Event-Id", id);
+        }
+        let response = request.send().await.map_err(|error| failure(&error))?;
         if response.status().as_u16() == 200 {
             Ok(Ok(response))
         } else {
-            Ok(Err(tokio::time::timeout(
-                self.timeout,
-                read_reply(response),
-            )
-            .await
-            .map_err(|_| {
-                Failure::NotSent(Stop::new(
-                    Reason::TimedOut,
-                    "the event stream did not open in time",
-                ))
-            })??))
+            Ok(Err(read_reply(response).await?))
         }
+    }
+
+    /// When a feed that was refused a customer's token should ask again. Each that asks is given a
+    /// later time than the one before, so that thousands that wait do not all ask all the time.
+    pub fn turn_for_token(&self) -> Duration {
+        self.sign_in.turn_for_token()
     }
 
     /// The target did not accept the credential of a request that was sent at that time: the next
@@ -210,6 +258,7 @@ impl Wire {
 
     async fn request(
         &self,
+        client: &reqwest::Client,
         call: &HttpCall,
         asker: Priority,
     ) -> Result<(reqwest::RequestBuilder, media::Trouble), Failure> {
@@ -231,7 +280,7 @@ impl Wire {
             }
         }
         let trouble = media::Trouble::default();
-        let mut request = self.client.request(method(call.method), url);
+        let mut request = client.request(method(call.method), url);
         request = match &call.body {
             Body::Empty if matches!(call.method, Method::Get | Method::Delete) => request,
             Body::Empty => request.body(Vec::new()),
@@ -320,6 +369,11 @@ impl Wire {
     }
 }
 
+fn not_opened() -> Failure {
+    let words = "the event stream did not open in time";
+    Failure::NotSent(Stop::new(Reason::TimedOut, words))
+}
+
 /// A minimal check that a MIME type has the shape `type/subtype`.
 mod mime_guard {
     pub struct Mime;
@@ -340,18 +394,6 @@ mod mime_guard {
             }
         }
     }
-}
-
-/// A client with the rules that hold everywhere.
-pub(crate) fn client_builder(connect_timeout: Duration) -> reqwest::ClientBuilder {
-    reqwest::Client::builder()
-        .http1_only()
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .connect_timeout(connect_timeout)
-        .pool_idle_timeout(Duration::from_secs(55))
-        .tcp_nodelay(true)
-        .user_agent(concat!("handoffd/", env!("CARGO_PKG_VERSION")))
 }
 
 /// Reads a reply within [`MAX_REPLY`].

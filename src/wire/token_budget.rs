@@ -11,6 +11,10 @@ use crate::wire::rate::Bucket;
 /// A lane waits at most so long.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
+/// A feed that was refused comes again after at most so long, however many were refused before it:
+/// some of them no longer want a token by then.
+const LONGEST_TURN: Duration = Duration::from_secs(300);
+
 /// The part of the bucket that feeds leave alone: enough for some new handoffs at once, and what
 /// comes back beyond it is the feeds' while no lane asks.
 const LEFT_TO_LANES: f64 = 0.25;
@@ -41,6 +45,8 @@ pub struct TokenRateLimiter {
 struct State {
     bucket: Bucket,
     living: u32,
+    /// When the last of the refused feeds was told to ask again.
+    last_turn: Option<Instant>,
 }
 
 impl TokenRateLimiter {
@@ -50,6 +56,7 @@ impl TokenRateLimiter {
         let state = State {
             bucket: bucket(per_minute, 1),
             living: 1,
+            last_turn: None,
         };
         TokenRateLimiter {
             per_minute,
@@ -84,6 +91,23 @@ impl TokenRateLimiter {
                 .await
                 .map_err(|_| RateExhausted),
         }
+    }
+
+    /// How long a feed that was refused should wait before it asks again: its turn comes after those
+    /// of all who were refused before it, at the rate at which requests come back.
+    pub fn turn_for_feed(&self) -> Duration {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let back = f64::from(self.per_minute.div_ceil(2)) / f64::from(state.living);
+        let between = Duration::from_secs(60).div_f64(back.max(0.5));
+        let soonest = now + Duration::from_millis(200);
+        let turn = state.last_turn.map_or(soonest, |last| last + between);
+        let turn = turn.max(soonest).saturating_duration_since(now);
+        if turn > LONGEST_TURN {
+            return LONGEST_TURN.mul_f64(0.5 + rand::random::<f64>() / 2.0);
+        }
+        state.last_turn = Some(now + turn);
+        turn
     }
 
     async fn wait(&self) {
@@ -139,6 +163,20 @@ mod tests {
         assert_eq!(at_once(&mint, Priority::Lane), 19);
         let tiny = TokenRateLimiter::new(1);
         assert_eq!(at_once(&tiny, Priority::Feed), 1, "never nothing at all");
+    }
+
+    #[tokio::test]
+    async fn refused_feeds_come_back_one_after_the_other() {
+        let mint = TokenRateLimiter::new(200);
+        let turns: Vec<Duration> = (0..1_000).map(|_| mint.turn_for_feed()).collect();
+        assert!(turns[0] <= Duration::from_secs(1), "{:?}", turns[0]);
+        // 100 come back in a minute.
+        let later = turns[400];
+        assert!(later > Duration::from_secs(235), "{later:?}");
+        assert!(later < Duration::from_secs(245), "{later:?}");
+        let beyond = turns[600..].iter();
+        let within = LONGEST_TURN / 2..=LONGEST_TURN;
+        assert!(beyond.clone().all(|turn| within.contains(turn)));
     }
 
     #[tokio::test]

@@ -23,7 +23,8 @@ pub struct Alone {
     pub admin: SocketAddr,
     /// What producers of events show.
     pub token: String,
-    _sims: Running,
+    /// The simulators.
+    pub sims: Running,
     folder: Folder,
     plan: Plan,
     client: Client,
@@ -59,7 +60,7 @@ impl Alone {
             public,
             admin: plan.admin,
             token: plan.events_token.clone(),
-            _sims: sims,
+            sims,
             folder,
             plan,
             client: Client::builder().no_proxy().build().unwrap(),

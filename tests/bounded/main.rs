@@ -1,5 +1,5 @@
 //! Whether the daemon stays small and quick when something is large or stands still: a backlog, a
-//! file, a CRM that accepts and never answers, parked lanes, strangers at the door. Prints what it measured; fails when a
+//! file, a CRM that accepts and never answers, parked lanes, strangers at the door, event streams. Prints what it measured; fails when a
 //! figure is beyond a generous bound. `--help` lists the options.
 
 #![expect(clippy::print_stdout, reason = "a program that reports")]
@@ -20,6 +20,7 @@ mod memory;
 mod options;
 mod silence;
 mod strangers;
+mod streams;
 
 use std::process::ExitCode;
 
@@ -56,6 +57,9 @@ async fn main() -> ExitCode {
     }
     if options.does("strangers") {
         strangers::run().await;
+    }
+    if options.does("streams") {
+        streams::run(&options).await;
     }
     ExitCode::SUCCESS
 }

@@ -4,11 +4,14 @@
 
 mod cases;
 mod conversation;
+mod disabled;
 mod kill;
+mod lost_fields;
 mod merged;
 mod operating;
 mod replies;
 mod salesforce_sessions;
+mod status;
 mod waiting;
 mod window;
 mod world;

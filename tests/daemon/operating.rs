@@ -26,8 +26,8 @@ async fn a_wrong_event_is_kept_and_listed() {
         Some(2),
         "{parked:#}"
     );
-    let (code, text) = world.command(&["lanes", "--parked"]);
-    assert_eq!(code, 0);
+    let (code, text) = world.command(&["status"]);
+    assert_eq!(code, 1, "{text}");
     assert!(text.contains("data.contact.phone"), "{text}");
     assert!(
         !text.contains("My parcel"),

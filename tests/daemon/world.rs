@@ -40,6 +40,8 @@ pub struct World {
     pub plan: Plan,
     pub folder: Folder,
     pub session: String,
+    /// Targets that are configured and disabled.
+    pub disabled: Vec<&'static str>,
     daemon: Option<Child>,
     client: reqwest::Client,
 }
@@ -90,6 +92,7 @@ impl World {
             plan,
             folder,
             session: unique("session"),
+            disabled: Vec::new(),
             daemon: None,
             client,
         };
@@ -108,7 +111,13 @@ impl World {
     /// Starts the daemon and waits until it is ready.
     pub async fn start(&mut self) {
         assert!(self.daemon.is_none(), "it runs already");
-        std::fs::write(self.config(), self.plan.toml().unwrap()).unwrap();
+        let mut config = self.plan.toml().unwrap();
+        for name in &self.disabled {
+            let line = format!("name = \"{name}\"\n");
+            assert!(config.contains(&line), "{name} is no target");
+            config = config.replace(&line, &format!("{line}enabled = false\n"));
+        }
+        std::fs::write(self.config(), config).unwrap();
         let log = File::options()
             .create(true)
             .append(true)

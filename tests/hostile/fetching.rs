@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use handoffd::config::OutboundConfig;
 use handoffd::wire::media::AttachmentFetcher;
 use handoffd::wire::policy::Policy;
 use handoffd_contract::event::AttachmentKind;
@@ -57,7 +58,13 @@ fn redirect(to: &str) -> String {
 }
 
 async fn fetch(policy: Policy, url: String) -> Result<String, MediaProblem> {
-    let library = AttachmentFetcher::new(policy, Duration::from_secs(5), 1 << 20).unwrap();
+    let library = AttachmentFetcher::new(
+        policy,
+        Duration::from_secs(5),
+        1 << 20,
+        &OutboundConfig::default(),
+    )
+    .unwrap();
     let attachment = Attachment {
         id: "a".into(),
         kind: AttachmentKind::Image,

@@ -80,7 +80,7 @@ async fn an_error_that_repeats_the_request_leaks_nothing() {
     let metrics = client.get(format!("http://{}/metrics", world.plan.admin));
     let metrics = metrics.send().await.unwrap().text().await.unwrap();
     let (_, show) = world.command(&["show", &world.session]);
-    let (_, lanes) = world.command(&["lanes", "--parked"]);
+    let (_, lanes) = world.command(&["status"]);
     let log = world.log();
     assert!(
         log.contains("parked") && parked.contains("invalid"),

@@ -60,7 +60,7 @@ fn a_private_address_stays_private_inside_another() {
 #[tokio::test]
 async fn a_name_with_only_private_addresses_does_not_resolve() {
     let name: reqwest::dns::Name = "localhost".parse().unwrap();
-    let Err(error) = PublicOnly.resolve(name).await else {
+    let Err(error) = PublicOnly::default().resolve(name).await else {
         panic!("localhost has a public address");
     };
     assert_eq!(error.to_string(), "the name has no public address");

@@ -43,7 +43,7 @@ impl Doors {
         let at = listener.local_addr().unwrap();
         let router = routes(ledger.clone(), doors);
         let (bounds, stop) = (Bounds::default(), CancellationToken::new());
-        tokio::spawn(serve(listener, router, bounds, stop));
+        tokio::spawn(serve(listener, router, bounds, None, stop));
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         Doors { at, ledger, client }
     }

@@ -230,7 +230,8 @@ async fn an_older_ledger_is_brought_up_to_date() {
     drop(ledger);
     let conn = rusqlite::Connection::open(folder.file()).unwrap();
     conn.execute_batch(
-        "DROP INDEX lane_unlooked; ALTER TABLE lane DROP COLUMN look_at;
+        "DROP INDEX poison_of_session; ALTER TABLE poison DROP COLUMN session;
+         DROP INDEX lane_unlooked; ALTER TABLE lane DROP COLUMN look_at;
          DROP INDEX event_by_producer_id; PRAGMA user_version = 1",
     )
     .unwrap();
@@ -243,7 +244,7 @@ async fn an_older_ledger_is_brought_up_to_date() {
     let version: i32 = conn
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .unwrap();
-    assert_eq!(version, 3);
+    assert_eq!(version, 4);
 }
 
 #[test]

@@ -259,6 +259,7 @@ fn broken(raw: &[u8], reason: Reason) -> DeadLetter {
         stop: stop(reason),
         headers: r#"{"a":"1"}"#.into(),
         raw: raw.to_vec(),
+        session: None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Who may work on a lane, and how they learn that there is work.
 
-use handoffd::ledger::{Change, LedgerError, Next, Release};
+use handoffd::ledger::{Change, LaneState, Lease, LedgerError, Next, Release};
 use handoffd_contract::Reason;
 
 use crate::world::*;
@@ -187,7 +187,7 @@ pub async fn says_when_something_becomes_due(w: &World) {
 
 pub async fn tells_those_who_wait(w: &World) {
     let changed = w.a.changed();
-    let waiting = changed.notified();
+    let waiting = changed.next_of_lanes();
     w.a.put(t(0), plain(message("s", "no lane"))).await;
     let seq = w.a.put(t(0), opening("s", "1", &["hub"])).await;
     waiting.await;
@@ -196,9 +196,165 @@ pub async fn tells_those_who_wait(w: &World) {
     w.a.release(lease, t(1), leaving(seq, parked(Reason::Forbidden)))
         .await
         .unwrap();
-    let waiting = changed.notified();
+    let waiting = changed.next_of_lanes();
     w.a.retry(t(2), handoffd::ledger::Select::All, false)
         .await
         .unwrap();
     waiting.await;
+
+    let waiting = changed.next_of_webhooks();
+    w.a.keep_webhook(t(3), "hub", "{}", b"x").await.unwrap();
+    waiting.await;
+}
+
+/// Whoever reads the number of the last change before they look may wait for the next one.
+pub async fn whatever_makes_something_due_has_a_number(w: &World) {
+    let changed = w.a.changed();
+    let mut last = (changed.lanes("hub"), changed.webhooks("hub"));
+    let mut told = |what: &str| {
+        let now = (changed.lanes("hub"), changed.webhooks("hub"));
+        let grown = (now.0 > last.0, now.1 > last.1);
+        last = now;
+        assert!(grown.0 || grown.1, "{what}");
+        grown
+    };
+    let seq = w.a.put(t(0), opening("s", "1", &["hub"])).await;
+    assert!(told("a lane was opened").0);
+    let lease = w.a.take(t(0), "hub").await;
+    w.a.release(
+        lease.clone(),
+        t(1),
+        leaving(
+            seq,
+            Next::Due {
+                at: t(9),
+                stop: None,
+            },
+        ),
+    )
+    .await
+    .unwrap();
+    assert!(told("it goes on later").0);
+    w.a.wake(t(2), &[lease.lane]).await.unwrap();
+    assert!(told("it goes on at once").0);
+    let lease = w.a.take(t(2), "hub").await;
+    w.a.release(lease, t(3), leaving(seq, Next::Idle))
+        .await
+        .unwrap();
+    w.a.put(t(4), plain(message("s", "2"))).await;
+    assert!(told("an event came").0);
+    let lease = w.a.take(t(4), "hub").await;
+    w.a.put(t(5), plain(message("s", "3"))).await;
+    w.a.release(lease, t(6), leaving(seq, Next::Idle))
+        .await
+        .unwrap();
+    assert!(told("an event came while it was worked on").0);
+    w.a.take(t(6), "hub").await;
+    w.a.release_all_leases("a").await.unwrap();
+    assert!(told("a daemon left").0);
+
+    w.a.keep_webhook(t(7), "hub", "{}", b"x").await.unwrap();
+    assert!(told("a webhook came").1);
+    let row =
+        &w.a.claim_webhooks(t(7), "a", "hub", 1, t(60))
+            .await
+            .unwrap()[0];
+    w.a.postpone_webhook(row, Some(t(9)), stop(Reason::Unreachable))
+        .await
+        .unwrap();
+    assert!(told("it was put off").1);
+    let row =
+        &w.a.claim_webhooks(t(9), "a", "hub", 1, t(60))
+            .await
+            .unwrap()[0];
+    w.a.postpone_webhook(row, None, stop(Reason::Unreachable))
+        .await
+        .unwrap();
+    told("it was parked");
+    w.a.settle_webhooks(t(10), None, true).await.unwrap();
+    assert!(told("it is tried again").1);
+}
+
+pub async fn what_is_loaded_with_a_claim_is_what_the_worker_would_load(w: &World) {
+    for session in ["s1", "s2", "s3"] {
+        w.a.put(t(0), opening(session, session, &["hub"])).await;
+        w.a.put(t(0), plain(message(session, &format!("{session}-2"))))
+            .await;
+    }
+    // Of all together about as much as of one.
+    for (bytes, with_claim) in [(100_000, 3), (1, 1)] {
+        let claimed =
+            w.a.claim_and_load(t(1), "me", "hub", 9, t(60), (50, bytes))
+                .await
+                .unwrap();
+        let some = claimed.iter().filter(|(_, loaded)| loaded.is_some());
+        let expected = if w.loads_what_it_claims() {
+            with_claim
+        } else {
+            0
+        };
+        assert_eq!((claimed.len(), some.count()), (3, expected));
+        for (lease, loaded) in claimed {
+            let own = w.a.load(&lease, 50, bytes).await.unwrap();
+            assert!(loaded.is_none_or(|loaded| loaded == own));
+            w.a.release(
+                lease,
+                t(1),
+                leaving(
+                    0,
+                    Next::Due {
+                        at: t(1),
+                        stop: None,
+                    },
+                ),
+            )
+            .await
+            .unwrap();
+        }
+    }
+}
+
+pub async fn what_calls_proved_is_written_as_the_lane_is_left_or_not_at_all(w: &World) {
+    w.a.put(t(0), opening("s", "1", &["hub"])).await;
+    let lease = w.a.take(t(0), "hub").await;
+    w.a.begin(&lease, t(1), vec![("a".into(), None), ("b".into(), None)])
+        .await
+        .unwrap();
+    let leave = async |lease: &Lease, value: &str| {
+        let changes = vec![
+            Change::Set("a".into(), value.into()),
+            Change::Remove("b".into()),
+        ];
+        let attempts = vec![attempt("step", "known")];
+        let release = Release {
+            head: 1,
+            seen: 1,
+            next: Next::Idle,
+            attempts: 0,
+            events: Vec::new(),
+        };
+        w.a.finish_and_release(lease.clone(), t(2), attempts, changes, release)
+            .await
+    };
+    let stale = Lease {
+        epoch: lease.epoch - 1,
+        ..lease.clone()
+    };
+    assert_eq!(leave(&stale, "no").await, Err(LedgerError::Stale));
+    let report = w.b.session_report("s").await.unwrap();
+    assert!(report.lanes[0].2.unsure("a") && report.attempts.is_empty());
+
+    assert_eq!(leave(&lease, "yes").await, Ok(()));
+    let report = w.b.session_report("s").await.unwrap();
+    let (row, head, known) = &report.lanes[0];
+    assert_eq!(
+        (row.state, &row.leased_by, *head),
+        (LaneState::Idle, &None, 1)
+    );
+    assert_eq!(
+        (known.get("a"), known.0.contains_key("b")),
+        (Some("yes"), false)
+    );
+    assert_eq!(report.attempts.len(), 1);
+    assert_eq!(leave(&lease, "again").await, Err(LedgerError::Stale));
 }

@@ -18,6 +18,7 @@ mod operated;
 mod retry_skip;
 mod server;
 mod together;
+mod troubles;
 mod upkeep;
 mod webhooks;
 mod world;
@@ -45,6 +46,11 @@ macro_rules! conformance {
 }
 
 conformance! {
+    troubles:
+        dead_letters_are_counted_whole_by_cause
+        a_session_points_to_its_dead_letters
+        lanes_that_wait_after_a_failure_are_counted_by_reason
+        parked_webhooks_are_counted_by_cause;
     intake:
         stores_once_and_says_so
         a_duplicate_inside_one_batch_is_one_event
@@ -81,8 +87,11 @@ conformance! {
         a_takeover_begins_afresh
         a_stale_lease_is_refused_everywhere
         renewing_keeps_a_lease
+        what_is_loaded_with_a_claim_is_what_the_worker_would_load
+        what_calls_proved_is_written_as_the_lane_is_left_or_not_at_all
         says_when_something_becomes_due
-        tells_those_who_wait;
+        tells_those_who_wait
+        whatever_makes_something_due_has_a_number;
     looked:
         a_lane_that_was_stopped_is_looked_at_once
         a_reply_to_a_lane_that_stands_still_makes_it_looked_at

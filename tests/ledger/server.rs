@@ -38,7 +38,8 @@ async fn an_older_schema_is_brought_up_to_date() {
     drop(ledger);
     schema
         .sql(
-            "ALTER TABLE lane DROP COLUMN look_at; DROP INDEX event_by_producer_id;
+            "ALTER TABLE poison DROP COLUMN session; ALTER TABLE lane DROP COLUMN look_at;
+             DROP INDEX event_by_producer_id;
              UPDATE handoffd_schema SET version = 1",
         )
         .await;
@@ -46,7 +47,7 @@ async fn an_older_schema_is_brought_up_to_date() {
     let lease = ledger.take(t(1), "hub").await;
     assert_eq!(ledger.load(&lease, 9, 9_999).await.unwrap().events.len(), 1);
     drop(ledger);
-    assert_eq!(schema.sql("SELECT version FROM handoffd_schema").await, "3");
+    assert_eq!(schema.sql("SELECT version FROM handoffd_schema").await, "4");
     schema.drop().await;
 }
 
@@ -157,7 +158,7 @@ async fn one_daemon_tells_the_others() {
         while schema.sql(&listening).await != "2" {}
         let changed = b.changed();
         for n in 0.. {
-            let waiting = changed.notified();
+            let waiting = changed.next_of_lanes();
             let id = format!("{round}-{n}");
             a.put(t(0), opening(&id, &id, &["hub"])).await;
             waiting.await;

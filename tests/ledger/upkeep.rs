@@ -188,6 +188,7 @@ pub async fn numbers_for_metrics(w: &World) {
         stop: stop(Reason::Undecodable),
         headers: "{}".into(),
         raw: vec![1],
+        session: None,
     };
     w.a.keep_dead_letter(t(0), letter).await.unwrap();
     let stats = w.b.stats(t(45)).await.unwrap();
@@ -206,6 +207,10 @@ pub async fn numbers_for_metrics(w: &World) {
     assert_eq!(
         [Idle, Due, Held, Parked].map(|state| count("wa", state)),
         [0, 2, 0, 0]
+    );
+    assert_eq!(
+        stats.waiting,
+        [("hub".to_owned(), "window-closed".to_owned(), 2)]
     );
     assert_eq!(
         stats.oldest_due,

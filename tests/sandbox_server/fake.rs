@@ -6,7 +6,7 @@ use std::time::Duration;
 use handoffd::sandbox::{Of, Options, Running, Served, Wait, serve};
 use handoffd_contract::Auth;
 use handoffd_contract::sandbox::{Delivery, Request, Response, Sandbox, Stream};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -21,14 +21,16 @@ pub struct Notes {
     notes: Vec<String>,
     closed: bool,
     webhook: Option<String>,
-    due: Vec<Delivery>,
+    due: Vec<(Timestamp, Delivery)>,
+    /// How long an announcement waits.
+    delay: SignedDuration,
 }
 
 impl Sandbox for Notes {
     fn handle(&mut self, now: Timestamp, request: &Request) -> Response {
         match (request.method.as_str(), request.path.as_str()) {
             ("POST", "/notes") => {
-                self.add(&String::from_utf8_lossy(&request.body));
+                self.add(now, &String::from_utf8_lossy(&request.body));
                 Response::json(201, &json!({"id": self.notes.len()})).with("x-made", "yes")
             }
             ("GET", "/stream") => Response {
@@ -70,13 +72,18 @@ impl Sandbox for Notes {
         self.closed
     }
 
-    fn deliveries(&mut self, _: Timestamp) -> Vec<Delivery> {
-        std::mem::take(&mut self.due)
+    fn deliveries(&mut self, now: Timestamp) -> Vec<Delivery> {
+        let due = self.due.extract_if(.., |(due, _)| *due <= now);
+        due.map(|(_, delivery)| delivery).collect()
     }
 
-    fn delivered(&mut self, _: Timestamp, id: u64, status: Option<u16>) {
+    fn next_delivery(&self) -> Option<Timestamp> {
+        self.due.iter().map(|(due, _)| *due).min()
+    }
+
+    fn delivered(&mut self, now: Timestamp, id: u64, status: Option<u16>) {
         if status != Some(200) {
-            self.announce(id);
+            self.announce(now, id);
         }
     }
 
@@ -84,9 +91,9 @@ impl Sandbox for Notes {
         json!({"notes": self.notes})
     }
 
-    fn act(&mut self, _: Timestamp, act: &Value) -> Result<Value, String> {
+    fn act(&mut self, now: Timestamp, act: &Value) -> Result<Value, String> {
         let note = act["note"].as_str().ok_or("an act is {\"note\": …}")?;
-        self.add(note);
+        self.add(now, note);
         Ok(json!({"id": self.notes.len()}))
     }
 
@@ -94,6 +101,9 @@ impl Sandbox for Notes {
         match name {
             "closed" => self.closed = value == true,
             "webhook_url" => self.webhook = value.as_str().map(str::to_owned),
+            "delay_ms" => {
+                self.delay = SignedDuration::from_millis(value.as_i64().unwrap_or_default());
+            }
             "chunk_bytes" => {}
             _ => return Err("there are: closed, webhook_url".into()),
         }
@@ -110,20 +120,21 @@ impl Sandbox for Notes {
 }
 
 impl Notes {
-    fn add(&mut self, note: &str) {
+    fn add(&mut self, now: Timestamp, note: &str) {
         self.notes.push(note.to_owned());
-        self.announce(self.notes.len() as u64);
+        self.announce(now, self.notes.len() as u64);
     }
 
-    fn announce(&mut self, id: u64) {
+    fn announce(&mut self, now: Timestamp, id: u64) {
         if let Some(url) = &self.webhook {
-            self.due.push(Delivery {
+            let delivery = Delivery {
                 id,
                 url: url.clone(),
                 headers: vec![("x-note".into(), id.to_string())],
                 body: self.notes[id as usize - 1].clone().into_bytes(),
                 timeout_ms: 2_000,
-            });
+            };
+            self.due.push((now + self.delay, delivery));
         }
     }
 }

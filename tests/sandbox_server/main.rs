@@ -3,6 +3,8 @@
 mod control;
 mod fake;
 mod faults;
+mod http2;
+
 mod requests;
 mod streams;
 mod webhooks;

@@ -89,6 +89,25 @@ async fn what_is_refused_is_delivered_again() {
     assert_eq!(receiver.seen(), ["1 one", "1 one", "1 one"]);
 }
 
+/// Looked at once a second, ten would take ten.
+#[tokio::test]
+async fn what_time_makes_due_is_delivered_when_it_is_due() {
+    let stage = Stage::new().await;
+    let receiver = set(&stage, &[]).await;
+    stage.served().switch("delay_ms", &json!(20)).expect("set");
+    let began = std::time::Instant::now();
+    for count in 1..=10 {
+        add(&stage, "late");
+        stage
+            .until(Of::Requests, "/webhooks", json!({"200": count}))
+            .await;
+    }
+    let took = began.elapsed();
+    assert!(took >= std::time::Duration::from_millis(200), "{took:?}");
+    assert!(took < std::time::Duration::from_secs(5), "{took:?}");
+    assert_eq!(receiver.seen().len(), 10);
+}
+
 #[tokio::test]
 async fn a_lost_answer_makes_a_repeat() {
     let stage = Stage::new().await;

@@ -1,7 +1,7 @@
 //! The trait, and the data that describes a target to the engine.
 
+use std::collections::BTreeMap;
 use std::fmt;
-
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -35,6 +35,13 @@ pub trait Connector: Send + Sync {
     fn recall(&self, work: &Work, known: &Known) -> Vec<String> {
         let _ = (work, known);
         Vec::new()
+    }
+
+    /// The field, as `section.name` of its mapping, that the CRM did not take and that is left out
+    /// from now on, where the fact with this name says that.
+    fn refused_field(&self, fact: &str) -> Option<String> {
+        let _ = fact;
+        None
     }
 
     /// What the target's reply to `step` proves about the step's facts.
@@ -119,6 +126,23 @@ pub trait Connector: Send + Sync {
                 format!("answered {}", reply.status),
             )]
         }
+    }
+
+    /// Reads that tell which fields the CRM has; none where it cannot be asked.
+    fn field_checks(&self) -> Vec<Check> {
+        Vec::new()
+    }
+
+    /// What the reply to one of [`field_checks`](Connector::field_checks) says of a mapping's fields,
+    /// which are given by section.
+    fn fields_checked(
+        &self,
+        check: &Check,
+        reply: &HttpReply,
+        fields: &BTreeMap<String, Vec<String>>,
+    ) -> Vec<Finding> {
+        let _ = (check, reply, fields);
+        Vec::new()
     }
 }
 
@@ -270,7 +294,7 @@ pub enum WebhookAuth {
 pub struct Check {
     /// What is verified, for people: `ticket pipeline "Support"`.
     pub what: &'static str,
-    /// The call; it only reads.
+    /// The call; it leaves nothing behind: it reads, or the other side must refuse it.
     pub call: HttpCall,
 }
 

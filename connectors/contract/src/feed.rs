@@ -11,10 +11,6 @@ use crate::verdict::Stop;
 
 /// Where to listen for a session's rep.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "made once per plan and never kept in numbers"
-)]
 pub enum Feed {
     /// An event stream (SSE).
     Stream {

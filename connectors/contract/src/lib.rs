@@ -62,4 +62,4 @@ pub use step::{
     Publication, Publish, Record, Repeat, Reply, Spend, Step,
 };
 pub use verdict::{Effect, Learned, Reason, Refusal, Stop, Verdict};
-pub use work::{Item, Rendered, Work};
+pub use work::{Item, LostField, Rendered, Work};

@@ -160,6 +160,11 @@ pub trait Sandbox: Send {
         Vec::new()
     }
 
+    /// When the next webhook becomes due that is not due yet, as far as is known now.
+    fn next_delivery(&self) -> Option<Timestamp> {
+        None
+    }
+
     /// What became of a delivery: the status, or `None` when there was no answer.
     fn delivered(&mut self, now: Timestamp, id: u64, status: Option<u16>) {
         let _ = (now, id, status);

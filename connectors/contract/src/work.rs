@@ -53,6 +53,18 @@ pub struct Rendered {
     pub sections: BTreeMap<String, BTreeMap<String, Value>>,
     /// What did not fit and was truncated or dropped, in words for a rep.
     pub notes: Vec<String>,
+    /// The fields of which `notes` tell, for operators: without a value.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<LostField>,
+}
+
+/// A field that did not get its value, or not all of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LostField {
+    /// The field, as `section.name`.
+    pub field: String,
+    /// Why, without the value.
+    pub why: String,
 }
 
 impl Rendered {

@@ -1,6 +1,8 @@
 //! What `handoffd check --live` reads: the objects and columns that handoffd writes, every id of the
 //! settings, and who it is signed in as.
 
+use std::collections::BTreeMap;
+
 use handoffd_contract::{Check, Finding, HttpCall, HttpReply};
 use serde_json::{Value, json};
 
@@ -9,6 +11,11 @@ use crate::settings::SignIn;
 use crate::{Creatio, wire};
 
 const METADATA: &str = "objects and columns";
+const MAPPED: &str = "columns of the mapping";
+const STATUSES: &str = "case statuses";
+/// Creatio judges the right to add a row only when it is added.
+const MAY_WRITE: &str = "whether this user may add and edit cannot be tried without leaving a record: it needs the permissions \
+                         to add and edit on Case, Activity, CaseFile, Contact and ContactCommunication";
 const USER: &str = "integration user";
 const ROLE: &str = "case group";
 
@@ -58,12 +65,20 @@ impl Creatio {
         checks
     }
 
+    /// What tells the columns that there are.
+    pub(crate) fn live_field_checks(&self) -> Vec<Check> {
+        vec![Check {
+            what: MAPPED,
+            call: HttpCall::get(self.path("$metadata")).header("accept", "application/xml"),
+        }]
+    }
+
     fn lookups(&self) -> Vec<Lookup> {
         let settings = &self.settings;
         let one = |id: &Option<String>| id.iter().cloned().collect::<Vec<_>>();
         let all = [
             (
-                "case statuses",
+                STATUSES,
                 "resolved_status_id or reopened_status_id",
                 "CaseStatus",
                 [&settings.resolved_status, &settings.reopened_status]
@@ -115,7 +130,10 @@ impl Creatio {
             ("case owner", "owner_id", "Contact", one(&settings.owner)),
             (ROLE, "group_id", "SysAdminUnit", one(&settings.group)),
         ];
-        let lookups = all.into_iter().filter(|(_, _, _, ids)| !ids.is_empty());
+        // Without a status for closed sessions, the site's own are listed to choose from.
+        let lookups = all
+            .into_iter()
+            .filter(|(what, _, _, ids)| !ids.is_empty() || *what == STATUSES);
         lookups
             .map(|(what, setting, set, ids)| Lookup {
                 what,
@@ -180,13 +198,28 @@ impl Creatio {
         }
         match check.what {
             METADATA => self.metadata(&String::from_utf8_lossy(&reply.body)),
-            USER => self.user(reply.json().as_ref()),
+            USER => {
+                let mut findings = self.user(reply.json().as_ref());
+                findings.push(Finding::ok(MAY_WRITE));
+                findings
+            }
             what => match self
                 .lookups()
                 .into_iter()
                 .find(|lookup| lookup.what == what)
             {
-                Some(lookup) => lookup_findings(&lookup, reply.json().as_ref()),
+                Some(lookup) => {
+                    let body = reply.json();
+                    let mut findings = lookup_findings(&lookup, body.as_ref());
+                    if what == STATUSES && self.settings.resolved_status.is_none() {
+                        let problem = format!(
+                            "resolved_status_id is not set, so that the case of a closed session stays open; {}",
+                            there_are(&rows_of(body.as_ref()))
+                        );
+                        findings.push(Finding::missing(what, problem));
+                    }
+                    findings
+                }
                 None => vec![Finding::ok(what)],
             },
         }
@@ -307,19 +340,57 @@ fn contact_id(body: &Value, depth: usize) -> Option<String> {
     })
 }
 
-fn lookup_findings(lookup: &Lookup, body: Option<&Value>) -> Vec<Finding> {
-    let rows: Vec<(String, &str)> = body
-        .and_then(|body| body.get("value"))
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(|row| {
-            Some((
-                wire::guid(row.get("Id")?.as_str()?)?,
-                row.get("Name").and_then(Value::as_str).unwrap_or(""),
-            ))
-        })
+/// Ids and names.
+fn rows_of(body: Option<&Value>) -> Vec<(String, String)> {
+    let row = |row: &Value| {
+        let name = row.get("Name").and_then(Value::as_str).unwrap_or("");
+        Some((wire::guid(row.get("Id")?.as_str()?)?, name.to_owned()))
+    };
+    let rows = body.and_then(|body| body.get("value"));
+    let rows = rows.and_then(Value::as_array).into_iter().flatten();
+    rows.filter_map(row).collect()
+}
+
+fn there_are(rows: &[(String, String)]) -> String {
+    let there: Vec<String> = rows
+        .iter()
+        .take(30)
+        .map(|(id, name)| format!("{name} = {id}"))
         .collect();
+    format!("there are: {}", there.join(", "))
+}
+
+/// The mapping's fields that are no columns.
+pub(crate) fn live_fields(
+    reply: &HttpReply,
+    fields: &BTreeMap<String, Vec<String>>,
+) -> Vec<Finding> {
+    let xml = String::from_utf8_lossy(&reply.body);
+    let mut findings = Vec::new();
+    for (section, entity) in [("case", "Case"), ("contact", "Contact")] {
+        let wanted = fields.get(section).into_iter().flatten();
+        // A site without the object is told by another check.
+        let Some(declared) = entity_type(&xml, entity).filter(|_| reply.ok()) else {
+            continue;
+        };
+        findings.extend(wanted.map(|column| {
+            let what = format!("{section}.{column} of the mapping");
+            if declared.contains(&format!("Name=\"{column}\"")) {
+                return Finding::ok(what);
+            }
+            Finding::missing(
+                what,
+                format!(
+                    "{entity} has no column {column} in OData; add it in the object designer and publish, or take it out of the mapping"
+                ),
+            )
+        }));
+    }
+    findings
+}
+
+fn lookup_findings(lookup: &Lookup, body: Option<&Value>) -> Vec<Finding> {
+    let rows = rows_of(body);
     let finding = |id: &String| match rows.iter().find(|(there, _)| there == id) {
         Some((_, name)) => Finding::ok(format!("{}: {name}", lookup.what)),
         None => {
@@ -327,8 +398,7 @@ fn lookup_findings(lookup: &Lookup, body: Option<&Value>) -> Vec<Finding> {
                 "Contact" => "an owner is a contact, not a user: open the employee's contact page and copy the id at the end of its address".to_owned(),
                 "SysAdminUnit" => "a group is an organisational or functional role".to_owned(),
                 _ => {
-                    let there: Vec<String> = rows.iter().take(30).map(|(id, name)| format!("{name} = {id}")).collect();
-                    format!("there are: {}", there.join(", "))
+                    there_are(&rows)
                 }
             };
             Finding::missing(

@@ -54,6 +54,12 @@ pub(crate) fn dropped_fact(set: &str, column: &str) -> String {
     format!("dropped/{set}/{column}")
 }
 
+/// The mapping's field that a fact of [`dropped_fact`] is about.
+pub(crate) fn dropped_field(fact: &str) -> Option<String> {
+    let (set, column) = fact.strip_prefix("dropped/")?.split_once('/')?;
+    Some(format!("{}.{column}", set.to_ascii_lowercase()))
+}
+
 /// The fact that a row is written with its replacement text; its value says why.
 pub(crate) fn placeholder(id: &str) -> String {
     format!("hollow/{id}")

@@ -34,6 +34,8 @@ mod standard;
 mod wire;
 mod words;
 
+use std::collections::BTreeMap;
+
 use handoffd_contract::{
     Check, Connector, Credential, Data, Feed, Finding, Frame, FrameContent, HttpReply, Known,
     Problem, Refusal, Reply, Step, Verdict, WebhookAuth, Work,
@@ -83,6 +85,24 @@ impl Connector for Creatio {
 
     fn hear(&self, frame: &Frame<'_>) -> Result<FrameContent, Refusal> {
         self.listen(frame)
+    }
+
+    fn field_checks(&self) -> Vec<Check> {
+        self.live_field_checks()
+    }
+
+    fn fields_checked(
+        &self,
+        check: &Check,
+        reply: &HttpReply,
+        fields: &BTreeMap<String, Vec<String>>,
+    ) -> Vec<Finding> {
+        let _ = check;
+        checks::live_fields(reply, fields)
+    }
+
+    fn refused_field(&self, fact: &str) -> Option<String> {
+        facts::dropped_field(fact)
     }
 
     fn opens(&self, data: &Data) -> bool {

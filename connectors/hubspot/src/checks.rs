@@ -1,11 +1,17 @@
 //! What the portal must have, and how to add what is missing.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use handoffd_contract::{Check, Credential, Finding, HttpCall, HttpReply, Step};
 use serde_json::{Value, json};
 
 use crate::errors::words;
 use crate::settings::{Field, Settings, is_id};
 
+const TICKET_FIELDS: &str = "ticket properties of the mapping";
+const CONTACT_FIELDS: &str = "contact properties of the mapping";
+const MAY_CREATE_CONTACTS: &str = "right to create contacts";
+const MAY_CREATE_TICKETS: &str = "right to create tickets";
 const ACCOUNT: &str = "HubSpot account";
 const CONTACTS: &str = "scope crm.objects.contacts.read";
 const NOTES: &str = "reading notes";
@@ -15,6 +21,9 @@ const WA_ID: &str = "contact property for the wa_id";
 const USER_ID: &str = "contact property for the WhatsApp user id";
 const HANDOFF_ID: &str = "ticket property for the handoff id";
 const SESSION_URL: &str = "ticket property for the session's address";
+
+/// A property that no portal has.
+const NO_PROPERTY: &str = "handoffd_check_no_such_property";
 
 /// What is verified, in order.
 pub fn checks(settings: &Settings) -> Vec<Check> {
@@ -51,6 +60,15 @@ pub fn checks(settings: &Settings) -> Vec<Check> {
             call: property("tickets", &settings.handoff_id_property),
         },
     ];
+    // Each names a property that there is not, so that HubSpot refuses it whatever the key may do.
+    for (what, kind) in [
+        (MAY_CREATE_CONTACTS, "contacts"),
+        (MAY_CREATE_TICKETS, "tickets"),
+    ] {
+        let body = json!({"properties": {NO_PROPERTY: "check"}});
+        let call = HttpCall::post(paths.object(kind), body);
+        checks.push(Check { what, call });
+    }
     if let Some(owner) = &settings.owner {
         let call = if is_id(owner) {
             HttpCall::get(format!("{}/{owner}", paths.owners()))
@@ -72,6 +90,57 @@ pub fn checks(settings: &Settings) -> Vec<Check> {
         call: property("tickets", name),
     }));
     checks
+}
+
+/// What tells the properties that there are.
+pub fn field_checks(settings: &Settings) -> Vec<Check> {
+    [(TICKET_FIELDS, "tickets"), (CONTACT_FIELDS, "contacts")]
+        .into_iter()
+        .map(|(what, kind)| Check {
+            what,
+            call: HttpCall::get(settings.paths.properties(kind)),
+        })
+        .collect()
+}
+
+/// The mapping's fields that are no properties. Of what cannot be read nothing is said: another check
+/// does.
+pub fn fields_checked(
+    check: &Check,
+    reply: &HttpReply,
+    fields: &BTreeMap<String, Vec<String>>,
+) -> Vec<Finding> {
+    let section = if check.what == TICKET_FIELDS {
+        "ticket"
+    } else {
+        "contact"
+    };
+    let body = reply.json().unwrap_or_default();
+    let Some(list) = body["results"].as_array().filter(|_| reply.ok()) else {
+        return vec![Finding::missing(
+            check.what,
+            format!(
+                "they could not be listed (HubSpot answered {})",
+                reply.status
+            ),
+        )];
+    };
+    let there: BTreeSet<&str> = list.iter().filter_map(|one| one["name"].as_str()).collect();
+    let wanted = fields.get(section).into_iter().flatten();
+    wanted
+        .map(|field| {
+            let what = format!("{section}.{field} of the mapping");
+            if there.contains(field.as_str()) {
+                return Finding::ok(what);
+            }
+            Finding::missing(
+                what,
+                format!(
+                    "the {section} has no property {field}; add it under Settings > Properties, or take it out of the mapping"
+                ),
+            )
+        })
+        .collect()
 }
 
 /// What the answer to a check means.
@@ -145,6 +214,8 @@ pub fn checked(settings: &Settings, check: &Check, reply: &HttpReply) -> Vec<Fin
             false,
             false,
         ),
+        // A key that may not create is refused with 403, which is told above.
+        MAY_CREATE_CONTACTS | MAY_CREATE_TICKETS if reply.status == 400 => Finding::ok(check.what),
         _ if !reply.ok() => Finding::missing(check.what, said),
         ACCOUNT => Finding::ok(format!(
             "HubSpot account {} ({}){}",

@@ -97,6 +97,12 @@ pub fn drop(section: &str, field: &str) -> String {
     format!("drop/{section}/{field}")
 }
 
+/// The mapping's field that a fact of [`drop`] is about.
+pub fn dropped(fact: &str) -> Option<String> {
+    let (section, field) = fact.strip_prefix("drop/")?.split_once('/')?;
+    matches!(section, "ticket" | "contact").then(|| format!("{section}.{field}"))
+}
+
 /// A message is shown.
 pub fn said(message: &str) -> String {
     format!("said/{message}")

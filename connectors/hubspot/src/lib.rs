@@ -34,6 +34,7 @@ pub mod settings;
 mod whose;
 pub mod words;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use handoffd_contract::{
@@ -127,6 +128,23 @@ impl Connector for HubSpot {
             public_url: webhook.public_url.clone(),
             token: webhook.token.clone(),
         })
+    }
+
+    fn field_checks(&self) -> Vec<Check> {
+        checks::field_checks(&self.settings)
+    }
+
+    fn fields_checked(
+        &self,
+        check: &Check,
+        reply: &HttpReply,
+        fields: &BTreeMap<String, Vec<String>>,
+    ) -> Vec<Finding> {
+        checks::fields_checked(check, reply, fields)
+    }
+
+    fn refused_field(&self, fact: &str) -> Option<String> {
+        facts::dropped(fact)
     }
 
     fn file_hosts(&self) -> Vec<String> {

@@ -324,6 +324,10 @@ impl Sandbox for Portal {
         self.hooks.deliveries(now)
     }
 
+    fn next_delivery(&self) -> Option<Timestamp> {
+        self.hooks.next()
+    }
+
     fn delivered(&mut self, now: Timestamp, id: u64, status: Option<u16>) {
         self.hooks.delivered(now, id, status);
     }

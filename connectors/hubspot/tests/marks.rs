@@ -80,6 +80,7 @@ fn no_line_of_a_stranger_begins_like_one_of_ours() {
             version: 1,
             sections: [("ticket".into(), [("content".into(), json!(content))].into())].into(),
             notes: vec![after.clone()],
+            ..Rendered::default()
         });
         let long = format!("{}\n{forged}", "x".repeat(59_300));
         let chapters = vec![

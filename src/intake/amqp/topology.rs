@@ -97,17 +97,8 @@ pub(super) async fn verify(connection: &Connection, config: &AmqpConfig) -> Resu
     Ok(())
 }
 
-/// Whether an exchange is there. The default one always is, and may not be asked for.
-pub(super) async fn exists(connection: &Connection, exchange: &str) -> Result<()> {
-    if exchange.is_empty() {
-        return Ok(());
-    }
-    let channel = connection.create_channel().await?;
-    passive(&channel, exchange, ExchangeKind::Topic).await
-}
-
 /// Whether an exchange is there; the broker does not look at the kind.
-async fn passive(channel: &Channel, exchange: &str, kind: ExchangeKind) -> Result<()> {
+pub(super) async fn passive(channel: &Channel, exchange: &str, kind: ExchangeKind) -> Result<()> {
     let options = ExchangeDeclareOptions {
         passive: true,
         ..ExchangeDeclareOptions::default()
@@ -139,7 +130,7 @@ async fn dead_letters(channel: &Channel, config: &AmqpConfig) -> Result<()> {
 /// A quorum queue with one consumer at a time, so that order holds among several daemons. Dead
 /// letters are moved at least once, which asks for reject-publish.
 /// <https://www.rabbitmq.com/docs/quorum-queues#dead-lettering>
-fn arguments(config: &AmqpConfig) -> FieldTable {
+pub(super) fn arguments(config: &AmqpConfig) -> FieldTable {
     let mut arguments = FieldTable::default();
     let mut set = |name: &str, value| {
         arguments.insert(name.into(), value);
@@ -171,7 +162,7 @@ pub(super) fn dead(config: &AmqpConfig) -> String {
     format!("{queue}.dead")
 }
 
-fn kind(kind: config::ExchangeKind) -> ExchangeKind {
+pub(super) fn kind(kind: config::ExchangeKind) -> ExchangeKind {
     match kind {
         config::ExchangeKind::Topic => ExchangeKind::Topic,
         config::ExchangeKind::Direct => ExchangeKind::Direct,
@@ -180,12 +171,12 @@ fn kind(kind: config::ExchangeKind) -> ExchangeKind {
     }
 }
 
-fn text(value: &str) -> AMQPValue {
+pub(super) fn text(value: &str) -> AMQPValue {
     AMQPValue::LongString(value.into())
 }
 
 /// AMQP's names have at most 255 bytes; a longer one is cut and the broker will not know it.
-fn short(name: &str) -> ShortString {
+pub(super) fn short(name: &str) -> ShortString {
     ShortString::try_new(name).unwrap_or_else(|_| {
         let mut cut = name.to_owned();
         while cut.len() > 255 {

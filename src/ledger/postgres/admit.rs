@@ -280,20 +280,20 @@ async fn open_lanes(db: &Db<'_>, now: i64, new: &[(i64, &Arrival)]) -> Outcome<(
     if sessions.is_empty() {
         return Ok(());
     }
-    let opened = db
-        .run(
+    let opened: Vec<String> = db
+        .all(
             "INSERT INTO lane (session, target, head, state, due_at, updated_at)
              SELECT session, target, head, 'due', $4, $4
                FROM unnest($1::text[], $2::text[], $3::bigint[]) WITH ORDINALITY
                     AS new (session, target, head, place)
               ORDER BY place
-             ON CONFLICT (session, target) DO NOTHING",
+             ON CONFLICT (session, target) DO NOTHING
+             RETURNING target",
             &[&sessions, &targets, &heads, &now],
+            |row| Ok(row.try_get(0)?),
         )
         .await?;
-    if opened > 0 {
-        db.wake();
-    }
+    db.lanes_changed(opened);
     Ok(())
 }
 
@@ -301,8 +301,8 @@ async fn open_lanes(db: &Db<'_>, now: i64, new: &[(i64, &Arrival)]) -> Outcome<(
 /// that are being worked on will be due when they are left. A backoff keeps its time, and parked
 /// lanes stay parked. The lanes are locked.
 async fn wake_sessions(db: &Db<'_>, now: i64, sessions: &BTreeSet<&str>) -> Outcome<()> {
-    let woken = db
-        .run(
+    let woken: Vec<String> = db
+        .all(
             "WITH busy AS (
                  UPDATE lane SET woken = true
                   WHERE session = ANY ($1) AND lease_owner IS NOT NULL AND NOT woken)
@@ -310,13 +310,13 @@ async fn wake_sessions(db: &Db<'_>, now: i64, sessions: &BTreeSet<&str>) -> Outc
                 SET state = 'due', due_at = $2, reason = NULL, words = NULL, updated_at = $2
               WHERE session = ANY ($1) AND lease_owner IS NULL
                 AND (state IN ('idle', 'held')
-                     OR (state = 'due' AND reason IS NULL AND due_at > $2))",
+                     OR (state = 'due' AND reason IS NULL AND due_at > $2))
+             RETURNING target",
             &[&texts(sessions), &now],
+            |row| Ok(row.try_get(0)?),
         )
         .await?;
-    if woken > 0 {
-        db.wake();
-    }
+    db.lanes_changed(woken);
     Ok(())
 }
 
@@ -334,20 +334,20 @@ async fn have_looked_at(db: &Db<'_>, now: i64, sessions: &BTreeSet<&str>) -> Out
 /// The customer wrote: in all of their sessions, lanes that waited are due now. The lanes are
 /// locked.
 async fn wake_customers(db: &Db<'_>, now: i64, sessions: &[String]) -> Outcome<()> {
-    let woken = db
-        .run(
+    let woken: Vec<String> = db
+        .all(
             "WITH busy AS (
                  UPDATE lane SET woken = true
                   WHERE session = ANY ($1) AND lease_owner IS NOT NULL AND NOT woken)
              UPDATE lane
                 SET state = 'due', due_at = $2, reason = NULL, words = NULL, updated_at = $2
-              WHERE session = ANY ($1) AND lease_owner IS NULL AND state = 'held'",
+              WHERE session = ANY ($1) AND lease_owner IS NULL AND state = 'held'
+             RETURNING target",
             &[&sessions, &now],
+            |row| Ok(row.try_get(0)?),
         )
         .await?;
-    if woken > 0 {
-        db.wake();
-    }
+    db.lanes_changed(woken);
     Ok(())
 }
 
@@ -358,8 +358,8 @@ pub(super) async fn wake_lanes(db: &Db<'_>, now: i64, lanes: &[i64]) -> Outcome<
         &[&lanes],
     )
     .await?;
-    let woken = db
-        .run(
+    let woken: Vec<String> = db
+        .all(
             "WITH busy AS (
                  UPDATE lane SET woken = true
                   WHERE id = ANY ($1) AND lease_owner IS NOT NULL AND NOT woken)
@@ -367,12 +367,12 @@ pub(super) async fn wake_lanes(db: &Db<'_>, now: i64, lanes: &[i64]) -> Outcome<
                 SET state = 'due', due_at = $2, reason = NULL, words = NULL, updated_at = $2
               WHERE id = ANY ($1) AND lease_owner IS NULL
                 AND (state IN ('idle', 'held')
-                     OR (state = 'due' AND reason IS NULL AND due_at > $2))",
+                     OR (state = 'due' AND reason IS NULL AND due_at > $2))
+             RETURNING target",
             &[&lanes, &now],
+            |row| Ok(row.try_get(0)?),
         )
         .await?;
-    if woken > 0 {
-        db.wake();
-    }
+    db.lanes_changed(woken);
     Ok(())
 }

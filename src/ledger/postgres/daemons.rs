@@ -40,6 +40,6 @@ pub(super) async fn release_all_leases(db: &Db<'_>, daemon: &str) -> Outcome<()>
     ] {
         db.run(sql, &[&daemon]).await?;
     }
-    db.wake();
+    db.everything_changed();
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! A connection or transaction as the statements see it, and what can go wrong on it.
 
 use std::borrow::Cow;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::BytesMut;
 use deadpool_postgres::{Object, PoolError, Transaction};
@@ -10,6 +10,7 @@ use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Row, Statement};
 
 use crate::ledger::LedgerError;
+use crate::ledger::changed::News;
 
 /// The result of statements.
 pub(super) type Outcome<T> = Result<T, Fault>;
@@ -129,7 +130,7 @@ pub(super) type Param<'a> = &'a (dyn ToSql + Sync);
 /// A connection, or a transaction on one.
 pub(super) struct Db<'c> {
     on: On<'c>,
-    woke: AtomicBool,
+    news: Mutex<News>,
 }
 
 enum On<'c> {
@@ -142,7 +143,7 @@ impl<'c> Db<'c> {
     pub fn plain(connection: &'c Object) -> Db<'c> {
         Db {
             on: On::Connection(connection),
-            woke: AtomicBool::new(false),
+            news: Mutex::default(),
         }
     }
 
@@ -150,12 +151,12 @@ impl<'c> Db<'c> {
     pub fn within(transaction: Transaction<'c>) -> Db<'c> {
         Db {
             on: On::Transaction(transaction),
-            woke: AtomicBool::new(false),
+            news: Mutex::default(),
         }
     }
 
-    /// Ends the transaction, if there is one. Returns whether something may have become due.
-    pub async fn commit(self) -> Outcome<bool> {
+    /// Ends the transaction, if there is one. Returns what may have become due.
+    pub async fn commit(self) -> Outcome<News> {
         if let On::Transaction(transaction) = self.on {
             transaction.commit().await.map_err(|error| {
                 if error.as_db_error().is_some() {
@@ -165,12 +166,32 @@ impl<'c> Db<'c> {
                 }
             })?;
         }
-        Ok(self.woke.into_inner())
+        Ok(self
+            .news
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Notes that something may have become due.
-    pub fn wake(&self) {
-        self.woke.store(true, Ordering::Relaxed);
+    /// Notes that lanes of these targets may have become due.
+    pub fn lanes_changed<S: AsRef<str>>(&self, targets: impl IntoIterator<Item = S>) {
+        let mut news = self.news();
+        for target in targets {
+            news.of_lanes(target.as_ref());
+        }
+    }
+
+    /// Notes that a webhook of this target may have become due.
+    pub fn webhooks_changed(&self, target: &str) {
+        self.news().of_webhooks(target);
+    }
+
+    /// Notes that anything may have become due.
+    pub fn everything_changed(&self) {
+        self.news().of_everything();
+    }
+
+    fn news(&self) -> MutexGuard<'_, News> {
+        self.news.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn prepare(&self, sql: &str) -> Outcome<Statement> {

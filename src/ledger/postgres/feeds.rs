@@ -119,7 +119,6 @@ pub(super) async fn listen(db: &Db<'_>, lease: &Lease, key: Option<&str>) -> Out
             &[&Text(&lease.target), &key],
         )
         .await?;
-        db.wake();
     }
     Ok(())
 }
@@ -185,16 +184,12 @@ async fn renew_feeds(db: &Db<'_>, feeds: &[FeedLease], until: i64) -> Outcome<Ve
 
 /// Gives a feed back. One that was taken over is left alone.
 async fn release_feed(db: &Db<'_>, feed: &FeedLease) -> Outcome<()> {
-    let released = db
-        .run(
-            "UPDATE feed SET lease_owner = NULL, lease_until = NULL
+    db.run(
+        "UPDATE feed SET lease_owner = NULL, lease_until = NULL
               WHERE target = $1 AND key = $2 AND epoch = $3",
-            &[&Text(&feed.target), &Text(&feed.key), &feed.epoch],
-        )
-        .await?;
-    if released > 0 {
-        db.wake();
-    }
+        &[&Text(&feed.target), &Text(&feed.key), &feed.epoch],
+    )
+    .await?;
     Ok(())
 }
 

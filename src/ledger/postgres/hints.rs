@@ -18,6 +18,8 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::connect::Address;
 use super::db::Outcome;
 use crate::backoff::Backoff;
+use crate::ledger::Changed;
+use crate::ledger::changed::News;
 use crate::ledger::rows::digest;
 
 /// Changes within this time are told together.
@@ -31,7 +33,7 @@ const RECONNECT: (Duration, Duration) = (Duration::from_millis(100), Duration::f
 
 /// The connection's task; it ends when this is dropped.
 pub(super) struct Hints {
-    changed: Arc<Notify>,
+    changed: Arc<Changed>,
     tell: Arc<Notify>,
     _task: JoinSet<()>,
 }
@@ -39,7 +41,7 @@ pub(super) struct Hints {
 impl Hints {
     /// Starts the task.
     pub fn start(address: Address) -> Hints {
-        let (changed, tell) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (changed, tell) = (Arc::new(Changed::default()), Arc::new(Notify::new()));
         let mut task = JoinSet::new();
         task.spawn(supervise(address, Arc::clone(&changed), Arc::clone(&tell)));
         Hints {
@@ -49,25 +51,19 @@ impl Hints {
         }
     }
 
-    /// Notified when something may be due.
-    pub fn changed(&self) -> Arc<Notify> {
+    /// Tells what may be due.
+    pub fn changed(&self) -> Arc<Changed> {
         Arc::clone(&self.changed)
     }
 
-    /// Something may be due: tells this daemon at once, the others soon.
-    pub fn give(&self) {
-        notify_all(&self.changed);
+    /// Tells this daemon at once what may be due, and the others soon that something is.
+    pub fn give(&self, news: News) {
+        self.changed.tell(news);
         self.tell.notify_one();
     }
 }
 
-/// Those who wait now, and one who is about to.
-fn notify_all(changed: &Notify) {
-    changed.notify_waiters();
-    changed.notify_one();
-}
-
-async fn supervise(address: Address, changed: Arc<Notify>, tell: Arc<Notify>) {
+async fn supervise(address: Address, changed: Arc<Changed>, tell: Arc<Notify>) {
     let mut waits = Backoff::new(RECONNECT.0, RECONNECT.1, 2.0).waits();
     loop {
         let began = tokio::time::Instant::now();
@@ -82,7 +78,7 @@ async fn supervise(address: Address, changed: Arc<Notify>, tell: Arc<Notify>) {
     }
 }
 
-async fn listen(address: &Address, changed: &Arc<Notify>, tell: &Notify) -> Outcome<()> {
+async fn listen(address: &Address, changed: &Arc<Changed>, tell: &Notify) -> Outcome<()> {
     let own = Arc::new(AtomicI32::new(0));
     let mut drivers = JoinSet::new();
     let client = match &address.tls {
@@ -114,7 +110,7 @@ async fn listen(address: &Address, changed: &Arc<Notify>, tell: &Notify) -> Outc
 async fn drive<T: MakeTlsConnect<Socket>>(
     mut connection: Connection<Socket, T::Stream>,
     own: Arc<AtomicI32>,
-    changed: Arc<Notify>,
+    changed: Arc<Changed>,
 ) where
     T::Stream: Send,
 {
@@ -123,7 +119,7 @@ async fn drive<T: MakeTlsConnect<Socket>>(
         if let AsyncMessage::Notification(hint) = message
             && hint.process_id() != own.load(Ordering::Relaxed)
         {
-            notify_all(&changed);
+            changed.tell(News::everything());
         }
     }
 }
@@ -131,7 +127,7 @@ async fn drive<T: MakeTlsConnect<Socket>>(
 async fn run_session(
     client: &Client,
     own: &AtomicI32,
-    changed: &Notify,
+    changed: &Changed,
     tell: &Notify,
 ) -> Outcome<()> {
     let row = client
@@ -141,7 +137,7 @@ async fn run_session(
     let channel = channel(row.try_get::<_, Option<&str>>(1)?.unwrap_or_default());
     client.batch_execute(&format!("LISTEN {channel}")).await?;
     // What was told while nobody listened.
-    notify_all(changed);
+    changed.tell(News::everything());
     loop {
         let said = match tokio::time::timeout(PULSE, tell.notified()).await {
             Ok(()) => format!("NOTIFY {channel}"),

@@ -77,9 +77,17 @@ impl LaneLedger for Postgres {
         transact!(self, Write, db => finish(db, lease, now, &attempts, &changes, &arrivals))
     }
 
-    async fn release(&self, lease: Lease, now: Timestamp, release: Release) -> Result<()> {
+    async fn finish_and_release(
+        &self,
+        lease: Lease,
+        now: Timestamp,
+        attempts: Vec<Attempt>,
+        changes: Vec<Change>,
+        release: Release,
+    ) -> Result<()> {
         let (now, arrivals) = (now.as_microsecond(), Arrival::all(&release.events)?);
-        transact!(self, Write, db => leave(db, &lease, now, &release, &arrivals))
+        let proved = (&attempts[..], &changes[..]);
+        transact!(self, Write, db => leave(db, &lease, now, proved, &release, &arrivals))
     }
 
     async fn listen(&self, lease: &Lease, key: Option<&str>) -> Result<()> {
@@ -230,7 +238,17 @@ async fn finish(
 ) -> Outcome<()> {
     admit(db, now, arrivals).await?;
     hold(db, lease).await?;
-    insert_attempts(db, lease.lane, attempts).await?;
+    put_proved(db, lease.lane, attempts, changes).await
+}
+
+/// What calls proved, in a lane that is held.
+async fn put_proved(
+    db: &Db<'_>,
+    lane: i64,
+    attempts: &[Attempt],
+    changes: &[Change],
+) -> Outcome<()> {
+    insert_attempts(db, lane, attempts).await?;
     // Of several changes of one fact the last one counts.
     let changes: BTreeMap<_, _> = changes.iter().cloned().map(FactRow::of).collect();
     let (mut put, mut removed) = (Vec::new(), Vec::new());
@@ -240,11 +258,11 @@ async fn finish(
             None => removed.push(name),
         }
     }
-    put_facts(db, &vec![lease.lane; put.len()], &put).await?;
+    put_facts(db, &vec![lane; put.len()], &put).await?;
     if !removed.is_empty() {
         db.run(
             "DELETE FROM fact WHERE lane = $1 AND name = ANY ($2)",
-            &[&lease.lane, &texts(&removed)],
+            &[&lane, &texts(&removed)],
         )
         .await?;
     }
@@ -256,11 +274,13 @@ async fn leave(
     db: &Db<'_>,
     lease: &Lease,
     now: i64,
+    (attempts, changes): (&[Attempt], &[Change]),
     release: &Release,
     arrivals: &[Arrival],
 ) -> Outcome<()> {
     admit(db, now, arrivals).await?;
     let woken = hold(db, lease).await?;
+    put_proved(db, lease.lane, attempts, changes).await?;
     let newer = db
         .one(
             "SELECT 1 FROM event WHERE session = $1 AND seq > $2 LIMIT 1",
@@ -290,7 +310,7 @@ async fn leave(
     )
     .await?;
     if rest.due_at.is_some() {
-        db.wake();
+        db.lanes_changed([&lease.target]);
     }
     Ok(())
 }

@@ -19,6 +19,7 @@
 //! | `feeds` | feeds, what was heard, finding a lane |
 //! | `webhooks` | the webhook queue |
 //! | `operate`, `retry_skip` | lists, reports, numbers; lanes put back to work |
+//! | `troubles` | what is not well, counted |
 //! | `mappings` | versions of mappings |
 
 mod admit;
@@ -36,19 +37,18 @@ mod operate;
 mod retry_skip;
 mod schema;
 mod transact;
+mod troubles;
 mod unattended;
 mod webhooks;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use deadpool_postgres::Pool;
-use tokio::sync::Notify;
-
 use self::connect::Address;
 use self::db::Fault;
 use self::hints::Hints;
-use super::{Changes, LedgerError, Result};
+use super::{Changed, Changes, LedgerError, Result};
+use deadpool_postgres::Pool;
 
 /// The ledger in PostgreSQL.
 pub struct Postgres {
@@ -99,7 +99,7 @@ impl Postgres {
 }
 
 impl Changes for Postgres {
-    fn changed(&self) -> Arc<Notify> {
+    fn changed(&self) -> Arc<Changed> {
         self.hints.changed()
     }
 }

@@ -12,9 +12,10 @@ use super::db::{Db, Outcome, Text};
 use super::facts::facts;
 use super::lanes::{lane_ref, tally};
 use super::transact::transact;
-use super::{Postgres, retry_skip};
+use super::{Postgres, retry_skip, troubles};
 use crate::ledger::rows;
 use crate::ledger::rules::{self, Tally};
+use crate::ledger::troubles::Troubles;
 use crate::ledger::{
     Attempt, Group, LaneFilter, LaneRef, LaneRow, LaneState, LedgerError, OperatorLedger, Result,
     Select, SessionReport, Stats,
@@ -36,6 +37,10 @@ impl OperatorLedger for Postgres {
 
     async fn groups(&self) -> Result<Vec<Group>> {
         transact!(self, Statement, db => groups(db))
+    }
+
+    async fn troubles(&self) -> Result<Troubles> {
+        transact!(self, Read, db => troubles::troubles(db))
     }
 
     async fn session_report(&self, session: &str) -> Result<SessionReport> {
@@ -207,6 +212,7 @@ async fn session_report(db: &Db<'_>, session: &str) -> Outcome<SessionReport> {
         events,
         lanes,
         attempts: attempts(db, session).await?,
+        refused: troubles::refused(db, session).await?,
     })
 }
 
@@ -291,6 +297,15 @@ async fn stats(db: &Db<'_>, now: i64) -> Outcome<Stats> {
               GROUP BY target ORDER BY target",
             &[],
             |row| Ok((row.try_get(0)?, row.try_get(1)?)),
+        )
+        .await?;
+    stats.waiting = db
+        .all(
+            "SELECT target, reason, count(*) FROM lane
+          WHERE reason IS NOT NULL AND state IN ('due', 'held')
+          GROUP BY target, reason ORDER BY target, reason",
+            &[],
+            |row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)),
         )
         .await?;
     Ok(stats)

@@ -156,7 +156,7 @@ async fn put_to_work(db: &Db<'_>, now: i64, chosen: &[Chosen]) -> Outcome<()> {
         &[&lanes, &now],
     )
     .await?;
-    db.wake();
+    db.lanes_changed(chosen.iter().map(|one| &one.lane.target));
     Ok(())
 }
 

@@ -39,16 +39,16 @@ macro_rules! transact {
                 Ok(begun) => {
                     let $db = &begun;
                     match $work.await {
-                        Ok(value) => begun.commit().await.map(|woke| (value, woke)),
+                        Ok(value) => begun.commit().await.map(|news| (value, news)),
                         Err(fault) => Err(fault),
                     }
                 }
                 Err(fault) => Err(fault),
             };
             match outcome {
-                Ok((value, woke)) => {
-                    if woke {
-                        $self.hints.give();
+                Ok((value, news)) => {
+                    if !news.is_empty() {
+                        $self.hints.give(news);
                     }
                     break Ok(value);
                 }

@@ -105,7 +105,7 @@ async fn keep_webhook(
         )
         .await?;
     if kept > 0 {
-        db.wake();
+        db.webhooks_changed(target);
     }
     Ok(kept > 0)
 }
@@ -171,7 +171,7 @@ async fn postpone_webhook(
     if put_off == 0 {
         return Err(LedgerError::Stale.into());
     }
-    db.wake();
+    db.webhooks_changed(&row.target);
     Ok(())
 }
 
@@ -213,7 +213,7 @@ async fn settle_webhooks(db: &Db<'_>, now: i64, id: Option<i64>, retry: bool) ->
         .await?
     };
     if settled > 0 {
-        db.wake();
+        db.everything_changed();
     }
     Ok(settled)
 }

@@ -1,6 +1,6 @@
 //! How events come in: what they say about session and customer, the lanes that they open and wake.
 
-use rusqlite::params;
+use rusqlite::{Row, params};
 
 use super::tx::Tx;
 use crate::ledger::rows::Arrival;
@@ -56,14 +56,14 @@ fn insert_event(tx: &Tx<'_>, now: i64, arrival: &Arrival) -> Result<Option<i64>>
 /// Takes over what the event says about session and customer. Returns the business number and the
 /// customer when they wrote later than was known.
 fn learn(tx: &Tx<'_>, arrival: &Arrival) -> Result<Option<(String, String)>> {
-    tx.run(
-        "INSERT INTO session (id) VALUES (?1) ON CONFLICT (id) DO NOTHING",
-        [&arrival.session],
-    )?;
+    let before = who(tx, &arrival.session)?;
+    if before.is_none() {
+        tx.run("INSERT INTO session (id) VALUES (?1)", [&arrival.session])?;
+    }
     if arrival.who == Who::default() {
         return Ok(None);
     }
-    let before = who(tx, &arrival.session)?.unwrap_or_default();
+    let before = before.unwrap_or_default();
     let mut after = before.clone();
     if !after.learn(&arrival.who) {
         return Ok(None);
@@ -140,7 +140,7 @@ fn open_lane(tx: &Tx<'_>, now: i64, session: &str, target: &str, seq: i64) -> Re
         params![session, target, seq - 1, now],
     )?;
     if opened > 0 {
-        tx.wake();
+        tx.lanes_changed(target);
     }
     Ok(())
 }
@@ -149,20 +149,46 @@ fn open_lane(tx: &Tx<'_>, now: i64, session: &str, target: &str, seq: i64) -> Re
 /// are being worked on will be due when they are left. A backoff keeps its time, and parked lanes
 /// stay parked.
 fn wake_session(tx: &Tx<'_>, now: i64, session: &str) -> Result<()> {
-    tx.run(
-        "UPDATE lane SET woken = 1
-          WHERE session = ?1 AND lease_owner IS NOT NULL AND woken = 0",
-        [session],
-    )?;
-    let woken = tx.run(
-        "UPDATE lane SET state = 'due', due_at = ?2, reason = NULL, words = NULL, updated_at = ?2
-          WHERE session = ?1 AND lease_owner IS NULL
-            AND (state IN ('idle', 'held')
-                 OR (state = 'due' AND reason IS NULL AND due_at > ?2))",
+    let sleepers = tx.all(
+        "SELECT id, target, lease_owner IS NOT NULL FROM lane
+          WHERE session = ?1
+            AND CASE WHEN lease_owner IS NOT NULL THEN woken = 0
+                     ELSE state IN ('idle', 'held')
+                          OR (state = 'due' AND reason IS NULL AND due_at > ?2) END",
         params![session, now],
+        sleeper,
     )?;
-    if woken > 0 {
-        tx.wake();
+    wake(tx, now, &sleepers)
+}
+
+/// A lane that is to be woken.
+struct Sleeper {
+    lane: i64,
+    target: String,
+    /// Somebody works on it, and is told when they leave it.
+    leased: bool,
+}
+
+fn sleeper(row: &Row<'_>) -> rusqlite::Result<Sleeper> {
+    Ok(Sleeper {
+        lane: row.get(0)?,
+        target: row.get(1)?,
+        leased: row.get(2)?,
+    })
+}
+
+fn wake(tx: &Tx<'_>, now: i64, sleepers: &[Sleeper]) -> Result<()> {
+    for sleeper in sleepers {
+        if sleeper.leased {
+            tx.run("UPDATE lane SET woken = 1 WHERE id = ?1", [sleeper.lane])?;
+            continue;
+        }
+        tx.run(
+            "UPDATE lane SET state = 'due', due_at = ?2, reason = NULL, words = NULL, updated_at = ?2
+              WHERE id = ?1",
+            [sleeper.lane, now],
+        )?;
+        tx.lanes_changed(&sleeper.target);
     }
     Ok(())
 }
@@ -179,39 +205,26 @@ fn have_looked_at(tx: &Tx<'_>, now: i64, session: &str) -> Result<()> {
 
 /// The customer wrote: in all of their sessions, lanes that waited are due now.
 fn wake_customer(tx: &Tx<'_>, now: i64, business_number: &str, customer: &str) -> Result<()> {
-    tx.run(
-        "UPDATE lane SET woken = 1
+    let sleepers = tx.all(
+        "SELECT id, target, lease_owner IS NOT NULL FROM lane
           WHERE session IN (SELECT id FROM session WHERE business_number = ?1 AND customer = ?2)
-            AND lease_owner IS NOT NULL AND woken = 0",
+            AND CASE WHEN lease_owner IS NOT NULL THEN woken = 0 ELSE state = 'held' END",
         [business_number, customer],
+        sleeper,
     )?;
-    let woken = tx.run(
-        "UPDATE lane SET state = 'due', due_at = ?3, reason = NULL, words = NULL, updated_at = ?3
-          WHERE session IN (SELECT id FROM session WHERE business_number = ?1 AND customer = ?2)
-            AND lease_owner IS NULL AND state = 'held'",
-        params![business_number, customer, now],
-    )?;
-    if woken > 0 {
-        tx.wake();
-    }
-    Ok(())
+    wake(tx, now, &sleepers)
 }
 
 /// Wakes one lane, as an event of its session would.
 pub(super) fn wake_lane(tx: &Tx<'_>, now: i64, lane: i64) -> Result<()> {
-    tx.run(
-        "UPDATE lane SET woken = 1 WHERE id = ?1 AND lease_owner IS NOT NULL AND woken = 0",
-        [lane],
+    let sleepers = tx.all(
+        "SELECT id, target, lease_owner IS NOT NULL FROM lane
+          WHERE id = ?1
+            AND CASE WHEN lease_owner IS NOT NULL THEN woken = 0
+                     ELSE state IN ('idle', 'held')
+                          OR (state = 'due' AND reason IS NULL AND due_at > ?2) END",
+        [lane, now],
+        sleeper,
     )?;
-    let woken = tx.run(
-        "UPDATE lane SET state = 'due', due_at = ?2, reason = NULL, words = NULL, updated_at = ?2
-          WHERE id = ?1 AND lease_owner IS NULL
-            AND (state IN ('idle', 'held')
-                 OR (state = 'due' AND reason IS NULL AND due_at > ?2))",
-        params![lane, now],
-    )?;
-    if woken > 0 {
-        tx.wake();
-    }
-    Ok(())
+    wake(tx, now, &sleepers)
 }

@@ -39,6 +39,6 @@ pub(super) fn release_all_leases(tx: &Tx<'_>, daemon: &str) -> Result<()> {
         [daemon],
     )?;
     tx.run("DELETE FROM daemon WHERE name = ?1", [daemon])?;
-    tx.wake();
+    tx.everything_changed();
     Ok(())
 }

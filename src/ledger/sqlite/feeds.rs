@@ -146,7 +146,6 @@ pub(super) fn listen(tx: &Tx<'_>, lease: &Lease, key: Option<&str>) -> Result<()
              ON CONFLICT (target, key) DO UPDATE SET listeners = listeners + 1",
             [&lease.target, key],
         )?;
-        tx.wake();
     }
     Ok(())
 }
@@ -198,14 +197,11 @@ fn renew_feeds(tx: &Tx<'_>, feeds: Vec<FeedLease>, until: i64) -> Result<Vec<Fee
 
 /// Gives a feed back. One that was taken over is left alone.
 fn release_feed(tx: &Tx<'_>, feed: &FeedLease) -> Result<()> {
-    let released = tx.run(
+    tx.run(
         "UPDATE feed SET lease_owner = NULL, lease_until = NULL
           WHERE target = ?1 AND key = ?2 AND epoch = ?3",
         params![feed.target, feed.key, feed.epoch],
     )?;
-    if released > 0 {
-        tx.wake();
-    }
     Ok(())
 }
 

@@ -32,6 +32,38 @@ impl LaneLedger for Sqlite {
             .await
     }
 
+    /// The writer has the pages at hand that a reader would fetch again after every commit. So that
+    /// nobody waits long for it, it fetches about as much as one lane may load.
+    async fn claim_and_load(
+        &self,
+        now: Timestamp,
+        daemon: &str,
+        target: &str,
+        limit: usize,
+        until: Timestamp,
+        (events, bytes): (usize, usize),
+    ) -> Result<Vec<(Lease, Option<Loaded>)>> {
+        let (daemon, target) = (daemon.to_owned(), target.to_owned());
+        let (now, until) = (now.as_microsecond(), until.as_microsecond());
+        let claimed = self.write(move |tx| {
+            let claimed = claim(tx, now, &daemon, &target, count(limit), until)?;
+            let mut fetched = 0;
+            let stored = |lease: Lease| {
+                // Whoever works on one that cannot be loaded learns why.
+                let stored = (fetched < bytes)
+                    .then(|| load::stored(tx, lease.lane, events.max(1), bytes).ok())
+                    .flatten();
+                fetched += stored.as_ref().map_or(0, load::Stored::bytes);
+                (lease, stored)
+            };
+            Ok(claimed.into_iter().map(stored).collect::<Vec<_>>())
+        });
+        let loaded = |(lease, stored): (Lease, Option<load::Stored>)| {
+            (lease, stored.and_then(|stored| stored.decode().ok()))
+        };
+        Ok(claimed.await?.into_iter().map(loaded).collect())
+    }
+
     async fn renew(&self, lease: &Lease, until: Timestamp) -> Result<()> {
         let lease = lease.clone();
         self.write(move |tx| renew(tx, &lease, until.as_microsecond()))
@@ -78,7 +110,14 @@ impl LaneLedger for Sqlite {
             .await
     }
 
-    async fn release(&self, lease: Lease, now: Timestamp, release: Release) -> Result<()> {
+    async fn finish_and_release(
+        &self,
+        lease: Lease,
+        now: Timestamp,
+        proved: Vec<Attempt>,
+        changes: Vec<Change>,
+        release: Release,
+    ) -> Result<()> {
         let Release {
             head,
             seen,
@@ -87,6 +126,7 @@ impl LaneLedger for Sqlite {
             events,
         } = release;
         let arrivals = Arrival::all(&events)?;
+        let now = now.as_microsecond();
         self.write(move |tx| {
             let leaving = Leaving {
                 head,
@@ -94,7 +134,9 @@ impl LaneLedger for Sqlite {
                 attempts,
                 arrivals: &arrivals,
             };
-            leave(tx, &lease, now.as_microsecond(), &leaving, next)
+            check(tx, &lease)?;
+            put_proved(tx, lease.lane, &proved, changes)?;
+            leave(tx, &lease, now, &leaving, next)
         })
         .await
     }
@@ -227,6 +269,20 @@ fn begin(tx: &Tx<'_>, lease: &Lease, now: i64, claims: &[(String, Option<String>
 }
 
 /// What calls proved.
+fn put_proved(tx: &Tx<'_>, lane: i64, attempts: &[Attempt], changes: Vec<Change>) -> Result<()> {
+    for attempt in attempts {
+        insert_attempt(tx, lane, attempt)?;
+    }
+    for change in changes {
+        match FactRow::of(change) {
+            (_, Some(fact)) => put_fact(tx, lane, &fact)?,
+            (name, None) => remove_fact(tx, lane, &name)?,
+        }
+    }
+    Ok(())
+}
+
+/// What calls proved, and what follows.
 fn finish(
     tx: &Tx<'_>,
     lease: &Lease,
@@ -236,15 +292,7 @@ fn finish(
     arrivals: &[Arrival],
 ) -> Result<()> {
     check(tx, lease)?;
-    for attempt in attempts {
-        insert_attempt(tx, lease.lane, attempt)?;
-    }
-    for change in changes {
-        match FactRow::of(change) {
-            (_, Some(fact)) => put_fact(tx, lease.lane, &fact)?,
-            (name, None) => remove_fact(tx, lease.lane, &name)?,
-        }
-    }
+    put_proved(tx, lease.lane, attempts, changes)?;
     admit(tx, now, arrivals).map(|_| ())
 }
 
@@ -260,9 +308,8 @@ struct Leaving<'a> {
     pub arrivals: &'a [Arrival],
 }
 
-/// Leaves a lane.
+/// Leaves a lane whose lease holds.
 fn leave(tx: &Tx<'_>, lease: &Lease, now: i64, leaving: &Leaving<'_>, next: Next) -> Result<()> {
-    check(tx, lease)?;
     admit(tx, now, leaving.arrivals)?;
     let hurry = tx
         .one(
@@ -293,7 +340,7 @@ fn leave(tx: &Tx<'_>, lease: &Lease, now: i64, leaving: &Leaving<'_>, next: Next
         ],
     )?;
     if rest.due_at.is_some() {
-        tx.wake();
+        tx.lanes_changed(&lease.target);
     }
     Ok(())
 }

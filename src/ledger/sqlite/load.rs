@@ -1,6 +1,8 @@
 //! What is loaded of a lane, and single events looked up again.
 
-use handoffd_contract::Event;
+use std::collections::BTreeSet;
+
+use handoffd_contract::{Event, Known};
 use rusqlite::params;
 
 use super::admit;
@@ -8,6 +10,7 @@ use super::facts::facts;
 use super::lanes::{check, lane_ref};
 use super::tx::Tx;
 use crate::ledger::rows::{self, Pending};
+use crate::ledger::rules::Who;
 use crate::ledger::{LaneRef, Lease, LedgerError, Loaded, Result};
 
 /// What a worker needs.
@@ -28,6 +31,44 @@ pub(super) fn inspect(tx: &Tx<'_>, lane: i64, limit: usize, bytes: usize) -> Res
 }
 
 fn loaded(tx: &Tx<'_>, lane: i64, limit: usize, bytes: usize) -> Result<(LaneRef, Loaded)> {
+    let stored = stored(tx, lane, limit, bytes)?;
+    Ok((stored.lane.clone(), stored.decode()?))
+}
+
+/// What is loaded of a lane, as it is stored.
+pub(super) struct Stored {
+    lane: LaneRef,
+    head: i64,
+    who: Who,
+    last_inbound: Option<i64>,
+    known: Known,
+    given_up: BTreeSet<i64>,
+    events: Vec<Pending>,
+    more: bool,
+}
+
+impl Stored {
+    /// The bytes of its events.
+    pub fn bytes(&self) -> usize {
+        self.events.iter().map(|event| event.body.len()).sum()
+    }
+
+    /// Reads the texts, which costs more than fetching them.
+    pub fn decode(self) -> Result<Loaded> {
+        Ok(Loaded {
+            session: rows::maybe_decode(self.who.data)?,
+            contact: rows::maybe_decode(self.who.contact)?,
+            events: rows::events(self.events, &self.given_up)?,
+            more: self.more,
+            head: self.head,
+            known: self.known,
+            last_inbound: rows::maybe_at(self.last_inbound)?,
+        })
+    }
+}
+
+/// Fetches what is loaded of a lane, whoever holds it.
+pub(super) fn stored(tx: &Tx<'_>, lane: i64, limit: usize, bytes: usize) -> Result<Stored> {
     let (lane, head) = tx
         .one(
             "SELECT id, session, target, head FROM lane WHERE id = ?1",
@@ -47,16 +88,16 @@ fn loaded(tx: &Tx<'_>, lane: i64, limit: usize, bytes: usize) -> Result<(LaneRef
         limit + given_up.len()
     };
     let (events, more) = pending(tx, &lane.session, head, wanted, bytes)?;
-    let loaded = Loaded {
-        session: rows::maybe_decode(who.data)?,
-        contact: rows::maybe_decode(who.contact)?,
-        events: rows::events(events, &given_up)?,
-        more,
+    Ok(Stored {
+        last_inbound: by_customer.max(who.inbound_at),
+        lane,
         head,
+        who,
         known,
-        last_inbound: rows::maybe_at(by_customer.max(who.inbound_at))?,
-    };
-    Ok((lane, loaded))
+        given_up,
+        events,
+        more,
+    })
 }
 
 /// The first events after `head`, at most `limit` and about `bytes`, and whether there are more.

@@ -17,6 +17,7 @@
 //! | `feeds` | feeds, what was heard, finding a lane |
 //! | `webhooks` | the webhook queue |
 //! | `operate`, `retry_skip` | lists, reports, numbers; lanes put back to work |
+//! | `troubles` | what is not well, counted |
 //! | `mappings` | versions of mappings |
 
 mod admit;
@@ -32,6 +33,7 @@ mod operate;
 mod reader;
 mod retry_skip;
 mod schema;
+mod troubles;
 mod tx;
 mod unattended;
 mod webhooks;
@@ -41,19 +43,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::Notify;
-
 use self::reader::Readers;
 pub use self::tx::Counters;
 use self::tx::Tx;
 use self::writer::Writer;
-use super::{Changes, LedgerError, Result};
+use super::{Changed, Changes, LedgerError, Result};
 
 /// The ledger in one SQLite file.
 pub struct Sqlite {
     writer: Writer,
     readers: Readers,
-    changed: Arc<Notify>,
+    changed: Arc<Changed>,
     counters: Arc<Counters>,
     path: PathBuf,
     /// A write found no room, and the ledger has not grown since.
@@ -68,7 +68,7 @@ impl Sqlite {
     pub fn open(path: impl AsRef<Path>) -> Result<Sqlite> {
         let path = path.as_ref();
         let counters = Arc::new(Counters::default());
-        let changed = Arc::new(Notify::new());
+        let changed = Arc::new(Changed::default());
         let conn = schema::writer(path)?;
         Ok(Sqlite {
             writer: Writer::start(conn, Arc::clone(&counters), Arc::clone(&changed))?,
@@ -127,7 +127,7 @@ impl Sqlite {
 }
 
 impl Changes for Sqlite {
-    fn changed(&self) -> Arc<Notify> {
+    fn changed(&self) -> Arc<Changed> {
         Arc::clone(&self.changed)
     }
 }

@@ -10,9 +10,10 @@ use rusqlite::{Row, params};
 use super::facts::facts;
 use super::lanes::lane_ref;
 use super::tx::Tx;
-use super::{Sqlite, admit, retry_skip};
+use super::{Sqlite, admit, retry_skip, troubles};
 use crate::ledger::rows;
 use crate::ledger::rules::{self, Tally};
+use crate::ledger::troubles::Troubles;
 use crate::ledger::{
     Attempt, Group, LaneFilter, LaneRef, LaneRow, LaneState, LedgerError, OperatorLedger, Result,
     Select, SessionReport, Stats,
@@ -34,6 +35,10 @@ impl OperatorLedger for Sqlite {
 
     async fn groups(&self) -> Result<Vec<Group>> {
         self.read(groups).await
+    }
+
+    async fn troubles(&self) -> Result<Troubles> {
+        self.read(troubles::troubles).await
     }
 
     async fn session_report(&self, session: &str) -> Result<SessionReport> {
@@ -200,6 +205,7 @@ fn session_report(tx: &Tx<'_>, session: &str) -> Result<SessionReport> {
         report.lanes.push((row, head, known));
     }
     report.attempts = attempts(tx, session)?;
+    report.refused = troubles::refused(tx, session)?;
     Ok(report)
 }
 
@@ -275,6 +281,13 @@ fn stats(tx: &Tx<'_>, now: i64) -> Result<Stats> {
         "SELECT target, count(*) FROM inbox WHERE state = 'parked' GROUP BY target",
         [],
         |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    stats.waiting = tx.all(
+        "SELECT target, reason, count(*) FROM lane
+          WHERE reason IS NOT NULL AND state IN ('due', 'held')
+          GROUP BY target, reason ORDER BY target, reason",
+        [],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
     )?;
     Ok(stats)
 }

@@ -24,7 +24,7 @@ pub(super) fn retry(tx: &Tx<'_>, now: i64, select: &Select, dry_run: bool) -> Re
             if lane.state == "parked" {
                 forget_mappings(tx, lane.lane.lane)?;
             }
-            put_to_work(tx, now, lane.lane.lane)?;
+            put_to_work(tx, now, &lane.lane)?;
         }
     }
     Ok(chosen.into_iter().map(|chosen| chosen.lane).collect())
@@ -51,7 +51,7 @@ pub(super) fn skip(tx: &Tx<'_>, now: i64, select: &Select, dry_run: bool) -> Res
             if !(lane.asks_whether_it_happened() && settle_unsure(tx, lane.lane.lane)?) {
                 give_up_first(tx, &lane.lane, lane.head)?;
             }
-            put_to_work(tx, now, lane.lane.lane)?;
+            put_to_work(tx, now, &lane.lane)?;
         }
     }
     Ok(chosen.into_iter().map(|chosen| chosen.lane).collect())
@@ -115,14 +115,14 @@ fn chosen(tx: &Tx<'_>, select: &Select, backoff_until: Option<i64>) -> Result<Ve
     }
 }
 
-fn put_to_work(tx: &Tx<'_>, now: i64, lane: i64) -> Result<()> {
+fn put_to_work(tx: &Tx<'_>, now: i64, lane: &LaneRef) -> Result<()> {
     tx.run(
         "UPDATE lane SET state = 'due', due_at = ?2, attempts = 0, reason = NULL, words = NULL,
                          updated_at = ?2
           WHERE id = ?1",
-        [lane, now],
+        [lane.lane, now],
     )?;
-    tx.wake();
+    tx.lanes_changed(&lane.target);
     Ok(())
 }
 

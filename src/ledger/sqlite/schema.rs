@@ -14,6 +14,7 @@ const STEPS: &[&str] = &[
     include_str!("schema/0001.sql"),
     include_str!("schema/0002.sql"),
     include_str!("schema/0003.sql"),
+    include_str!("schema/0004.sql"),
 ];
 
 /// Marks a file as a ledger of handoffd: "hndf". <https://sqlite.org/pragma.html#pragma_application_id>

@@ -1,13 +1,14 @@
 //! One transaction as the statements see it: small helpers over cached statements, and a note of
 //! what the transaction did that others want to know.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use rusqlite::{CachedStatement, Connection, ErrorCode, Params, Row, StatementStatus, ffi};
 
+use crate::ledger::changed::News;
 use crate::ledger::{LedgerError, Result};
 
 /// What this ledger has done since it was opened.
@@ -60,7 +61,7 @@ impl Counters {
 pub(super) struct Tx<'c> {
     conn: &'c Connection,
     counters: &'c Counters,
-    woke: Cell<bool>,
+    news: RefCell<News>,
 }
 
 impl<'c> Tx<'c> {
@@ -68,18 +69,28 @@ impl<'c> Tx<'c> {
         Tx {
             conn,
             counters,
-            woke: Cell::new(false),
+            news: RefCell::default(),
         }
     }
 
-    /// Notes that something may have become due.
-    pub fn wake(&self) {
-        self.woke.set(true);
+    /// Notes that a lane of this target may have become due.
+    pub fn lanes_changed(&self, target: &str) {
+        self.news.borrow_mut().of_lanes(target);
     }
 
-    /// Whether something may have become due.
-    pub fn woke(&self) -> bool {
-        self.woke.get()
+    /// Notes that a webhook of this target may have become due.
+    pub fn webhooks_changed(&self, target: &str) {
+        self.news.borrow_mut().of_webhooks(target);
+    }
+
+    /// Notes that anything may have become due.
+    pub fn everything_changed(&self) {
+        self.news.borrow_mut().of_everything();
+    }
+
+    /// What may have become due.
+    pub fn news(self) -> News {
+        self.news.into_inner()
     }
 
     /// Runs a statement; returns how many rows it changed.

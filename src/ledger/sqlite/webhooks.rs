@@ -45,8 +45,8 @@ impl WebhookLedger for Sqlite {
         at: Option<Timestamp>,
         stop: Stop,
     ) -> Result<()> {
-        let (id, epoch) = (row.id, row.epoch);
-        self.write(move |tx| postpone_webhook(tx, id, epoch, at, &stop))
+        let (id, epoch, target) = (row.id, row.epoch, row.target.clone());
+        self.write(move |tx| postpone_webhook(tx, id, epoch, &target, at, &stop))
             .await
     }
 
@@ -96,7 +96,7 @@ fn keep_webhook(tx: &Tx<'_>, now: i64, target: &str, headers: &str, body: &[u8])
         params![target, key, headers, body, now],
     )?;
     if kept > 0 {
-        tx.wake();
+        tx.webhooks_changed(target);
     }
     Ok(kept > 0)
 }
@@ -137,6 +137,7 @@ fn postpone_webhook(
     tx: &Tx<'_>,
     id: i64,
     epoch: i64,
+    target: &str,
     at: Option<Timestamp>,
     stop: &Stop,
 ) -> Result<()> {
@@ -157,7 +158,7 @@ fn postpone_webhook(
     if put_off == 0 {
         return Err(LedgerError::Stale);
     }
-    tx.wake();
+    tx.webhooks_changed(target);
     Ok(())
 }
 
@@ -205,7 +206,7 @@ fn settle_webhooks(tx: &Tx<'_>, now: i64, id: Option<i64>, retry: bool) -> Resul
         ),
     }?;
     if settled > 0 {
-        tx.wake();
+        tx.everything_changed();
     }
     Ok(settled as u64)
 }

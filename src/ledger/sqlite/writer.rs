@@ -1,7 +1,7 @@
 //! The writer: one thread that owns the only connection that writes.
 //!
-//! It takes a command, begins a transaction, runs it and whatever else is waiting, each in its own
-//! savepoint, commits once, and only then answers all of them. With an fsync of a millisecond that
+//! It takes a command, begins a transaction, runs it and whatever else is waiting, those in savepoints
+//! of their own, commits once, and only then answers all of them. With an fsync of a millisecond that
 //! is what makes hundreds of callers cost one fsync instead of hundreds; and a command that fails
 //! or panics takes nobody with it.
 
@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use rusqlite::Connection;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 use super::tx::{Counters, Tx, error};
-use crate::ledger::{LedgerError, Result};
+use crate::ledger::{Changed, LedgerError, Result};
 
 /// More in one transaction gains nothing but latency (measured).
 const MAX_GROUP: usize = 256;
@@ -33,7 +33,7 @@ impl Writer {
     pub fn start(
         conn: Connection,
         counters: Arc<Counters>,
-        changed: Arc<Notify>,
+        changed: Arc<Changed>,
     ) -> Result<Writer> {
         let (commands, waiting) = mpsc::channel(MAX_WAITING);
         std::thread::Builder::new()
@@ -124,7 +124,7 @@ fn work(
     conn: &Connection,
     mut waiting: mpsc::Receiver<Box<dyn Command>>,
     counters: &Counters,
-    changed: &Notify,
+    changed: &Changed,
 ) {
     while let Some(first) = waiting.blocking_recv() {
         let tx = Tx::new(conn, counters);
@@ -139,13 +139,12 @@ fn work(
             // Nothing of the group stays. If even this fails, the next BEGIN says so.
             let _ = conn.execute_batch("ROLLBACK");
         }
+        let news = tx.news();
+        if committed.is_ok() && !news.is_empty() {
+            changed.tell(news);
+        }
         for command in group {
             command.answer(committed.clone());
-        }
-        if committed.is_ok() && tx.woke() {
-            // Those who wait now, and one who is about to.
-            changed.notify_waiters();
-            changed.notify_one();
         }
     }
 }
@@ -162,6 +161,7 @@ fn transact(
     let mut next = Some(first);
     while let Some(mut command) = next {
         let ran = match &begun {
+            Ok(_) if group.is_empty() => first_of_all(tx, conn, command.as_mut()),
             Ok(_) => alone(tx, conn, command.as_mut()),
             Err(error) => Err(error.clone()),
         };
@@ -174,6 +174,19 @@ fn transact(
         };
     }
     tx.run("COMMIT", []).map(|_| ())
+}
+
+/// Runs the first command of a transaction. What its failure undoes is the transaction itself, which
+/// holds nothing else yet; so it needs no savepoint.
+fn first_of_all(tx: &Tx<'_>, conn: &Connection, command: &mut dyn Command) -> Result<()> {
+    match command.run(tx) {
+        Ok(()) => Ok(()),
+        Err(own) if conn.is_autocommit() => Err(own),
+        Err(_) => {
+            conn.execute_batch("ROLLBACK").map_err(error)?;
+            tx.run("BEGIN IMMEDIATE", []).map(|_| ())
+        }
+    }
 }
 
 /// Runs one command so that its failure undoes only itself. An error means that the whole

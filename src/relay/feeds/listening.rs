@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use handoffd_contract::feed::Read;
-use handoffd_contract::{Feed, Frame, Known, Work};
+use handoffd_contract::{Feed, Frame, Known, Reason, Work};
 use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
@@ -93,34 +93,11 @@ async fn round(
     place: &mut Place,
     turn: SemaphorePermit<'_>,
 ) -> Option<Wait> {
-    let Ok(lanes) = relay.ledger.listeners(&lease.target, &lease.key).await else {
-        return Some(Wait::For(place.pause(relay, None)));
+    // Boxed, so that a stream that is merely open does not keep its room: there may be ten thousand.
+    let feed = match Box::pin(what_to_hear(relay, target, lease, place)).await {
+        Ok(feed) => feed,
+        Err(wait) => return wait,
     };
-    if lanes.is_empty() {
-        return None;
-    }
-    let Ok((feed, without)) =
-        feed_of_any(relay, target, &lease.key, &lanes, place.cursor.as_deref()).await
-    else {
-        return Some(Wait::For(place.pause(relay, None)));
-    };
-    // Nothing to listen to for now, such as when the conversation is long over: these lanes are woken,
-    // see that too, and name the feed no longer.
-    let woken = match without.as_slice() {
-        [] => Ok(()),
-        without => relay.ledger.wake(Timestamp::now(), without).await,
-    };
-    let Some(feed) = feed else {
-        return Some(match woken {
-            Ok(()) => {
-                let sleep = place.sleep;
-                place.sleep = (sleep * 2).min(NOTHING_TO_HEAR_MAX);
-                Wait::UntilWanted(sleep)
-            }
-            Err(_) => Wait::For(place.pause(relay, None)),
-        });
-    };
-    place.sleep = NOTHING_TO_HEAR;
     let since = Instant::now();
     let (outcome, next) = match feed {
         Feed::Stream { open, idle, .. } => {
@@ -132,15 +109,12 @@ async fn round(
         }
         Feed::Poll { read, every, .. } => {
             feeds.set_open(lease, true);
-            let outcome = poll(relay, target, lease, &mut place.cursor, &read).await;
+            let mut outcome = Box::pin(poll(relay, target, lease, &mut place.cursor, &read)).await;
             // What all share may be refused, and each lane can be heard all the same.
-            let read_back = match outcome {
-                Ok(()) | Err(RelayError::Never(_)) => {
-                    read_back(relay, target, &lanes, &mut place.turn).await
-                }
-                Err(_) => Ok(()),
-            };
-            let outcome = outcome.and(read_back);
+            if matches!(outcome, Ok(()) | Err(RelayError::Never(_))) {
+                let read_back = Box::pin(read_back(relay, target, lease, &mut place.turn)).await;
+                outcome = outcome.and(read_back);
+            }
             if outcome.is_ok() {
                 place.failures = 0;
             }
@@ -156,13 +130,56 @@ async fn round(
         Err(RelayError::Unauthorized) => place.pause(relay, Some(Duration::from_millis(200))),
         Err(RelayError::Later(stop, after)) => {
             tracing::info!(target_name = %target.name, reason = stop.reason.label(), message = %stop.message, "the feed is interrupted");
-            place.pause(relay, after)
+            match after {
+                // Its turn, which may be far away when many wait; a lane that wants it does not.
+                Some(turn) if stop.reason == Reason::RateLimited => {
+                    return Some(Wait::UntilWanted(turn));
+                }
+                after => place.pause(relay, after),
+            }
         }
         Err(RelayError::Never(stop)) => {
             tracing::warn!(target_name = %target.name, reason = stop.reason.label(), message = %stop.message, "the feed says something that cannot be understood");
             place.pause(relay, None)
         }
     }))
+}
+
+/// The feed to hear now; without one, how long to wait before the next round, if there is to be one.
+async fn what_to_hear(
+    relay: &Relay,
+    target: &Target,
+    lease: &FeedLease,
+    place: &mut Place,
+) -> Result<Feed, Option<Wait>> {
+    let Ok(lanes) = relay.ledger.listeners(&lease.target, &lease.key).await else {
+        return Err(Some(Wait::For(place.pause(relay, None))));
+    };
+    if lanes.is_empty() {
+        return Err(None);
+    }
+    let cursor = place.cursor.as_deref();
+    let Ok((feed, without)) = feed_of_any(relay, target, &lease.key, &lanes, cursor).await else {
+        return Err(Some(Wait::For(place.pause(relay, None))));
+    };
+    // Nothing to listen to for now, such as when the conversation is long over: these lanes are woken,
+    // see that too, and name the feed no longer.
+    let woken = match without.as_slice() {
+        [] => Ok(()),
+        without => relay.ledger.wake(Timestamp::now(), without).await,
+    };
+    match (feed, woken) {
+        (Some(feed), _) => {
+            place.sleep = NOTHING_TO_HEAR;
+            Ok(feed)
+        }
+        (None, Ok(())) => {
+            let sleep = place.sleep;
+            place.sleep = (sleep * 2).min(NOTHING_TO_HEAR_MAX);
+            Err(Some(Wait::UntilWanted(sleep)))
+        }
+        (None, Err(_)) => Err(Some(Wait::For(place.pause(relay, None)))),
+    }
 }
 
 pub(super) fn pause(relay: &Relay, failures: &mut u32, asked: Option<Duration>) -> Duration {
@@ -199,9 +216,10 @@ async fn feed_of_any(
 async fn read_back(
     relay: &Relay,
     target: &Target,
-    lanes: &[LaneRef],
+    lease: &FeedLease,
     turn: &mut usize,
 ) -> Result<(), RelayError> {
+    let lanes = relay.ledger.listeners(&lease.target, &lease.key).await?;
     for _ in 0..READ_BACK.min(lanes.len()) {
         let lane = &lanes[*turn % lanes.len()];
         // Before it is read: one that cannot be read keeps nobody behind it.

@@ -6,7 +6,6 @@
 
 use std::time::{Duration, Instant};
 
-use futures::StreamExt;
 use handoffd_contract::{Feed, Frame, HttpCall, Reason, Stop};
 
 use super::OpenFeeds;
@@ -14,9 +13,9 @@ use super::listening::{feed_of, pause};
 use crate::ledger::{FeedLease, LaneRef};
 use crate::relay::Relay;
 use crate::relay::hearing::{Commit, RelayError};
+use crate::relay::reading::credential_failed;
 use crate::target::Target;
 use crate::wire::sse::{Found, Parser};
-use crate::wire::token_budget::Priority;
 
 /// The largest event of a stream.
 const MAX_EVENT: usize = 1024 * 1024;
@@ -37,15 +36,20 @@ pub(super) async fn stream(
 ) -> Result<(), RelayError> {
     let last = match cursor.clone() {
         Some(cursor) => Some(cursor),
-        None => target.wire.first_event_id(&open.auth).await,
+        None => Box::pin(target.wire.first_event_id(&open.auth)).await,
     };
     let sent_at = Instant::now();
-    let opened = target
-        .wire
-        .open_stream(open, last.as_deref(), Priority::Feed)
-        .await;
-    let response = match opened.map_err(|failure| RelayError::Later(failure.stop(), None))? {
-        Ok(response) => response,
+    // What is large and short is boxed, so that a stream that is merely open does not keep its room:
+    // there may be ten thousand.
+    let opened = Box::pin(target.wire.open_stream(open, last.as_deref())).await;
+    let opened = opened.map_err(|failure| {
+        let stop = failure.stop();
+        credential_failed(target, &stop);
+        let turn = (stop.reason == Reason::RateLimited).then(|| target.wire.turn_for_token());
+        RelayError::Later(stop, turn)
+    })?;
+    let mut bytes = match opened {
+        Ok(stream) => stream,
         Err(reply) if reply.status == 401 => {
             target.wire.reject(&open.auth, sent_at).await;
             return Err(RelayError::Unauthorized);
@@ -63,12 +67,11 @@ pub(super) async fn stream(
     let mut read_at = Instant::now();
     let mut heard_at = Instant::now();
     let mut failures = 0;
-    let mut bytes = response.bytes_stream();
     let mut parser = Parser::new(MAX_EVENT);
     loop {
         if Instant::now() >= read_at {
             let lanes = relay.ledger.listeners(&lease.target, &lease.key).await?;
-            let wait = match read_back(relay, target, &lanes, cursor.as_deref()).await {
+            let wait = match Box::pin(read_back(relay, target, &lanes, cursor.as_deref())).await {
                 Ok(()) => {
                     failures = 0;
                     READ_BACK
@@ -98,14 +101,14 @@ pub(super) async fn stream(
         };
         heard_at = Instant::now();
         let piece = match piece {
-            Some(Ok(piece)) => piece,
+            Some(piece) => piece,
             // Some gateways end a stream in the middle of a line that says why.
             _ => {
                 let rest = parser.rest();
                 if !rest.is_empty() {
-                    hear(
+                    Box::pin(hear(
                         relay, target, lease, cursor, "", "stray", &rest, sent_at, open,
-                    )
+                    ))
                     .await?;
                 }
                 return Err(RelayError::Later(
@@ -120,7 +123,7 @@ pub(super) async fn stream(
         for found in found {
             match found {
                 Found::Event(event) => {
-                    hear(
+                    Box::pin(hear(
                         relay,
                         target,
                         lease,
@@ -130,13 +133,13 @@ pub(super) async fn stream(
                         &event.data,
                         sent_at,
                         open,
-                    )
+                    ))
                     .await?;
                 }
                 Found::Stray(line) => {
-                    hear(
+                    Box::pin(hear(
                         relay, target, lease, cursor, "", "stray", &line, sent_at, open,
-                    )
+                    ))
                     .await?;
                 }
             }

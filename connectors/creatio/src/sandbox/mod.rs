@@ -167,6 +167,10 @@ impl Sandbox for Site {
         self.due_deliveries(now)
     }
 
+    fn next_delivery(&self) -> Option<Timestamp> {
+        self.next_due()
+    }
+
     fn delivered(&mut self, now: Timestamp, id: u64, status: Option<u16>) {
         self.processes.answered(now, id, status);
     }

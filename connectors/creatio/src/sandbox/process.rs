@@ -173,6 +173,12 @@ impl Site {
         self.processes.start(now, kind, id);
     }
 
+    /// When the earliest call that waits becomes due.
+    pub(super) fn next_due(&self) -> Option<Timestamp> {
+        let earliest = self.processes.waiting.iter().map(|signal| signal.due).min();
+        Timestamp::from_millisecond(earliest?).ok()
+    }
+
     /// Calls that are due.
     pub(super) fn due_deliveries(&mut self, now: Timestamp) -> Vec<Delivery> {
         let mut due = Vec::new();

@@ -189,6 +189,7 @@ pub fn rendered(item: Item, case: Value) -> Item {
         version: 1,
         sections: [("case".to_owned(), section)].into(),
         notes: vec!["Topic was cut".into()],
+        ..Rendered::default()
     };
     Item {
         rendered: Some(rendered),

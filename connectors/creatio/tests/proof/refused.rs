@@ -142,7 +142,7 @@ fn a_contact_type_that_does_not_exist_costs_the_type() {
             .into(),
         )]
         .into(),
-        notes: Vec::new(),
+        ..Default::default()
     });
     let report = prove(&stage(&*connector, &site, vec![vec![item]]), 1);
     let contacts = report.outcome["contacts"].as_array().unwrap();

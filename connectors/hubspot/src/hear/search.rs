@@ -7,7 +7,7 @@
 //! <https://developers.hubspot.com/docs/api-reference/latest/crm/search-the-crm>
 
 use handoffd_contract::feed::Read;
-use handoffd_contract::{FrameContent, HttpCall, HttpReply, Inbound, Refusal, Step, Stop};
+use handoffd_contract::{FrameContent, HttpCall, HttpReply, Reason, Refusal, Step, Stop};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -241,10 +241,7 @@ pub fn changes(
         let made = time(&one["createdAt"]).and_then(|at| at.checked_add(MADE_WITH).ok());
         let since = time(&owned["timestamp"]).filter(|at| is_news(*at) && Some(*at) > made);
         if let Some(at) = since {
-            match owner_changed(settings, &ticket, &owner, at) {
-                Ok(read) => content.fetch.push(read),
-                Err(nobody) => content.heard.push(nobody),
-            }
+            owner_changed(settings, &ticket, &owner, at, &mut content);
         }
     }
     let is_done = state["left"].as_array().is_none_or(Vec::is_empty);
@@ -257,17 +254,20 @@ pub fn changes(
     Ok(content)
 }
 
-/// The read of the new owner's name; nobody owns the ticket any more.
+/// The new owner's name is read, or nobody owns the ticket any more.
 fn owner_changed(
     settings: &Settings,
     ticket: &str,
     owner: &str,
     at: Timestamp,
-) -> Result<Read, Inbound> {
+    content: &mut FrameContent,
+) {
     let name = format!("owner/{ticket}/{owner}/{}", at.as_millisecond());
-    match owner {
-        "" => Err(assigned(ticket, &name, Some(at), None)),
-        owner => Ok(read_owner(settings, ticket, owner, &name, Some(at))),
+    if owner.is_empty() {
+        content.heard.push(assigned(ticket, &name, Some(at), None));
+    } else {
+        let read = read_owner(settings, ticket, owner, &name, Some(at));
+        content.fetch.push(read);
     }
 }
 
@@ -308,7 +308,7 @@ fn results(read: &Read, reply: &HttpReply) -> Result<Result<Value, FrameContent>
         // A portal that does not take this search: a person must see it.
         None if reply.status == 400 => {
             let step = Step::look("hear", read.call.clone());
-            let stop = Stop::new(handoffd_contract::Reason::Invalid, words(&step, reply));
+            let stop = Stop::new(Reason::Invalid, words(&step, reply));
             Err(Refusal::Park(stop))
         }
         None => Ok(Err(skipped(format!(

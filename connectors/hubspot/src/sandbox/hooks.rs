@@ -74,6 +74,13 @@ impl Hooks {
         }
     }
 
+    /// When the earliest of what waits becomes due.
+    pub(super) fn next(&self) -> Option<Timestamp> {
+        self.url.as_ref()?;
+        let earliest = self.waiting.iter().map(|(when, _, _)| *when).min();
+        Timestamp::from_millisecond(earliest?).ok()
+    }
+
     /// What is due, in signed batches.
     pub(super) fn deliveries(&mut self, now: Timestamp) -> Vec<Delivery> {
         let Some(url) = self.url.clone() else {

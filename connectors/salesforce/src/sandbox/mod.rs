@@ -146,6 +146,12 @@ impl Sandbox for Org {
                 self.revocations += 1;
                 self.back_door.clear();
             }
+            "tokens_per_minute" => {
+                let most = value.as_u64().and_then(|most| usize::try_from(most).ok());
+                let most = most.ok_or("tokens_per_minute is a whole number")?;
+                self.token_limit = Limit::new(most, 60_000);
+                self.renewal_limit = Limit::new(most, 60_000);
+            }
             _ => return self.switches.set(name, value),
         }
         Ok(())

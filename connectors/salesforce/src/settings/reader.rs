@@ -48,7 +48,7 @@ pub(super) fn read(value: &Value) -> Result<Settings, Vec<Problem>> {
             .unwrap_or_else(|| "1".into()),
         identity_lifetime: seconds(top.number("identity_lifetime_seconds", 60..=86_400, 3_600)),
         subject_prefix: subject_prefix(&mut top),
-        tokens_per_minute: small(top.number("tokens_per_minute", 1..=200, 180)),
+        tokens_per_minute: small(top.number("tokens_per_minute", 1..=100_000, 180)),
         language: top.text("language").unwrap_or_else(|| "en_US".into()),
         transcript: transcript(&mut top),
         message_limit: size(top.number("message_limit", 200..=30_000, 3_000)),

@@ -148,7 +148,7 @@ fn every_problem_names_its_path_and_its_remedy() {
             "found a text of 4 characters; write a whole number",
         ),
         ("message_limit", json!(10), "from 200 to 30000"),
-        ("tokens_per_minute", json!(500), "from 1 to 200"),
+        ("tokens_per_minute", json!(0), "from 1 to 100000"),
         (
             "file_hosts",
             json!("x"),

@@ -52,6 +52,13 @@ impl Hooks {
         }
     }
 
+    /// When the earliest webhook that is not away becomes due.
+    pub(super) fn next(&self) -> Option<Timestamp> {
+        self.url.as_ref()?;
+        let here = self.pending.iter().filter(|hook| !hook.away);
+        here.map(|hook| hook.due).min()
+    }
+
     /// The webhooks that are due, the earliest first.
     pub(super) fn due(&mut self, now: Timestamp, secret: &str) -> Vec<Delivery> {
         let Some(url) = self.url.clone() else {
@@ -160,7 +167,9 @@ mod tests {
         };
         let start = Timestamp::UNIX_EPOCH;
         hooks.push(start, &Value::Null);
+        assert_eq!(hooks.next(), Some(start));
         let first = hooks.due(start, "s");
+        assert_eq!(hooks.next(), None, "it is on its way");
         assert_eq!(first.len(), 1);
         assert!(hooks.due(start, "s").is_empty(), "given out once");
         hooks.answered(start, first[0].id, Some(202));

@@ -96,6 +96,10 @@ impl Sandbox for Meta {
         self.hooks.due(now, APP_SECRET)
     }
 
+    fn next_delivery(&self) -> Option<Timestamp> {
+        self.hooks.next()
+    }
+
     fn delivered(&mut self, now: Timestamp, id: u64, status: Option<u16>) {
         self.hooks.answered(now, id, status);
     }

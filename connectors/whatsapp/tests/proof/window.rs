@@ -58,7 +58,7 @@ fn the_mapping_of_the_handoff_chooses_the_template() {
             rendered: Some(Rendered {
                 version: 1,
                 sections,
-                notes: Vec::new(),
+                ..Rendered::default()
             }),
             ..item("h-1", Data::HandoffRequested(Box::default()))
         }
