@@ -74,6 +74,7 @@ struct Heard {
     inbound: Vec<Inbound>,
     cursor: Option<String>,
     refused: Option<Stop>,
+    unordered: bool,
 }
 
 /// What is to be written down.
@@ -98,8 +99,9 @@ impl Relay {
         commit: Commit,
     ) -> Result<Applied, RelayError> {
         let heard = self.understand(target, frame).await?;
-        // Webhooks and a stream's events get lost and overtake each other; a reply to a read does not.
-        if matches!(frame, Frame::Webhook { .. } | Frame::Event { .. }) {
+        // Webhooks and a stream's events get lost and overtake each other, and so does what a search
+        // finds; the answer to another read does not.
+        if heard.unordered || matches!(frame, Frame::Webhook { .. } | Frame::Event { .. }) {
             self.read_before(target, &heard.inbound).await?;
         }
         let now = Timestamp::now();
@@ -144,6 +146,7 @@ impl Relay {
                 count(target, "refused");
                 heard.refused = Some(stop);
             }
+            heard.unordered |= content.unordered;
             heard.inbound.append(&mut content.heard);
             heard.cursor = content.cursor.take().or(heard.cursor);
             reads.extend(content.fetch.drain(..));

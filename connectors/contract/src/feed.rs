@@ -127,6 +127,9 @@ pub struct FrameContent {
     pub cursor: Option<String>,
     /// Reads that are needed to know what was said; their replies come back as [`Frame::Reply`].
     pub fetch: Vec<Read>,
+    /// What was heard may have overtaken what was written before it: the engine first reads each rep's
+    /// record by itself, as it does for a webhook.
+    pub unordered: bool,
     /// The credential is no longer accepted; the engine renews it and opens the stream again.
     pub unauthorized: bool,
     /// Something in the frame is for us and is not taken from there: a person must see it. What was

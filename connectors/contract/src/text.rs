@@ -1,5 +1,6 @@
 //! Splitting, escaping and transcript lines that every connector shares.
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::event::{AuthorKind, Contact, Location, Message};
@@ -407,12 +408,26 @@ pub fn place(location: &Location) -> String {
 /// Further lines of what was written are set off.
 #[must_use]
 pub fn line(message: &Message, contact: &Contact) -> String {
-    let time = message
-        .time
-        .to_zoned(TimeZone::UTC)
-        .strftime("%Y-%m-%d %H:%M:%SZ");
+    line_in(message, contact, &TimeZone::UTC)
+}
+
+/// The same with the time of another zone.
+#[must_use]
+pub fn line_in(message: &Message, contact: &Contact, zone: &TimeZone) -> String {
+    let time = stamp(message.time, zone);
     let body = parts(message, set_off).join("\n");
     format!("{time} {}: {body}", author(message, contact))
+}
+
+/// A time for people, with its zone: `2026-11-20 09:58:12Z`, `2026-11-20 10:58:12 CET`.
+#[must_use]
+pub fn stamp(time: Timestamp, zone: &TimeZone) -> String {
+    let form = if *zone == TimeZone::UTC {
+        "%Y-%m-%d %H:%M:%SZ"
+    } else {
+        "%Y-%m-%d %H:%M:%S %Z"
+    };
+    time.to_zoned(zone.clone()).strftime(form).to_string()
 }
 
 /// Percent-encodes everything but RFC 3986's unreserved characters.

@@ -6,7 +6,7 @@ use handoffd_contract::{Check, Credential, Finding, HttpCall, HttpReply, Step};
 use serde_json::{Value, json};
 
 use crate::errors::words;
-use crate::settings::{Settings, is_id};
+use crate::settings::{Field, Settings, is_id};
 
 const TICKET_FIELDS: &str = "ticket properties of the mapping";
 const CONTACT_FIELDS: &str = "contact properties of the mapping";
@@ -21,7 +21,6 @@ const WA_ID: &str = "contact property for the wa_id";
 const USER_ID: &str = "contact property for the WhatsApp user id";
 const HANDOFF_ID: &str = "ticket property for the handoff id";
 const SESSION_URL: &str = "ticket property for the session's address";
-const LAST_MESSAGE: &str = "ticket property for the last message's time";
 
 /// A property that no portal has.
 const NO_PROPERTY: &str = "handoffd_check_no_such_property";
@@ -80,17 +79,16 @@ pub fn checks(settings: &Settings) -> Vec<Check> {
         };
         checks.push(Check { what: OWNER, call });
     }
-    for (what, name) in [
-        (SESSION_URL, &settings.session_url_property),
-        (LAST_MESSAGE, &settings.last_message_property),
-    ] {
-        if let Some(name) = name {
-            checks.push(Check {
-                what,
-                call: property("tickets", name),
-            });
-        }
+    if let Some(name) = &settings.session_url_property {
+        checks.push(Check {
+            what: SESSION_URL,
+            call: property("tickets", name),
+        });
     }
+    checks.extend(settings.standing.all().map(|(field, name)| Check {
+        what: field.check(),
+        call: property("tickets", name),
+    }));
     checks
 }
 
@@ -183,6 +181,10 @@ pub fn checked(settings: &Settings, check: &Check, reply: &HttpReply) -> Vec<Fin
         _ if reply.ok() => Finding::ok(format!("{}: {name}", check.what)),
         _ => Finding::missing(check.what, said.clone()),
     };
+    if let Some((field, name)) = standing(settings, check.what) {
+        let (label, is_time) = (field.label(), field.is_time());
+        return vec![property("tickets", name, label, false, is_time)];
+    }
     vec![match check.what {
         WA_ID => property(
             "contacts",
@@ -212,23 +214,14 @@ pub fn checked(settings: &Settings, check: &Check, reply: &HttpReply) -> Vec<Fin
             false,
             false,
         ),
-        LAST_MESSAGE => property(
-            "tickets",
-            settings
-                .last_message_property
-                .as_deref()
-                .unwrap_or_default(),
-            "Last WhatsApp message",
-            false,
-            true,
-        ),
         // A key that may not create is refused with 403, which is told above.
         MAY_CREATE_CONTACTS | MAY_CREATE_TICKETS if reply.status == 400 => Finding::ok(check.what),
         _ if !reply.ok() => Finding::missing(check.what, said),
         ACCOUNT => Finding::ok(format!(
-            "HubSpot account {} ({})",
+            "HubSpot account {} ({}){}",
             body["portalId"],
-            body["accountType"].as_str().unwrap_or("?")
+            body["accountType"].as_str().unwrap_or("?"),
+            zone(settings, &body)
         )),
         PIPELINES => return pipelines(settings, &body),
         OWNER if body["results"].is_array() && body["results"][0].is_null() => {
@@ -240,6 +233,26 @@ pub fn checked(settings: &Settings, check: &Check, reply: &HttpReply) -> Vec<Fin
         }
         what => Finding::ok(what),
     }]
+}
+
+/// The portal's zone, where the settings have another.
+fn zone(settings: &Settings, account: &Value) -> String {
+    let of_portal = account["timeZone"].as_str().unwrap_or_default();
+    let set = settings.zone.iana_name().unwrap_or("UTC");
+    if of_portal.is_empty() || of_portal == set {
+        return String::new();
+    }
+    format!(
+        "; its time zone is {of_portal}, and reps read times of {set}: set `time_zone` if they shall be the portal's"
+    )
+}
+
+/// The standing field whose property a check is about.
+fn standing<'s>(settings: &'s Settings, what: &str) -> Option<(Field, &'s str)> {
+    settings
+        .standing
+        .all()
+        .find(|(field, _)| field.check() == what)
 }
 
 fn credential_remedy(settings: &Settings) -> &'static str {
@@ -273,10 +286,15 @@ fn missing_property(
         property["hasUniqueValue"] = json!(true);
     }
     let unique = if unique { ", with unique values," } else { "" };
+    let form = if date {
+        "a date and time picker"
+    } else {
+        "single-line text"
+    };
     Finding {
         what: what.to_owned(),
         problem: Some(format!(
-            "{kind} have no property {name}; it can be added here, or in HubSpot under Settings > Properties{unique} as single-line text"
+            "{kind} have no property {name}; it can be added here, or in HubSpot under Settings > Properties{unique} as {form}"
         )),
         // The group may be there already: its 409 is no problem.
         fix: vec![

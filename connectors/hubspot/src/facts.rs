@@ -33,6 +33,8 @@ pub const TICKET_GENERATION: &str = "ticket/generation";
 pub const TICKET_BEFORE: &str = "ticket/before";
 /// `open`, or `closed` and since when, as the last poll saw it.
 pub const TICKET_STATE: &str = "ticket/state";
+/// What the ticket's own read saw last: notes, stage, owner, merges.
+pub const SEEN: &str = "ticket/seen";
 /// The stages of closed tickets in all pipelines: `<pipeline>/<stage>`, with spaces between.
 pub const CLOSED_STAGES: &str = "pipeline/closed";
 /// Something that notes are attached to was not found.
@@ -47,14 +49,37 @@ pub const STAGE: &str = "stage";
 pub const CLOSED_STAGE: &str = "closed-stage";
 /// The owner's id, where the settings give the e-mail address.
 pub const OWNER: &str = "owner";
+/// The contact's tickets, where an open one may take the conversation, the newest first.
+pub const APPEND_LIST: &str = "append/list";
+/// Their stages.
+pub const APPEND_OPEN: &str = "append/open";
+/// The open ticket that takes the conversation, or `-`.
+pub const APPEND: &str = "append";
 /// The latest `hs_timestamp` in use and for which event: `<first> <last> <event id>`.
 pub const CLOCK: &str = "clock";
+/// The reply that was heard last.
+pub const LAST_REPLY: &str = "last-reply";
 /// Search properties that this portal does not have are not searched.
 pub const PLAIN_SEARCH: &str = "drop/search";
+
+/// Whose such a ticket is: the one contact that it has, or `several`.
+pub fn append_whose(ticket: &str) -> String {
+    format!("append/whose/{ticket}")
+}
+
+/// The handoff id that such a ticket has, or `-`.
+pub fn append_id(ticket: &str) -> String {
+    format!("append/id/{ticket}")
+}
 
 /// The contact that is kept under the customer's key `n`, or `-`.
 pub fn look_key(n: usize) -> String {
     format!("contact/look/key/{n}")
+}
+
+/// The contact as it was when this event told more of the customer, or `-`.
+pub fn look_update(event: &str) -> String {
+    format!("contact/look/update/{event}")
 }
 
 /// Another record holds this customer's value of a unique property.
@@ -108,9 +133,24 @@ pub fn completed(event: &str) -> String {
     format!("completed/{event}")
 }
 
-/// The rep was told of a reply's state.
-pub fn told(message: &str, state: &str) -> String {
-    format!("told/{message}/{state}")
+/// The event by which a reply was heard.
+pub fn reply(message: &str) -> String {
+    format!("reply/{message}")
+}
+
+/// The note that says what became of a reply.
+pub fn status_note(message: &str) -> String {
+    format!("status/{message}")
+}
+
+/// What was wrong with a reply; sorted by time.
+pub fn trouble(message: &str) -> String {
+    format!("trouble/{message}/")
+}
+
+/// That note says what this event told of the reply.
+pub fn told(message: &str, event: &str) -> String {
+    format!("told/{message}/{event}")
 }
 
 /// The ticket shows that the session was closed.
@@ -133,7 +173,7 @@ pub fn reopened(event: &str) -> String {
     format!("reopened/{event}")
 }
 
-/// The ticket's last-message time is written.
+/// The standing fields are as this event makes them.
 pub fn touched(event: &str) -> String {
     format!("touched/{event}")
 }

@@ -1,14 +1,16 @@
-//! What HubSpot tells us: webhooks, and a poll of each ticket.
+//! What HubSpot tells us: webhooks, a poll that all tickets share, and each ticket's own read.
 //!
 //! A note on the ticket reaches the customer only when it begins with the reply prefix. The webhook
 //! and the poll name the same note by the same id, so it is heard once. Neither a webhook nor a list
 //! holds the text; it is read in a chain of small reads, and a poll's cursor moves on only at the end
 //! of its chain, so that nothing is skipped when the chain breaks.
 
+mod format;
 mod note;
 mod pace;
 mod poll;
 mod rich;
+mod search;
 mod webhook;
 
 use handoffd_contract::feed::Read;
@@ -23,17 +25,17 @@ use crate::errors::otherwise;
 use crate::facts;
 use crate::settings::Settings;
 
-/// Where to listen: a poll of the ticket, unless webhooks alone shall tell.
+/// Where to listen: the poll that all tickets share, unless webhooks alone shall tell.
 pub fn feed(settings: &Settings, work: &Work, known: &Known, cursor: Option<&str>) -> Option<Feed> {
     let ticket = known.get(facts::TICKET)?;
     if settings.poll_seconds == 0 {
         return None;
     }
     Some(Feed::Poll {
-        key: work.session.id.clone(),
-        read: poll::read(settings, work, known, ticket, cursor),
+        key: search::KEY.to_owned(),
+        read: search::read(settings, work.now, cursor),
         every: pace::every(settings, work, known)?,
-        backfill: None,
+        backfill: Some(poll::read(settings, work, known, ticket)),
     })
 }
 
@@ -47,6 +49,10 @@ pub fn hear(settings: &Settings, frame: &Frame<'_>) -> Result<FrameContent, Refu
             poll::MORE => poll::more(settings, read, reply),
             poll::NOTES => poll::notes(settings, read, reply),
             pace::STAGES => pace::stages(read, reply),
+            search::NOTES | search::TICKETS => search::found(settings, read, reply),
+            search::TEXTS => search::texts(settings, read, reply),
+            search::STAGES => search::stages(settings, read, reply),
+            search::CHANGES => search::changes(settings, read, reply),
             note::NOTE => note::note(settings, read, reply),
             note::FILE => note::file(settings, read, reply),
             OWNER => owner(read, reply),

@@ -74,6 +74,10 @@ impl Connector for HubSpot {
         plan::next(&self.settings, &work.with_replies_of_others(), known)
     }
 
+    fn recall(&self, work: &Work, known: &Known) -> Vec<String> {
+        plan::recalled(work, known)
+    }
+
     fn read(&self, step: &Step, reply: &Reply) -> Verdict {
         read::read(&self.settings, step, reply)
     }

@@ -3,23 +3,29 @@
 //! Items are worked off strictly in order: nothing of the next one is planned before the one before
 //! it is shown. Inside one item everything whose prerequisites are known goes at once.
 
+mod append;
 mod contact;
 mod files;
 mod handoff;
 mod later;
+mod learn;
 mod notes;
 mod reopen;
+mod standing;
+mod status;
 mod ticket;
 
 use handoffd_contract::{
-    Attachment, Data, Fact, HttpCall, Known, Message, Refusal, Step, Work, ids,
+    Attachment, Contact, Data, Fact, HttpCall, Known, Message, Refusal, Step, Work, ids, text,
 };
 use serde_json::{Value, json};
 
 use crate::facts;
 use crate::settings::Settings;
 
+pub use append::NONE as NOT_APPENDED;
 pub use reopen::stage_mark;
+pub use status::recalled;
 pub use ticket::THREAD;
 
 /// Every call that can be made now.
@@ -35,11 +41,16 @@ pub fn next(settings: &Settings, work: &Work, known: &Known) -> Result<Vec<Step>
             Data::MessageReceived(said) => plan.message(item, said),
             // A message that carried out a rep's reply is already a note of that rep.
             Data::MessageSent(said) if said.reference.is_none() => plan.message(item, said),
+            Data::RepReplied(reply) => plan.replied(item, reply),
             Data::ReplyStatus(status) => plan.reply_status(item, status),
+            Data::ContactUpdated(updated) => {
+                let step = plan.contact_learns(item, &updated.contact);
+                step.into_iter().collect()
+            }
             Data::SessionClosed(closed) => plan.closed(item, closed),
             Data::SessionReturned(returned) => plan.returned(item, returned),
             Data::RepNotice(notice) if notice.target == work.target => {
-                plan.line(item, "Please note", &notice.text)
+                plan.notice(item, "Please note", &notice.text)
             }
             _ => Vec::new(),
         };
@@ -85,6 +96,11 @@ impl Plan<'_> {
         let linked = self.contact_id().is_some();
         let context = json!({"ticket": ticket, "gone": gone, "renewal": renewal, "linked": linked});
         Some(Step::look("ticket.check", call).context(context))
+    }
+
+    /// A message as a line, with its time as reps have it.
+    fn line(&self, message: &Message, contact: &Contact) -> String {
+        text::line_in(message, contact, &self.settings.zone)
     }
 
     fn fact(&self, name: &str) -> Option<&Fact> {

@@ -1,5 +1,6 @@
 //! What a reply proves about its step's facts.
 
+mod append;
 mod contact;
 mod notes;
 mod reopen;
@@ -31,6 +32,10 @@ pub fn read(settings: &Settings, step: &Step, reply: &Reply) -> Verdict {
         "contact.update" => patched(settings, step, reply, "contact"),
         "ticket.pipelines" => ticket::pipelines(step, reply),
         "ticket.owner" => ticket::owner(step, reply),
+        "append.list" => append::list(step, reply),
+        "append.read" => append::stages(step, reply),
+        "append.whose" => append::whose(settings, step, reply),
+        "append.mark" => append::mark(step, reply),
         "ticket.create" => ticket::create(step, reply),
         "ticket.look" => ticket::look(step, reply),
         "ticket.thread" => ticket::thread(step, reply),
@@ -41,6 +46,7 @@ pub fn read(settings: &Settings, step: &Step, reply: &Reply) -> Verdict {
             patched(settings, step, reply, "ticket")
         }
         "note.create" | "communication.create" | "comment.create" => notes::create(step, reply),
+        "note.update" => notes::update(step, reply),
         "notes.list" => notes::list(step, reply),
         "notes.read" => notes::texts(step, reply),
         "comments.look" => notes::comments(step, reply),
@@ -150,6 +156,11 @@ fn patched(settings: &Settings, step: &Step, reply: &HttpReply, section: &str) -
                 None => drop_fields(step, reply, section, &[]),
             }
         }
+        // Nothing waits for a standing field.
+        ("ticket.touch", 400) => match drop_fields(step, reply, section, &[]) {
+            Verdict::Never(_) => done(Some("refused")),
+            dropped => dropped,
+        },
         (_, 400) => drop_fields(step, reply, section, &[]),
         _ => otherwise(step, reply),
     }

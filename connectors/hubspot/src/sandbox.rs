@@ -6,11 +6,14 @@
 //! switches.
 
 mod answer;
+mod association_batches;
 mod associations;
 mod batch;
+mod definitions;
 mod files;
 mod hmac;
 mod hooks;
+mod inboxes;
 mod meta;
 mod objects;
 mod phones;
@@ -157,6 +160,18 @@ impl Portal {
             | ["crm", "v4", "associations", from, to, "labels"] => {
                 self.association_labels(request, from, to)
             }
+            [
+                "crm",
+                "associations",
+                "2026-03" | "2026-09",
+                from,
+                to,
+                "batch",
+                rest @ ..,
+            ]
+            | ["crm", "v4", "associations", from, to, "batch", rest @ ..] => {
+                self.association_batch(now, request, (kind(from)?, kind(to)?), rest)
+            }
             ["files", "v3" | "2026-03" | "2026-09", "files", rest @ ..] => {
                 self.file_calls(now, request, rest)
             }
@@ -174,6 +189,13 @@ impl Portal {
                 "threads",
                 rest @ ..,
             ] => self.thread_calls(now, request, rest),
+            ["conversations", "v3", "conversations", rest @ ..]
+            | [
+                "conversations",
+                "conversations",
+                "2026-09-beta" | "v3",
+                rest @ ..,
+            ] => self.conversation_meta(request, rest),
             _ => Err(no_route()),
         }
     }

@@ -1,12 +1,15 @@
 //! The settings of a HubSpot target, which cannot be wrong.
 
 mod reader;
+mod standing;
 
 use handoffd_contract::phone::Country;
 use handoffd_contract::{Credential, Problem, Secret};
+use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use crate::paths::Paths;
+pub use standing::{Field, Standing};
 
 /// When the mapping's `contact` fields are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,12 +85,16 @@ pub struct Settings {
     pub user_id_property: String,
     /// The country whose numbers people type into this portal without a country code.
     pub default_country: Option<Country>,
+    /// The zone of the times that reps read.
+    pub zone: TimeZone,
     /// The ticket property, with unique values, that holds the handoff's id.
     pub handoff_id_property: String,
     /// The ticket property that holds the session's address.
     pub session_url_property: Option<String>,
-    /// The ticket property that holds the time of the last message.
-    pub last_message_property: Option<String>,
+    /// The ticket properties that say how the conversation stands.
+    pub standing: Standing,
+    /// A contact's open ticket takes the conversation.
+    pub append_to_open_ticket: bool,
     /// When the mapping's contact fields are written.
     pub contact_fields: ContactFields,
     /// Where the transcript goes.
@@ -190,7 +197,7 @@ mod tests {
             "owner": "Sara", "reply_prefix": "to customer", "poll_seconds": "often", "later": "sms",
             "handoff_id_property": "WA Handoff", "search_per_second": 9, "channel_id": "abc",
             "webhook": {"secret": "s", "public_url": "nowhere", "token": ""}, "max_file_bytes": 0,
-            "default_country": "Holland", "wa_id_property": "wa", "user_id_property": "wa",
+            "default_country": "Holland", "time_zone": "Amsterdam", "wa_id_property": "wa", "user_id_property": "wa",
         }));
         for path in [
             "tokn:",
@@ -208,6 +215,7 @@ mod tests {
             "webhook.token:",
             "max_file_bytes:",
             "default_country:",
+            "time_zone:",
             "user_id_property:",
             "token:",
         ] {
@@ -216,7 +224,7 @@ mod tests {
                 "{path} is missing in {told:#?}"
             );
         }
-        assert_eq!(told.len(), 17, "{told:#?}");
+        assert_eq!(told.len(), 18, "{told:#?}");
         let country = told.iter().find(|line| line.starts_with("default_country"));
         assert!(
             country.is_some_and(|line| line.contains("such as NL") && !line.contains("Holland"))

@@ -2,10 +2,11 @@
 
 use handoffd_contract::event::{Handoff, sentiment};
 use handoffd_contract::text::{
-    author, html, line, named, quoted, set_off, split, truncate, utf16_len,
+    author, html, line_in, named, quoted, set_off, split, stamp, truncate, utf16_len,
 };
 use handoffd_contract::{Attachment, Contact, Message};
 use jiff::tz::TimeZone;
+use serde_json::Value;
 
 /// The longest text that is written into one property. HubSpot takes 65,536 characters and does not
 /// say how it counts them.
@@ -15,11 +16,20 @@ pub const MAX_TEXT: usize = 60_000;
 /// Room for a note's heading and marker.
 const FRAME: usize = 600;
 
+/// Room for the paragraphs of one note.
+pub const ROOM: usize = MAX_TEXT - FRAME;
+
 /// The heading over the transcript.
 pub const CONVERSATION: &str = "Conversation until the handoff";
 
 /// The longest ticket subject.
 pub const MAX_SUBJECT: usize = 250;
+
+/// Fields that the assistant filled in and that are shown.
+const MAX_FIELDS: usize = 50;
+
+/// The longest of them.
+const MAX_FIELD: usize = 1_000;
 
 /// A piece of a note's body, and the message that is fully shown once this piece is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,19 +173,19 @@ pub fn subject(handoff: &Handoff, contact: &Contact) -> String {
     )
 }
 
-/// What the assistant says about the handoff, as (label, value). Words outside our vocabulary stay
+/// What the assistant says about the handoff and what it filled in, as (label, value). Words outside our vocabulary stay
 /// as they are; the normalised one stands beside them.
 #[must_use]
-pub fn reasoning(handoff: &Handoff) -> Vec<(&'static str, String)> {
+pub fn reasoning(handoff: &Handoff) -> Vec<(String, String)> {
     let said = &handoff.handoff;
     let mut lines = Vec::new();
-    let mut add = |label, value: Option<String>| {
+    let mut add = |label: &str, value: Option<String>| {
         if let Some(value) = value.filter(|value| !value.trim().is_empty()) {
             let value = match label {
                 "Summary" => quoted(&value),
                 _ => set_off(&value),
             };
-            lines.push((label, value));
+            lines.push((label.to_owned(), value));
         }
     };
     let label = if said.reasons.len() > 1 {
@@ -196,6 +206,17 @@ pub fn reasoning(handoff: &Handoff) -> Vec<(&'static str, String)> {
             .or_else(|| handoff.session.language.clone()),
     );
     add("Topic", said.topic.clone());
+    for (name, value) in handoff.fields.iter().take(MAX_FIELDS) {
+        let value = match value {
+            Value::Null => continue,
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        add(
+            &named(&truncate(name, 100)),
+            Some(truncate(&value, MAX_FIELD)),
+        );
+    }
     add("Customer", Some(named(&handoff.contact.display_name())));
     add("Phone", handoff.contact.e164());
     add("Session", handoff.session.url.clone());
@@ -216,6 +237,7 @@ pub fn content(
     head: &str,
     messages: &[&Message],
     contact: &Contact,
+    zone: &TimeZone,
     marker: &str,
 ) -> (String, usize) {
     const MORE: &str = "(The conversation goes on in this ticket's notes.)";
@@ -224,7 +246,7 @@ pub fn content(
     let mut used = utf16_len(&text) + utf16_len(&format!("\n\n{CONVERSATION}:\n"));
     let mut lines = Vec::new();
     for message in messages {
-        let line = line(message, contact);
+        let line = line_in(message, contact, zone);
         let size = utf16_len(&line) + 1;
         if used + size + end > MAX_TEXT {
             break;
@@ -261,14 +283,12 @@ pub fn file(
     message: &Message,
     attachment: &Attachment,
     contact: &Contact,
+    zone: &TimeZone,
     problem: Option<&str>,
 ) -> Block {
     let name = named(&attachment.file_name());
     let name = quoted(&name);
-    let time = message
-        .time
-        .to_zoned(TimeZone::UTC)
-        .strftime("%Y-%m-%d %H:%M:%SZ");
+    let time = stamp(message.time, zone);
     let mut line = match problem {
         None => format!("<b>{}</b>", html(&name)),
         Some(why) => format!("<b>{}</b> is not attached: {}", html(&name), html(why)),
@@ -336,9 +356,9 @@ mod tests {
         handoff.handoff.sentiment = Some("Furious".into());
         handoff.handoff.reasons = vec!["Wants a refund".into(), "VIP".into()];
         let lines = reasoning(&handoff);
-        assert!(lines.contains(&("Reasons", "Wants a refund; VIP".into())));
-        assert!(lines.contains(&("Sentiment", "Furious".into())));
+        assert!(lines.contains(&("Reasons".into(), "Wants a refund; VIP".into())));
+        assert!(lines.contains(&("Sentiment".into(), "Furious".into())));
         handoff.handoff.sentiment = Some("ANGRY".into());
-        assert!(reasoning(&handoff).contains(&("Sentiment", "ANGRY (negative)".into())));
+        assert!(reasoning(&handoff).contains(&("Sentiment".into(), "ANGRY (negative)".into())));
     }
 }

@@ -242,17 +242,18 @@ fn an_open_ticket_is_heard_at_the_set_pace_however_long_the_customer_is_silent()
     // A stage that is neither the first nor a closed one is an open one.
     desk.act(json!({"act": "stage", "stage": "Waiting on us"}));
     desk.poll();
+    desk.now += SignedDuration::from_hours(160);
     assert_eq!(desk.pace(), Some(20));
 }
 
 #[test]
-fn a_closed_ticket_is_heard_more_seldom_and_an_opened_one_as_before() {
+fn a_closed_ticket_is_heard_for_seven_days_and_an_opened_one_as_before() {
     for closing in ["close", "delete"] {
         let mut desk = opened(json!({"poll_seconds": 20}));
         desk.poll();
         desk.act(json!({"act": closing}));
         desk.poll();
-        for (hours, pace) in [(0, Some(20)), (2, Some(300)), (160, Some(300)), (169, None)] {
+        for (hours, pace) in [(0, Some(20)), (160, Some(20)), (169, None)] {
             let before = desk.now;
             desk.now += SignedDuration::from_hours(hours);
             assert_eq!(desk.pace(), pace, "{closing} {hours}");
@@ -267,10 +268,11 @@ fn a_closed_ticket_is_heard_more_seldom_and_an_opened_one_as_before() {
     let mut desk = opened(json!({"poll_seconds": 20, "closed_stages": []}));
     desk.act(json!({"act": "close"}));
     desk.poll();
-    desk.now += SignedDuration::from_hours(2);
-    assert_eq!(desk.pace(), Some(300));
+    desk.now += SignedDuration::from_hours(160);
+    assert_eq!(desk.pace(), Some(20));
     desk.act(json!({"act": "stage", "stage": "Waiting on us"}));
     desk.poll();
+    desk.now += SignedDuration::from_hours(160);
     assert_eq!(desk.pace(), Some(20));
 }
 

@@ -13,7 +13,7 @@ use handoffd_contract::sandbox::Sandbox;
 use handoffd_contract::{Data, Item, Rendered};
 use serde_json::json;
 use story::played::{connector, played, returning, texts};
-use story::{at, attachment, closed, handoff, item, received, reply_status, said, short};
+use story::{at, attachment, closed, handoff, item, received, replied, reply_status, said, short};
 
 #[test]
 fn two_mishaps_anywhere_end_as_the_quiet_run() {
@@ -112,10 +112,11 @@ fn life() -> Vec<Vec<Item>> {
         ],
         vec![item("h2", 32, handoff(again))],
         vec![
+            item("r1", 39, replied("77120000009", "It is on its way.")),
+            status(DeliveryState::Sent),
             status(DeliveryState::Held),
             status(DeliveryState::Delivered),
             status(DeliveryState::Failed),
-            status(DeliveryState::Sent),
         ],
         vec![item("c1", 50, closed(None))],
     ]
@@ -149,7 +150,7 @@ fn a_whole_life_with_a_mishap_anywhere() {
         .iter()
         .map(|text| text.lines().next().unwrap_or_default())
         .collect();
-    assert_eq!(heads.len(), 10, "{heads:#?}");
+    assert_eq!(heads.len(), 8, "{heads:#?}");
     for (n, part) in [
         (0, "AI handoff from WhatsApp"),
         (1, "Files"),
@@ -157,13 +158,16 @@ fn a_whole_life_with_a_mishap_anywhere() {
         (3, "with a file"),
         (4, "again"),
         (5, "Conversation until the handoff"),
-        (6, "Not delivered to WhatsApp yet"),
-        (7, "Delivered to WhatsApp"),
-        (8, "Not delivered to WhatsApp"),
-        (9, "Session closed"),
+        (6, "Not delivered to WhatsApp: "),
+        (7, "Session closed"),
     ] {
         assert!(heads[n].contains(part), "{n}: {part} is not in {heads:#?}");
     }
+    assert!(texts[6].contains("Reply: “It is on its way.” of 2026-11-20 09:00:39Z"));
+    assert_eq!(
+        ticket["properties"]["wa_reply_state"],
+        "failed · “It is on its way.” of 2026-11-20 09:00:39Z"
+    );
     assert!(
         texts[5].contains("hello?") && !texts[5].contains("still waiting"),
         "{}",
@@ -323,7 +327,7 @@ fn names_and_texts_cannot_become_markup() {
 
 #[test]
 fn what_the_portal_does_not_take_is_left_out_and_told() {
-    let connector = connector(json!({"owner": "99", "last_message_property": "wa_last"}));
+    let connector = connector(json!({"owner": "99", "standing": {"last_message": "wa_last"}}));
     let mut rendered = Rendered {
         version: 1,
         notes: vec!["plan was cut".into()],
@@ -377,7 +381,12 @@ fn what_the_portal_does_not_take_is_left_out_and_told() {
     let Some(Data::HandoffCompleted(done)) = report.events.get("completed/h1") else {
         panic!()
     };
-    assert_eq!(done.notes.len(), 5, "{:?}", done.notes);
+    assert_eq!(done.notes.len(), 6, "{:?}", done.notes);
+    assert!(
+        done.notes[5].contains("the standing fields wa_last;") && !note.contains("wa_last"),
+        "{:?}",
+        done.notes
+    );
 }
 
 #[test]
@@ -399,7 +408,7 @@ fn the_conflict_is_adopted_however_it_is_said() {
 
 #[test]
 fn communications_and_notes_of_the_transcript_survive_mishaps() {
-    let settings = json!({"later": "communication", "transcript": "notes", "last_message_property": "wa_session_url"});
+    let settings = json!({"later": "communication", "transcript": "notes", "standing": {"last_message": "wa_session_url"}});
     let connector = connector(settings);
     let transcript = (1..=3)
         .map(|n| {
@@ -442,6 +451,56 @@ fn communications_and_notes_of_the_transcript_survive_mishaps() {
             .as_str()
             .unwrap()
             .contains("<long>")
+    );
+}
+
+#[test]
+fn a_burst_of_the_customers_messages_is_one_note_whatever_happens() {
+    let burst = |n: i64| {
+        let id = format!("e{n}");
+        item(
+            &id,
+            60 + n,
+            received(&format!("b{n}"), 60 + n, &format!("line {n}")),
+        )
+    };
+    let mut assistants = short(9);
+    assistants.author.kind = handoffd_contract::AuthorKind::Assistant;
+    let picture = said(
+        "b7",
+        67,
+        "see",
+        vec![attachment("a1", "image/jpeg", "a.jpg")],
+    );
+    let chapters = vec![
+        vec![item("h1", 10, handoff(vec![short(1)]))],
+        vec![burst(1), burst(2), burst(3)],
+        vec![
+            burst(4),
+            burst(5),
+            item("a1", 66, Data::MessageSent(story::event(assistants))),
+            burst(6),
+            item("e7", 67, Data::MessageReceived(story::event(picture))),
+            burst(8),
+        ],
+    ];
+    let report = played(&*connector(json!({})), &returning, chapters, 1);
+    let texts = texts(&report);
+    let lines = |n: usize| texts[n].matches("line ").count();
+    assert_eq!(texts.len(), 7, "{texts:#?}");
+    assert_eq!(
+        [1, 2, 3, 4, 5, 6].map(lines),
+        [3, 2, 0, 1, 0, 1],
+        "{texts:#?}"
+    );
+    let all = texts.join("\n");
+    for n in [1, 2, 3, 4, 5, 6, 8] {
+        assert_eq!(all.matches(&format!("line {n}")).count(), 1, "{n}");
+    }
+    let ticket = &report.outcome["tickets"][0];
+    assert_eq!(
+        ticket["properties"]["wa_last_message"],
+        "2026-11-20T09:01:08.000Z"
     );
 }
 

@@ -119,6 +119,48 @@ fn what_cannot_be_sent_is_named_and_the_rest_is_sent() {
 }
 
 #[test]
+fn what_was_almost_a_reply_is_answered_with_a_hint() {
+    let mut desk = opened();
+    for html in [
+        "<p>/wa, on its way</p>",
+        "<p>/ wa on its way</p>",
+        "\\wa on its way",
+    ] {
+        let heard = noted(&mut desk, html);
+        assert_eq!(heard.len(), 1, "{html} {heard:#?}");
+        let detail = not_sent(&heard[0]);
+        assert!(detail.contains("begin it with /wa and a space"), "{detail}");
+        assert!(matches!(&heard[0].subject, Subject::Fact { name, .. } if name == "ticket"));
+        assert_eq!(desk.poll(), [], "once");
+    }
+    assert_eq!(noted(&mut desk, "<p>/want a refund</p>"), []);
+}
+
+#[test]
+fn a_reply_that_stands_on_the_contact_alone_is_answered_on_the_ticket() {
+    let mut desk = opened();
+    let contact = desk.known.get("contact").unwrap().to_owned();
+    let body = json!({
+        "properties": {"hs_timestamp": "2026-11-20T09:10:00.000Z", "hs_note_body": "/wa on its way"},
+        "associations": [{"to": {"id": contact}, "types": [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 202}]}],
+    });
+    assert_eq!(
+        desk.request("POST", "/crm/objects/2026-03/notes", &body).0,
+        201
+    );
+    let heard = desk.webhooks();
+    assert_eq!(heard.len(), 1, "{heard:#?}");
+    assert!(not_sent(&heard[0]).contains("on no ticket"), "{heard:#?}");
+    let about = Subject::Fact {
+        name: "contact".into(),
+        value: contact,
+    };
+    assert_eq!(heard[0].subject, about);
+    desk.now += jiff::SignedDuration::from_secs(6);
+    assert_eq!(desk.search(), heard);
+}
+
+#[test]
 fn the_words_of_a_table_stay_apart() {
     let mut desk = opened();
     let table = "<p>/wa Prices:</p><table><tbody><tr><td>S</td><td>10 EUR</td></tr><tr><td><p>M</p></td><td><p>12 EUR</p></td></tr></tbody></table>";
@@ -194,7 +236,7 @@ fn a_merge_is_heard_from_either_ticket_by_webhook_and_by_poll() {
         assert_eq!(found, wanted);
         // The poll of the ticket that is gone.
         let by_poll: Vec<_> = desk
-            .poll()
+            .own_read()
             .into_iter()
             .map(|heard| (heard.subject, heard.kind))
             .collect();
@@ -203,11 +245,11 @@ fn a_merge_is_heard_from_either_ticket_by_webhook_and_by_poll() {
         desk.portal.switch("merged_ids", &json!(false)).unwrap();
         desk.known.set("ticket", left.as_str().unwrap());
         let by_poll: Vec<_> = desk
-            .poll()
+            .own_read()
             .into_iter()
             .map(|heard| (heard.subject, heard.kind))
             .collect();
         assert_eq!(by_poll, wanted);
-        assert_eq!(desk.poll(), [], "once");
+        assert_eq!(desk.own_read(), [], "once");
     }
 }

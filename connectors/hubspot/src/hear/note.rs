@@ -9,7 +9,8 @@ use handoffd_contract::{
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{about_ticket, broken, rich, text, time};
+use super::format::formatted;
+use super::{about_ticket, broken, pace, rich, text, time};
 use crate::facts;
 use crate::read::id;
 use crate::settings::Settings;
@@ -26,13 +27,13 @@ const FILE_SECONDS: &str = "3600";
 pub fn read(settings: &Settings, note: &str, then: Value) -> Read {
     let call = HttpCall::get(settings.paths.one("notes", note))
         .query("properties", "hs_note_body,hs_timestamp,hs_attachment_ids")
-        .query("associations", "tickets");
+        .query("associations", "tickets,contacts");
     Read::new(NOTE, call, json!({"note": note, "then": then}))
 }
 
 /// The rest of a note that begins with the reply prefix; `None` for every other note.
 pub fn reply_text(prefix: &str, note: &str) -> Option<String> {
-    let note = plain(note);
+    let note = plain(&formatted(note));
     let note = note
         .trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '\u{200b}' | '\u{feff}'));
     let head = note.get(..prefix.len())?;
@@ -40,6 +41,49 @@ pub fn reply_text(prefix: &str, note: &str) -> Option<String> {
     let apart = rest.is_empty() || rest.starts_with(|c: char| c.is_whitespace() || c == ':');
     (head.eq_ignore_ascii_case(prefix) && apart)
         .then(|| rest.trim_start_matches(':').trim().to_owned())
+}
+
+/// Whether a note begins almost like a reply, so that its writer surely meant one: the prefix with a
+/// comma or the like behind it, with a space in it, or with a backslash.
+pub fn is_near_miss(prefix: &str, note: &str) -> bool {
+    let note = plain(note);
+    let line: String = note
+        .trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '\u{200b}' | '\u{feff}'))
+        .chars()
+        .take(prefix.chars().count() + 4)
+        .flat_map(char::to_lowercase)
+        .collect();
+    let prefix = prefix.to_lowercase();
+    let mut rest = prefix.chars();
+    let sign = rest.next().filter(|sign| !sign.is_alphanumeric());
+    let word = rest.as_str();
+    let begins = |head: &str| {
+        let behind = line.strip_prefix(head)?.chars().next();
+        Some(behind.is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != '/'))
+    };
+    let is_apart = || {
+        let after = line.strip_prefix(sign?)?;
+        let spaced = after.trim_start_matches([' ', '\u{a0}']);
+        let behind = (spaced.len() < after.len()).then(|| spaced.strip_prefix(word))??;
+        Some(behind.starts_with(|c: char| c.is_whitespace() || matches!(c, ':' | ',')))
+    };
+    let turned = (sign == Some('/')).then(|| format!("\\{word}"));
+    begins(&prefix) == Some(true)
+        || turned.is_some_and(|turned| begins(&turned) == Some(true))
+        || is_apart() == Some(true)
+}
+
+/// The ids of those notes that are replies, or were meant to be.
+pub fn replies(settings: &Settings, notes: &Value) -> Vec<Value> {
+    let found = notes["results"].as_array().into_iter().flatten();
+    found
+        .filter(|note| {
+            let body = text(&note["properties"]["hs_note_body"]);
+            reply_text(&settings.reply_prefix, body).is_some()
+                || is_near_miss(&settings.reply_prefix, body)
+        })
+        .filter_map(|note| id(&note["id"]).map(Value::String))
+        .collect()
 }
 
 /// A note's reply.
@@ -55,7 +99,15 @@ pub fn note(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Frame
     };
     let properties = &body["properties"];
     let note = text(&read.context["note"]);
-    let Some(said) = reply_text(&settings.reply_prefix, text(&properties["hs_note_body"])) else {
+    let prefix = &settings.reply_prefix;
+    let written = text(&properties["hs_note_body"]);
+    let Some(said) = reply_text(prefix, written) else {
+        if is_near_miss(prefix, written) {
+            let detail = format!(
+                "A note begins almost like a reply to the customer, so nothing was sent. Write it again, and begin it with {prefix} and a space."
+            );
+            return Ok(hint(settings, read, &body, detail));
+        }
         return Ok(proceed(settings, then, "an internal note"));
     };
     let files: Vec<&str> = text(&properties["hs_attachment_ids"])
@@ -68,15 +120,7 @@ pub fn note(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Frame
     if said.is_empty() && files.is_empty() && pasted == rich::Pasted::default() {
         return Ok(proceed(settings, then, "a reply without text or file"));
     }
-    let mut tickets: Vec<String> = body["associations"]["tickets"]["results"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| id(&entry["id"]))
-        .take(100)
-        .collect();
-    tickets.sort();
-    tickets.dedup();
+    let tickets = linked(&body, "tickets");
     let at = [&properties["hs_timestamp"], &body["createdAt"]]
         .into_iter()
         .find_map(time);
@@ -91,13 +135,56 @@ pub fn note(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Frame
         "files": files.chain(pictures).collect::<Vec<_>>(), "lost": pasted.lost, "prefix": settings.reply_prefix, "then": then,
     });
     if tickets.is_empty() {
-        return Ok(proceed(
-            settings,
-            then,
-            "a reply on a note without a ticket",
-        ));
+        let detail = format!(
+            "A note that begins with {prefix} stands on the contact and on no ticket, so nothing was sent. Write it on this ticket."
+        );
+        return Ok(hint(settings, read, &body, detail));
     }
     Ok(go_on(settings, pending))
+}
+
+/// The records that a note stands on.
+fn linked(note: &Value, kind: &str) -> Vec<String> {
+    let found = note["associations"][kind]["results"].as_array();
+    let mut ids: Vec<String> = found
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| id(&entry["id"]))
+        .take(100)
+        .collect();
+    ids.sort();
+    ids.dedup();
+    ids
+}
+
+/// A note that was meant for the customer and was not sent: its ticket says so, else the newest ticket
+/// of its contact.
+fn hint(settings: &Settings, read: &Read, body: &Value, detail: String) -> FrameContent {
+    let then = &read.context["then"];
+    let note = text(&read.context["note"]);
+    let (tickets, contacts) = (linked(body, "tickets"), linked(body, "contacts"));
+    let subject = match (tickets.is_empty(), contacts.as_slice()) {
+        (false, _) => about_tickets(&json!(tickets)),
+        (true, [contact]) => Subject::Fact {
+            name: facts::CONTACT.to_owned(),
+            value: contact.clone(),
+        },
+        (true, _) => return proceed(settings, then, "a reply on a note without a ticket"),
+    };
+    let hint = Inbound {
+        id: format!("note/{note}/hint"),
+        subject,
+        echo: Some(facts::record("notes", note)),
+        at: time(&body["createdAt"]),
+        kind: InboundKind::NotSent {
+            message_id: format!("{note}/hint"),
+            detail,
+        },
+    };
+    let mut content = proceed(settings, then, "");
+    content.heard.insert(0, hint);
+    content.skipped = None;
+    content
 }
 
 /// A Custom Channel's message as a reply.
@@ -193,10 +280,13 @@ fn go_on(settings: &Settings, mut pending: Value) -> FrameContent {
     });
     let lost = lost.map(|what| heard(format!("{id}/not-sent"), what));
     let said = (!is_empty).then(|| heard(id.to_owned(), InboundKind::Replied(replied)));
+    let rest = proceed(settings, &pending["then"], "");
     FrameContent {
-        heard: said.into_iter().chain(lost).collect(),
+        heard: said.into_iter().chain(lost).chain(rest.heard).collect(),
         skipped: None,
-        ..proceed(settings, &pending["then"], "")
+        cursor: rest.cursor,
+        fetch: rest.fetch,
+        ..FrameContent::default()
     }
 }
 
@@ -235,7 +325,8 @@ fn about_tickets(tickets: &Value) -> Subject {
     }
 }
 
-/// After one note: the next of a poll's notes, or its new cursor.
+/// After one note: the next of a poll's notes, or where the poll goes on, or what was seen of the
+/// ticket.
 pub fn proceed(settings: &Settings, then: &Value, why: &str) -> FrameContent {
     let mut hearing = FrameContent {
         skipped: Some(why.to_owned()),
@@ -251,7 +342,13 @@ pub fn proceed(settings: &Settings, then: &Value, why: &str) -> FrameContent {
             then["queue"] = json!(rest);
             hearing.fetch.push(read(settings, text(next), then));
         }
-        None => hearing.cursor = then["cursor"].as_str().map(str::to_owned),
+        None => {
+            hearing.cursor = then["cursor"].as_str().map(str::to_owned);
+            if let Some(seen) = then["seen"].as_str() {
+                let seen = pace::fact(text(&then["ticket"]), facts::SEEN, seen.to_owned());
+                hearing.heard.push(seen);
+            }
+        }
     }
     hearing
 }
@@ -316,6 +413,44 @@ fn attachment(file: &Value) -> Attachment {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_almost_a_reply_is_recognised_and_nothing_else() {
+        for note in [
+            "/wa,hello",
+            "/WA, hello",
+            "/ wa hello",
+            "<p>/&nbsp;wa: hello</p>",
+            "/wa. hello",
+            "/wa-hello",
+            "\\wa hello",
+            "/wa!",
+        ] {
+            assert!(is_near_miss("/wa", note), "{note}");
+            assert_eq!(reply_text("/wa", note), None, "{note}");
+        }
+        for note in [
+            "/wait for me",
+            "/want",
+            "/ wait",
+            "wa hello",
+            "/warehouse/2",
+            "/wa_x",
+            "/wa/x",
+            "call / wa",
+            "",
+            "/",
+            "/ ",
+            "/w a",
+        ] {
+            assert!(!is_near_miss("/wa", note), "{note}");
+        }
+        assert!(
+            is_near_miss("#antwort", "# Antwort, hallo")
+                && !is_near_miss("#antwort", "# antworten")
+        );
+        assert!(is_near_miss("ß!", "ß!, x") && !is_near_miss("an", "a n x"));
+    }
 
     #[test]
     fn only_the_prefix_makes_a_reply() {

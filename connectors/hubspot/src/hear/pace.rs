@@ -1,5 +1,5 @@
-//! How often a ticket is read: at the set pace while it is open, however long the customer has been
-//! silent, and seldom once it is closed.
+//! How long a ticket is heard: at the set pace while it is open, however long the customer has been
+//! silent, and for seven days after it was closed.
 
 use std::time::Duration;
 
@@ -17,29 +17,17 @@ use crate::settings::{Settings, is_id};
 /// Reads which stages are those of closed tickets.
 pub const STAGES: &str = "poll.stages";
 
-/// A ticket that was closed less than so many hours ago is read as if it were open.
-const AT_PACE: i32 = 1;
-/// After so many hours a closed ticket is no longer read.
-const AT_ALL: i32 = 7 * 24;
-/// In between, so much more seldom.
-const SELDOM: u64 = 15;
+/// After so many hours a closed ticket is no longer listened to.
+const AT_ALL: i64 = 7 * 24;
 
-/// The pause between two reads of the ticket; none when it is not read any more.
+/// The pause between two polls; none when the ticket is not listened to any more.
 pub fn every(settings: &Settings, work: &Work, known: &Known) -> Option<Duration> {
-    let pace = Duration::from_secs(settings.poll_seconds);
     let state = known.get(facts::TICKET_STATE).unwrap_or_default();
-    let Some(closed) = state
+    let closed = state
         .strip_prefix("closed ")
-        .and_then(|at| at.parse::<Timestamp>().ok())
-    else {
-        return Some(pace);
-    };
-    let hours = work.now.duration_since(closed).as_hours();
-    match i32::try_from(hours).unwrap_or(i32::MAX) {
-        ..AT_PACE => Some(pace),
-        AT_PACE..AT_ALL => Some(pace.saturating_mul(SELDOM as u32)),
-        _ => None,
-    }
+        .and_then(|at| at.parse::<Timestamp>().ok());
+    let is_over = closed.is_some_and(|at| work.now.duration_since(at).as_hours() >= AT_ALL);
+    (!is_over).then(|| Duration::from_secs(settings.poll_seconds))
 }
 
 /// What a poll must know to tell whether the ticket is closed.
@@ -102,13 +90,48 @@ pub fn state(
     if was_closed == is_closed {
         return FrameContent::default();
     }
-    let at = at.map_or_else(|| text(&context["now"]).to_owned(), |at| at.to_string());
+    let now = time(&context["now"]).unwrap_or(Timestamp::MAX);
+    heard(told(ticket, is_closed, at.unwrap_or(now)))
+}
+
+/// What the ticket's lanes are told of its state.
+pub fn told(ticket: &str, is_closed: bool, at: Timestamp) -> Inbound {
     let state = if is_closed {
         format!("closed {at}")
     } else {
         "open".to_owned()
     };
-    heard(fact(ticket, facts::TICKET_STATE, state))
+    fact(ticket, facts::TICKET_STATE, state)
+}
+
+/// Whether a stage is one of closed tickets, by the settings or by `closed`.
+pub fn is_closed(settings: &Settings, closed: &str, pipeline: &str, stage: &str) -> bool {
+    let mark = stage_mark(pipeline, stage);
+    settings.closed_stages.iter().any(|closed| closed == stage)
+        || settings.closed_stage.as_deref() == Some(stage)
+        || mark != stage_mark(&settings.pipeline, &settings.stage)
+            && closed.split(' ').any(|closed| closed == mark)
+}
+
+/// The stages of closed tickets in all pipelines, with the one that the settings name by its label.
+pub fn closed_marks(settings: &Settings, pipelines: &Value) -> String {
+    let mut closed = closed_stages(pipelines);
+    let Some(label) = settings
+        .closed_stage
+        .as_deref()
+        .filter(|stage| !is_id(stage))
+    else {
+        return closed;
+    };
+    for pipeline in pipelines["results"].as_array().into_iter().flatten() {
+        for stage in pipeline["stages"].as_array().into_iter().flatten() {
+            if text(&stage["label"]).trim().eq_ignore_ascii_case(label) {
+                let mark = stage_mark(text(&pipeline["id"]), text(&stage["id"]));
+                closed.push_str(&format!(" {mark}"));
+            }
+        }
+    }
+    closed
 }
 
 /// The pipelines' answer.

@@ -1,4 +1,5 @@
-//! The poll of a ticket: its stage, its owner, and notes that were not seen before.
+//! One ticket's own read: its stage, its owner, merges, and notes that were not seen before. What it saw
+//! is a fact of the lane.
 
 use handoffd_contract::feed::Read;
 use handoffd_contract::{FrameContent, HttpCall, HttpReply, Known, Reason, Refusal, Work};
@@ -19,7 +20,7 @@ pub const MORE: &str = "poll.more";
 /// Reads the notes' texts.
 pub const NOTES: &str = "poll.notes";
 
-/// How many ids of seen notes a cursor keeps, the newest.
+/// How many ids of seen notes are kept, the newest.
 const SEEN: usize = 1_000;
 
 /// How many pages of ids are read.
@@ -31,14 +32,8 @@ const MERGED: usize = 100;
 /// Inputs of one batch call.
 const BATCH: usize = 100;
 
-/// The read that a poll begins with.
-pub fn read(
-    settings: &Settings,
-    work: &Work,
-    known: &Known,
-    ticket: &str,
-    cursor: Option<&str>,
-) -> Read {
+/// The read of a ticket.
+pub fn read(settings: &Settings, work: &Work, known: &Known, ticket: &str) -> Read {
     let call = HttpCall::get(settings.paths.one("tickets", ticket))
         .query(
             "properties",
@@ -53,7 +48,7 @@ pub fn read(
         TICKET,
         call,
         json!({
-            "ticket": ticket, "cursor": cursor, "own": facts::own(known, "notes"),
+            "ticket": ticket, "seen": known.get(facts::SEEN), "own": facts::own(known, "notes"),
             "pace": pace::context(settings, work, known),
         }),
     )
@@ -88,9 +83,9 @@ pub fn ticket(
             Err(refusal) => Err(refusal),
         };
     };
-    let old: Value = context["cursor"]
+    let old: Value = context["seen"]
         .as_str()
-        .and_then(|cursor| serde_json::from_str(cursor).ok())
+        .and_then(|seen| serde_json::from_str(seen).ok())
         .unwrap_or_default();
     // An id that is not the one asked for: the conversation goes on in the ticket that is left.
     if let Some(left) = id(&body["id"]).filter(|left| left != ticket) {
@@ -152,7 +147,7 @@ pub fn ticket(
     let page = &body["associations"]["notes"];
     let state = json!({
         "ticket": ticket, "own": context["own"], "seen": old["notes"], "ids": ids(page, "id"),
-        "stage": stage_mark, "owner": owner_mark, "merged": took_in, "old": context["cursor"], "pages": 1,
+        "stage": stage_mark, "owner": owner_mark, "merged": took_in, "old": context["seen"], "pages": 1,
     });
     Ok(join(hearing, page_done(settings, state, page)))
 }
@@ -221,17 +216,16 @@ fn page_done(settings: &Settings, mut state: Value, page: &Value) -> FrameConten
         .cloned()
         .collect();
     let kept = &all[all.len().saturating_sub(SEEN)..];
-    let cursor =
+    let seen =
         json!({"notes": kept, "stage": state["stage"], "owner": state["owner"], "merged": state["merged"]})
             .to_string();
     if new.is_empty() {
-        let moved = state["old"].as_str() != Some(cursor.as_str());
-        return FrameContent {
-            cursor: moved.then_some(cursor),
-            ..FrameContent::default()
+        return match state["old"].as_str() == Some(seen.as_str()) {
+            true => FrameContent::default(),
+            false => heard(pace::fact(text(&state["ticket"]), facts::SEEN, seen)),
         };
     }
-    state = json!({"left": new, "queue": [], "cursor": cursor});
+    state = json!({"left": new, "queue": [], "seen": seen, "ticket": state["ticket"]});
     FrameContent {
         fetch: vec![read_notes(settings, state)],
         ..FrameContent::default()
@@ -269,16 +263,7 @@ pub fn notes(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Fram
     };
     let mut state = read.context.clone();
     let mut queue: Vec<Value> = state["queue"].as_array().cloned().unwrap_or_default();
-    for found in body["results"].as_array().into_iter().flatten() {
-        if note::reply_text(
-            &settings.reply_prefix,
-            text(&found["properties"]["hs_note_body"]),
-        )
-        .is_some()
-        {
-            queue.extend(id(&found["id"]).map(Value::String));
-        }
-    }
+    queue.extend(note::replies(settings, &body));
     // In the order in which they were written, as far as ids tell.
     queue.sort_by_key(|id| text(id).parse::<u64>().unwrap_or(u64::MAX));
     let left: Vec<Value> = state["left"]
@@ -302,6 +287,5 @@ pub fn notes(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Fram
 fn join(mut first: FrameContent, second: FrameContent) -> FrameContent {
     first.heard.extend(second.heard);
     first.fetch.extend(second.fetch);
-    first.cursor = second.cursor;
     first
 }

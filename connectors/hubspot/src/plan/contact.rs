@@ -340,7 +340,7 @@ impl Plan<'_> {
         Some(Step::new("contact.update", Repeat::Keyed, call).claim_as(fact, "done"))
     }
 
-    fn learned(
+    pub(super) fn learned(
         &self,
         customer: &Customer,
         has: &BTreeSet<&str>,

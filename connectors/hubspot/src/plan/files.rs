@@ -109,7 +109,7 @@ impl Plan<'_> {
             let line = |(message, attachment): &Filed<'_>| {
                 let problem = self.uploaded(message, attachment).and_then(Result::err);
                 let problem = problem.as_ref().map(|stop| stop.message.as_str());
-                words::file(message, attachment, contact, problem)
+                words::file(message, attachment, contact, &self.settings.zone, problem)
             };
             let blocks = chunk.iter().map(line).collect();
             let mut note = Note::new(

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use handoffd_contract::event::{Handoff, HandoffCompleted};
-use handoffd_contract::text::{line, set_off};
+use handoffd_contract::text::set_off;
 use handoffd_contract::{Call, Contact, Data, Item, Message, Record, Refusal, Repeat, Step};
 
 use super::notes::{Kind, Note};
@@ -25,6 +25,9 @@ impl Plan<'_> {
         let Some(ticket) = self.known.get(facts::TICKET) else {
             return self.opening(item, handoff, contact);
         };
+        if let Some(step) = self.taken_by(item) {
+            return Ok(vec![step]);
+        }
         let again = self.known.get(facts::TICKET_BY) != Some(item.id.as_str());
         let doubt = self.doubt(ticket, &[], self.renewal(item, handoff));
         let opened = || {
@@ -45,7 +48,11 @@ impl Plan<'_> {
             texts.len() + files.len().div_ceil(files::PER_NOTE),
         );
         let mut steps = self.show(&texts, &clock, ticket);
-        steps.extend(self.contact_update(item, contact));
+        let learned = || again.then(|| self.contact_learns(item, contact)).flatten();
+        steps.extend(self.contact_update(item, contact).or_else(learned));
+        if again || self.is_appended() {
+            steps.extend(self.touch(item, ticket, self.standing_of(handoff)));
+        }
         if steps.is_empty() {
             steps = self.uploads(&files);
         }
@@ -99,11 +106,11 @@ impl Plan<'_> {
         };
         let mut blocks = Vec::new();
         for (label, value) in words::reasoning(handoff) {
-            blocks.extend(match label {
+            blocks.extend(match label.as_str() {
                 "Session" if value.starts_with("https://") || value.starts_with("http://") => {
                     vec![words::link(&value)]
                 }
-                _ => Block::labelled(label, &value),
+                _ => Block::labelled(&label, &value),
             });
         }
         if first && let Some(how) = self.contact_words() {
@@ -116,6 +123,10 @@ impl Plan<'_> {
             .chain(self.degraded())
         {
             blocks.extend(Block::labelled("Please note", &set_off(&note)));
+        }
+        if first && self.is_appended() {
+            let words = "The customer's open ticket has taken this conversation.";
+            blocks.extend(Block::plain(words, None));
         }
         if self.known.is(&facts::reopened(&item.id)) {
             let words = "The ticket was closed and has been opened again.";
@@ -135,7 +146,7 @@ impl Plan<'_> {
                 .is_none_or(|shown| !shown.starts_with("tickets:"))
         });
         let lines = rest
-            .flat_map(|message| Block::plain(&line(message, contact), Some(&message.id)))
+            .flat_map(|message| Block::plain(&self.line(message, contact), Some(&message.id)))
             .collect();
         for note in self.split(item, "t", Kind::Note, words::CONVERSATION, lines) {
             notes.push(note.at(notes.len()));
@@ -179,7 +190,10 @@ impl Plan<'_> {
         for section in ["ticket", "contact"] {
             for (field, why) in self.known.under(&format!("drop/{section}/")) {
                 // Without a property of its own, the user id is kept where the number would be.
-                if field == self.settings.user_id_property {
+                // A standing field that the portal lacks is the operator's to add.
+                if field == self.settings.user_id_property
+                    || section == "ticket" && self.settings.standing.is_one(field)
+                {
                     continue;
                 }
                 notes.push(format!(
@@ -209,6 +223,21 @@ impl Plan<'_> {
         notes
     }
 
+    /// The standing fields that this portal does not take, for those who run it.
+    fn lacking(&self) -> Option<String> {
+        let dropped = self.known.under("drop/ticket/");
+        let fields: Vec<&str> = dropped
+            .map(|(field, _)| field)
+            .filter(|field| self.settings.standing.is_one(field))
+            .collect();
+        (!fields.is_empty()).then(|| {
+            format!(
+                "HubSpot did not take the standing fields {}; `handoffd check --live --create-missing` adds those that are missing",
+                fields.join(", ")
+            )
+        })
+    }
+
     fn complete(&self, item: &Item, ticket: &str, files: &[Filed<'_>]) -> Step {
         let rendered = item
             .rendered
@@ -228,7 +257,11 @@ impl Plan<'_> {
             handoff: item.id.clone(),
             records,
             url: self.ticket_url(ticket),
-            notes: rendered.chain(self.degraded()).chain(missing).collect(),
+            notes: rendered
+                .chain(self.degraded())
+                .chain(missing)
+                .chain(self.lacking())
+                .collect(),
         };
         let fact = facts::completed(&item.id);
         let record = Record {

@@ -1,17 +1,25 @@
-//! What comes after the handoff: messages, what became of replies, and the end.
+//! What comes after the handoff: messages, and the end.
 
-use handoffd_contract::event::{
-    DeliveryState, MessageEvent, ReplyStatus, SessionClosed, SessionReturned,
-};
-use handoffd_contract::text::{line, set_off, truncate};
-use handoffd_contract::{AuthorKind, HttpCall, Item, Message, Method, Repeat, Step};
+use handoffd_contract::event::{MessageEvent, SessionClosed, SessionReturned};
+use handoffd_contract::text::{set_off, truncate, utf16_len};
+use handoffd_contract::{AuthorKind, Data, Fact, HttpCall, Item, Message, Method, Repeat, Step};
 use serde_json::{Value, json};
 
-use super::notes::{self, Kind, Note};
+use super::notes::{Kind, Note};
 use super::{Filed, Plan, files};
 use crate::facts;
 use crate::settings::Later;
 use crate::words::{self, Block};
+
+/// Messages that one note shows beside the first.
+const MAX_BURST: usize = 50;
+
+/// What a paragraph takes beside its text.
+const PARAGRAPH: usize = "<p></p>".len();
+
+fn is_customers(data: &Data) -> bool {
+    matches!(data, Data::MessageReceived(said) if said.message.author.kind == AuthorKind::Customer)
+}
 
 impl Plan<'_> {
     pub(super) fn message(&self, item: &Item, said: &MessageEvent) -> Vec<Step> {
@@ -43,9 +51,20 @@ impl Plan<'_> {
         for (message, attachment) in missing {
             let why = self.uploaded(message, attachment).and_then(Result::err);
             let why = why.as_ref().map(|stop| stop.message.as_str());
-            blocks.push(words::file(message, attachment, contact, why));
+            let zone = &self.settings.zone;
+            blocks.push(words::file(message, attachment, contact, zone, why));
         }
-        blocks.extend(Block::plain(&line(message, contact), Some(&message.id)));
+        blocks.extend(Block::plain(
+            &self.line(message, contact),
+            Some(&message.id),
+        ));
+        let mut last = message;
+        if files.is_empty() {
+            for (next, block) in self.burst(item, &blocks) {
+                blocks.push(block);
+                last = next;
+            }
+        }
         let kind = match self.settings.later {
             Later::Communication if attached.is_empty() => Kind::Communication,
             _ => Kind::Note,
@@ -56,7 +75,7 @@ impl Plan<'_> {
         }
         let clock = self.clock(item, message.time, notes.len());
         let mut steps = self.show(&notes, &clock, ticket);
-        steps.extend(self.touch(item, message, ticket));
+        steps.extend(self.touch(item, ticket, self.standing_after(last)));
         // The customer waits for somebody; the assistant's lines do not.
         if message.author.kind == AuthorKind::Customer {
             steps.extend(self.reopening(item, ticket, Value::Null));
@@ -64,73 +83,41 @@ impl Plan<'_> {
         steps
     }
 
-    /// Writes the time of the last message, where the settings name a property for it.
-    fn touch(&self, item: &Item, message: &Message, ticket: &str) -> Option<Step> {
-        let property = self.settings.last_message_property.as_ref()?;
-        let fact = facts::touched(&item.id);
-        let dropped = self.known.is(&facts::drop("ticket", property));
-        if dropped || self.known.is(&fact) {
-            return None;
+    /// What the customer wrote right after this message, for the same note. Once the note was tried, it
+    /// is what the note was tried with, whatever has come since.
+    fn burst(&self, item: &Item, first: &[Block]) -> Vec<(&Message, Block)> {
+        let mut burst = Vec::new();
+        let [first] = first else { return burst };
+        if self.settings.later != Later::Note || !is_customers(&item.data) {
+            return burst;
         }
-        let time = notes::iso(message.time.as_millisecond());
-        let call = HttpCall::new(Method::Patch, self.settings.paths.one("tickets", ticket))
-            .json(json!({"properties": {property: time}}));
-        Some(Step::new("ticket.touch", Repeat::Keyed, call).claim_as(fact, "done"))
-    }
-
-    pub(super) fn reply_status(&self, item: &Item, status: &ReplyStatus) -> Vec<Step> {
-        let Some(ticket) = self
-            .known
-            .get(facts::TICKET)
-            .filter(|_| status.target == self.work.target)
-        else {
-            return Vec::new();
-        };
-        let held = facts::told(&status.message_id, "held");
-        let held = self.known.is(&held) || self.known.under(&format!("{held}/")).next().is_some();
-        let (state, title, default) = match status.state {
-            DeliveryState::Held if status.may_have_arrived() => (
-                status.word(),
-                "Not known whether it reached WhatsApp",
-                "Somebody has to look before anything else is sent.",
-            ),
-            DeliveryState::Held => (
-                status.word(),
-                "Not delivered to WhatsApp yet",
-                "The reply waits and goes out when it can.",
-            ),
-            DeliveryState::Failed => (
-                "failed".to_owned(),
-                "Not delivered to WhatsApp",
-                "WhatsApp did not take the reply.",
-            ),
-            DeliveryState::Sent if status.settles() => {
-                (status.word(), "Sent to WhatsApp", "It has been sent.")
+        let note = self.fact(&facts::note(&item.id, "m0"));
+        let mut room = words::ROOM.saturating_sub(utf16_len(&first.html) + PARAGRAPH);
+        let items = self.work.items.iter();
+        for next in items.skip_while(|other| other.id != item.id).skip(1) {
+            let Data::MessageReceived(said) = &next.data else {
+                break;
+            };
+            let message = &said.message;
+            let is_of_note = match (note, self.fact(&facts::said(&message.id))) {
+                (None, None) | (Some(Fact::Unsure { .. }), Some(Fact::Unsure { .. })) => true,
+                (Some(Fact::Is(note)), Some(Fact::Is(shown))) => note == shown,
+                _ => false,
+            };
+            let has_files = !files::of(std::iter::once(message)).is_empty();
+            if !is_of_note || has_files || !is_customers(&next.data) || burst.len() >= MAX_BURST {
+                break;
             }
-            DeliveryState::Delivered | DeliveryState::Read if held => (
-                "delivered".to_owned(),
-                "Delivered to WhatsApp",
-                "The reply that had to wait has reached the customer.",
-            ),
-            _ => return Vec::new(),
-        };
-        let fact = facts::told(&status.message_id, &state);
-        if self.known.is(&fact) {
-            return Vec::new();
+            let contact = said.contact.as_ref().unwrap_or(&self.work.contact);
+            let mut blocks = Block::plain(&self.line(message, contact), Some(&message.id));
+            let size = blocks.first().map_or(0, |block| utf16_len(&block.html)) + PARAGRAPH;
+            match (blocks.pop(), blocks.is_empty() && size <= room) {
+                (Some(block), true) => burst.push((message, block)),
+                _ => break,
+            }
+            room -= size;
         }
-        if let Some(step) = self.doubt(ticket, &[], Value::Null) {
-            return vec![step];
-        }
-        let detail = status
-            .detail
-            .as_deref()
-            .filter(|detail| !detail.trim().is_empty())
-            .unwrap_or(default);
-        let mut blocks = Block::labelled(title, &truncate(detail, 2_000));
-        blocks.extend(Block::plain(&format!("Reply: {}", status.message_id), None));
-        let note = Note::new(fact, Kind::Note, "", blocks);
-        let clock = self.clock(item, item.time, 1);
-        self.show(&[note], &clock, ticket)
+        burst
     }
 
     /// The ticket says that the assistant has the conversation again, and stays where it is.
@@ -144,11 +131,11 @@ impl Plan<'_> {
         if let Some(reason) = said(&returned.reason) {
             text.push_str(&format!(" Reason: {}", set_off(&truncate(reason, 1_000))));
         }
-        self.line(item, "Back with the assistant", &text)
+        self.notice(item, "Back with the assistant", &text)
     }
 
     /// One note of ours for the rep.
-    pub(super) fn line(&self, item: &Item, title: &str, text: &str) -> Vec<Step> {
+    pub(super) fn notice(&self, item: &Item, title: &str, text: &str) -> Vec<Step> {
         let fact = facts::note(&item.id, "c0");
         let Some(ticket) = self
             .known

@@ -67,6 +67,7 @@ pub struct Note {
     files: Vec<(String, Settled)>,
     slot: usize,
     optional: bool,
+    settles: Option<String>,
 }
 
 impl Note {
@@ -81,6 +82,7 @@ impl Note {
             files: Vec::new(),
             slot: 0,
             optional: false,
+            settles: None,
         }
     }
 
@@ -93,6 +95,12 @@ impl Note {
     /// Nobody misses it when the ticket is gone.
     pub fn optional(mut self) -> Note {
         self.optional = true;
+        self
+    }
+
+    /// A further fact that it establishes.
+    pub fn settles(mut self, fact: String) -> Note {
+        self.settles = Some(fact);
         self
     }
 
@@ -120,9 +128,11 @@ impl Note {
             .files
             .iter()
             .map(|(fact, value)| (fact.clone(), Some(value.clone())));
+        let settled = self.settles.iter().cloned();
         std::iter::once((self.fact.clone(), None))
             .chain(said)
             .chain(files)
+            .chain(settled.map(|fact| (fact, Some("done".into()))))
             .collect()
     }
 }
@@ -133,6 +143,18 @@ impl Note {
 pub struct Clock {
     base: i64,
     fact: String,
+}
+
+impl Clock {
+    /// When the first record is dated.
+    pub fn base(&self) -> i64 {
+        self.base
+    }
+
+    /// What is known once one of the records is there.
+    pub fn fact(&self) -> &str {
+        &self.fact
+    }
 }
 
 /// A time as HubSpot writes it.

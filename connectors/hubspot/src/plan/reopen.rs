@@ -107,7 +107,7 @@ impl Plan<'_> {
 
     /// Whether a stage is one of closed tickets: by the settings, else by what the pipeline says of
     /// it; `None` while that is not known.
-    fn is_closed(&self, seen: &str) -> Option<bool> {
+    pub(super) fn is_closed(&self, seen: &str) -> Option<bool> {
         let Some((_, stage)) = seen.rsplit_once('/') else {
             // The ticket is gone; writing to it says so.
             return Some(false);
@@ -126,7 +126,7 @@ impl Plan<'_> {
         Some(closed.split(' ').any(|closed| closed == seen))
     }
 
-    fn closed_stages(&self) -> Option<Step> {
+    pub(super) fn closed_stages(&self) -> Option<Step> {
         let call = HttpCall::get(self.settings.paths.pipelines());
         Some(Step::look("ticket.closed-stages", call))
     }

@@ -32,6 +32,11 @@ impl Plan<'_> {
         if !steps.is_empty() {
             return Ok(steps);
         }
+        if !self.known.unsure(facts::TICKET)
+            && let Some(step) = self.appending()
+        {
+            return Ok(vec![step]);
+        }
         let (properties, shown) = self.ticket_properties(item, handoff, contact);
         let step = match self.known.get(facts::TICKET_CONFLICT) {
             Some(state) => self.ticket_look(Some(state)),
@@ -115,6 +120,9 @@ impl Plan<'_> {
         if let Some(name) = &settings.session_url_property {
             set(name, handoff.session.url.clone());
         }
+        for (name, value) in self.stood(self.standing_of(handoff)) {
+            properties.insert(name, value);
+        }
         self.overlay(item, "ticket", &mut properties);
         let content = match properties.get("content").and_then(Value::as_str) {
             Some(mapped) => words::mapped(mapped),
@@ -131,8 +139,13 @@ impl Plan<'_> {
             Transcript::Content => self.unsaid(handoff),
             Transcript::Notes => Vec::new(),
         };
-        let (content, shown) =
-            words::content(&content, &candidates, contact, &self.marker(&item.id));
+        let (content, shown) = words::content(
+            &content,
+            &candidates,
+            contact,
+            &settings.zone,
+            &self.marker(&item.id),
+        );
         let subject = handoffd_contract::text::truncate(
             &text("subject").replace(['\r', '\n'], " "),
             words::MAX_SUBJECT,
@@ -252,7 +265,7 @@ fn claim(step: Step, item: &Item, shown: &[&Message]) -> Step {
 fn head(handoff: &Handoff) -> String {
     let lines = words::reasoning(handoff)
         .into_iter()
-        .map(|(label, value)| match label {
+        .map(|(label, value)| match label.as_str() {
             "Summary" => value,
             label => format!("{label}: {value}"),
         });

@@ -49,6 +49,22 @@ pub(super) fn create(step: &Step, reply: &HttpReply) -> Verdict {
     otherwise(step, reply)
 }
 
+/// A reply's note was brought up to date; one that a rep has deleted is not there any more.
+pub(super) fn update(step: &Step, reply: &HttpReply) -> Verdict {
+    if id_of(reply).is_some() {
+        let told = step.claims.iter();
+        let told = told.map(|claim| Learned::is(&claim.fact, "done"));
+        return Verdict::Known(told.chain([dated(step)]).collect());
+    }
+    match reply.status {
+        404 => {
+            let gone = Learned::absent(context(step, "note"));
+            Verdict::Known(absent(step).chain([gone]).collect())
+        }
+        _ => otherwise(step, reply),
+    }
+}
+
 /// What would have been shown on a record that is gone.
 pub(super) fn gone(fact: &str) -> Learned {
     Learned::refused(

@@ -15,6 +15,9 @@ use super::{PORTAL_ID, Portal};
 /// Inputs of one batch call.
 const MAX_BATCH: usize = 100;
 
+/// Inputs of one batch read with earlier values.
+const MAX_WITH_HISTORY: usize = 50;
+
 impl Portal {
     /// `…/batch/{action}`
     pub(super) fn batch(
@@ -58,6 +61,14 @@ impl Portal {
             .filter_map(Value::as_str)
             .map(str::to_owned)
             .collect();
+        let history: Vec<String> =
+            serde_json::from_value(body["propertiesWithHistory"].clone()).unwrap_or_default();
+        // With earlier values fewer records are read at once.
+        if !history.is_empty() && inputs.len() > MAX_WITH_HISTORY {
+            return Err(invalid(format!(
+                "The maximum number of inputs with propertiesWithHistory is {MAX_WITH_HISTORY}"
+            )));
+        }
         let (mut results, mut errors) = (Vec::new(), Vec::new());
         for input in &inputs {
             let done = match action {
@@ -86,7 +97,13 @@ impl Portal {
                         .store
                         .objects
                         .get(&(kind, id))
-                        .map(|o| o.json(PORTAL_ID, asked))
+                        .map(|o| {
+                            let mut answer = o.json(PORTAL_ID, asked);
+                            if action == "read" {
+                                o.with_history(&history, &mut answer);
+                            }
+                            answer
+                        })
                         .unwrap_or_default();
                     if action == "upsert" {
                         object["new"] = json!(new);

@@ -71,6 +71,7 @@ impl Portal {
                 self.params(request, &[])?;
                 self.upload(now, request)
             }
+            ("GET", ["search"]) => self.file_search(request),
             ("GET", [id]) => {
                 self.params(request, &["properties"])?;
                 Ok(Response::json(200, &self.file(id)?.json()))
@@ -107,6 +108,61 @@ impl Portal {
             (_, [] | [_] | [_, "signed-url"]) => Err(wrong_method()),
             _ => Err(no_route()),
         }
+    }
+
+    /// `GET …/files/search`, which is no file's id.
+    fn file_search(&self, request: &Request) -> Answer {
+        self.params(
+            request,
+            &[
+                "name",
+                "path",
+                "ids",
+                "type",
+                "extension",
+                "limit",
+                "after",
+                "properties",
+                "sort",
+            ],
+        )?;
+        let limit: usize = request
+            .param("limit")
+            .unwrap_or("100")
+            .parse()
+            .map_err(|_| invalid("limit is not a number"))?;
+        if !(1..=100).contains(&limit) {
+            return Err(invalid("limit must be between 1 and 100"));
+        }
+        let after: u64 = request
+            .param("after")
+            .unwrap_or("0")
+            .parse()
+            .map_err(|_| invalid("after is not valid"))?;
+        let is_found = |file: &&File| {
+            let fits = |name: &str, held: &str| {
+                request
+                    .param(name)
+                    .is_none_or(|wanted| held.eq_ignore_ascii_case(wanted))
+            };
+            let stem = file.name.rsplit_once('.').map_or("", |(stem, _)| stem);
+            let named = fits("name", stem) || fits("name", &file.name);
+            let by_id = request.param("ids");
+            file.id > after
+                && named
+                && fits("path", &format!("{}/{}", file.folder, file.name))
+                && fits("extension", file.extension())
+                && fits("type", file.kind())
+                && by_id.is_none_or(|ids| ids.split(',').any(|id| id == file.id.to_string()))
+        };
+        let mut found = self.files.values().filter(is_found);
+        let page: Vec<&File> = found.by_ref().take(limit).collect();
+        let results: Vec<Value> = page.iter().map(|file| file.json()).collect();
+        let mut answer = json!({"results": results});
+        if let Some(last) = page.last().filter(|_| found.next().is_some()) {
+            answer["paging"] = json!({"next": {"after": last.id.to_string()}});
+        }
+        Ok(Response::json(200, &answer))
     }
 
     fn file(&self, id: &str) -> Result<&File, Response> {

@@ -196,6 +196,15 @@ impl Portal {
                 &json!({"results": PIPELINES.iter().map(shown).collect::<Vec<_>>()}),
             )),
             ("GET", [id]) => Ok(Response::json(200, &shown(one(id)?))),
+            ("GET", [id, "stages", stage]) => {
+                let pipeline = shown(one(id)?);
+                let stages = pipeline["stages"].as_array().into_iter().flatten();
+                let stage = stages
+                    .into_iter()
+                    .find(|one| one["id"] == json!(stage))
+                    .ok_or_else(|| not_found("No stage with this id"))?;
+                Ok(Response::json(200, stage))
+            }
             ("GET", [id, "stages"]) => Ok(Response::json(
                 200,
                 &json!({"results": shown(one(id)?)["stages"]}),
@@ -249,6 +258,29 @@ impl Portal {
                 let body = self.body(request)?;
                 self.add_property(kind, &body)
             }
+            ("GET", ["groups", name]) => {
+                self.params(request, &[])?;
+                let label = self.schema.groups.get(&(kind, (*name).to_owned()));
+                let label = label.ok_or_else(|| not_found("No property group with this name"))?;
+                Ok(Response::json(
+                    200,
+                    &json!({"name": name, "label": label, "archived": false}),
+                ))
+            }
+            ("POST", ["batch", action]) => {
+                let body = self.body(request)?;
+                self.property_batch(kind, action, &body)
+            }
+            ("PATCH", [name]) => {
+                self.write_schema(kind)?;
+                let body = self.body(request)?;
+                self.change_property(kind, name, &body)
+            }
+            ("DELETE", [name]) => {
+                self.write_schema(kind)?;
+                self.drop_property(kind, name)?;
+                Ok(Response::empty(204))
+            }
             ("POST", ["groups"]) => {
                 self.write_schema(kind)?;
                 let body = self.body(request)?;
@@ -276,11 +308,10 @@ impl Portal {
         }
     }
 
-    fn write_schema(&self, kind: Kind) -> Result<(), Response> {
-        self.scope(if kind == Kind::Contact {
-            "crm.schemas.contacts.write"
-        } else {
-            "tickets"
+    pub(super) fn write_schema(&self, kind: Kind) -> Result<(), Response> {
+        self.scope(match kind {
+            Kind::Contact => "crm.schemas.contacts.write",
+            _ => "tickets",
         })
     }
 

@@ -10,7 +10,7 @@ use super::answer::{
     Answer, error, invalid, malformed, no_route, not_found, only, required, wrong_method,
 };
 use super::schema::{Kind, link_type};
-use super::store::{By, iso, link_name};
+use super::store::{By, link_name};
 use super::{PORTAL_ID, Portal};
 
 impl Portal {
@@ -39,6 +39,28 @@ impl Portal {
                 self.scope(kind.read_scope())?;
                 let body = self.body(request)?;
                 self.search(now, kind, &body)
+            }
+            ("POST", ["merge"]) => {
+                self.scope(kind.write_scope())?;
+                let body = self.body(request)?;
+                only(&body, &["primaryObjectId", "objectIdToMerge"])?;
+                let one = |name: &str| {
+                    let id = body[name]
+                        .as_str()
+                        .ok_or_else(|| malformed(format!("{name} must be a string")))?;
+                    self.find(kind, id, None, false)
+                };
+                let (into, from) = (one("primaryObjectId")?, one("objectIdToMerge")?);
+                if into == from {
+                    return Err(invalid("An object cannot be merged with itself"));
+                }
+                let new_id = self.switches.merge_new_id;
+                let left = self
+                    .merged(now, kind, (from, into), new_id, By::App)
+                    .ok_or_else(|| not_found("resource not found"))?;
+                let object = self.store.objects.get(&(kind, left));
+                let object = object.map(|object| object.json(PORTAL_ID, None));
+                Ok(Response::json(200, &object.unwrap_or_default()))
             }
             ("POST", ["batch", action]) => self.batch(now, request, kind, action),
             ("GET", [id]) => self.read(request, kind, id),
@@ -137,20 +159,7 @@ impl Portal {
             .filter(|name| self.schema.get(kind, name).is_some())
             .collect();
         let mut answer = object.json(PORTAL_ID, Some(&asked));
-        let history = names(request, "propertiesWithHistory");
-        if !history.is_empty() {
-            for name in &history {
-                let entries: Vec<Value> = object
-                    .history
-                    .get(name)
-                    .into_iter()
-                    .flatten()
-                    .map(|(value, at, by)| json!({"value": value, "timestamp": iso(*at), "sourceType": by.source()}))
-                    .collect();
-                answer["propertiesWithHistory"][name] = json!(entries);
-                answer["properties"][name] = json!(object.get(name));
-            }
-        }
+        object.with_history(&names(request, "propertiesWithHistory"), &mut answer);
         for name in names(request, "associations") {
             let Some(to) = Kind::parse(&name) else {
                 return Err(invalid(format!("{name} is not an object type")));
@@ -185,11 +194,11 @@ impl Portal {
                     kind.plural()
                 )));
             }
-            return self
-                .store
-                .holder(kind, name, id, archived)
-                .map(|object| object.id)
-                .ok_or_else(missing);
+            let held = match name {
+                "email" => self.store.by_email(id, archived),
+                name => self.store.holder(kind, name, id, archived),
+            };
+            return held.map(|object| object.id).ok_or_else(missing);
         }
         let mut id: u64 = id.parse().map_err(|_| missing())?;
         while let Some(into) = self

@@ -223,11 +223,24 @@ impl Portal {
         if from == into {
             return Err("`from` and `into` are the same".to_owned());
         }
-        let left = if act["new_id"] == json!(true) {
-            let left = self.store.successor(now, kind, into);
-            left.ok_or("the record is gone")?
-        } else {
-            into
+        let new_id = act["new_id"] == json!(true);
+        let left = self.merged(now, kind, (from, into), new_id, By::Rep);
+        let left = left.ok_or("the record is gone")?;
+        Ok(json!({"into": left.to_string()}))
+    }
+
+    /// Merges a record into another; gives back the one that is left.
+    pub(super) fn merged(
+        &mut self,
+        now: Timestamp,
+        kind: Kind,
+        (from, into): (u64, u64),
+        new_id: bool,
+        by: By,
+    ) -> Option<u64> {
+        let left = match new_id {
+            true => self.store.successor(now, kind, into)?,
+            false => into,
         };
         for gone in [from, into] {
             if gone != left {
@@ -235,10 +248,10 @@ impl Portal {
             }
         }
         let event = json!({
-            "objectTypeId": kind.type_id(), "changeSource": "CRM_UI", "primaryObjectId": into, "mergedObjectIds": [from],
+            "objectTypeId": kind.type_id(), "changeSource": by.source(), "primaryObjectId": into, "mergedObjectIds": [from],
             "newObjectId": left, "numberOfPropertiesMoved": 0,
         });
         self.hooks.push(now, "object.merge", left, event);
-        Ok(json!({"into": left.to_string()}))
+        Some(left)
     }
 }

@@ -11,11 +11,19 @@ pub(super) enum Kind {
     Ticket,
     Note,
     Communication,
+    Company,
+    Task,
 }
 
 impl Kind {
-    pub(super) const ALL: [Kind; 4] =
-        [Kind::Contact, Kind::Ticket, Kind::Note, Kind::Communication];
+    pub(super) const ALL: [Kind; 6] = [
+        Kind::Contact,
+        Kind::Ticket,
+        Kind::Note,
+        Kind::Communication,
+        Kind::Company,
+        Kind::Task,
+    ];
 
     /// By its name in a path, or its type id.
     pub(super) fn parse(name: &str) -> Option<Kind> {
@@ -25,20 +33,51 @@ impl Kind {
     }
 
     pub(super) fn plural(self) -> &'static str {
-        ["contacts", "tickets", "notes", "communications"][self as usize]
+        [
+            "contacts",
+            "tickets",
+            "notes",
+            "communications",
+            "companies",
+            "tasks",
+        ][self as usize]
     }
 
     pub(super) fn singular(self) -> &'static str {
-        ["contact", "ticket", "note", "communication"][self as usize]
+        [
+            "contact",
+            "ticket",
+            "note",
+            "communication",
+            "company",
+            "task",
+        ][self as usize]
     }
 
     pub(super) fn type_id(self) -> &'static str {
-        ["0-1", "0-5", "0-46", "0-18"][self as usize]
+        ["0-1", "0-5", "0-46", "0-18", "0-2", "0-27"][self as usize]
     }
 
     /// The first id; each kind is numbered by itself.
     pub(super) fn first_id(self) -> u64 {
-        [2_451, 8_842_310_021, 77_120_000_001, 66_120_000_001][self as usize]
+        [
+            2_451,
+            8_842_310_021,
+            77_120_000_001,
+            66_120_000_001,
+            9_410_000_001,
+            55_120_000_001,
+        ][self as usize]
+    }
+
+    /// The group of its standard properties.
+    pub(super) fn group(self) -> &'static str {
+        match self {
+            Kind::Contact => "contactinformation",
+            Kind::Ticket => "ticketinformation",
+            Kind::Company => "companyinformation",
+            Kind::Note | Kind::Communication | Kind::Task => "engagement",
+        }
     }
 
     /// The property that holds the time of the last change.
@@ -52,35 +91,35 @@ impl Kind {
 
     pub(super) fn created(self) -> &'static str {
         match self {
-            Kind::Contact | Kind::Ticket => "createdate",
-            Kind::Note | Kind::Communication => "hs_createdate",
+            Kind::Contact | Kind::Ticket | Kind::Company => "createdate",
+            Kind::Note | Kind::Communication | Kind::Task => "hs_createdate",
         }
     }
 
     /// Properties without which nothing is created.
     pub(super) fn required(self) -> &'static [&'static str] {
         match self {
-            Kind::Contact => &[],
-            // The pipeline too, because there are several.
-            Kind::Ticket => &["subject", "hs_pipeline", "hs_pipeline_stage"],
-            Kind::Note => &["hs_timestamp"],
+            Kind::Contact | Kind::Company => &[],
+            // Without a pipeline it gets the default one.
+            Kind::Ticket => &["subject", "hs_pipeline_stage"],
+            Kind::Note | Kind::Task => &["hs_timestamp"],
             Kind::Communication => &["hs_communication_channel_type", "hs_timestamp"],
         }
     }
 
     pub(super) fn read_scope(self) -> &'static str {
-        if self == Kind::Ticket {
-            "tickets"
-        } else {
-            "crm.objects.contacts.read"
+        match self {
+            Kind::Ticket => "tickets",
+            Kind::Company => "crm.objects.companies.read",
+            _ => "crm.objects.contacts.read",
         }
     }
 
     pub(super) fn write_scope(self) -> &'static str {
-        if self == Kind::Ticket {
-            "tickets"
-        } else {
-            "crm.objects.contacts.write"
+        match self {
+            Kind::Ticket => "tickets",
+            Kind::Company => "crm.objects.companies.write",
+            _ => "crm.objects.contacts.write",
         }
     }
 }
@@ -99,6 +138,20 @@ pub(super) fn link_type(from: Kind, to: Kind) -> Option<u32> {
         (Kind::Ticket, Kind::Communication) => 84,
         (Kind::Communication, Kind::Contact) => 81,
         (Kind::Contact, Kind::Communication) => 82,
+        (Kind::Ticket, Kind::Company) => 339,
+        (Kind::Company, Kind::Ticket) => 340,
+        (Kind::Contact, Kind::Company) => 279,
+        (Kind::Company, Kind::Contact) => 280,
+        (Kind::Note, Kind::Company) => 190,
+        (Kind::Company, Kind::Note) => 189,
+        (Kind::Communication, Kind::Company) => 87,
+        (Kind::Company, Kind::Communication) => 88,
+        (Kind::Task, Kind::Ticket) => 230,
+        (Kind::Ticket, Kind::Task) => 229,
+        (Kind::Task, Kind::Contact) => 204,
+        (Kind::Contact, Kind::Task) => 203,
+        (Kind::Task, Kind::Company) => 192,
+        (Kind::Company, Kind::Task) => 191,
         _ => return None,
     })
 }
@@ -117,10 +170,10 @@ pub(super) struct Property {
 }
 
 impl Property {
-    fn new(kind: &str) -> Property {
+    fn new(kind: &str, group: &str) -> Property {
         Property {
             label: String::new(),
-            group: "information".into(),
+            group: group.into(),
             kind: kind.into(),
             field: "text".into(),
             unique: false,
@@ -191,16 +244,15 @@ pub(super) struct Schema {
 }
 
 impl Schema {
-    /// HubSpot's own properties that matter here, and the three that handoffd's check adds.
+    /// HubSpot's own properties that matter here, and those that handoffd's check adds.
     pub(super) fn new() -> Schema {
         let mut schema = Schema {
             properties: BTreeMap::new(),
             groups: BTreeMap::new(),
         };
         for kind in Kind::ALL {
-            schema
-                .groups
-                .insert((kind, "information".into()), "Information".into());
+            let label = format!("{} information", kind.singular());
+            schema.groups.insert((kind, kind.group().into()), label);
             for name in ["hs_object_id", kind.created(), kind.modified()] {
                 schema.add(kind, name, "datetime").read_only = true;
             }
@@ -219,6 +271,32 @@ impl Schema {
             schema.add(Kind::Contact, name, "string");
         }
         schema.add(Kind::Contact, "email", "string");
+        // Further addresses of the contact, parted by semicolons.
+        schema.add(Kind::Contact, "hs_additional_emails", "string");
+        for name in ["name", "domain", "phone", "city", "country", "industry"] {
+            schema.add(Kind::Company, name, "string");
+        }
+        schema.add(Kind::Task, "hs_timestamp", "datetime");
+        for name in ["hs_task_subject", "hs_task_body"] {
+            schema.add(Kind::Task, name, "string");
+        }
+        schema.options(
+            Kind::Task,
+            "hs_task_status",
+            &[
+                "NOT_STARTED",
+                "IN_PROGRESS",
+                "WAITING",
+                "DEFERRED",
+                "COMPLETED",
+            ],
+        );
+        schema.options(
+            Kind::Task,
+            "hs_task_priority",
+            &["NONE", "LOW", "MEDIUM", "HIGH"],
+        );
+        schema.options(Kind::Task, "hs_task_type", &["TODO", "EMAIL", "CALL"]);
         for name in ["phone", "mobilephone", "hs_whatsapp_phone_number"] {
             schema.add(Kind::Contact, name, "phone_number");
         }
@@ -293,16 +371,23 @@ impl Schema {
             "hs_communication_logged_from",
             &["CRM"],
         );
-        for (kind, name, unique) in [
-            (Kind::Contact, "wa_id", true),
-            (Kind::Contact, "wa_user_id", true),
-            (Kind::Ticket, "wa_handoff_id", true),
-            (Kind::Ticket, "wa_session_url", false),
+        for (kind, name, unique, of) in [
+            (Kind::Contact, "wa_id", true, "string"),
+            (Kind::Contact, "wa_user_id", true, "string"),
+            (Kind::Ticket, "wa_handoff_id", true, "string"),
+            (Kind::Ticket, "wa_session_url", false, "string"),
+            (Kind::Ticket, "wa_session_id", false, "string"),
+            (Kind::Ticket, "wa_language", false, "string"),
+            (Kind::Ticket, "wa_sentiment", false, "string"),
+            (Kind::Ticket, "wa_channel", false, "string"),
+            (Kind::Ticket, "wa_last_message", false, "datetime"),
+            (Kind::Ticket, "wa_window_end", false, "datetime"),
+            (Kind::Ticket, "wa_reply_state", false, "string"),
         ] {
             schema
                 .groups
                 .insert((kind, "wa_handoff".into()), "WhatsApp handoff".into());
-            let property = schema.add(kind, name, "string");
+            let property = schema.add(kind, name, of);
             (property.unique, property.custom, property.group) =
                 (unique, true, "wa_handoff".into());
         }
@@ -312,7 +397,7 @@ impl Schema {
     fn add(&mut self, kind: Kind, name: &str, of: &str) -> &mut Property {
         self.properties
             .entry((kind, name.to_owned()))
-            .or_insert_with(|| Property::new(of))
+            .or_insert_with(|| Property::new(of, kind.group()))
     }
 
     fn options(&mut self, kind: Kind, name: &str, options: &[&str]) {
@@ -328,13 +413,21 @@ impl Schema {
     /// A portal in which nobody has prepared anything.
     pub(super) fn bare(&mut self) {
         self.properties.retain(|_, property| !property.custom);
-        self.groups.retain(|(_, name), _| name == "information");
+        self.groups.retain(|(kind, name), _| name == kind.group());
     }
 
     /// A portal that was prepared before user ids had a property of their own.
     pub(super) fn without_user_id(&mut self) {
         self.properties
             .retain(|(kind, name), _| (*kind, name.as_str()) != (Kind::Contact, "wa_user_id"));
+    }
+
+    /// A portal that was prepared before its tickets had standing fields.
+    pub(super) fn without_standing(&mut self) {
+        self.properties.retain(|(kind, name), property| {
+            let kept = ["wa_handoff_id", "wa_session_url"].contains(&name.as_str());
+            *kind != Kind::Ticket || !property.custom || kept
+        });
     }
 
     /// A portal without the newer telephone properties.

@@ -10,7 +10,10 @@ use serde_json::{Value, json};
 use super::Portal;
 use super::answer::{Answer, Refused, invalid, malformed, only, refused};
 use super::schema::Kind;
-use super::store::{Object, Store};
+use super::store::{Object, Store, time};
+
+/// Results of one query.
+const MAX_RESULTS: usize = 10_000;
 
 impl Portal {
     pub(super) fn search(&mut self, now: Timestamp, kind: Kind, body: &Value) -> Answer {
@@ -60,6 +63,10 @@ impl Portal {
                 .unwrap_or(0),
             _ => return Err(malformed("after")),
         };
+        // No more than 10,000 results of one query can be paged through.
+        if after >= MAX_RESULTS {
+            return Err(invalid(format!("after must be less than {MAX_RESULTS}")));
+        }
         for group in &groups {
             only(group, &["filters"])?;
             for filter in group["filters"].as_array().into_iter().flatten() {
@@ -99,13 +106,17 @@ impl Portal {
             }
         }
         if let Some(sort) = body["sorts"].as_array().and_then(|sorts| sorts.first()) {
-            let name = sort["propertyName"]
-                .as_str()
-                .or_else(|| sort.as_str())
-                .unwrap_or("createdate")
-                .to_owned();
-            found.sort_by(|a, b| a.get(&name).cmp(&b.get(&name)).then(a.id.cmp(&b.id)));
-            if sort["direction"] == json!("DESCENDING") {
+            let Some(sort) = sort.as_str() else {
+                return Err(malformed(
+                    "Cannot deserialize value of type `java.lang.String` for sorts",
+                ));
+            };
+            let (name, falls) = match sort.strip_prefix('-') {
+                Some(name) => (name, true),
+                None => (sort, false),
+            };
+            found.sort_by_key(|object| (object.get(name).map(sortable), object.id));
+            if falls {
                 found.reverse();
             }
         }
@@ -154,7 +165,11 @@ fn matches(object: &Object, filter: &Value) -> Result<bool, Response> {
         return Err(invalid(format!("operator {operator} needs a value")));
     }
     let value = value.unwrap_or_default();
-    let number = |text: &str| text.parse::<f64>().unwrap_or(f64::NAN);
+    // Times compare as such, whether they are written as ISO 8601 or as milliseconds.
+    let number = |text: &str| match text.parse::<f64>() {
+        Ok(number) => number,
+        Err(_) => time(&text.to_uppercase()).map_or(f64::NAN, |at| at.as_millisecond() as f64),
+    };
     let compared = |test: fn(f64, f64) -> bool| {
         held.as_deref()
             .is_some_and(|held| test(number(held), number(&value)))
@@ -172,6 +187,14 @@ fn matches(object: &Object, filter: &Value) -> Result<bool, Response> {
         "NOT_HAS_PROPERTY" => held.is_none(),
         "CONTAINS_TOKEN" => held.as_deref().is_some_and(|held| token(held, &value)),
         "NOT_CONTAINS_TOKEN" => !held.as_deref().is_some_and(|held| token(held, &value)),
+        "BETWEEN" => {
+            let high = filter["highValue"].as_str();
+            let high = high.ok_or_else(|| invalid("operator BETWEEN needs a highValue"))?;
+            compared(|a, b| a >= b)
+                && held
+                    .as_deref()
+                    .is_some_and(|held| number(held) <= number(high))
+        }
         "GT" => compared(|a, b| a > b),
         "GTE" => compared(|a, b| a >= b),
         "LT" => compared(|a, b| a < b),
@@ -182,6 +205,15 @@ fn matches(object: &Object, filter: &Value) -> Result<bool, Response> {
             )));
         }
     })
+}
+
+/// A value as it sorts: times by time, numbers by size, everything else as text.
+fn sortable(value: &str) -> (i64, String) {
+    match (value.parse::<i64>(), time(value)) {
+        (Ok(number), _) => (number, String::new()),
+        (_, Some(at)) => (at.as_millisecond(), String::new()),
+        _ => (i64::MAX, value.to_lowercase()),
+    }
 }
 
 /// Whether one of the value's words matches; `*` stands for any characters at either end.

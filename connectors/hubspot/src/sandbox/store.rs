@@ -83,6 +83,27 @@ impl Object {
     }
 
     /// When the record was written down for its timeline.
+    /// Adds these properties' earlier values to an answer, the newest first.
+    pub(super) fn with_history<'n>(
+        &self,
+        names: impl IntoIterator<Item = &'n String>,
+        answer: &mut Value,
+    ) {
+        for name in names {
+            let entries: Vec<Value> = self
+                .history
+                .get(name)
+                .into_iter()
+                .flatten()
+                .map(|(value, at, by)| {
+                    json!({"value": value, "timestamp": iso(*at), "sourceType": by.source()})
+                })
+                .collect();
+            answer["propertiesWithHistory"][name] = json!(entries);
+            answer["properties"][name] = json!(self.get(name));
+        }
+    }
+
     pub(super) fn timestamp(&self) -> Timestamp {
         self.get("hs_timestamp")
             .and_then(time)
@@ -215,6 +236,22 @@ impl Store {
         self.of(kind).find(same)
     }
 
+    /// The contact that has an address, as its first or as one of its others.
+    pub(super) fn by_email(&self, address: &str, archived: bool) -> Option<&Object> {
+        let address = address.trim();
+        self.holder(Kind::Contact, "email", address, archived)
+            .or_else(|| {
+                let has = |object: &&Object| {
+                    let others = object.get("hs_additional_emails").unwrap_or_default();
+                    object.archived == archived
+                        && others
+                            .split(';')
+                            .any(|other| other.trim().eq_ignore_ascii_case(address))
+                };
+                self.of(Kind::Contact).find(has)
+            })
+    }
+
     /// Associates two records, in both directions.
     pub(super) fn link(&mut self, from: (Kind, u64), to: (Kind, u64)) {
         self.links.entry(from).or_default().insert(to);
@@ -262,6 +299,9 @@ impl Store {
             return;
         };
         let earlier = gone.remove("hs_merged_object_ids");
+        if kind == Kind::Contact {
+            further_addresses(object, &mut gone);
+        }
         for (name, value) in gone {
             object.properties.entry(name).or_insert(value);
         }
@@ -288,6 +328,27 @@ impl Store {
     /// Whether the search index holds a record already.
     pub(super) fn indexed(object: &Object, now: Timestamp, lag: i64) -> bool {
         now.duration_since(object.created) >= SignedDuration::from_secs(lag)
+    }
+}
+
+/// The addresses of a contact that is merged into another become further ones of that.
+fn further_addresses(left: &mut Object, gone: &mut BTreeMap<String, String>) {
+    let first = left.get("email").map(str::to_owned);
+    let further = [
+        left.get("hs_additional_emails").map(str::to_owned),
+        gone.get("email").filter(|_| first.is_some()).cloned(),
+        gone.remove("hs_additional_emails"),
+    ];
+    let mut all: Vec<String> = Vec::new();
+    for address in further.iter().flatten().flat_map(|some| some.split(';')) {
+        let address = address.trim().to_owned();
+        if !address.is_empty() && Some(&address) != first.as_ref() && !all.contains(&address) {
+            all.push(address);
+        }
+    }
+    if !all.is_empty() {
+        let all = all.join(";");
+        left.properties.insert("hs_additional_emails".into(), all);
     }
 }
 

@@ -18,6 +18,7 @@ pub(super) struct Switches {
     pub conflict_409: bool,
     pub archived_keeps_unique: bool,
     pub merged_ids: bool,
+    pub merge_new_id: bool,
     pub missing_association_400: bool,
     pub max_file_bytes: u64,
     pub required_property: Option<String>,
@@ -26,10 +27,12 @@ pub(super) struct Switches {
 }
 
 /// What the client may do when nothing is said.
-const SCOPES: [&str; 9] = [
+const SCOPES: [&str; 11] = [
     "tickets",
     "crm.objects.contacts.read",
     "crm.objects.contacts.write",
+    "crm.objects.companies.read",
+    "crm.objects.companies.write",
     "crm.objects.owners.read",
     "crm.schemas.contacts.write",
     "files",
@@ -52,6 +55,7 @@ impl Default for Switches {
             conflict_409: false,
             archived_keeps_unique: true,
             merged_ids: true,
+            merge_new_id: false,
             missing_association_400: false,
             max_file_bytes: 100_000_000,
             required_property: None,
@@ -62,8 +66,8 @@ impl Default for Switches {
 }
 
 const NAMES: &str = "webhook_url, webhook_duplicates, webhook_reversed, webhook_retry_seconds, api_per_10s, search_per_second, daily, \
-                     retry_after, search_lag, scopes, token_valid, expire_tokens, grant_revoked, conflict_409, archived_keeps_unique, merged_ids, \
-                     missing_association_400, max_file_bytes, required_property, phone_country, phone_validation, reply_prefix, bare, old_phones, no_user_id";
+                     retry_after, search_lag, scopes, token_valid, expire_tokens, grant_revoked, conflict_409, archived_keeps_unique, merged_ids, merge_new_id, \
+                     missing_association_400, max_file_bytes, required_property, phone_country, phone_validation, reply_prefix, bare, old_phones, no_user_id, no_standing";
 
 impl Portal {
     pub(super) fn set_switch(&mut self, name: &str, value: &Value) -> Result<(), String> {
@@ -123,6 +127,7 @@ impl Portal {
             "conflict_409" => switches.conflict_409 = flag()?,
             "archived_keeps_unique" => switches.archived_keeps_unique = flag()?,
             "merged_ids" => switches.merged_ids = flag()?,
+            "merge_new_id" => switches.merge_new_id = flag()?,
             "missing_association_400" => switches.missing_association_400 = flag()?,
             "max_file_bytes" => switches.max_file_bytes = number()?,
             "required_property" => switches.required_property = text()?,
@@ -137,6 +142,11 @@ impl Portal {
             "no_user_id" => {
                 if flag()? {
                     self.schema.without_user_id();
+                }
+            }
+            "no_standing" => {
+                if flag()? {
+                    self.schema.without_standing();
                 }
             }
             "old_phones" => {

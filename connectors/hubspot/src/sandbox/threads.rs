@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::answer::{Answer, invalid, malformed, no_route, not_found, only, wrong_method};
+use super::inboxes::{ACCOUNT, INBOX, LIVE_CHAT};
 use super::store::iso;
 use super::{APP_ID, Portal};
 
@@ -26,8 +27,8 @@ const MAX_MESSAGES: usize = 5_000;
 impl Thread {
     fn json(&self, tickets: bool) -> Value {
         let mut shown = json!({
-            "id": self.id.to_string(), "createdAt": iso(self.created), "status": self.status, "inboxId": "1431487401",
-            "originalChannelId": "1000", "originalChannelAccountId": "7788", "associatedContactId": "0", "spam": false, "archived": false,
+            "id": self.id.to_string(), "createdAt": iso(self.created), "status": self.status, "inboxId": INBOX,
+            "originalChannelId": LIVE_CHAT, "originalChannelAccountId": ACCOUNT, "associatedContactId": "0", "spam": false, "archived": false,
         });
         if let Some(actor) = &self.assigned {
             shown["assignedTo"] = json!(actor);

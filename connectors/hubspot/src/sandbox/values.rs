@@ -30,8 +30,15 @@ impl Portal {
         let mut properties = Properties::new();
         let mut problems = Vec::new();
         for (name, value) in given {
+            // HubSpot keeps e-mail addresses in lower case and without white space around them.
+            let address = match value {
+                Value::String(text) if kind == Kind::Contact && is_email(name) => {
+                    Some(text.trim().to_lowercase())
+                }
+                _ => None,
+            };
             let value = match value {
-                Value::String(text) => text.as_str(),
+                Value::String(text) => address.as_deref().unwrap_or(text),
                 Value::Null => "",
                 _ => {
                     return Err(malformed(format!(
@@ -46,12 +53,16 @@ impl Portal {
                 }
             }
         }
+        if kind == Kind::Ticket && id.is_none() && properties.contains_key("hs_pipeline_stage") {
+            let pipeline = properties.entry("hs_pipeline".to_owned());
+            pipeline.or_insert_with(|| PIPELINES[0].id.to_owned());
+        }
         if kind == Kind::Ticket {
             problems.extend(self.stage_problem(&properties, id));
         }
         if let Some(holder) = properties
             .get("email")
-            .and_then(|email| self.store.holder(kind, "email", email, false))
+            .and_then(|email| self.store.by_email(email, false))
             && kind == Kind::Contact
             && Some(holder.id) != id
         {
@@ -192,6 +203,10 @@ impl Portal {
             )
         })
     }
+}
+
+fn is_email(name: &str) -> bool {
+    matches!(name, "email" | "hs_additional_emails")
 }
 
 /// Rich text as HubSpot keeps it: unknown tags and all but a link's address are removed.

@@ -4,9 +4,10 @@ use std::cell::RefCell;
 
 use handoffd_contract::settings::Table;
 use handoffd_contract::{Credential, Problem};
+use jiff::tz::{TimeZone, TimeZoneDatabase};
 use serde_json::Value;
 
-use super::{Comments, ContactFields, Later, Settings, Transcript, Webhook, is_id};
+use super::{Comments, ContactFields, Later, Settings, Standing, Transcript, Webhook, is_id};
 use crate::paths::{Paths, Version};
 
 /// What to do about a missing secret.
@@ -49,10 +50,18 @@ pub(super) fn read(value: &Value) -> Result<Settings, Vec<Problem>> {
         wa_id_property,
         user_id_property,
         default_country: top.country("default_country"),
+        zone: top
+            .parsed(
+                "time_zone",
+                zone,
+                "write a zone's name such as Europe/Amsterdam",
+            )
+            .unwrap_or(TimeZone::UTC),
         handoff_id_property: property(&mut top, "handoff_id_property")
             .unwrap_or_else(|| "wa_handoff_id".into()),
         session_url_property: property(&mut top, "session_url_property"),
-        last_message_property: property(&mut top, "last_message_property"),
+        standing: Standing::read(&mut top),
+        append_to_open_ticket: top.flag("append_to_open_ticket", false),
         contact_fields: top.choice(
             "contact_fields",
             &[
@@ -122,6 +131,13 @@ pub(super) fn read(value: &Value) -> Result<Settings, Vec<Problem>> {
     }
 }
 
+fn zone(value: &Value) -> Option<TimeZone> {
+    match value.as_str()?.trim() {
+        "UTC" => Some(TimeZone::UTC),
+        name => TimeZoneDatabase::bundled().get(name).ok(),
+    }
+}
+
 fn small(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
@@ -141,11 +157,15 @@ fn digits(top: &mut Table<'_>, key: &'static str) -> Option<String> {
 }
 
 /// Internal names: <https://developers.hubspot.com/docs/api-reference/latest/crm/properties/guide>
-fn property(top: &mut Table<'_>, key: &'static str) -> Option<String> {
+pub(super) fn is_property(name: &str) -> bool {
     let word = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+    name.starts_with(|c: char| c.is_ascii_lowercase()) && name.bytes().all(word)
+}
+
+fn property(top: &mut Table<'_>, key: &'static str) -> Option<String> {
     top.text_if(
         key,
-        |name| name.starts_with(|c: char| c.is_ascii_lowercase()) && name.bytes().all(word),
+        is_property,
         "write a property's internal name (lower-case letters, digits, underscores, a letter first)",
     )
 }

@@ -3,9 +3,11 @@
 
 pub mod played;
 
+use std::collections::BTreeSet;
+
 use handoffd_contract::event::{
-    AttachmentKind, DeliveryState, Handoff, MessageEvent, Reasoning, ReplyStatus, Session,
-    SessionClosed,
+    AttachmentKind, DeliveryState, Handoff, MessageEvent, Reasoning, RepReply, ReplyStatus,
+    Session, SessionClosed,
 };
 use handoffd_contract::lane::{self, Progress};
 use handoffd_contract::proof::encode;
@@ -13,7 +15,7 @@ use handoffd_contract::sandbox::{Request, Sandbox};
 use handoffd_contract::{
     Attachment, Author, AuthorKind, Call, Connector, Contact, Data, Feed, Frame, HttpCall,
     HttpReply, Inbound, InboundKind, Item, Known, Location, MediaProblem, MediaRef, Message,
-    Refusal, Reply, Source, Stop, Work,
+    Refusal, Reply, Source, Stop, Subject, Work,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -133,6 +135,19 @@ pub fn reply_status(message: &str, state: DeliveryState) -> Data {
     })
 }
 
+/// A rep's reply in the portal, as it was heard.
+pub fn replied(message: &str, text: &str) -> Data {
+    Data::RepReplied(RepReply {
+        target: "crm".into(),
+        message_id: message.into(),
+        author: None,
+        text: Some(text.into()),
+        attachments: Vec::new(),
+        options: Vec::new(),
+        template: None,
+    })
+}
+
 pub fn closed(by: Option<&str>) -> Data {
     Data::SessionClosed(SessionClosed {
         resolved: Some(true),
@@ -167,6 +182,8 @@ pub struct Desk {
     pub calls: Vec<String>,
     pub cursor: Option<String>,
     pub session: Session,
+    worked: Vec<Item>,
+    polled: BTreeSet<String>,
 }
 
 impl Desk {
@@ -180,6 +197,8 @@ impl Desk {
             calls: Vec::new(),
             cursor: None,
             session: session(),
+            worked: Vec::new(),
+            polled: BTreeSet::new(),
         }
     }
 
@@ -196,7 +215,13 @@ impl Desk {
     }
 
     pub fn call(&mut self, call: &HttpCall) -> HttpReply {
-        self.now += SignedDuration::from_millis(40);
+        // The engine waits for its share of the searches.
+        let wait = if call.path.ends_with("/search") {
+            250
+        } else {
+            40
+        };
+        self.now += SignedDuration::from_millis(wait);
         let mut request = encode(call, &mut *self.portal, self.now, &bytes).unwrap();
         request.headers.push(("host".into(), "hubspot.test".into()));
         self.calls
@@ -213,11 +238,20 @@ impl Desk {
     pub fn session(&mut self, id: &str) {
         self.session.id = id.to_owned();
         self.known = Known::default();
-        self.cursor = None;
     }
 
-    /// Works items off; the reason when the lane parks.
+    /// The replies that these items' statuses are about.
+    pub fn recalled(&self, items: &[Item]) -> Vec<String> {
+        self.connector.recall(&self.plan(items), &self.known)
+    }
+
+    /// Works items off, with those that they are about; the reason when the lane parks.
     pub fn work(&mut self, items: &[Item]) -> Result<(), Stop> {
+        self.worked.extend(items.iter().cloned());
+        let again = self.recalled(items);
+        let again = self.worked.iter().filter(|item| again.contains(&item.id));
+        let items: Vec<Item> = again.chain(items).cloned().collect();
+        let items = items.as_slice();
         for _ in 0..200 {
             let steps = match self.connector.next(&self.plan(items), &self.known) {
                 Ok(steps) if steps.is_empty() => return Ok(()),
@@ -290,6 +324,11 @@ impl Desk {
         }
         // Facts about the pace are the lane's own.
         heard.retain(|heard| match &heard.kind {
+            InboundKind::Facts(facts)
+                if facts.iter().all(|(name, _)| name != "ticket") && !self.is_about(heard) =>
+            {
+                false
+            }
             InboundKind::Facts(facts) if facts.iter().all(|(name, _)| name != "ticket") => {
                 facts
                     .iter()
@@ -312,23 +351,22 @@ impl Desk {
 
     /// How long the poll pauses; none when it has ended.
     pub fn pace(&self) -> Option<u64> {
-        let work = self.plan(&[]);
-        let feed = self
-            .connector
-            .feed(&work, &self.known, self.cursor.as_deref());
-        feed.map(|feed| match feed {
+        self.feed().map(|feed| match feed {
             Feed::Poll { every, .. } => every.as_secs(),
             Feed::Stream { .. } => panic!("HubSpot has no stream"),
         })
     }
 
-    /// One round of the poll.
-    pub fn poll(&mut self) -> Vec<Inbound> {
-        let work = self.plan(&[]);
-        let feed = self
-            .connector
-            .feed(&work, &self.known, self.cursor.as_deref());
-        let Some(Feed::Poll { read, .. }) = feed else {
+    fn is_about(&self, heard: &Inbound) -> bool {
+        match &heard.subject {
+            Subject::Fact { name, value } => self.known.get(name) == Some(value),
+            _ => false,
+        }
+    }
+
+    /// The poll that all tickets share, by itself.
+    pub fn search(&mut self) -> Vec<Inbound> {
+        let Some(Feed::Poll { read, .. }) = self.feed() else {
             panic!("no poll")
         };
         let reply = self.call(&read.call);
@@ -336,6 +374,36 @@ impl Desk {
             read: &read,
             reply: &reply,
         })
+    }
+
+    pub fn feed(&self) -> Option<Feed> {
+        let work = self.plan(&[]);
+        self.connector
+            .feed(&work, &self.known, self.cursor.as_deref())
+    }
+
+    /// The ticket's own read.
+    pub fn own_read(&mut self) -> Vec<Inbound> {
+        let Some(Feed::Poll {
+            backfill: Some(read),
+            ..
+        }) = self.feed()
+        else {
+            panic!("no poll")
+        };
+        let reply = self.call(&read.call);
+        self.hear(&Frame::Reply {
+            read: &read,
+            reply: &reply,
+        })
+    }
+
+    /// One round of the poll while there are few tickets; what polls tell again counts once.
+    pub fn poll(&mut self) -> Vec<Inbound> {
+        let mut heard = self.search();
+        heard.extend(self.own_read());
+        heard.retain(|one| self.polled.insert(one.id.clone()));
+        heard
     }
 
     /// Delivers the webhooks that are due.

@@ -1,0 +1,102 @@
+//! The standing fields of the ticket. They are written beside what an event shows and hold nothing up:
+//! a property that the portal does not have, or does not take the value for, is left out.
+
+use handoffd_contract::event::{Handoff, sentiment};
+use handoffd_contract::text::truncate;
+use handoffd_contract::{AuthorKind, HttpCall, Item, Message, Method, Repeat, Step};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Map, Value, json};
+
+use super::{Plan, notes};
+use crate::facts;
+use crate::settings::Field;
+
+/// How long after the customer's last message WhatsApp takes free text.
+/// <https://developers.facebook.com/docs/whatsapp/cloud-api/guides/send-messages>
+const WINDOW: SignedDuration = SignedDuration::from_hours(24);
+
+/// The longest value.
+const MAX_VALUE: usize = 500;
+
+/// Fields with their values.
+pub(super) type Values = Vec<(Field, String)>;
+
+impl Plan<'_> {
+    /// What a handoff says of the conversation.
+    pub(super) fn standing_of(&self, handoff: &Handoff) -> Values {
+        let session = &handoff.session;
+        let said = &handoff.handoff;
+        let mood = said.sentiment.as_deref();
+        let mood = mood.map(|mood| sentiment(mood).unwrap_or(mood).to_owned());
+        let language = said.language.clone().or_else(|| session.language.clone());
+        let last = handoff.transcript.iter().map(|message| message.time).max();
+        let of_customer = handoff
+            .transcript
+            .iter()
+            .filter(|message| message.author.kind == AuthorKind::Customer)
+            .map(|message| message.time)
+            .max();
+        let id = Some(&session.id).filter(|id| !id.is_empty());
+        let id = id.unwrap_or(&self.work.session.id).clone();
+        [
+            (Field::Session, Some(id)),
+            (Field::Language, language),
+            (Field::Sentiment, mood),
+            (Field::Channel, Some(session.channel.clone())),
+            (Field::LastMessage, last.map(written)),
+            (Field::WindowEnd, self.window_end(of_customer)),
+        ]
+        .into_iter()
+        .filter_map(|(field, value)| Some((field, value?)))
+        .collect()
+    }
+
+    /// What a later message changes.
+    pub(super) fn standing_after(&self, message: &Message) -> Values {
+        let mut values = vec![(Field::LastMessage, written(message.time))];
+        if message.author.kind == AuthorKind::Customer {
+            let end = self.window_end(Some(message.time));
+            values.extend(end.map(|end| (Field::WindowEnd, end)));
+        }
+        values
+    }
+
+    fn window_end(&self, said: Option<Timestamp>) -> Option<String> {
+        let last = said.max(self.work.last_inbound)?;
+        last.checked_add(WINDOW).ok().map(written)
+    }
+
+    /// Values by their properties, but for those that are not written here.
+    pub(super) fn stood(&self, values: Values) -> Map<String, Value> {
+        let mut properties = Map::new();
+        for (field, value) in values {
+            let line = value.split_whitespace().collect::<Vec<_>>().join(" ");
+            let Some(name) = self.settings.standing.property(field) else {
+                continue;
+            };
+            if !line.is_empty() && !self.known.is(&facts::drop("ticket", name)) {
+                properties.insert(name.to_owned(), json!(truncate(&line, MAX_VALUE)));
+            }
+        }
+        properties
+    }
+
+    /// Writes what an event changes.
+    pub(super) fn touch(&self, item: &Item, ticket: &str, values: Values) -> Option<Step> {
+        let fact = facts::touched(&item.id);
+        if self.known.is(&fact) {
+            return None;
+        }
+        let properties = self.stood(values);
+        if properties.is_empty() {
+            return None;
+        }
+        let call = HttpCall::new(Method::Patch, self.settings.paths.one("tickets", ticket))
+            .json(json!({"properties": properties}));
+        Some(Step::new("ticket.touch", Repeat::Keyed, call).claim_as(fact, "done"))
+    }
+}
+
+fn written(time: Timestamp) -> String {
+    notes::iso(time.as_millisecond())
+}
