@@ -23,7 +23,9 @@ pub(crate) fn tell(
         .iter()
         .filter_map(|part| words(lane, item, part))
         .collect();
-    if words.is_empty() || lane.known.is(&fact) || parts.iter().any(|part| !left(lane, item, part))
+    if words.is_empty()
+        || lane.known.is(&fact)
+        || parts.iter().any(|part| !has_left(lane, item, &part.slot))
     {
         return;
     }
@@ -40,10 +42,9 @@ pub(crate) fn tell(
 
 /// What is said of the template where a reply waits for the window; empty where none is set.
 pub(crate) fn of_template(lane: Lane<'_>, item: &Item, reply: &RepReply) -> String {
-    let sent = facts::sent(&item.id, FALLBACK_SLOT);
     let template = lane.fallback().filter(|_| lane.settings.use_template);
     match template {
-        Some(template) if lane.known.is(&sent) => {
+        Some(template) if went_inside(lane, item) => {
             format!(" Its text went inside the template {}.", template.name)
         }
         Some(template)
@@ -60,9 +61,13 @@ pub(crate) fn of_template(lane: Lane<'_>, item: &Item, reply: &RepReply) -> Stri
     }
 }
 
-fn left(lane: Lane<'_>, item: &Item, part: &Part) -> bool {
-    let sent = lane.known.get(&facts::sent(&item.id, &part.slot));
-    sent.is_some_and(|sent| !sent.starts_with('!'))
+/// Whether the reply's text has left inside the template. One that was refused carried nothing.
+pub(crate) fn went_inside(lane: Lane<'_>, item: &Item) -> bool {
+    has_left(lane, item, FALLBACK_SLOT)
+}
+
+fn has_left(lane: Lane<'_>, item: &Item, slot: &str) -> bool {
+    lane.known.get(&facts::sent(&item.id, slot)).is_some()
 }
 
 fn words(lane: Lane<'_>, item: &Item, part: &Part) -> Option<String> {

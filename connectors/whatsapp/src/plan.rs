@@ -13,7 +13,6 @@ use serde_json::Value;
 use crate::changed;
 use crate::facts::{self, Lane, Mapped, NewsWaits, Window};
 use crate::gateway;
-use crate::parts::FALLBACK_SLOT;
 use crate::reply::{self, Progress};
 use crate::settings::Settings;
 use crate::status::{self, Ledger};
@@ -194,7 +193,7 @@ fn hold(lane: Lane<'_>, item: &Item, reply: &RepReply) -> Option<Step> {
     );
     let mut ledger = Ledger::new(lane.known);
     ledger.set(fact.clone(), lane.work.now.to_string());
-    if lane.known.is(&facts::sent(&item.id, FALLBACK_SLOT)) {
+    if changed::went_inside(lane, item) {
         ledger.set(facts::changed(&item.id), "told");
     }
     ledger.event(

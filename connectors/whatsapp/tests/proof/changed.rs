@@ -112,3 +112,29 @@ fn a_file_that_cannot_be_fetched_is_told_within_seconds() {
     let told = connector.waiting(&world.work(), &world.known, &stop);
     assert_eq!(told.record.events.len(), 1);
 }
+
+#[test]
+fn a_template_that_was_refused_carried_nothing() {
+    let connector = cloud(json!({"fallback": "template"}));
+    let mut with_file = reply("m-1", "Here you are.");
+    with_file
+        .attachments
+        .push(file("invoice", "application/pdf", "invoice.pdf"));
+    let world = play(
+        &*connector,
+        &[
+            hello(),
+            Chapter::Pass(SignedDuration::from_hours(24)),
+            Chapter::Switch("fail_next", json!({"code": 132015, "count": 1})),
+            items(vec![replied("e-1", with_file)]),
+        ],
+    );
+    assert_eq!(states(&world), ["m-1 Failed", "m-1 Held"]);
+    let told = world.told();
+    assert!(
+        !told
+            .iter()
+            .any(|(_, _, detail)| detail.contains("went inside")),
+        "{told:?}"
+    );
+}
