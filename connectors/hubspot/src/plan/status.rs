@@ -66,7 +66,13 @@ fn words_for(status: &ReplyStatus) -> Words {
             "WhatsApp did not take the reply.",
             true,
         ),
-        DeliveryState::Sent => ("sent", "Sent to WhatsApp", "It has been sent.", false),
+        // What is said of a reply that went in another form than it was written must be read.
+        DeliveryState::Sent => (
+            "sent",
+            "Sent to WhatsApp",
+            "It has been sent.",
+            status.settles(),
+        ),
         DeliveryState::Delivered => (
             "delivered",
             "Delivered to WhatsApp",
