@@ -46,12 +46,14 @@ impl File {
         }
     }
 
-    /// The producer's ids of a session's events, in the order of the ledger.
+    /// The producer's ids of a session's events, in the order of the ledger; what handoffd says of the
+    /// conversation itself is not among them.
     pub async fn ids(&self, session: &str) -> Vec<String> {
         let story = self.ledger.session_report(session).await.expect("a story");
         story
             .events
             .into_iter()
+            .filter(|(_, kind, ..)| kind != "session.state")
             .map(|(_, _, _, id, _)| id)
             .collect()
     }

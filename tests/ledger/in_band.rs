@@ -177,7 +177,7 @@ async fn refusals_of_an_older_file_are_read() {
              CHECK (candidate IS NULL OR unsure_since IS NOT NULL)
          ) STRICT, WITHOUT ROWID;
          CREATE INDEX fact_by_value ON fact (name, coalesce(value, candidate), lane);
-         PRAGMA user_version = 4",
+         PRAGMA user_version = 5",
     )
     .unwrap();
     conn.execute_batch(&older()).unwrap();
@@ -195,7 +195,7 @@ async fn refusals_of_an_older_schema_are_read() {
     let back = "DROP TABLE given_up; ALTER TABLE fact DROP COLUMN reason, DROP COLUMN message;
                 ALTER TABLE fact ADD CONSTRAINT fact_check
                     CHECK ((value IS NULL) = (unsure_since IS NOT NULL));
-                UPDATE handoffd_schema SET version = 4;";
+                UPDATE handoffd_schema SET version = 5;";
     schema.sql(&format!("{back}\n{}", older())).await;
     let ledger: Arc<dyn Ledger> = Arc::new(schema.open().await);
     check(&ledger).await;

@@ -181,6 +181,9 @@ impl Schema {
     /// Rows that scans of tables and indexes passed until now. Complete when no connection is left.
     pub async fn rows_read(&self) -> i64 {
         self.alone().await;
+        // Counters are published some time after the reads that they count.
+        // <https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-STATS-VIEWS>
+        self.sql("SELECT pg_stat_force_next_flush()::text").await;
         let read = "SELECT (SELECT sum(seq_tup_read)::bigint FROM pg_stat_user_tables
                              WHERE schemaname = $1)
                          + (SELECT sum(idx_tup_read)::bigint FROM pg_stat_user_indexes
