@@ -14,6 +14,8 @@ use crate::load::EVENTS;
 use crate::process::Process;
 use crate::sink::Sink;
 
+/// The server on which databases may be made.
+const SERVER: &str = "HANDOFFD_TEST_POSTGRES";
 const QUEUE: &str = "handoffd.events";
 /// The proof at the end of a webhook's path.
 const HOOK: &str = "bench-path-token";
@@ -41,11 +43,47 @@ pub struct Contestant {
     folder: Folder,
     listen: SocketAddr,
     process: Option<Process>,
+    /// A database of its own, where its ledger is in PostgreSQL.
+    database: Option<Database>,
+}
+
+struct Database {
+    url: String,
+    client: tokio_postgres::Client,
+}
+
+impl Database {
+    async fn fresh() -> Database {
+        let server = std::env::var(SERVER).unwrap_or_else(|_| {
+            panic!("{SERVER} names no PostgreSQL; `tests/run --bench` starts one")
+        });
+        let admin = connected(&server).await;
+        let name = format!("bench_{}", uuid::Uuid::new_v4().simple());
+        let create = format!("CREATE DATABASE {name}");
+        admin.batch_execute(&create).await.unwrap();
+        let mut url = reqwest::Url::parse(&server).unwrap();
+        url.set_path(&name);
+        let url = url.to_string();
+        let client = connected(&url).await;
+        Database { url, client }
+    }
+}
+
+async fn connected(url: &str) -> tokio_postgres::Client {
+    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    client
 }
 
 impl Contestant {
     /// Its queue is there, and it is not running.
-    pub async fn prepared(who: Who, sink: &Sink) -> Contestant {
+    pub async fn prepared(who: Who, sink: &Sink, postgres: bool) -> Contestant {
+        let database = match who {
+            Who::Daemon if postgres => Some(Database::fresh().await),
+            _ => None,
+        };
         let broker = Broker::shared().await;
         let gateway = broker.gateway().await;
         gateway.exchange(EVENTS).await;
@@ -57,6 +95,7 @@ impl Contestant {
             folder: Folder::new().unwrap(),
             listen: free(),
             process: None,
+            database,
         };
         contestant.start(sink);
         contestant.gateway.queue_is_there(QUEUE).await;
@@ -80,18 +119,30 @@ impl Contestant {
     }
 
     /// Stored events; none where nothing is stored.
-    pub fn stored(&self) -> Option<usize> {
-        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
-        let ledger = rusqlite::Connection::open_with_flags(self.file(), flags).ok()?;
+    pub async fn stored(&self) -> Option<usize> {
         // Nothing is ever deleted.
         let last = "SELECT coalesce(max(seq), 0) FROM event";
-        let last: i64 = ledger.query_row(last, [], |row| row.get(0)).ok()?;
+        let last: i64 = match &self.database {
+            Some(database) => database.client.query_one(last, &[]).await.ok()?.get(0),
+            None => {
+                let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+                let ledger = rusqlite::Connection::open_with_flags(self.file(), flags).ok()?;
+                ledger.query_row(last, [], |row| row.get(0)).ok()?
+            }
+        };
         usize::try_from(last).ok()
     }
 
     /// Where Creatio's webhooks go.
     pub fn webhooks(&self) -> String {
         format!("http://{}/webhooks/creatio/{HOOK}", self.listen)
+    }
+
+    fn ledger(&self) -> String {
+        match &self.database {
+            Some(database) => database.url.clone(),
+            None => format!("sqlite:{}", self.file().display()),
+        }
     }
 
     fn file(&self) -> PathBuf {
@@ -130,7 +181,7 @@ impl Contestant {
         broker.set_password(None).unwrap();
         let config = json!({
             "daemon": {"name": "bench"},
-            "ledger": {"url": format!("sqlite:{}", self.file().display())},
+            "ledger": {"url": self.ledger()},
             "http": {"listen": self.listen.to_string(), "admin_listen": free().to_string()},
             "intake": {"amqp": {"url": broker.as_str(), "password": "broker", "exchange": EVENTS, "queue": QUEUE,
                 "publish_exchange": "handoffd.out"}},

@@ -43,8 +43,15 @@ async fn main() -> ExitCode {
         "release"
     };
     println!(
-        "{build} build, SQLite; {} rounds, bursts of {} events in {} sessions",
-        options.rounds, options.events, options.sessions
+        "{build} build, {}; {} rounds, bursts of {} events in {} sessions",
+        if options.postgres {
+            "PostgreSQL"
+        } else {
+            "SQLite"
+        },
+        options.rounds,
+        options.events,
+        options.sessions
     );
     let sink = Sink::start().await;
     let mut figures = Vec::new();

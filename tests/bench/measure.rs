@@ -26,7 +26,7 @@ pub struct Figure {
 /// Everything, in order.
 pub async fn all(who: Who, sink: &Sink, options: &Options) -> Vec<Figure> {
     let mut run = Run {
-        contestant: Contestant::prepared(who, sink).await,
+        contestant: Contestant::prepared(who, sink, options.postgres).await,
         sink,
         sessions: options.sessions,
         next: options.sessions,
@@ -77,7 +77,7 @@ impl Run<'_> {
 
     /// Events that lead to no call, from the queue to the disk.
     async fn intake(&mut self, events: usize) {
-        let before = self.contestant.stored().unwrap();
+        let before = self.contestant.stored().await.unwrap();
         let numbers = self.numbers(events);
         self.contestant.process().signal("STOP");
         let waiting = load::stored_only(numbers, self.sessions);
@@ -86,7 +86,7 @@ impl Run<'_> {
         let began = Instant::now();
         self.contestant.process().signal("CONT");
         eventually(LONG, || async {
-            self.contestant.stored().unwrap() >= before + events
+            self.contestant.stored().await.unwrap() >= before + events
         })
         .await;
         let took = began.elapsed();

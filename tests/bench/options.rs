@@ -10,8 +10,9 @@ tests/run --bench [OPTIONS], which is cargo test --release --test bench -- --run
   --rounds N      how often the floors and the daemon take turns (3)
   --seconds N     how long events come at each pace (10)
   --pace N        events in a second; may be given several times (100 and 300)
+  --ledger NAME   the daemon's: sqlite or postgres (sqlite)
 
-RabbitMQ comes from the environment, as tests/run sets it.";
+RabbitMQ and PostgreSQL come from the environment, as tests/run sets it.";
 
 /// Without it a plain `cargo test` would take minutes.
 const RUN: &str = "--run";
@@ -23,6 +24,8 @@ pub struct Options {
     pub rounds: usize,
     pub seconds: usize,
     pub paces: Vec<usize>,
+    /// Whether the daemon's ledger is in PostgreSQL.
+    pub postgres: bool,
 }
 
 /// What the arguments ask for.
@@ -50,6 +53,7 @@ impl Options {
             rounds: 3,
             seconds: 10,
             paces: Vec::new(),
+            postgres: false,
         };
         let mut arguments = arguments.iter().filter(|argument| *argument != RUN);
         while let Some(name) = arguments.next() {
@@ -57,6 +61,14 @@ impl Options {
                 return Ok(Asked::Help);
             }
             let value = arguments.next().ok_or(format!("{name} needs a value"))?;
+            if name == "--ledger" {
+                options.postgres = match value.as_str() {
+                    "sqlite" => false,
+                    "postgres" => true,
+                    _ => return Err("--ledger is sqlite or postgres".into()),
+                };
+                continue;
+            }
             let number: usize = value
                 .parse()
                 .ok()

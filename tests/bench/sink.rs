@@ -14,6 +14,8 @@ use tokio::net::TcpListener;
 
 /// What stands before a message's number in its text.
 const MARK: &str = "bench#";
+/// The status of a new case in a Creatio that nobody has changed.
+const NEW: &str = "ae5f2f10-f46b-1410-fd9a-0050ba5d6c38";
 
 type Answer = (StatusCode, [(HeaderName, &'static str); 1], Bytes);
 
@@ -102,12 +104,25 @@ async fn answer(
     } else if method == Method::POST {
         (StatusCode::CREATED, body)
     } else if method == Method::GET {
-        let none = Bytes::from_static(br#"{"value":[]}"#);
-        (StatusCode::OK, none)
+        (StatusCode::OK, found(&uri))
     } else {
         (StatusCode::NO_CONTENT, Bytes::new())
     };
     (status, [(header::CONTENT_TYPE, "application/json")], body)
+}
+
+/// Any case that is asked for by its id is there and new; nothing else is found.
+fn found(uri: &Uri) -> Bytes {
+    let query = uri.query().unwrap_or_default();
+    let by_id = query.split("Id%20eq%20").nth(1);
+    let by_id = by_id.or_else(|| query.split("Id+eq+").nth(1));
+    match by_id {
+        Some(rest) if uri.path().ends_with("/Case") => {
+            let id: String = rest.chars().take(36).collect();
+            format!(r#"{{"value":[{{"Id":"{id}","StatusId":"{NEW}"}}]}}"#).into()
+        }
+        _ => Bytes::from_static(br#"{"value":[]}"#),
+    }
 }
 
 fn number(body: &[u8]) -> Option<usize> {
