@@ -220,3 +220,34 @@ fn every_command_is_documented() {
         );
     }
 }
+
+/// Each row of the table of expectations names tests that there are, and none is missing.
+#[test]
+fn every_test_that_is_promised_exists() {
+    let page = fs::read_to_string(root().join("tests/features.md")).unwrap();
+    let mut rows = BTreeSet::new();
+    let mut tests = 0;
+    for line in page.lines() {
+        let Some(row) = line.strip_prefix("| ") else {
+            continue;
+        };
+        let row = row.split(' ').next().unwrap();
+        if row.len() > 1 && row.starts_with(['F', 'T']) {
+            assert!(rows.insert(row), "{row} stands there twice");
+        }
+        let mut file = String::new();
+        for quoted in line.split('`').skip(1).step_by(2) {
+            if quoted.ends_with(".rs") {
+                file = fs::read_to_string(root().join(quoted)).expect(quoted);
+            } else if !file.is_empty() {
+                let is_there = file.contains(&format!("fn {quoted}("));
+                assert!(is_there, "{row}: there is no {quoted}");
+                tests += 1;
+            }
+        }
+    }
+    let all = (1..=57).map(|n| format!("F{n}")).chain((1..=31).map(|n| format!("T{n}")));
+    let missing: Vec<String> = all.filter(|row| !rows.contains(row.as_str())).collect();
+    assert_eq!(missing, Vec::<String>::new(), "not on the page");
+    assert!(tests > 100, "only {tests} tests were found");
+}

@@ -1,6 +1,6 @@
 //! What was really issued: the judge's one side.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -34,6 +34,11 @@ pub struct Sent {
 pub struct Pages {
     /// Tokens of messages, by session.
     pub messages: BTreeMap<String, Vec<String>>,
+    /// Those that were said while the assistant had the conversation back, by session: no rep's business,
+    /// until the next handoff tells them.
+    pub unasked: BTreeMap<String, Vec<String>>,
+    /// Sessions that the assistant has back.
+    pub returned: BTreeSet<String>,
     pub replies: Vec<Reply>,
     /// Tokens of notes, by session and CRM.
     pub notes: Vec<(String, &'static str, String)>,
@@ -74,10 +79,31 @@ impl Book {
     /// Issues the next message of a session; its token.
     pub fn message(&self, session: &str) -> String {
         let mut pages = self.open();
-        let messages = pages.messages.entry(session.to_owned()).or_default();
-        let token = format!("{session}-M{}", messages.len() + 1);
-        messages.push(token.clone());
+        let count = |all: &BTreeMap<String, Vec<String>>| all.get(session).map_or(0, Vec::len);
+        let n = count(&pages.messages) + count(&pages.unasked) + 1;
+        let token = format!("{session}-M{n}");
+        let list = if pages.returned.contains(session) {
+            &mut pages.unasked
+        } else {
+            &mut pages.messages
+        };
+        let list = list.entry(session.to_owned()).or_default();
+        list.push(token.clone());
         token
+    }
+
+    /// The assistant takes a conversation over again.
+    pub fn return_to_assistant(&self, session: &str) {
+        self.open().returned.insert(session.to_owned());
+    }
+
+    /// It is handed over: what was said meanwhile is told with it.
+    pub fn hand_over(&self, session: &str) {
+        let mut pages = self.open();
+        pages.returned.remove(session);
+        let meanwhile = pages.unasked.remove(session).unwrap_or_default();
+        let messages = pages.messages.entry(session.to_owned()).or_default();
+        messages.extend(meanwhile);
     }
 }
 

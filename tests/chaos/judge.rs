@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::book::{Pages, Reply, tokens};
 use crate::options::Exit;
 use crate::story::{CRMS, Story};
-use crate::views::{By, Phones, Record};
+use crate::views::{By, Person, Phones, Record};
 
 /// Examples of breaches that are kept of each kind.
 const EXAMPLES: usize = 12;
@@ -50,6 +50,8 @@ pub struct Evidence<'a> {
     pub exit: Exit,
     /// The records of each CRM.
     pub records: BTreeMap<&'static str, Vec<Record>>,
+    /// The contacts of those CRMs that have them.
+    pub people: BTreeMap<&'static str, Vec<Person>>,
     pub phones: Phones,
 }
 
@@ -80,6 +82,8 @@ pub fn judge(evidence: &Evidence<'_>) -> Findings {
     let (mut checks, mut replies) = (Vec::new(), BTreeMap::new());
     checks.extend(messages(evidence));
     checks.extend(records(evidence));
+    checks.extend(asked(evidence));
+    checks.extend(contacts(evidence));
     checks.push(files(evidence));
     checks.extend(on_phones(evidence, &shown));
     checks.extend(replied(evidence, &shown, &mut replies));
@@ -126,7 +130,8 @@ fn messages(evidence: &Evidence<'_>) -> [Check; 4] {
         for target in &story.targets {
             let records = of_session(evidence, target, &story.session);
             let place = format!("{} in {target}", story.session);
-            one.that(records.len() <= 1, || {
+            // What was ended for good is followed by a new record.
+            one.that(records.len() <= 1 + story.endings(), || {
                 format!("{place}: {} records", records.len())
             });
             let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
@@ -196,6 +201,59 @@ fn records(evidence: &Evidence<'_>) -> [Check; 3] {
         }
     }
     [misdirected, echoed, unwanted]
+}
+
+/// Reps are asked when they should be, and not when the assistant has the conversation.
+fn asked(evidence: &Evidence<'_>) -> [Check; 2] {
+    let mut rings = Check::new("nobody is asked after a return", false);
+    let mut done = Check::new("no handoff ends on a record that counts as done", true);
+    for story in evidence.stories {
+        let unasked = evidence.book.unasked.get(&story.session);
+        for target in &story.targets {
+            let records = of_session(evidence, target, &story.session);
+            let place = format!("{} in {target}", story.session);
+            let shown = |token: &String| {
+                let mut entries = records.iter().flat_map(|record| &record.entries);
+                entries.any(|entry| entry.tokens.contains(token))
+            };
+            for token in unasked.into_iter().flatten() {
+                rings.that(!shown(token), || format!("{place}: {token}"));
+            }
+            if story.is_with_people() {
+                let open = records.iter().any(|record| !record.done);
+                done.that(open, || format!("{place}: {} records", records.len()));
+            }
+        }
+    }
+    [rings, done]
+}
+
+/// Every customer is one contact, and nobody is on a contact that is somebody else.
+fn contacts(evidence: &Evidence<'_>) -> [Check; 2] {
+    let mut one = Check::new("contacts: one per customer", false);
+    let mut right = Check::new("contacts: nobody's record is on somebody else's", false);
+    for (target, people) in &evidence.people {
+        let mut theirs: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        let mut whose: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        let stories = evidence.stories.iter();
+        for story in stories.filter(|story| story.targets.contains(target)) {
+            let key = story.customer.key.as_str();
+            let named = people.iter().filter(|person| person.keys.contains(key));
+            let records = of_session(evidence, target, &story.session);
+            let linked = records.iter().flat_map(|record| &record.contacts);
+            for id in linked.chain(named.map(|person| &person.id)) {
+                theirs.entry(key).or_default().insert(id);
+                whose.entry(id).or_default().insert(key);
+            }
+        }
+        for (key, ids) in theirs {
+            one.that(ids.len() == 1, || format!("{key} in {target}: {ids:?}"));
+        }
+        for (id, keys) in whose {
+            right.that(keys.len() == 1, || format!("{id} in {target}: {keys:?}"));
+        }
+    }
+    [one, right]
 }
 
 /// Every file of a customer is shown once.

@@ -264,6 +264,10 @@ fn look(stories: &[Story], world: &World, book: &Book, exit: Exit) -> Findings {
         .iter()
         .map(|target| (*target, views::records(&world.sims, target)))
         .collect();
+    let people = ["hubspot", "creatio"]
+        .into_iter()
+        .map(|target| (target, views::people(&world.sims, target)))
+        .collect();
     let phones = views::phones(&world.sims);
     let pages = book.open();
     judge(&Evidence {
@@ -271,6 +275,7 @@ fn look(stories: &[Story], world: &World, book: &Book, exit: Exit) -> Findings {
         book: &pages,
         exit,
         records,
+        people,
         phones,
     })
 }

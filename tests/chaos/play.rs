@@ -151,6 +151,7 @@ impl Teller<'_> {
                 self.tell("message.sent", json!({"message": message})).await;
             }
             Act::Again { old, new } => {
+                self.stage.book.hand_over(&self.story.session);
                 let from = self.said.len().saturating_sub(old);
                 let mut transcript = self.said[from..].to_vec();
                 transcript.extend((0..new).map(|n| self.says(n % 2 == 0, false)));
@@ -159,6 +160,11 @@ impl Teller<'_> {
             Act::Reads => {
                 let act = json!({"act": "read", "from": self.story.customer.key});
                 let _ = self.stage.world.sim("whatsapp").act(&act);
+            }
+            Act::Returns => {
+                self.stage.book.return_to_assistant(&self.story.session);
+                let by = json!({"returned_by": "assistant", "reason": "answered"});
+                self.tell("session.returned", by).await;
             }
             Act::Closes => {
                 self.tell(
@@ -235,6 +241,10 @@ async fn rep(stage: &Stage, story: &Story, target: &'static str, acts: Vec<(Dura
         let Some((record, _)) = stage.index.borrow().get(&key).cloned() else {
             continue;
         };
+        // A rep who writes in a conversation that the assistant has back takes it over.
+        if stage.book.open().returned.contains(&story.session) {
+            continue;
+        }
         let letter = if *act == RepAct::Replies { 'R' } else { 'N' };
         let token = format!("{}-{letter}{}", story.session, base + n + 1);
         let text = words(&token, &mut rng);

@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::book::{Pages, Reply, Sent};
 use crate::judge::{Evidence, judge};
 use crate::options::Exit;
-use crate::story::{Customer, Story};
-use crate::views::{By, Entry, Phones, Record};
+use crate::story::{Act, Customer, Story};
+use crate::views::{By, Entry, Person, Phones, Record};
 
 /// The evidence that breaches are planted into.
 struct Plot {
@@ -16,6 +16,7 @@ struct Plot {
     exit: Exit,
     record: Record,
     second: Option<Record>,
+    people: Vec<Person>,
     phones: Phones,
 }
 
@@ -118,6 +119,28 @@ pub fn found() -> (usize, usize) {
     plant(Some("the gateway is told of every record"), &|plot| {
         plot.book.told.clear()
     });
+    plant(Some("nobody is asked after a return"), &|plot| {
+        let said = vec!["S0001-M3".into()];
+        plot.book.unasked.insert("S0001".into(), said);
+        plot.record.entries.push(entry(By::App, &["S0001-M3"], ""));
+    });
+    plant(
+        Some("no handoff ends on a record that counts as done"),
+        &|plot| plot.record.done = true,
+    );
+    plant(None, &|plot| {
+        plot.record.done = true;
+        plot.stories[0].events = vec![(Duration::ZERO, Act::Closes)];
+    });
+    plant(Some("contacts: one per customer"), &|plot| {
+        let mut again = plot.people[0].clone();
+        again.id = "11".into();
+        plot.people.push(again);
+    });
+    plant(
+        Some("contacts: nobody's record is on somebody else's"),
+        &|plot| plot.people[0].keys = ["49222".into()].into(),
+    );
     let right = results.iter().filter(|right| **right).count();
     (right, results.len() - right)
 }
@@ -138,6 +161,7 @@ fn broken(plot: &Plot) -> Vec<&'static str> {
         book: &plot.book,
         exit: plot.exit,
         records: BTreeMap::from([("hubspot", records)]),
+        people: BTreeMap::from([("hubspot", plot.people.clone())]),
         phones,
     });
     let broken = findings.checks.iter().filter(|check| check.broken > 0);
@@ -188,6 +212,12 @@ fn quiet() -> Plot {
         ],
         files: vec!["file0001x2-8f3a.pdf".into()],
         staffed: true,
+        done: false,
+        contacts: vec!["10".into()],
+    };
+    let person = Person {
+        id: "10".into(),
+        keys: ["49111".into()].into(),
     };
     let shown = vec![vec!["S0001-R101".into()], vec!["S0001-R102".into()]];
     Plot {
@@ -196,6 +226,7 @@ fn quiet() -> Plot {
         exit: Exit::Cloud,
         record,
         second: None,
+        people: vec![person],
         phones: Phones {
             shown: BTreeMap::from([("49111".into(), shown)]),
             ..Phones::default()

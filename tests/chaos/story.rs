@@ -31,6 +31,21 @@ pub struct Story {
     pub reps: Vec<(&'static str, Vec<(Duration, RepAct)>)>,
 }
 
+impl Story {
+    /// Whether people are asked for in the end: nothing was closed or given back since the last handoff.
+    pub fn is_with_people(&self) -> bool {
+        let mut acts = self.events.iter().rev().map(|(_, act)| *act);
+        let last = acts.find(|act| matches!(act, Act::Again { .. } | Act::Closes | Act::Returns));
+        last.is_none_or(|act| matches!(act, Act::Again { .. }))
+    }
+
+    /// How often it was ended and handed over again.
+    pub fn endings(&self) -> usize {
+        let ended = |act: &Act| matches!(act, Act::Closes | Act::Returns);
+        self.events.iter().filter(|(_, act)| ended(act)).count()
+    }
+}
+
 /// Who writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Customer {
@@ -54,6 +69,8 @@ pub enum Act {
     Reads,
     /// The platform closes the session.
     Closes,
+    /// The platform's assistant takes the conversation over again.
+    Returns,
 }
 
 /// What a rep does.
@@ -156,8 +173,35 @@ fn events(story: &mut Story, rng: &mut Rng, lasts: Duration) {
         let late = lasts / 3 + pause(rng, lasts);
         story.events.push((late, Act::Writes { file: false }));
     }
-    if rng.chance(250) {
+    let quiet = !story.stale && rng.chance(250);
+    if quiet {
+        story.events.push((pause(rng, lasts), Act::Returns));
+        for _ in 0..rng.within(1..4) {
+            let act = if rng.chance(300) {
+                Act::Platform
+            } else {
+                Act::Writes { file: false }
+            };
+            story.events.push((pause(rng, lasts), act));
+        }
+    }
+    if quiet && rng.chance(600) {
+        again(story, rng, lasts);
+    } else if rng.chance(250) {
         story.events.push((pause(rng, lasts), Act::Closes));
+        if !story.stale && rng.chance(500) {
+            again(story, rng, lasts);
+        }
+    }
+}
+
+/// What ended or was given back is handed over once more, and the customer writes on.
+fn again(story: &mut Story, rng: &mut Rng, lasts: Duration) {
+    let act = Act::Again { old: 0, new: 1 };
+    story.events.push((pause(rng, lasts), act));
+    if rng.chance(500) {
+        let act = Act::Writes { file: false };
+        story.events.push((pause(rng, lasts), act));
     }
 }
 

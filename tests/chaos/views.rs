@@ -1,6 +1,6 @@
 //! What people see, read from the simulators' views: records by session, entries in order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use handoffd::sandbox::Running;
 use serde_json::Value;
@@ -41,6 +41,55 @@ pub struct Record {
     pub files: Vec<String>,
     /// A rep can write here now (Salesforce: somebody has accepted).
     pub staffed: bool,
+    /// The CRM counts it as done: nobody is asked to look at it.
+    pub done: bool,
+    /// The contacts that it is with, by their ids.
+    pub contacts: Vec<String>,
+}
+
+/// A contact of a CRM.
+#[derive(Debug, Clone)]
+pub struct Person {
+    pub id: String,
+    /// Everything on it that identifies somebody: numbers as digits, ids as they stand there.
+    pub keys: BTreeSet<String>,
+}
+
+/// Every contact that a CRM has.
+pub fn people(sims: &Running, target: &str) -> Vec<Person> {
+    let Some(served) = sims.target(target) else {
+        return Vec::new();
+    };
+    let view = served.view();
+    let all = view["contacts"].as_array().cloned().unwrap_or_default();
+    let living = all
+        .iter()
+        .filter(|one| one["deleted"] != true && one["merged_into"].is_null());
+    living
+        .map(|one| {
+            let mut keys = BTreeSet::new();
+            for text in texts(one) {
+                let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+                let is_number = text.chars().all(|c| "+0123456789 ()-".contains(c));
+                let key = if is_number { digits } else { text.to_owned() };
+                keys.extend(Some(key).filter(|key| key.len() > 7));
+            }
+            Person {
+                id: one["id"].as_str().unwrap_or_default().to_owned(),
+                keys,
+            }
+        })
+        .collect()
+}
+
+/// Every text in a value.
+fn texts(value: &Value) -> Vec<&str> {
+    match value {
+        Value::String(text) => vec![text],
+        Value::Array(items) => items.iter().flat_map(texts).collect(),
+        Value::Object(members) => members.values().flat_map(texts).collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// What a rep sees in one CRM.
@@ -91,7 +140,28 @@ fn read(record: &Value, list: &str) -> Record {
         entries,
         files,
         staffed: !record["rep"].is_null(),
+        done: is_done(record),
+        contacts: contacts(record),
     }
+}
+
+/// HubSpot has a stage, Creatio a status, Salesforce sessions, of which the last one counts.
+fn is_done(record: &Value) -> bool {
+    let session = record["sessions"].as_array().and_then(|all| all.last());
+    let words = [
+        &record["stage"],
+        &record["status"],
+        session.map_or(&Value::Null, |session| &session["status"]),
+    ];
+    let done = ["Closed", "Done", "Resolved", "Canceled", "Ended", "closed"];
+    record["deleted"] == true || words.iter().any(|word| done.iter().any(|one| *word == one))
+}
+
+fn contacts(record: &Value) -> Vec<String> {
+    let one = record["contact_id"].as_str().filter(|id| !id.is_empty());
+    let several = record["contact_ids"].as_array().into_iter().flatten();
+    let several = several.filter_map(Value::as_str);
+    one.into_iter().chain(several).map(str::to_owned).collect()
 }
 
 fn entry(value: &Value, by: By) -> Entry {

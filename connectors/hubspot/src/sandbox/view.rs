@@ -65,10 +65,10 @@ impl Portal {
             .iter()
             .find(|owner| owner.0 == get("hubspot_owner_id"))
             .map(|owner| format!("{} {}", owner.2, owner.3));
-        let contacts: Vec<String> = self
-            .store
-            .linked(at, Kind::Contact)
-            .into_iter()
+        let contact_ids = self.store.linked(at, Kind::Contact);
+        let contacts: Vec<String> = contact_ids
+            .iter()
+            .copied()
             .filter_map(|id| self.store.objects.get(&(Kind::Contact, id)))
             .map(|contact| {
                 contact
@@ -109,6 +109,7 @@ impl Portal {
             "id": ticket.id.to_string(), "subject": get("subject"), "content": get("content"),
             "pipeline": pipeline.map(|known| known.label), "stage": stage.map(|stage| stage.1),
             "priority": ticket.get("hs_ticket_priority"), "owner": owner, "properties": custom, "contacts": contacts,
+            "contact_ids": contact_ids.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "deleted": ticket.archived, "merged_into": ticket.merged_into.map(|id| id.to_string()),
             "timeline": timeline.into_iter().map(|object| self.entry(object)).collect::<Vec<_>>(), "thread": comments,
         })
