@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use handoffd_contract::{Controller, Event};
+use handoffd_contract::Event;
 use jiff::Timestamp;
 use tokio_postgres::Row;
 
@@ -13,7 +13,7 @@ use super::db::{Db, Outcome, Text};
 use super::transact::transact;
 use crate::conversation::Rules;
 use crate::ledger::conversation::{
-    Counts, MAX_CHANGES, Mover, PEOPLE, StateRow, controller, hidden_since, moved,
+    Counts, MAX_CHANGES, Mover, PEOPLE, StateRow, hidden_since, moved,
 };
 use crate::ledger::rows::{self, count};
 use crate::ledger::rules::MAX_ROWS;

@@ -89,7 +89,7 @@ fn a_message_after_the_end_does_what_the_word_says() {
 
 #[test]
 fn a_second_handoff_does_what_the_word_says_and_is_always_work() {
-    let again = || handed("h2", 140, &["again"]);
+    let again = || handed("h2", 140, &["colleague"]);
     for (act, word, expected) in [
         ("resolve", "reopen", found(&[("Reopened", 1)])),
         ("resolve", "new", found(&[("Resolved", 0), ("New", 1)])),
@@ -99,15 +99,18 @@ fn a_second_handoff_does_what_the_word_says_and_is_always_work() {
     ] {
         let settings = json!({ "after_end_handoff": word, "after_end": "append" });
         let report = ends(act, settings, vec![again()]);
-        assert_eq!(cases(&report, "again"), expected, "{act} {word}");
+        assert_eq!(cases(&report, "colleague"), expected, "{act} {word}");
     }
     // After a return the case is still open, and the next handoff has its own; one is enough.
     let settings = json!({ "after_end_handoff": "new" });
-    let next = vec![returned(), again(), handed("h3", 150, &["and again"])];
+    let next = vec![returned(), again(), handed("h3", 150, &["and colleague"])];
     let report = ends("", settings, next.clone());
-    assert_eq!(cases(&report, "again"), found(&[("New", 0), ("New", 2)]));
+    assert_eq!(
+        cases(&report, "colleague"),
+        found(&[("New", 0), ("New", 2)])
+    );
     let report = ends("", json!({}), next);
-    assert_eq!(cases(&report, "again"), found(&[("New", 2)]));
+    assert_eq!(cases(&report, "colleague"), found(&[("New", 2)]));
 }
 
 /// The message made a case that nobody was handed yet: the handoff is for that one.
@@ -117,10 +120,13 @@ fn a_handoff_takes_the_case_that_a_message_has_made_since_the_end() {
     let next = vec![
         received("m2", 60, "and?"),
         returned(),
-        handed("h2", 140, &["again"]),
+        handed("h2", 140, &["colleague"]),
     ];
     let report = ends("close", settings, next);
-    assert_eq!(cases(&report, "again"), found(&[("Closed", 0), ("New", 1)]));
+    assert_eq!(
+        cases(&report, "colleague"),
+        found(&[("Closed", 0), ("New", 1)])
+    );
 }
 
 /// Where each end is followed by a case of its own, the contact's other open case is not taken for it.
