@@ -25,7 +25,7 @@ pub use self::examine::{Examined, examine};
 pub use self::routes::router;
 use self::site::Site;
 use crate::admin::{self, Admin};
-use crate::config::Config;
+use crate::config::{Config, TargetConfig};
 use crate::connectors;
 use crate::conversation::Rules;
 use crate::engine::plan::Mappings;
@@ -292,11 +292,13 @@ impl App {
 /// By what conversations move.
 #[must_use]
 pub fn rules(config: &Config) -> Rules {
-    let back = config.targets.iter();
-    let back = back.filter(|target| connectors::is_way_back(&target.kind));
+    let is_way_back = |target: &&TargetConfig| connectors::is_way_back(&target.kind);
+    let named = |target: &TargetConfig| (target.name.clone(), target.conversation.clone());
+    let (back, desks): (Vec<_>, Vec<_>) = config.targets.iter().partition(is_way_back);
     Rules {
-        way_back: back.map(|target| target.name.clone()).collect(),
-        ..config.conversation.clone()
+        way_back: back.iter().map(|target| target.name.clone()).collect(),
+        general: config.conversation.clone(),
+        own: desks.into_iter().map(named).collect(),
     }
 }
 

@@ -27,6 +27,7 @@ use std::path::{Path, PathBuf};
 use config::{Environment, File, FileFormat};
 use serde_json::Value;
 
+use crate::conversation::Terms;
 pub use handoffd_contract::Problem;
 use handoffd_contract::settings::Table;
 pub use network::Network;
@@ -163,12 +164,14 @@ fn read(
     intake.value("amqp");
     intake.finish();
     let engine = sections::engine(top.section("engine"));
-    let conversation = conversation::conversation(top.section("conversation"));
+    let mut section = top.section("conversation");
+    let conversation = conversation::terms(&mut section, &Terms::default());
+    section.finish();
     let media = sections::media(top.section("media"));
     let proxy_from_env = overridden("outbound.proxy", &env);
     let outbound = outbound::outbound(top.section("outbound"), &secrets, &env, proxy_from_env);
     let log = sections::log(top.section("log"));
-    let targets = targets::read(top.value("target"), folder, &problems);
+    let targets = targets::read(top.value("target"), folder, &conversation, &problems);
     top.finish();
 
     let mut problems = problems.into_inner();

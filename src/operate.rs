@@ -13,7 +13,7 @@ use handoffd_contract::{Fact, Known, Reason};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use self::conversations::{conversation_json, in_charge};
+use self::conversations::{conversation_json, in_charge, unconfirmed};
 use crate::engine::lost;
 use crate::intake::{Gate, Incoming};
 use crate::ledger::{
@@ -144,6 +144,9 @@ fn told(
         "  in charge        {}",
         in_charge(story.conversation.as_ref(), now)
     );
+    for line in unconfirmed(story.conversation.as_ref(), now) {
+        let _ = writeln!(out, "  not confirmed    {line}");
+    }
     let _ = writeln!(out, "\nwhat came in ({} events)", story.events.len());
     for (seq, kind, time, id, received) in &story.events {
         let late = received.duration_since(*time).as_secs();

@@ -123,7 +123,11 @@ const KINDS: &[Kind] = &[
         "People have given the conversation back or ended it, and what they did.",
     ),
     of::<State>("session.state", false, "Somebody else is in charge now."),
-    of::<Unattended>("session.unattended", false, "Nobody joined in time."),
+    of::<Unattended>(
+        "session.unattended",
+        false,
+        "Nobody joined in time, or the CRM's search found nobody.",
+    ),
 ];
 
 /// The AsyncAPI document, as JSON; the same text every time.

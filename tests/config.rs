@@ -142,14 +142,27 @@ fn each_wrong_configuration_gets_its_problem() {
             &["engine.breaker.failures: found a number; write a whole number from 1 to 1000"],
         ),
         (
-            "[conversation]\nunattended_after = \"2 days\"\nunattended = \"wait\"\nwindow_warning = 3\nidle_after = \"never\"\nrep_end = true".into(),
+            "[conversation]\nunattended_after = \"2 days\"\nunattended = \"wait\"\nwindow_warning = 3\nidle_after = \"never\"\nrep_end = true\nunconfirmed_after = \"2d\"".into(),
             &[
                 "conversation.unattended_after: found a text of 6 characters; write \"off\", or a duration from 1s to 1d, such as \"10m\"",
                 "conversation.unattended: found a text of 4 characters; write one of stay, return",
                 "conversation.window_warning: found a number; write \"off\", or a duration from 1m to 12h, such as \"10m\"",
                 "conversation.idle_after: found a text of 5 characters; write \"off\", or a duration from 1m to 30d, such as \"10m\"",
                 "conversation.rep_end: found a boolean; write one of close, return",
+                "conversation.unconfirmed_after: found a text of 2 characters; write \"auto\", \"off\", or a duration from 1s to 1d, such as \"15m\"",
             ],
+        ),
+        (
+            format!("{TARGET}[target.conversation]\nunattended = \"wait\"\nidle_after = \"1s\"\nunconfirmed = \"5m\""),
+            &[
+                "target.hub.conversation.unattended: found a text of 4 characters; write one of stay, return",
+                "target.hub.conversation.idle_after: found a text of 2 characters; write \"off\", or a duration from 1m to 30d, such as \"10m\"",
+                "target.hub.conversation.unconfirmed: unknown key (did you mean `unconfirmed_after`?); known here: idle_after, rep_end, unattended, unattended_after, unconfirmed_after, window_warning",
+            ],
+        ),
+        (
+            "[[target]]\nname = \"wa\"\nkind = \"whatsapp\"\n[target.conversation]\nrep_end = \"close\"".into(),
+            &["target.wa.conversation: no rep works in a target that answers the customer; move it to the CRM's target"],
         ),
         ("[intake.amqp]".into(), &["intake.amqp.url: not set; write \"amqps://user@host/vhost\", or remove [intake.amqp]"]),
         (
@@ -512,7 +525,7 @@ fn nothing_at_all_is_a_configuration_with_defaults() {
     assert_eq!(config.engine.lease, Duration::from_secs(30));
     assert_eq!(
         config.conversation,
-        handoffd::conversation::Rules::default()
+        handoffd::conversation::Terms::default()
     );
     assert_eq!(config.media.max_bytes, 100 << 20);
     assert_eq!(config.ledger.url, "sqlite:handoffd.db");
@@ -522,6 +535,42 @@ fn nothing_at_all_is_a_configuration_with_defaults() {
         config.daemon.name, other.daemon.name,
         "two daemons of one host have two names"
     );
+}
+
+#[test]
+fn a_target_has_terms_of_its_own_over_the_general_ones() {
+    use handoffd::conversation::{RepEnd, Unattended, Unconfirmed};
+    let folder = Folder::new();
+    let text = format!(
+        "[conversation]\nunattended_after = \"5m\"\nrep_end = \"return\"\n\
+         {TARGET}[target.conversation]\nunattended = \"return\"\nidle_after = \"12h\"\nunconfirmed_after = \"2m\"\n\
+         [[target]]\nname = \"crm\"\nkind = \"creatio\"\n\
+         [[target]]\nname = \"wa\"\nkind = \"whatsapp\"\n"
+    );
+    let given = [("HANDOFFD__TARGET__HUB__CONVERSATION__WINDOW_WARNING", "2h")];
+    let rules = handoffd::app::rules(&folder.load(&text, &given).expect("a configuration"));
+    let (hub, crm) = (rules.at("hub"), rules.at("crm"));
+    for terms in [hub, crm] {
+        assert_eq!(
+            terms.unattended_after,
+            Some(jiff::SignedDuration::from_mins(5))
+        );
+        assert_eq!(terms.rep_end, RepEnd::Return);
+    }
+    assert_eq!(hub.unattended, Unattended::Return);
+    assert_eq!(hub.idle_after, Some(jiff::SignedDuration::from_hours(12)));
+    assert_eq!(
+        hub.window_warning,
+        Some(jiff::SignedDuration::from_hours(2))
+    );
+    assert_eq!(
+        hub.unconfirmed,
+        Unconfirmed::After(jiff::SignedDuration::from_mins(2))
+    );
+    assert_eq!(crm, &rules.general);
+    assert_eq!((crm.idle_after, crm.unconfirmed), (None, Unconfirmed::Auto));
+    assert_eq!(rules.at("elsewhere"), &rules.general);
+    assert_eq!(rules.way_back, ["wa".to_owned()].into());
 }
 
 #[test]

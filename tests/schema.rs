@@ -313,7 +313,8 @@ fn what_goes_out_is_as_published() {
             "10",
             data(
                 "session.unattended",
-                json!({ "targets": ["crm"], "since": "2026-03-02T09:00:00Z", "waited_seconds": 600, "handoff": "h" }),
+                json!({ "reason": "routing", "detail": "no agents", "targets": ["crm"], "since": "2026-03-02T09:00:00Z",
+                    "waited_seconds": 600, "handoff": "h" }),
             ),
         ),
         item(

@@ -8,10 +8,12 @@ use std::time::Duration;
 use handoffd_contract::settings::{printable, shape};
 use serde_json::{Map, Value};
 
+use super::conversation;
 use super::reader::Sections as _;
 use super::secrets::{reason, shown_file};
 use super::types::{StreamProtocol, TargetConfig, WhenDisabled};
 use crate::connectors;
+use crate::conversation::Terms;
 use handoffd_contract::Problem;
 use handoffd_contract::settings::Table;
 
@@ -19,6 +21,7 @@ use handoffd_contract::settings::Table;
 pub(super) fn read(
     value: Option<&Value>,
     folder: &Path,
+    usual: &Terms,
     problems: &RefCell<Vec<Problem>>,
 ) -> Vec<TargetConfig> {
     let items: &[Value] = match value {
@@ -37,7 +40,7 @@ pub(super) fn read(
     let targets: Vec<TargetConfig> = items
         .iter()
         .enumerate()
-        .filter_map(|(index, item)| target(index, item, folder, problems))
+        .filter_map(|(index, item)| target(index, item, folder, usual, problems))
         .collect();
     let mut seen = BTreeSet::new();
     for target in targets.iter().filter(|target| !target.name.is_empty()) {
@@ -58,6 +61,7 @@ fn target(
     index: usize,
     item: &Value,
     folder: &Path,
+    usual: &Terms,
     problems: &RefCell<Vec<Problem>>,
 ) -> Option<TargetConfig> {
     let given = item
@@ -120,6 +124,13 @@ fn target(
             section.complain("numbers", &found, remedy);
         }
     }
+    let mut conversation = section.section("conversation");
+    if conversation.all().is_some() && connectors::is_way_back(kind) {
+        let found = "no rep works in a target that answers the customer";
+        section.complain("conversation", found, "move it to the CRM's target");
+    }
+    let terms = conversation::terms(&mut conversation, usual);
+    conversation.finish();
     let second = Duration::from_secs(1);
     let target = TargetConfig {
         name: given.unwrap_or_default(),
@@ -127,6 +138,7 @@ fn target(
         settings,
         mapping,
         numbers,
+        conversation: terms,
         concurrency: usize::try_from(section.number("concurrency", 1..=1_000, 32)).unwrap_or(32),
         timeout: section.duration("timeout", second..=second * 600, second * 30),
         connect_timeout: section.duration("connect_timeout", second / 10..=second * 60, second * 5),

@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use crate::backoff::Backoff;
-use crate::conversation::Rules;
+use crate::conversation::Terms;
 
 use super::network::Network;
 use super::outbound::OutboundConfig;
@@ -29,9 +29,8 @@ pub struct Config {
     pub intake: IntakeConfig,
     /// How work is done.
     pub engine: EngineConfig,
-    /// By what conversations move when nothing happens; which targets answer the customer is not said
-    /// here.
-    pub conversation: Rules,
+    /// What holds for conversations when nothing happens, where a target says nothing else.
+    pub conversation: Terms,
     /// Which files may be fetched.
     pub media: MediaConfig,
     /// By which proxy calls leave.
@@ -252,6 +251,8 @@ pub struct TargetConfig {
     pub mapping: Option<PathBuf>,
     /// Business numbers that this target serves; empty means all.
     pub numbers: Vec<String>,
+    /// What holds for conversations here when nothing happens.
+    pub conversation: Terms,
     /// Lanes that are worked on at once.
     pub concurrency: usize,
     /// How long one call may take.

@@ -7,9 +7,12 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | [`state`] | a conversation's state, what moves it, the rules |
+//! | [`state`] | a conversation's state, and what moves it |
+//! | [`rules`] | by what it moves when nothing happens: in general, and at each target |
 //! | `moves` | who is in charge after what happened |
 //! | `deadlines` | what is due when nothing happens |
+//! | `unattended` | nobody comes, or nobody is found |
+//! | `replies` | replies that the exit took, and of which nothing more was told |
 //! | `people` | what reps did since the handoff, for the handback |
 //!
 //! # Who is in charge
@@ -24,29 +27,35 @@
 //! | session.returned | assistant | returned | returned | returned | returned |
 //! | session.closed | closed | closed | closed | closed | closed |
 //! | the customer writes | assistant | queued | rep | returned | closed |
+//! | no rep is found | assistant | queued | rep | returned | closed |
 //! | nobody joined in time | assistant | queued | rep | returned | closed |
 //! | idle for too long | assistant | closed | closed | returned | closed |
 //!
 //! With several targets, the rep who answers or is assigned first is in charge; what happens in the
 //! others changes nothing until that rep leaves. With `rep_end = "return"` the rep's end gives the
 //! conversation back (`returned`), and with `unattended = "return"` so does a queue in which nobody
-//! joined. What is older than the state that it would change changes nothing: targets tell of some
+//! joined, or in which no target finds anybody. What is older than the state that it would change changes nothing: targets tell of some
 //! things late. After a return or an end a rep takes over only by a reply that is a minute younger,
 //! since two systems' clocks differ.
 
 mod deadlines;
 mod moves;
 mod people;
+mod replies;
+pub mod rules;
 pub mod state;
 #[cfg(test)]
 mod tests;
+mod unattended;
 
-use handoffd_contract::event::{SessionState, SessionUnattended};
+use handoffd_contract::event::SessionState;
 use handoffd_contract::state::SessionHandback;
 use handoffd_contract::{Controller, Data};
 use jiff::Timestamp;
 
-pub use self::state::{Happened, Moved, RepEnd, Rules, State, Unattended};
+pub use self::replies::{Replies, Watched};
+pub use self::rules::{RepEnd, Rules, Terms, Unattended, Unconfirmed};
+pub use self::state::{Happened, Moved, State};
 
 /// What follows from a change: an event of the session.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,6 +85,10 @@ pub fn step(before: &State, happened: &Happened, now: Timestamp, rules: &Rules) 
     let at = happened.at.min(now);
     match &happened.moved {
         Moved::Deadline => deadlines::due(&mut state, happened, now, rules, &mut effects),
+        Moved::NobodyFound { target, detail } => {
+            let found = (target.as_str(), detail.as_deref());
+            unattended::nobody_found(&mut state, found, (at, now), rules, &mut effects);
+        }
         moved => moves::by(&mut state, moved, &happened.id, at, rules),
     }
     tell(before, &mut state, happened, at, &mut effects);
@@ -115,6 +128,7 @@ fn tell(
     }
     if !state.controller.is_people() {
         state.targets.clear();
+        state.failed.clear();
         state.waiting_since = None;
     }
 }
@@ -152,16 +166,6 @@ impl Effect {
             name: name.into(),
             data,
         }
-    }
-
-    fn unattended(state: &State, since: Timestamp, now: Timestamp) -> Effect {
-        let data = SessionUnattended {
-            targets: state.targets.iter().cloned().collect(),
-            since,
-            waited_seconds: seconds(since, now),
-            handoff: state.handoff.clone(),
-        };
-        Effect::new("unattended", Data::SessionUnattended(data))
     }
 }
 

@@ -5,10 +5,11 @@ use handoffd_contract::state::HandedReply;
 use jiff::{SignedDuration, Timestamp};
 
 use super::people::People;
-use super::state::{Moved, RepEnd, Rules, State};
+use super::rules::{RepEnd, Rules};
+use super::state::{Moved, State};
 
 /// Two systems' clocks differ by no more.
-const SKEW: SignedDuration = SignedDuration::from_mins(1);
+pub(super) const SKEW: SignedDuration = SignedDuration::from_mins(1);
 
 /// Moves the state. `at` is when it happened, never later than now.
 pub(super) fn by(state: &mut State, moved: &Moved, id: &str, at: Timestamp, rules: &Rules) {
@@ -31,7 +32,7 @@ pub(super) fn by(state: &mut State, moved: &Moved, id: &str, at: Timestamp, rule
             time: at,
             author: author.clone(),
         }),
-        Moved::Ended { target, .. } => state.ended(target, at, rules.rep_end),
+        Moved::Ended { target, .. } => state.ended(target, at, rules.at(target).rep_end),
         Moved::Waits {
             target,
             position,
@@ -52,8 +53,17 @@ pub(super) fn by(state: &mut State, moved: &Moved, id: &str, at: Timestamp, rule
                 state.put(Controller::Closed { by, resolved }, at);
             }
         }
+        Moved::Told {
+            target,
+            message,
+            state: how,
+            unconfirmed,
+        } => {
+            let reply = (target.as_str(), message.as_str());
+            state.replies.heard(reply, *how, *unconfirmed, at, rules);
+        }
         Moved::Said => state.active(at),
-        Moved::Deadline => {}
+        Moved::NobodyFound { .. } | Moved::Deadline => {}
     }
 }
 
@@ -98,7 +108,9 @@ impl State {
             self.people = People::default();
             self.handed_at = Some(at);
             self.warned = None;
+            self.warned_targets.clear();
         }
+        self.failed.clear();
         self.active_at = Some(at);
         self.targets.extend(targets.iter().cloned());
         match &was {
@@ -153,6 +165,7 @@ impl State {
             _ => return,
         }
         self.targets.insert(target.to_owned());
+        self.failed.remove(target);
         self.queue(at);
     }
 
@@ -214,6 +227,8 @@ impl State {
     }
 
     fn waits(&mut self, at: &str, place: Option<u32>, wait: Option<u64>) {
+        // Where it has a place in the queue, a rep is looked for.
+        self.failed.remove(at);
         if let Controller::Queued {
             target: Some(target),
             position,

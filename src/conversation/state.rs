@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use handoffd_contract::event::{DeliveryState, Routing};
 use handoffd_contract::state::HandedRecords;
 use handoffd_contract::{Controller, Data};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::people::People;
+use super::replies::Replies;
 
 /// The state of one conversation, as it is kept with the session.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -27,12 +29,18 @@ pub struct State {
     pub waiting_since: Option<Timestamp>,
     /// When somebody last said something, while people have it.
     pub active_at: Option<Timestamp>,
-    /// It was told that nobody joined.
+    /// It was told of this wait that nobody joined.
     pub unattended: bool,
+    /// Where the search for a rep has found nobody in this wait.
+    pub failed: BTreeSet<String>,
     /// The customer's last message whose window reps were warned about.
     pub warned: Option<Timestamp>,
+    /// The targets that were warned about it.
+    pub warned_targets: BTreeSet<String>,
     /// What reps did since the handoff.
     pub people: People,
+    /// Replies that the exit took and of which nothing more was told.
+    pub replies: Replies,
 }
 
 /// Something that happened in a conversation.
@@ -86,6 +94,24 @@ pub enum Moved {
         position: Option<u32>,
         /// The estimated wait.
         seconds: Option<u64>,
+    },
+    /// The search for a rep has found nobody in this target.
+    NobodyFound {
+        /// The target.
+        target: String,
+        /// The CRM's words, where it gives any.
+        detail: Option<String>,
+    },
+    /// How far a reply has come.
+    Told {
+        /// The target whose rep wrote it.
+        target: String,
+        /// The CRM's own id of the reply.
+        message: String,
+        /// How far.
+        state: DeliveryState,
+        /// The rep was told that WhatsApp has said nothing of it.
+        unconfirmed: bool,
     },
     /// A target's record shows the handoff.
     Shown(String, HandedRecords),
@@ -144,12 +170,24 @@ impl Moved {
                     url: completed.url.clone(),
                 },
             ),
-            // Who is assigned, leaves or ends it is told by itself; how the search goes moves nothing.
+            // After a rep's refusal others are looked for, and a transfer is told by who leaves and joins.
+            Data::SessionRouting(routing) if routing.outcome == Routing::Failed => {
+                Moved::NobodyFound {
+                    target: routing.target.clone(),
+                    detail: routing.detail.clone(),
+                }
+            }
+            Data::ReplyStatus(status) => Moved::Told {
+                target: status.target.clone(),
+                message: status.message_id.clone(),
+                state: status.state,
+                unconfirmed: status.is_unconfirmed(),
+            },
             Data::SessionRouting(_)
             | Data::RepActivity(_)
             | Data::MessageStatus(_)
             | Data::ContactUpdated(_)
-            | Data::ReplyStatus(_)
+            | Data::ReplyUnconfirmed(_)
             | Data::HandoffFailed(_)
             | Data::SessionState(_)
             | Data::SessionHandback(_)
@@ -157,54 +195,4 @@ impl Moved {
             | Data::RepNotice(_) => return None,
         })
     }
-}
-
-/// By what conversations move when nothing happens, and what an end means.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rules {
-    /// Targets that answer the customer: no rep works there.
-    pub way_back: BTreeSet<String>,
-    /// Nobody joined for so long: it is told.
-    pub unattended_after: Option<SignedDuration>,
-    /// What else follows from that.
-    pub unattended: Unattended,
-    /// How long before WhatsApp's window closes the rep is told.
-    pub window_warning: Option<SignedDuration>,
-    /// Nobody said anything for so long: it is closed, as resolved.
-    pub idle_after: Option<SignedDuration>,
-    /// What a rep's end means.
-    pub rep_end: RepEnd,
-}
-
-impl Default for Rules {
-    fn default() -> Rules {
-        Rules {
-            way_back: BTreeSet::new(),
-            unattended_after: Some(SignedDuration::from_mins(10)),
-            unattended: Unattended::Stay,
-            window_warning: Some(SignedDuration::from_hours(1)),
-            idle_after: None,
-            rep_end: RepEnd::Close,
-        }
-    }
-}
-
-/// What follows when nobody joined in time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Unattended {
-    /// It stays in the queue.
-    #[default]
-    Stay,
-    /// The assistant gets it back.
-    Return,
-}
-
-/// What a rep's end means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum RepEnd {
-    /// The conversation is closed.
-    #[default]
-    Close,
-    /// The assistant gets it back.
-    Return,
 }

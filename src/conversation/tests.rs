@@ -1,10 +1,13 @@
 use std::collections::BTreeSet;
 
+use handoffd_contract::event::DeliveryState;
 use handoffd_contract::{Controller, Data};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
 use super::*;
+
+mod terms;
 
 const HOUR: i64 = 3_600;
 
@@ -15,8 +18,27 @@ fn at(second: i64) -> Timestamp {
 fn rules() -> Rules {
     Rules {
         way_back: BTreeSet::from(["whatsapp".to_owned()]),
-        idle_after: Some(SignedDuration::from_hours(12)),
+        general: Terms {
+            idle_after: Some(SignedDuration::from_hours(12)),
+            ..Terms::default()
+        },
         ..Rules::default()
+    }
+}
+
+/// The rules with other terms in general.
+fn general(terms: Terms) -> Rules {
+    Rules {
+        general: terms,
+        ..rules()
+    }
+}
+
+/// The rules with terms of one target's own.
+fn at_target(target: &str, terms: Terms) -> Rules {
+    Rules {
+        own: [(target.to_owned(), terms)].into(),
+        ..rules()
     }
 }
 
@@ -103,9 +125,25 @@ fn returned() -> Moved {
     Moved::Returned("platform".into())
 }
 
+fn nobody_found(target: &str) -> Moved {
+    Moved::NobodyFound {
+        target: target.into(),
+        detail: Some("No agents are available".into()),
+    }
+}
+
+fn reply_is(message: &str, state: DeliveryState) -> Moved {
+    Moved::Told {
+        target: "a".into(),
+        message: message.into(),
+        state,
+        unconfirmed: false,
+    }
+}
+
 /// The table as the code has it.
 fn table() -> String {
-    let rows: [(&str, Moved); 10] = [
+    let rows: [(&str, Moved); 11] = [
         ("handoff.requested", handed(&["hubspot"])),
         ("a rep is assigned", assigned("hubspot", "Bo")),
         ("the rep leaves", Moved::Left("hubspot".into())),
@@ -114,6 +152,7 @@ fn table() -> String {
         ("session.returned", returned()),
         ("session.closed", closed()),
         ("the customer writes", Moved::Said),
+        ("no rep is found", nobody_found("hubspot")),
         ("nobody joined in time", Moved::Deadline),
         ("idle for too long", Moved::Deadline),
     ];
@@ -258,11 +297,11 @@ fn nobody_joins_is_told_once_per_wait_and_may_give_it_back() {
     told.hear(610, assigned("a", "Ana"));
     told.hear(620, Moved::Left("a".into()));
     assert_eq!(told.hear(1_220, Moved::Deadline), ["session.unattended"]);
-    let give_back = Rules {
+    let give_back = Terms {
         unattended: Unattended::Return,
-        ..rules()
+        ..Terms::default()
     };
-    let mut told = Told::new(give_back);
+    let mut told = Told::new(general(give_back));
     told.hear(0, handed(&["a"]));
     assert_eq!(
         told.hear(600, Moved::Deadline),
@@ -273,10 +312,7 @@ fn nobody_joins_is_told_once_per_wait_and_may_give_it_back() {
 
 #[test]
 fn the_rep_is_warned_once_before_the_window_closes() {
-    let mut told = Told::new(Rules {
-        idle_after: None,
-        ..rules()
-    });
+    let mut told = Told::new(general(Terms::default()));
     told.inbound = Some(at(0));
     told.hear(1, handed(&["a", "b"]));
     told.hear(2, assigned("a", "Ana"));
@@ -319,6 +355,10 @@ fn the_place_in_the_queue_is_told_when_it_changes() {
     assert_eq!(told.hear(5, place(Some(1), None)), Vec::<&str>::new());
 }
 
+fn hours(hours: i64) -> SignedDuration {
+    SignedDuration::from_hours(hours)
+}
+
 fn any_moved() -> impl Strategy<Value = Moved> {
     let target = || prop::sample::select(vec!["a".to_owned(), "b".to_owned()]);
     let name = || {
@@ -342,6 +382,15 @@ fn any_moved() -> impl Strategy<Value = Moved> {
             position: Some(n),
             seconds: None,
         }),
+        target().prop_map(|target| nobody_found(&target)),
+        (target(), 0..6_u8, any_state(), any::<bool>()).prop_map(
+            |(target, n, state, unconfirmed)| Moved::Told {
+                target,
+                message: n.to_string(),
+                state,
+                unconfirmed: unconfirmed && state == DeliveryState::Sent,
+            }
+        ),
         Just(returned()),
         Just(closed()),
         Just(Moved::Said),
@@ -349,15 +398,46 @@ fn any_moved() -> impl Strategy<Value = Moved> {
     ]
 }
 
-fn any_rules() -> impl Strategy<Value = Rules> {
-    (any::<bool>(), any::<bool>(), any::<bool>()).prop_map(|(give, end, idle)| Rules {
+fn any_state() -> impl Strategy<Value = DeliveryState> {
+    prop::sample::select(vec![
+        DeliveryState::Held,
+        DeliveryState::Sent,
+        DeliveryState::Delivered,
+        DeliveryState::Read,
+        DeliveryState::Failed,
+    ])
+}
+
+fn any_terms() -> impl Strategy<Value = Terms> {
+    let unconfirmed = vec![
+        Unconfirmed::Off,
+        Unconfirmed::Auto,
+        Unconfirmed::After(SignedDuration::from_mins(2)),
+    ];
+    let unconfirmed = prop::sample::select(unconfirmed);
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>());
+    let waits = (prop::option::of(1..60_i64), prop::option::of(1..12_i64));
+    (flags, waits, unconfirmed).prop_map(|((give, end, idle), (join, warn), unconfirmed)| Terms {
+        unattended_after: join.map(SignedDuration::from_mins),
         unattended: if give {
             Unattended::Return
         } else {
             Unattended::Stay
         },
+        window_warning: warn.map(hours),
         rep_end: if end { RepEnd::Return } else { RepEnd::Close },
-        idle_after: idle.then(|| SignedDuration::from_hours(12)),
+        idle_after: idle.then(|| hours(12)),
+        unconfirmed,
+    })
+}
+
+fn any_rules() -> impl Strategy<Value = Rules> {
+    (any_terms(), prop::option::of(any_terms())).prop_map(|(general, own)| Rules {
+        general,
+        own: own
+            .map(|terms| ("a".to_owned(), terms))
+            .into_iter()
+            .collect(),
         ..rules()
     })
 }
@@ -415,9 +495,29 @@ proptest! {
             // A deadline that has come is met once: the next one lies ahead.
             let met = step(&after.state, &Happened { moved: Moved::Deadline, ..happened.clone() }, at(now), &rules);
             prop_assert!(met.deadline.is_none_or(|next| next > at(now)), "{:?}", met);
-            if !is.is_people() {
+            // Nobody waits for anything but what becomes of replies.
+            if !is.is_people() && after.state.replies.watched.iter().all(|one| one.asked) {
                 prop_assert_eq!(after.deadline, None);
             }
+            // Of one wait it is told once that nobody comes, and only while nobody has come.
+            let alone = after.effects.iter().filter(|effect| effect.data.kind() == "session.unattended");
+            let alone = alone.count();
+            prop_assert!(alone <= usize::from(was.word() == "queued" && !state.unattended));
+            // A rule gives back only what waits, and says before that nobody came.
+            if let (Controller::Queued { .. }, Controller::Returned { by }) = (was, is)
+                && by == "handoffd"
+            {
+                prop_assert!(alone == 1 || state.unattended);
+            }
+            // The exit is asked once about a reply.
+            let asked = |state: &State| state.replies.watched.iter().filter(|one| one.asked).count();
+            let asks = after.effects.iter().filter(|effect| effect.data.kind() == "reply.unconfirmed");
+            if let Moved::Deadline = happened.moved {
+                prop_assert_eq!(asks.count(), asked(&after.state) - asked(&state));
+            } else {
+                prop_assert_eq!(asks.count(), 0);
+            }
+            prop_assert!(after.state.replies.watched.len() <= 20);
             // What is kept can be read again.
             let kept = serde_json::to_string(&after.state).expect("JSON");
             prop_assert_eq!(&serde_json::from_str::<State>(&kept).expect("a state"), &after.state);

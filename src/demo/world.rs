@@ -80,6 +80,8 @@ pub struct Plan {
     pub over: Value,
     /// Settings laid over a kind's own, by kind.
     pub settings: BTreeMap<String, Value>,
+    /// What holds at a kind's target when nothing happens, by kind.
+    pub terms: BTreeMap<String, Value>,
 }
 
 impl Plan {
@@ -106,6 +108,7 @@ impl Plan {
             credentials,
             over: json!({}),
             settings: BTreeMap::new(),
+            terms: BTreeMap::new(),
         }
     }
 
@@ -124,7 +127,11 @@ impl Plan {
             let settings = self.settings_of(kind.name)?;
             let named = given["secrets"].as_object().into_iter().flatten();
             secrets.extend(named.map(|(name, value)| (name.clone(), json!({"value": value}))));
-            targets.push(json!({"name": kind.name, "kind": kind.name, "settings": settings}));
+            let mut target = json!({"name": kind.name, "kind": kind.name, "settings": settings});
+            if let Some(terms) = self.terms.get(kind.name) {
+                target["conversation"] = terms.clone();
+            }
+            targets.push(target);
         }
         let mut config = json!({
             "daemon": {"name": "demo"},

@@ -1,6 +1,7 @@
-//! What is no rep's business opens nothing in a CRM: while the assistant has the conversation, what is
-//! said is left out of a lane's work. What was said since people gave it back is in the transcript of
-//! the next handoff, where the gateway's own transcript does not hold it.
+//! What is no rep's business opens nothing in a CRM: while the assistant has the conversation, and after
+//! its end where the target's settings say so, what is said is left out of a lane's work. What was said
+//! since people gave it back or ended it is in the transcript of the next handoff, where the gateway's own
+//! transcript does not hold it.
 //!
 //! Both follow from stored events alone, in the order in which they were stored, so that every plan of
 //! the same lane sees the same.
@@ -35,6 +36,7 @@ pub async fn settle(
         controller.follow(&event.data);
     }
     let is_shown = |seq: &i64| before.get(seq).is_none_or(|one| connector.shows(one));
+    let hidden = hidden(connector);
     loaded.events.retain(|(seq, event)| match &event.data {
         Data::MessageReceived(_) | Data::MessageSent(_) => is_shown(seq),
         _ => true,
@@ -43,8 +45,13 @@ pub async fn settle(
         let Data::HandoffRequested(handoff) = &mut event.data else {
             continue;
         };
-        if matches!(before.get(seq), Some(Controller::Returned { .. })) && !is_shown(seq) {
-            let unshown = ledger.unshown(session, *seq, MAX_MESSAGES, bytes).await?;
+        if before
+            .get(seq)
+            .is_some_and(|one| hidden.contains(&one.word()))
+        {
+            let unshown = ledger
+                .unshown(session, *seq, &hidden, MAX_MESSAGES, bytes)
+                .await?;
             for event in unshown {
                 if let Data::MessageReceived(said) | Data::MessageSent(said) = event.data
                     && said.reference.is_none()
@@ -55,6 +62,20 @@ pub async fn settle(
         }
     }
     Ok(())
+}
+
+/// The words for those after people in whose time what is said is not shown.
+fn hidden(connector: &dyn Connector) -> Vec<&'static str> {
+    let by = String::new;
+    let after = [
+        Controller::Returned { by: by() },
+        Controller::Closed {
+            by: by(),
+            resolved: None,
+        },
+    ];
+    let hidden = after.iter().filter(|one| !connector.shows(one));
+    hidden.map(Controller::word).collect()
 }
 
 /// Puts a message into a transcript, at its time, unless it is there.

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::rows::{self, Arrival};
 use super::{Admission, Result};
-use crate::conversation::{Happened, Moved, Rules, State, step};
+use crate::conversation::{Happened, Moved, Rules, State, Watched, step};
 
 /// Where the events come from that follow from a conversation's state.
 pub const SOURCE: &str = "handoffd/conversation";
@@ -33,6 +33,8 @@ pub struct ConversationRow {
     pub handoff: Option<String>,
     /// When it is looked at again even if nothing happens.
     pub deadline: Option<Timestamp>,
+    /// Replies of which reps were told that WhatsApp has said nothing of them.
+    pub unconfirmed: Vec<Watched>,
 }
 
 /// The ledger as those see it who keep time for conversations and look at them. Every asynchronous
@@ -196,8 +198,10 @@ impl StateRow {
     /// As operators see it.
     pub fn shown(self, session: String) -> Result<ConversationRow> {
         let state = self.state();
+        let watched = state.replies.watched.into_iter();
         Ok(ConversationRow {
             session,
+            unconfirmed: watched.filter(|one| one.told).collect(),
             controller: state.controller,
             since: state.since,
             handoff: state.handoff,
@@ -217,4 +221,25 @@ pub(super) fn controller(kind: Option<&str>, body: Option<&str>) -> Result<Contr
         },
         _ => Controller::queued(None),
     })
+}
+
+/// So many changes of who is in charge are looked at for the first one after which nothing was shown.
+pub(super) const MAX_CHANGES: i64 = 20;
+
+/// After which event nothing was shown: `changes` are the events that tell who is in charge, the newest
+/// first, each as its place, its kind and the body of a `session.state`; `hidden` are the words for those
+/// in whose time nothing is.
+pub(super) fn hidden_since(
+    changes: &[(i64, String, Option<String>)],
+    hidden: &[&str],
+) -> Result<Option<i64>> {
+    let mut since = None;
+    for (seq, kind, body) in changes {
+        let one = controller(Some(kind), body.as_deref())?;
+        if !hidden.contains(&one.word()) {
+            break;
+        }
+        since = Some(*seq);
+    }
+    Ok(since)
 }

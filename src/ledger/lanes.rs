@@ -209,13 +209,14 @@ pub trait LaneLedger: Changes {
     /// The event of a session that connectors know by this id, whatever lanes show already.
     async fn recall(&self, session: &str, id: &str) -> Result<Option<(i64, Event)>>;
 
-    /// Messages that came while the assistant had the conversation again: the newest between the return
-    /// before this event and the event, at most `limit` and `bytes`, oldest first. None when nobody had
-    /// given it back.
+    /// Messages that came before this event while none was in charge in whose time they are shown: since
+    /// the last change to one of the `hidden` (see [`Controller::WORDS`](handoffd_contract::Controller)),
+    /// the newest, at most `limit` and `bytes`, oldest first. None where somebody else was in charge.
     async fn unshown(
         &self,
         session: &str,
         before: i64,
+        hidden: &[&'static str],
         limit: usize,
         bytes: usize,
     ) -> Result<Vec<Event>>;

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::span;
+use crate::conversation::Watched;
 use crate::ledger::ConversationRow;
 
 /// A conversation as it is listed.
@@ -13,6 +14,12 @@ pub fn conversation_json(row: &ConversationRow) -> Value {
     let mut shown = json!({
         "session": row.session, "since": row.since, "handoff": row.handoff, "looked_at_again": row.deadline,
     });
+    if !row.unconfirmed.is_empty() {
+        let replies = row.unconfirmed.iter();
+        let replies = replies
+            .map(|one| json!({"target": one.target, "message_id": one.message, "sent_at": one.at}));
+        shown["unconfirmed"] = replies.collect();
+    }
     if let (Value::Object(all), Ok(Value::Object(controller))) =
         (&mut shown, serde_json::to_value(&row.controller))
     {
@@ -60,4 +67,19 @@ pub fn in_charge(row: Option<&ConversationRow>, now: Timestamp) -> String {
         }
     };
     format!("{who}{since}")
+}
+
+/// Replies of which WhatsApp has said nothing, a line for each; no text of them.
+#[must_use]
+pub fn unconfirmed(row: Option<&ConversationRow>, now: Timestamp) -> Vec<String> {
+    let replies = row.into_iter().flat_map(|row| &row.unconfirmed);
+    let line = |one: &Watched| {
+        format!(
+            "the reply {} of a rep in {}, sent {} ago: WhatsApp has said nothing of it",
+            one.message,
+            one.target,
+            span(one.at, now)
+        )
+    };
+    replies.map(line).collect()
 }

@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 
 use handoffd_contract::event::{DeliveryState, RepReply, ReplyStatus, Session};
+use handoffd_contract::feed::former;
 use handoffd_contract::{Contact, Data, Inbound, InboundKind, Subject, text};
 use jiff::Timestamp;
 
@@ -121,6 +122,49 @@ impl Relay {
         Ok(choose(&conversations, &mut reply.text).map(|n| &lanes[n]))
     }
 
+    /// The lanes that something is about, the newest first. What a rep writes in a record that a
+    /// conversation had before is still for its customer.
+    pub(super) async fn find_for(
+        &self,
+        target: &Target,
+        heard: &Inbound,
+    ) -> Result<Vec<LaneRef>, RelayError> {
+        let lanes = self.find(target, &heard.subject).await?;
+        let is_written = matches!(
+            heard.kind,
+            InboundKind::Replied(_) | InboundKind::NotSent { .. }
+        );
+        let (name, values) = match &heard.subject {
+            Subject::Fact { name, value } => (name, std::slice::from_ref(value)),
+            Subject::AnyFact { name, values } => (name, values.as_slice()),
+            Subject::Session(_) | Subject::Customer { .. } => return Ok(lanes),
+        };
+        if !lanes.is_empty() || !is_written {
+            return Ok(lanes);
+        }
+        let facts = values
+            .iter()
+            .map(|value| (former(name, value), value.clone()))
+            .collect();
+        self.find_any(target, facts).await
+    }
+
+    /// The lanes in which one of these facts holds, the newest first.
+    async fn find_any(
+        &self,
+        target: &Target,
+        facts: Vec<(String, String)>,
+    ) -> Result<Vec<LaneRef>, RelayError> {
+        let mut lanes: Vec<LaneRef> = Vec::new();
+        for (name, value) in facts {
+            let found = self.ledger.lanes_by_fact(&target.name, &name, &value);
+            lanes.extend(found.await?);
+        }
+        lanes.sort_by_key(|lane| std::cmp::Reverse(lane.lane));
+        lanes.dedup_by_key(|lane| lane.lane);
+        Ok(lanes)
+    }
+
     /// The lanes that something is about, the newest first.
     pub(super) async fn find(
         &self,
@@ -132,14 +176,8 @@ impl Relay {
                 return Ok(self.ledger.lanes_by_fact(&target.name, name, value).await?);
             }
             Subject::AnyFact { name, values } => {
-                let mut lanes: Vec<LaneRef> = Vec::new();
-                for value in values {
-                    let found = self.ledger.lanes_by_fact(&target.name, name, value).await?;
-                    lanes.extend(found);
-                }
-                lanes.sort_by_key(|lane| std::cmp::Reverse(lane.lane));
-                lanes.dedup_by_key(|lane| lane.lane);
-                return Ok(lanes);
+                let facts = values.iter().map(|value| (name.clone(), value.clone()));
+                return self.find_any(target, facts.collect()).await;
             }
             Subject::Session(session) => Some(session.clone()),
             Subject::Customer {

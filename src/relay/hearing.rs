@@ -203,7 +203,7 @@ impl Relay {
         now: Timestamp,
         record: &mut Record,
     ) -> Result<(), RelayError> {
-        let lanes = self.find(target, &heard.subject).await?;
+        let lanes = self.find_for(target, &heard).await?;
         let Some(newest) = lanes.first() else {
             // What a record that nobody has became is nobody's concern.
             if !matches!(heard.kind, InboundKind::Facts(_)) {

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod after_end;
 mod cases;
 mod conversation;
 mod disabled;
@@ -13,6 +14,7 @@ mod replies;
 mod salesforce_sessions;
 mod states;
 mod status;
+mod terms;
 mod waiting;
 mod window;
 mod world;

@@ -1,6 +1,6 @@
 //! Who is in charge is kept with the session, and moved with the event that moves it.
 
-use handoffd::conversation::{Rules, Unattended};
+use handoffd::conversation::{Rules, Terms, Unattended};
 use handoffd::ledger::{Admission, Admitted, ConversationRow, LedgerError, Next, Received};
 use handoffd_contract::event::{RepEnded, SessionAssigned, SessionReturned};
 use handoffd_contract::{Controller, Data, Event};
@@ -32,7 +32,10 @@ fn returned(session: &str, id: &str, at: Timestamp) -> Admission {
 fn rules() -> Rules {
     Rules {
         way_back: ["wa".to_owned()].into(),
-        unattended_after: Some(SignedDuration::from_mins(5)),
+        general: Terms {
+            unattended_after: Some(SignedDuration::from_mins(5)),
+            ..Terms::default()
+        },
         ..Rules::default()
     }
 }
@@ -182,8 +185,13 @@ pub async fn a_deadline_is_met_once_whoever_meets_it(w: &World) {
 }
 
 pub async fn at_most_so_many_deadlines_are_met_at_once(w: &World) {
-    w.a.follow(Rules {
+    // What a target says itself goes before what holds in general.
+    let terms = Terms {
         unattended: Unattended::Return,
+        ..rules().general
+    };
+    w.a.follow(Rules {
+        own: [("hub".to_owned(), terms)].into(),
         ..rules()
     });
     for session in ["s1", "s2", "s3"] {
@@ -259,10 +267,42 @@ pub async fn what_was_said_since_the_return_is_found(w: &World) {
     let ids =
         |events: Vec<Event>| -> Vec<String> { events.into_iter().map(|event| event.id).collect() };
     let found = |before, limit, bytes| async move {
-        ids(w.b.unshown("s", before, limit, bytes).await.unwrap())
+        let hidden = ["returned"];
+        ids(w
+            .b
+            .unshown("s", before, &hidden, limit, bytes)
+            .await
+            .unwrap())
     };
     assert_eq!(found(again, 10, 1 << 20).await, ["a", "b", "c"]);
     assert_eq!(found(again, 2, 1 << 20).await, ["b", "c"], "the newest");
     assert_eq!(found(again, 10, 10).await, Vec::<String>::new());
     assert_eq!(found(again + 3, 10, 1 << 20).await, Vec::<String>::new());
+}
+
+pub async fn what_was_said_since_the_end_is_found_where_it_is_hidden(w: &World) {
+    w.a.put(t(0), handing("s", "1", &["hub"])).await;
+    w.a.put(t(1), plain(message("s", "seen"))).await;
+    let ended = Data::RepEnded(RepEnded {
+        target: "hub".into(),
+        status: None,
+    });
+    w.a.put(t(2), own("s", "2", t(2), ended)).await;
+    w.a.put(t(3), plain(message("s", "after the end"))).await;
+    w.a.put(t(4), returned("s", "3", t(4))).await;
+    w.a.put(t(5), plain(message("s", "after the return"))).await;
+    let again = w.a.put(t(6), handing("s", "4", &["hub"])).await;
+    for (hidden, found) in [
+        (&["returned"][..], &["after the return"][..]),
+        (&["closed"], &[]),
+        (
+            &["returned", "closed"],
+            &["after the end", "after the return"],
+        ),
+        (&[], &[]),
+    ] {
+        let unshown = w.b.unshown("s", again, hidden, 10, 1 << 20).await.unwrap();
+        let ids: Vec<&str> = unshown.iter().map(|event| event.id.as_str()).collect();
+        assert_eq!(ids, found, "{hidden:?}");
+    }
 }

@@ -12,7 +12,8 @@ use serde_json::Value;
 
 pub use crate::desk::{Activity, RepActivity, Routing, SessionRouting};
 pub use crate::state::{
-    RepNotice, SessionHandback, SessionQueued, SessionReturned, SessionState, SessionUnattended,
+    NobodyCame, RepNotice, ReplyUnconfirmed, SessionHandback, SessionQueued, SessionReturned,
+    SessionState, SessionUnattended,
 };
 
 /// One event of one session.
@@ -106,9 +107,12 @@ pub enum Data {
     /// People have given the conversation back or ended it: what they did. Produced by handoffd.
     #[serde(rename = "session.handback")]
     SessionHandback(Box<SessionHandback>),
-    /// Nobody joined in time. Produced by handoffd.
+    /// Nobody joined, or nobody will. Produced by handoffd.
     #[serde(rename = "session.unattended")]
     SessionUnattended(SessionUnattended),
+    /// The exit took a reply, and nothing more was told of it. Produced by handoffd.
+    #[serde(rename = "reply.unconfirmed")]
+    ReplyUnconfirmed(ReplyUnconfirmed),
     /// Something that the rep is told on the record. Produced by handoffd.
     #[serde(rename = "rep.notice")]
     RepNotice(RepNotice),
@@ -138,6 +142,7 @@ impl Data {
             Data::SessionState(_) => "session.state",
             Data::SessionHandback(_) => "session.handback",
             Data::SessionUnattended(_) => "session.unattended",
+            Data::ReplyUnconfirmed(_) => "reply.unconfirmed",
             Data::RepNotice(_) => "rep.notice",
         }
     }
@@ -632,7 +637,7 @@ pub struct ReplyStatus {
     /// Why it is held: a reason's label, `unclear` while it may have arrived, `behind` what may have
     /// arrived, or `passing`; left out when the customer must write first. Each cause is told once.
     /// Of a reply that was sent: `settled` when it was told that nobody knew, `changed` when the customer
-    /// got it in another form than it was written in.
+    /// got it in another form than it was written in, `unconfirmed` when WhatsApp has said nothing of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
 }
@@ -651,7 +656,9 @@ impl ReplyStatus {
         };
         match &self.cause {
             Some(cause) if self.state == DeliveryState::Held => format!("{state}/{cause}"),
-            Some(cause) if cause == ReplyStatus::CHANGED => format!("{state}/{cause}"),
+            Some(cause) if cause == ReplyStatus::CHANGED || cause == ReplyStatus::UNCONFIRMED => {
+                format!("{state}/{cause}")
+            }
             _ => state.to_owned(),
         }
     }
@@ -659,15 +666,24 @@ impl ReplyStatus {
     /// The cause of a reply that was sent in another form than it was written in.
     pub const CHANGED: &str = "changed";
 
-    /// Whether its writer is told although the reply was sent: it settles what nobody knew, or says in
-    /// which other form the reply went.
+    /// The cause of a reply that the exit took and of which WhatsApp has said nothing.
+    pub const UNCONFIRMED: &str = "unconfirmed";
+
+    /// Whether its writer is told although the reply was sent: it settles what nobody knew, says in
+    /// which other form the reply went, or that WhatsApp has said nothing of it.
     #[must_use]
     pub fn settles(&self) -> bool {
         self.state == DeliveryState::Sent
             && matches!(
                 self.cause.as_deref(),
-                Some("settled" | ReplyStatus::CHANGED)
+                Some("settled" | ReplyStatus::CHANGED | ReplyStatus::UNCONFIRMED)
             )
+    }
+
+    /// Whether the exit took the reply and WhatsApp has said nothing of it.
+    #[must_use]
+    pub fn is_unconfirmed(&self) -> bool {
+        self.state == DeliveryState::Sent && self.cause.as_deref() == Some(ReplyStatus::UNCONFIRMED)
     }
 
     /// Whether the reply may have arrived although nobody knows.

@@ -156,6 +156,13 @@ pub struct Inbound {
     pub kind: InboundKind,
 }
 
+/// The name of the fact, with the value itself as its value, by which a lane says that it had this value
+/// under this name before: a reply that a rep writes there is still this conversation's.
+#[must_use]
+pub fn former(name: &str, value: &str) -> String {
+    format!("{name}/former/{value}")
+}
+
 /// How the engine finds the session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Subject {

@@ -117,9 +117,15 @@ pub struct HandedRecords {
     pub url: Option<String>,
 }
 
-/// The payload of `session.unattended`: nobody joined in time.
+/// The payload of `session.unattended`: nobody joined, or nobody will.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SessionUnattended {
+    /// Why it is told now.
+    #[serde(default)]
+    pub reason: NobodyCame,
+    /// The CRM's words, where its search found nobody and it gives any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
     /// Where it waits.
     pub targets: Vec<String>,
     /// Since when.
@@ -129,6 +135,29 @@ pub struct SessionUnattended {
     /// The id of the `handoff.requested` event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handoff: Option<String>,
+}
+
+/// Why it is told that nobody has a conversation that people were asked to take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum NobodyCame {
+    /// The time that the rules give has passed.
+    #[default]
+    Time,
+    /// The CRM's search for a rep has found nobody, at every target that was asked.
+    Routing,
+}
+
+/// The payload of `reply.unconfirmed`: the exit took a rep's reply, and nothing more was told of it for
+/// the time that the rules give. The WhatsApp target knows whether WhatsApp has said anything at all.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReplyUnconfirmed {
+    /// The target whose rep wrote the reply.
+    pub target: String,
+    /// The CRM's own id of the reply's message.
+    pub message_id: String,
+    /// When the exit took it.
+    pub sent_at: Timestamp,
 }
 
 /// The payload of `rep.notice`: something that the rep is told on the record.

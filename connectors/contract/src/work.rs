@@ -36,6 +36,26 @@ pub struct Work {
 }
 
 impl Work {
+    /// Who was in charge before this item of the work happened.
+    #[must_use]
+    pub fn controller_before(&self, item: &Item) -> Controller {
+        let mut controller = self.controller.clone();
+        for one in self.items.iter().take_while(|one| one.id != item.id) {
+            controller.follow(&one.data);
+        }
+        controller
+    }
+
+    /// Whether people have given the conversation back or ended it before this item of the work.
+    #[must_use]
+    pub fn is_after_end(&self, item: &Item) -> bool {
+        let before = self.controller_before(item);
+        matches!(
+            before,
+            Controller::Returned { .. } | Controller::Closed { .. }
+        )
+    }
+
     /// Who is in charge once this item of the work has happened.
     #[must_use]
     pub fn controller_at(&self, item: &Item) -> Controller {

@@ -36,6 +36,7 @@ mod words;
 
 use std::collections::BTreeMap;
 
+use handoffd_contract::settings::AfterEnd;
 use handoffd_contract::{
     Check, Connector, Controller, Credential, Data, Feed, Finding, Frame, FrameContent, HttpReply,
     Known, Problem, Refusal, Reply, Step, Verdict, WebhookAuth, Work,
@@ -116,7 +117,9 @@ impl Connector for Creatio {
     }
 
     fn shows(&self, controller: &Controller) -> bool {
-        self.settings.mode == Mode::EveryConversation || !controller.is_assistant()
+        let is_ignored = matches!(controller, Controller::Closed { .. })
+            && self.settings.after_end == AfterEnd::Ignore;
+        self.settings.mode == Mode::EveryConversation || !controller.is_assistant() && !is_ignored
     }
 
     fn base(&self) -> &str {

@@ -11,7 +11,7 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use handoffd_contract::phone::Country;
-use handoffd_contract::settings::Table;
+use handoffd_contract::settings::{AfterEnd, HANDOFF_IS_WORK, Table, Ways, after_end};
 use handoffd_contract::{Problem, Secret};
 use serde_json::Value;
 
@@ -61,6 +61,27 @@ pub enum Mode {
     EveryConversation,
 }
 
+/// What can become of a message that comes after the case was resolved or closed.
+const MESSAGES: Ways<'_> = Ways {
+    key: "after_end",
+    can: &[
+        AfterEnd::Reopen,
+        AfterEnd::New,
+        AfterEnd::Append,
+        AfterEnd::Ignore,
+    ],
+    older: &[],
+    cannot: "",
+};
+
+/// What can become of a second handoff.
+const HANDOFFS: Ways<'_> = Ways {
+    key: "after_end_handoff",
+    can: &[AfterEnd::Reopen, AfterEnd::New],
+    older: &[],
+    cannot: HANDOFF_IS_WORK,
+};
+
 /// Validated settings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
@@ -90,6 +111,10 @@ pub struct Settings {
     pub resolved_status: Option<String>,
     /// `CaseStatus` that a resolved case gets when the customer writes again; a new case when absent.
     pub reopened_status: Option<String>,
+    /// What becomes of a message that comes after the case was resolved or closed.
+    pub after_end: AfterEnd,
+    /// What becomes of a second handoff.
+    pub after_end_handoff: AfterEnd,
     /// `ActivityType` of what we write.
     pub activity_type: String,
     /// `ActivityStatus` of what we write.
@@ -179,6 +204,8 @@ impl Settings {
             user_id_type: guid_or_none(&mut top, "user_id_type_id", standard::OTHER_PHONE),
             resolved_status: guid(&mut top, "resolved_status_id"),
             reopened_status: guid_or_none(&mut top, "reopened_status_id", standard::REOPENED),
+            after_end: after_end(&mut top, MESSAGES, AfterEnd::Reopen),
+            after_end_handoff: after_end(&mut top, HANDOFFS, AfterEnd::Reopen),
             activity_type: guid(&mut top, "activity_type_id")
                 .unwrap_or_else(|| standard::TASK.to_owned()),
             activity_status: guid(&mut top, "activity_status_id")
@@ -219,6 +246,13 @@ impl Settings {
                 "integration_contact_id",
                 "write the contact of the integration user, because append_to_open_case = true; \
                  `handoffd check --live` prints it",
+            );
+        }
+        if settings.after_end == AfterEnd::Ignore && mode == Mode::EveryConversation {
+            top.problem(
+                "after_end",
+                "`ignore` cannot be done with mode = \"every_conversation\", which shows every message; \
+                 write append",
             );
         }
         top.finish();

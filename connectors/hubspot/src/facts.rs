@@ -31,6 +31,10 @@ pub const TICKET_CONFLICT: &str = "ticket/conflict";
 pub const TICKET_GENERATION: &str = "ticket/generation";
 /// The ticket that was deleted before this one was made; `-` where its id is not known.
 pub const TICKET_BEFORE: &str = "ticket/before";
+/// The ticket after whose end this one was made, and where a person finds that: `<id> <address>`.
+pub const TICKET_AFTER: &str = "ticket/after";
+/// The message for which a ticket is being made after the end of the one before.
+pub const TICKET_FOR: &str = "ticket/for";
 /// `open`, or `closed` and since when, as the last poll saw it.
 pub const TICKET_STATE: &str = "ticket/state";
 /// What the ticket's own read saw last: notes, stage, owner, merges.
@@ -61,6 +65,12 @@ pub const CLOCK: &str = "clock";
 pub const LAST_REPLY: &str = "last-reply";
 /// Search properties that this portal does not have are not searched.
 pub const PLAIN_SEARCH: &str = "drop/search";
+
+/// A ticket that the conversation had before, under its own id: replies there are still this
+/// conversation's.
+pub fn former(ticket: &str) -> String {
+    handoffd_contract::feed::former(TICKET, ticket)
+}
 
 /// Whose such a ticket is: the one contact that it has, or `several`.
 pub fn append_whose(ticket: &str) -> String {

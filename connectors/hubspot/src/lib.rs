@@ -18,7 +18,7 @@
 //! | `checks` | what the portal must have |
 //! | `sandbox` | the other side (feature `sandbox`) |
 //!
-//! Invariants: one ticket per session, by a unique property; a note is looked for by its printed
+//! Invariants: one ticket per session (and, where the settings say so, per end), by a unique property; a note is looked for by its printed
 //! marker before it is repeated; only a note that begins with the reply prefix reaches a customer.
 
 mod checks;
@@ -37,9 +37,10 @@ pub mod words;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use handoffd_contract::settings::AfterEnd;
 use handoffd_contract::{
-    Budget, Check, Connector, Credential, Feed, Finding, Frame, FrameContent, HttpReply, Known,
-    Problem, Refusal, Reply, Step, Verdict, WebhookAuth, Work,
+    Budget, Check, Connector, Controller, Credential, Feed, Finding, Frame, FrameContent,
+    HttpReply, Known, Problem, Refusal, Reply, Step, Verdict, WebhookAuth, Work,
 };
 use serde_json::Value;
 
@@ -88,6 +89,12 @@ impl Connector for HubSpot {
 
     fn hear(&self, frame: &Frame<'_>) -> Result<FrameContent, Refusal> {
         hear::hear(&self.settings, frame)
+    }
+
+    fn shows(&self, controller: &Controller) -> bool {
+        let is_ignored = matches!(controller, Controller::Closed { .. })
+            && self.settings.after_end == AfterEnd::Ignore;
+        !controller.is_assistant() && !is_ignored
     }
 
     fn base(&self) -> &str {

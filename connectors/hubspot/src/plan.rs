@@ -13,6 +13,7 @@ mod notes;
 mod reopen;
 mod standing;
 mod status;
+mod successor;
 mod ticket;
 
 use handoffd_contract::{
@@ -38,9 +39,9 @@ pub fn next(settings: &Settings, work: &Work, known: &Known) -> Result<Vec<Step>
     for item in &work.items {
         let steps = match &item.data {
             Data::HandoffRequested(handoff) => plan.handoff(item, handoff)?,
-            Data::MessageReceived(said) => plan.message(item, said),
+            Data::MessageReceived(said) => plan.message(item, said)?,
             // A message that carried out a rep's reply is already a note of that rep.
-            Data::MessageSent(said) if said.reference.is_none() => plan.message(item, said),
+            Data::MessageSent(said) if said.reference.is_none() => plan.message(item, said)?,
             Data::RepReplied(reply) => plan.replied(item, reply),
             Data::ReplyStatus(status) => plan.reply_status(item, status),
             Data::ContactUpdated(updated) => {

@@ -41,6 +41,7 @@ pub fn read(settings: &Settings, step: &Step, reply: &Reply) -> Verdict {
         "ticket.thread" => ticket::thread(step, reply),
         "ticket.check" => ticket::check(step, reply),
         "ticket.stage" => reopen::stage(step, reply),
+        "ticket.succeed" => reopen::succeeded(step, reply),
         "ticket.closed-stages" => reopen::closed_stages(step, reply),
         "ticket.close" | "ticket.reopen" | "ticket.touch" => {
             patched(settings, step, reply, "ticket")

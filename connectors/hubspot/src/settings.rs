@@ -4,6 +4,7 @@ mod reader;
 mod standing;
 
 use handoffd_contract::phone::Country;
+use handoffd_contract::settings::AfterEnd;
 use handoffd_contract::{Credential, Problem, Secret};
 use jiff::tz::TimeZone;
 use serde_json::Value;
@@ -93,6 +94,10 @@ pub struct Settings {
     pub session_url_property: Option<String>,
     /// The ticket properties that say how the conversation stands.
     pub standing: Standing,
+    /// What becomes of a message that comes after the ticket was closed.
+    pub after_end: AfterEnd,
+    /// What becomes of a second handoff.
+    pub after_end_handoff: AfterEnd,
     /// A contact's open ticket takes the conversation.
     pub append_to_open_ticket: bool,
     /// When the mapping's contact fields are written.
@@ -197,6 +202,7 @@ mod tests {
             "owner": "Sara", "reply_prefix": "to customer", "poll_seconds": "often", "later": "sms",
             "handoff_id_property": "WA Handoff", "search_per_second": 9, "channel_id": "abc",
             "webhook": {"secret": "s", "public_url": "nowhere", "token": ""}, "max_file_bytes": 0,
+            "after_end": "close", "after_end_handoff": "append",
             "default_country": "Holland", "time_zone": "Amsterdam", "wa_id_property": "wa", "user_id_property": "wa",
         }));
         for path in [
@@ -211,6 +217,8 @@ mod tests {
             "handoff_id_property:",
             "search_per_second:",
             "channel_id:",
+            "after_end: found a text of 5 characters; write one of reopen, new, append, ignore",
+            "after_end_handoff: `append` cannot be done here: a handoff always becomes work that a rep sees; write reopen or new",
             "webhook.public_url:",
             "webhook.token:",
             "max_file_bytes:",
@@ -224,7 +232,7 @@ mod tests {
                 "{path} is missing in {told:#?}"
             );
         }
-        assert_eq!(told.len(), 18, "{told:#?}");
+        assert_eq!(told.len(), 20, "{told:#?}");
         let country = told.iter().find(|line| line.starts_with("default_country"));
         assert!(
             country.is_some_and(|line| line.contains("such as NL") && !line.contains("Holland"))

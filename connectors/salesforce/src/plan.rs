@@ -7,6 +7,7 @@
 use handoffd_contract::event::{
     DeliveryState, HandoffCompleted, MessageEvent, RepActivity, ReplyStatus,
 };
+use handoffd_contract::settings::AfterEnd;
 use handoffd_contract::{
     Auth, Data, Feed, Handoff, HttpCall, Item, Known, Message, Method, Reason, Record, Refusal,
     Repeat, Step, Stop, Work,
@@ -17,7 +18,7 @@ use serde_json::{Value, json};
 use crate::facts::{self, Lane};
 use crate::pieces;
 use crate::send::{Memo, path};
-use crate::settings::{AfterEnd, OnClose};
+use crate::settings::OnClose;
 use crate::{Salesforce, hear, kept, routing, words};
 
 /// Before the newest relayed reply, so many milliseconds are read again after a reconnect.
@@ -245,7 +246,7 @@ impl Salesforce {
     /// for first.
     fn is_kept(&self, known: &Known, lane: &Lane<'_>, fact: &str) -> bool {
         let found_out = known.unsure(fact) && known.is("conversation");
-        self.settings.after_end == AfterEnd::Handoff && lane.is_over() && !found_out
+        self.settings.after_end == AfterEnd::Ignore && lane.is_over() && !found_out
     }
 
     fn keep(

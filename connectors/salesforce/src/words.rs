@@ -186,6 +186,7 @@ pub(crate) fn undelivered(status: &ReplyStatus, limit: usize) -> String {
     let title = match status.state {
         _ if status.may_have_arrived() => "⚠ Not known whether it reached WhatsApp",
         DeliveryState::Held => "⚠ Not yet delivered to WhatsApp",
+        _ if status.is_unconfirmed() => "⚠ Sent, and not confirmed by WhatsApp",
         DeliveryState::Sent => "Sent to WhatsApp",
         _ => "⚠ Not delivered to WhatsApp",
     };

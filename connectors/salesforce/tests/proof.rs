@@ -80,7 +80,7 @@ fn a_mishap_anywhere_in_a_whole_story() {
         json!({ "message_repeat": "202", "entry_payload": "string", "ended_session": "403" }),
         json!({ "create_starts_session": false, "entries_newest_first": false, "entries_gap_ms": 0 }),
     ] {
-        let settings = json!({ "after_end": "message" });
+        let settings = json!({ "after_end": "new" });
         let report = tell(settings, &switches, chapters.clone(), 1);
         let lines = thread(&report);
         let file = "whatsapp-conversation.txt";

@@ -101,6 +101,11 @@ pub(crate) fn since(item: &str) -> String {
     format!("since/{item}")
 }
 
+/// By this event the rep was told that WhatsApp has said nothing of a reply.
+pub(crate) fn unconfirmed(item: &str) -> String {
+    format!("unconfirmed/{item}")
+}
+
 /// An event that the gateway has; refused when it was given up.
 pub(crate) fn out(item: &str, kind: &str) -> String {
     format!("out/{item}/{kind}")

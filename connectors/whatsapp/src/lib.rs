@@ -24,6 +24,7 @@
 //! | `status` | what became of messages, and what the rep is told |
 //! | `changed` | what the rep is told of a reply that the customer gets in another form |
 //! | `waiting` | what the rep is told of a reply that does not go out |
+//! | `unconfirmed` | what the rep is told of a reply of which WhatsApp has said nothing |
 //! | `errors` | an answer that is not a success; WhatsApp's error codes |
 //! | `read` | what a reply of the API or the broker proves |
 //! | `hear` | Meta's status webhooks |
@@ -48,6 +49,7 @@ mod reply;
 mod sandbox;
 mod settings;
 mod status;
+mod unconfirmed;
 mod waiting;
 
 use std::time::Duration;

@@ -16,6 +16,7 @@ use crate::gateway;
 use crate::reply::{self, Progress};
 use crate::settings::Settings;
 use crate::status::{self, Ledger};
+use crate::unconfirmed;
 
 /// So many events may come while older news cannot be published. The engine loads 200 at a time
 /// unless it is told otherwise.
@@ -31,7 +32,8 @@ pub(crate) fn next(settings: &Settings, work: &Work, known: &Known) -> Result<Ve
         work,
         known,
     };
-    if let Some(step) = status::take_in(lane).or_else(|| template(lane)) {
+    let noted = status::take_in(lane).or_else(|| template(lane));
+    if let Some(step) = noted.or_else(|| unconfirmed::tell(lane)) {
         return Ok(vec![step]);
     }
     let replies = Replies::walk(lane);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use handoffd_contract::{Controller, Event};
+use handoffd_contract::Event;
 use jiff::Timestamp;
 use tokio_postgres::Row;
 
@@ -12,7 +12,9 @@ use super::admit::admit;
 use super::db::{Db, Outcome, Text};
 use super::transact::transact;
 use crate::conversation::Rules;
-use crate::ledger::conversation::{Counts, Mover, PEOPLE, StateRow, controller, moved};
+use crate::ledger::conversation::{
+    Counts, MAX_CHANGES, Mover, PEOPLE, StateRow, hidden_since, moved,
+};
 use crate::ledger::rows::{self, count};
 use crate::ledger::rules::MAX_ROWS;
 use crate::ledger::{ConversationLedger, ConversationRow, Result};
@@ -118,28 +120,24 @@ async fn conversations(db: &Db<'_>, controller: &str, limit: i64) -> Outcome<Vec
     .await
 }
 
-/// The newest messages between the last return before `before` and there, oldest first.
+/// The newest messages before an event in whose time nothing was shown, oldest first.
 pub(super) async fn unshown(
     db: &Db<'_>,
     session: &str,
     before: i64,
-    limit: usize,
-    bytes: usize,
+    hidden: &[&str],
+    (limit, bytes): (usize, usize),
 ) -> Outcome<Vec<Event>> {
-    let last = db
-        .one(
+    let changes = db
+        .all(
             "SELECT seq, kind, CASE WHEN kind = 'session.state' THEN body END FROM event
               WHERE session = $1 AND seq < $2 AND kind IN ('session.state', 'handoff.requested')
-              ORDER BY seq DESC LIMIT 1",
-            &[&Text(session), &before],
-            |row| {
-                let (kind, body): (String, Option<String>) = (row.try_get(1)?, row.try_get(2)?);
-                let controller = controller(Some(&kind), body.as_deref())?;
-                Ok((row.try_get::<_, i64>(0)?, controller))
-            },
+              ORDER BY seq DESC LIMIT $3",
+            &[&Text(session), &before, &MAX_CHANGES],
+            |row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)),
         )
         .await?;
-    let Some((since, Controller::Returned { .. })) = last else {
+    let Some(since) = hidden_since(&changes, hidden)? else {
         return Ok(Vec::new());
     };
     let bodies: Vec<String> = db

@@ -50,10 +50,11 @@ impl LaneLedger for Postgres {
         &self,
         session: &str,
         before: i64,
+        hidden: &[&'static str],
         limit: usize,
         bytes: usize,
     ) -> Result<Vec<Event>> {
-        transact!(self, Read, db => conversation::unshown(db, session, before, limit, bytes))
+        transact!(self, Read, db => conversation::unshown(db, session, before, hidden, (limit, bytes)))
     }
 
     async fn inspect(&self, lane: i64, limit: usize, bytes: usize) -> Result<Loaded> {

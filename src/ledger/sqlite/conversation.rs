@@ -120,29 +120,31 @@ pub(super) fn controller(tx: &Tx<'_>, session: &str, seq: i64) -> Result<Control
     kept::controller(kind.as_deref(), body.flatten().as_deref())
 }
 
-/// The newest messages between the last return before `before` and there, oldest first.
+/// The newest messages before an event in whose time nothing was shown, oldest first.
 pub(super) fn unshown(
     tx: &Tx<'_>,
     session: &str,
     before: i64,
-    limit: usize,
-    bytes: usize,
+    hidden: &[&str],
+    (limit, bytes): (usize, usize),
 ) -> Result<Vec<Event>> {
-    if !matches!(
-        controller(tx, session, before - 1)?,
-        Controller::Returned { .. }
-    ) {
+    let changes = tx.all(
+        "SELECT seq, kind, CASE WHEN kind = 'session.state' THEN body END FROM event
+          WHERE session = ?1 AND seq < ?2 AND kind IN ('session.state', 'handoff.requested')
+          ORDER BY seq DESC LIMIT ?3",
+        params![session, before, kept::MAX_CHANGES],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+    )?;
+    let Some(since) = kept::hidden_since(&changes, hidden)? else {
         return Ok(Vec::new());
-    }
+    };
     let (mut events, mut size) = (Vec::new(), 0);
     tx.each(
         "SELECT body FROM event
-          WHERE session = ?1 AND seq < ?2 AND kind IN ('message.received', 'message.sent')
-            AND seq > (SELECT max(seq) FROM event
-                        WHERE session = ?1 AND seq < ?2 AND kind = 'session.state'
-                          AND kind IN ('session.state', 'handoff.requested'))
-          ORDER BY seq DESC LIMIT ?3",
-        params![session, before, count(limit)],
+          WHERE session = ?1 AND seq > ?2 AND seq < ?3
+            AND kind IN ('message.received', 'message.sent')
+          ORDER BY seq DESC LIMIT ?4",
+        params![session, since, before, count(limit)],
         |row| {
             let body: String = row.get(0)?;
             size += body.len();

@@ -85,11 +85,12 @@ impl LaneLedger for Sqlite {
         &self,
         session: &str,
         before: i64,
+        hidden: &[&'static str],
         limit: usize,
         bytes: usize,
     ) -> Result<Vec<Event>> {
-        let session = session.to_owned();
-        self.read(move |tx| conversation::unshown(tx, &session, before, limit, bytes))
+        let (session, hidden) = (session.to_owned(), hidden.to_vec());
+        self.read(move |tx| conversation::unshown(tx, &session, before, &hidden, (limit, bytes)))
             .await
     }
 

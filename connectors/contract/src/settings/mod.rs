@@ -4,6 +4,7 @@
 //! the *shape* of what was found, what is expected and the remedy; never a value, and of keys only
 //! those that look like one.
 
+mod after_end;
 mod shown;
 
 use std::cell::RefCell;
@@ -11,6 +12,7 @@ use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value};
 
+pub use after_end::{AfterEnd, HANDOFF_IS_WORK, Ways, after_end};
 pub use shown::{
     did_you_mean, is_identifier, is_secret_name, not_toml, printable, printable_path, shape,
     unknown_key, without_value,

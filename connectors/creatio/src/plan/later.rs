@@ -1,6 +1,7 @@
 //! After the handoff, or without one: messages, and the end.
 
 use handoffd_contract::event::{MessageEvent, SessionClosed};
+use handoffd_contract::settings::AfterEnd;
 use handoffd_contract::{
     Data, HttpCall, Item, Known, Message, Method, Refusal, Repeat, Step, Work, ids,
 };
@@ -50,7 +51,8 @@ impl Creatio {
                 return Ok((steps, run + 1));
             };
             // What the customer writes must be seen; what others write calls for nobody.
-            let is_attended = !work.controller_at(item).is_assistant();
+            let wakes = matches!(self.settings.after_end, AfterEnd::Reopen | AfterEnd::New);
+            let is_attended = wakes && !work.controller_at(item).is_assistant();
             if customer
                 && is_attended
                 && !attended

@@ -65,6 +65,9 @@ impl<'a> Told<'a> {
                 let detail = detail.unwrap_or_else(|| "WhatsApp gave no reason".into());
                 ("Not delivered to WhatsApp", Some(detail), true)
             }
+            DeliveryState::Sent if status.is_unconfirmed() => {
+                ("Sent, not confirmed by WhatsApp", detail, true)
+            }
             DeliveryState::Sent => ("Sent to WhatsApp", detail, status.settles()),
             // What was said while it waited no longer matters.
             DeliveryState::Delivered => ("Delivered to WhatsApp", None, false),

@@ -1,9 +1,11 @@
 //! Whether people still look at the session's case: one that is resolved is opened again before
-//! anything is put there for them, and one that is final is followed by a new one.
+//! anything is put there for them, and one that is final is followed by a new one. With
+//! `after_end = "new"` one that is resolved is, too; with `append` and `ignore` messages wake nobody.
 //!
 //! Only New, In progress and Reopened alert anybody, so what lands on a resolved case stays unseen.
 //! <https://academy.creatio.com/docs/8.x/creatio-apps/products/customer-center/case-management/case-processing>
 
+use handoffd_contract::settings::AfterEnd;
 use handoffd_contract::{
     Handoff, HttpCall, Item, Known, Method, Reason, Record, Refusal, Repeat, Step, Stop, Work, ids,
 };
@@ -107,7 +109,16 @@ impl Creatio {
         records: Records<'_>,
     ) -> Result<Vec<Step>, Refusal> {
         let state = state_fact(&item.id);
-        if handoff.is_some() && is_gone(known, records.case) {
+        let way = self.way(handoff);
+        // A case that a message has made since the end waits for its first handoff.
+        let follows = handoff.is_some()
+            && way == AfterEnd::New
+            && work.is_after_end(item)
+            && known.get(&state) != Some(NEW)
+            && known
+                .under("completed/")
+                .any(|(_, case)| case == records.case);
+        if follows || handoff.is_some() && is_gone(known, records.case) {
             return self.renewed(work, known, item, handoff, records);
         }
         let (Some(status), Some(statuses)) = (known.get(&state), known.get("statuses")) else {
@@ -130,7 +141,9 @@ impl Creatio {
         let reopened = format!("reopened/{}", item.id);
         match (attention, &self.settings.reopened_status) {
             (Attention::Open, _) => Ok(Vec::new()),
-            (Attention::Resolved, Some(reopen)) if known.get(&reopened) != Some(REFUSED) => {
+            (Attention::Resolved, Some(reopen))
+                if way == AfterEnd::Reopen && known.get(&reopened) != Some(REFUSED) =>
+            {
                 if known.is(&reopened) {
                     return Ok(Vec::new());
                 }
@@ -142,6 +155,14 @@ impl Creatio {
                 Ok(vec![step])
             }
             _ => self.renewed(work, known, item, handoff, records),
+        }
+    }
+
+    /// What becomes of an item that comes after the end.
+    fn way(&self, handoff: Option<&Handoff>) -> AfterEnd {
+        match handoff {
+            Some(_) => self.settings.after_end_handoff,
+            None => self.settings.after_end,
         }
     }
 
@@ -181,7 +202,10 @@ impl Creatio {
     ) -> Result<Vec<Step>, Refusal> {
         let fact = format!("renewed/{}", item.id);
         let looked = format!("{fact}/open");
-        if self.settings.append_to_open_case && known.absent(&fact) && !known.is(&looked) {
+        let way = self.way(handoff);
+        // Where each end is followed by a case of its own, none that is there takes its place.
+        let adopts = self.settings.append_to_open_case && way != AfterEnd::New;
+        if adopts && known.absent(&fact) && !known.is(&looked) {
             let call = self.open_case_call(records.contact);
             let context = json!({ "looked": looked, "renews": fact });
             return Ok(vec![

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod after_end;
 mod answers;
 mod bodies;
 mod common;

@@ -27,6 +27,18 @@ fn problems(settings: &Value) -> Vec<(String, String)> {
 fn every_wrong_setting_is_named_with_its_remedy() {
     let table: Vec<(&str, Value, &str, &str)> = vec![
         ("site", json!(null), "site", "is missing"),
+        (
+            "after_end",
+            json!("open"),
+            "after_end",
+            "found a text of 4 characters; write one of reopen, new, append, ignore",
+        ),
+        (
+            "after_end_handoff",
+            json!("ignore"),
+            "after_end_handoff",
+            "`ignore` cannot be done here: a handoff always becomes work that a rep sees; write reopen or new",
+        ),
         ("site", json!(7), "site", "begin with https://"),
         (
             "site",
@@ -320,4 +332,14 @@ fn the_sign_in_is_found_by_both_conventions_or_as_set() {
         }
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn a_mode_that_shows_everything_ignores_nothing() {
+    let mut settings = with("mode", json!("every_conversation"));
+    settings["after_end"] = json!("ignore");
+    let found = problems(&settings);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].0, "after_end");
+    assert!(found[0].1.ends_with("write append"), "{found:?}");
 }

@@ -32,9 +32,9 @@ impl Plan<'_> {
         let doubt = self.doubt(ticket, &[], self.renewal(item, handoff));
         let opened = || {
             let renewal = self.renewal(item, handoff);
-            again
-                .then(|| self.reopening(item, ticket, renewal))
-                .flatten()
+            let reopening = || self.reopening(item, ticket, renewal);
+            let next = || self.succeeding(item, ticket, handoff).or_else(reopening);
+            again.then(next).flatten()
         };
         if let Some(step) = doubt.or_else(opened).or_else(|| self.thread(item, ticket)) {
             return Ok(vec![step]);
@@ -124,6 +124,9 @@ impl Plan<'_> {
         {
             blocks.extend(Block::labelled("Please note", &set_off(&note)));
         }
+        if first {
+            blocks.extend(self.former_ticket());
+        }
         if first && self.is_appended() {
             let words = "The customer's open ticket has taken this conversation.";
             blocks.extend(Block::plain(words, None));
@@ -169,7 +172,7 @@ impl Plan<'_> {
         })
     }
 
-    fn reply_hint(&self) -> String {
+    pub(super) fn reply_hint(&self) -> String {
         let settings = self.settings;
         if settings.poll_seconds > 0 || settings.webhook.is_some() {
             format!(

@@ -1,8 +1,11 @@
 //! What comes after the handoff: messages, and the end.
 
 use handoffd_contract::event::{MessageEvent, SessionClosed, SessionReturned};
+use handoffd_contract::settings::AfterEnd;
 use handoffd_contract::text::{set_off, truncate, utf16_len};
-use handoffd_contract::{AuthorKind, Data, Fact, HttpCall, Item, Message, Method, Repeat, Step};
+use handoffd_contract::{
+    AuthorKind, Data, Fact, HttpCall, Item, Message, Method, Refusal, Repeat, Step,
+};
 use serde_json::{Value, json};
 
 use super::notes::{Kind, Note};
@@ -22,18 +25,28 @@ fn is_customers(data: &Data) -> bool {
 }
 
 impl Plan<'_> {
-    pub(super) fn message(&self, item: &Item, said: &MessageEvent) -> Vec<Step> {
+    pub(super) fn message(&self, item: &Item, said: &MessageEvent) -> Result<Vec<Step>, Refusal> {
         let message = &said.message;
         let Some(ticket) = self.known.get(facts::TICKET) else {
-            return Vec::new();
+            return self.opening_for_message(item, said);
         };
         let own = facts::note(&item.id, "");
         if let Some(shown) = self.known.get(&facts::said(&message.id)) {
             let here = self.known.under(&own).any(|(_, value)| value == shown);
             if !here {
-                return Vec::new();
+                return Ok(Vec::new());
             }
+        } else if message.author.kind == AuthorKind::Customer
+            && let Some(step) = self.succeeding_message(item, ticket)
+        {
+            return Ok(vec![step]);
         }
+        Ok(self.shown_message(item, said, ticket))
+    }
+
+    /// The calls that show a message on a ticket.
+    fn shown_message(&self, item: &Item, said: &MessageEvent, ticket: &str) -> Vec<Step> {
+        let message = &said.message;
         if let Some(step) = self.doubt(ticket, &[], Value::Null) {
             return vec![step];
         }
@@ -70,6 +83,11 @@ impl Plan<'_> {
             _ => Kind::Note,
         };
         let mut notes = self.split(item, "m", kind, "", blocks);
+        if let Some(first) = self.first_note(item) {
+            let later = notes.into_iter().enumerate();
+            let later = later.map(|(n, note)| note.at(n + 1));
+            notes = std::iter::once(first).chain(later).collect();
+        }
         if let Some(last) = notes.last_mut() {
             self.attach(last, &files);
         }
@@ -77,7 +95,8 @@ impl Plan<'_> {
         let mut steps = self.show(&notes, &clock, ticket);
         steps.extend(self.touch(item, ticket, self.standing_after(last)));
         // The customer waits for somebody; the assistant's lines do not.
-        if message.author.kind == AuthorKind::Customer {
+        let wakes = self.settings.after_end == AfterEnd::Reopen;
+        if wakes && message.author.kind == AuthorKind::Customer {
             steps.extend(self.reopening(item, ticket, Value::Null));
         }
         steps

@@ -66,6 +66,11 @@ impl Plan<'_> {
             .filter(|fact| self.known.is(fact))
             .chain([facts::stage_seen(&item.id)])
             .collect();
+        self.successor(forgotten)
+    }
+
+    /// The next ticket, and the facts that give way to it.
+    pub(super) fn successor(&self, forgotten: Vec<String>) -> Value {
         json!({"generation": (self.generation() + 1).to_string(), "forget": forgotten})
     }
 
@@ -75,7 +80,7 @@ impl Plan<'_> {
         generation.and_then(|text| text.parse().ok()).unwrap_or(1)
     }
 
-    fn look_at_stage(&self, ticket: &str, fact: &str, renewal: Value) -> Step {
+    pub(super) fn look_at_stage(&self, ticket: &str, fact: &str, renewal: Value) -> Step {
         let call = HttpCall::get(self.settings.paths.one("tickets", ticket))
             .query("properties", "hs_pipeline,hs_pipeline_stage");
         Step::look("ticket.stage", call)

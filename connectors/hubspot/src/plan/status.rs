@@ -66,6 +66,12 @@ fn words_for(status: &ReplyStatus) -> Words {
             "WhatsApp did not take the reply.",
             true,
         ),
+        DeliveryState::Sent if status.is_unconfirmed() => (
+            "unconfirmed",
+            "Sent, not confirmed by WhatsApp",
+            "WhatsApp has said nothing of the reply.",
+            true,
+        ),
         // What is said of a reply that went in another form than it was written must be read.
         DeliveryState::Sent => (
             "sent",

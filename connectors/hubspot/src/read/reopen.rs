@@ -53,6 +53,26 @@ pub(super) fn stage(step: &Step, reply: &HttpReply) -> Verdict {
     }
 }
 
+/// The ticket's conversation was ended, and what came since gets another one. That the ticket was read is
+/// of no importance: it is the step by which all its facts give way at once.
+pub(super) fn succeeded(step: &Step, reply: &HttpReply) -> Verdict {
+    if id_of(reply).is_none() && reply.status != 404 {
+        return otherwise(step, reply);
+    }
+    let Some(mut learned) = renewed(step) else {
+        return otherwise(step, reply);
+    };
+    let (ticket, address) = (context(step, "ticket"), context(step, "address"));
+    learned.retain(|one| one.fact != facts::TICKET_BEFORE && one.fact != facts::TICKET_AFTER);
+    learned.extend([
+        Learned::absent(facts::TICKET_BEFORE),
+        Learned::is(facts::TICKET_AFTER, format!("{ticket} {address}")),
+        Learned::is(facts::former(ticket), ticket),
+        Learned::is(facts::TICKET_FOR, context(step, "for")),
+    ]);
+    Verdict::Known(learned)
+}
+
 /// The ticket is gone, and the handoff gets another one, where it may.
 pub(super) fn renewed(step: &Step) -> Option<Vec<Learned>> {
     let generation = step.context["renewal"]["generation"].as_str()?;
@@ -62,6 +82,8 @@ pub(super) fn renewed(step: &Step) -> Option<Vec<Learned>> {
         facts::TICKET,
         facts::TICKET_URL,
         facts::TICKET_BY,
+        facts::TICKET_AFTER,
+        facts::SEEN,
         facts::DOUBT,
     ]
     .into_iter()

@@ -8,6 +8,7 @@ mod values;
 
 use std::time::Duration;
 
+use handoffd_contract::settings::AfterEnd;
 use handoffd_contract::{Problem, Secret};
 use serde_json::Value;
 
@@ -41,15 +42,6 @@ pub enum OnClose {
     EndSession,
     /// Nothing. Open sessions count against the organisation's 11,000.
     Keep,
-}
-
-/// What may begin a messaging session after one has ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AfterEnd {
-    /// A handoff. Until then the conversation is the assistant's, and messages are kept.
-    Handoff,
-    /// Whatever is to be shown, such as the customer's next message.
-    Message,
 }
 
 /// The settings of a Salesforce target, checked.
@@ -99,7 +91,8 @@ pub struct Settings {
     pub relay_automated: bool,
     /// What becomes of the messaging session when the platform closes the session.
     pub on_close: OnClose,
-    /// What may begin a messaging session after one has ended.
+    /// What becomes of what comes after the end of a messaging session: it begins a `New` one, or is kept
+    /// for the next handoff (`Ignore`).
     pub after_end: AfterEnd,
     /// Whether it is heard that a rep types, and what a rep has read.
     pub activity: bool,

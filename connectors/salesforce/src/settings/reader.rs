@@ -4,11 +4,27 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use handoffd_contract::Problem;
-use handoffd_contract::settings::Table;
+use handoffd_contract::settings::{AfterEnd, Table, Ways, after_end};
 use serde_json::Value;
 
 use super::values::{is_authority, is_developer_name, is_host, org_id_15};
-use super::{AfterEnd, FILE_HOSTS, OnClose, Settings, Transcript};
+use super::{FILE_HOSTS, OnClose, Settings, Transcript};
+
+/// What can become of messages.
+const MESSAGES: Ways<'_> = Ways {
+    key: "after_end",
+    can: &[AfterEnd::New, AfterEnd::Ignore],
+    older: &[("message", AfterEnd::New), ("handoff", AfterEnd::Ignore)],
+    cannot: "a messaging session that has ended takes nothing any more",
+};
+
+/// What can become of a handoff.
+const HANDOFFS: Ways<'_> = Ways {
+    key: "after_end_handoff",
+    can: &[AfterEnd::New],
+    older: &[],
+    cannot: "after an end each handoff begins a messaging session in the same conversation",
+};
 
 /// Reads every setting, and tells everything that is wrong.
 pub(super) fn read(value: &Value) -> Result<Settings, Vec<Problem>> {
@@ -65,18 +81,12 @@ pub(super) fn read(value: &Value) -> Result<Settings, Vec<Problem>> {
             ],
             OnClose::EndSession,
         ),
-        after_end: top.choice(
-            "after_end",
-            &[
-                ("handoff", AfterEnd::Handoff),
-                ("message", AfterEnd::Message),
-            ],
-            AfterEnd::Handoff,
-        ),
+        after_end: after_end(&mut top, MESSAGES, AfterEnd::Ignore),
         activity: top.flag("activity", false),
         end_on_work_closed: top.flag("end_on_work_closed", false),
         idle: seconds(top.number("idle_seconds", 25..=600, 90)),
     };
+    after_end(&mut top, HANDOFFS, AfterEnd::New);
     top.finish();
     let problems = problems.into_inner();
     if problems.is_empty() {

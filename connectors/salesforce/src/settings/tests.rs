@@ -28,10 +28,19 @@ fn the_six_fields_are_enough() {
     assert_eq!(settings.transcript, Transcript::Auto { max_parts: 1 });
     assert_eq!(settings.org_id, "00DHs000001abcD");
     assert_eq!(settings.message_limit, 3_000);
-    assert_eq!(settings.after_end, AfterEnd::Handoff);
+    assert_eq!(settings.after_end, AfterEnd::Ignore);
     assert!(!settings.end_on_work_closed && !settings.activity);
-    let message = Settings::read(&with("after_end", json!("message"))).expect("settings");
-    assert_eq!(message.after_end, AfterEnd::Message);
+    for (word, means) in [
+        ("new", AfterEnd::New),
+        ("ignore", AfterEnd::Ignore),
+        // What they were called before.
+        ("message", AfterEnd::New),
+        ("handoff", AfterEnd::Ignore),
+    ] {
+        let settings = Settings::read(&with("after_end", json!(word))).expect(word);
+        assert_eq!(settings.after_end, means, "{word}");
+    }
+    Settings::read(&with("after_end_handoff", json!("new"))).expect("settings");
 }
 
 #[test]
@@ -159,8 +168,16 @@ fn every_problem_names_its_path_and_its_remedy() {
         (
             "after_end",
             json!("reopen"),
-            "write one of handoff, message",
+            "has ended takes nothing any more; write new or ignore",
         ),
+        ("after_end", json!("append"), "write new or ignore"),
+        ("after_end", json!("messages"), "write one of new, ignore"),
+        (
+            "after_end_handoff",
+            json!("reopen"),
+            "in the same conversation; write new",
+        ),
+        ("after_end_handoff", json!("ignore"), "write new"),
         ("after_end", json!(true), "found a boolean; write one of"),
         ("end_on_work_closed", json!("yes"), "true or false"),
         ("activity", json!("typing"), "true or false"),

@@ -146,7 +146,7 @@ fn nothing_but_a_handoff_begins_a_session_after_the_end() {
 
 #[test]
 fn a_message_begins_a_session_where_the_settings_say_so() {
-    let settings = json!({ "after_end": "message" });
+    let settings = json!({ "after_end": "new" });
     let mut sandbox = sandbox(&json!({}));
     let mut known = Known::default();
     run(&mut *sandbox, &mut known, vec![handoff("h1", Vec::new())]);

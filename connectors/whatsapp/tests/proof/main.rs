@@ -7,6 +7,7 @@
 //! | `window` | the 24-hour window |
 //! | `failures` | failures and limits |
 //! | `waiting` | what reps are told of replies whose lane is stopped |
+//! | `unconfirmed` | what reps are told of replies of which WhatsApp says nothing |
 //! | `news` | news for the gateway that cannot be published |
 //! | `verdicts`, `webhooks`, `settings` | a table each |
 //! | `simulator`, `phones` | the simulator by itself |
@@ -22,6 +23,7 @@ mod relay;
 mod settings;
 mod simulator;
 mod stories;
+mod unconfirmed;
 mod verdicts;
 mod waiting;
 mod webhooks;
