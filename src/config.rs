@@ -9,6 +9,7 @@
 //! target `hubspot-eu`.
 
 mod conversation;
+mod customer;
 mod intake;
 mod network;
 mod outbound;

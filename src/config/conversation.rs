@@ -5,6 +5,7 @@ use std::time::Duration;
 use handoffd_contract::settings::Table;
 use jiff::SignedDuration;
 
+use super::customer::customer;
 use super::units;
 use crate::conversation::{RepEnd, Rules, Unattended};
 
@@ -44,6 +45,7 @@ pub(super) fn conversation(mut section: Table<'_>) -> Rules {
             &[("close", RepEnd::Close), ("return", RepEnd::Return)],
             usual.rep_end,
         ),
+        customer: customer(&mut section),
         ..usual
     };
     section.finish();

@@ -10,7 +10,7 @@ use super::state::{Happened, Rules, State, Unattended};
 
 /// How long a business may write freely after the customer has written.
 /// <https://developers.facebook.com/documentation/business-messaging/whatsapp/messages/send-messages>
-const WINDOW: SignedDuration = SignedDuration::from_hours(24);
+pub(super) const WINDOW: SignedDuration = SignedDuration::from_hours(24);
 
 /// Who closes and returns by a rule.
 const RULE: &str = "handoffd";
@@ -134,6 +134,6 @@ fn warnings(state: &State, last_inbound: Option<Timestamp>) -> Vec<Effect> {
         .collect()
 }
 
-fn later(at: Timestamp, by: SignedDuration) -> Option<Timestamp> {
+pub(super) fn later(at: Timestamp, by: SignedDuration) -> Option<Timestamp> {
     at.checked_add(by).ok()
 }

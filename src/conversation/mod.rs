@@ -10,6 +10,7 @@
 //! | [`state`] | a conversation's state, what moves it, the rules |
 //! | `moves` | who is in charge after what happened |
 //! | `deadlines` | what is due when nothing happens |
+//! | [`notices`] | what the customer is told, and what they answer to it |
 //! | `people` | what reps did since the handoff, for the handback |
 //!
 //! # Who is in charge
@@ -24,6 +25,7 @@
 //! | session.returned | assistant | returned | returned | returned | returned |
 //! | session.closed | closed | closed | closed | closed | closed |
 //! | the customer writes | assistant | queued | rep | returned | closed |
+//! | the customer writes `/cancel` | assistant | returned | rep | returned | closed |
 //! | nobody joined in time | assistant | queued | rep | returned | closed |
 //! | idle for too long | assistant | closed | closed | returned | closed |
 //!
@@ -36,6 +38,7 @@
 
 mod deadlines;
 mod moves;
+pub mod notices;
 mod people;
 pub mod state;
 #[cfg(test)]
@@ -46,6 +49,7 @@ use handoffd_contract::state::SessionHandback;
 use handoffd_contract::{Controller, Data};
 use jiff::Timestamp;
 
+pub use self::notices::CustomerRules;
 pub use self::state::{Happened, Moved, RepEnd, Rules, State, Unattended};
 
 /// What follows from a change: an event of the session.
@@ -78,8 +82,17 @@ pub fn step(before: &State, happened: &Happened, now: Timestamp, rules: &Rules) 
         Moved::Deadline => deadlines::due(&mut state, happened, now, rules, &mut effects),
         moved => moves::by(&mut state, moved, &happened.id, at, rules),
     }
+    if let Moved::Wrote(word) = &happened.moved {
+        let (word, times) = (word.as_deref(), (at, now));
+        notices::wrote(&mut state, word, happened, times, rules, &mut effects);
+    }
     tell(before, &mut state, happened, at, &mut effects);
-    let deadline = deadlines::next(&state, happened.last_inbound, now, rules).map(|(at, _)| at);
+    notices::tell(before, &mut state, happened, now, rules, &mut effects);
+    let due = deadlines::next(&state, happened.last_inbound, now, rules).map(|(at, _)| at);
+    let deadline = due
+        .into_iter()
+        .chain(notices::due(&state, rules, now))
+        .min();
     Step {
         state,
         effects,

@@ -8,7 +8,7 @@ use super::people::People;
 use super::state::{Moved, RepEnd, Rules, State};
 
 /// Two systems' clocks differ by no more.
-const SKEW: SignedDuration = SignedDuration::from_mins(1);
+pub(super) const SKEW: SignedDuration = SignedDuration::from_mins(1);
 
 /// Moves the state. `at` is when it happened, never later than now.
 pub(super) fn by(state: &mut State, moved: &Moved, id: &str, at: Timestamp, rules: &Rules) {
@@ -52,7 +52,7 @@ pub(super) fn by(state: &mut State, moved: &Moved, id: &str, at: Timestamp, rule
                 state.put(Controller::Closed { by, resolved }, at);
             }
         }
-        Moved::Said => state.active(at),
+        Moved::Said | Moved::Wrote(_) => state.active(at),
         Moved::Deadline => {}
     }
 }

@@ -7,6 +7,7 @@ use handoffd_contract::{Controller, Data};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::notices::{self, CustomerRules, Told};
 use super::people::People;
 
 /// The state of one conversation, as it is kept with the session.
@@ -33,6 +34,8 @@ pub struct State {
     pub warned: Option<Timestamp>,
     /// What reps did since the handoff.
     pub people: People,
+    /// What the customer was told.
+    pub told: Told,
 }
 
 /// Something that happened in a conversation.
@@ -98,8 +101,10 @@ pub enum Moved {
         /// Whether the matter is settled, when known.
         resolved: Option<bool>,
     },
-    /// The customer, the assistant or the platform said something.
+    /// The assistant or the platform said something.
     Said,
+    /// The customer wrote; the whole message, where it is one that may be meant for us.
+    Wrote(Option<String>),
     /// Nothing happened until the deadline.
     Deadline,
 }
@@ -110,7 +115,8 @@ impl Moved {
     pub fn of(data: &Data, opens: &[String]) -> Option<Moved> {
         Some(match data {
             Data::HandoffRequested(_) => Moved::HandedOff(opens.to_vec()),
-            Data::MessageReceived(_) | Data::MessageSent(_) => Moved::Said,
+            Data::MessageReceived(said) => Moved::Wrote(notices::word_of(said)),
+            Data::MessageSent(_) => Moved::Said,
             Data::SessionClosed(closed) => Moved::Closed {
                 by: closed.closed_by.clone().unwrap_or("platform".to_owned()),
                 resolved: closed.resolved,
@@ -154,7 +160,9 @@ impl Moved {
             | Data::SessionState(_)
             | Data::SessionHandback(_)
             | Data::SessionUnattended(_)
-            | Data::RepNotice(_) => return None,
+            | Data::RepNotice(_)
+            | Data::CustomerNotice(_)
+            | Data::SessionRated(_) => return None,
         })
     }
 }
@@ -174,6 +182,8 @@ pub struct Rules {
     pub idle_after: Option<SignedDuration>,
     /// What a rep's end means.
     pub rep_end: RepEnd,
+    /// What the customer is told, and by which words they answer.
+    pub customer: CustomerRules,
 }
 
 impl Default for Rules {
@@ -185,6 +195,7 @@ impl Default for Rules {
             window_warning: Some(SignedDuration::from_hours(1)),
             idle_after: None,
             rep_end: RepEnd::Close,
+            customer: CustomerRules::default(),
         }
     }
 }

@@ -105,7 +105,7 @@ fn returned() -> Moved {
 
 /// The table as the code has it.
 fn table() -> String {
-    let rows: [(&str, Moved); 10] = [
+    let rows: [(&str, Moved); 11] = [
         ("handoff.requested", handed(&["hubspot"])),
         ("a rep is assigned", assigned("hubspot", "Bo")),
         ("the rep leaves", Moved::Left("hubspot".into())),
@@ -113,7 +113,11 @@ fn table() -> String {
         ("the rep ends it", ended("hubspot")),
         ("session.returned", returned()),
         ("session.closed", closed()),
-        ("the customer writes", Moved::Said),
+        ("the customer writes", Moved::Wrote(None)),
+        (
+            "the customer writes `/cancel`",
+            Moved::Wrote(Some("/cancel".into())),
+        ),
         ("nobody joined in time", Moved::Deadline),
         ("idle for too long", Moved::Deadline),
     ];

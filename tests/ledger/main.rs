@@ -75,6 +75,7 @@ conformance! {
         at_most_so_many_deadlines_are_met_at_once
         a_deadline_wakes_the_sessions_lanes
         a_lane_knows_who_was_in_charge_at_its_head
+        what_the_customer_is_told_follows_its_cause
         what_was_said_since_the_return_is_found;
     lanes:
         loads_within_bounds_and_always_one

@@ -8,6 +8,7 @@
 //! | `failures` | failures and limits |
 //! | `waiting` | what reps are told of replies whose lane is stopped |
 //! | `news` | news for the gateway that cannot be published |
+//! | `notices` | what the customer is told of the conversation itself |
 //! | `verdicts`, `webhooks`, `settings` | a table each |
 //! | `simulator`, `phones` | the simulator by itself |
 //! | `world`, `cast` | the engine in its smallest form, which the others play in; settings, replies, files |
@@ -17,6 +18,7 @@ mod changed;
 mod failures;
 mod files;
 mod news;
+mod notices;
 mod phones;
 mod relay;
 mod settings;
