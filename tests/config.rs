@@ -156,8 +156,8 @@ fn each_wrong_configuration_gets_its_problem() {
             &[
                 "conversation.position_every: found a text of 2 characters; write a duration from 10s to 1h, such as \"30s\", \"5m\" or \"250ms\"",
                 "conversation.rating_within: found a text of 2 characters; write a duration from 1m to 1d, such as \"30s\", \"5m\" or \"250ms\"",
-                "conversation.cancel_words: found a list; write a list of words of up to 40 characters, or a table of such lists by language, such as { default = [\"/cancel\"], de = [\"/abbrechen\"] }; [] for none",
-                "conversation.rating_scale: found a list; write 2 to 10 scores, the worst first, each a word or a list of words of up to 40 characters, none twice, such as [[\"1\", \"👎\"], [\"2\", \"👍\"]]",
+                "conversation.cancel_words: found a list of 1; write a list of words of up to 40 characters, or a table of such lists by language, such as { default = [\"/cancel\"], de = [\"/abbrechen\"] }; [] for none",
+                "conversation.rating_scale: found a list of 2; write 2 to 10 scores, the worst first, each a word or a list of words of up to 40 characters, none twice, such as [[\"1\", \"👎\"], [\"2\", \"👍\"]]",
             ],
         ),
         ("[intake.amqp]".into(), &["intake.amqp.url: not set; write \"amqps://user@host/vhost\", or remove [intake.amqp]"]),

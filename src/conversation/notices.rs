@@ -6,8 +6,8 @@
 //! | `queued` | people were asked for, and the assistant had it |
 //! | `position` | the place in the queue, or the wait where no place is told, is another one than was told last; at most every `position_every`, then the newest |
 //! | `joined` | a rep was assigned. One who is known by a reply is not announced after it |
-//! | `transferred` | another rep of the same target takes over, or another target is asked |
-//! | `left` | the rep left, and it waits again |
+//! | `transferred` | another rep takes over, also within seconds after one who left, or another target is asked. Where it is off, `joined` is told of the rep |
+//! | `left` | the rep left, and some seconds later it still waits: mostly somebody takes over, or it ends |
 //! | `unattended` | nobody joined in time |
 //! | `cancelled` | the customer left the queue with a word of their own |
 //! | `ended` | a rep ended it, or nobody had written for too long |
@@ -30,6 +30,9 @@ use super::deadlines::{WINDOW, later};
 use super::moves::SKEW;
 use super::state::{Happened, Moved, Rules, State};
 
+/// So long after a rep has left it is said, if nothing else has happened: targets tell of a leave also where
+/// another rep takes over, or the rep has ended it.
+const GRACE: SignedDuration = SignedDuration::from_secs(10);
 /// UTF-16 units of a name.
 const MAX_NAME: usize = 100;
 /// The longest message that may be a word to leave with or a rating, in characters.
@@ -77,8 +80,19 @@ pub struct Told {
     pub place_at: Option<Timestamp>,
     /// The target and the name of the rep who is known to the customer.
     pub rep: Option<(String, Option<String>)>,
+    /// The rep who has left, until that is said.
+    pub left: Option<Gone>,
     /// The question after a rep's end, while it can be answered.
     pub asked: Option<Asked>,
+}
+
+/// A rep who has left.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Gone {
+    /// When.
+    pub at: Timestamp,
+    /// Who, when known.
+    pub rep: Option<String>,
 }
 
 /// A question that was asked.
@@ -175,8 +189,10 @@ pub(super) fn tell(
         notices.push(Notice::Unattended);
     }
     if before.controller != state.controller {
-        notices.extend(changed(before, state, &happened.moved));
+        notices.extend(changed(before, state, &happened.moved, rules));
     }
+    let left = leave(before, state, &happened.moved, now);
+    notices.extend(left.as_ref().map(|_| Notice::Left));
     if is_open && place(state, rules).is_some_and(|due| due <= now) {
         notices.push(Notice::Position);
         if let Controller::Queued {
@@ -194,15 +210,47 @@ pub(super) fn tell(
     remember(before, state, &notices, now);
     for kind in notices {
         let name = format!("customer/{}", kind.word());
-        let notice = Data::CustomerNotice(notice(kind, before, state, now));
+        let notice = match (kind, &left) {
+            (Notice::Left, Some(left)) => CustomerNotice {
+                rep: left.rep.clone(),
+                since: left.at,
+                ..notice(kind, before, state, now)
+            },
+            _ => notice(kind, before, state, now),
+        };
+        let notice = Data::CustomerNotice(notice);
         effects.push(Effect::new(name, notice));
     }
 }
 
-/// When the place in the queue is to be told, if it is another one than was told last.
+/// When something is to be told although nothing happens: the place in the queue, if it is another one than
+/// was told last, and that a rep has left.
 pub(super) fn due(state: &State, rules: &Rules, now: Timestamp) -> Option<Timestamp> {
+    let is_on = rules.customer.notices.contains(&Notice::Left);
+    let left = state.told.left.as_ref().filter(|_| is_on);
+    let left = left.and_then(|left| later(left.at, GRACE));
     // What has come and could not be told is looked at with whatever happens next.
-    place(state, rules).filter(|due| *due > now)
+    let all = place(state, rules).into_iter().chain(left);
+    all.filter(|due| *due > now).min()
+}
+
+/// Notes that a rep has left; gives who has left long enough ago for it to be said now.
+fn leave(before: &State, state: &mut State, moved: &Moved, now: Timestamp) -> Option<Gone> {
+    match (&before.controller, &state.controller, moved) {
+        (Controller::Rep { .. }, Controller::Queued { .. }, Moved::Left(_)) => {
+            let rep = last_rep(before).1;
+            state.told.left = Some(Gone { at: now, rep });
+            None
+        }
+        (Controller::Queued { .. }, Controller::Queued { .. }, _) => {
+            let is_over = |left: &mut Gone| later(left.at, GRACE).is_none_or(|at| at <= now);
+            state.told.left.take_if(is_over)
+        }
+        _ => {
+            state.told.left = None;
+            None
+        }
+    }
 }
 
 fn place(state: &State, rules: &Rules) -> Option<Timestamp> {
@@ -229,7 +277,13 @@ fn place(state: &State, rules: &Rules) -> Option<Timestamp> {
 }
 
 /// What a change of who is in charge means for the customer.
-fn changed(before: &State, state: &State, moved: &Moved) -> Vec<Notice> {
+fn changed(before: &State, state: &State, moved: &Moved, rules: &Rules) -> Vec<Notice> {
+    let is_transfer = rules.customer.notices.contains(&Notice::Transferred);
+    let taken_over = if is_transfer {
+        Notice::Transferred
+    } else {
+        Notice::Joined
+    };
     match (&before.controller, &state.controller, moved) {
         (
             Controller::Rep { target, name },
@@ -240,16 +294,20 @@ fn changed(before: &State, state: &State, moved: &Moved) -> Vec<Notice> {
             _,
         ) => {
             let is_other = target != to || (name.is_some() && by.is_some() && name != by);
-            Vec::from_iter(is_other.then_some(Notice::Transferred))
+            Vec::from_iter(is_other.then_some(taken_over))
         }
         // A reply speaks for itself.
         (_, Controller::Rep { target, name }, Moved::Assigned { .. }) => {
             let known = before.told.rep.as_ref();
             let is_same = |who: &Option<String>| name.is_none() || who == name;
             let is_known = known.is_some_and(|(of, who)| of == target && is_same(who));
-            Vec::from_iter((!is_known).then_some(Notice::Joined))
+            let joined = match before.told.left {
+                Some(_) => taken_over,
+                None => Notice::Joined,
+            };
+            Vec::from_iter((!is_known).then_some(joined))
         }
-        (Controller::Rep { .. }, Controller::Queued { .. }, Moved::Left(_)) => vec![Notice::Left],
+        (Controller::Rep { .. }, Controller::Queued { .. }, Moved::Left(_)) => Vec::new(),
         (Controller::Rep { .. }, Controller::Queued { .. }, _) => vec![Notice::Transferred],
         (Controller::Queued { .. }, Controller::Queued { .. }, _) => Vec::new(),
         (_, Controller::Queued { .. }, _) => vec![Notice::Queued],
@@ -314,7 +372,7 @@ fn notice(kind: Notice, before: &State, state: &State, now: Timestamp) -> Custom
         }
         _ => {}
     }
-    if matches!(kind, Notice::Left | Notice::Ended | Notice::Csat) {
+    if matches!(kind, Notice::Ended | Notice::Csat) {
         notice.rep = last_rep(before).1;
     }
     if kind == Notice::Unattended {

@@ -137,13 +137,15 @@ fn a_conversation_is_told_from_the_queue_to_the_rating() {
         (other[0].notice, other[0].rep.as_deref()),
         (Notice::Transferred, Some("Bo"))
     );
-    let gone = talk.hear(40, left());
+    assert_eq!(talk.told(40, left()), NONE, "somebody may take over");
+    assert_eq!(talk.deadline, Some(at(50)));
+    let gone = talk.hear(50, Moved::Deadline);
     assert_eq!(
-        (gone[0].notice, gone[0].rep.as_deref()),
-        (Notice::Left, Some("Bo"))
+        (gone[0].notice, gone[0].rep.as_deref(), gone[0].since),
+        (Notice::Left, Some("Bo"), at(40))
     );
     assert_eq!(
-        talk.told(50, assigned(Some("Bo"))),
+        talk.told(51, assigned(Some("Bo"))),
         ["joined"],
         "who was said to have left"
     );
@@ -158,7 +160,7 @@ fn a_conversation_is_told_from_the_queue_to_the_rating() {
         (rated.target.as_str(), rated.rep.as_deref()),
         ("a", Some("Bo"))
     );
-    assert_eq!(rated.message, "e8");
+    assert_eq!(rated.message, "e9");
     talk.told(71, wrote("5"));
     assert_eq!(talk.rated(), None, "one question, one answer");
 }
@@ -202,6 +204,47 @@ fn a_rep_who_is_known_by_a_reply_is_not_announced_after_it() {
     assert_eq!(talk.told(30, assigned(Some("Ana"))), NONE);
     assert_eq!(talk.told(40, left()), NONE);
     assert_eq!(talk.told(50, assigned(Some("Bo"))), ["joined"]);
+}
+
+#[test]
+fn a_leave_that_is_a_transfer_or_an_end_is_told_as_that() {
+    let with_ana = |on: &[Notice]| {
+        let mut talk = Talk::new(on);
+        talk.hear(1, handed(&["a"]));
+        talk.hear(2, assigned(Some("Ana")));
+        assert_eq!(talk.told(30, left()), NONE);
+        talk
+    };
+    let mut talk = with_ana(&Notice::ALL);
+    let taken = talk.hear(31, assigned(Some("Bo")));
+    assert_eq!(
+        (taken[0].notice, taken[0].rep.as_deref(), taken.len()),
+        (Notice::Transferred, Some("Bo"), 1)
+    );
+    assert_eq!(talk.told(60, Moved::Deadline), NONE);
+    let mut talk = with_ana(&[Notice::Joined, Notice::Left]);
+    assert_eq!(
+        talk.told(31, assigned(Some("Bo"))),
+        ["joined"],
+        "where transfers are off"
+    );
+    let mut talk = with_ana(&Notice::ALL);
+    assert_eq!(talk.told(31, ended()), ["ended", "csat"]);
+    assert_eq!(talk.told(60, Moved::Deadline), NONE);
+    let mut talk = with_ana(&Notice::ALL);
+    assert_eq!(
+        talk.told(31, assigned(Some("Ana"))),
+        NONE,
+        "the same rep is back"
+    );
+    let mut talk = with_ana(&Notice::ALL);
+    assert_eq!(talk.told(39, Moved::Said), NONE);
+    assert_eq!(
+        talk.told(45, Moved::Said),
+        ["left"],
+        "with whatever happens next"
+    );
+    assert_eq!(talk.told(46, assigned(Some("Bo"))), ["joined"]);
 }
 
 #[test]
@@ -464,12 +507,13 @@ proptest! {
             if closed(is) {
                 prop_assert!(told.iter().all(|one| one.notice.is_of_the_end()), "{:?}", told);
             }
+            let by_rep = matches!(happened.moved, Moved::Ended { .. });
             if has(Notice::Ended) {
                 prop_assert!(was.is_people() && !is.is_people());
-                prop_assert!(matches!(happened.moved, Moved::Ended { .. } | Moved::Deadline));
+                prop_assert!(by_rep || happened.moved == Moved::Deadline);
             }
             if has(Notice::Csat) {
-                prop_assert!(was.is_people() && closed(is) && matches!(happened.moved, Moved::Ended { .. }));
+                prop_assert!(was.is_people() && closed(is) && by_rep);
             }
             // Outside of the window nothing is made.
             if inbound.is_some_and(|wrote| at(now) >= wrote + SignedDuration::from_hours(24)) {
