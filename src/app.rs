@@ -4,6 +4,7 @@ mod broker;
 mod connect;
 mod deadlines;
 mod examine;
+mod notices;
 mod routes;
 mod site;
 
@@ -22,9 +23,11 @@ use url::Url;
 
 pub use self::connect::{Connected, connect};
 pub use self::examine::{Examined, examine};
+use self::notices::Switches;
 pub use self::routes::router;
 use self::site::Site;
 use crate::admin::{self, Admin};
+use crate::availability::{self, Desks};
 use crate::config::{Config, TargetConfig};
 use crate::connectors;
 use crate::conversation::Rules;
@@ -116,6 +119,7 @@ pub struct App {
     relay: Relay,
     ledger: Arc<dyn Ledger>,
     intake: Option<amqp::AmqpIntake>,
+    switches: Switches,
     public: Site,
     admin: Site,
     /// The names of disabled targets.
@@ -134,7 +138,8 @@ impl App {
             .await
             .context("the ledger cannot be opened")?;
         seed(&*ledger, &connected).await?;
-        ledger.follow(rules(config));
+        let mut switches = Switches::new(ledger.clone(), rules(config));
+        switches.look().await.context("the mappings")?;
 
         let library = library(config, &connected)?;
         let mut targets = BTreeMap::new();
@@ -157,6 +162,7 @@ impl App {
             )
         }));
 
+        let desks = Arc::new(Desks::new(&targets));
         let feeds = Arc::new(OpenFeeds::default());
         let engine = Arc::new(Engine {
             ledger: ledger.clone(),
@@ -215,7 +221,11 @@ impl App {
             configured: config.presence(),
         };
         let routes = crate::intake::http::routes(Arc::new(http))
-            .merge(webhooks::routes(ledger.clone(), verifiers));
+            .merge(webhooks::routes(ledger.clone(), verifiers))
+            .merge(availability::routes(
+                Arc::clone(&desks),
+                config.http.events_token.clone(),
+            ));
         let bounds = Bounds {
             proxies: config.http.trusted_proxies.clone(),
             ..Bounds::default()
@@ -226,7 +236,8 @@ impl App {
         let public = Site::bind(listen, routes, bounds, certificate)
             .await
             .with_context(|| format!("http.listen: {listen} cannot be bound"))?;
-        let routes = admin::routes(Arc::new(admin));
+        let of_desks = availability::routes(desks, config.http.admin_token.clone());
+        let routes = admin::routes(Arc::new(admin)).merge(of_desks);
         let admin = Site::bind(admin_listen, routes, Bounds::for_operators(), None)
             .await
             .with_context(|| format!("http.admin_listen: {admin_listen} cannot be bound"))?;
@@ -237,6 +248,7 @@ impl App {
             relay,
             ledger,
             intake,
+            switches,
             public,
             admin,
             disabled: config
@@ -270,6 +282,7 @@ impl App {
         ));
         tasks.spawn(webhook_queue::run(self.relay, stop.clone()));
         tasks.spawn(deadlines::run(self.ledger.clone(), stop.clone()));
+        tasks.spawn(self.switches.run(stop.clone()));
         let targets = self.engine.targets.keys().cloned().collect();
         tasks.spawn(admin::upkeep(
             self.ledger,
@@ -299,6 +312,7 @@ pub fn rules(config: &Config) -> Rules {
         way_back: back.iter().map(|target| target.name.clone()).collect(),
         general: config.conversation.clone(),
         own: desks.into_iter().map(named).collect(),
+        customer: config.customer.clone(),
     }
 }
 

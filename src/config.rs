@@ -9,6 +9,7 @@
 //! target `hubspot-eu`.
 
 mod conversation;
+mod customer;
 mod intake;
 mod network;
 mod outbound;
@@ -166,6 +167,7 @@ fn read(
     let engine = sections::engine(top.section("engine"));
     let mut section = top.section("conversation");
     let conversation = conversation::terms(&mut section, &Terms::default());
+    let customer = customer::customer(&mut section);
     section.finish();
     let media = sections::media(top.section("media"));
     let proxy_from_env = overridden("outbound.proxy", &env);
@@ -187,6 +189,7 @@ fn read(
         intake: IntakeConfig { amqp, limits },
         engine,
         conversation,
+        customer,
         media,
         outbound,
         log,

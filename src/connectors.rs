@@ -57,7 +57,7 @@ pub const KINDS: &[Kind] = &[
     Kind {
         name: "whatsapp",
         is_way_back: true,
-        sections: &["template"],
+        sections: &["template", "notices"],
         connector: handoffd_whatsapp::connector,
         #[cfg(feature = "simulators")]
         sandbox: handoffd_whatsapp::sandbox,

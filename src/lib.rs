@@ -45,6 +45,7 @@
 //! | [`connectors`] | the table of kinds | the connectors' names |
 //! | [`backoff`], [`metrics`] | waits between attempts; the metrics' names | the crate backoff |
 //! | [`serving`], [`seldom`] | HTTP comes in, within bounds; warnings that strangers can cause | hyper |
+//! | [`availability`] | whether reps are there, for a gateway that asks | |
 //! | [`config`], [`app`], [`admin`], [`operate`] | configured, put together, looked at | |
 //! | [`cli`], [`log`], [`stdout`] | the commands, and what they print | |
 //! | `sandbox`, `demo` | the simulators over HTTP; the whole loop on a laptop (feature `simulators`) | |
@@ -70,6 +71,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod availability;
 pub mod backoff;
 pub mod cli;
 pub mod config;

@@ -20,7 +20,7 @@
 //!
 //! | key | meaning |
 //! | --- | --- |
-//! | `value` | a template; or a list of templates, whose value is a list; or a number or boolean |
+//! | `value` | a template; a list of templates, whose value is a list; a table of templates by language; a number or boolean |
 //! | `when` | an expression; when it does not hold, the field is left out |
 //! | `map`, `map_default` | values for picklists, first by the same spelling, then regardless of case; and for what the map does not have |
 //! | `default` | a template for when the value is empty |
@@ -28,6 +28,10 @@
 //! | `max`, `too_long` | length in UTF-16 units; then `truncate`, `drop` or `park` |
 //! | `misfit` | what to do when `type` or `map` does not fit: `drop` or `park` |
 //! | `required` | an empty value stops the handoff instead of leaving the field out |
+//! | `on` | `false` leaves the field out |
+//!
+//! The section `notices` holds what the customer is told of the conversation itself, a text for each
+//! [`Notice`]. It is rendered for that notice alone, in the customer's language.
 //!
 //! Templates are bounded in work: fuel, output, size of the source, and a language without
 //! variables and multiplication (see `lint`).
@@ -44,15 +48,16 @@ mod sample;
 mod template;
 mod values;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
+use handoffd_contract::notice::Notice;
 use handoffd_contract::{Data, Event, LostField, Rendered};
 
 pub use cases::TestOutcome;
 pub use names::Input;
-pub use sample::{bare, sample};
+pub use sample::{bare, bare_notice, sample, sample_notice};
 
 use cases::Case;
 use document::Reading;
@@ -139,16 +144,31 @@ impl Mapping {
         fields
     }
 
+    /// The notices that the customer is told.
+    #[must_use]
+    pub fn notices(&self) -> BTreeSet<Notice> {
+        let on = self.0.fields.iter().filter(|field| field.on);
+        on.filter_map(Field::notice).collect()
+    }
+
     /// What the target's fields get for an event.
     ///
     /// # Errors
     /// The first field whose template fails, or that does not fit and is to park.
     pub fn render(&self, version: i64, input: &Input<'_>) -> Result<Rendered, MappingProblem> {
+        self.rendered(version, self.evaluate(input))
+    }
+
+    fn rendered<'a>(
+        &self,
+        version: i64,
+        outcomes: impl Iterator<Item = (&'a Field, Result<Outcome, Fault>)>,
+    ) -> Result<Rendered, MappingProblem> {
         let mut rendered = Rendered {
             version,
             ..Rendered::default()
         };
-        for (field, outcome) in self.evaluate(input) {
+        for (field, outcome) in outcomes {
             match outcome.map_err(|fault| self.problem(field, fault))? {
                 Outcome::Value(value, note) => {
                     let section = rendered.sections.entry(field.section.clone()).or_default();
@@ -168,20 +188,53 @@ impl Mapping {
         self.0
             .cases
             .iter()
-            .map(|case| case.judge(render_event(self, &case.event)))
+            .map(|case| case.judge(self.render_case(case)))
             .collect()
     }
 
-    /// Every field's outcome, in the file's order.
+    /// What a test's event gives; of a notice the text, also while it is switched off.
+    fn render_case(&self, case: &Case) -> Result<Rendered, MappingProblem> {
+        with_input(&case.event, |input| {
+            let mut session = input.session.clone();
+            session.language = case.language.clone().or(session.language);
+            let session = &session;
+            self.rendered(0, self.evaluate_all(&Input { session, ..*input }))
+        })
+    }
+
+    /// The outcome of every field of the event, in the file's order.
     fn evaluate(
         &self,
         input: &Input<'_>,
     ) -> impl Iterator<Item = (&Field, Result<Outcome, Fault>)> {
         let values = names::values(input, |name| self.0.templates.uses(name));
-        self.0
-            .fields
-            .iter()
+        self.fields_of(input)
             .map(move |field| (field, field.evaluate(&self.0.templates, &values)))
+    }
+
+    /// The same, as if every notice were switched on.
+    fn evaluate_all(
+        &self,
+        input: &Input<'_>,
+    ) -> impl Iterator<Item = (&Field, Result<Outcome, Fault>)> {
+        let values = names::values(input, |name| self.0.templates.uses(name));
+        let templates = &self.0.templates;
+        self.fields_of(input).map(move |field| {
+            let outcome = match field.notice() {
+                Some(_) => field.evaluate_on(templates, &values),
+                None => field.evaluate(templates, &values),
+            };
+            (field, outcome)
+        })
+    }
+
+    fn fields_of(&self, input: &Input<'_>) -> impl Iterator<Item = &Field> {
+        let notice = match &input.event.data {
+            Data::CustomerNotice(told) => Some(told.notice),
+            _ => None,
+        };
+        let fields = self.0.fields.iter();
+        fields.filter(move |field| field.is_of(notice))
     }
 
     fn problem(&self, field: &Field, fault: Fault) -> MappingProblem {
@@ -197,12 +250,17 @@ impl Mapping {
     /// the built-in events are not the reader's.
     fn rehearse(&self) -> Vec<MappingProblem> {
         let mut problems: Vec<MappingProblem> = Vec::new();
-        for (event, of) in [
+        let mut events = vec![
             (sample(), "the full sample"),
             (bare(), "a handoff with no optional part"),
-        ] {
+        ];
+        for notice in self.0.fields.iter().filter_map(Field::notice) {
+            events.push((sample_notice(notice), "the full sample"));
+            events.push((bare_notice(notice), "a notice with no optional part"));
+        }
+        for (event, of) in events {
             with_input(&event, |input| {
-                for (field, outcome) in self.evaluate(input) {
+                for (field, outcome) in self.evaluate_all(input) {
                     if let Err(fault) = outcome
                         && !fault.wanted
                         && !problems.iter().any(|known| known.field == field.path())
@@ -228,14 +286,17 @@ fn tell(rendered: &mut Rendered, field: &Field, loss: Option<field::Loss>) {
     });
 }
 
-/// Renders an event with the session and contact that it carries itself, as preview and tests do.
-fn render_event(mapping: &Mapping, event: &Event) -> Result<Rendered, MappingProblem> {
-    with_input(event, |input| mapping.render(0, input))
-}
-
-/// Calls `then` with an event's own session and contact.
+/// Calls `then` with an event's own session and contact; a notice is about those of the sample.
 fn with_input<T>(event: &Event, then: impl FnOnce(&Input<'_>) -> T) -> T {
-    let (session, contact) = match &event.data {
+    let of_sample;
+    let data = match &event.data {
+        Data::CustomerNotice(_) => {
+            of_sample = sample().data;
+            &of_sample
+        }
+        data => data,
+    };
+    let (session, contact) = match data {
         Data::HandoffRequested(handoff) => (Some(&handoff.session), Some(&handoff.contact)),
         Data::MessageReceived(said) | Data::MessageSent(said) => {
             (said.session.as_ref(), said.contact.as_ref())

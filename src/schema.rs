@@ -15,7 +15,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use self::outbound::{Closed, Handback, ReplyRequested, State, Unattended};
+use self::outbound::{Closed, Handback, Rated, ReplyRequested, State, Unattended};
 
 /// An event that goes in or out.
 struct Kind {
@@ -80,7 +80,7 @@ const KINDS: &[Kind] = &[
     of::<ReplyRequested>(
         "reply.requested",
         false,
-        "A rep's message, to be sent to the customer.",
+        "A rep's message, or a notice of handoffd's own, to be sent to the customer.",
     ),
     of::<ReplyStatus>(
         "reply.status",
@@ -127,6 +127,11 @@ const KINDS: &[Kind] = &[
         "session.unattended",
         false,
         "Nobody joined in time, or the CRM's search found nobody.",
+    ),
+    of::<Rated>(
+        "session.rated",
+        false,
+        "The customer has rated the conversation after a rep's end.",
     ),
 ];
 

@@ -10,6 +10,7 @@
 //! | `forwarded` | whom a request is from when it came by a proxy |
 //! | `patience` | a connection with a deadline for writes |
 //! | `peers` | connections by address |
+//! | `token` | the token that a client must show |
 //! | `tls` | the certificate, read again when it changes |
 
 mod bodies;
@@ -17,6 +18,7 @@ mod forwarded;
 mod patience;
 mod peers;
 mod tls;
+mod token;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +43,7 @@ use self::forwarded::ByProxy;
 use self::patience::Patient;
 use self::peers::{Peers, Seat};
 pub use self::tls::{Certificate, Unusable};
+pub use self::token::authorised;
 use crate::config::Network;
 use crate::seldom::Seldom;
 

@@ -164,6 +164,15 @@ fn each_wrong_configuration_gets_its_problem() {
             "[[target]]\nname = \"wa\"\nkind = \"whatsapp\"\n[target.conversation]\nrep_end = \"close\"".into(),
             &["target.wa.conversation: no rep works in a target that answers the customer; move it to the CRM's target"],
         ),
+        (
+            "[conversation]\nposition_every = \"1s\"\nrating_within = \"2d\"\ncancel_words = [\"\"]\nrating_scale = [\"1\", \"1\"]".into(),
+            &[
+                "conversation.position_every: found a text of 2 characters; write a duration from 10s to 1h, such as \"30s\", \"5m\" or \"250ms\"",
+                "conversation.rating_within: found a text of 2 characters; write a duration from 1m to 1d, such as \"30s\", \"5m\" or \"250ms\"",
+                "conversation.cancel_words: found a list of 1; write a list of words of up to 40 characters, or a table of such lists by language, such as { default = [\"/cancel\"], de = [\"/abbrechen\"] }; [] for none",
+                "conversation.rating_scale: found a list of 2; write 2 to 10 scores, the worst first, each a word or a list of words of up to 40 characters, none twice, such as [[\"1\", \"👎\"], [\"2\", \"👍\"]]",
+            ],
+        ),
         ("[intake.amqp]".into(), &["intake.amqp.url: not set; write \"amqps://user@host/vhost\", or remove [intake.amqp]"]),
         (
             "[intake.amqp]\nurl = \"http://user:hunter2@host\"".into(),
@@ -514,6 +523,34 @@ fn a_secret_that_everybody_may_read_is_warned_of() {
             .any(|warning| warning.message.contains("everybody may read the secret"));
         assert_eq!(found, warned, "{mode:o}");
     }
+}
+
+#[test]
+fn what_customers_answer_is_read_in_every_form() {
+    let folder = Folder::new();
+    let read = |text: &str| {
+        let config = folder.load(&format!("[conversation]\n{text}"), &[]);
+        let config = config.unwrap_or_else(|problems| panic!("{}", tidy(&problems)));
+        config.conversation.customer
+    };
+    let words = |of: &[&str]| of.iter().map(|word| (*word).to_owned()).collect();
+    let languages =
+        read("cancel_words = { default = [\"/Cancel\"], de = [\"/abbrechen\", \" Stopp \"] }");
+    assert_eq!(
+        languages.cancel_words,
+        words(&["/abbrechen", "/cancel", "stopp"])
+    );
+    assert_eq!(
+        read("cancel_words = \"/a, /b\"").cancel_words,
+        words(&["/a", "/b"])
+    );
+    assert_eq!(read("cancel_words = []").cancel_words, words(&[]));
+    let scale = read("rating_scale = [[1, \"👎\"], \"👍️\"]").rating_scale;
+    assert_eq!(scale, [words(&["1", "👎"]), words(&["👍"])]);
+    assert_eq!(
+        read("position_every = \"5m\"").position_every.as_secs(),
+        300
+    );
 }
 
 #[test]

@@ -55,9 +55,9 @@ fn the_shipped_mappings_are_right_and_pass_their_tests() {
 #[test]
 fn each_wrong_mapping_gets_its_problem() {
     let hub = |rest: &str| format!("kind = \"hubspot\"\n{rest}");
-    let keys = "value, when, default, map, map_default, type, max, too_long, misfit, required";
+    let keys = "value, when, default, map, map_default, type, max, too_long, misfit, required, on";
     let contact = "name, first_name, last_name, display_name, phone, e164, wa_id, user_id, username, email, key, external_ids";
-    let tests = "name, sample, event, change, without, expect, absent, parks";
+    let tests = "name, sample, event, change, without, expect, absent, parks, language";
     let test = |rest: &str| hub(&format!("ticket.subject = \"x\"\n[[test]]\n{rest}"));
     let table: Vec<(String, Vec<String>)> = vec![
         ("kind = \"hubspot".into(), vec!["m.toml:1: not TOML: invalid basic string, expected `\"`".into()]),
@@ -95,7 +95,7 @@ fn each_wrong_mapping_gets_its_problem() {
         ),
         (
             hub("[ticket]\nsubject = { value = {} }"),
-            vec!["m.toml:3: ticket.subject: `value` must be a text, a number, a boolean or a list".into()],
+            vec!["m.toml:3: ticket.subject: `value` has texts by language and none for the others; add default = \"…\"".into()],
         ),
         (
             hub("[ticket.subject]\nvalue = \"x\"\nmax = 0\ntoo_long = \"cut\"\nmisfit = \"truncate\"\nrequired = \"yes\"\ntype = \"txt\""),
@@ -128,7 +128,7 @@ fn each_wrong_mapping_gets_its_problem() {
         ),
         (
             hub("[ticket.subject]\nvalue = \"\"\"\nfirst\n  {{ topic }}\n\"\"\""),
-            vec!["m.toml:5: ticket.subject: `topic` is unknown; known are: session, contact, handoff, event, counts, transcript, transcript_text, fields, target".into()],
+            vec!["m.toml:5: ticket.subject: `topic` is unknown; known are: session, contact, handoff, event, notice, counts, transcript, transcript_text, fields, target".into()],
         ),
         (
             hub("[ticket]\nsubject = \"\"\"{{ 1 }}\n{{ handoff.topic | shout }}\"\"\""),
@@ -156,7 +156,7 @@ fn each_wrong_mapping_gets_its_problem() {
         ),
         (
             hub("[ticket.subject]\nvalue = 'x'\ndefault = '{{ a }}'"),
-            vec!["m.toml:4: ticket.subject: `a` is unknown; known are: session, contact, handoff, event, counts, transcript, transcript_text, fields, target".into()],
+            vec!["m.toml:4: ticket.subject: `a` is unknown; known are: session, contact, handoff, event, notice, counts, transcript, transcript_text, fields, target".into()],
         ),
         (
             hub("[ticket]\nsubject = '{{ (transcript | last).text }}'"),

@@ -246,7 +246,9 @@ fn every_test_that_is_promised_exists() {
             }
         }
     }
-    let all = (1..=57).map(|n| format!("F{n}")).chain((1..=31).map(|n| format!("T{n}")));
+    let all = (1..=57)
+        .map(|n| format!("F{n}"))
+        .chain((1..=31).map(|n| format!("T{n}")));
     let missing: Vec<String> = all.filter(|row| !rows.contains(row.as_str())).collect();
     assert_eq!(missing, Vec::<String>::new(), "not on the page");
     assert!(tests > 100, "only {tests} tests were found");

@@ -1,11 +1,11 @@
 //! The published schemas say what the intake does: they take the shipped examples, and refuse what
 //! is wrong as far as a schema can tell.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use handoffd::schema::{document, event, outgoing};
 use handoffd_contract::event::Session;
-use handoffd_contract::{Call, Contact, Data, Item, Known, Work};
+use handoffd_contract::{Call, Contact, Data, Item, Known, Rendered, Work};
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
@@ -207,6 +207,21 @@ fn published(items: Vec<Item>) -> Vec<Value> {
     bodies
 }
 
+/// A notice with its text.
+fn told(item: Item) -> Item {
+    let fields = BTreeMap::from([("joined".to_owned(), json!("Rita is here."))]);
+    let rendered = Rendered {
+        sections: BTreeMap::from([("notices".to_owned(), fields)]),
+        ..Rendered::default()
+    };
+    Item {
+        // A notice that is minutes old is not told.
+        time: "2026-03-02T10:00:00Z".parse().unwrap(),
+        rendered: Some(rendered),
+        ..item
+    }
+}
+
 #[test]
 fn what_goes_out_is_as_published() {
     let item = |id: &str, data: Data| Item {
@@ -318,6 +333,20 @@ fn what_goes_out_is_as_published() {
             ),
         ),
         item(
+            "10a",
+            data(
+                "session.rated",
+                json!({ "score": 4, "of": 5, "target": "crm", "rep": "Rita", "message": "e" }),
+            ),
+        ),
+        told(item(
+            "10b",
+            data(
+                "customer.notice",
+                json!({ "notice": "joined", "target": "crm", "rep": "Rita", "since": "2026-03-02T09:00:00Z" }),
+            ),
+        )),
+        item(
             "11",
             data(
                 "session.handback",
@@ -366,9 +395,12 @@ fn what_goes_out_is_as_published() {
         "session.assigned",
         "session.closed",
         "session.handback",
+        "session.rated",
         "session.state",
         "session.unattended",
         "session.routing",
     ];
+    let of_notice = |body: &&Value| body["data"]["notice"] == "joined";
+    assert_eq!(bodies.iter().filter(of_notice).count(), 1);
     assert_eq!(kinds, all.into());
 }

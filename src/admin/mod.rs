@@ -10,6 +10,7 @@
 //! | `GET /v1/status` | everything that is not well, in order of weight |
 //! | `GET /v1/parked` | parked lanes by reason, dead letters and webhooks |
 //! | `GET /v1/sessions/{id}` | what happened to one conversation |
+//! | `GET /v1/targets/{name}/availability` | whether reps are there; see [`availability`](crate::availability) |
 //! | `POST /v1/retry`, `POST /v1/skip` | `{"session": …}`, `{"reason": …}`, `{"target": …}` or `{"all": true}`, with `"dry_run": true` |
 //! | `GET /v1/dead-letters` | events that could not be understood, 200 after `?after=` |
 //! | `POST /v1/dead-letters/{id}/retry`, `…/drop` | judge one again, or give it up |

@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use crate::backoff::Backoff;
-use crate::conversation::Terms;
+use crate::conversation::{CustomerRules, Terms};
 
 use super::network::Network;
 use super::outbound::OutboundConfig;
@@ -31,6 +31,8 @@ pub struct Config {
     pub engine: EngineConfig,
     /// What holds for conversations when nothing happens, where a target says nothing else.
     pub conversation: Terms,
+    /// What the customer is told, and by which words they answer.
+    pub customer: CustomerRules,
     /// Which files may be fetched.
     pub media: MediaConfig,
     /// By which proxy calls leave.

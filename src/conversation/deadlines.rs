@@ -17,7 +17,7 @@ use super::unattended::{self, RULE};
 
 /// How long a business may write freely after the customer has written.
 /// <https://developers.facebook.com/documentation/business-messaging/whatsapp/messages/send-messages>
-const WINDOW: SignedDuration = SignedDuration::from_hours(24);
+pub(super) const WINDOW: SignedDuration = SignedDuration::from_hours(24);
 
 /// What a deadline means.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -164,6 +164,6 @@ fn warning(target: String, last_inbound: Option<Timestamp>) -> Option<Effect> {
     Some(Effect::new(name, Data::RepNotice(notice)))
 }
 
-fn later(at: Timestamp, by: SignedDuration) -> Option<Timestamp> {
+pub(super) fn later(at: Timestamp, by: SignedDuration) -> Option<Timestamp> {
     at.checked_add(by).ok()
 }

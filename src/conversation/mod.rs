@@ -13,6 +13,7 @@
 //! | `deadlines` | what is due when nothing happens |
 //! | `unattended` | nobody comes, or nobody is found |
 //! | `replies` | replies that the exit took, and of which nothing more was told |
+//! | [`notices`] | what the customer is told, and what they answer to it |
 //! | `people` | what reps did since the handoff, for the handback |
 //!
 //! # Who is in charge
@@ -28,6 +29,7 @@
 //! | session.closed | closed | closed | closed | closed | closed |
 //! | the customer writes | assistant | queued | rep | returned | closed |
 //! | no rep is found | assistant | queued | rep | returned | closed |
+//! | the customer writes `/cancel` | assistant | returned | rep | returned | closed |
 //! | nobody joined in time | assistant | queued | rep | returned | closed |
 //! | idle for too long | assistant | closed | closed | returned | closed |
 //!
@@ -40,6 +42,7 @@
 
 mod deadlines;
 mod moves;
+pub mod notices;
 mod people;
 mod replies;
 pub mod rules;
@@ -53,6 +56,7 @@ use handoffd_contract::state::SessionHandback;
 use handoffd_contract::{Controller, Data};
 use jiff::Timestamp;
 
+pub use self::notices::CustomerRules;
 pub use self::replies::{Replies, Watched};
 pub use self::rules::{RepEnd, Rules, Terms, Unattended, Unconfirmed};
 pub use self::state::{Happened, Moved, State};
@@ -91,8 +95,17 @@ pub fn step(before: &State, happened: &Happened, now: Timestamp, rules: &Rules) 
         }
         moved => moves::by(&mut state, moved, &happened.id, at, rules),
     }
+    if let Moved::Wrote(word) = &happened.moved {
+        let (word, times) = (word.as_deref(), (at, now));
+        notices::wrote(&mut state, word, happened, times, rules, &mut effects);
+    }
     tell(before, &mut state, happened, at, &mut effects);
-    let deadline = deadlines::next(&state, happened.last_inbound, now, rules).map(|(at, _)| at);
+    notices::tell(before, &mut state, happened, now, rules, &mut effects);
+    let due = deadlines::next(&state, happened.last_inbound, now, rules).map(|(at, _)| at);
+    let deadline = due
+        .into_iter()
+        .chain(notices::due(&state, rules, now))
+        .min();
     Step {
         state,
         effects,

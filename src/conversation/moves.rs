@@ -62,7 +62,7 @@ pub(super) fn by(state: &mut State, moved: &Moved, id: &str, at: Timestamp, rule
             let reply = (target.as_str(), message.as_str());
             state.replies.heard(reply, *how, *unconfirmed, at, rules);
         }
-        Moved::Said => state.active(at),
+        Moved::Said | Moved::Wrote(_) => state.active(at),
         Moved::NobodyFound { .. } | Moved::Deadline => {}
     }
 }

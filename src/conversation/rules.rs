@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 
+use super::notices::CustomerRules;
+
 /// By what conversations move when nothing happens, and what an end means.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Rules {
@@ -13,6 +15,8 @@ pub struct Rules {
     pub general: Terms,
     /// The targets' own terms.
     pub own: BTreeMap<String, Terms>,
+    /// What the customer is told, and by which words they answer.
+    pub customer: CustomerRules,
 }
 
 impl Rules {

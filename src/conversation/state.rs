@@ -8,6 +8,7 @@ use handoffd_contract::{Controller, Data};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::notices::{self, Told};
 use super::people::People;
 use super::replies::Replies;
 
@@ -41,6 +42,8 @@ pub struct State {
     pub people: People,
     /// Replies that the exit took and of which nothing more was told.
     pub replies: Replies,
+    /// What the customer was told.
+    pub told: Told,
 }
 
 /// Something that happened in a conversation.
@@ -124,8 +127,10 @@ pub enum Moved {
         /// Whether the matter is settled, when known.
         resolved: Option<bool>,
     },
-    /// The customer, the assistant or the platform said something.
+    /// The assistant or the platform said something.
     Said,
+    /// The customer wrote; the whole message, where it is one that may be meant for us.
+    Wrote(Option<String>),
     /// Nothing happened until the deadline.
     Deadline,
 }
@@ -136,7 +141,8 @@ impl Moved {
     pub fn of(data: &Data, opens: &[String]) -> Option<Moved> {
         Some(match data {
             Data::HandoffRequested(_) => Moved::HandedOff(opens.to_vec()),
-            Data::MessageReceived(_) | Data::MessageSent(_) => Moved::Said,
+            Data::MessageReceived(said) => Moved::Wrote(notices::word_of(said)),
+            Data::MessageSent(_) => Moved::Said,
             Data::SessionClosed(closed) => Moved::Closed {
                 by: closed.closed_by.clone().unwrap_or("platform".to_owned()),
                 resolved: closed.resolved,
@@ -192,7 +198,9 @@ impl Moved {
             | Data::SessionState(_)
             | Data::SessionHandback(_)
             | Data::SessionUnattended(_)
-            | Data::RepNotice(_) => return None,
+            | Data::RepNotice(_)
+            | Data::CustomerNotice(_)
+            | Data::SessionRated(_) => return None,
         })
     }
 }

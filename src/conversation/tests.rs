@@ -151,8 +151,12 @@ fn table() -> String {
         ("the rep ends it", ended("hubspot")),
         ("session.returned", returned()),
         ("session.closed", closed()),
-        ("the customer writes", Moved::Said),
+        ("the customer writes", Moved::Wrote(None)),
         ("no rep is found", nobody_found("hubspot")),
+        (
+            "the customer writes `/cancel`",
+            Moved::Wrote(Some("/cancel".into())),
+        ),
         ("nobody joined in time", Moved::Deadline),
         ("idle for too long", Moved::Deadline),
     ];

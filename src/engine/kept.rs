@@ -1,16 +1,18 @@
 //! What is no rep's business opens nothing in a CRM: while the assistant has the conversation, and after
 //! its end where the target's settings say so, what is said is left out of a lane's work. What was said
 //! since people gave it back or ended it is in the transcript of the next handoff, where the gateway's own
-//! transcript does not hold it.
+//! transcript does not hold it. The answer to the question after a rep's end is no message either: the CRM
+//! gets the rating.
 //!
 //! Both follow from stored events alone, in the order in which they were stored, so that every plan of
 //! the same lane sees the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use handoffd_contract::{Connector, Controller, Data, Handoff, Message};
+use handoffd_contract::{Connector, Controller, Data, Event, Handoff, Message};
 
-use crate::ledger::{LaneLedger, LedgerError, Loaded};
+use crate::conversation::notices::RATED;
+use crate::ledger::{LaneLedger, LedgerError, Loaded, effect_id};
 
 /// So many messages of those that were not shown are added to a transcript: the newest.
 const MAX_MESSAGES: usize = 200;
@@ -35,10 +37,12 @@ pub async fn settle(
         before.insert(*seq, controller.clone());
         controller.follow(&event.data);
     }
+    let ratings = ratings(ledger, session, loaded, &before).await?;
     let is_shown = |seq: &i64| before.get(seq).is_none_or(|one| connector.shows(one));
     let hidden = hidden(connector);
     loaded.events.retain(|(seq, event)| match &event.data {
-        Data::MessageReceived(_) | Data::MessageSent(_) => is_shown(seq),
+        Data::MessageReceived(_) => is_shown(seq) && !ratings.contains(&event.id),
+        Data::MessageSent(_) => is_shown(seq),
         _ => true,
     });
     for (seq, event) in &mut loaded.events {
@@ -76,6 +80,33 @@ fn hidden(connector: &dyn Connector) -> Vec<&'static str> {
     ];
     let hidden = after.iter().filter(|one| !connector.shows(one));
     hidden.map(Controller::word).collect()
+}
+
+/// The messages with which the customer has rated the conversation: they are no messages for a rep.
+async fn ratings(
+    ledger: &dyn LaneLedger,
+    session: &str,
+    loaded: &Loaded,
+    before: &BTreeMap<i64, Controller>,
+) -> Result<BTreeSet<String>, LedgerError> {
+    let rated = |event: &Event| match &event.data {
+        Data::SessionRated(rated) => Some(rated.message.clone()),
+        _ => None,
+    };
+    let events = loaded.events.iter();
+    let mut ratings: BTreeSet<String> = events.filter_map(|(_, event)| rated(event)).collect();
+    // What follows from an event is stored right behind it, and may be behind what was loaded.
+    let last = loaded.events.iter().max_by_key(|(seq, _)| *seq);
+    if let Some((seq, event)) = last
+        && matches!(event.data, Data::MessageReceived(_))
+        && matches!(before.get(seq), Some(Controller::Closed { .. }))
+    {
+        let id = effect_id(event, RATED);
+        if let Some((_, event)) = ledger.recall(session, &id).await? {
+            ratings.extend(rated(&event));
+        }
+    }
+    Ok(ratings)
 }
 
 /// Puts a message into a transcript, at its time, unless it is there.

@@ -175,13 +175,12 @@ async fn run(
         progressed: false,
         idle_rounds: 0,
     };
-    let opens = |data: &Data| target.connector.opens(data);
     let planned = match assemble(
         &engine.mappings,
         &*engine.versions,
         &target.name,
         &loaded,
-        opens,
+        connector,
     )
     .await
     {

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use handoffd_contract::event::Session;
 use handoffd_contract::lane::mapping_fact;
-use handoffd_contract::{Contact, Data, Event, Item, Known, Reason, Refusal, Rendered, Stop, Work};
+use handoffd_contract::{
+    Connector, Contact, Data, Event, Item, Known, Reason, Refusal, Rendered, Stop, Work,
+};
 use jiff::Timestamp;
 
 use super::lost;
@@ -117,7 +119,7 @@ pub async fn assemble(
     ledger: &dyn MappingLedger,
     target: &str,
     loaded: &Loaded,
-    opens: impl Fn(&Data) -> bool,
+    connector: &dyn Connector,
 ) -> Result<Planned, Refused> {
     let (session, contact) = who(loaded);
     let mut pinned = Vec::new();
@@ -130,11 +132,11 @@ pub async fn assemble(
         let mut rendered = None;
         let carried = match &event.data {
             Data::HandoffRequested(handoff) => Some((&handoff.session, &handoff.contact)),
-            data if opens(data) => Some((&session, &contact)),
+            data if connector.opens(data) || connector.renders(data) => Some((&session, &contact)),
             _ => None,
         };
         if let Some((session, contact)) = carried {
-            rendered = render(
+            let made = render(
                 mappings,
                 ledger,
                 target,
@@ -143,8 +145,14 @@ pub async fn assemble(
                 contact,
                 &loaded.known,
                 &mut pinned,
-            )
-            .await?;
+            );
+            rendered = match made.await {
+                Err(Refused::Connector(refusal)) if connector.renders(&event.data) => {
+                    tracing::warn!(target_name = %target, ?refusal, "the customer is not told: the mapping fails");
+                    None
+                }
+                made => made?,
+            };
         }
         seqs.push(*seq);
         items.push(Item {

@@ -24,13 +24,12 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use handoffd_contract::Stop;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::Serialize;
-use subtle::ConstantTimeEq;
 
 use super::{Gate, Incoming, Origin, unbatch};
 use crate::ledger::{Admitted, LedgerError};
-use crate::serving::{Room, Unread, unread};
+use crate::serving::{Room, Unread, authorised, unread};
 
 /// So many of the largest bodies, or of 16 MiB, may be held at a time.
 const LARGEST: usize = 4;
@@ -236,16 +235,6 @@ fn incoming(headers: &HeaderMap) -> Incoming {
             .collect(),
         body: Vec::new(),
     }
-}
-
-fn authorised(token: Option<&SecretString>, headers: &HeaderMap) -> bool {
-    let Some(token) = token else { return true };
-    let shown = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.as_bytes().split_at_checked(7))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "))
-        .map(|(_, shown)| shown);
-    shown.is_some_and(|shown| shown.ct_eq(token.expose_secret().as_bytes()).into())
 }
 
 fn refuse(status: StatusCode, words: &str) -> Response {

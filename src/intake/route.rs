@@ -72,9 +72,15 @@ impl Router {
             _ => None,
         };
         let opens = self.opens(&event.data, named, number);
+        let mut session = session.cloned();
+        // The language in which the assistant hands over is the session's, where that names none.
+        if let (Data::HandoffRequested(handoff), Some(session)) = (&event.data, &mut session) {
+            let spoken = handoff.handoff.language.clone();
+            session.language = session.language.take().or(spoken);
+        }
         Admission {
             opens,
-            session: session.cloned(),
+            session,
             contact: contact.cloned(),
             inbound_at: inbound_at(&event.data, now, &HashSet::new()),
             event,

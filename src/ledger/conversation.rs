@@ -97,7 +97,7 @@ impl Mover {
     pub fn of(admission: &Admission, rules: &Arc<Rules>) -> Option<Mover> {
         let event = &admission.event;
         Some(Mover {
-            cause: ids::short(&[&event.source, &event.id]),
+            cause: cause(event),
             happened: Happened {
                 id: event.id.clone(),
                 at: event.time,
@@ -145,16 +145,30 @@ pub(super) fn moved(
     let follows = step.effects.into_iter();
     let follows: Vec<Admission> = follows
         .map(|effect| {
-            let id = format!("conversation/{}/{}", mover.cause, effect.name);
+            let id = named(session, &mover.cause, &effect.name);
             own_event(session, id, now, effect.data)
         })
         .collect();
     Ok((row.transpose()?, Arrival::all(&follows, &mover.rules)?))
 }
 
+/// The id of what follows from an event under this name.
+#[must_use]
+pub fn effect_id(event: &Event, name: &str) -> String {
+    named(&event.session, &cause(event), name)
+}
+
+fn cause(event: &Event) -> String {
+    ids::short(&[&event.source, &event.id])
+}
+
+fn named(session: &str, cause: &str, name: &str) -> String {
+    format!("{session}/conversation/{cause}/{name}")
+}
+
 fn own_event(session: &str, id: String, time: Timestamp, data: Data) -> Admission {
     let event = Event {
-        id: format!("{session}/{id}"),
+        id,
         source: SOURCE.to_owned(),
         session: session.to_owned(),
         time,

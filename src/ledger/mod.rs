@@ -46,7 +46,7 @@ mod webhooks;
 use std::sync::Arc;
 
 pub use self::changed::Changed;
-pub use self::conversation::{ConversationLedger, ConversationRow};
+pub use self::conversation::{ConversationLedger, ConversationRow, effect_id};
 pub use self::events::{Admission, Admitted, DeadLetter, DeadLetterRow, EventLedger};
 pub use self::feeds::{FeedLease, FeedLedger, Received};
 pub use self::lanes::{

@@ -3,14 +3,16 @@
 //! ```toml
 //! [[test]]
 //! name = "angry customers come first"
-//! sample = "full"                           # or "bare"; or event = { … }, a whole event
+//! sample = "full"                           # or "bare", or a notice such as "joined"; or event = { … }
 //! change.handoff.sentiment = "angry"        # laid over the event's data
 //! without = ["contact.email"]               # taken out of it
 //! expect.ticket.hs_ticket_priority = "HIGH"
 //! absent = ["contact.email"]                # fields that must be left out
 //! parks = "ticket.subject"                  # or: this field must stop the handoff
+//! language = "de"                           # of a notice: the session's language
 //! ```
 
+use handoffd_contract::notice::Notice;
 use handoffd_contract::{Data, Event, Rendered};
 use serde_json::{Map, Value, json};
 
@@ -18,7 +20,7 @@ use handoffd_contract::settings::{did_you_mean, printable, without_value};
 
 use super::document::{RawCase, Reading};
 use super::field::Field;
-use super::{MappingProblem, bare, sample};
+use super::{MappingProblem, bare, sample, sample_notice};
 
 /// A test of a mapping.
 #[derive(Debug)]
@@ -26,6 +28,7 @@ pub(super) struct Case {
     pub(super) name: String,
     pub(super) line: usize,
     pub(super) event: Event,
+    pub(super) language: Option<String>,
     expect: Vec<(String, String, Value)>,
     absent: Vec<(String, String)>,
     parks: Option<String>,
@@ -43,8 +46,10 @@ pub struct TestOutcome {
 }
 
 const KEYS: &[&str] = &[
-    "name", "sample", "event", "change", "without", "expect", "absent", "parks",
+    "name", "sample", "event", "change", "without", "expect", "absent", "parks", "language",
 ];
+
+const SAMPLES: &str = "`sample` must be \"full\", \"bare\" or a notice such as \"joined\"";
 
 /// Understands a file's tests; what is wrong becomes a problem.
 pub(super) fn understand(
@@ -125,7 +130,15 @@ fn case(raw: RawCase, fields: &[Field]) -> Result<Case, String> {
     let Some(Value::String(name)) = table.remove("name") else {
         return Err("has no `name`".into());
     };
+    let language = match table.remove("language") {
+        None => None,
+        Some(Value::String(language)) => Some(language),
+        Some(_) => return Err("`language` must be a text".into()),
+    };
     let event = event(&mut table)?;
+    if language.is_some() && !matches!(event.data, Data::CustomerNotice(_)) {
+        return Err("`language` is for notices; write change.session.language".into());
+    }
     let mut expect = Vec::new();
     if let Some(sections) = table.remove("expect") {
         let Value::Object(sections) = sections else {
@@ -168,6 +181,7 @@ fn case(raw: RawCase, fields: &[Field]) -> Result<Case, String> {
         name,
         line: raw.line,
         event,
+        language,
         expect,
         absent,
         parks,
@@ -182,9 +196,12 @@ fn event(table: &mut Map<String, Value>) -> Result<Event, String> {
         (None, Some(Value::String(name))) => match name.as_str() {
             "full" => json!(sample()),
             "bare" => json!(bare()),
-            _ => return Err("`sample` must be \"full\" or \"bare\"".into()),
+            word => match Notice::parse(word) {
+                Some(notice) => json!(sample_notice(notice)),
+                None => return Err(SAMPLES.into()),
+            },
         },
-        (None, Some(_)) => return Err("`sample` must be \"full\" or \"bare\"".into()),
+        (None, Some(_)) => return Err(SAMPLES.into()),
     };
     let mut wire = base;
     if !wire.is_object() {
@@ -204,8 +221,11 @@ fn event(table: &mut Map<String, Value>) -> Result<Event, String> {
         return Err(format!("`change`: an event has no {}", shown_path(&path)));
     }
     match event.data {
-        Data::HandoffRequested(_) | Data::MessageReceived(_) | Data::MessageSent(_) => Ok(event),
-        _ => Err("the event must be a handoff.requested, message.received or message.sent".into()),
+        Data::HandoffRequested(_)
+        | Data::MessageReceived(_)
+        | Data::MessageSent(_)
+        | Data::CustomerNotice(_) => Ok(event),
+        _ => Err("the event must be a handoff.requested, message.received, message.sent or customer.notice".into()),
     }
 }
 

@@ -4,13 +4,14 @@
 use std::path::Path;
 
 use handoffd_contract::settings::without_value;
-use handoffd_contract::{Event, text};
+use handoffd_contract::{Data, Event, text};
 use jiff::Timestamp;
 
 use crate::ledger::{LedgerError, MappingLedger};
 
-use super::field::Outcome;
-use super::{Mapping, MappingProblem, TestOutcome, sample, with_input};
+use super::field::{Field, Outcome};
+use super::template::Fault;
+use super::{Input, Mapping, MappingProblem, TestOutcome, sample, sample_notice, with_input};
 
 /// The longest value that a preview shows, in UTF-16 units.
 const SHOWN: usize = 100;
@@ -94,53 +95,100 @@ pub fn preview(file: &Path, event: Option<&Path>) -> Report {
 /// A table of every field with its value or the reason why there is none.
 #[must_use]
 pub fn shown(mapping: &Mapping, event: &Event) -> Report {
-    let (mut set, mut out, mut wrong) = (0, 0, 0);
-    let rows: Vec<(String, String)> = with_input(event, |input| {
-        mapping
-            .evaluate(input)
-            .map(|(field, outcome)| {
-                let cell = match outcome {
-                    Ok(Outcome::Value(value, note)) => {
-                        set += 1;
-                        let value = text::truncate(&value.to_string(), SHOWN);
-                        note.map_or(value.clone(), |loss| format!("{value}\n! {}", loss.note))
-                    }
-                    Ok(Outcome::Out(why)) => {
-                        out += 1;
-                        format!("- {why}")
-                    }
-                    Ok(Outcome::Dropped(loss)) => {
-                        wrong += 1;
-                        format!("! {}", loss.note)
-                    }
-                    Err(fault) => {
-                        wrong += 1;
-                        format!("! STOPS THE HANDOFF: {}", mapping.problem(field, fault))
-                    }
-                };
-                (field.path(), cell)
-            })
-            .collect()
+    let mut table = Table::default();
+    with_input(event, |input| {
+        for (field, outcome) in mapping.evaluate(input) {
+            table.row(mapping, field, outcome);
+        }
+        if matches!(event.data, Data::CustomerNotice(_)) {
+            return;
+        }
+        // What the customer of this event would be told, also what is switched off.
+        for field in &mapping.0.fields {
+            let Some(notice) = field.notice() else {
+                continue;
+            };
+            let told = sample_notice(notice);
+            let input = Input {
+                event: &told,
+                ..*input
+            };
+            let values = super::names::values(&input, |_| true);
+            table.row(
+                mapping,
+                field,
+                field.evaluate_on(&mapping.0.templates, &values),
+            );
+        }
     });
+    let Table {
+        rows,
+        set,
+        out,
+        wrong,
+    } = table;
     let width = rows
         .iter()
         .map(|(path, _)| path.chars().count())
         .max()
         .unwrap_or(0);
-    let mut table = String::new();
+    let mut page = String::new();
     for (path, cell) in &rows {
         for (at, line) in cell.lines().enumerate() {
             let path = if at == 0 { path } else { "" };
-            table.push_str(&format!("{path:width$}  {line}\n"));
+            page.push_str(&format!("{path:width$}  {line}\n"));
         }
     }
     let verdict = if wrong == 0 { "fits" } else { "does not fit" };
-    table.push_str(&format!(
+    page.push_str(&format!(
         "{verdict}: {set} set, {out} left out, {wrong} that do not fit\n"
     ));
     Report {
-        text: table,
+        text: page,
         ok: wrong == 0,
+    }
+}
+
+/// A preview's rows, and how many of each sort there are.
+#[derive(Default)]
+struct Table {
+    rows: Vec<(String, String)>,
+    set: usize,
+    out: usize,
+    wrong: usize,
+}
+
+impl Table {
+    fn row(&mut self, mapping: &Mapping, field: &Field, outcome: Result<Outcome, Fault>) {
+        let cell = match outcome {
+            Ok(Outcome::Value(value, note)) => {
+                let mut cell = text::truncate(&value.to_string(), SHOWN);
+                if field.on {
+                    self.set += 1;
+                } else {
+                    self.out += 1;
+                    cell = format!("- it is switched off: {cell}");
+                }
+                note.map_or(cell.clone(), |loss| format!("{cell}\n! {}", loss.note))
+            }
+            Ok(Outcome::Out(why)) => {
+                self.out += 1;
+                format!("- {why}")
+            }
+            Ok(Outcome::Dropped(loss)) => {
+                self.wrong += 1;
+                format!("! {}", loss.note)
+            }
+            Err(fault) => {
+                self.wrong += 1;
+                let problem = mapping.problem(field, fault);
+                match field.notice() {
+                    Some(_) => format!("! THE CUSTOMER IS NOT TOLD: {problem}"),
+                    None => format!("! STOPS THE HANDOFF: {problem}"),
+                }
+            }
+        };
+        self.rows.push((field.path(), cell));
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use handoffd_contract::notice::Notice;
 use handoffd_contract::text;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, civil};
@@ -12,6 +13,13 @@ use super::template::{Fault, Id, Templates};
 
 /// The longest value, in UTF-16 units, of a field that gives no `max`.
 pub(super) const MAX: usize = 131_072;
+
+/// The section of what the customer is told of the conversation itself.
+pub(super) const NOTICES: &str = "notices";
+
+/// The longest text of a WhatsApp message, in UTF-16 units.
+/// <https://developers.facebook.com/documentation/business-messaging/whatsapp/messages/send-messages>
+pub(super) const MAX_NOTICE: usize = 4_096;
 
 /// A field of a mapping.
 #[derive(Debug)]
@@ -32,6 +40,8 @@ pub(super) struct Field {
     pub(super) too_long: Policy,
     pub(super) misfit: Policy,
     pub(super) required: bool,
+    /// Whether it is switched on.
+    pub(super) on: bool,
 }
 
 /// Where a field's value comes from.
@@ -41,6 +51,27 @@ pub(super) enum Source {
     One(Id),
     /// A list of templates; the value is a list of texts, empty ones included.
     List(Vec<Id>),
+    /// A template for each of some languages, and one for all others.
+    ByLanguage(BTreeMap<String, Id>, Id),
+}
+
+impl Source {
+    /// The template for the customer's language, as the assistant or else the session names it.
+    fn in_language(languages: &BTreeMap<String, Id>, other: Id, names: &Names) -> Id {
+        let named = ["handoff", "session"].into_iter().find_map(|of| {
+            let language = names.get_attr(of).ok()?.get_attr("language").ok()?;
+            language.as_str().map(language_key)
+        });
+        let wanted = named.unwrap_or_default();
+        let primary = wanted.split('-').next().unwrap_or_default();
+        let found = languages.get(&wanted).or_else(|| languages.get(primary));
+        found.copied().unwrap_or(other)
+    }
+}
+
+/// A language as it is compared: `pt_BR` is `pt-br`.
+pub(super) fn language_key(language: &str) -> String {
+    language.trim().to_ascii_lowercase().replace('_', "-")
 }
 
 /// What a value must be.
@@ -83,6 +114,19 @@ pub(super) struct Loss {
 }
 
 impl Field {
+    /// Whether it is of an event: a notice's text is of that notice alone, all else of all others.
+    pub(super) fn is_of(&self, notice: Option<Notice>) -> bool {
+        match notice {
+            Some(notice) => self.section == NOTICES && self.name == notice.word(),
+            None => self.section != NOTICES,
+        }
+    }
+
+    /// The notice whose text it is, if it is one's.
+    pub(super) fn notice(&self) -> Option<Notice> {
+        Notice::parse(&self.name).filter(|_| self.section == NOTICES)
+    }
+
     /// `section.name`
     pub(super) fn path(&self) -> String {
         format!("{}.{}", self.section, self.name)
@@ -93,6 +137,22 @@ impl Field {
     /// # Errors
     /// The line and what is wrong, when a template fails or the field's policy is to park.
     pub(super) fn evaluate(&self, templates: &Templates, names: &Names) -> Result<Outcome, Fault> {
+        if self.on {
+            self.evaluate_on(templates, names)
+        } else {
+            Ok(Outcome::Out("it is switched off"))
+        }
+    }
+
+    /// The same, as if it were switched on.
+    ///
+    /// # Errors
+    /// See [`evaluate`](Field::evaluate).
+    pub(super) fn evaluate_on(
+        &self,
+        templates: &Templates,
+        names: &Names,
+    ) -> Result<Outcome, Fault> {
         let render = |id: Id, line: usize| {
             templates.render(id, names).map_err(|fault| Fault {
                 line: line + fault.line,
@@ -107,6 +167,10 @@ impl Field {
         let raw = match &self.value {
             Source::One(id) => clean(&render(*id, self.value_line)?),
             Source::List(ids) => return self.list(ids, render),
+            Source::ByLanguage(languages, other) => {
+                let id = Source::in_language(languages, *other, names);
+                clean(&render(id, self.value_line)?)
+            }
         };
         let (mapped, known) = self.mapped(raw);
         if !known {

@@ -3,16 +3,19 @@
 use std::collections::BTreeMap;
 
 use toml::Spanned;
-use toml::de::DeValue;
+use toml::de::{DeTable, DeValue};
 
+use handoffd_contract::notice::Notice;
 use handoffd_contract::settings::{did_you_mean, printable};
 
 use super::document::{Reading, by_line, literal};
-use super::field::{Field, Kind, MAX, Policy, Source};
+use super::field::{Field, Kind, MAX, MAX_NOTICE, NOTICES, Policy, Source, language_key};
 use super::template::{Fault, Id};
 
 /// The most templates in one list.
 const MAX_LIST: usize = 50;
+/// The key of the template for every language that has none of its own.
+const OTHERS: &str = "default";
 
 impl Reading<'_> {
     /// Reads one field; `None` when something is wrong with it, which is then among the problems.
@@ -30,6 +33,14 @@ impl Reading<'_> {
             self.problem(line, &path, "not a field's name; use letters, digits and _");
             return None;
         }
+        let is_notice = section == NOTICES;
+        if is_notice && Notice::parse(name).is_none() {
+            let known = Notice::ALL.map(Notice::word);
+            let hint = did_you_mean(name, known.into_iter());
+            let message = format!("no notice{hint}; there are: {}", known.join(", "));
+            self.problem(line, &path, message);
+            return None;
+        }
         let mut field = Field {
             section: section.to_owned(),
             name: name.to_owned(),
@@ -41,10 +52,11 @@ impl Reading<'_> {
             map: None,
             map_default: None,
             kind: Kind::Text,
-            max: MAX,
+            max: if is_notice { MAX_NOTICE } else { MAX },
             too_long: Policy::Truncate,
             misfit: Policy::Drop,
             required: false,
+            on: true,
         };
         let before = self.problems.len();
         match value.get_ref() {
@@ -87,6 +99,7 @@ impl Reading<'_> {
             "too_long",
             "misfit",
             "required",
+            "on",
         ];
         const POLICIES: &[(&str, Policy)] = &[
             ("truncate", Policy::Truncate),
@@ -158,9 +171,15 @@ impl Reading<'_> {
                 }
             }
             ("max", DeValue::Integer(number)) => {
-                match i64::from_str_radix(number.as_str(), number.radix()) {
-                    Ok(max @ 1..=131_072) => field.max = usize::try_from(max).unwrap_or(MAX),
-                    _ => self.problem(line, path, format!("`max` must be from 1 to {MAX}")),
+                let most = if field.section == NOTICES {
+                    MAX_NOTICE
+                } else {
+                    MAX
+                };
+                let read = i64::from_str_radix(number.as_str(), number.radix()).ok();
+                match read.and_then(|max| usize::try_from(max).ok()) {
+                    Some(max) if (1..=most).contains(&max) => field.max = max,
+                    _ => self.problem(line, path, format!("`max` must be from 1 to {most}")),
                 }
             }
             ("too_long", value_of) => {
@@ -178,6 +197,8 @@ impl Reading<'_> {
                 field.misfit = policy.unwrap_or(field.misfit);
             }
             ("required", DeValue::Boolean(required)) => field.required = *required,
+            ("on", DeValue::Boolean(on)) => field.on = *on,
+            ("on", _) => self.problem(line, path, "`on` must be true or false"),
             ("when", _) => self.problem(line, path, "`when` must be a text"),
             ("max", _) => self.problem(line, path, "`max` must be a whole number"),
             ("required", _) => self.problem(line, path, "`required` must be true or false"),
@@ -219,6 +240,7 @@ impl Reading<'_> {
                     format!("a list of more than {MAX_LIST} templates"),
                 );
             }
+            DeValue::Table(languages) => self.by_language(field, path, languages),
             other => match literal(other) {
                 Some(text) => {
                     let added = self.templates.add(&text);
@@ -229,9 +251,45 @@ impl Reading<'_> {
                 None => self.problem(
                     field.value_line,
                     path,
-                    "`value` must be a text, a number, a boolean or a list",
+                    "`value` must be a text, a number, a boolean, a list, or a table of texts by language",
                 ),
             },
+        }
+    }
+
+    /// Templates by language.
+    fn by_language(&mut self, field: &mut Field, path: &str, table: &DeTable<'_>) {
+        let mut languages = BTreeMap::new();
+        let mut other = None;
+        if table.len() > MAX_LIST {
+            let message = format!("texts in more than {MAX_LIST} languages");
+            self.problem(field.value_line, path, message);
+            return;
+        }
+        for (key, value) in by_line(table) {
+            let (line, name) = (self.line(key.span().start), key.get_ref().as_ref());
+            let Some(text) = value.get_ref().as_str() else {
+                self.problem(line, path, "`value` must have a text for each language");
+                continue;
+            };
+            let added = self.templates.add(text);
+            let id = self.taken(path, value, added).map(|(id, _)| id);
+            match (name, id) {
+                (_, None) => {}
+                (OTHERS, id) => other = id,
+                (language, Some(id)) => {
+                    languages.insert(language_key(language), id);
+                }
+            }
+        }
+        match other {
+            Some(other) => field.value = Source::ByLanguage(languages, other),
+            None if table.contains_key(OTHERS) => {}
+            None => self.problem(
+                field.value_line,
+                path,
+                "`value` has texts by language and none for the others; add default = \"…\"",
+            ),
         }
     }
 

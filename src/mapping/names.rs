@@ -14,7 +14,7 @@ use minijinja::{Error, ErrorKind};
 
 use handoffd_contract::settings::{did_you_mean, printable};
 
-use super::values::{contact, counts, event, json, message, reasoning, session, text};
+use super::values::{contact, counts, event, json, message, notice, reasoning, session, text};
 
 /// The most messages that a template is given; the newest ones.
 const MAX_MESSAGES: usize = 1_000;
@@ -27,6 +27,7 @@ const KNOWN: &[(&str, &[&str])] = &[
         "email", "key", "external_ids"]),
     ("handoff", &["reasons", "summary", "sentiment", "sentiment_normalised", "language", "topic", "requested_at"]),
     ("event", &["id", "time", "type", "source"]),
+    ("notice", &["kind", "rep", "position", "wait_minutes", "target"]),
     ("counts", &["messages", "customer_messages", "attachments"]),
     ("transcript", &[]), ("transcript_text", &[]), ("fields", &[]), ("target", &[]),
 ];
@@ -86,6 +87,11 @@ pub(super) fn values(input: &Input<'_>, uses: impl Fn(&str) -> bool) -> Value {
     names.insert("handoff", reasoning(handoff));
     names.insert("event", event(input.event));
     names.insert("counts", counts(messages));
+    let told = match &input.event.data {
+        Data::CustomerNotice(told) => Some(told),
+        _ => None,
+    };
+    names.insert("notice", notice(told));
     names.insert("target", text(input.target));
     let fields = handoff
         .fields

@@ -1,6 +1,7 @@
 //! The built-in events that previews, tests and checks use.
 
 use handoffd_contract::Event;
+use handoffd_contract::notice::Notice;
 use serde_json::{Value, json};
 
 /// A rich handoff: two reasons, AI-filled fields, text, image, voice note with transcript, document,
@@ -80,6 +81,29 @@ pub fn bare() -> Event {
             "session": { "id": "wa-bare", "business_number": "+4930901820" },
             "contact": { "user_id": "US.13491208655302741918" },
         },
+    }))
+}
+
+/// A notice to the customer about whom [`sample`] is, with everything that it may say.
+#[must_use]
+pub fn sample_notice(notice: Notice) -> Event {
+    event(json!({
+        "id": format!("sample-{}", notice.word()), "source": "handoffd/conversation",
+        "subject": "wa-4915112345678-2026-11-20", "time": "2026-11-20T10:01:00Z", "type": "customer.notice",
+        "data": {
+            "notice": notice, "target": "crm", "rep": "Rita Vega", "position": 3, "wait_seconds": 240,
+            "since": "2026-11-20T10:00:00Z",
+        },
+    }))
+}
+
+/// A notice with nothing that is optional.
+#[must_use]
+pub fn bare_notice(notice: Notice) -> Event {
+    event(json!({
+        "id": format!("bare-{}", notice.word()), "source": "handoffd/conversation", "subject": "wa-bare",
+        "time": "2026-11-20T10:01:00Z", "type": "customer.notice",
+        "data": { "notice": notice, "since": "2026-11-20T10:00:00Z" },
     }))
 }
 

@@ -1,6 +1,6 @@
 //! The values behind the names: parts of an event as a template sees them.
 
-use handoffd_contract::event::{Session, sentiment};
+use handoffd_contract::event::{CustomerNotice, Session, sentiment};
 use handoffd_contract::{AuthorKind, Contact, Event, Handoff, Message, text};
 use minijinja::value::Value;
 
@@ -90,6 +90,27 @@ pub(super) fn event(event: &Event) -> Value {
             ("time", time(Some(event.time))),
             ("type", text(event.data.kind())),
             ("source", text(&event.source)),
+        ],
+    )
+}
+
+pub(super) fn notice(told: Option<&CustomerNotice>) -> Value {
+    let number = |number: Option<u64>| number.map_or_else(|| Value::from(()), Value::from);
+    let position = told.and_then(|told| told.position);
+    known(
+        "notice",
+        [
+            ("kind", maybe(told.map(|told| told.notice.word()))),
+            ("rep", maybe(told.and_then(|told| told.rep.as_deref()))),
+            ("position", number(position.map(u64::from))),
+            (
+                "wait_minutes",
+                number(told.and_then(CustomerNotice::wait_minutes)),
+            ),
+            (
+                "target",
+                maybe(told.and_then(|told| told.target.as_deref())),
+            ),
         ],
     )
 }

@@ -2,6 +2,7 @@
 //! form, and a test holds the one against the other.
 #![expect(dead_code, reason = "the types exist for their schemas")]
 
+use handoffd_contract::notice::{Notice, SessionRated};
 use handoffd_contract::state::{SessionHandback, SessionUnattended};
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -17,10 +18,12 @@ pub(super) struct ReplyRequested {
     /// Our id of the message, the same at every repeat: the gateway's idempotency key. It comes back
     /// as `reference` in `message.sent` and `message.status`.
     reference: String,
-    /// The target in which the rep wrote.
-    target: String,
-    /// The CRM's own id of the rep's message.
-    reply_message_id: String,
+    /// The target in which the rep wrote, or which the notice is about.
+    target: Option<String>,
+    /// The CRM's own id of the rep's message; absent when it is a notice.
+    reply_message_id: Option<String>,
+    /// What the customer is told of the conversation itself; absent when it is a rep's message.
+    notice: Option<Notice>,
     /// The customer's phone as WhatsApp knows it, with a leading `+`.
     to: Option<String>,
     /// The customer's business-scoped user id, to be used where there is no phone.
@@ -61,6 +64,15 @@ pub(super) struct Unattended {
     session: String,
     #[serde(flatten)]
     rest: SessionUnattended,
+}
+
+/// The payload of `session.rated`.
+#[derive(JsonSchema)]
+pub(super) struct Rated {
+    /// The session id.
+    session: String,
+    #[serde(flatten)]
+    rest: SessionRated,
 }
 
 /// The payload of `session.state`.

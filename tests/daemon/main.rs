@@ -9,6 +9,7 @@ mod disabled;
 mod kill;
 mod lost_fields;
 mod merged;
+mod notices;
 mod operating;
 mod replies;
 mod salesforce_sessions;

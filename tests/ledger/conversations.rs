@@ -1,8 +1,12 @@
 //! Who is in charge is kept with the session, and moved with the event that moves it.
 
-use handoffd::conversation::{Rules, Terms, Unattended};
-use handoffd::ledger::{Admission, Admitted, ConversationRow, LedgerError, Next, Received};
-use handoffd_contract::event::{RepEnded, SessionAssigned, SessionReturned};
+use handoffd::conversation::notices::RATED;
+use handoffd::conversation::{CustomerRules, Rules, Terms, Unattended};
+use handoffd::ledger::{
+    Admission, Admitted, ConversationRow, LedgerError, Next, Received, effect_id,
+};
+use handoffd_contract::event::{RepEnded, SessionAssigned, SessionQueued, SessionReturned};
+use handoffd_contract::notice::Notice;
 use handoffd_contract::{Controller, Data, Event};
 use jiff::{SignedDuration, Timestamp};
 
@@ -305,4 +309,104 @@ pub async fn what_was_said_since_the_end_is_found_where_it_is_hidden(w: &World) 
         let ids: Vec<&str> = unshown.iter().map(|event| event.id.as_str()).collect();
         assert_eq!(ids, found, "{hidden:?}");
     }
+}
+
+/// What the customer is told, leaves by and rates is stored with what it follows from, and the places in
+/// the queue have a deadline of their own.
+pub async fn what_the_customer_is_told_follows_its_cause(w: &World) {
+    let customer = CustomerRules {
+        notices: Notice::ALL.into(),
+        ..CustomerRules::default()
+    };
+    let rules = Rules {
+        customer,
+        ..rules()
+    };
+    w.a.follow(rules.clone());
+    w.b.follow(rules);
+    let says = |id: &str, at: Timestamp, text: &str| {
+        let mut event = message("s", id);
+        event.time = at;
+        if let Data::MessageReceived(said) = &mut event.data {
+            said.message.text = Some(text.to_owned());
+        }
+        plain(event)
+    };
+    let place = |id: &str, at: Timestamp, position: u32| {
+        let queued = SessionQueued {
+            target: "hub".into(),
+            position: Some(position),
+            wait_seconds: None,
+        };
+        own("s", id, at, Data::SessionQueued(queued))
+    };
+    let story = vec![
+        handing("s", "1", &["hub", "wa"]),
+        place("2", t(5), 3),
+        place("3", t(6), 2),
+    ];
+    w.a.admit(t(6), story).await.unwrap();
+    let mut all = vec![
+        "handoff.requested",
+        "session.state",
+        "customer.notice",
+        "session.queued",
+        "session.state",
+        "customer.notice",
+        "session.queued",
+        "session.state",
+    ];
+    assert_eq!(kinds(w, "s").await, all);
+    let row = who(w, "s").await.expect("a state");
+    assert_eq!(
+        row.deadline,
+        Some(t(66)),
+        "the place is told a minute after the one before"
+    );
+    assert_eq!(w.b.meet_deadlines(t(66), 10).await, Ok(1));
+    assert_eq!(w.a.meet_deadlines(t(66), 10).await, Ok(0));
+    all.push("customer.notice");
+    assert_eq!(kinds(w, "s").await, all);
+    let leave = vec![says("4", t(70), "/Cancel")];
+    w.b.admit(t(70), leave.clone()).await.unwrap();
+    all.extend([
+        "message.received",
+        "session.returned",
+        "session.state",
+        "customer.notice",
+    ]);
+    assert_eq!(kinds(w, "s").await, all);
+    assert_eq!(listed(w, "returned").await, ["s"]);
+    assert_eq!(
+        w.a.admit(t(71), leave).await.unwrap(),
+        [Admitted::Duplicate]
+    );
+    let ended = RepEnded {
+        target: "hub".into(),
+        status: None,
+    };
+    let story = vec![
+        handing("s", "5", &["hub"]),
+        assigned("s", "6", t(100), Some("Ana")),
+        own("s", "7", t(110), Data::RepEnded(ended)),
+        says("8", t(120), "5"),
+    ];
+    w.a.admit(t(120), story).await.unwrap();
+    let told = kinds(w, "s").await;
+    let end = [
+        "rep.ended",
+        "session.state",
+        "session.handback",
+        "customer.notice",
+        "customer.notice",
+        "message.received",
+        "session.rated",
+    ];
+    assert!(told.ends_with(&end.map(str::to_owned)), "{told:?}");
+    let answer = says("8", t(120), "5").event;
+    let found = w.b.recall("s", &effect_id(&answer, RATED)).await.unwrap();
+    let Some(Data::SessionRated(rated)) = found.map(|(_, event)| event.data) else {
+        panic!("no rating");
+    };
+    assert_eq!((rated.score, rated.message.as_str()), (5, "8"));
 }

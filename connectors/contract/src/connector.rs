@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::availability::Availability;
 use crate::controller::Controller;
 use crate::event::Data;
 use crate::feed::{Feed, Frame, FrameContent};
@@ -78,6 +79,13 @@ pub trait Connector: Send + Sync {
         matches!(data, Data::HandoffRequested(_))
     }
 
+    /// Whether the target's mapping has something to say of this event, although it opens no record. What
+    /// fails for such an event is left out and stops nothing.
+    fn renders(&self, data: &Data) -> bool {
+        let _ = data;
+        false
+    }
+
     /// Whether what the customer and the assistant say while this one is in charge is shown as it comes.
     /// What is not opens nothing and is no work: the next handoff's transcript holds it.
     fn shows(&self, controller: &Controller) -> bool {
@@ -133,6 +141,17 @@ pub trait Connector: Send + Sync {
                 format!("answered {}", reply.status),
             )]
         }
+    }
+
+    /// A read that tells whether reps are there now; none where the CRM cannot be asked.
+    fn availability(&self) -> Option<HttpCall> {
+        None
+    }
+
+    /// What the reply to it says of this time.
+    fn available(&self, reply: &HttpReply, now: Timestamp) -> Availability {
+        let _ = (reply, now);
+        Availability::unknown("the CRM does not tell")
     }
 
     /// Reads that tell which fields the CRM has; none where it cannot be asked.

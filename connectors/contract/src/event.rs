@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use crate::desk::{Activity, RepActivity, Routing, SessionRouting};
+pub use crate::notice::{CustomerNotice, Notice, SessionRated};
 pub use crate::state::{
     NobodyCame, RepNotice, ReplyUnconfirmed, SessionHandback, SessionQueued, SessionReturned,
     SessionState, SessionUnattended,
@@ -116,6 +117,12 @@ pub enum Data {
     /// Something that the rep is told on the record. Produced by handoffd.
     #[serde(rename = "rep.notice")]
     RepNotice(RepNotice),
+    /// Something that the customer is told of the conversation itself. Produced by handoffd.
+    #[serde(rename = "customer.notice")]
+    CustomerNotice(CustomerNotice),
+    /// The customer has rated the conversation. Produced by handoffd.
+    #[serde(rename = "session.rated")]
+    SessionRated(SessionRated),
 }
 
 impl Data {
@@ -144,6 +151,8 @@ impl Data {
             Data::SessionUnattended(_) => "session.unattended",
             Data::ReplyUnconfirmed(_) => "reply.unconfirmed",
             Data::RepNotice(_) => "rep.notice",
+            Data::CustomerNotice(_) => "customer.notice",
+            Data::SessionRated(_) => "session.rated",
         }
     }
 

@@ -18,12 +18,14 @@
 //! | [`work`] | what a lane has to show: a session and its events since the last one shown |
 //! | [`controller`] | who is in charge of a conversation |
 //! | [`state`] | what is told of a conversation's state |
+//! | [`notice`] | what the customer is told of the conversation itself, and how they rate it |
 //! | [`known`] | facts: absent, unsure, or a value |
 //! | [`step`] | a call, what it claims to establish and whether it may be repeated; and its reply |
 //! | [`lane`] | what a plan and its answers do to the facts: the one transition |
 //! | [`verdict`] | what a reply proves, and every reason why something can stop |
 //! | [`desk`] | what happens at a CRM's desk beside assignments and replies |
 //! | [`feed`] | where a rep's side is heard, and what was heard |
+//! | [`availability`] | whether reps are there, as far as a CRM tells |
 //! | [`connector`] | the trait, and the data that describes a target to the engine |
 //! | [`settings`] | how settings are read, and how what is wrong is told without values |
 //! | [`ids`] | ids that we choose, derived so that a repeat is the same request |
@@ -33,6 +35,7 @@
 //! | [`sandbox`] | the other side: a simulator of an API (feature `sandbox`) |
 //! | [`proof`] | plays a connector against its simulator and enumerates mishaps (feature `proof`) |
 
+pub mod availability;
 pub mod connector;
 pub mod controller;
 pub mod desk;
@@ -41,6 +44,7 @@ pub mod feed;
 pub mod ids;
 pub mod known;
 pub mod lane;
+pub mod notice;
 pub mod phone;
 #[cfg(feature = "proof")]
 pub mod proof;
@@ -54,6 +58,7 @@ pub mod text;
 pub mod verdict;
 pub mod work;
 
+pub use availability::Availability;
 pub use connector::{
     Budget, Check, Connector, Credential, Exchange, Finding, MediaLookup, Problem, Secret, Waiting,
     WebhookAuth,

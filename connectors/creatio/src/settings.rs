@@ -156,6 +156,8 @@ pub struct Settings {
     pub reply_column: Option<String>,
     /// Columns of a case that say what state its conversation is in.
     pub(crate) standing: Vec<(Standing, String)>,
+    /// Records of the lookup for how satisfied the customer is, by score, the worst first.
+    pub(crate) satisfaction_levels: Vec<String>,
 }
 
 impl Settings {
@@ -181,6 +183,7 @@ impl Settings {
             Runtime::Framework,
         );
         let sign_in = sign_in(&mut top, &site, plain_http);
+        let satisfaction_levels = standing::levels(&mut top);
         let mode = top.choice(
             "mode",
             &[
@@ -238,7 +241,8 @@ impl Settings {
                 ReplyLine::Always,
             ),
             reply_column: top.text_if("reply_column", is_code, CODE),
-            standing: standing::columns(&mut top),
+            standing: standing::columns(&mut top, &satisfaction_levels),
+            satisfaction_levels,
         };
         if settings.append_to_open_case && settings.integration_contact.is_none() {
             // Two sessions on one case hear each other's rows; only their author tells them apart.

@@ -50,6 +50,7 @@ pub fn next(settings: &Settings, work: &Work, known: &Known) -> Result<Vec<Step>
             }
             Data::SessionClosed(closed) => plan.closed(item, closed),
             Data::SessionReturned(returned) => plan.returned(item, returned),
+            Data::SessionRated(rated) if rated.target == work.target => plan.rated(item, rated),
             Data::RepNotice(notice) if notice.target == work.target => {
                 plan.notice(item, "Please note", &notice.text)
             }

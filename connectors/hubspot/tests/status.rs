@@ -442,3 +442,34 @@ fn a_mishap_anywhere_leaves_one_note_with_the_last_state() {
         "delivered · “Soon.” of 2026-11-20 09:01:00Z"
     );
 }
+
+#[test]
+fn a_rating_is_written_on_the_ticket_where_a_property_is_named_for_it() {
+    let rated = |target: &str| {
+        let rated = handoffd_contract::notice::SessionRated {
+            score: 4,
+            of: 5,
+            target: target.into(),
+            rep: Some("Ana".into()),
+            message: "m-9".into(),
+        };
+        item("rated", 90, Data::SessionRated(rated))
+    };
+    for (standing, target, value) in [
+        (json!({"rating": "wa_rating"}), "crm", "4"),
+        (json!({"rating": "wa_rating"}), "other", ""),
+        (json!({"rating": "wa_missing"}), "crm", ""),
+        (json!({}), "crm", ""),
+    ] {
+        let portal = handoffd_hubspot::sandbox();
+        let mut settings = portal.credentials("http://hubspot.test")["settings"].clone();
+        settings["standing"] = standing;
+        let mut desk = Desk::new(&settings, portal);
+        desk.work(&[item("h1", 10, handoff(vec![short(1)]))])
+            .unwrap();
+        let before = notes(&desk);
+        desk.work(&[rated(target)]).unwrap();
+        assert_eq!(property(&desk, "wa_rating"), value);
+        assert_eq!(notes(&desk), before, "it is no message");
+    }
+}

@@ -2,6 +2,7 @@
 
 use handoffd_contract::{Auth, Check, Finding, HttpCall, HttpReply};
 
+use crate::availability;
 use crate::errors;
 use crate::settings::Settings;
 
@@ -10,12 +11,6 @@ const DEPLOYMENT: &str = "Embedded Service Deployment";
 const HOURS: &str = "business hours";
 
 pub(crate) fn checks(s: &Settings) -> Vec<Check> {
-    let public = |path: &str| {
-        HttpCall::get(path)
-            .query("orgId", &s.org_id)
-            .query("esConfigName", &s.es_developer_name)
-            .auth(Auth::None)
-    };
     vec![
         Check {
             what: SIGN_IN,
@@ -28,12 +23,15 @@ pub(crate) fn checks(s: &Settings) -> Vec<Check> {
         },
         Check {
             what: DEPLOYMENT,
-            call: public("/embeddedservice/v1/embedded-service-config")
-                .query("language", &s.language),
+            call: HttpCall::get("/embeddedservice/v1/embedded-service-config")
+                .query("orgId", &s.org_id)
+                .query("esConfigName", &s.es_developer_name)
+                .query("language", &s.language)
+                .auth(Auth::None),
         },
         Check {
             what: HOURS,
-            call: public("/embeddedservice/v1/businesshours"),
+            call: availability::hours(s),
         },
     ]
 }

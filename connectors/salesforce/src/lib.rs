@@ -18,6 +18,7 @@
 //! | `read`, `errors` | what a reply proves; what a status means whatever was asked, and Salesforce's own words |
 //! | `hear`, `entry`, `payload` | the event stream and the entries list; one entry; what a rep's message says |
 //! | `pickers` | lists, carousels and times that a customer may choose from |
+//! | `availability` | whether reps are there: the business hours |
 //! | `checks` | what `handoffd check --live` reads |
 //! | `sandbox` | a simulator of the documented API (feature `sandbox`) |
 //!
@@ -25,6 +26,7 @@
 //! head as its caption) → attachments → later messages. Texts and files leave one at a time, since
 //! the thread shows them in the order in which they arrive.
 
+mod availability;
 mod checks;
 mod entry;
 mod errors;
@@ -45,9 +47,10 @@ pub mod settings;
 mod words;
 
 use handoffd_contract::{
-    Budget, Check, Connector, Credential, Feed, Finding, Frame, FrameContent, HttpReply, Known,
-    Problem, Refusal, Reply, Step, Verdict, Work,
+    Availability, Budget, Check, Connector, Credential, Feed, Finding, Frame, FrameContent,
+    HttpCall, HttpReply, Known, Problem, Refusal, Reply, Step, Verdict, Work,
 };
+use jiff::Timestamp;
 use std::time::Duration;
 
 pub use settings::Settings;
@@ -150,6 +153,14 @@ impl Connector for Salesforce {
 
     fn file_hosts(&self) -> Vec<String> {
         self.settings.file_hosts.clone()
+    }
+
+    fn availability(&self) -> Option<HttpCall> {
+        Some(availability::hours(&self.settings))
+    }
+
+    fn available(&self, reply: &HttpReply, now: Timestamp) -> Availability {
+        availability::read(reply, now)
     }
 
     fn checks(&self) -> Vec<Check> {

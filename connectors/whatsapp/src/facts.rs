@@ -124,6 +124,9 @@ pub(crate) struct Sent {
     pub(crate) slot: String,
     /// What the rep is told that it was.
     pub(crate) label: String,
+    /// It is no reply but a notice of our own: no rep is told of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) notice: bool,
 }
 
 /// A reply that was dealt with.

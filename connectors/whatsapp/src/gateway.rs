@@ -3,7 +3,7 @@
 //! Every message carries an id that is derived from what it says, as AMQP `message_id` and as
 //! CloudEvents `id`; the gateway takes it as its idempotency key.
 
-use handoffd_contract::event::{RepReply, ReplyStatus};
+use handoffd_contract::event::{CustomerNotice, RepReply, ReplyStatus};
 use handoffd_contract::{Data, Item, Publish, Reason, Repeat, Settled, Step, ids};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -22,38 +22,64 @@ pub(crate) const NOTIFY: &str = "event.publish";
 
 const CLOUD_EVENT: &str = "application/cloudevents+json";
 
-/// The step that asks the gateway to send one message.
+/// The step that asks the gateway to send one message of a reply.
 pub(crate) fn send(
     lane: Lane<'_>,
-    (exchange, routing_key): (&str, &str),
+    keys: (&str, &str),
     item: &Item,
     reply: &RepReply,
     part: &Part,
     to: &Recipient,
+) -> Step {
+    let about = [
+        ("target", Some(reply.target.clone())),
+        ("reply_message_id", Some(reply.message_id.clone())),
+        ("author", reply.author.clone()),
+    ];
+    request(lane, keys, item, part, to, about)
+}
+
+/// The step that asks the gateway to tell the customer something of the conversation itself.
+pub(crate) fn tell(
+    lane: Lane<'_>,
+    keys: (&str, &str),
+    item: &Item,
+    notice: &CustomerNotice,
+    part: &Part,
+    to: &Recipient,
+) -> Step {
+    let about = [
+        ("notice", Some(notice.notice.word().to_owned())),
+        ("target", notice.target.clone()),
+    ];
+    request(lane, keys, item, part, to, about)
+}
+
+fn request<const N: usize>(
+    lane: Lane<'_>,
+    (exchange, routing_key): (&str, &str),
+    item: &Item,
+    part: &Part,
+    to: &Recipient,
+    about: [(&str, Option<String>); N],
 ) -> Step {
     let reference = lane.reference(&item.id, &part.slot);
     let mut data = json!({
         "session": lane.work.session.id,
         "business_number": lane.work.session.business_number,
         "reference": reference,
-        "target": reply.target,
-        "reply_message_id": reply.message_id,
         "message": message(part, lane.settings.preview_url),
     });
+    let phone = match to {
+        Recipient::Phone(phone) => Some(phone.clone()),
+        _ => None,
+    };
     let optional = [
-        (
-            "to",
-            if let Recipient::Phone(phone) = to {
-                Some(phone.clone())
-            } else {
-                None
-            },
-        ),
+        ("to", phone),
         ("user_id", lane.work.contact.user_id.clone()),
-        ("author", reply.author.clone()),
         ("window_expires_at", expires(lane.window())),
     ];
-    for (name, value) in optional {
+    for (name, value) in about.into_iter().chain(optional) {
         if let Some(value) = value {
             data[name] = value.into();
         }
@@ -96,6 +122,7 @@ pub(crate) fn events(lane: Lane<'_>, item: &Item, notify: &Notify) -> Vec<(&'sta
         Data::SessionUnattended(unattended) if notify.unattended => {
             vec![("session.unattended", of(session, unattended))]
         }
+        Data::SessionRated(rated) => vec![("session.rated", of(session, rated))],
         Data::SessionAssigned(assigned) => {
             vec![("session.assigned", own(serde_json::to_value(assigned)))]
         }

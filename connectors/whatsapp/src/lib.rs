@@ -7,6 +7,7 @@
 //! ```text
 //! rep.replied ─► parts ─► reply ─┬─► gateway: reply.requested, keyed by its message id
 //!                                └─► cloud: upload, then send; never repeated blindly
+//! customer.notice ─► notice ─► the same exits, or dropped
 //! message.status ─► status ─► reply.status for the rep
 //! rep.ended, session.assigned, handoff.* ─► gateway: session events
 //! ```
@@ -16,6 +17,7 @@
 //! | `settings`, `exit` | what can be set |
 //! | `plan` | what comes next for a lane: statuses, news, then replies in order |
 //! | `facts` | names of the facts, and how the 24-hour window stands |
+//! | `notice` | what the customer is told of the conversation itself |
 //! | `reply` | one reply on its way, message by message |
 //! | `parts` | what a reply becomes: files, text, buttons, list, template |
 //! | `kinds` | the files that WhatsApp takes |
@@ -40,6 +42,7 @@ mod facts;
 mod gateway;
 mod hear;
 mod kinds;
+mod notice;
 mod parts;
 mod plan;
 mod read;
@@ -123,6 +126,10 @@ impl Connector for WhatsApp {
 
     fn opens(&self, data: &Data) -> bool {
         matches!(data, Data::HandoffRequested(_))
+    }
+
+    fn renders(&self, data: &Data) -> bool {
+        matches!(data, Data::CustomerNotice(_))
     }
 
     /// What is said tells of statuses, whoever is in charge.

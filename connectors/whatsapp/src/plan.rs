@@ -3,6 +3,7 @@
 //! 1. Statuses are put on record, wherever they stand in the work.
 //! 2. Replies go out strictly one after the other. While the window is closed they wait, every one of
 //!    them is said to wait, and only templates pass.
+//!    Notices to the customer stand in the same order, and never stop it.
 //! 3. Events for the gateway go out beside them, in their own order; an ending goes after the replies
 //!    before it. When they cannot be published, they are tried again later and no reply waits for that.
 
@@ -13,6 +14,7 @@ use serde_json::Value;
 use crate::changed;
 use crate::facts::{self, Lane, Mapped, NewsWaits, Window};
 use crate::gateway;
+use crate::notice;
 use crate::reply::{self, Progress};
 use crate::settings::Settings;
 use crate::status::{self, Ledger};
@@ -107,6 +109,10 @@ impl Replies {
                         }
                     },
                     Err(refusal) => Err(refusal),
+                },
+                Data::CustomerNotice(notice) => match notice::advance(lane, item, notice) {
+                    Some(step) => Ok(vec![step]),
+                    None => continue,
                 },
                 // What a rep writes after an ending begins something new, unless the gateway cannot
                 // be told of the ending.

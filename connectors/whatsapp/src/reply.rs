@@ -95,6 +95,7 @@ impl Reply<'_> {
             item: self.item.id.clone(),
             slot: part.slot.clone(),
             label: part.label(),
+            notice: false,
         }
     }
 

@@ -211,6 +211,9 @@ fn take(ledger: &mut Ledger<'_>, work: &Work, status: &MessageStatus, at: jiff::
     if let Some(id) = &status.message_id {
         ledger.set(facts::wamid(id), reference.clone());
     }
+    if sent.notice {
+        return take_notice(ledger, work, status, &reference, at);
+    }
     let before = ledger.get(&facts::state(&reference)).map(str::to_owned);
     let state = before.as_deref().map_or(DeliveryState::Held, |state| {
         parse(state).unwrap_or(DeliveryState::Failed)
@@ -239,6 +242,34 @@ fn take(ledger: &mut Ledger<'_>, work: &Work, status: &MessageStatus, at: jiff::
         _ => {}
     }
     ledger.tell_reply(&sent.item);
+}
+
+/// What becomes of a notice is nobody's reply: it says only that the message before the next one has
+/// arrived or never will, and whether the window is closed.
+fn take_notice(
+    ledger: &mut Ledger<'_>,
+    work: &Work,
+    status: &MessageStatus,
+    reference: &str,
+    at: jiff::Timestamp,
+) {
+    let fact = facts::state(reference);
+    let before = ledger.get(&fact).map(str::to_owned);
+    let before = before.as_deref().map_or(Some(DeliveryState::Held), parse);
+    match (status.status, before) {
+        (DeliveryState::Held, _) | (_, None) => {}
+        (DeliveryState::Failed, Some(before)) if before < DeliveryState::Delivered => {
+            if status.error_code.is_some_and(is_window) {
+                close(ledger, work, at);
+            }
+            let code = status.error_code.unwrap_or_default();
+            ledger.set(fact, format!("failed:{code}"));
+        }
+        (further, Some(before)) if further > before && further != DeliveryState::Failed => {
+            ledger.set(fact, word(further));
+        }
+        _ => {}
+    }
 }
 
 /// What a rep is told who was told that nobody knows.

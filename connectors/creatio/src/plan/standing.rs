@@ -28,11 +28,13 @@ pub(crate) enum Standing {
     WindowEnd,
     LastMessage,
     ReplyState,
+    Rating,
+    Satisfaction,
 }
 
 impl Standing {
     /// Each with its key in the settings, and the column that `check --live` looks for.
-    pub(crate) const ALL: [(Standing, &'static str, &'static str); 7] = [
+    pub(crate) const ALL: [(Standing, &'static str, &'static str); 8] = [
         (Standing::Session, "session", "UsrWhatsAppSession"),
         (Standing::Language, "language", "UsrWhatsAppLanguage"),
         (Standing::Sentiment, "sentiment", "UsrWhatsAppSentiment"),
@@ -44,10 +46,11 @@ impl Standing {
             "UsrWhatsAppLastMessage",
         ),
         (Standing::ReplyState, "reply_state", "UsrWhatsAppReplyState"),
+        (Standing::Rating, "rating", "UsrWhatsAppRating"),
     ];
 
     /// Its value, as far as the work says it.
-    fn value(self, work: &Work) -> Option<String> {
+    fn value(self, work: &Work, levels: &[String]) -> Option<String> {
         let text = |text: &str| Some(wire::one_line(text, MEDIUM)).filter(|text| !text.is_empty());
         let handoff = || {
             work.items.iter().rev().find_map(|item| match &item.data {
@@ -65,6 +68,11 @@ impl Standing {
             Standing::Sentiment => text(handoff()?.sentiment.as_deref()?),
             Standing::WindowEnd => Some(wire::time(work.last_inbound? + WINDOW)),
             Standing::LastMessage => last_message(work).map(wire::time),
+            Standing::Rating => rating(work).map(|score| score.to_string()),
+            Standing::Satisfaction => {
+                let score = usize::try_from(rating(work)?).ok()?;
+                levels.get(score.checked_sub(1)?).cloned()
+            }
             Standing::ReplyState => work.items.iter().rev().find_map(|item| match &item.data {
                 Data::ReplyStatus(status) if status.target == work.target => {
                     text(&Told::of(status, item.time).brief())
@@ -73,6 +81,14 @@ impl Standing {
             }),
         }
     }
+}
+
+/// The score that the customer gave, as far as the work holds it.
+fn rating(work: &Work) -> Option<u32> {
+    work.items.iter().rev().find_map(|item| match &item.data {
+        Data::SessionRated(rated) if rated.target == work.target => Some(rated.score),
+        _ => None,
+    })
 }
 
 /// When the customer or the business last said something, as far as the work holds it.
@@ -99,7 +115,7 @@ impl Creatio {
         for (what, column) in &self.settings.standing {
             let fact = standing_fact(records.case, column);
             let value = what
-                .value(work)
+                .value(work, &self.settings.satisfaction_levels)
                 .filter(|value| known.get(&fact) != Some(value))
                 .filter(|_| !known.is(&dropped_fact("Case", column)));
             changed.extend(value.map(|value| (fact, value, column)));

@@ -55,10 +55,11 @@ const ENTITIES: &[(&str, &str)] = &[
         "Number:50 RegisteredOn:date Subject:500! Symptoms:max Solution:max Notes:max OwnerId:Contact StatusId:CaseStatus \
          PriorityId:CasePriority OriginId:CaseOrigin CategoryId:CaseCategory ContactId:Contact AccountId:Account GroupId:SysAdminUnit \
          ParentCaseId:Case ParentActivityId:Activity ResponseDate:date SolutionDate:date RespondedOn:date SolutionProvidedOn:date \
-         ClosureDate:date SatisfactionLevelComment:max UsrCategory:250 UsrSentiment:250 UsrLanguage:50 UsrSessionId:250 \
+         ClosureDate:date SatisfactionLevelId:SatisfactionLevel SatisfactionLevelComment:max UsrCategory:250 UsrSentiment:250 UsrLanguage:50 UsrSessionId:250 \
          UsrSummary:max UsrOrderNumber:50 UsrTopicId:UsrTopic UsrEscalated:bool",
     ),
     ("UsrTopic", "Name:250!"),
+    ("SatisfactionLevel", "Name:250!"),
     (
         "Activity",
         "Title:500! StartDate:date DueDate:date PriorityId:ActivityPriority AuthorId:Contact OwnerId:Contact OrganizerId:Contact \

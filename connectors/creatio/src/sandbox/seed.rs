@@ -263,6 +263,36 @@ pub(super) const LOOKUPS: &[(&str, &str, &str, &[&str])] = &[
         "Delivery",
         &[],
     ),
+    (
+        "SatisfactionLevel",
+        "22222222-aaaa-4000-8000-000000000001",
+        "Very dissatisfied",
+        &[],
+    ),
+    (
+        "SatisfactionLevel",
+        "22222222-aaaa-4000-8000-000000000002",
+        "Dissatisfied",
+        &[],
+    ),
+    (
+        "SatisfactionLevel",
+        "22222222-aaaa-4000-8000-000000000003",
+        "Neutral",
+        &[],
+    ),
+    (
+        "SatisfactionLevel",
+        "22222222-aaaa-4000-8000-000000000004",
+        "Satisfied",
+        &[],
+    ),
+    (
+        "SatisfactionLevel",
+        "22222222-aaaa-4000-8000-000000000005",
+        "Very satisfied",
+        &[],
+    ),
 ];
 
 /// `ActivityStatus` Not started.

@@ -373,6 +373,45 @@ fn the_cases_standing_follow_the_conversation() {
 }
 
 #[test]
+fn a_rating_is_written_on_the_case() {
+    let level = |n: u8| format!("22222222-aaaa-4000-8000-00000000000{n}");
+    let levels: Vec<String> = (1..=5).map(level).collect();
+    let connector = connector(
+        json!({ "standing": { "rating": "UsrRating" }, "satisfaction_level_ids": levels }),
+    );
+    let site = || {
+        let mut site = site_with_ana();
+        let column = json!({ "entity": "Case", "name": "UsrRating", "kind": "50" });
+        site.switch("column", &column).unwrap();
+        site
+    };
+    let rated = |target: &str| {
+        let rated = handoffd_contract::notice::SessionRated {
+            score: 4,
+            of: 5,
+            target: target.into(),
+            rep: None,
+            message: "m-9".into(),
+        };
+        item("rated", 90, Data::SessionRated(rated))
+    };
+    let story = |target: &str| {
+        vec![
+            vec![item("h1", 0, handoff(transcript()))],
+            vec![rated(target)],
+        ]
+    };
+    let report = prove(&stage(&*connector, &site, story("crm")), 1);
+    let fields = &report.outcome["cases"][0]["fields"];
+    assert_eq!(fields["UsrRating"], "4");
+    let report = prove(&stage(&*connector, &site, story("hubspot")), 0);
+    assert_eq!(
+        report.outcome["cases"][0]["fields"]["UsrRating"],
+        Value::Null
+    );
+}
+
+#[test]
 fn a_line_that_a_rep_deleted_is_made_again_for_bad_news_alone() {
     let mut site = site_with_ana();
     let (connector, mut known, reply) = scene(json!({}), &mut *site);

@@ -1,7 +1,7 @@
 //! The standing fields of the ticket. They are written beside what an event shows and hold nothing up:
 //! a property that the portal does not have, or does not take the value for, is left out.
 
-use handoffd_contract::event::{Handoff, sentiment};
+use handoffd_contract::event::{Handoff, SessionRated, sentiment};
 use handoffd_contract::text::truncate;
 use handoffd_contract::{AuthorKind, HttpCall, Item, Message, Method, Repeat, Step};
 use jiff::{SignedDuration, Timestamp};
@@ -64,6 +64,15 @@ impl Plan<'_> {
     fn window_end(&self, said: Option<Timestamp>) -> Option<String> {
         let last = said.max(self.work.last_inbound)?;
         last.checked_add(WINDOW).ok().map(written)
+    }
+
+    /// The customer has rated the conversation.
+    pub(super) fn rated(&self, item: &Item, rated: &SessionRated) -> Vec<Step> {
+        let Some(ticket) = self.known.get(facts::TICKET) else {
+            return Vec::new();
+        };
+        let score = vec![(Field::Rating, rated.score.to_string())];
+        self.touch(item, ticket, score).into_iter().collect()
     }
 
     /// Values by their properties, but for those that are not written here.

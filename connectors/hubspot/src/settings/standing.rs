@@ -21,6 +21,8 @@ pub enum Field {
     WindowEnd,
     /// What became of the last reply.
     ReplyState,
+    /// How the customer has rated the conversation.
+    Rating,
 }
 
 /// How a field is set, named and shown. A further field is one row here, and whoever writes it.
@@ -32,7 +34,7 @@ struct Row {
     check: &'static str,
 }
 
-const ROWS: [Row; 7] = [
+const ROWS: [Row; 8] = [
     Row {
         field: Field::Session,
         key: "session",
@@ -81,6 +83,14 @@ const ROWS: [Row; 7] = [
         property: "wa_reply_state",
         label: "State of the last WhatsApp reply",
         check: "ticket property for the last reply's state",
+    },
+    // Without a name until one is set: customers are asked only where the mapping says so.
+    Row {
+        field: Field::Rating,
+        key: "rating",
+        property: "",
+        label: "WhatsApp rating",
+        check: "ticket property for the rating",
     },
 ];
 
@@ -180,7 +190,10 @@ mod tests {
     #[test]
     fn standing_fields_are_written_by_default_and_can_be_named_or_left_out() {
         let all = read(json!({})).expect("sound");
-        assert_eq!(all.all().count(), ROWS.len());
+        assert_eq!(all.all().count(), ROWS.len() - 1);
+        assert_eq!(all.property(Field::Rating), None);
+        let rated = read(json!({"standing": {"rating": "wa_rating"}})).expect("sound");
+        assert_eq!(rated.property(Field::Rating), Some("wa_rating"));
         assert_eq!(all.property(Field::WindowEnd), Some("wa_window_end"));
         let some = read(json!({"standing": {"language": "lang", "channel": ""}})).expect("sound");
         assert_eq!(some.property(Field::Language), Some("lang"));

@@ -319,12 +319,19 @@ impl Org {
         if let Err(response) = public(request, &["orgId", "esConfigName"]) {
             return response;
         }
-        let start = now.as_millisecond() / 86_400_000 * 86_400_000;
+        // Outside of them, the next ones begin in two hours.
+        let hour = 3_600_000;
+        let now = now.as_millisecond() / hour * hour;
+        let start = if self.switches.business_hours {
+            now - hour
+        } else {
+            now + 2 * hour
+        };
         Response::json(
             200,
             &json!({ "businessHoursInfo": {
                 "isActive": self.switches.business_hours,
-                "businessHours": [{ "startTime": start, "endTime": start + 28_800_000 }],
+                "businessHours": [{ "startTime": start, "endTime": start + 8 * hour }],
             }}),
         )
     }

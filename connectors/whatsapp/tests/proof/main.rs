@@ -9,6 +9,7 @@
 //! | `waiting` | what reps are told of replies whose lane is stopped |
 //! | `unconfirmed` | what reps are told of replies of which WhatsApp says nothing |
 //! | `news` | news for the gateway that cannot be published |
+//! | `notices` | what the customer is told of the conversation itself |
 //! | `verdicts`, `webhooks`, `settings` | a table each |
 //! | `simulator`, `phones` | the simulator by itself |
 //! | `world`, `cast` | the engine in its smallest form, which the others play in; settings, replies, files |
@@ -18,6 +19,7 @@ mod changed;
 mod failures;
 mod files;
 mod news;
+mod notices;
 mod phones;
 mod relay;
 mod settings;

@@ -1,0 +1,17 @@
+//! The token that a client must show.
+
+use axum::http::{HeaderMap, header};
+use secrecy::{ExposeSecret, SecretString};
+use subtle::ConstantTimeEq;
+
+/// Whether a request shows the token; every request does where none is set.
+#[must_use]
+pub fn authorised(token: Option<&SecretString>, headers: &HeaderMap) -> bool {
+    let Some(token) = token else { return true };
+    let shown = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.as_bytes().split_at_checked(7))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "))
+        .map(|(_, shown)| shown);
+    shown.is_some_and(|shown| shown.ct_eq(token.expose_secret().as_bytes()).into())
+}
