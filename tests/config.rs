@@ -157,7 +157,7 @@ fn each_wrong_configuration_gets_its_problem() {
             &[
                 "target.hub.conversation.unattended: found a text of 4 characters; write one of stay, return",
                 "target.hub.conversation.idle_after: found a text of 2 characters; write \"off\", or a duration from 1m to 30d, such as \"10m\"",
-                "target.hub.conversation.unconfirmed: unknown key (did you mean `unconfirmed_after`?); known here: idle_after, rep_end, unattended, unattended_after, unconfirmed_after, window_warning",
+                "target.hub.conversation.unconfirmed: unknown key; known here: idle_after, rep_end, unattended, unattended_after, unconfirmed_after, window_warning",
             ],
         ),
         (
@@ -260,7 +260,7 @@ fn each_wrong_configuration_gets_its_problem() {
             &[
                 "target.hub.mapping: DIR/gone.toml: no such file; name a readable mapping file, or remove the key",
                 "target.hub.numbers: item 0 is neither a number nor an id, but a text of 3 characters; write it as events carry it: \"+4915112345678\", or the phone number id",
-                "target.hub.concurency: unknown key (did you mean `concurrency`?); known here: concurrency, connect_timeout, enabled, kind, mapping, name, numbers, settings, stream_protocol, streams_per_connection, timeout, when_disabled",
+                "target.hub.concurency: unknown key (did you mean `concurrency`?); known here: concurrency, connect_timeout, conversation, enabled, kind, mapping, name, numbers, settings, stream_protocol, streams_per_connection, timeout, when_disabled",
             ],
         ),
         (

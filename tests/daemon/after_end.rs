@@ -138,7 +138,6 @@ async fn a_message_makes_a_ticket_and_both_are_heard() {
         world.phone(),
         ["A new one is on its way.", "Sorry for that."]
     );
-    until_in_charge(&world, "rep").await;
 }
 
 async fn a_second_handoff_has_its_own(target: &str) {

@@ -75,7 +75,7 @@ conformance! {
         at_most_so_many_deadlines_are_met_at_once
         a_deadline_wakes_the_sessions_lanes
         a_lane_knows_who_was_in_charge_at_its_head
-        what_was_said_since_the_return_is_found,
+        what_was_said_since_the_return_is_found
         what_the_customer_is_told_follows_its_cause
         what_was_said_since_the_end_is_found_where_it_is_hidden;
     lanes:
