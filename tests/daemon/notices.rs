@@ -12,6 +12,11 @@ const SHIPPED: &str = include_str!("../../mappings/whatsapp.toml");
 
 /// A daemon whose WhatsApp mapping tells everything, from its first event on.
 async fn telling(exit: Exit, over: Value) -> World {
+    telling_in_batches_of(200, exit, over).await
+}
+
+/// The same, with lanes that load so many events at a time.
+async fn telling_in_batches_of(events: usize, exit: Exit, over: Value) -> World {
     let mut world = World::with(exit, |plan| {
         let settings = plan.settings.entry("whatsapp".into()).or_insert(json!({}));
         settings["notify"] = json!({"exchange": OUT});
@@ -21,6 +26,7 @@ async fn telling(exit: Exit, over: Value) -> World {
             json!({"poll_seconds": 5, "standing": {"rating": "wa_rating"}}),
         );
         plan.over["conversation"] = over;
+        plan.over["engine"]["load_events"] = json!(events);
     })
     .await;
     assert_eq!(world.stop(), Some(0));
@@ -85,7 +91,9 @@ async fn a_conversation_in_salesforce_is_told_to_its_end() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rating_is_written_on_the_ticket_and_opens_nothing() {
-    let world = telling(
+    // What says that a message is a rating may come with the next batch.
+    let world = telling_in_batches_of(
+        1,
         Exit::CloudApi,
         json!({"rating_scale": [["1", "👎"], ["2", "👍"]]}),
     )

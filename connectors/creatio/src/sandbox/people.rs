@@ -63,6 +63,7 @@ impl Site {
             "description_html": case.text("Symptoms"),
             "status": self.name("CaseStatus", case.text("StatusId")),
             "priority": self.name("CasePriority", case.text("PriorityId")),
+            "satisfaction": self.name("SatisfactionLevel", case.text("SatisfactionLevelId")),
             "origin": self.name("CaseOrigin", case.text("OriginId")),
             "owner": self.name("Contact", case.text("OwnerId")),
             "group": self.name("SysAdminUnit", case.text("GroupId")),

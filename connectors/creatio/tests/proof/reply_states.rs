@@ -402,8 +402,9 @@ fn a_rating_is_written_on_the_case() {
         ]
     };
     let report = prove(&stage(&*connector, &site, story("crm")), 1);
-    let fields = &report.outcome["cases"][0]["fields"];
-    assert_eq!(fields["UsrRating"], "4");
+    let case = &report.outcome["cases"][0];
+    assert_eq!(case["fields"]["UsrRating"], "4");
+    assert_eq!(case["satisfaction"], "Satisfied");
     let report = prove(&stage(&*connector, &site, story("hubspot")), 0);
     assert_eq!(
         report.outcome["cases"][0]["fields"]["UsrRating"],
