@@ -282,6 +282,13 @@ fn what_goes_out_is_as_published() {
             ),
         ),
         item(
+            "5c",
+            data(
+                "session.updated",
+                json!({ "target": "crm", "record": "7", "fields": { "priority": "HIGH", "note": null }, "changed_by": "userId:9" }),
+            ),
+        ),
+        item(
             "6",
             data("rep.ended", json!({ "target": "crm", "status": "Closed" })),
         ),
@@ -368,6 +375,7 @@ fn what_goes_out_is_as_published() {
         "session.state",
         "session.unattended",
         "session.routing",
+        "session.updated",
     ];
     assert_eq!(kinds, all.into());
 }

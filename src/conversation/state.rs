@@ -147,6 +147,7 @@ impl Moved {
             // Who is assigned, leaves or ends it is told by itself; how the search goes moves nothing.
             Data::SessionRouting(_)
             | Data::RepActivity(_)
+            | Data::SessionUpdated(_)
             | Data::MessageStatus(_)
             | Data::ContactUpdated(_)
             | Data::ReplyStatus(_)
