@@ -7,11 +7,13 @@
 //! | `window` | the 24-hour window |
 //! | `failures` | failures and limits |
 //! | `waiting` | what reps are told of replies whose lane is stopped |
+//! | `activity` | what reps do that is no message, as the customer sees it |
 //! | `news` | news for the gateway that cannot be published |
 //! | `verdicts`, `webhooks`, `settings` | a table each |
 //! | `simulator`, `phones` | the simulator by itself |
 //! | `world`, `cast` | the engine in its smallest form, which the others play in; settings, replies, files |
 
+mod activity;
 mod cast;
 mod changed;
 mod failures;
