@@ -21,6 +21,8 @@ pub enum Field {
     WindowEnd,
     /// What became of the last reply.
     ReplyState,
+    /// Who is in charge of the conversation.
+    Controller,
 }
 
 /// How a field is set, named and shown. A further field is one row here, and whoever writes it.
@@ -32,7 +34,7 @@ struct Row {
     check: &'static str,
 }
 
-const ROWS: [Row; 7] = [
+const ROWS: [Row; 8] = [
     Row {
         field: Field::Session,
         key: "session",
@@ -81,6 +83,13 @@ const ROWS: [Row; 7] = [
         property: "wa_reply_state",
         label: "State of the last WhatsApp reply",
         check: "ticket property for the last reply's state",
+    },
+    Row {
+        field: Field::Controller,
+        key: "controller",
+        property: "wa_controller",
+        label: "Who has the WhatsApp conversation",
+        check: "ticket property for who is in charge",
     },
 ];
 
