@@ -1,5 +1,6 @@
 //! What a case says of its conversation at any time, in columns that the settings name: which session
-//! it is, until when WhatsApp's window is open, when the last message was, how far the last reply is.
+//! it is, who is in charge of it, until when WhatsApp's window is open, when the last message was, how
+//! far the last reply is.
 //!
 //! They are written when everything else of the work is shown, those that changed in one call, and
 //! never stop anything: a column that the site refuses is left out from then on, and the case says so.
@@ -28,11 +29,12 @@ pub(crate) enum Standing {
     WindowEnd,
     LastMessage,
     ReplyState,
+    Controller,
 }
 
 impl Standing {
     /// Each with its key in the settings, and the column that `check --live` looks for.
-    pub(crate) const ALL: [(Standing, &'static str, &'static str); 7] = [
+    pub(crate) const ALL: [(Standing, &'static str, &'static str); 8] = [
         (Standing::Session, "session", "UsrWhatsAppSession"),
         (Standing::Language, "language", "UsrWhatsAppLanguage"),
         (Standing::Sentiment, "sentiment", "UsrWhatsAppSentiment"),
@@ -44,6 +46,7 @@ impl Standing {
             "UsrWhatsAppLastMessage",
         ),
         (Standing::ReplyState, "reply_state", "UsrWhatsAppReplyState"),
+        (Standing::Controller, "controller", "UsrWhatsAppController"),
     ];
 
     /// Its value, as far as the work says it.
@@ -71,6 +74,9 @@ impl Standing {
                 }
                 _ => None,
             }),
+            Standing::Controller => {
+                text(&work.controller_at(work.items.last()?).line(&work.target))
+            }
         }
     }
 }
