@@ -10,6 +10,7 @@ mod outbound;
 use handoffd_contract::event::{
     ContactUpdated, Handoff, HandoffCompleted, HandoffFailed, MessageEvent, MessageStatus,
     RepActivity, ReplyStatus, SessionAssigned, SessionClosed, SessionReturned, SessionRouting,
+    SessionUpdated,
 };
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -111,6 +112,11 @@ const KINDS: &[Kind] = &[
         "rep.activity",
         false,
         "A rep types, or has read what the customer wrote.",
+    ),
+    of::<SessionUpdated>(
+        "session.updated",
+        false,
+        "Fields of a CRM's record were changed there.",
     ),
     of::<Closed>(
         "session.closed",

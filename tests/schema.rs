@@ -297,6 +297,13 @@ fn what_goes_out_is_as_published() {
             ),
         ),
         item(
+            "5c",
+            data(
+                "session.updated",
+                json!({ "target": "crm", "record": "7", "fields": { "priority": "HIGH", "note": null }, "changed_by": "userId:9" }),
+            ),
+        ),
+        item(
             "6",
             data("rep.ended", json!({ "target": "crm", "status": "Closed" })),
         ),
@@ -399,6 +406,7 @@ fn what_goes_out_is_as_published() {
         "session.state",
         "session.unattended",
         "session.routing",
+        "session.updated",
     ];
     let of_notice = |body: &&Value| body["data"]["notice"] == "joined";
     assert_eq!(bodies.iter().filter(of_notice).count(), 1);

@@ -191,6 +191,7 @@ impl Moved {
             },
             Data::SessionRouting(_)
             | Data::RepActivity(_)
+            | Data::SessionUpdated(_)
             | Data::MessageStatus(_)
             | Data::ContactUpdated(_)
             | Data::ReplyUnconfirmed(_)

@@ -2,6 +2,7 @@
 
 use handoffd_contract::event::RepReply;
 use handoffd_contract::{InboundKind, text};
+use serde_json::Value;
 
 /// Leaves out of everything that people read what cannot be carried. Ids stay as they are: they are
 /// compared, and shown to nobody.
@@ -13,6 +14,16 @@ pub(super) fn clean(kind: &mut InboundKind) {
         InboundKind::Assigned { rep } => some(rep),
         InboundKind::Status { error, .. } => some(error),
         InboundKind::Routing { detail, .. } => some(detail),
+        InboundKind::Updated {
+            fields, changed_by, ..
+        } => {
+            some(changed_by);
+            for value in fields.values_mut() {
+                if let Value::String(text) = value {
+                    *text = text::carried(text);
+                }
+            }
+        }
         InboundKind::Queued { .. } | InboundKind::Activity { .. } | InboundKind::Facts(_) => {}
     }
 }

@@ -242,6 +242,7 @@ impl Relay {
             | InboundKind::Queued { .. }
             | InboundKind::Routing { .. }
             | InboundKind::Activity { .. }
+            | InboundKind::Updated { .. }
             | InboundKind::Facts(_) => lanes.as_slice(),
             InboundKind::Replied(_) | InboundKind::NotSent { .. } | InboundKind::Status { .. } => {
                 std::slice::from_ref(addressee)

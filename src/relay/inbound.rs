@@ -2,6 +2,7 @@
 
 use handoffd_contract::event::{
     MessageStatus, RepActivity, RepEnded, SessionAssigned, SessionQueued, SessionRouting,
+    SessionUpdated,
 };
 use handoffd_contract::{Data, Event, InboundKind};
 use jiff::Timestamp;
@@ -63,6 +64,19 @@ pub(super) fn data(
                 activity,
                 record,
                 message_id: None,
+            }),
+        ),
+        InboundKind::Updated {
+            record,
+            fields,
+            changed_by,
+        } => (
+            "updated",
+            Data::SessionUpdated(SessionUpdated {
+                target: target.name.clone(),
+                record,
+                fields,
+                changed_by,
             }),
         ),
         InboundKind::Status {

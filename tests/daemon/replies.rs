@@ -324,6 +324,37 @@ async fn a_file_on_an_activity_in_creatio_reaches_the_phone() {
     world.until_idle().await;
 }
 
+/// A reply that failed for good does not stand in the other CRMs as if it had arrived.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reply_that_failed_is_marked_in_the_other_crms() {
+    let all = ["hubspot", "creatio", "salesforce"];
+    let world = World::new(Exit::CloudApi).await;
+    let handoff = world.handoff(&all);
+    world
+        .publish("handoff.requested", "handoff-1", handoff)
+        .await;
+    for target in all {
+        world.until_shown(target, "box.jpg").await;
+    }
+    let refused = json!({"code": 131026, "count": 1});
+    world.crm("whatsapp").switch("fail_next", &refused).unwrap();
+    world.act("salesforce", json!({"act": "accept", "rep": "Rosa"}));
+    world.act(
+        "salesforce",
+        json!({"act": "text", "text": "From the chat."}),
+    );
+    let words = "(Rosa, in salesforce) did not reach the customer";
+    for target in ["hubspot", "creatio"] {
+        world.until_shown(target, words).await;
+    }
+    world.until_idle().await;
+    for target in ["hubspot", "creatio"] {
+        assert_eq!(world.count(target, words), 1, "{target}");
+    }
+    assert_eq!(world.count("salesforce", words), 0);
+    assert_eq!(world.phone(), [""; 0]);
+}
+
 /// Reps of three CRMs read one conversation: each reply is in all of them and on the phone once.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reply_in_one_crm_is_shown_in_the_others_and_sent_once() {

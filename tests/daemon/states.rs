@@ -8,7 +8,16 @@ use crate::world::{Exit, OUT, SOON, World};
 
 /// A daemon whose gateway is told of everything, and that keeps short time.
 async fn told(unattended_after: &str) -> World {
+    told_with(unattended_after, "whatsapp", json!({})).await
+}
+
+/// The same with settings of a target.
+async fn told_with(unattended_after: &str, target: &str, more: Value) -> World {
     World::with(Exit::CloudApi, |plan| {
+        let all = plan.settings.entry(target.to_owned()).or_insert(json!({}));
+        for (key, value) in more.as_object().into_iter().flatten() {
+            all[key] = value.clone();
+        }
         let settings = json!({"notify": {"exchange": OUT}, "handback": true});
         plan.settings.insert("whatsapp".into(), settings);
         plan.over["conversation"] = json!({"unattended_after": unattended_after});
@@ -224,4 +233,74 @@ async fn the_platform_is_told_who_is_in_charge_and_what_the_rep_did() {
         "{back}"
     );
     assert_eq!(controller(&world).await, "closed");
+}
+
+/// The record says who has the conversation, also when that is a rep of another CRM.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_records_say_who_is_in_charge() {
+    let standing = json!({"standing": {"controller": "UsrInCharge"}});
+    let world = told_with("off", "creatio", standing).await;
+    let column = json!({"entity": "Case", "name": "UsrInCharge", "kind": "250"});
+    world.crm("creatio").switch("column", &column).unwrap();
+    let handoff = world.handoff(&["hubspot", "creatio"]);
+    world
+        .publish("handoff.requested", "handoff-1", handoff)
+        .await;
+    world.until_shown("hubspot", "My parcel is broken").await;
+    world.until_shown("creatio", "My parcel is broken").await;
+    let say = async |ticket: &str, case: &str| {
+        eventually(SOON, || async {
+            let (tickets, cases) = (world.crm("hubspot").view(), world.crm("creatio").view());
+            tickets["tickets"][0]["properties"]["wa_controller"] == ticket
+                && cases["cases"][0]["fields"]["UsrInCharge"] == case
+        })
+        .await;
+    };
+    say("queued", "queued").await;
+    world.act("hubspot", json!({"act": "owner", "owner": "sam@acme.test"}));
+    say("rep · Sam Service", "rep · Sam Service, in hubspot").await;
+    return_it(&world).await;
+    say("returned", "returned").await;
+}
+
+/// How often HubSpot told what was heard before.
+async fn repeats(world: &World) -> u64 {
+    let metrics = world.text("/metrics").await;
+    let name = "handoffd_heard_total{target=\"hubspot\",what=\"repeat\"} ";
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+    line.and_then(|count| count.parse().ok()).unwrap_or(0)
+}
+
+/// What a rep changes on the ticket reaches the platform: by webhook, and not once more by the poll.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_property_is_published_once() {
+    let report = json!({"report_properties": ["hs_ticket_priority"]});
+    let world = told_with("off", "hubspot", report).await;
+    let subscribed = json!(["hs_ticket_priority"]);
+    world
+        .crm("hubspot")
+        .switch("subscribed", &subscribed)
+        .unwrap();
+    world.hand_over("hubspot").await;
+    for value in ["HIGH", "URGENT"] {
+        let before = repeats(&world).await;
+        let act = json!({"act": "set", "property": "hs_ticket_priority", "value": value});
+        world.act("hubspot", act);
+        let updated = world.taken("session.updated").await;
+        let data = &updated["data"];
+        assert_eq!(data["fields"], json!({"hs_ticket_priority": value}));
+        assert_eq!(data["target"], "hubspot");
+        assert!(data["changed_by"].as_str().unwrap().starts_with("userId:"));
+        let ticket = &world.crm("hubspot").view()["tickets"][0]["id"];
+        assert_eq!(data["record"], *ticket);
+        // The poll reads the ticket's history as well.
+        eventually(SOON, || async { repeats(&world).await > before }).await;
+    }
+    world.until_idle().await;
+    let story = world.get(&format!("/v1/sessions/{}", world.session)).await;
+    let events = story["events"].as_array().cloned().unwrap_or_default();
+    let updates = events
+        .iter()
+        .filter(|event| event["type"] == "session.updated");
+    assert_eq!(updates.count(), 2, "{story:#}");
 }

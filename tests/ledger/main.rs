@@ -139,6 +139,7 @@ conformance! {
         retry_plans_parked_handoffs_with_the_mapping_in_force
         skip_gives_up_the_first_event
         skip_gives_up_the_event_at_which_the_lane_stands
+        skip_gives_up_first_what_is_work_again
         skip_settles_an_unknown_outcome
         what_is_being_worked_on_is_left_alone
         a_dry_run_changes_nothing;

@@ -308,6 +308,56 @@ pub async fn skip_gives_up_the_event_at_which_the_lane_stands(w: &World) {
     assert_eq!(w.a.peek(lease.lane).await.unwrap().1.head, seqs[1]);
 }
 
+/// What a lane has shown and is work again stands before what it has not shown.
+pub async fn skip_gives_up_first_what_is_work_again(w: &World) {
+    let opens = w.a.put(t(0), opening("s", "h", &["wa"])).await;
+    for id in ["b", "a"] {
+        w.a.put(t(0), plain(message("s", id))).await;
+    }
+    let last = w.a.put(t(0), plain(message("s", "c"))).await;
+    let lease = w.a.take(t(0), "wa").await;
+    let again = [
+        ("reopened/a", "open"),
+        ("reopened/b", "open"),
+        ("reopened/h", "closed"),
+    ];
+    let changes = again.map(|(name, value)| Change::Set(name.into(), value.into()));
+    w.a.finish(&lease, t(0), vec![], changes.into(), vec![])
+        .await
+        .unwrap();
+    let release = Release {
+        seen: last,
+        ..leaving(last - 1, held(None))
+    };
+    w.a.release(lease.clone(), t(1), release).await.unwrap();
+    let skip = async || {
+        let select = Select::Session("s".into(), None);
+        assert_eq!(w.a.skip(t(2), select.clone(), true).await.unwrap().len(), 1);
+        assert_eq!(w.b.skip(t(2), select, false).await.unwrap().len(), 1);
+        let lease = w.a.take(t(2), "wa").await;
+        let loaded = w.a.load(&lease, 10, 10_000).await.unwrap();
+        let release = Release {
+            seen: last,
+            ..leaving(loaded.head, held(None))
+        };
+        w.a.release(lease, t(3), release).await.unwrap();
+        let known = |name: &str| loaded.known.get(name).unwrap_or_default().to_owned();
+        (
+            known("reopened/b"),
+            known("reopened/a"),
+            loaded.events.len(),
+        )
+    };
+    assert!(opens < last);
+    assert_eq!(
+        skip().await,
+        ("skipped".into(), "open".into(), 1),
+        "the older"
+    );
+    assert_eq!(skip().await, ("skipped".into(), "skipped".into(), 1));
+    assert_eq!(skip().await, ("skipped".into(), "skipped".into(), 0));
+}
+
 pub async fn skip_settles_an_unknown_outcome(w: &World) {
     let lease = unsure(w, "s", Reason::UnknownOutcome).await;
     w.a.skip(t(2), Select::Session("s".into(), Some("wa".into())), false)

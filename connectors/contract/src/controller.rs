@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Data;
+use crate::text::truncate;
 
 /// Who is in charge of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -95,6 +96,25 @@ impl Controller {
         }
     }
 
+    /// Who is in charge in a line, as the reps of `target` read it: the word, the rep's name, and the
+    /// target where it is another one.
+    #[must_use]
+    pub fn line(&self, target: &str) -> String {
+        let name = match self {
+            Controller::Rep { name, .. } => name.as_deref().map(str::trim),
+            _ => None,
+        };
+        let name = name.filter(|name| !name.is_empty());
+        let name = name.map(|name| truncate(name, 60));
+        let place = self.target().filter(|of| *of != target);
+        let place = place.map(|of| format!("in {of}"));
+        let more: Vec<String> = name.into_iter().chain(place).collect();
+        match more.is_empty() {
+            true => self.word().to_owned(),
+            false => format!("{} · {}", self.word(), more.join(", ")),
+        }
+    }
+
     /// Who is in charge once `data` has happened, as a lane reads its session's events. A handoff and a
     /// return count by themselves, also where the gateway's numbers put them before the event that
     /// says what they led to.
@@ -108,6 +128,39 @@ impl Controller {
                 };
             }
             _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_in_charge_is_a_word_with_what_a_rep_must_know() {
+        let rep = |name: Option<&str>| Controller::Rep {
+            target: "desk".into(),
+            name: name.map(str::to_owned),
+        };
+        for (controller, here, elsewhere) in [
+            (Controller::Assistant, "assistant", "assistant"),
+            (Controller::queued(None), "queued", "queued"),
+            (
+                Controller::queued(Some("desk".into())),
+                "queued",
+                "queued · in desk",
+            ),
+            (rep(Some("Ana ")), "rep · Ana", "rep · Ana, in desk"),
+            (rep(Some(" ")), "rep", "rep · in desk"),
+            (rep(None), "rep", "rep · in desk"),
+            (
+                Controller::Returned { by: "desk".into() },
+                "returned",
+                "returned",
+            ),
+        ] {
+            assert_eq!(controller.line("desk"), here);
+            assert_eq!(controller.line("crm"), elsewhere);
         }
     }
 }

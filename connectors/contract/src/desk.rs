@@ -1,8 +1,11 @@
-//! What happens at a CRM's desk beside assignments and replies: how the search for a rep goes, and what
-//! reps do that is no message.
+//! What happens at a CRM's desk beside assignments and replies: how the search for a rep goes, what
+//! reps do that is no message, and which fields of the record were changed there.
+
+use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// The payload of `session.routing`: what became of a CRM's search for a rep.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -53,4 +56,35 @@ pub enum Activity {
     Stopped,
     /// Has read what the customer wrote.
     Read,
+}
+
+/// The payload of `session.updated`: fields of the record were changed in the CRM, by somebody else.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SessionUpdated {
+    /// The target.
+    pub target: String,
+    /// The CRM's id of the record.
+    pub record: String,
+    /// The new values by the CRM's own names; `null` where a field was emptied.
+    pub fields: BTreeMap<String, Value>,
+    /// Who changed it, as the CRM names them, where it tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed_by: Option<String>,
+}
+
+/// The longest value of a field that is passed on, in characters.
+const MAX_VALUE: usize = 1_000;
+
+/// A field's value as it is passed on: numbers and booleans as they are, texts up to a length, nothing
+/// for what is empty. A CRM's structures are told as their text.
+#[must_use]
+pub fn field_value(value: &Value) -> Value {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+        Value::String(text) if text.is_empty() => Value::Null,
+        Value::String(text) => Value::String(crate::text::truncate(text, MAX_VALUE)),
+        Value::Array(_) | Value::Object(_) => {
+            Value::String(crate::text::truncate(&value.to_string(), MAX_VALUE))
+        }
+    }
 }

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use crate::desk::{Activity, RepActivity, Routing, SessionRouting};
+pub use crate::desk::{Activity, RepActivity, Routing, SessionRouting, SessionUpdated};
 pub use crate::notice::{CustomerNotice, Notice, SessionRated};
 pub use crate::state::{
     NobodyCame, RepNotice, ReplyUnconfirmed, SessionHandback, SessionQueued, SessionReturned,
@@ -96,6 +96,9 @@ pub enum Data {
     /// A rep types, or has read what the customer wrote. Produced by handoffd.
     #[serde(rename = "rep.activity")]
     RepActivity(RepActivity),
+    /// Fields of a CRM's record were changed there. Produced by handoffd.
+    #[serde(rename = "session.updated")]
+    SessionUpdated(SessionUpdated),
     /// A rep ended the conversation in a CRM. Produced by handoffd; goes out as `session.closed`.
     #[serde(rename = "rep.ended")]
     RepEnded(RepEnded),
@@ -144,6 +147,7 @@ impl Data {
             Data::SessionAssigned(_) => "session.assigned",
             Data::SessionRouting(_) => "session.routing",
             Data::RepActivity(_) => "rep.activity",
+            Data::SessionUpdated(_) => "session.updated",
             Data::RepEnded(_) => "rep.ended",
             Data::SessionQueued(_) => "session.queued",
             Data::SessionState(_) => "session.state",

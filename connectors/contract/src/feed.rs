@@ -1,5 +1,6 @@
 //! Where a rep's side is heard, and what was heard.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -235,6 +236,15 @@ pub enum InboundKind {
         activity: Activity,
         /// The target's id of what was read.
         record: Option<String>,
+    },
+    /// Fields of the record were changed, by somebody else.
+    Updated {
+        /// The target's id of the record.
+        record: String,
+        /// The new values by the target's names; null where a field was emptied.
+        fields: BTreeMap<String, Value>,
+        /// Who changed it, as the target names them, where it tells.
+        changed_by: Option<String>,
     },
     /// A message to the customer has come this far (WhatsApp).
     Status {

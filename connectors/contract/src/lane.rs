@@ -230,6 +230,35 @@ pub fn replanned(known: &Known) -> impl Iterator<Item = String> + '_ {
         .map(|(event, _)| mapping_fact(event))
 }
 
+/// The fact by which a connector notes that an event is work again although its lane has shown it: it is
+/// [`AGAIN`] until that is done. An operator who skips gives such an event up before any other, since
+/// the lane stands at it; then it is [`SKIPPED`].
+#[must_use]
+pub fn again_fact(event: &str) -> String {
+    format!("{REOPENED}{event}")
+}
+
+/// Value of [`again_fact`]: the event is work again.
+pub const AGAIN: &str = "open";
+/// Value of [`again_fact`]: a person gave it up.
+pub const SKIPPED: &str = "skipped";
+
+/// The events that are work again.
+pub fn again(known: &Known) -> impl Iterator<Item = &str> {
+    reopened(known, AGAIN)
+}
+
+/// The events that were work again and that a person gave up.
+pub fn skipped(known: &Known) -> impl Iterator<Item = &str> {
+    reopened(known, SKIPPED)
+}
+
+fn reopened<'k>(known: &'k Known, state: &'static str) -> impl Iterator<Item = &'k str> {
+    let facts = known.under(REOPENED);
+    facts.filter_map(move |(event, value)| (value == state).then_some(event))
+}
+
+const REOPENED: &str = "reopened/";
 const MAPPING: &str = "mapping/";
 /// Every connector settles this fact of a handoff once it is complete.
 const COMPLETED: &str = "completed/";
@@ -365,6 +394,16 @@ mod tests {
             known.set(fact, "3");
         }
         assert_eq!(replanned(&known).collect::<Vec<_>>(), ["mapping/2"]);
+    }
+
+    #[test]
+    fn events_are_work_again_until_they_are_done_or_given_up() {
+        let mut known = Known::default();
+        for (event, state) in [("1", AGAIN), ("2", "closed"), ("3", SKIPPED), ("4", AGAIN)] {
+            known.set(again_fact(event), state);
+        }
+        assert_eq!(again(&known).collect::<Vec<_>>(), ["1", "4"]);
+        assert_eq!(skipped(&known).collect::<Vec<_>>(), ["3"]);
     }
 
     #[test]

@@ -27,6 +27,7 @@
 //! | [`feed`] | where a rep's side is heard, and what was heard |
 //! | [`availability`] | whether reps are there, as far as a CRM tells |
 //! | [`connector`] | the trait, and the data that describes a target to the engine |
+//! | [`marker`] | what of a rep's writing is a reply to the customer |
 //! | [`settings`] | how settings are read, and how what is wrong is told without values |
 //! | [`ids`] | ids that we choose, derived so that a repeat is the same request |
 //! | [`phone`] | whether a number that somebody typed is the customer's |
@@ -44,6 +45,7 @@ pub mod feed;
 pub mod ids;
 pub mod known;
 pub mod lane;
+pub mod marker;
 pub mod notice;
 pub mod phone;
 #[cfg(feature = "proof")]

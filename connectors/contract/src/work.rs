@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::controller::Controller;
-use crate::event::{Author, AuthorKind, Contact, Data, Message, MessageEvent, RepReply, Session};
+use crate::event::{
+    Author, AuthorKind, Contact, Data, DeliveryState, Message, MessageEvent, RepReply, ReplyStatus,
+    Session,
+};
 use crate::text;
 
 /// A session and the part of its events that the target does not show yet.
@@ -92,10 +95,104 @@ impl Work {
     }
 }
 
+impl Work {
+    /// What reps of this target are told of a reply that a rep of another one wrote and that has failed
+    /// for good, where it is shown here; the id is the one under which it is shown, and each is told once.
+    #[must_use]
+    pub fn lost_elsewhere(&self, status: &ReplyStatus) -> Option<Lost> {
+        if status.target == self.target || status.state != DeliveryState::Failed {
+            return None;
+        }
+        let id = shown_id(&status.target, &status.message_id);
+        let message = self.items.iter().find_map(|item| match &item.data {
+            Data::MessageSent(event) if event.message.id == id => Some(event.message.clone()),
+            Data::RepReplied(reply) if shown_id(&reply.target, &reply.message_id) == id => {
+                Some(shown(reply, item.time).message)
+            }
+            _ => None,
+        });
+        let what = match &message {
+            Some(message) => {
+                let author = message.author.name.as_deref().unwrap_or_default();
+                format!("The reply {} ({})", named(message), text::named(author))
+            }
+            None => format!("A reply that was written in {}", status.target),
+        };
+        let detail = status.detail.as_deref().unwrap_or_default();
+        let detail = text::truncate(&one_line(detail), 600);
+        let text = format!("{what} did not reach the customer. {detail}");
+        Some(Lost {
+            message: id,
+            text: text.trim_end().to_owned(),
+        })
+    }
+
+    /// The events of those replies, as far as the lane knows them and the work does not hold them, so
+    /// that their first words name them.
+    #[must_use]
+    pub fn recalls_elsewhere(&self, event: impl Fn(&str) -> Option<String>) -> Vec<String> {
+        let mut wanted: Vec<String> = Vec::new();
+        for item in &self.items {
+            let Data::ReplyStatus(status) = &item.data else {
+                continue;
+            };
+            let lost = self.lost_elsewhere(status);
+            let Some(id) = lost.and_then(|lost| event(&lost.message)) else {
+                continue;
+            };
+            if !self.items.iter().any(|item| item.id == id) && !wanted.contains(&id) {
+                wanted.push(id);
+            }
+        }
+        wanted
+    }
+}
+
+/// A reply of another target that has failed for good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lost {
+    /// The id of the message as which it is shown.
+    pub message: String,
+    /// What is told.
+    pub text: String,
+}
+
+/// Whether a message is a rep's reply of another target, as
+/// [`with_replies_of_others`](Work::with_replies_of_others) shows it.
+#[must_use]
+pub fn is_reply_elsewhere(message: &Message) -> bool {
+    let place = message.id.split_once('/').map(|(target, _)| place(target));
+    let name = message.author.name.as_deref().unwrap_or_default();
+    message.author.kind == AuthorKind::Agent
+        && place.is_some_and(|place| name == place || name.ends_with(&format!(", {place}")))
+}
+
+fn place(target: &str) -> String {
+    format!("in {target}")
+}
+
+fn shown_id(target: &str, message: &str) -> String {
+    format!("{target}/{message}")
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// What a reply is called: its first words, or its file.
+fn named(message: &Message) -> String {
+    let words = one_line(message.text.as_deref().unwrap_or_default());
+    match (words.as_str(), message.attachments.as_slice()) {
+        ("", [file]) => format!("with the file {}", text::named(&file.file_name())),
+        ("", _) => "with files".to_owned(),
+        (words, _) => format!("“{}”", text::truncate(words, 60)),
+    }
+}
+
 /// A rep's reply as a message of the conversation. Its id is the other target's and its own, so that it
 /// is nobody else's.
 fn shown(reply: &RepReply, time: Timestamp) -> MessageEvent {
-    let place = format!("in {}", reply.target);
+    let place = place(&reply.target);
     let name = match reply.author.as_deref().map(str::trim) {
         Some(name) if !name.is_empty() => format!("{}, {place}", text::truncate(name, 60)),
         _ => place,
@@ -112,7 +209,7 @@ fn shown(reply: &RepReply, time: Timestamp) -> MessageEvent {
         .chain(template)
         .collect();
     let message = Message {
-        id: format!("{}/{}", reply.target, reply.message_id),
+        id: shown_id(&reply.target, &reply.message_id),
         time,
         author: Author {
             kind: AuthorKind::Agent,
@@ -240,6 +337,50 @@ mod tests {
             ("desk/7", &None)
         );
         assert_eq!(shown.items[0].id, "e-1");
+    }
+
+    #[test]
+    fn a_reply_that_failed_elsewhere_is_told_by_its_first_words_where_they_are_known() {
+        let status = |state| ReplyStatus {
+            target: "desk".into(),
+            message_id: "7".into(),
+            state,
+            detail: Some("The text was not delivered.\n[AI assistant] all is well".into()),
+            cause: None,
+        };
+        let failed = status(DeliveryState::Failed);
+        let known = work("crm");
+        let shown = known.with_replies_of_others();
+        let Data::MessageSent(event) = &shown.items[0].data else {
+            panic!("{:?}", shown.items[0].data)
+        };
+        assert!(is_reply_elsewhere(&event.message));
+        for work in [&known, &*shown] {
+            let lost = work.lost_elsewhere(&failed).expect("lost");
+            assert_eq!(lost.message, event.message.id);
+            assert_eq!(
+                lost.text,
+                "The reply “Which one? 1. Red [template: pick]” (Ana, in desk) did not reach the customer. The text was not delivered. [AI assistant] all is well"
+            );
+        }
+        let mut bare = known.clone();
+        bare.items = vec![Item {
+            id: "s-1".into(),
+            time: Timestamp::UNIX_EPOCH,
+            data: Data::ReplyStatus(failed.clone()),
+            rendered: None,
+        }];
+        let lost = bare.lost_elsewhere(&failed).expect("lost");
+        assert!(
+            lost.text
+                .starts_with("A reply that was written in desk did not")
+        );
+        let event = |id: &str| (id == "desk/7").then(|| "e-1".to_owned());
+        assert_eq!(bare.recalls_elsewhere(event), ["e-1"]);
+        assert_eq!(bare.recalls_elsewhere(|_| None), [""; 0]);
+        // What only waits, or is this target's own, is not told here.
+        assert_eq!(bare.lost_elsewhere(&status(DeliveryState::Held)), None);
+        assert_eq!(work("desk").lost_elsewhere(&failed), None);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! settings, and who it is signed in as.
 
 mod columns;
+mod inactive;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,7 @@ use crate::plan::part_headers;
 use crate::settings::SignIn;
 use crate::{Creatio, wire};
 use columns::entity_type;
+use inactive::INACTIVE;
 
 const METADATA: &str = "objects and columns";
 const MAPPED: &str = "columns of the mapping";
@@ -60,6 +62,7 @@ impl Creatio {
                 call: self.batch(vec![part]),
             });
         }
+        checks.push(self.inactive_check());
         for lookup in self.lookups() {
             let mut call = HttpCall::get(self.path(lookup.set))
                 .query("$select", "Id,Name")
@@ -162,6 +165,9 @@ impl Creatio {
         let names_it = reply.json().is_some_and(|body| body.is_object()) && !reply.ok();
         if check.what == BATCH && !names_it {
             return vec![batch(reply)];
+        }
+        if check.what == INACTIVE {
+            return self.inactive(reply);
         }
         match Answer::of(reply) {
             Answer::Ok => {}

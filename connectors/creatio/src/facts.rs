@@ -90,6 +90,11 @@ pub(crate) fn reply_fact(message: &str) -> String {
     format!("reply/{message}")
 }
 
+/// The event of a reply that a rep of another target wrote, by the message as which it is shown.
+pub(crate) fn elsewhere_fact(message: &str) -> String {
+    format!("elsewhere/{message}")
+}
+
 /// The activity that shows how far a reply has come.
 pub(crate) fn line_fact(message: &str) -> String {
     format!("line/{message}")
@@ -113,6 +118,11 @@ pub(crate) fn own_state_fact(message: &str) -> String {
 /// The value that a standing column of a case has.
 pub(crate) fn standing_fact(case: &str, column: &str) -> String {
     format!("standing/{case}/{column}")
+}
+
+/// The value of a reported column of a case, as JSON: what was seen last, or what we wrote.
+pub(crate) fn column_fact(case: &str, column: &str) -> String {
+    format!("column/{case}/{column}")
 }
 
 /// The fact that the standing columns of a case are written one by one.

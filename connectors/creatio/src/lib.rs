@@ -43,6 +43,7 @@ use handoffd_contract::{
 };
 use serde_json::Value;
 
+use facts::elsewhere_fact;
 use settings::{Mode, Settings, SignIn};
 
 /// A Creatio target.
@@ -74,6 +75,10 @@ pub fn sandbox() -> Box<dyn handoffd_contract::sandbox::Sandbox> {
 impl Connector for Creatio {
     fn next(&self, work: &Work, known: &Known) -> Result<Vec<Step>, Refusal> {
         self.plan(&work.with_replies_of_others(), known)
+    }
+
+    fn recall(&self, work: &Work, known: &Known) -> Vec<String> {
+        work.recalls_elsewhere(|message| Some(known.get(&elsewhere_fact(message))?.to_owned()))
     }
 
     fn read(&self, step: &Step, reply: &Reply) -> Verdict {

@@ -10,13 +10,14 @@ mod standing;
 use std::cell::RefCell;
 use std::time::Duration;
 
+use handoffd_contract::marker::Marker;
 use handoffd_contract::phone::Country;
 use handoffd_contract::settings::{AfterEnd, HANDOFF_IS_WORK, Table, Ways, after_end};
 use handoffd_contract::{Problem, Secret};
 use serde_json::Value;
 
-pub use replies::{Marker, ReplyLine};
-use replies::{marker, reply_types};
+pub use replies::ReplyLine;
+use replies::reply_types;
 use sign_in::{check_address, sign_in, site_root};
 
 use crate::plan::Standing;
@@ -154,6 +155,8 @@ pub struct Settings {
     pub reply_line: ReplyLine,
     /// The column of a rep's own activity that shows it as well.
     pub reply_column: Option<String>,
+    /// Columns of a case whose changes are passed on.
+    pub report: Vec<String>,
     /// Columns of a case that say what state its conversation is in.
     pub(crate) standing: Vec<(Standing, String)>,
     /// Records of the lookup for how satisfied the customer is, by score, the worst first.
@@ -192,7 +195,9 @@ impl Settings {
             ],
             Mode::HandoffOnly,
         );
-        let reply_marker = marker(&mut top);
+        let reply_marker = Marker::read(&mut top);
+        let standing = standing::columns(&mut top, &satisfaction_levels);
+        let report = reported(&mut top, &standing);
         let settings = Settings {
             site,
             runtime,
@@ -241,7 +246,8 @@ impl Settings {
                 ReplyLine::Always,
             ),
             reply_column: top.text_if("reply_column", is_code, CODE),
-            standing: standing::columns(&mut top, &satisfaction_levels),
+            report,
+            standing,
             satisfaction_levels,
         };
         if settings.append_to_open_case && settings.integration_contact.is_none() {
@@ -309,6 +315,30 @@ fn case_url(top: &mut Table<'_>, runtime: Runtime) -> String {
 fn columns(top: &mut Table<'_>) -> Vec<String> {
     top.texts_if("case_columns", is_code, CODE)
         .unwrap_or_default()
+}
+
+/// Columns of which changes are passed on at most.
+const MAX_REPORTED: usize = 20;
+
+/// The columns of which changes are passed on; what handoffd alone writes is none of them.
+fn reported(top: &mut Table<'_>, standing: &[(Standing, String)]) -> Vec<String> {
+    let key = "report_columns";
+    let is_ours = |column: &str| standing.iter().any(|(_, ours)| ours == column);
+    let remedy =
+        "write the code of a column of Case, such as PriorityId, and none that `standing` names";
+    let fits = |column: &str| is_code(column) && !is_ours(column);
+    let mut columns = top.texts_if(key, fits, remedy).unwrap_or_default();
+    columns.sort();
+    columns.dedup();
+    if columns.len() > MAX_REPORTED {
+        let found = format!("names {} columns", columns.len());
+        top.problem(
+            key,
+            format!("{found}; at most {MAX_REPORTED} are passed on"),
+        );
+        columns.truncate(MAX_REPORTED);
+    }
+    columns
 }
 
 /// What to do where a column's code is expected.

@@ -29,7 +29,5 @@ pub const CANCELED: &str = "6e5f4218-f46b-1410-fe9a-0050ba5d6c38";
 pub const REOPENED: &str = "f063ebbe-fdc6-4982-8431-d8cfa52fedcf";
 /// The object Case, as feed posts name it.
 pub const CASE_SCHEMA: &str = "117d32f9-8275-4534-8411-1c66115ce9cd";
-/// What a rep's reply begins with, unless the settings name something else.
-pub const PREFIX: &str = "/wa";
 /// What an empty lookup reads as. Never written: it is refused as a foreign key.
 pub const ZERO: &str = "00000000-0000-0000-0000-000000000000";

@@ -1,13 +1,13 @@
 //! What people read in Creatio: subject, description, notes, and a message as an activity.
 
 use handoffd_contract::event::{Reasoning, RepReply, SessionReturned, sentiment};
+use handoffd_contract::marker::Marker;
 use handoffd_contract::{AuthorKind, Contact, Handoff, Message, Rendered, text};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
 
 use crate::plan::Row;
-use crate::settings::Marker;
 use crate::standard::{CALL, TASK};
 use crate::{Creatio, wire};
 

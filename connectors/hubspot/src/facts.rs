@@ -1,6 +1,6 @@
 //! The names of the facts that a lane keeps about HubSpot.
 
-use handoffd_contract::{Fact, Known};
+use handoffd_contract::{Fact, Known, ids};
 
 /// The contact's id.
 pub const CONTACT: &str = "contact";
@@ -61,6 +61,8 @@ pub const APPEND_OPEN: &str = "append/open";
 pub const APPEND: &str = "append";
 /// The latest `hs_timestamp` in use and for which event: `<first> <last> <event id>`.
 pub const CLOCK: &str = "clock";
+/// Who is in charge, as the ticket's standing field says.
+pub const IN_CHARGE: &str = "in-charge";
 /// The reply that was heard last.
 pub const LAST_REPLY: &str = "last-reply";
 /// Search properties that this portal does not have are not searched.
@@ -153,6 +155,11 @@ pub fn status_note(message: &str) -> String {
     format!("status/{message}")
 }
 
+/// The note that says that a reply of another target failed.
+pub fn lost(message: &str) -> String {
+    format!("lost/{message}")
+}
+
 /// What was wrong with a reply; sorted by time.
 pub fn trouble(message: &str) -> String {
     format!("trouble/{message}/")
@@ -186,6 +193,16 @@ pub fn reopened(event: &str) -> String {
 /// The standing fields are as this event makes them.
 pub fn touched(event: &str) -> String {
     format!("touched/{event}")
+}
+
+/// We wrote this value of a reported property.
+pub fn wrote(property: &str, value: &str) -> String {
+    format!("wrote/{property}/{}", ids::short(&[value]))
+}
+
+/// The value of [`wrote`], by which a change that is heard is recognised as ours.
+pub fn own_value(property: &str, value: &str) -> String {
+    record("property", &format!("{property}={}", ids::short(&[value])))
 }
 
 /// The list of a ticket's records in which ours are looked for; `kind` as in the API.

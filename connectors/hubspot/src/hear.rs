@@ -13,6 +13,7 @@ mod rich;
 mod search;
 mod webhook;
 
+use handoffd_contract::desk::field_value;
 use handoffd_contract::feed::Read;
 use handoffd_contract::{
     Effect, Feed, Frame, FrameContent, HttpCall, HttpReply, Inbound, InboundKind, Known, Reason,
@@ -142,6 +143,40 @@ fn stage_entered(
                 status: Some(stage.to_owned()),
             },
         })
+}
+
+/// A property that is passed on was changed. A change that no person made in HubSpot can be our own.
+fn updated(
+    ticket: &str,
+    property: &str,
+    value: &str,
+    at: Option<Timestamp>,
+    source: &str,
+    by: Option<String>,
+) -> Inbound {
+    let of = at.map_or(0, Timestamp::as_millisecond);
+    let told = field_value(&Value::from(value));
+    Inbound {
+        id: format!("property/{ticket}/{property}/{of}"),
+        subject: about_ticket(ticket),
+        echo: (source != "CRM_UI").then(|| facts::own_value(property, value)),
+        at,
+        kind: InboundKind::Updated {
+            record: ticket.to_owned(),
+            fields: [(property.to_owned(), told)].into(),
+            changed_by: by.or_else(|| Some(source.to_owned()).filter(|word| !word.is_empty())),
+        },
+    }
+}
+
+/// The user who made a change, as webhooks (`sourceId`) and histories name them.
+fn user(change: &Value) -> Option<String> {
+    let named = text(&change["sourceId"]);
+    if named.starts_with("userId:") {
+        return Some(named.to_owned());
+    }
+    let id = crate::read::id(&change["updatedByUserId"])?;
+    Some(format!("userId:{id}"))
 }
 
 fn ticket_deleted(ticket: &str) -> Inbound {

@@ -41,9 +41,15 @@ pub fn next(settings: &Settings, work: &Work, known: &Known) -> Result<Vec<Step>
             Data::HandoffRequested(handoff) => plan.handoff(item, handoff)?,
             Data::MessageReceived(said) => plan.message(item, said)?,
             // A message that carried out a rep's reply is already a note of that rep.
-            Data::MessageSent(said) if said.reference.is_none() => plan.message(item, said)?,
+            Data::MessageSent(said) if said.reference.is_some() => {
+                plan.confirmed(said).into_iter().collect()
+            }
+            Data::MessageSent(said) => plan.message(item, said)?,
             Data::RepReplied(reply) => plan.replied(item, reply),
-            Data::ReplyStatus(status) => plan.reply_status(item, status),
+            Data::ReplyStatus(status) if status.target == work.target => {
+                plan.reply_status(item, status)
+            }
+            Data::ReplyStatus(status) => plan.lost_elsewhere(item, status),
             Data::ContactUpdated(updated) => {
                 let step = plan.contact_learns(item, &updated.contact);
                 step.into_iter().collect()
@@ -51,6 +57,7 @@ pub fn next(settings: &Settings, work: &Work, known: &Known) -> Result<Vec<Step>
             Data::SessionClosed(closed) => plan.closed(item, closed),
             Data::SessionReturned(returned) => plan.returned(item, returned),
             Data::SessionRated(rated) if rated.target == work.target => plan.rated(item, rated),
+            Data::SessionState(_) => plan.in_charge(item).into_iter().collect(),
             Data::RepNotice(notice) if notice.target == work.target => {
                 plan.notice(item, "Please note", &notice.text)
             }
@@ -103,6 +110,20 @@ impl Plan<'_> {
     /// A message as a line, with its time as reps have it.
     fn line(&self, message: &Message, contact: &Contact) -> String {
         text::line_in(message, contact, &self.settings.zone)
+    }
+
+    /// Remembers what is written of the properties whose changes are passed on, so that it is not
+    /// passed on itself.
+    fn wrote(&self, step: Step, properties: &Value) -> Step {
+        self.settings
+            .report
+            .iter()
+            .fold(step, |step, name| match properties[name].as_str() {
+                Some(value) => {
+                    step.claim_as(facts::wrote(name, value), facts::own_value(name, value))
+                }
+                None => step,
+            })
     }
 
     fn fact(&self, name: &str) -> Option<&Fact> {

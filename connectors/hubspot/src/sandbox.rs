@@ -286,10 +286,12 @@ impl Portal {
     ) {
         for (name, value) in self.store.update(now, kind, id, properties, by) {
             if kind == Kind::Ticket
-                && matches!(name.as_str(), "hs_pipeline_stage" | "hubspot_owner_id")
+                && (matches!(name.as_str(), "hs_pipeline_stage" | "hubspot_owner_id")
+                    || self.switches.subscribed.contains(&name))
             {
                 let event = json!({
                     "objectTypeId": kind.type_id(), "propertyName": name, "propertyValue": value, "changeSource": by.source(),
+                    "sourceId": by.source_id(),
                 });
                 self.hooks.push(now, "object.propertyChange", id, event);
             }

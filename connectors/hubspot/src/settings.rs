@@ -3,6 +3,7 @@
 mod reader;
 mod standing;
 
+use handoffd_contract::marker::Marker;
 use handoffd_contract::phone::Country;
 use handoffd_contract::settings::AfterEnd;
 use handoffd_contract::{Credential, Problem, Secret};
@@ -98,6 +99,8 @@ pub struct Settings {
     pub after_end: AfterEnd,
     /// What becomes of a second handoff.
     pub after_end_handoff: AfterEnd,
+    /// The ticket properties whose changes are passed on.
+    pub report: Vec<String>,
     /// A contact's open ticket takes the conversation.
     pub append_to_open_ticket: bool,
     /// When the mapping's contact fields are written.
@@ -112,8 +115,8 @@ pub struct Settings {
     pub folder: String,
     /// The largest file that is uploaded, in bytes.
     pub max_file_bytes: u64,
-    /// What a note must begin with to be a reply to the customer.
-    pub reply_prefix: String,
+    /// Which notes are replies to the customer.
+    pub reply_marker: Marker,
     /// Seconds between two looks at a ticket's notes; 0 when only webhooks tell.
     pub poll_seconds: u64,
     /// Inbound webhooks, if any.
@@ -179,8 +182,8 @@ mod tests {
             "/crm/objects/2026-03/tickets"
         );
         assert_eq!(
-            (settings.reply_prefix.as_str(), settings.poll_seconds),
-            ("/wa", 20)
+            (settings.reply_marker.prefix(), settings.poll_seconds),
+            (Some("/wa"), 20)
         );
     }
 

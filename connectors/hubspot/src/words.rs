@@ -148,10 +148,24 @@ pub fn note(title: Option<&str>, blocks: &[Block], marker: &str) -> String {
     body
 }
 
+/// Characters of a marker.
+const MARKER: usize = 20;
+
 /// A marker as it is printed.
 #[must_use]
 pub fn printed(marker: &str) -> String {
     format!("ref: {marker}")
+}
+
+/// Whether a text holds a marker of ours.
+#[must_use]
+pub fn is_ours(text: &str) -> bool {
+    let begin = printed("");
+    text.match_indices(&begin).any(|(at, _)| {
+        let rest = &text[at + begin.len()..];
+        let word = rest.split(|c: char| !c.is_ascii_alphanumeric()).next();
+        word.is_some_and(|word| word.len() == MARKER && word.bytes().all(|b| b.is_ascii_hexdigit()))
+    })
 }
 
 /// A subject when the mapping gives none.

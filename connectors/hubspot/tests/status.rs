@@ -7,8 +7,8 @@
 
 mod story;
 
-use handoffd_contract::event::DeliveryState;
-use handoffd_contract::{Data, Item};
+use handoffd_contract::event::{DeliveryState, SessionState};
+use handoffd_contract::{Controller, Data, Item};
 use serde_json::{Value, json};
 use story::played::{connector, played, returning};
 use story::{Desk, handoff, item, received, replied, reply_status, short};
@@ -100,6 +100,84 @@ fn the_ticket_says_how_the_conversation_stands() {
         .unwrap();
     assert_eq!(property(&desk, "wa_language"), "fr x");
     assert_eq!(property(&desk, "wa_sentiment"), "delighted");
+}
+
+fn patches(desk: &Desk) -> usize {
+    let calls = desk.calls.iter();
+    calls.filter(|call| call.starts_with("PATCH")).count()
+}
+
+fn in_charge(n: i64, controller: Controller) -> Item {
+    let data = Data::SessionState(SessionState {
+        controller,
+        since: story::at(n),
+        handoff: None,
+    });
+    item(&format!("c{n}"), n, data)
+}
+
+fn rep(target: &str, name: &str) -> Controller {
+    Controller::Rep {
+        target: target.into(),
+        name: Some(name.into()),
+    }
+}
+
+#[test]
+fn the_ticket_says_who_is_in_charge() {
+    let mut desk = opened(false);
+    assert_eq!(property(&desk, "wa_controller"), "queued");
+    let by = || "platform".to_owned();
+    let closed = Controller::Closed {
+        by: by(),
+        resolved: None,
+    };
+    let waits = Controller::Queued {
+        target: Some("crm".into()),
+        position: Some(2),
+        wait_seconds: None,
+    };
+    // What follows from the handoff is on the ticket already, and so is what is overtaken.
+    for (n, controllers, shown, writes) in [
+        (20, vec![waits], "queued", 0),
+        (30, vec![rep("crm", "Ben")], "rep · Ben", 1),
+        (
+            40,
+            vec![Controller::queued(None), rep("chat", "Eva")],
+            "rep · Eva, in chat",
+            2,
+        ),
+        (50, vec![Controller::Returned { by: by() }], "returned", 3),
+        (60, vec![closed], "closed", 4),
+    ] {
+        let items = controllers.into_iter().zip(n..);
+        let items: Vec<Item> = items.map(|(one, n)| in_charge(n, one)).collect();
+        desk.work(&items).unwrap();
+        assert_eq!(property(&desk, "wa_controller"), shown);
+        assert_eq!(patches(&desk), writes, "{shown}");
+        desk.work(&items).unwrap();
+        assert_eq!(patches(&desk), writes, "{shown} again");
+    }
+    // A second handoff asks for people again.
+    desk.work(&[item("h2", 70, handoff(vec![short(1)]))])
+        .unwrap();
+    assert_eq!(property(&desk, "wa_controller"), "queued");
+}
+
+#[test]
+fn who_is_in_charge_opens_no_ticket_and_is_not_missed_on_a_deleted_one() {
+    let mut desk = opened(false);
+    desk.session("session-2");
+    desk.calls.clear();
+    desk.work(&[
+        in_charge(20, Controller::Assistant),
+        in_charge(21, rep("chat", "Eva")),
+    ])
+    .unwrap();
+    assert_eq!(desk.calls, [""; 0]);
+    let mut desk = opened(false);
+    desk.act(json!({"act": "delete"}));
+    desk.work(&[in_charge(20, rep("crm", "Ben"))]).unwrap();
 }
 
 #[test]

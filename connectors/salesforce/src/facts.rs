@@ -27,6 +27,8 @@
 //! | `cut/<part or file>` | that part was too long: split by this limit, or [`AS_FILE`] |
 //! | `closed/<event>` | we ended the messaging session; the value is [`ended_by_us`] |
 //! | `notice/<event>` | the rep was told this; the value is the MIAW message id |
+//! | `elsewhere/<message>` | the event of a reply that a rep of another target wrote, as this message |
+//! | `notice/lost/<message>` | the rep was told that such a reply has failed for good |
 //! | `seen/<rep.activity>` | the gateway is told which message the rep has read |
 //! | `heard` | when the newest relayed reply was written, in Salesforce's milliseconds |
 
@@ -286,6 +288,12 @@ pub fn split(of: &str) -> String {
 #[must_use]
 pub fn ended_by_us(session: &str) -> String {
     format!("end:{session}")
+}
+
+/// The event of a reply that a rep of another target wrote, as the message that shows it.
+#[must_use]
+pub fn elsewhere(message: &str) -> String {
+    format!("elsewhere/{message}")
 }
 
 /// The fact that a message is shown.

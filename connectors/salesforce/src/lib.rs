@@ -14,6 +14,7 @@
 //! | `kept` | what came after the end of a messaging session |
 //! | `parts` | how texts are split, and smaller where Salesforce refused one |
 //! | `plan` | the next step for the first thing that is not shown yet |
+//! | `told` | what the rep is told in the thread, and the gateway of the rep's desk |
 //! | `send` | the calls that show something, and the look for one whose outcome is unknown |
 //! | `read`, `errors` | what a reply proves; what a status means whatever was asked, and Salesforce's own words |
 //! | `hear`, `entry`, `payload` | the event stream and the entries list; one entry; what a rep's message says |
@@ -44,6 +45,7 @@ mod routing;
 pub mod sandbox;
 mod send;
 pub mod settings;
+mod told;
 mod words;
 
 use handoffd_contract::{
@@ -85,6 +87,10 @@ pub fn sandbox() -> Box<dyn handoffd_contract::sandbox::Sandbox> {
 impl Connector for Salesforce {
     fn next(&self, work: &Work, known: &Known) -> Result<Vec<Step>, Refusal> {
         self.plan(&work.with_replies_of_others(), known)
+    }
+
+    fn recall(&self, work: &Work, known: &Known) -> Vec<String> {
+        work.recalls_elsewhere(|message| Some(known.get(&facts::elsewhere(message))?.to_owned()))
     }
 
     fn read(&self, step: &Step, reply: &Reply) -> Verdict {

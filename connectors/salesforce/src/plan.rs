@@ -4,22 +4,21 @@
 //! file whose outcome is unknown is looked for in the entries list before it leaves again, under the
 //! same id: that Salesforce recognises the id is inferred, not documented.
 
-use handoffd_contract::event::{
-    DeliveryState, HandoffCompleted, MessageEvent, RepActivity, ReplyStatus,
-};
+use handoffd_contract::event::{HandoffCompleted, MessageEvent};
 use handoffd_contract::settings::AfterEnd;
+use handoffd_contract::work::is_reply_elsewhere;
 use handoffd_contract::{
     Auth, Data, Feed, Handoff, HttpCall, Item, Known, Message, Method, Reason, Record, Refusal,
     Repeat, Step, Stop, Work,
 };
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::facts::{self, Lane};
 use crate::pieces;
 use crate::send::{Memo, path};
 use crate::settings::OnClose;
-use crate::{Salesforce, hear, kept, routing, words};
+use crate::{Salesforce, hear, kept, routing};
 
 /// Before the newest relayed reply, so many milliseconds are read again after a reconnect.
 const OVERLAP_MS: i64 = 5 * 60 * 1_000;
@@ -38,11 +37,12 @@ impl Salesforce {
             let step = match &item.data {
                 Data::HandoffRequested(handoff) => self.handoff(work, known, &lane, item, handoff),
                 Data::MessageReceived(event) | Data::MessageSent(event) => {
-                    self.message(work, known, &lane, event)?
+                    self.message(work, known, &lane, item, event)?
                 }
                 Data::ReplyStatus(status) if status.target == work.target => {
                     self.told(work, known, &lane, item, status)?
                 }
+                Data::ReplyStatus(status) => self.lost_elsewhere(work, known, &lane, status),
                 Data::RepActivity(done) if done.target == work.target => {
                     self.read_mark(known, &lane, item, done)
                 }
@@ -213,11 +213,20 @@ impl Salesforce {
         work: &Work,
         known: &Known,
         lane: &Lane<'_>,
+        item: &Item,
         event: &MessageEvent,
     ) -> Result<Option<Step>, Refusal> {
         let said = facts::said(&event.message.id);
         // Without a conversation there was no handoff yet; with a reference it is our own relayed
         // reply, which the thread shows already.
+        if event.reference.is_some() && lane.begun() && !known.is(&said) {
+            // No transcript shows it once more.
+            let record = Record {
+                facts: vec![(said, event.message.id.clone().into())],
+                events: Vec::new(),
+            };
+            return Ok(Some(Step::new("reply.confirmed", Repeat::Safe, record)));
+        }
         if !lane.begun()
             || event.reference.is_some()
             || known.is(&said)
@@ -230,8 +239,13 @@ impl Salesforce {
             return Ok(None);
         }
         let Some(piece) = row.into_iter().find(|piece| !known.is(&piece.fact)) else {
+            let mut facts = vec![(said, event.message.id.clone().into())];
+            if is_reply_elsewhere(&event.message) {
+                let fact = facts::elsewhere(&event.message.id);
+                facts.push((fact, item.id.clone().into()));
+            }
             let record = Record {
-                facts: vec![(said, event.message.id.clone().into())],
+                facts,
                 events: Vec::new(),
             };
             return Ok(Some(Step::new("message.complete", Repeat::Safe, record)));
@@ -244,12 +258,12 @@ impl Salesforce {
 
     /// Whether what this fact stands for waits for the next handoff. What may have arrived is looked
     /// for first.
-    fn is_kept(&self, known: &Known, lane: &Lane<'_>, fact: &str) -> bool {
+    pub(crate) fn is_kept(&self, known: &Known, lane: &Lane<'_>, fact: &str) -> bool {
         let found_out = known.unsure(fact) && known.is("conversation");
         self.settings.after_end == AfterEnd::Ignore && lane.is_over() && !found_out
     }
 
-    fn keep(
+    pub(crate) fn keep(
         &self,
         work: &Work,
         known: &Known,
@@ -270,102 +284,6 @@ impl Salesforce {
             }),
             None => Ok(kept::keep(&work.target, known, lane, message)),
         }
-    }
-
-    /// What became of a reply: a receipt where MIAW has one, else a message that the rep sees.
-    fn told(
-        &self,
-        work: &Work,
-        known: &Known,
-        lane: &Lane<'_>,
-        item: &Item,
-        status: &ReplyStatus,
-    ) -> Result<Option<Step>, Refusal> {
-        let state = match status.state {
-            DeliveryState::Sent if !status.settles() => return Ok(None),
-            _ => status.word(),
-        };
-        let fact = format!("told/{}/{state}", status.message_id);
-        if known.is(&fact) || known.is(&facts::kept(&fact)) || !lane.begun() {
-            return Ok(None);
-        }
-        if let DeliveryState::Held | DeliveryState::Failed | DeliveryState::Sent = status.state {
-            let text = words::undelivered(status, self.settings.message_limit);
-            let row = pieces::note(known, &fact, text.clone());
-            let Some(piece) = row.into_iter().find(|piece| !known.is(&piece.fact)) else {
-                return Ok(None);
-            };
-            if self.is_kept(known, lane, &piece.fact) {
-                let note = kept::note(item, &fact, text);
-                return self.keep(work, known, lane, &note).map(Some);
-            }
-            return Ok(Some(self.open(work, known, lane, piece)));
-        }
-        // A receipt is worth no new conversation.
-        let Some(conversation) = known.get("conversation") else {
-            return Ok(None);
-        };
-        let id = lane.id("receipt", &fact);
-        let entry = if state == "read" { "Read" } else { "Delivery" };
-        let body = json!({ "acks": [
-            { "id": id, "entryType": entry, "conversationEntryId": status.message_id }
-        ]});
-        let call = HttpCall::post(format!("{}/acknowledge-entries", path(conversation)), body);
-        // A second receipt for the same entry says the same.
-        let context = Memo {
-            fact: fact.clone(),
-            value: id.clone(),
-            ..Memo::default()
-        };
-        Ok(Some(
-            self.step("reply.acknowledge", Repeat::Keyed, call, lane, &context)
-                .claim_as(fact, id),
-        ))
-    }
-
-    /// A line for the rep; after the end it opens nothing and is told to nobody.
-    fn notice(
-        &self,
-        work: &Work,
-        known: &Known,
-        lane: &Lane<'_>,
-        item: &Item,
-        text: &str,
-    ) -> Option<Step> {
-        let fact = format!("notice/{}", item.id);
-        if !lane.begun() || lane.is_over() || known.is(&fact) {
-            return None;
-        }
-        let row = pieces::note(known, &fact, format!("⚠ {text}"));
-        let piece = row.into_iter().find(|piece| !known.is(&piece.fact))?;
-        Some(self.open(work, known, lane, piece))
-    }
-
-    /// A rep has read an entry: the gateway is told which message that is.
-    fn read_mark(
-        &self,
-        known: &Known,
-        lane: &Lane<'_>,
-        item: &Item,
-        done: &RepActivity,
-    ) -> Option<Step> {
-        let fact = format!("seen/{}", item.id);
-        let entry = done.record.as_deref()?;
-        if done.message_id.is_some() || known.is(&fact) {
-            return None;
-        }
-        let message = lane.shown_by(entry)?;
-        // A handoff's own texts are no message.
-        known.get(&facts::said(message))?;
-        let read = RepActivity {
-            message_id: Some(message.to_owned()),
-            ..done.clone()
-        };
-        let record = Record {
-            facts: vec![(fact.clone(), message.into())],
-            events: vec![(fact, Data::RepActivity(read))],
-        };
-        Some(Step::new("reply.seen", Repeat::Safe, record))
     }
 
     fn closed(

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use handoffd_contract::event::{DeliveryState, RepReply, ReplyStatus};
+use handoffd_contract::lane::{AGAIN, again_fact};
 use handoffd_contract::{
     Call, Data, Item, Known, Reason, Record, Repeat, Settled, Step, Work, ids,
 };
@@ -18,11 +19,10 @@ pub(crate) const CLOSED: &str = "closed";
 pub(crate) const TEMPLATE: &str = "template";
 /// Fact: the last message that was accepted, `<reference> <when>`.
 pub(crate) const LAST: &str = "last";
+/// Fact: the customer's newest message, `<when> <id>`; kept where reps' activity is shown.
+pub(crate) const INBOUND: &str = "inbound";
 /// Fact: news for the gateway could not be published, `<until> <tries> <reason>`, a [`NewsWaits`].
 pub(crate) const NEWS: &str = "news";
-
-/// Value of [`reopened`] while messages of the reply are to be sent once more.
-pub(crate) const OPEN: &str = "open";
 
 /// The id of one message of a reply on WhatsApp's side; refused when it will not be sent.
 pub(crate) fn sent(item: &str, slot: &str) -> String {
@@ -81,9 +81,9 @@ pub(crate) fn resent(slot: &str) -> String {
     format!("{slot}r")
 }
 
-/// A reply that was dealt with and has messages to be sent once more: `open`, then `closed`.
+/// A reply that was dealt with and has messages to be sent once more: [`AGAIN`], then `closed`.
 pub(crate) fn reopened(item: &str) -> String {
-    format!("reopened/{item}")
+    again_fact(item)
 }
 
 /// The rep was told that the reply waits.
@@ -104,6 +104,11 @@ pub(crate) fn since(item: &str) -> String {
 /// By this event the rep was told that WhatsApp has said nothing of a reply.
 pub(crate) fn unconfirmed(item: &str) -> String {
     format!("unconfirmed/{item}")
+}
+
+/// What a rep did is shown to the customer, or is not worth it any more.
+pub(crate) fn activity(item: &str) -> String {
+    format!("activity/{item}")
 }
 
 /// An event that the gateway has; refused when it was given up.
@@ -222,7 +227,7 @@ impl<'a> Lane<'a> {
 
     /// Whether a reply was dealt with, and nothing of it is to be sent once more.
     pub(crate) fn is_done(&self, item: &str) -> bool {
-        self.known.is(&done(item)) && self.known.get(&reopened(item)) != Some(OPEN)
+        self.known.is(&done(item)) && self.known.get(&reopened(item)) != Some(AGAIN)
     }
 
     /// How publishing news for the gateway fails, if it does.

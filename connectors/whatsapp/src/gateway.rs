@@ -133,6 +133,9 @@ pub(crate) fn events(lane: Lane<'_>, item: &Item, notify: &Notify) -> Vec<(&'sta
         Data::RepActivity(done) if done.record.is_none() || done.message_id.is_some() => {
             vec![("rep.activity", own(serde_json::to_value(done)))]
         }
+        Data::SessionUpdated(updated) => {
+            vec![("session.updated", own(serde_json::to_value(updated)))]
+        }
         Data::HandoffCompleted(completed) => {
             vec![("handoff.completed", own(serde_json::to_value(completed)))]
         }

@@ -25,6 +25,7 @@
 //! | `cloud`, `gateway` | the two exits |
 //! | `status` | what became of messages, and what the rep is told |
 //! | `changed` | what the rep is told of a reply that the customer gets in another form |
+//! | `activity` | what a rep does that is no message, as the customer sees it |
 //! | `waiting` | what the rep is told of a reply that does not go out |
 //! | `unconfirmed` | what the rep is told of a reply of which WhatsApp has said nothing |
 //! | `errors` | an answer that is not a success; WhatsApp's error codes |
@@ -33,6 +34,7 @@
 //! | `checks` | what `check --live` looks at |
 //! | `sandbox` | a simulator of the Cloud API and of a gateway (feature `sandbox`) |
 
+mod activity;
 mod changed;
 mod checks;
 mod cloud;
@@ -101,7 +103,7 @@ impl Connector for WhatsApp {
 
     fn recall(&self, work: &Work, known: &Known) -> Vec<String> {
         let here = |id: &str| work.items.iter().any(|item| item.id == id);
-        status::reopened(known)
+        handoffd_contract::lane::again(known)
             .filter(|id| !here(id))
             .map(str::to_owned)
             .collect()

@@ -6,11 +6,13 @@
 //!    Notices to the customer stand in the same order, and never stop it.
 //! 3. Events for the gateway go out beside them, in their own order; an ending goes after the replies
 //!    before it. When they cannot be published, they are tried again later and no reply waits for that.
+//! 4. What a rep does that is no message is shown to the customer beside all that, or not at all.
 
 use handoffd_contract::event::{DeliveryState, RepReply};
 use handoffd_contract::{Data, Item, Known, Reason, Refusal, Rendered, Step, Stop, Work};
 use serde_json::Value;
 
+use crate::activity;
 use crate::changed;
 use crate::facts::{self, Lane, Mapped, NewsWaits, Window};
 use crate::gateway;
@@ -34,13 +36,16 @@ pub(crate) fn next(settings: &Settings, work: &Work, known: &Known) -> Result<Ve
         work,
         known,
     };
-    let noted = status::take_in(lane).or_else(|| template(lane));
+    let noted = status::take_in(lane)
+        .or_else(|| status::given_up(lane))
+        .or_else(|| template(lane));
     if let Some(step) = noted.or_else(|| unconfirmed::tell(lane)) {
         return Ok(vec![step]);
     }
     let replies = Replies::walk(lane);
     let news = news(lane, &replies);
     let mut steps = Vec::new();
+    steps.extend(activity::show(lane));
     let waits = match news {
         News::None => None,
         News::Next(step) => {

@@ -14,6 +14,7 @@ use handoffd_contract::{
 };
 use serde_json::Value;
 
+use crate::activity;
 use crate::cloud::{self, SendMemo};
 use crate::errors::Failure;
 use crate::errors::codes::Class;
@@ -35,6 +36,10 @@ pub(crate) fn read(step: &Step, reply: &Reply) -> Verdict {
         },
         (cloud::UPLOAD, Reply::Media(problem)) => match text(&step.context, "media") {
             Some(fact) => no_bytes(fact, *problem),
+            None => bug(step),
+        },
+        (activity::SHOW, Reply::Http(reply)) => match text(&step.context, "fact") {
+            Some(fact) => shown(fact, reply),
             None => bug(step),
         },
         (gateway::PUBLISH | gateway::NOTIFY, Reply::Published(said)) => published(step, said),
@@ -96,6 +101,19 @@ fn send(context: &SendMemo, reply: &HttpReply) -> Verdict {
             Verdict::Known(std::iter::once(refused).chain(code).collect())
         }
         _ => later(failure),
+    }
+}
+
+/// Whether what a rep does was shown. A refusal costs nothing but this.
+fn shown(fact: &str, reply: &HttpReply) -> Verdict {
+    if reply.ok() {
+        let is_shown = activity::is_shown(&reply.json().unwrap_or_default());
+        return Verdict::known(fact, if is_shown { "shown" } else { "not shown" });
+    }
+    let failure = Failure::of(reply);
+    match failure.class.is_final() {
+        true => Verdict::refused(fact, failure.class.reason(), failure.message),
+        false => later(failure),
     }
 }
 

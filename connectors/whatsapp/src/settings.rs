@@ -92,6 +92,8 @@ pub(crate) struct Settings {
     pub(crate) use_template: bool,
     pub(crate) fallback: Option<Fallback>,
     pub(crate) webhooks: Option<Webhooks>,
+    /// The customer sees what reps read, and that they type.
+    pub(crate) show_activity: bool,
     /// WhatsApp shows a preview of the first link.
     pub(crate) preview_url: bool,
     /// A file that WhatsApp does not take goes as a link, where it has a public one.
@@ -129,6 +131,13 @@ impl Settings {
             |label| handoffd_contract::text::utf16_len(label) <= 20,
             "write at most WhatsApp's 20 characters",
         );
+        let show_activity = top.flag("show_activity", false);
+        if show_activity && matches!(exit, Exit::Gateway { .. }) {
+            top.problem(
+                "show_activity",
+                "has no effect with exit = \"gateway\"; leave it out: the gateway gets `rep.activity`",
+            );
+        }
         let seconds =
             |number: u64| SignedDuration::from_secs(i64::try_from(number).unwrap_or(i64::MAX));
         let settings = Settings {
@@ -146,6 +155,7 @@ impl Settings {
             use_template,
             fallback,
             webhooks,
+            show_activity,
             preview_url: top.flag("preview_url", true),
             link_files: top.flag("link_files", true),
             list_button: list_button.unwrap_or_else(|| "Options".to_owned()),

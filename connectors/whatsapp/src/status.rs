@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use handoffd_contract::event::{DeliveryState, MessageStatus, ReplyStatus};
+use handoffd_contract::lane::{AGAIN, skipped};
 use handoffd_contract::{Data, Fact, Known, Record, Settled, Step, Work};
 
 use crate::errors::codes;
@@ -122,7 +123,7 @@ impl<'a> Ledger<'a> {
             facts::again(&sent.item, &sent.slot),
             format!("{WINDOW} {reference}"),
         );
-        self.set(facts::reopened(&sent.item), facts::OPEN);
+        self.set(facts::reopened(&sent.item), AGAIN);
         true
     }
 
@@ -282,13 +283,26 @@ fn is_window(code: i64) -> bool {
     codes::lookup(code).is_some_and(|(class, _)| class == codes::Class::Window)
 }
 
-/// Replies that were dealt with and have messages to be sent once more.
-pub(crate) fn reopened(known: &Known) -> impl Iterator<Item = &str> {
-    known
-        .under("reopened/")
-        .filter(|(_, state)| *state == facts::OPEN)
-        .map(|(item, _)| item)
+/// A reply that waited to be sent once more and that a person gave up: its rep was told that it would go
+/// out by itself, and is told that it does not.
+pub(crate) fn given_up(lane: Lane<'_>) -> Option<Step> {
+    let mut ledger = Ledger::new(lane.known);
+    for item in skipped(lane.known) {
+        ledger.set(facts::reopened(item), "closed");
+        let done = lane.known.get(&facts::done(item));
+        let done: Option<Done> = done.and_then(|json| serde_json::from_str(json).ok());
+        if let Some(done) = done {
+            let detail = Some(GIVEN_UP.to_owned());
+            let event = facts::tell(&done.target, &done.message, DeliveryState::Failed, detail);
+            ledger.event(format!("skipped/{item}"), event);
+        }
+    }
+    ledger.into_step("reply.given_up")
 }
+
+/// What a rep is told whose reply a person gave up.
+const GIVEN_UP: &str = "The people who run this connection have given this reply up, so it does not go out \
+                        any more. Write it again if the customer still needs it.";
 
 /// WhatsApp says that the window was closed at that time, which it gives in whole seconds. A message
 /// that the customer wrote in a later second has opened it again.

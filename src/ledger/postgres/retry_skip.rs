@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use handoffd_contract::Reason;
-use handoffd_contract::lane::replanned;
+use handoffd_contract::lane::{AGAIN, SKIPPED, again_fact, replanned};
 use tokio_postgres::Row;
 
 use super::db::{Db, Outcome, Text};
 use super::facts::{facts, given_up, remove_facts};
 use super::lanes::lane_ref;
+use super::load::recall;
 use crate::ledger::rows;
 use crate::ledger::rules::{self, GivenUp};
 use crate::ledger::{LaneRef, LaneState, Select};
@@ -56,7 +57,8 @@ pub(super) async fn skip(
 ) -> Outcome<Vec<LaneRef>> {
     let chosen = chosen(db, select, None).await?;
     if !dry_run {
-        let settled = settle_unsure(db, &asking(&chosen)).await?;
+        let mut settled = settle_unsure(db, &asking(&chosen)).await?;
+        settled.extend(give_up_again(db, &chosen, &settled).await?);
         let others: Vec<_> = chosen
             .iter()
             .filter(|one| !settled.contains(&one.lane.lane))
@@ -169,6 +171,49 @@ async fn settle_unsure(db: &Db<'_>, lanes: &[i64]) -> Outcome<BTreeSet<i64>> {
         )
         .await?;
     Ok(settled.into_iter().collect())
+}
+
+/// Gives up, in each lane that is not settled, the oldest event that is work again. Returns the lanes
+/// in which there was one.
+async fn give_up_again(
+    db: &Db<'_>,
+    chosen: &[Chosen],
+    settled: &BTreeSet<i64>,
+) -> Outcome<BTreeSet<i64>> {
+    let prefix = again_fact("");
+    let sessions: BTreeMap<i64, &str> = chosen
+        .iter()
+        .filter(|one| !settled.contains(&one.lane.lane))
+        .map(|one| (one.lane.lane, one.lane.session.as_str()))
+        .collect();
+    let lanes: Vec<i64> = sessions.keys().copied().collect();
+    let names: Vec<(i64, String)> = db
+        .all(
+            "SELECT lane, name FROM fact
+              WHERE lane = ANY ($1) AND value = $2 AND starts_with(name, $3)",
+            &[&lanes, &AGAIN, &prefix],
+            |row| Ok((row.try_get(0)?, row.try_get(1)?)),
+        )
+        .await?;
+    let mut found: BTreeMap<i64, (i64, String)> = BTreeMap::new();
+    for (lane, name) in names {
+        let session = sessions.get(&lane).copied().unwrap_or_default();
+        let Some((seq, _)) = recall(db, session, &name[prefix.len()..]).await? else {
+            continue;
+        };
+        let first = found.entry(lane).or_insert_with(|| (seq, name.clone()));
+        if seq < first.0 {
+            *first = (seq, name);
+        }
+    }
+    for (lane, (_, name)) in &found {
+        db.run(
+            "UPDATE fact SET value = $3 WHERE lane = $1 AND name = $2",
+            &[lane, &Text(name), &SKIPPED],
+        )
+        .await?;
+    }
+    Ok(found.into_keys().collect())
 }
 
 async fn give_up_first(db: &Db<'_>, chosen: &[&Chosen]) -> Outcome<()> {

@@ -1,11 +1,12 @@
 //! Lanes put back to work by a person: retry and skip.
 
 use handoffd_contract::Reason;
-use handoffd_contract::lane::replanned;
+use handoffd_contract::lane::{AGAIN, SKIPPED, again_fact, replanned};
 use rusqlite::{Row, params};
 
 use super::facts::{facts, given_up, remove_fact};
 use super::lanes::lane_ref;
+use super::load::recall;
 use super::tx::Tx;
 use crate::ledger::rows;
 use crate::ledger::rules::{self, GivenUp};
@@ -45,7 +46,9 @@ pub(super) fn skip(tx: &Tx<'_>, now: i64, select: &Select, dry_run: bool) -> Res
     let chosen = chosen(tx, select, None)?;
     if !dry_run {
         for lane in &chosen {
-            if !(lane.asks_whether_it_happened() && settle_unsure(tx, lane.lane.lane)?) {
+            let is_settled = lane.asks_whether_it_happened() && settle_unsure(tx, lane.lane.lane)?
+                || give_up_again(tx, &lane.lane)?;
+            if !is_settled {
                 give_up_first(tx, &lane.lane, lane.head)?;
             }
             put_to_work(tx, now, &lane.lane)?;
@@ -132,6 +135,30 @@ fn settle_unsure(tx: &Tx<'_>, lane: i64) -> Result<bool> {
         params![lane, stop.reason.label(), stop.message],
     )?;
     Ok(settled > 0)
+}
+
+/// Gives up the oldest event that is work again. Returns whether there was one.
+fn give_up_again(tx: &Tx<'_>, lane: &LaneRef) -> Result<bool> {
+    let prefix = again_fact("");
+    let names: Vec<String> = tx.all(
+        "SELECT name FROM fact WHERE lane = ?1 AND value = ?2 AND substr(name, 1, length(?3)) = ?3",
+        params![lane.lane, AGAIN, prefix],
+        |row| row.get(0),
+    )?;
+    let mut found = Vec::new();
+    for name in names {
+        if let Some((seq, _)) = recall(tx, &lane.session, &name[prefix.len()..])? {
+            found.push((seq, name));
+        }
+    }
+    let Some((_, name)) = found.into_iter().min() else {
+        return Ok(false);
+    };
+    tx.run(
+        "UPDATE fact SET value = ?3 WHERE lane = ?1 AND name = ?2",
+        params![lane.lane, name, SKIPPED],
+    )?;
+    Ok(true)
 }
 
 fn give_up_first(tx: &Tx<'_>, lane: &LaneRef, head: i64) -> Result<()> {

@@ -47,6 +47,9 @@ impl Creatio {
         needed[0]
             .1
             .extend(self.settings.case_columns.iter().map(String::as_str));
+        needed[0]
+            .1
+            .extend(self.settings.report.iter().map(String::as_str));
         let standing = self.settings.standing.iter();
         needed[0]
             .1

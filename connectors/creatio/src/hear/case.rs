@@ -94,6 +94,14 @@ impl Creatio {
                 let at = at_of(row, "ModifiedOn");
                 content.heard.push(heard(&name, case, "", at, kind));
             }
+            // A webhook may bring the name.
+            Some(_) if !string(row, "OwnerName").is_empty() => {
+                let context = json!({ "case": case, "heard": name, "at": modified });
+                let row = json!({ "Name": row["OwnerName"] });
+                content
+                    .heard
+                    .extend(owner_named_in(&context, Some(&row)).heard);
+            }
             Some(owner) => {
                 let call =
                     HttpCall::get(self.record("Contact", &owner)).query("$select", "Id,Name");
@@ -106,7 +114,10 @@ impl Creatio {
 
 /// The new owner's name; a contact that may not be read is a rep all the same.
 pub(super) fn owner_named(read: &Read, body: Option<&Value>) -> FrameContent {
-    let context = &read.context;
+    owner_named_in(&read.context, body)
+}
+
+fn owner_named_in(context: &Value, body: Option<&Value>) -> FrameContent {
     let name = body.map(|row| wire::one_line(string(row, "Name"), 120));
     let rep = name
         .filter(|name| !name.is_empty())

@@ -5,7 +5,7 @@ use handoffd_contract::feed::Read;
 use handoffd_contract::{FrameContent, HttpCall, Inbound, InboundKind};
 use serde_json::{Value, json};
 
-use super::reply::{Chosen, NO_TEXT, said};
+use super::reply::{Chosen, NEAR_MISS, NO_TEXT, said};
 use super::{ACTIVITY, heard, id, rows, skipped, string};
 use crate::Creatio;
 
@@ -19,6 +19,13 @@ impl Creatio {
             Ok(reply) => Some(reply),
             // A reply may be a file alone: then there is no text, but everything else fits.
             Err(why) if why == NO_TEXT && with_files => None,
+            Err(why) if why == NEAR_MISS => {
+                let heard = self.hint(case, "activity", row).into_iter().collect();
+                return FrameContent {
+                    heard,
+                    ..FrameContent::default()
+                };
+            }
             Err(why) => return skipped(why),
         };
         match id(row, "Id").filter(|_| with_files) {

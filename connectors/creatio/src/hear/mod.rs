@@ -6,6 +6,7 @@
 //! (`echo`), by their author, and by their `GlobalActivityID`.
 
 mod case;
+mod columns;
 mod cursor;
 mod fields;
 mod files;
@@ -24,6 +25,7 @@ use serde_json::Value;
 use crate::errors::Answer;
 use crate::{Creatio, wire};
 use case::{case_state, facts_of, first_ending, owner_named};
+pub(crate) use columns::told as column_value;
 use reply::{Chosen, humane, said};
 
 /// What is read of an activity.
@@ -122,6 +124,9 @@ impl Creatio {
                 continue;
             };
             let text = humane(string(row, "Message"));
+            if self.settings.reply_marker.is_near_miss(&text) {
+                hearing.heard.extend(self.hint(&case, "post", row));
+            }
             let Some(text) = self.unmarked(&text).filter(|text| !text.is_empty()) else {
                 continue;
             };

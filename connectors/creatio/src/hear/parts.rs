@@ -1,11 +1,11 @@
 //! What a poll asks: its parts with their filters, and where each list goes on.
 
+use handoffd_contract::marker::Marker;
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::cursor::Cursor;
 use super::string;
-use crate::settings::Marker;
 use crate::{Creatio, standard, wire};
 
 /// Rows of one page: few enough that a page of long messages stays below a reply's limit.
@@ -119,8 +119,11 @@ impl Creatio {
             return self.all_parts(activities, cases, spots);
         };
         // Of all that a site's people complete, only what may be a reply is read. Whether `contains`
-        // minds the case is up to the database.
+        // minds the case is up to the database. What is almost the marker is read too, for the hint.
         let mut spellings = vec![prefix.clone(), prefix.to_lowercase(), prefix.to_uppercase()];
+        if let Some(word) = prefix.strip_prefix('/') {
+            spellings.extend([format!("/ {word}"), format!("\\{word}")]);
+        }
         spellings.sort_unstable();
         spellings.dedup();
         let terms: Vec<String> = spellings
@@ -185,6 +188,17 @@ impl Creatio {
             set: "Case",
             query: list(which, "Id,OwnerId,CreatedById,ModifiedOn", "ModifiedOn", 0),
         });
+        if !self.settings.report.is_empty() {
+            // By itself: a column that the site lacks costs this part alone.
+            let columns = self.settings.report.join(",");
+            let which = format!("Id eq {}", cases.first().unwrap_or(&""));
+            let select = format!("Id,ModifiedOn,ModifiedById,{columns}");
+            parts.push(Part {
+                tag: "columns",
+                set: "Case",
+                query: list(which, &select, "ModifiedOn", 0),
+            });
+        }
         if self.settings.reply_files {
             parts.push(Part {
                 tag: "files",

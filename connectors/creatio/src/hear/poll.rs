@@ -86,7 +86,8 @@ impl Creatio {
         };
         let spots = vec![(after, position.skip), (after, 0), (after, 0)];
         let context = json!({ "case": case, "cases": cases, "cursor": position.text(), "spots": spots, "phase": phase,
-            "owner": known.get(&owner_fact(case)), "now": work.now.as_second() });
+            "owner": known.get(&owner_fact(case)),
+            "columns": self.columns_known(known, case), "now": work.now.as_second() });
         Some(self.read_parts("case", self.parts(&cases, &spots), context))
     }
 
@@ -256,6 +257,9 @@ impl Creatio {
         }
         if let Some(row) = part("owner").and_then(|body| rows(body).first()) {
             self.owner_said(context, case, row, &mut content);
+        }
+        if let Some(row) = part("columns").and_then(|body| rows(body).first()) {
+            self.columns_said(context, case, row, &mut content);
         }
         let now = context["now"].as_i64().unwrap_or(0).to_string();
         let seen = vec![

@@ -1,16 +1,19 @@
 //! Rows as replies: which of them may reach the customer, and as what.
 
 use handoffd_contract::event::{AttachmentKind, RepReply};
+use handoffd_contract::marker::Marker;
 use handoffd_contract::{Attachment, Inbound, InboundKind, Source, text};
 use serde_json::Value;
 
 use super::{at, heard, id, string};
 use crate::Creatio;
-use crate::settings::Marker;
 use crate::words::{self, OURS};
 
 /// Why an activity that is otherwise a reply is none by itself.
 pub(super) const NO_TEXT: &str = "an activity without text";
+
+/// Why an activity that was surely meant as a reply is none.
+pub(super) const NEAR_MISS: &str = "an activity that begins almost like a reply";
 
 /// Who decided that an activity is a reply.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -45,11 +48,14 @@ impl Creatio {
             Marker::All => [details, body, title]
                 .into_iter()
                 .find(|text| !text.is_empty()),
-            Marker::Prefix(prefix) => {
-                match (marked(prefix, &details), marked(prefix, &title)) {
+            marker => {
+                match (marker.reply(&details), marker.reply(&title)) {
                     (Some(text), _) => Some(text),
                     // A marked title alone says that the details are the reply.
                     (None, Some(title)) => Some(if title.is_empty() { details } else { title }),
+                    (None, None) if [&details, &title].iter().any(|t| marker.is_near_miss(t)) => {
+                        return Err(NEAR_MISS.into());
+                    }
                     (None, None) => return Err("an activity without the reply marker".into()),
                 }
             }
@@ -85,10 +91,21 @@ impl Creatio {
 
     /// A text without the marker; `None` when it must have one and has not.
     pub(super) fn unmarked(&self, text: &str) -> Option<String> {
-        match &self.settings.reply_marker {
-            Marker::All => Some(text.to_owned()),
-            Marker::Prefix(prefix) => marked(prefix, text),
-        }
+        self.settings.reply_marker.reply(text)
+    }
+
+    /// What a rep is told, once, of something that was surely meant as a reply and was not sent.
+    pub(super) fn hint(&self, case: &str, kind: &str, row: &Value) -> Option<Inbound> {
+        let (record, prefix) = (id(row, "Id")?, self.settings.reply_marker.prefix()?);
+        let detail = format!(
+            "It begins almost like a reply to the customer, so nothing was sent. Begin it with {prefix} and a space."
+        );
+        let told = InboundKind::NotSent {
+            message_id: record.clone(),
+            detail,
+        };
+        let name = format!("{kind}/{record}/hint");
+        Some(heard(&name, case, &record, at(row), told))
     }
 
     /// Whether an activity with this status is written to its end, as far as the settings ask.
@@ -126,17 +143,6 @@ impl Creatio {
             said(file, None, vec![attachment]),
         )
     }
-}
-
-/// What stands behind the marker: `/wa Hello`, `/WA: Hello`. A longer word that begins alike is none.
-fn marked(prefix: &str, text: &str) -> Option<String> {
-    let text = text
-        .trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '\u{200b}' | '\u{feff}'));
-    let head = text.get(..prefix.len())?;
-    let rest = &text[prefix.len()..];
-    let apart = rest.is_empty() || rest.starts_with(|c: char| c.is_whitespace() || c == ':');
-    (head.eq_ignore_ascii_case(prefix) && apart)
-        .then(|| rest.trim_start_matches(':').trim().to_owned())
 }
 
 /// Plain text from what may be rich text. Only what is clearly HTML is taken for it: a rep may well

@@ -47,9 +47,12 @@ impl Creatio {
             }
             "caseresolved" | "caseclosed" | "resolved" | "closed" | "casecanceled"
             | "casecancelled" => case_webhook(fields),
+            "caseowner" | "caseownerchanged" | "ownerchanged" | "caseassigned" | "assigned" => {
+                self.owner_webhook(fields)
+            }
             "" => Err(Refusal::park(
                 Reason::Undecodable,
-                "the webhook has no event_type; expected new_activity, case_resolved, case_closed or new_post",
+                "the webhook has no event_type; expected new_activity, case_resolved, case_closed, case_owner or new_post",
             )),
             _ => Ok(skipped(
                 "a webhook of an event_type that handoffd does not know",
@@ -163,6 +166,36 @@ impl Creatio {
                 "the webhook of a feed post must name socialMessageId and caseId",
             )),
         }
+    }
+}
+
+impl Creatio {
+    /// The case has another owner. What its own read sees of the same change is then no news.
+    fn owner_webhook(&self, fields: &Fields) -> Result<FrameContent, Refusal> {
+        let Some(case) = fields.id(&["caseid", "recordid", "id"]) else {
+            return Err(Refusal::park(
+                Reason::Undecodable,
+                "the webhook names no caseId, or it is no record id",
+            ));
+        };
+        let Some(modified) = fields.text(&["modifiedon"]) else {
+            return Err(Refusal::park(
+                Reason::Undecodable,
+                "the webhook of an owner has no modifiedOn, by which a repeat is recognised",
+            ));
+        };
+        let owner = fields.id(&["ownerid", "owner"]);
+        let name = fields.text(&["ownername"]);
+        let row = json!({ "OwnerId": owner, "OwnerName": name, "ModifiedOn": modified });
+        // That nobody has it any more is news; that the settings' owner has it, as at every handoff, is
+        // none.
+        let before = match owner.is_some() {
+            true => json!({}),
+            false => json!({ "owner": "somebody" }),
+        };
+        let mut content = FrameContent::default();
+        self.owner_said(&before, &case, &row, &mut content);
+        Ok(content)
     }
 }
 

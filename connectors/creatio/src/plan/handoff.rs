@@ -223,14 +223,18 @@ impl Creatio {
             !known.is(&dropped_fact("Case", column))
                 && !known.is(&apart_fact(&item.id, "Case", column))
         });
-        let context = json!({ "columns": columns.keys().collect::<Vec<_>>(), "item": item.id, "claims": [["fields", item.id]] });
-        let call =
-            HttpCall::new(Method::Patch, self.record("Case", records.case)).json(columns.into());
-        Some(
-            Step::new("case.update", Repeat::Keyed, call)
-                .claim_as("fields", &item.id)
-                .context(context),
-        )
+        let call = HttpCall::new(Method::Patch, self.record("Case", records.case))
+            .json(columns.clone().into());
+        let step = Step::new("case.update", Repeat::Keyed, call).claim_as("fields", &item.id);
+        let step = self.wrote(step, records.case, &columns);
+        let claims: Vec<(&String, &Option<String>)> = step
+            .claims
+            .iter()
+            .map(|claim| (&claim.fact, &claim.candidate))
+            .collect();
+        let names: Vec<&String> = columns.keys().collect();
+        let context = json!({ "columns": names, "item": item.id, "claims": claims });
+        Some(step.context(context))
     }
 
     /// The address of a case's page.

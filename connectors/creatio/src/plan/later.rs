@@ -1,16 +1,17 @@
 //! After the handoff, or without one: messages, and the end.
 
-use handoffd_contract::event::{MessageEvent, SessionClosed};
+use handoffd_contract::event::{ReplyStatus, SessionClosed};
 use handoffd_contract::settings::AfterEnd;
+use handoffd_contract::work::is_reply_elsewhere;
 use handoffd_contract::{
     Data, HttpCall, Item, Known, Message, Method, Refusal, Repeat, Step, Work, ids,
 };
-use serde_json::json;
+use serde_json::{Map, json};
 
 use super::open::{Records, records};
 use super::rows::{Row, untold};
 use super::{distinct, is_empty};
-use crate::facts::{ADOPTED, ended, former, opened_fact};
+use crate::facts::{ADOPTED, elsewhere_fact, ended, former, opened_fact};
 use crate::settings::Mode;
 use crate::words::{self, Place};
 use crate::{Creatio, wire};
@@ -34,10 +35,10 @@ impl Creatio {
         for item in items.iter().take(TOGETHER) {
             let (event, customer) = match &item.data {
                 Data::MessageReceived(event) => (event, true),
-                Data::MessageSent(event) => (event, false),
+                Data::MessageSent(event) if event.reference.is_none() => (event, false),
                 _ => break,
             };
-            if skipped(event, customer) {
+            if is_empty(&event.message) {
                 run += 1;
                 continue;
             }
@@ -96,7 +97,11 @@ impl Creatio {
             run += 1;
             rows.extend(
                 self.unsaid(work, known, message, place)
-                    .map(|row| row.claim(format!("last/{}", item.id), start.to_string())),
+                    .map(|row| row.claim(format!("last/{}", item.id), start.to_string()))
+                    .map(|row| match is_reply_elsewhere(message) {
+                        true => row.claim(elsewhere_fact(&message.id), &item.id),
+                        false => row,
+                    }),
             );
             if with_files {
                 rows.extend(self.file_rows(work, known, message, records.case));
@@ -168,6 +173,25 @@ impl Creatio {
         rows
     }
 
+    /// A reply that a rep of another target wrote, and that this case shows, has failed for good.
+    pub(super) fn lost_elsewhere(
+        &self,
+        work: &Work,
+        known: &Known,
+        item: &Item,
+        status: &ReplyStatus,
+    ) -> Vec<Step> {
+        let lost = work.lost_elsewhere(status);
+        let Some(lost) = lost.filter(|lost| known.is(&format!("said/{}", lost.message))) else {
+            return Vec::new();
+        };
+        let (key, title) = (
+            format!("lost/{}", lost.message),
+            "Not delivered to WhatsApp",
+        );
+        self.told_once(work, known, item, &key, title, &lost.text)
+    }
+
     /// One activity of ours for the rep.
     pub(super) fn notice(
         &self,
@@ -177,11 +201,24 @@ impl Creatio {
         title: &str,
         text: &str,
     ) -> Vec<Step> {
-        let fact = format!("line/{}", item.id);
+        self.told_once(work, known, item, &item.id, title, text)
+    }
+
+    /// The same under a key of its own.
+    fn told_once(
+        &self,
+        work: &Work,
+        known: &Known,
+        item: &Item,
+        key: &str,
+        title: &str,
+        text: &str,
+    ) -> Vec<Step> {
+        let fact = format!("line/{key}");
         let Some(records) = records(known).filter(|_| !known.is(&fact)) else {
             return Vec::new();
         };
-        let key = ["creatio", "line", &work.session.id, &work.target, &item.id];
+        let key = ["creatio", "line", &work.session.id, &work.target, key];
         let start = after(item.time.as_millisecond(), latest(known, &item.id));
         let place = Place {
             case: records.case,
@@ -236,18 +273,15 @@ impl Creatio {
                     .context(context),
             ];
         }
+        let columns = Map::from_iter([("StatusId".to_owned(), status.as_str().into())]);
         let call = HttpCall::new(Method::Patch, self.record("Case", records.case))
-            .json(json!({ "StatusId": status }));
+            .json(columns.clone().into());
         let step = Step::new("case.close", Repeat::Keyed, call)
             .claim_as(fact, ended(records.case))
             .claim_as("ended/at", wire::time(item.time));
+        let step = self.wrote(step, records.case, &columns);
         vec![step.context(json!({ "columns": ["StatusId"] }))]
     }
-}
-
-/// Whether a message is none of ours to show: our own relayed reply, or nothing at all.
-pub(super) fn skipped(event: &MessageEvent, customer: bool) -> bool {
-    is_empty(&event.message) || (!customer && event.reference.is_some())
 }
 
 /// Whether the case was opened by a message and does not lead to the session yet.

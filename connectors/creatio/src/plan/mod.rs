@@ -15,8 +15,12 @@ mod state;
 
 use std::collections::BTreeSet;
 
-use handoffd_contract::{Data, Item, Known, Message, Refusal, Step, Work};
+use handoffd_contract::event::MessageEvent;
+use handoffd_contract::{Data, Item, Known, Message, Record, Refusal, Repeat, Step, Work};
+use serde_json::{Map, Value};
 
+use crate::facts::{NONE, column_fact};
+use crate::hear::column_value;
 use crate::{Creatio, words};
 pub(crate) use rows::{Row, part_headers};
 pub(crate) use standing::Standing;
@@ -43,6 +47,7 @@ impl Creatio {
                 }
                 Data::RepReplied(_) | Data::ReplyStatus(_) if gone => Vec::new(),
                 Data::HandoffRequested(handoff) => self.handoff(work, known, item, handoff)?,
+                Data::MessageSent(event) if event.reference.is_some() => confirmed(known, event),
                 Data::MessageReceived(_) | Data::MessageSent(_) => {
                     let (steps, run) = self.messages(work, known, items)?;
                     if steps.is_empty() {
@@ -57,6 +62,7 @@ impl Creatio {
                 Data::ReplyStatus(status) if status.target == work.target => {
                     self.told(work, known, item, rest, status)
                 }
+                Data::ReplyStatus(status) => self.lost_elsewhere(work, known, item, status),
                 Data::SessionClosed(closed)
                     if closed.closed_by.as_deref() != Some(work.target.as_str()) =>
                 {
@@ -81,6 +87,35 @@ impl Creatio {
         }
         Ok(self.standing(work, known))
     }
+}
+
+impl Creatio {
+    /// Remembers what is written of the columns whose changes are passed on, so that it is not passed
+    /// on itself.
+    fn wrote(&self, step: Step, case: &str, columns: &Map<String, Value>) -> Step {
+        self.settings
+            .report
+            .iter()
+            .fold(step, |step, column| match columns.get(column) {
+                Some(value) => {
+                    step.claim_as(column_fact(case, column), column_value(value).to_string())
+                }
+                None => step,
+            })
+    }
+}
+
+/// What the platform confirms is a reply that is shown already: no transcript shows it once more.
+fn confirmed(known: &Known, event: &MessageEvent) -> Vec<Step> {
+    let fact = format!("said/{}", event.message.id);
+    if known.absent("case") || known.is(&fact) {
+        return Vec::new();
+    }
+    let record = Record {
+        facts: vec![(fact, NONE.into())],
+        events: Vec::new(),
+    };
+    vec![Step::new("reply.confirmed", Repeat::Keyed, record)]
 }
 
 /// Leaves out steps that claim what an earlier step of the plan claims: a transcript may hold the

@@ -1,5 +1,6 @@
 //! What a case says of its conversation at any time, in columns that the settings name: which session
-//! it is, until when WhatsApp's window is open, when the last message was, how far the last reply is.
+//! it is, who is in charge of it, until when WhatsApp's window is open, when the last message was, how
+//! far the last reply is.
 //!
 //! They are written when everything else of the work is shown, those that changed in one call, and
 //! never stop anything: a column that the site refuses is left out from then on, and the case says so.
@@ -30,11 +31,12 @@ pub(crate) enum Standing {
     ReplyState,
     Rating,
     Satisfaction,
+    Controller,
 }
 
 impl Standing {
     /// Each with its key in the settings, and the column that `check --live` looks for.
-    pub(crate) const ALL: [(Standing, &'static str, &'static str); 8] = [
+    pub(crate) const ALL: [(Standing, &'static str, &'static str); 9] = [
         (Standing::Session, "session", "UsrWhatsAppSession"),
         (Standing::Language, "language", "UsrWhatsAppLanguage"),
         (Standing::Sentiment, "sentiment", "UsrWhatsAppSentiment"),
@@ -47,6 +49,7 @@ impl Standing {
         ),
         (Standing::ReplyState, "reply_state", "UsrWhatsAppReplyState"),
         (Standing::Rating, "rating", "UsrWhatsAppRating"),
+        (Standing::Controller, "controller", "UsrWhatsAppController"),
     ];
 
     /// Its value, as far as the work says it.
@@ -79,6 +82,9 @@ impl Standing {
                 }
                 _ => None,
             }),
+            Standing::Controller => {
+                text(&work.controller_at(work.items.last()?).line(&work.target))
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use handoffd_contract::settings::AfterEnd;
 use handoffd_contract::{
     Handoff, HttpCall, Item, Known, Method, Reason, Record, Refusal, Repeat, Step, Stop, Work, ids,
 };
-use serde_json::json;
+use serde_json::{Map, json};
 
 use super::open::{DAY_MS, Records};
 use super::rows::Row;
@@ -147,12 +147,13 @@ impl Creatio {
                 if known.is(&reopened) {
                     return Ok(Vec::new());
                 }
+                let columns = Map::from_iter([("StatusId".to_owned(), reopen.as_str().into())]);
                 let call = HttpCall::new(Method::Patch, self.record("Case", records.case))
-                    .json(json!({ "StatusId": reopen }));
+                    .json(columns.clone().into());
                 let step = Step::new("case.reopen", Repeat::Keyed, call)
                     .claim_as(reopened, "done")
                     .claim_as("ended/at", "");
-                Ok(vec![step])
+                Ok(vec![self.wrote(step, records.case, &columns)])
             }
             _ => self.renewed(work, known, item, handoff, records),
         }

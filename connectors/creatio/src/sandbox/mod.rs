@@ -81,7 +81,7 @@ impl Site {
             deep_queries: true,
             fail_after_insert: 0,
             rate: None,
-            reply_prefix: crate::standard::PREFIX.to_owned(),
+            reply_prefix: handoffd_contract::marker::PREFIX.to_owned(),
         }
     }
 
@@ -255,12 +255,17 @@ impl Sandbox for Site {
                     .schema
                     .add(part("entity"), part("name"), part("kind"))?;
             }
+            "inactive" => {
+                let ids = value.as_array().into_iter().flatten();
+                let ids: Vec<&str> = ids.filter_map(Value::as_str).collect();
+                self.store.deactivate("CaseStatus", &ids)?;
+            }
             _ => {
                 let known = self.auth.switch(name, value)? || self.processes.switch(name, value)?;
                 if !known {
                     return Err(format!(
                         "unknown switch {name}; there are: runtime, database, over_length, model_errors, enforce_required, odata_right, \
-                         batch, deep_queries, fail_after_insert, max_file_mb, requests_per_second, deny, column, reply_prefix, {}, {}",
+                         batch, deep_queries, fail_after_insert, max_file_mb, requests_per_second, deny, column, inactive, reply_prefix, {}, {}",
                         auth::SWITCHES,
                         process::SWITCHES
                     ));

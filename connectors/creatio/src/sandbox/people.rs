@@ -193,6 +193,10 @@ impl Site {
                 self.store.get("Contact", &to).ok_or("transfer takes `to`: Rosa Rep, Sam Support or Supervisor")?;
                 self.change(now, &rep, act, json!({ "OwnerId": to }))
             }
+            "set" => {
+                let column = text("column");
+                self.change(now, &rep, act, json!({ column.as_str(): act["value"] }))
+            }
             "contact" => {
                 let row = json!({ "Name": text("name"), "MobilePhone": text("phone"), "Email": text("email"), "TypeId": crate::standard::CUSTOMER });
                 let id = self.save(now, &rep, "Contact", row)?;
@@ -212,7 +216,7 @@ impl Site {
                 self.store.delete(&entity, &id).map_err(|fault| words(&fault))?;
                 Ok(json!({}))
             }
-            _ => Err("acts are: reply, task, complete, note, attach, resolve, close, reopen, transfer, contact, case, merge, delete".into()),
+            _ => Err("acts are: reply, task, complete, note, attach, resolve, close, reopen, transfer, set, contact, case, merge, delete".into()),
         }
     }
 

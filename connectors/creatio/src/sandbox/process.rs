@@ -13,7 +13,7 @@ use super::store::Row;
 use crate::standard::{CALL, CASE_SCHEMA, COMPLETED, TASK};
 
 /// Switches of this part.
-pub(super) const SWITCHES: &str = "webhook_url, webhook_payload, webhook_retries, webhook_retry_delay_ms, webhook_delay_ms, webhook_own_rows, webhook_feed";
+pub(super) const SWITCHES: &str = "webhook_url, webhook_payload, webhook_retries, webhook_retry_delay_ms, webhook_delay_ms, webhook_own_rows, webhook_feed, webhook_owner";
 /// Milliseconds that a "Call web service" element waits for an answer.
 const TIMEOUT_MS: u64 = 5_000;
 /// Processes that wait; the oldest is given up then.
@@ -52,6 +52,7 @@ pub(super) struct Processes {
     /// Whether the signal's filter leaves out rows of the integration user.
     only_others: bool,
     feed: bool,
+    owner: bool,
     waiting: VecDeque<Signal>,
     sent: BTreeMap<u64, Signal>,
     next: u64,
@@ -96,6 +97,9 @@ impl Processes {
             }
             "webhook_feed" => {
                 self.feed = value.as_bool().ok_or("webhook_feed takes true or false")?
+            }
+            "webhook_owner" => {
+                self.owner = value.as_bool().ok_or("webhook_owner takes true or false")?
             }
             _ => return Ok(false),
         }
@@ -167,6 +171,11 @@ impl Site {
                     _ => return,
                 }
             }
+            ("Case", Some(before))
+                if self.processes.owner && before.text("OwnerId") != row.text("OwnerId") =>
+            {
+                "case_owner"
+            }
             _ => return,
         };
         self.processes.start(now, kind, id);
@@ -216,6 +225,18 @@ impl Site {
         };
         let row = self.store.get(entity, &signal.id)?;
         let case = row.text(case_column);
+        if signal.kind == "case_owner" {
+            let owner = row.text("OwnerId");
+            let name = self.store.get("Contact", owner);
+            let name = name.map_or("", |contact| contact.text("Name"));
+            let mut body = json!({
+                "event_type": signal.kind, "caseId": case, "ownerId": owner, "modifiedOn": row.text("ModifiedOn"),
+            });
+            if self.processes.payload == Payload::Full {
+                body["ownerName"] = name.into();
+            }
+            return Some(body);
+        }
         if entity == "Case" {
             return Some(match self.processes.payload {
                 Payload::Odd => {

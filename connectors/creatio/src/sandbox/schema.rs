@@ -99,6 +99,10 @@ const ENTITIES: &[(&str, &str)] = &[
     ),
 ];
 
+/// Whether a record is inactive.
+/// <https://academy.creatio.com/documents/technic-sdk/7-13/record-deactivation>
+pub(super) const INACTIVE: &str = "RecordInactive";
+
 /// What every object has.
 const BASE: &str = "Id:guid CreatedOn:date CreatedById:Contact ModifiedOn:date ModifiedById:Contact ProcessListeners:int";
 
@@ -142,6 +146,14 @@ impl Schema {
         columns.retain(|known| known.name != column.name);
         columns.push(column);
         Ok(())
+    }
+
+    /// Lets records of an entity be deactivated, as an admin does in the object designer.
+    pub(super) fn allow_inactive(&mut self, entity: &str) {
+        let columns = self.0.entry(entity.to_owned()).or_default();
+        if !columns.iter().any(|column| column.name == INACTIVE) {
+            columns.extend(parse(&format!("{INACTIVE}:bool")));
+        }
     }
 
     /// A column of an entity set.

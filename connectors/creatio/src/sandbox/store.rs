@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::fault::Fault;
-use super::schema::{Kind, Schema};
+use super::schema::{INACTIVE, Kind, Schema};
 use super::seed::{LOOKUPS, PEOPLE, ROLES, person};
 use crate::standard::ZERO;
 
@@ -310,6 +310,23 @@ impl Store {
         row.0.insert("ModifiedById".into(), user.into());
         self.keep(entity, row);
         self.saved(now, user, entity, id, Some(&before));
+        Ok(())
+    }
+
+    /// Makes these records of an entity inactive, and all others active.
+    pub(super) fn deactivate(&mut self, entity: &str, ids: &[&str]) -> Result<(), String> {
+        for id in ids {
+            if self.get(entity, id).is_none() {
+                return Err(format!("there is no {entity} {id}"));
+            }
+        }
+        self.schema.allow_inactive(entity);
+        let rows: Vec<Row> = self.all(entity).cloned().collect();
+        for mut row in rows {
+            let is_inactive = ids.contains(&row.text("Id"));
+            row.0.insert(INACTIVE.into(), is_inactive.into());
+            self.keep(entity, row);
+        }
         Ok(())
     }
 

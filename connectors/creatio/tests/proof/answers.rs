@@ -289,6 +289,23 @@ fn live_checks_find_what_is_wrong_and_name_the_remedy() {
         "{found:?}"
     );
 
+    let statuses = json!([
+        "ae7f411e-f46b-1410-009b-0050ba5d6c38",
+        "3e7f420c-f46b-1410-fc9a-0050ba5d6c38"
+    ]);
+    site.switch("inactive", &statuses).unwrap();
+    let connector = crate::common::connector(json!({}));
+    let found = findings(&*connector, &mut *site);
+    let problem = found
+        .iter()
+        .find_map(|f| f.problem.clone())
+        .unwrap_or_default();
+    assert!(
+        problem.contains("resolved_status_id is Resolved, which is inactive"),
+        "{found:?}"
+    );
+    site.switch("inactive", &json!([])).unwrap();
+
     let good = site.credentials("https://acme.creatio.com")["settings"].clone();
     let connector = handoffd_creatio::connector("crm", &good).unwrap();
     let fine = findings(&*connector, &mut *site);

@@ -18,6 +18,7 @@ mod prove;
 mod refused;
 mod reopened;
 mod reply_states;
+mod reported;
 mod returned;
 mod settings;
 mod shared;

@@ -1,6 +1,8 @@
 //! Replies that reps of other targets wrote.
 
-use handoffd_contract::event::{AttachmentKind, Data, RepReply};
+use handoffd_contract::event::{
+    AttachmentKind, AuthorKind, Data, DeliveryState, RepReply, ReplyStatus,
+};
 use handoffd_contract::proof::prove;
 use serde_json::json;
 
@@ -61,6 +63,71 @@ fn what_a_rep_wrote_elsewhere_is_in_the_case_once_and_says_where() {
         case["attachments"].to_string().contains("label.png"),
         "{case}"
     );
+}
+
+/// What the platform confirms is in the case already; no transcript shows it once more.
+#[test]
+fn a_reply_that_the_platform_confirms_is_in_the_case_once() {
+    let connector = connector(json!({}));
+    let confirmed = message("m9", 62, AuthorKind::Agent, "from the platform");
+    let story = vec![
+        vec![item("h1", 0, handoff(vec![]))],
+        vec![
+            item("e1", 60, replied("chat", "7", "It is on its way.")),
+            sent("m9", 62, Some("0123456789abcdef0123")),
+        ],
+        vec![item("h2", 70, handoff(vec![confirmed]))],
+    ];
+    let report = prove(&stage(&*connector, &site, story), 1);
+    let case = report.outcome["cases"][0]["timeline"].to_string();
+    let text = "\"text\":\"It is on its way.";
+    assert_eq!(case.matches(text).count(), 1, "{case}");
+    assert!(!case.contains("from the platform"), "{case}");
+}
+
+/// A reply that failed for good does not stand there as if it had arrived.
+#[test]
+fn a_reply_of_another_target_that_failed_is_told_once() {
+    let connector = connector(json!({}));
+    let failed = |id: &str, n: i64, message: &str, state: DeliveryState| {
+        let status = ReplyStatus {
+            cause: None,
+            target: "chat".into(),
+            message_id: message.into(),
+            state,
+            detail: Some("The text was not delivered.".into()),
+        };
+        item(id, n, Data::ReplyStatus(status))
+    };
+    let story = vec![
+        vec![
+            failed("s0", 0, "7", DeliveryState::Failed),
+            item("h1", 0, handoff(vec![])),
+        ],
+        vec![
+            item("e1", 60, replied("chat", "7", "It is on its way.")),
+            failed("s1", 61, "7", DeliveryState::Held),
+        ],
+        vec![
+            failed("s2", 62, "7", DeliveryState::Failed),
+            failed("s3", 63, "7", DeliveryState::Failed),
+            failed("s4", 64, "9", DeliveryState::Failed),
+        ],
+    ];
+    let stage = stage(&*connector, &site, story);
+    let report = prove(&stage, 1);
+    let case = report.outcome["cases"][0]["timeline"].to_string();
+    assert_eq!(
+        case.matches("did not reach the customer").count(),
+        1,
+        "{case}"
+    );
+    assert!(case.contains("Not delivered to WhatsApp"), "{case}");
+    assert!(case.contains("The text was not delivered."), "{case}");
+    // The reply is long shown by then, and its words are asked for.
+    let items = vec![failed("s5", 80, "7", DeliveryState::Failed)];
+    let again = connector.recall(&work(&ana(), items), &report.known);
+    assert_eq!(again, ["e1"]);
 }
 
 #[test]

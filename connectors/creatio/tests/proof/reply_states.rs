@@ -1,10 +1,10 @@
 //! Every reply has a state that its writer sees: one activity per reply that is updated, the rep's own
 //! activity where the settings name a column, and the case's standing columns.
 
-use handoffd_contract::event::{Data, DeliveryState, RepReply, ReplyStatus};
+use handoffd_contract::event::{Data, DeliveryState, RepReply, ReplyStatus, SessionState};
 use handoffd_contract::proof::{Report, prove};
 use handoffd_contract::sandbox::Sandbox;
-use handoffd_contract::{Connector, Item, Known};
+use handoffd_contract::{Connector, Controller, Item, Known};
 use serde_json::{Value, json};
 
 use crate::common::*;
@@ -327,6 +327,7 @@ fn window(site: &mut dyn Sandbox) {
         ("UsrLastMessage", "date"),
         ("UsrLastReply", "250"),
         ("UsrChannel", "50"),
+        ("UsrInCharge", "50"),
     ] {
         site.switch(
             "column",
@@ -336,10 +337,47 @@ fn window(site: &mut dyn Sandbox) {
     }
 }
 
+fn in_charge(id: &str, seconds: i64, target: &str) -> Item {
+    let state = SessionState {
+        controller: Controller::Rep {
+            target: target.into(),
+            name: Some("Ana".into()),
+        },
+        since: at(seconds),
+        handoff: None,
+    };
+    item(id, seconds, Data::SessionState(state))
+}
+
+/// Before people are asked for there is no case, and that somebody is in charge makes none.
+#[test]
+fn who_is_in_charge_opens_no_case_and_is_written_when_it_changes() {
+    let connector = connector(json!({ "standing": { "controller": "UsrInCharge" } }));
+    let mut site = site_with_ana();
+    window(&mut *site);
+    let mut known = Known::default();
+    let mut play = |items: Vec<Item>| {
+        let work = work(&ana(), items);
+        assert_eq!(run(&*connector, &mut *site, &work, &mut known), None);
+        let view = site.view();
+        let cases = view["cases"].as_array().unwrap().len();
+        let shown = view["cases"][0]["fields"]["UsrInCharge"].clone();
+        (cases, shown)
+    };
+    assert_eq!(play(vec![in_charge("c1", -9, "chat")]), (0, Value::Null));
+    assert_eq!(
+        play(vec![item("h1", 0, handoff(vec![]))]),
+        (1, json!("queued"))
+    );
+    let rep = play(vec![in_charge("c2", 9, "chat")]);
+    assert_eq!(rep, (1, json!("rep · Ana, in chat")));
+}
+
 #[test]
 fn the_cases_standing_follow_the_conversation() {
     let settings = json!({ "standing": { "session": "UsrSessionId", "language": "UsrLanguage", "sentiment": "UsrSentiment",
-        "channel": "UsrChannel", "window_end": "UsrWindowEnd", "last_message": "UsrLastMessage", "reply_state": "UsrLastReply" } });
+        "channel": "UsrChannel", "window_end": "UsrWindowEnd", "last_message": "UsrLastMessage", "reply_state": "UsrLastReply",
+        "controller": "UsrInCharge" } });
     let connector = connector(settings);
     let site = || {
         let mut site = site_with_ana();
@@ -353,11 +391,15 @@ fn the_cases_standing_follow_the_conversation() {
             came("s1", 61, "rep-1", DeliveryState::Sent, None),
             came("s2", 62, "rep-1", DeliveryState::Delivered, None),
         ],
-        vec![received("m9", 70, "thanks")],
+        vec![
+            in_charge("c1", 65, "chat"),
+            in_charge("c2", 66, "crm"),
+            received("m9", 70, "thanks"),
+        ],
     ];
     let report = prove(&stage(&*connector, &site, story), 1);
     let fields = &report.outcome["cases"][0]["fields"];
-    let expected = json!({ "UsrSessionId": "s-1", "UsrLanguage": "es", "UsrSentiment": "frustrated", "UsrChannel": "whatsapp",
+    let expected = json!({ "UsrSessionId": "s-1", "UsrLanguage": "es", "UsrSentiment": "frustrated", "UsrChannel": "whatsapp", "UsrInCharge": "rep · Ana",
         "UsrLastReply": "Delivered to WhatsApp, 2026-11-20 10:01 UTC", "UsrLastMessage": fields["UsrLastMessage"], "UsrWindowEnd": fields["UsrWindowEnd"] });
     assert_eq!(fields, &expected);
     let time = |name: &str| {

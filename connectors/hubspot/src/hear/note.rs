@@ -2,6 +2,7 @@
 
 use handoffd_contract::event::{AttachmentKind, RepReply};
 use handoffd_contract::feed::Read;
+use handoffd_contract::marker::Marker;
 use handoffd_contract::text::plain;
 use handoffd_contract::{
     Attachment, FrameContent, HttpCall, HttpReply, Inbound, InboundKind, Refusal, Source, Subject,
@@ -14,6 +15,7 @@ use super::{about_ticket, broken, pace, rich, text, time};
 use crate::facts;
 use crate::read::id;
 use crate::settings::Settings;
+use crate::words;
 
 /// Reads a note with its tickets.
 pub const NOTE: &str = "note";
@@ -28,59 +30,38 @@ pub fn read(settings: &Settings, note: &str, then: Value) -> Read {
     let call = HttpCall::get(settings.paths.one("notes", note))
         .query("properties", "hs_note_body,hs_timestamp,hs_attachment_ids")
         .query("associations", "tickets,contacts");
+    let call = match settings.reply_marker {
+        Marker::All => call.query("propertiesWithHistory", "hs_note_body"),
+        Marker::Prefix(_) => call,
+    };
     Read::new(NOTE, call, json!({"note": note, "then": then}))
 }
 
-/// The rest of a note that begins with the reply prefix; `None` for every other note.
-pub fn reply_text(prefix: &str, note: &str) -> Option<String> {
-    let note = plain(&formatted(note));
-    let note = note
-        .trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '\u{200b}' | '\u{feff}'));
-    let head = note.get(..prefix.len())?;
-    let rest = &note[prefix.len()..];
-    let apart = rest.is_empty() || rest.starts_with(|c: char| c.is_whitespace() || c == ':');
-    (head.eq_ignore_ascii_case(prefix) && apart)
-        .then(|| rest.trim_start_matches(':').trim().to_owned())
+/// The reply that a note is; `None` for every other note.
+fn reply_text(marker: &Marker, note: &str) -> Option<String> {
+    marker.reply(&plain(&formatted(note)))
 }
 
-/// Whether a note begins almost like a reply, so that its writer surely meant one: the prefix with a
-/// comma or the like behind it, with a space in it, or with a backslash.
-pub fn is_near_miss(prefix: &str, note: &str) -> bool {
-    let note = plain(note);
-    let line: String = note
-        .trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '\u{200b}' | '\u{feff}'))
-        .chars()
-        .take(prefix.chars().count() + 4)
-        .flat_map(char::to_lowercase)
-        .collect();
-    let prefix = prefix.to_lowercase();
-    let mut rest = prefix.chars();
-    let sign = rest.next().filter(|sign| !sign.is_alphanumeric());
-    let word = rest.as_str();
-    let begins = |head: &str| {
-        let behind = line.strip_prefix(head)?.chars().next();
-        Some(behind.is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != '/'))
-    };
-    let is_apart = || {
-        let after = line.strip_prefix(sign?)?;
-        let spaced = after.trim_start_matches([' ', '\u{a0}']);
-        let behind = (spaced.len() < after.len()).then(|| spaced.strip_prefix(word))??;
-        Some(behind.starts_with(|c: char| c.is_whitespace() || matches!(c, ':' | ',')))
-    };
-    let turned = (sign == Some('/')).then(|| format!("\\{word}"));
-    begins(&prefix) == Some(true)
-        || turned.is_some_and(|turned| begins(&turned) == Some(true))
-        || is_apart() == Some(true)
+/// Whether a person wrote the note in HubSpot, as the history of its text tells, and it is none of
+/// ours. Asked where no word marks a reply.
+fn is_by_person(note: &Value) -> bool {
+    let written = text(&note["properties"]["hs_note_body"]);
+    let history = note["propertiesWithHistory"]["hs_note_body"].as_array();
+    let first = history.and_then(|entries| entries.last());
+    let source = first.map_or("", |entry| text(&entry["sourceType"]));
+    (source == "CRM_UI" || source.starts_with("MOBILE")) && !words::is_ours(&plain(written))
 }
 
-/// The ids of those notes that are replies, or were meant to be.
+/// The ids of those notes that are replies, or were meant to be, as far as their texts tell.
 pub fn replies(settings: &Settings, notes: &Value) -> Vec<Value> {
     let found = notes["results"].as_array().into_iter().flatten();
     found
         .filter(|note| {
             let body = text(&note["properties"]["hs_note_body"]);
-            reply_text(&settings.reply_prefix, body).is_some()
-                || is_near_miss(&settings.reply_prefix, body)
+            match &settings.reply_marker {
+                Marker::All => !words::is_ours(&plain(body)),
+                marker => reply_text(marker, body).is_some() || marker.is_near_miss(&plain(body)),
+            }
         })
         .filter_map(|note| id(&note["id"]).map(Value::String))
         .collect()
@@ -99,10 +80,11 @@ pub fn note(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Frame
     };
     let properties = &body["properties"];
     let note = text(&read.context["note"]);
-    let prefix = &settings.reply_prefix;
+    let marker = &settings.reply_marker;
     let written = text(&properties["hs_note_body"]);
-    let Some(said) = reply_text(prefix, written) else {
-        if is_near_miss(prefix, written) {
+    let Some(said) = reply_text(marker, written) else {
+        if marker.is_near_miss(&plain(written)) {
+            let prefix = marker.prefix().unwrap_or_default();
             let detail = format!(
                 "A note begins almost like a reply to the customer, so nothing was sent. Write it again, and begin it with {prefix} and a space."
             );
@@ -110,6 +92,9 @@ pub fn note(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Frame
         }
         return Ok(proceed(settings, then, "an internal note"));
     };
+    if *marker == Marker::All && !is_by_person(&body) {
+        return Ok(proceed(settings, then, "a note that no person wrote"));
+    }
     let files: Vec<&str> = text(&properties["hs_attachment_ids"])
         .split(';')
         .map(str::trim)
@@ -132,9 +117,12 @@ pub fn note(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Frame
     });
     let pending = json!({
         "heard": format!("note/{note}"), "tickets": tickets, "message": note, "echo": facts::record("notes", note), "text": said, "at": at,
-        "files": files.chain(pictures).collect::<Vec<_>>(), "lost": pasted.lost, "prefix": settings.reply_prefix, "then": then,
+        "files": files.chain(pictures).collect::<Vec<_>>(), "lost": pasted.lost, "prefix": marker.prefix(), "then": then,
     });
     if tickets.is_empty() {
+        let Some(prefix) = marker.prefix() else {
+            return Ok(proceed(settings, then, "a note on no ticket"));
+        };
         let detail = format!(
             "A note that begins with {prefix} stands on the contact and on no ticket, so nothing was sent. Write it on this ticket."
         );
@@ -305,10 +293,13 @@ fn not_sent(pending: &Value, is_all: bool) -> Option<String> {
     } else {
         ", the rest of the note was taken"
     };
+    let begins = match text(&pending["prefix"]) {
+        "" => String::new(),
+        prefix => format!(" that begins with {prefix}"),
+    };
     Some(format!(
-        "WhatsApp cannot be given {} that stands in the note{rest}. Attach it as a file to another note that begins with {}, or send a link.",
-        lost.join(" and "),
-        text(&pending["prefix"])
+        "WhatsApp cannot be given {} that stands in the note{rest}. Attach it as a file to another note{begins}, or send a link.",
+        lost.join(" and ")
     ))
 }
 
@@ -415,63 +406,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_almost_a_reply_is_recognised_and_nothing_else() {
-        for note in [
-            "/wa,hello",
-            "/WA, hello",
-            "/ wa hello",
-            "<p>/&nbsp;wa: hello</p>",
-            "/wa. hello",
-            "/wa-hello",
-            "\\wa hello",
-            "/wa!",
-        ] {
-            assert!(is_near_miss("/wa", note), "{note}");
-            assert_eq!(reply_text("/wa", note), None, "{note}");
-        }
-        for note in [
-            "/wait for me",
-            "/want",
-            "/ wait",
-            "wa hello",
-            "/warehouse/2",
-            "/wa_x",
-            "/wa/x",
-            "call / wa",
-            "",
-            "/",
-            "/ ",
-            "/w a",
-        ] {
-            assert!(!is_near_miss("/wa", note), "{note}");
-        }
-        assert!(
-            is_near_miss("#antwort", "# Antwort, hallo")
-                && !is_near_miss("#antwort", "# antworten")
-        );
-        assert!(is_near_miss("ß!", "ß!, x") && !is_near_miss("an", "a n x"));
-    }
-
-    #[test]
-    fn only_the_prefix_makes_a_reply() {
-        let said = |note: &str| reply_text("/wa", note);
+    fn the_word_makes_a_reply_of_what_the_editor_wrote() {
+        let marker = Marker::Prefix("/wa".into());
+        let said = |note: &str| reply_text(&marker, note);
         assert_eq!(
             said("<div><p>/wa Hi Ana,</p><p>on its way</p></div>").as_deref(),
             Some("Hi Ana,\non its way")
         );
-        assert_eq!(said("/WA: hello").as_deref(), Some("hello"));
         assert_eq!(said("&nbsp;/wa&nbsp;hello").as_deref(), Some("hello"));
         assert_eq!(said("<p>/wa</p>").as_deref(), Some(""));
-        for internal in [
-            "/want a refund",
-            "note: /wa hello",
-            "call her",
-            "",
-            "/w",
-            "ﬀ/wa x",
-            "<b>/wasnt</b>",
+        assert_eq!(said("<b>/wasnt</b>"), None);
+        assert!(marker.is_near_miss(&plain("<p>/&nbsp;wa: hello</p>")));
+    }
+
+    #[test]
+    fn without_a_word_only_what_a_person_wrote_is_a_reply() {
+        let note = |text: &str, source: &str| {
+            json!({"properties": {"hs_note_body": text},
+                "propertiesWithHistory": {"hs_note_body": [{"sourceType": "INTEGRATION"}, {"sourceType": source}]}})
+        };
+        assert!(is_by_person(&note("<p>hello</p>", "CRM_UI")));
+        assert!(is_by_person(&note("hello", "MOBILE_IOS")));
+        for (text, source) in [
+            ("hello", "INTEGRATION"),
+            ("hello", "AUTOMATION_PLATFORM"),
+            ("hello", ""),
+            ("quoted<br>ref: 0123456789abcdef0123", "CRM_UI"),
         ] {
-            assert_eq!(said(internal), None, "{internal}");
+            assert!(!is_by_person(&note(text, source)), "{text} by {source}");
         }
+        assert!(!is_by_person(
+            &json!({"properties": {"hs_note_body": "hello"}})
+        ));
     }
 }

@@ -2,7 +2,9 @@
 //! is a fact of the lane.
 
 use handoffd_contract::feed::Read;
+use handoffd_contract::marker::Marker;
 use handoffd_contract::{FrameContent, HttpCall, HttpReply, Known, Reason, Refusal, Work};
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::{
@@ -28,6 +30,9 @@ const PAGES: u64 = 10;
 
 /// Merged tickets that are told of one.
 const MERGED: usize = 100;
+
+/// How old a note may be when a ticket's own read finds it, where no word marks a reply.
+const UNMARKED: SignedDuration = SignedDuration::from_hours(1);
 
 /// Inputs of one batch call.
 const BATCH: usize = 100;
@@ -145,7 +150,13 @@ pub fn ticket(
         }
     }
     let page = &body["associations"]["notes"];
+    // Without a word that marks a reply, what stood on a ticket before it was first read, or came with
+    // another ticket that it took in, is nobody's reply.
+    let is_taken =
+        settings.reply_marker != Marker::All || old["ticket"] == ticket && old["merged"] == took_in;
+    let since = time(&context["pace"]["now"]).and_then(|now| now.checked_sub(UNMARKED).ok());
     let state = json!({
+        "taken": is_taken, "since": since,
         "ticket": ticket, "own": context["own"], "seen": old["notes"], "ids": ids(page, "id"),
         "stage": stage_mark, "owner": owner_mark, "merged": took_in, "old": context["seen"], "pages": 1,
     });
@@ -210,22 +221,25 @@ fn page_done(settings: &Settings, mut state: Value, page: &Value) -> FrameConten
     all.sort_by_key(|id| id.parse::<u64>().unwrap_or(u64::MAX));
     all.dedup();
     all.retain(|id| own.binary_search(id).is_err());
+    let is_taken = state["taken"] == true;
     let new: Vec<String> = all
         .iter()
-        .filter(|id| !seen.contains(id))
+        .filter(|id| is_taken && !seen.contains(id))
         .cloned()
         .collect();
     let kept = &all[all.len().saturating_sub(SEEN)..];
-    let seen =
-        json!({"notes": kept, "stage": state["stage"], "owner": state["owner"], "merged": state["merged"]})
-            .to_string();
+    let mut seen = json!({"notes": kept, "stage": state["stage"], "owner": state["owner"], "merged": state["merged"]});
+    if settings.reply_marker == Marker::All {
+        seen["ticket"] = state["ticket"].clone();
+    }
+    let seen = seen.to_string();
     if new.is_empty() {
         return match state["old"].as_str() == Some(seen.as_str()) {
             true => FrameContent::default(),
             false => heard(pace::fact(text(&state["ticket"]), facts::SEEN, seen)),
         };
     }
-    state = json!({"left": new, "queue": [], "seen": seen, "ticket": state["ticket"]});
+    state = json!({"left": new, "queue": [], "seen": seen, "ticket": state["ticket"], "since": state["since"]});
     FrameContent {
         fetch: vec![read_notes(settings, state)],
         ..FrameContent::default()
@@ -251,6 +265,17 @@ fn read_notes(settings: &Settings, state: Value) -> Read {
     Read::new(NOTES, call, state)
 }
 
+/// Where no word marks a reply, a note that is put on the ticket long after it was written is none.
+fn recent(settings: &Settings, state: &Value, notes: &Value) -> Value {
+    let since = time(&state["since"]);
+    if settings.reply_marker != Marker::All {
+        return notes.clone();
+    }
+    let found = notes["results"].as_array().into_iter().flatten();
+    let found = found.filter(|note| time(&note["createdAt"]) >= since);
+    json!({"results": found.collect::<Vec<_>>()})
+}
+
 /// The texts of new notes: those that are replies are read one by one, as after a webhook.
 pub fn notes(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<FrameContent, Refusal> {
     let Some(body) = reply
@@ -263,7 +288,7 @@ pub fn notes(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Fram
     };
     let mut state = read.context.clone();
     let mut queue: Vec<Value> = state["queue"].as_array().cloned().unwrap_or_default();
-    queue.extend(note::replies(settings, &body));
+    queue.extend(note::replies(settings, &recent(settings, &state, &body)));
     // In the order in which they were written, as far as ids tell.
     queue.sort_by_key(|id| text(id).parse::<u64>().unwrap_or(u64::MAX));
     let left: Vec<Value> = state["left"]

@@ -7,11 +7,14 @@
 //! <https://developers.hubspot.com/docs/api-reference/latest/crm/search-the-crm>
 
 use handoffd_contract::feed::Read;
-use handoffd_contract::{FrameContent, HttpCall, HttpReply, Reason, Refusal, Step, Stop};
+use handoffd_contract::marker::Marker;
+use handoffd_contract::{FrameContent, HttpCall, HttpReply, Inbound, Reason, Refusal, Step, Stop};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::{assigned, broken, note, pace, read_owner, skipped, stage_entered, text, time};
+use super::{
+    assigned, broken, note, pace, read_owner, skipped, stage_entered, text, time, updated, user,
+};
 use crate::errors::words;
 use crate::read::id;
 use crate::settings::Settings;
@@ -35,12 +38,16 @@ const FIRST: SignedDuration = SignedDuration::from_mins(10);
 const OVERLAP: i64 = 120_000;
 /// Results of one search.
 const LIMIT: usize = 200;
+/// Notes that one poll reads one by one.
+const UNMARKED: usize = 100;
 /// Notes that are read in one call.
 const BATCH: usize = 100;
 /// Pages of one search; what is left comes with the next poll.
 const PAGES: u64 = 10;
 /// Tickets that are read with their history in one call.
 const WITH_HISTORY: usize = 50;
+/// Changes of one property that are told of one poll; HubSpot keeps as many.
+const CHANGES_OF_ONE: usize = 20;
 /// An owner that a ticket has since so shortly after it was made is the one that it was made with.
 const MADE_WITH: SignedDuration = SignedDuration::from_secs(2);
 
@@ -78,7 +85,7 @@ fn search(settings: &Settings, tag: &'static str, mut state: Value, after: Optio
         filters.push(json!({"propertyName": ours, "operator": "HAS_PROPERTY"}));
     }
     let body = json!({
-        "filterGroups": [{"filters": filters}], "sorts": [time], "properties": properties, "limit": LIMIT,
+        "filterGroups": [{"filters": filters}], "sorts": [time], "properties": properties, "limit": limits(settings, tag).0,
         "after": after.unwrap_or("0"),
     });
     if after.is_none() {
@@ -111,7 +118,8 @@ pub fn found(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Fram
     state["found"] = json!(all);
     state["pages"] = json!(pages);
     let after = body["paging"]["next"]["after"].as_str();
-    if let Some(after) = after.filter(|_| pages < PAGES) {
+    let most = limits(settings, read.tag).1;
+    if let Some(after) = after.filter(|_| pages < most) {
         return Ok(fetch(search(settings, read.tag, state, Some(after))));
     }
     let seen: Vec<(String, i64)> =
@@ -128,6 +136,14 @@ pub fn found(settings: &Settings, read: &Read, reply: &HttpReply) -> Result<Fram
         (false, NOTES) => fetch(texts_of(settings, state)),
         (false, _) => fetch(changes_of(settings, state)),
     })
+}
+
+/// Results of a page, and pages. Where no word marks a reply, each note is read by itself.
+fn limits(settings: &Settings, tag: &str) -> (usize, u64) {
+    match (&settings.reply_marker, tag) {
+        (Marker::All, NOTES) => (UNMARKED, 1),
+        _ => (LIMIT, PAGES),
+    }
 }
 
 /// Where the next poll begins, and what it will see once more.
@@ -170,9 +186,13 @@ fn changes_of(settings: &Settings, state: Value) -> Read {
     if !state["closed"].is_string() {
         return Read::new(STAGES, HttpCall::get(settings.paths.pipelines()), state);
     }
+    let mut history = vec!["hs_pipeline_stage", "hubspot_owner_id"];
+    let reported = settings.report.iter().map(String::as_str);
+    history
+        .extend(reported.filter(|name| !["hs_pipeline_stage", "hubspot_owner_id"].contains(name)));
     let body = json!({
         "properties": ["hs_pipeline", "hs_pipeline_stage", "hubspot_owner_id"],
-        "propertiesWithHistory": ["hs_pipeline_stage", "hubspot_owner_id"],
+        "propertiesWithHistory": history,
     });
     batch(settings, CHANGES, "tickets", body, state, WITH_HISTORY)
 }
@@ -239,6 +259,13 @@ pub fn changes(
         }
         let (owner, owned) = (value("hubspot_owner_id"), entry("hubspot_owner_id"));
         let made = time(&one["createdAt"]).and_then(|at| at.checked_add(MADE_WITH).ok());
+        for property in &settings.report {
+            let entries = &one["propertiesWithHistory"][property];
+            let news = |at: Timestamp| is_news(at) && Some(at) > made;
+            content
+                .heard
+                .extend(changed(&ticket, property, entries, news));
+        }
         let since = time(&owned["timestamp"]).filter(|at| is_news(*at) && Some(*at) > made);
         if let Some(at) = since {
             owner_changed(settings, &ticket, &owner, at, &mut content);
@@ -252,6 +279,36 @@ pub fn changes(
     content.fetch.extend(next.fetch);
     content.cursor = next.cursor;
     Ok(content)
+}
+
+/// What became of a property that is passed on, the oldest first.
+fn changed(
+    ticket: &str,
+    property: &str,
+    entries: &Value,
+    is_news: impl Fn(Timestamp) -> bool,
+) -> Vec<Inbound> {
+    let entries = entries
+        .as_array()
+        .into_iter()
+        .flatten()
+        .take(CHANGES_OF_ONE);
+    let mut news: Vec<Inbound> = entries
+        .filter_map(|entry| {
+            let at = time(&entry["timestamp"]).filter(|at| is_news(*at))?;
+            let (value, source) = (text(&entry["value"]), text(&entry["sourceType"]));
+            Some(updated(
+                ticket,
+                property,
+                value,
+                Some(at),
+                source,
+                user(entry),
+            ))
+        })
+        .collect();
+    news.reverse();
+    news
 }
 
 /// The new owner's name is read, or nobody owns the ticket any more.

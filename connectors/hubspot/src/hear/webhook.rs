@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     assigned, merged, note, read_owner, skipped, stage_entered, text, ticket_deleted, time,
-    undecodable,
+    undecodable, updated, user,
 };
 use crate::read::id;
 use crate::settings::Settings;
@@ -65,7 +65,19 @@ fn crm(settings: &Settings, event: &Value) -> FrameContent {
     };
     let at = time(&event["occurredAt"]);
     let mut hearing = FrameContent::default();
-    match (object, action, text(&event["propertyName"])) {
+    let name = text(&event["propertyName"]);
+    if (object, action) == ("ticket", "propertyChange") && settings.report.iter().any(|p| p == name)
+    {
+        // An emptied property comes without a value, or with an empty one.
+        let value = match &event["propertyValue"] {
+            Value::Number(number) => number.to_string(),
+            value => text(value).to_owned(),
+        };
+        let source = text(&event["changeSource"]);
+        let change = updated(&record, name, &value, at, source, user(event));
+        hearing.heard.push(change);
+    }
+    match (object, action, name) {
         ("note", "creation", _) => hearing.fetch.push(note::read(settings, &record, json!({}))),
         ("ticket", "propertyChange", "hs_pipeline_stage") => {
             let Some(stage) = id(&event["propertyValue"]) else {
@@ -73,7 +85,10 @@ fn crm(settings: &Settings, event: &Value) -> FrameContent {
             };
             match stage_entered(settings, &record, &stage, at, text(&event["changeSource"])) {
                 Some(ended) => hearing.heard.push(ended),
-                None => return skipped("a stage that does not end the conversation"),
+                None if hearing.heard.is_empty() => {
+                    return skipped("a stage that does not end the conversation");
+                }
+                None => {}
             }
         }
         ("ticket", "propertyChange", "hubspot_owner_id") => {
@@ -94,6 +109,7 @@ fn crm(settings: &Settings, event: &Value) -> FrameContent {
             hearing.heard.push(ticket_deleted(&record))
         }
         ("ticket", "merge", _) => hearing.heard.extend(merge(event, &record)),
+        _ if !hearing.heard.is_empty() => {}
         _ => return skipped(format!("a {object} event of type {action:.40}")),
     }
     hearing

@@ -51,7 +51,7 @@ impl Plan<'_> {
         let learned = || again.then(|| self.contact_learns(item, contact)).flatten();
         steps.extend(self.contact_update(item, contact).or_else(learned));
         if again || self.is_appended() {
-            steps.extend(self.touch(item, ticket, self.standing_of(handoff)));
+            steps.extend(self.touch(item, ticket, self.standing_of(item, handoff)));
         }
         if steps.is_empty() {
             steps = self.uploads(&files);
@@ -175,10 +175,12 @@ impl Plan<'_> {
     pub(super) fn reply_hint(&self) -> String {
         let settings = self.settings;
         if settings.poll_seconds > 0 || settings.webhook.is_some() {
-            format!(
-                "To answer the customer on WhatsApp, add a note to this ticket that begins with {}. Every other note stays internal.",
-                settings.reply_prefix
-            )
+            match settings.reply_marker.prefix() {
+                Some(prefix) => format!(
+                    "To answer the customer on WhatsApp, add a note to this ticket that begins with {prefix}. Every other note stays internal."
+                ),
+                None => "Every note that you add to this ticket goes to the customer on WhatsApp. None stays internal.".to_owned(),
+            }
         } else if settings.channel_id.is_some() {
             "To answer the customer on WhatsApp, reply in the conversation. Notes stay internal."
                 .to_owned()

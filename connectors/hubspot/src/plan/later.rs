@@ -155,7 +155,17 @@ impl Plan<'_> {
 
     /// One note of ours for the rep.
     pub(super) fn notice(&self, item: &Item, title: &str, text: &str) -> Vec<Step> {
-        let fact = facts::note(&item.id, "c0");
+        self.told_once(facts::note(&item.id, "c0"), item, title, text)
+    }
+
+    /// The same under a fact of its own.
+    pub(super) fn told_once(
+        &self,
+        fact: String,
+        item: &Item,
+        title: &str,
+        text: &str,
+    ) -> Vec<Step> {
         let Some(ticket) = self
             .known
             .get(facts::TICKET)
@@ -192,13 +202,14 @@ impl Plan<'_> {
             match self.closed_stage() {
                 None => steps.extend(self.pipelines()),
                 Some(stage) => {
+                    let properties = json!({"hs_pipeline_stage": stage});
                     let call =
                         HttpCall::new(Method::Patch, self.settings.paths.one("tickets", ticket))
-                            .json(json!({"properties": {"hs_pipeline_stage": stage}}));
+                            .json(json!({"properties": properties}));
                     // The value is what a webhook about this very change would be recognised by.
                     let value = facts::record("stage", &format!("{ticket}/{stage}"));
-                    steps
-                        .push(Step::new("ticket.close", Repeat::Keyed, call).claim_as(fact, value));
+                    let step = Step::new("ticket.close", Repeat::Keyed, call).claim_as(fact, value);
+                    steps.push(self.wrote(step, &properties));
                 }
             }
         }

@@ -96,9 +96,10 @@ impl Plan<'_> {
         }
         let call = HttpCall::new(Method::Patch, self.settings.paths.one("tickets", ticket))
             .json(json!({"properties": properties}));
-        Step::new("ticket.reopen", Repeat::Keyed, call)
+        let step = Step::new("ticket.reopen", Repeat::Keyed, call)
             .claim_as(fact, "done")
-            .claim(again)
+            .claim(again);
+        self.wrote(step, &properties)
     }
 
     /// The pipeline and the stage of new tickets.

@@ -3,7 +3,7 @@
 
 use handoffd_contract::event::{Handoff, SessionRated, sentiment};
 use handoffd_contract::text::truncate;
-use handoffd_contract::{AuthorKind, HttpCall, Item, Message, Method, Repeat, Step};
+use handoffd_contract::{AuthorKind, Data, HttpCall, Item, Message, Method, Repeat, Step};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
@@ -23,7 +23,7 @@ pub(super) type Values = Vec<(Field, String)>;
 
 impl Plan<'_> {
     /// What a handoff says of the conversation.
-    pub(super) fn standing_of(&self, handoff: &Handoff) -> Values {
+    pub(super) fn standing_of(&self, item: &Item, handoff: &Handoff) -> Values {
         let session = &handoff.session;
         let said = &handoff.handoff;
         let mood = said.sentiment.as_deref();
@@ -45,6 +45,7 @@ impl Plan<'_> {
             (Field::Channel, Some(session.channel.clone())),
             (Field::LastMessage, last.map(written)),
             (Field::WindowEnd, self.window_end(of_customer)),
+            (Field::Controller, Some(self.controller(item))),
         ]
         .into_iter()
         .filter_map(|(field, value)| Some((field, value?)))
@@ -59,6 +60,26 @@ impl Plan<'_> {
             values.extend(end.map(|end| (Field::WindowEnd, end)));
         }
         values
+    }
+
+    /// Who is in charge after an event.
+    pub(super) fn controller(&self, item: &Item) -> String {
+        let controller = self.work.controller_at(item);
+        controller.line(&self.work.target)
+    }
+
+    /// Somebody else is in charge. That alone opens nothing, and what is overtaken is not written.
+    pub(super) fn in_charge(&self, item: &Item) -> Option<Step> {
+        let ticket = self.known.get(facts::TICKET)?;
+        let later = self.work.items.iter().rev();
+        let last = later
+            .take_while(|other| other.id != item.id)
+            .any(|other| matches!(other.data, Data::SessionState(_)));
+        let value = self.controller(item);
+        if last || self.known.get(facts::IN_CHARGE) == Some(&value) {
+            return None;
+        }
+        self.touch(item, ticket, vec![(Field::Controller, value)])
     }
 
     fn window_end(&self, said: Option<Timestamp>) -> Option<String> {
@@ -96,13 +117,19 @@ impl Plan<'_> {
         if self.known.is(&fact) {
             return None;
         }
+        let controller = values.iter().find(|(field, _)| *field == Field::Controller);
+        let controller = controller.map(|(_, value)| value.clone());
         let properties = self.stood(values);
         if properties.is_empty() {
             return None;
         }
         let call = HttpCall::new(Method::Patch, self.settings.paths.one("tickets", ticket))
             .json(json!({"properties": properties}));
-        Some(Step::new("ticket.touch", Repeat::Keyed, call).claim_as(fact, "done"))
+        let step = Step::new("ticket.touch", Repeat::Keyed, call).claim_as(fact, "done");
+        Some(match controller {
+            Some(value) => step.claim_as(facts::IN_CHARGE, value),
+            None => step,
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! What became of a rep's reply: in the ticket's property for the last reply, and, once something is
 //! wrong with a reply, in one note of its own that is brought up to date.
 
-use handoffd_contract::event::{DeliveryState, RepReply, ReplyStatus};
+use handoffd_contract::event::{DeliveryState, MessageEvent, RepReply, ReplyStatus};
 use handoffd_contract::text::{quoted, stamp, truncate};
 use handoffd_contract::{Call, Data, Fact, HttpCall, Item, Method, Record, Repeat, Step, Work};
 use jiff::tz::TimeZone;
@@ -18,7 +18,12 @@ const NAME: usize = 60;
 
 /// The replies that the statuses of this work are about: those that were heard before it.
 pub fn recalled(work: &Work, known: &handoffd_contract::Known) -> Vec<String> {
-    let mut wanted: Vec<String> = Vec::new();
+    // The note that shows a reply of another target is a fact of the reply's event.
+    let mut wanted = work.recalls_elsewhere(|message| {
+        let shown = known.get(&facts::said(message))?;
+        let (note, _) = known.under("note/").find(|(_, value)| *value == shown)?;
+        Some(note.rsplit_once('/')?.0.to_owned())
+    });
     for item in &work.items {
         let Data::ReplyStatus(status) = &item.data else {
             continue;
@@ -163,6 +168,25 @@ impl Plan<'_> {
             steps.extend(self.touch(item, ticket, vec![(Field::ReplyState, value)]));
         }
         steps
+    }
+
+    /// A reply that a rep of another target wrote, and that this ticket shows, has failed for good.
+    pub(super) fn lost_elsewhere(&self, item: &Item, status: &ReplyStatus) -> Vec<Step> {
+        let Some(lost) = self.work.lost_elsewhere(status) else {
+            return Vec::new();
+        };
+        if !self.known.is(&facts::said(&lost.message)) {
+            return Vec::new();
+        }
+        let fact = facts::lost(&lost.message);
+        self.told_once(fact, item, "Not delivered to WhatsApp", &lost.text)
+    }
+
+    /// What the platform confirms is a reply that is shown already: no transcript shows it once more.
+    pub(super) fn confirmed(&self, said: &MessageEvent) -> Option<Step> {
+        self.known.get(facts::TICKET)?;
+        let fact = facts::said(&said.message.id);
+        (!self.known.is(&fact)).then(|| noted_down("reply.confirmed", vec![(fact, "-".to_owned())]))
     }
 
     /// The next step towards the note of a reply: made when something is wrong with the reply for the

@@ -38,16 +38,30 @@ impl Plan<'_> {
             return Ok(vec![step]);
         }
         let (properties, shown) = self.ticket_properties(item, handoff, contact);
+        let properties = Value::Object(properties);
         let step = match self.known.get(facts::TICKET_CONFLICT) {
             Some(state) => self.ticket_look(Some(state)),
             None if self.known.unsure(facts::TICKET) => self.ticket_look(None),
-            None => return Ok(self.ticket_create(item, contact, properties, &shown)),
+            None => return Ok(self.ticket_create(item, contact, &properties, &shown)),
         };
-        Ok(vec![claim(step, item, &shown).context(json!({
+        let step = self.wrote(step, &properties);
+        Ok(vec![self.claim(step, item, &shown).context(json!({
             "marker": words::printed(&self.marker(&item.id)),
             "conflict": self.known.get(facts::TICKET_CONFLICT),
             "next": (self.generation() + 1).to_string(),
         }))])
+    }
+
+    /// Everything that creating the ticket settles.
+    fn claim(&self, step: Step, item: &Item, shown: &[&Message]) -> Step {
+        let step = step
+            .claim(facts::TICKET)
+            .claim_as(facts::TICKET_BY, &item.id)
+            .claim_as(facts::IN_CHARGE, self.controller(item))
+            .claim(facts::thread(&item.id));
+        shown
+            .iter()
+            .fold(step, |step, message| step.claim(facts::said(&message.id)))
     }
 
     fn ticket_look(&self, conflict: Option<&str>) -> Step {
@@ -67,7 +81,7 @@ impl Plan<'_> {
         &self,
         item: &Item,
         contact: &Contact,
-        properties: Map<String, Value>,
+        properties: &Value,
         shown: &[&Message],
     ) -> Vec<Step> {
         let link = |to: &str| {
@@ -79,7 +93,8 @@ impl Plan<'_> {
         let links = self.contact_id().map_or_else(|| json!([]), link);
         let body = json!({"properties": properties, "associations": links});
         let call = HttpCall::post(self.settings.paths.object("tickets"), body);
-        let create = claim(Step::new("ticket.create", Repeat::Keyed, call), item, shown).context(json!({
+        let create = self.wrote(Step::new("ticket.create", Repeat::Keyed, call), properties);
+        let create = self.claim(create, item, shown).context(json!({
             "required": ["subject", "content", "hs_pipeline", "hs_pipeline_stage", self.settings.handoff_id_property],
             "key": self.settings.handoff_id_property,
         }));
@@ -120,7 +135,7 @@ impl Plan<'_> {
         if let Some(name) = &settings.session_url_property {
             set(name, handoff.session.url.clone());
         }
-        for (name, value) in self.stood(self.standing_of(handoff)) {
+        for (name, value) in self.stood(self.standing_of(item, handoff)) {
             properties.insert(name, value);
         }
         self.overlay(item, "ticket", &mut properties);
@@ -248,17 +263,6 @@ impl Plan<'_> {
             .map(str::to_owned)
             .or_else(built)
     }
-}
-
-/// Everything that creating the ticket settles.
-fn claim(step: Step, item: &Item, shown: &[&Message]) -> Step {
-    let step = step
-        .claim(facts::TICKET)
-        .claim_as(facts::TICKET_BY, &item.id)
-        .claim(facts::thread(&item.id));
-    shown
-        .iter()
-        .fold(step, |step, message| step.claim(facts::said(&message.id)))
 }
 
 /// The head of the description when the mapping gives none.

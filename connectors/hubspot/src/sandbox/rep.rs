@@ -95,6 +95,14 @@ impl Portal {
                     Err(answer) => Err(String::from_utf8_lossy(&answer.body).into_owned()),
                 }
             }
+            "set" => {
+                let ticket = self.meant(act)?;
+                let (name, value) = (text("property"), text("value"));
+                let wanted = json!({name: value});
+                self.checked(Kind::Ticket, &wanted, Some(ticket))
+                    .map_err(|answer| String::from_utf8_lossy(&answer.body).into_owned())?;
+                Ok(self.edit(now, ticket, name, value))
+            }
             "delete" => {
                 let ticket = self.meant(act)?;
                 self.archive(now, Kind::Ticket, ticket, By::Rep);
@@ -155,7 +163,7 @@ impl Portal {
                 Ok(json!({"thread": id.to_string()}))
             }
             other => Err(format!(
-                "`{other}` is none of: note, reply, attach, stage, close, owner, delete, restore, contact, delete_contact, merge_contact, merge_ticket, thread, property"
+                "`{other}` is none of: note, reply, attach, stage, close, owner, set, delete, restore, contact, delete_contact, merge_contact, merge_ticket, thread, property"
             )),
         }
     }

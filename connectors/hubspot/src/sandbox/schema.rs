@@ -384,6 +384,7 @@ impl Schema {
             (Kind::Ticket, "wa_window_end", false, "datetime"),
             (Kind::Ticket, "wa_reply_state", false, "string"),
             (Kind::Ticket, "wa_rating", false, "number"),
+            (Kind::Ticket, "wa_controller", false, "string"),
         ] {
             schema
                 .groups

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
 use super::phones::calculate;
-use super::schema::{Kind, link_type};
+use super::schema::{Kind, OWNERS, link_type};
 
 /// Who changed something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,19 @@ impl By {
             By::App => "INTEGRATION",
             By::Rep => "CRM_UI",
         }
+    }
+
+    /// What of the source it was: the app, or the person.
+    pub(super) fn source_id(self) -> String {
+        match self {
+            By::App => super::APP_ID.to_string(),
+            By::Rep => format!("userId:{}", OWNERS[0].1),
+        }
+    }
+
+    /// The person, if it was one.
+    pub(super) fn user(self) -> Option<u64> {
+        (self == By::Rep).then_some(OWNERS[0].1)
     }
 }
 
@@ -96,7 +109,10 @@ impl Object {
                 .into_iter()
                 .flatten()
                 .map(|(value, at, by)| {
-                    json!({"value": value, "timestamp": iso(*at), "sourceType": by.source()})
+                    json!({
+                        "value": value, "timestamp": iso(*at), "sourceType": by.source(), "sourceId": by.source_id(),
+                        "updatedByUserId": by.user(),
+                    })
                 })
                 .collect();
             answer["propertiesWithHistory"][name] = json!(entries);

@@ -13,6 +13,7 @@ pub(super) struct Switches {
     pub retry_after: bool,
     pub search_lag: i64,
     pub scopes: Vec<String>,
+    pub subscribed: Vec<String>,
     pub token_valid: bool,
     pub grant_revoked: bool,
     pub conflict_409: bool,
@@ -50,6 +51,7 @@ impl Default for Switches {
             retry_after: false,
             search_lag: 5,
             scopes: SCOPES.iter().map(|scope| (*scope).to_owned()).collect(),
+            subscribed: Vec::new(),
             token_valid: true,
             grant_revoked: false,
             conflict_409: false,
@@ -66,7 +68,7 @@ impl Default for Switches {
 }
 
 const NAMES: &str = "webhook_url, webhook_duplicates, webhook_reversed, webhook_retry_seconds, api_per_10s, search_per_second, daily, \
-                     retry_after, search_lag, scopes, token_valid, expire_tokens, grant_revoked, conflict_409, archived_keeps_unique, merged_ids, merge_new_id, \
+                     retry_after, search_lag, scopes, subscribed, token_valid, expire_tokens, grant_revoked, conflict_409, archived_keeps_unique, merged_ids, merge_new_id, \
                      missing_association_400, max_file_bytes, required_property, phone_country, phone_validation, reply_prefix, bare, old_phones, no_user_id, no_standing";
 
 impl Portal {
@@ -86,6 +88,14 @@ impl Portal {
             Value::Null => Ok(None),
             Value::String(text) => Ok(Some(text.clone())),
             _ => Err(format!("{name} is a text or null")),
+        };
+        let texts = || {
+            let texts = value.as_array().into_iter().flatten();
+            let texts: Vec<String> = texts.filter_map(|t| Some(t.as_str()?.to_owned())).collect();
+            match value {
+                Value::Array(all) if all.len() == texts.len() => Ok(texts),
+                _ => Err(format!("{name} is a list of texts")),
+            }
         };
         let size = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
         let switches = &mut self.switches;
@@ -107,14 +117,8 @@ impl Portal {
             "daily" => switches.daily = number()?,
             "retry_after" => switches.retry_after = flag()?,
             "search_lag" => switches.search_lag = i64::try_from(number()?).unwrap_or(0),
-            "scopes" => {
-                let scopes = value.as_array().ok_or("scopes is a list of texts")?;
-                switches.scopes = scopes
-                    .iter()
-                    .filter_map(Value::as_str)
-                    .map(str::to_owned)
-                    .collect();
-            }
+            "scopes" => switches.scopes = texts()?,
+            "subscribed" => switches.subscribed = texts()?,
             "token_valid" => switches.token_valid = flag()?,
             "expire_tokens" => {
                 if flag()? {

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 
+use handoffd_contract::marker::Marker;
 use handoffd_contract::settings::{AfterEnd, HANDOFF_IS_WORK, Table, Ways, after_end};
 use handoffd_contract::{Credential, Problem};
 use jiff::tz::{TimeZone, TimeZoneDatabase};
@@ -57,6 +58,16 @@ pub(super) fn read(value: &Value) -> Result<Settings, Vec<Problem>> {
             "is the same as `wa_id_property`; name a property of its own",
         );
     }
+    let standing = Standing::read(&mut top);
+    let handoff_id_property =
+        property(&mut top, "handoff_id_property").unwrap_or_else(|| "wa_handoff_id".into());
+    let session_url_property = property(&mut top, "session_url_property");
+    let is_ours = |name: &str| {
+        standing.is_one(name)
+            || name == handoff_id_property
+            || session_url_property.as_deref() == Some(name)
+    };
+    let report = reported(&mut top, is_ours);
     let settings = Settings {
         pipeline: top.text("pipeline").unwrap_or_else(|| "0".into()),
         stage: top.text("stage").unwrap_or_else(|| "1".into()),
@@ -78,10 +89,10 @@ pub(super) fn read(value: &Value) -> Result<Settings, Vec<Problem>> {
                 "write a zone's name such as Europe/Amsterdam",
             )
             .unwrap_or(TimeZone::UTC),
-        handoff_id_property: property(&mut top, "handoff_id_property")
-            .unwrap_or_else(|| "wa_handoff_id".into()),
-        session_url_property: property(&mut top, "session_url_property"),
-        standing: Standing::read(&mut top),
+        handoff_id_property,
+        session_url_property,
+        standing,
+        report,
         after_end: after_end(&mut top, MESSAGES, AfterEnd::Reopen),
         after_end_handoff: after_end(&mut top, HANDOFFS, AfterEnd::Reopen),
         append_to_open_ticket: top.flag("append_to_open_ticket", false),
@@ -119,13 +130,7 @@ pub(super) fn read(value: &Value) -> Result<Settings, Vec<Problem>> {
         ),
         folder: format!("/{}", folder.trim_matches('/')),
         max_file_bytes: top.number("max_file_bytes", 1..=2_000_000_000, 100_000_000),
-        reply_prefix: top
-            .text_if(
-                "reply_prefix",
-                |prefix| !prefix.contains(char::is_whitespace) && !prefix.contains(['<', '>', '&']),
-                "write one word without <, > or &, such as /wa",
-            )
-            .unwrap_or_else(|| "/wa".into()),
+        reply_marker: Marker::read(&mut top),
         poll_seconds: top.number("poll_seconds", 0..=3_600, 20),
         webhook: webhook(&mut top),
         channel_id: digits(&mut top, "channel_id"),
@@ -191,6 +196,28 @@ fn property(top: &mut Table<'_>, key: &'static str) -> Option<String> {
         is_property,
         "write a property's internal name (lower-case letters, digits, underscores, a letter first)",
     )
+}
+
+/// Properties of which changes are passed on at most.
+const MAX_REPORTED: usize = 20;
+
+/// The properties of which changes are passed on; what handoffd alone writes is none of them.
+fn reported(top: &mut Table<'_>, is_ours: impl Fn(&str) -> bool) -> Vec<String> {
+    let key = "report_properties";
+    let remedy = "write a ticket property's internal name, such as hs_ticket_priority, and none that handoffd fills itself";
+    let fits = |name: &str| is_property(name) && !is_ours(name);
+    let mut names = top.texts_if(key, fits, remedy).unwrap_or_default();
+    names.sort();
+    names.dedup();
+    if names.len() > MAX_REPORTED {
+        let found = format!("names {} properties", names.len());
+        top.problem(
+            key,
+            format!("{found}; at most {MAX_REPORTED} are passed on"),
+        );
+        names.truncate(MAX_REPORTED);
+    }
+    names
 }
 
 /// An address without the slash at its end.

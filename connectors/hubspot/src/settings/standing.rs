@@ -23,6 +23,8 @@ pub enum Field {
     ReplyState,
     /// How the customer has rated the conversation.
     Rating,
+    /// Who is in charge of the conversation.
+    Controller,
 }
 
 /// How a field is set, named and shown. A further field is one row here, and whoever writes it.
@@ -34,7 +36,7 @@ struct Row {
     check: &'static str,
 }
 
-const ROWS: [Row; 8] = [
+const ROWS: [Row; 9] = [
     Row {
         field: Field::Session,
         key: "session",
@@ -91,6 +93,13 @@ const ROWS: [Row; 8] = [
         property: "",
         label: "WhatsApp rating",
         check: "ticket property for the rating",
+    },
+    Row {
+        field: Field::Controller,
+        key: "controller",
+        property: "wa_controller",
+        label: "Who has the WhatsApp conversation",
+        check: "ticket property for who is in charge",
     },
 ];
 

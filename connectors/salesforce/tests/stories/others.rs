@@ -1,6 +1,6 @@
 //! Replies that reps of other targets wrote.
 
-use handoffd_contract::event::{AttachmentKind, RepReply};
+use handoffd_contract::event::{AttachmentKind, DeliveryState, RepReply, ReplyStatus};
 use handoffd_contract::{Data, InboundKind, Item, Known};
 use serde_json::json;
 
@@ -49,6 +49,68 @@ fn what_a_rep_wrote_elsewhere_is_in_the_thread_once_and_says_where() {
         ],
         "{shown:#?}"
     );
+}
+
+/// A reply that failed for good does not stand there as if it had arrived.
+#[test]
+fn a_reply_of_another_target_that_failed_is_told_once() {
+    let failed = |id: &str, message: &str, state: DeliveryState| {
+        let status = ReplyStatus {
+            cause: None,
+            target: "desk".into(),
+            message_id: message.into(),
+            state,
+            detail: Some("The text was not delivered.".into()),
+        };
+        item(id, Data::ReplyStatus(status))
+    };
+    let story = vec![
+        vec![
+            failed("s0", "7", DeliveryState::Failed),
+            handoff("h1", Vec::new()),
+        ],
+        vec![
+            replied("desk", "7", "It is on its way."),
+            failed("s1", "7", DeliveryState::Held),
+        ],
+        vec![
+            failed("s2", "7", DeliveryState::Failed),
+            failed("s3", "7", DeliveryState::Failed),
+            failed("s4", "9", DeliveryState::Failed),
+        ],
+    ];
+    let report = tell(json!({}), &json!({}), story, 1);
+    let shown = thread(&report);
+    let told: Vec<&String> = shown
+        .iter()
+        .filter(|line| line.contains("did not reach the customer"))
+        .collect();
+    assert_eq!(told.len(), 1, "{shown:#?}");
+    assert!(
+        told[0].ends_with("The text was not delivered."),
+        "{told:#?}"
+    );
+}
+
+/// What the platform confirms is in the thread already; no transcript shows it once more.
+#[test]
+fn a_reply_that_the_platform_confirms_is_in_the_thread_once() {
+    let confirmed = message(
+        "wamid.1",
+        handoffd_contract::AuthorKind::Agent,
+        "On its way.",
+    );
+    let story = vec![
+        vec![handoff("h1", Vec::new())],
+        vec![
+            replied("desk", "7", "On its way."),
+            sent(confirmed.clone(), Some("0123456789abcdef0123")),
+        ],
+        vec![handoff("h2", vec![confirmed])],
+    ];
+    let report = tell(json!({}), &json!({}), story, 1);
+    let shown = thread(&report).join("\n");
+    assert_eq!(shown.matches("On its way.").count(), 1, "{shown}");
 }
 
 #[test]

@@ -104,6 +104,12 @@ impl Meta {
             .get("message_id")
             .and_then(Value::as_str)
             .unwrap_or_default();
+        let typing = body.get("typing_indicator");
+        if typing.is_some_and(|typing| *typing != json!({"type": "text"})) {
+            let words = "Param typing_indicator must be {\"type\": \"text\"}.";
+            return Err(Fault::invalid(words));
+        }
+        let types = typing.is_some();
         let entry = self
             .phones
             .0
@@ -117,6 +123,9 @@ impl Meta {
             )
         })?;
         entry.shown.insert("seen".into(), true.into());
+        if types {
+            entry.shown.insert("typing".into(), true.into());
+        }
         Ok(Response::json(200, &json!({"success": true})))
     }
 

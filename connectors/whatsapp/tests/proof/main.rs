@@ -8,12 +8,14 @@
 //! | `failures` | failures and limits |
 //! | `waiting` | what reps are told of replies whose lane is stopped |
 //! | `unconfirmed` | what reps are told of replies of which WhatsApp says nothing |
+//! | `activity` | what reps do that is no message, as the customer sees it |
 //! | `news` | news for the gateway that cannot be published |
 //! | `notices` | what the customer is told of the conversation itself |
 //! | `verdicts`, `webhooks`, `settings` | a table each |
 //! | `simulator`, `phones` | the simulator by itself |
 //! | `world`, `cast` | the engine in its smallest form, which the others play in; settings, replies, files |
 
+mod activity;
 mod cast;
 mod changed;
 mod failures;

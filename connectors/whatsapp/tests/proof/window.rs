@@ -1,7 +1,7 @@
 //! The 24-hour window: what is held, what goes as a template, and when WhatsApp knows better.
 
 use handoffd_contract::event::{DeliveryState, MessageStatus, Template};
-use handoffd_contract::{Call, Data, Item, Reason, Refusal, Rendered};
+use handoffd_contract::{Call, Data, Item, Reason, Refusal, Rendered, Stop};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
@@ -239,6 +239,61 @@ fn a_status_is_about_the_whole_second_that_it_names() {
             .expect("settles");
         assert_eq!(world.sends(), sends, "written after {wrote} ms");
     }
+}
+
+/// A reply that waits for its second time is given up by a person, and its rep is told so; what waits
+/// behind it goes on waiting.
+#[test]
+fn a_reply_that_waits_for_its_second_time_can_be_given_up() {
+    let connector = cloud(json!({}));
+    let mut world = World::new(&*connector);
+    world.last_inbound = Some(world.now);
+    world
+        .play(&[items(vec![replied("e-1", reply("m-1", "One."))])])
+        .expect("settles");
+    world
+        .play(&[items(vec![replied("e-2", reply("m-2", "Two."))])])
+        .expect("settles");
+    assert_eq!(world.known.get("reopened/e-1"), Some("open"), "work again");
+    world.known.set("reopened/e-1", "skipped");
+    world.settle().expect("settles");
+    let told = world.told();
+    let given_up = told
+        .iter()
+        .filter(|(_, _, detail)| detail.contains("given this reply up"));
+    let given_up: Vec<_> = given_up
+        .map(|(id, state, _)| (id.as_str(), state.as_str()))
+        .collect();
+    assert_eq!(given_up, [("m-1", "Failed")], "{told:?}");
+    world.play(&[hello()]).expect("settles");
+    assert_eq!(world.texts(), ["Two."]);
+    world.rests();
+}
+
+/// The rep of such a reply is told when something else stands in the way by the time at which it could
+/// go out.
+#[test]
+fn a_reply_that_waits_for_its_second_time_is_told_of_a_block() {
+    let connector = cloud(json!({}));
+    let mut world = World::new(&*connector);
+    world.last_inbound = Some(world.now);
+    world
+        .play(&[items(vec![replied("e-1", reply("m-1", "One."))])])
+        .expect("settles");
+    let mut work = world.work();
+    work.items = vec![replied("e-1", reply("m-1", "One."))];
+    let blocked = Stop::new(Reason::Account, "131031: (#131031) locked");
+    let waiting = connector.waiting(&work, &world.known, &blocked);
+    let told: Vec<&Data> = waiting.record.events.iter().map(|(_, data)| data).collect();
+    assert!(
+        matches!(told.as_slice(), [Data::ReplyStatus(status)]
+            if status.message_id == "m-1" && status.cause.as_deref() == Some("account")),
+        "{told:?}"
+    );
+    // When it has gone out there is nothing to tell.
+    world.play(&[hello()]).expect("settles");
+    let waiting = connector.waiting(&work, &world.known, &blocked);
+    assert!(waiting.record.events.is_empty(), "{waiting:?}");
 }
 
 /// Should WhatsApp refuse the second time as well, the rep is told that it failed.
