@@ -119,5 +119,6 @@ pub(super) fn event(
         session: None,
         contact: None,
         inbound_at: None,
+        find: None,
     }
 }
