@@ -30,9 +30,9 @@ use crate::connectors;
 use crate::conversation::Rules;
 use crate::engine::plan::Mappings;
 use crate::engine::{Engine, Left, Settings};
-use crate::intake::Gate;
 use crate::intake::amqp;
 use crate::intake::http::HttpIntake;
+use crate::intake::{Dialects, Gate, door};
 use crate::ledger::{self, Ledger, MappingLedger};
 use crate::mapping::Mapping;
 use crate::open_feeds::OpenFeeds;
@@ -189,6 +189,7 @@ impl App {
         let gate = Gate {
             ledger: ledger.clone(),
             router,
+            dialects: Arc::new(Dialects::new(&config.intake.gateways)),
             limits: config.intake.limits,
         };
         let intake = config
@@ -215,7 +216,8 @@ impl App {
             configured: config.presence(),
         };
         let routes = crate::intake::http::routes(Arc::new(http))
-            .merge(webhooks::routes(ledger.clone(), verifiers));
+            .merge(webhooks::routes(ledger.clone(), verifiers))
+            .merge(door::routes(gate, &config.intake.gateways.sources));
         let bounds = Bounds {
             proxies: config.http.trusted_proxies.clone(),
             ..Bounds::default()

@@ -9,10 +9,12 @@
 //! target `hubspot-eu`.
 
 mod conversation;
+mod gateways;
 mod intake;
 mod network;
 mod outbound;
 mod problem;
+mod proof;
 mod reader;
 mod secrets;
 mod sections;
@@ -27,12 +29,14 @@ use std::path::{Path, PathBuf};
 use config::{Environment, File, FileFormat};
 use serde_json::Value;
 
+pub use gateways::{DialectConfig, GatewaysConfig, On, Opening, SourceConfig};
 pub use handoffd_contract::Problem;
 use handoffd_contract::settings::Table;
 pub use network::Network;
 pub use outbound::OutboundConfig;
 pub(crate) use problem::problems_at;
 pub use problem::{missing_secrets, problems_of_target, sort, tidy};
+pub use proof::{Hash, Over, Proof};
 pub use secrets::Secrets;
 pub use types::{
     AmqpConfig, Breaker, Config, DaemonConfig, EngineConfig, ExchangeKind, HttpConfig,
@@ -151,13 +155,18 @@ fn read(
     );
     let http = sections::http(top.section("http"), folder, &secrets);
     let mut intake = top.section("intake");
+    let mut dialects = Vec::new();
     let amqp = intake
         .has("amqp")
         .then(|| {
             let from_env = overridden("intake.amqp.url", &env);
-            intake::amqp(intake.section("amqp"), folder, &secrets, from_env)
+            let mut amqp = intake.section("amqp");
+            dialects = amqp.texts("dialects").unwrap_or_default();
+            intake::amqp(amqp, folder, &secrets, from_env)
         })
         .flatten();
+    let public_url = http.public_url.as_deref();
+    let gateways = gateways::gateways(&mut intake, dialects, folder, &secrets, public_url);
     let limits = intake::limits(intake.section("limits"));
     // Asked for also when it is absent, so that it is among the known keys.
     intake.value("amqp");
@@ -181,7 +190,11 @@ fn read(
         daemon,
         ledger,
         http,
-        intake: IntakeConfig { amqp, limits },
+        intake: IntakeConfig {
+            amqp,
+            limits,
+            gateways,
+        },
         engine,
         conversation,
         media,

@@ -34,6 +34,7 @@
 
 mod cases;
 pub mod commands;
+pub mod dialect;
 mod document;
 mod field;
 mod filters;

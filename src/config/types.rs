@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::backoff::Backoff;
 use crate::conversation::Rules;
 
+use super::gateways::GatewaysConfig;
 use super::network::Network;
 use super::outbound::OutboundConfig;
 use super::secrets::Secrets;
@@ -111,6 +112,8 @@ pub struct IntakeConfig {
     pub amqp: Option<AmqpConfig>,
     /// What an event may be like.
     pub limits: Limits,
+    /// What gateways send in their own words.
+    pub gateways: GatewaysConfig,
 }
 
 /// `[intake.amqp]`
