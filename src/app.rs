@@ -98,12 +98,13 @@ pub fn library(config: &Config, connected: &[Connected]) -> anyhow::Result<Arc<A
         allow_hosts,
         allow_private: config.media.allow_private,
     };
-    Ok(Arc::new(AttachmentFetcher::new(
+    let fetcher = AttachmentFetcher::new(
         policy,
         config.media.timeout,
         config.media.max_bytes,
         &config.outbound,
-    )?))
+    )?;
+    Ok(Arc::new(fetcher.signing_in(config.media.sign_in.clone())))
 }
 
 /// The daemon, ready to run.

@@ -11,6 +11,7 @@
 mod conversation;
 mod gateways;
 mod intake;
+mod media;
 mod network;
 mod outbound;
 mod problem;
@@ -40,8 +41,8 @@ pub use proof::{Hash, Over, Proof};
 pub use secrets::Secrets;
 pub use types::{
     AmqpConfig, Breaker, Config, DaemonConfig, EngineConfig, ExchangeKind, HttpConfig,
-    IntakeConfig, LedgerConfig, Limits, LogConfig, LogFormat, MediaConfig, StreamProtocol,
-    TargetConfig, TlsFiles, WhenDisabled,
+    IntakeConfig, LedgerConfig, Limits, LogConfig, LogFormat, MediaConfig, MediaSignIn,
+    StreamProtocol, TargetConfig, TlsFiles, WhenDisabled,
 };
 
 /// What the environment's overrides begin with.
@@ -173,7 +174,7 @@ fn read(
     intake.finish();
     let engine = sections::engine(top.section("engine"));
     let conversation = conversation::conversation(top.section("conversation"));
-    let media = sections::media(top.section("media"));
+    let media = media::media(top.section("media"), &secrets);
     let proxy_from_env = overridden("outbound.proxy", &env);
     let outbound = outbound::outbound(top.section("outbound"), &secrets, &env, proxy_from_env);
     let log = sections::log(top.section("log"));

@@ -209,7 +209,7 @@ pub struct Breaker {
 }
 
 /// `[media]`
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct MediaConfig {
     /// Hosts that attachments may be fetched from: exact names, or suffixes beginning with a dot.
     /// Empty means every public host.
@@ -222,6 +222,19 @@ pub struct MediaConfig {
     pub timeout: Duration,
     /// How often a file that cannot be reached is tried before a line takes its place.
     pub tries: u32,
+    /// What hosts are shown whose files want it.
+    pub sign_in: Vec<MediaSignIn>,
+}
+
+/// `[media.sign_in.NAME]`
+#[derive(Clone)]
+pub struct MediaSignIn {
+    /// Exact names, or suffixes beginning with a dot.
+    pub hosts: Vec<String>,
+    /// The header.
+    pub header: String,
+    /// Its value.
+    pub value: SecretString,
 }
 
 /// `[log]`

@@ -1,20 +1,29 @@
 //! What gateways send in their own words: which dialect it is, the events that it becomes, and whom they
 //! are for where the gateway names no session.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | `opening` | handoffs that no gateway asks for |
+//! | `preview` | what a dialect makes of a payload, for people |
+
+mod opening;
+mod preview;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use handoffd_contract::event::{MessageEvent, Reasoning, Session};
-use handoffd_contract::{Contact, Data, Event, Handoff, Reason, Stop, ids};
+use handoffd_contract::{Contact, Data, Reason, Stop, ids};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::decode::{self, Json};
+pub use self::preview::{Preview, preview};
+use super::decode;
 use super::incoming::{Incoming, Origin, SOURCE};
+use super::json::{Json, json};
 use super::{Gate, Judged, Verdict, Warning, route};
-use crate::config::{GatewaysConfig, Limits, On, Opening};
+use crate::config::{GatewaysConfig, Opening};
 use crate::ledger::{Admission, Find};
-use crate::mapping::dialect::{self, Dialect, Payload, Translation, at, form};
+use crate::mapping::dialect::{self, Dialect, Payload, Translation, form};
 use crate::metrics::SKIPPED;
 
 /// The name of RabbitMQ as a way.
@@ -302,96 +311,6 @@ impl Gate {
             None => format!("wa-{}", ids::short(&[text("source"), "customer", &key])),
         })
     }
-
-    /// The handoff that a customer's message asks for, if it does.
-    fn asked(
-        &self,
-        dialect: &Dialect,
-        admission: &Admission,
-        body: &Value,
-        now: Timestamp,
-    ) -> Option<Judged> {
-        let Data::MessageReceived(said) = &admission.event.data else {
-            return None;
-        };
-        let rules = self.dialects.open.iter();
-        let mut rules = rules.filter(|rule| {
-            rule.dialects.is_empty() || rule.dialects.iter().any(|name| name == dialect.name())
-        });
-        let rule = rules.find(|rule| asks(rule, said, body))?;
-        let event = handoff(&admission.event, said, rule)?;
-        let mut asked = self.router.admission(event, now);
-        asked.inbound_at = admission.inbound_at;
-        asked.find = admission.find.clone().map(|find| Find {
-            follows: true,
-            unless_people: true,
-            ours: Vec::new(),
-            transcript: TRANSCRIPT,
-            ..find
-        });
-        Some(Judged {
-            admission: asked,
-            warnings: Vec::new(),
-        })
-    }
-}
-
-/// Whether a message asks for people.
-fn asks(rule: &Opening, said: &MessageEvent, body: &Value) -> bool {
-    match &rule.on {
-        On::First => true,
-        On::Words(words) => {
-            let text = said
-                .message
-                .text
-                .as_deref()
-                .unwrap_or_default()
-                .to_lowercase();
-            words.iter().any(|word| has_word(&text, word))
-        }
-        On::Field(place, values) => {
-            at(body, place).is_some_and(|found| values.iter().any(|value| *value == found))
-        }
-    }
-}
-
-/// Whether a word or phrase stands in a text by itself; in writings without spaces, anywhere.
-fn has_word(text: &str, word: &str) -> bool {
-    let is_inside = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() && c < '\u{2e80}');
-    !word.is_empty()
-        && text.match_indices(word).any(|(at, found)| {
-            !is_inside(text[..at].chars().next_back())
-                && !is_inside(text[at + found.len()..].chars().next())
-        })
-}
-
-/// The handoff that follows from a message.
-fn handoff(event: &Event, said: &MessageEvent, rule: &Opening) -> Option<Event> {
-    let session = said.session.clone().unwrap_or_else(|| Session {
-        id: event.session.clone(),
-        channel: "whatsapp".to_owned(),
-        ..Session::default()
-    });
-    let data = Handoff {
-        session,
-        contact: said.contact.clone()?,
-        handoff: Reasoning {
-            reasons: vec![rule.reason.clone()],
-            requested_at: Some(event.time),
-            ..Reasoning::default()
-        },
-        transcript: vec![said.message.clone()],
-        ..Handoff::default()
-    };
-    Some(Event {
-        id: format!("{}/handoff", event.id),
-        source: event.source.clone(),
-        session: event.session.clone(),
-        time: event.time,
-        sequence: None,
-        warnings: Vec::new(),
-        data: Data::HandoffRequested(Box::new(data)),
-    })
 }
 
 fn begins(data: &Data) -> bool {
@@ -438,7 +357,7 @@ fn body(incoming: &Incoming) -> Result<Json, Stop> {
     if incoming.media_type() == dialect::FORM {
         return Ok(Json::whole(form(&incoming.body)));
     }
-    decode::json(&incoming.body)
+    json(&incoming.body)
 }
 
 /// Whether a body says of itself that it is a CloudEvent.
@@ -503,56 +422,4 @@ pub(super) fn parts(admissions: Vec<Admission>) -> Vec<Vec<Admission>> {
         seen.extend(keys);
     }
     parts
-}
-
-/// What a dialect makes of a payload, with the production's own means.
-#[must_use]
-pub fn preview(
-    dialect: &Dialect,
-    options: &BTreeMap<String, String>,
-    limits: &Limits,
-    incoming: &Incoming,
-    now: Timestamp,
-) -> Preview {
-    let mut parsed = match body(incoming) {
-        Ok(parsed) => parsed.value,
-        Err(stop) => return Preview::Refused(stop),
-    };
-    dialect.without_secrets(&mut parsed);
-    dialect::mask(&mut parsed);
-    let media_type = incoming.media_type();
-    let payload = Payload {
-        media_type: &media_type,
-        headers: &incoming.headers,
-        routing_key: incoming.headers.get("amqp.routing_key").map(String::as_str),
-        source: "preview",
-        options,
-        arrived: now,
-        body: &parsed,
-    };
-    let fit = dialect.fit(&payload);
-    if let Some(misses) = fit.misses {
-        return Preview::Misses(misses);
-    }
-    let made = dialect.translate(&payload);
-    let events = made.events.iter().map(|event| {
-        let mut whole = event.clone();
-        if whole.get("subject").is_none() {
-            whole["subject"] = "(the customer's session)".into();
-        }
-        let read = decode::read_value(&whole, limits, now).map(|read| read.event.warnings);
-        (event.clone(), read)
-    });
-    let events = events.collect();
-    Preview::Made(events, made)
-}
-
-/// What a dialect makes of a payload, for people.
-pub enum Preview {
-    /// The body is neither JSON nor a form.
-    Refused(Stop),
-    /// The dialect does not take it, because of this condition.
-    Misses(String),
-    /// The events with what could not be read of each, and the rest.
-    Made(Vec<(Value, Result<Vec<String>, Stop>)>, Translation),
 }

@@ -12,7 +12,7 @@
 //! | [`dialects`] | what gateways send in their own words, as events |
 //! | [`mod@decode`] | CloudEvents, structured, binary and batch |
 //! | `payload`, `said`, `files`, `who` | what each field says, read as tolerantly as is certain |
-//! | `shape`, `values`, `time` | a place in the event, and single values there |
+//! | `json`, `shape`, `values`, `time` | a body, a place in the event, and single values there |
 //! | [`warn`] | what could not be read as it came |
 //! | [`route`] | which targets an event is for |
 //! | [`http`] | `POST /v1/events` |
@@ -27,6 +27,7 @@ pub mod door;
 mod files;
 pub mod http;
 pub mod incoming;
+mod json;
 mod payload;
 mod proof;
 pub mod route;

@@ -112,7 +112,8 @@ async fn a_dead_letter_is_tried_again_with_the_dialects_of_today() {
 async fn cloudevents_are_taken_beside_dialects_and_unchanged() {
     let file = File::new().await;
     let gate = gate(&file, &gateways());
-    let event: Value = serde_json::from_str(include_str!("../events/message.received.json")).unwrap();
+    let event: Value =
+        serde_json::from_str(include_str!("../events/message.received.json")).unwrap();
     let taken = take(&gate, std::slice::from_ref(&event)).await;
     let stored = stored(&file, &taken[0]).await;
     assert_eq!(stored.session, event["subject"].as_str().unwrap());

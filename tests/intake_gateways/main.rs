@@ -5,6 +5,7 @@
 mod amqp;
 mod dialects;
 mod door;
+mod files;
 mod hostile;
 #[path = "../intake/mod.rs"]
 mod intake;
