@@ -171,19 +171,19 @@ impl Gate {
                 arrived: now,
                 body,
             };
-            let fit = one.dialect.fit(&payload);
-            let Some(misses) = fit.misses else {
-                let made = one.dialect.translate(&payload);
-                return self.translated(&one.dialect, made, body, now);
+            let fit = match one.dialect.translate(&payload) {
+                Ok(made) => return self.translated(&one.dialect, made, body, now),
+                Err(fit) => fit,
             };
             // Of equally many in a hundred, the first one.
             let near = fit.met * 100 / fit.of.max(1);
             if nearest.as_ref().is_none_or(|(known, _)| near > *known) {
                 let words = format!(
-                    "the nearest is {}, of whose {} conditions {} hold; the first that does not is: {misses}",
+                    "the nearest is {}, of whose {} conditions {} hold; the first that does not is: {}",
                     one.dialect.name(),
                     fit.of,
-                    fit.met
+                    fit.met,
+                    fit.misses.unwrap_or_default()
                 );
                 nearest = Some((near, words));
             }
@@ -281,6 +281,7 @@ impl Gate {
             idle: self.dialects.idle,
             follows: false,
             unless_people: false,
+            only_people: matches!(data, Data::SessionReturned(_)),
             ours: self.router.sent_facts(data),
             transcript: transcript(data),
         });

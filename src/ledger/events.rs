@@ -47,6 +47,8 @@ pub struct Find {
     pub follows: bool,
     /// It is for nobody while people are in charge.
     pub unless_people: bool,
+    /// It is for nobody unless people are in charge.
+    pub only_people: bool,
     /// Names of facts of a lane by which the message that it tells of is one of our own.
     pub ours: Vec<String>,
     /// At most so many messages of the conversation become the transcript of a handoff that has none.

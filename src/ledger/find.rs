@@ -63,6 +63,17 @@ pub(super) fn place(find: &Find, candidates: &[Candidate], now: i64) -> Place {
     }
 }
 
+impl Find {
+    /// Whether it is for somebody while people are in charge, or are not.
+    pub(super) fn is_wanted(&self, is_people: bool) -> bool {
+        if is_people {
+            !self.unless_people
+        } else {
+            !self.only_people
+        }
+    }
+}
+
 /// Admissions whose sessions are found, and the place of each that is for nobody or was there already.
 #[derive(Default)]
 pub(super) struct Found {
@@ -199,6 +210,7 @@ mod tests {
             idle: SignedDuration::from_hours(24),
             follows: false,
             unless_people: false,
+            only_people: false,
             ours: Vec::new(),
             transcript: 0,
         }

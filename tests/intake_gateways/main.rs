@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod amqp;
+mod commands;
 mod dialects;
 mod door;
 mod files;

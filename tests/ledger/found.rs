@@ -21,6 +21,7 @@ fn find(wa_id: &str) -> Find {
         idle: SignedDuration::from_hours(24),
         follows: false,
         unless_people: false,
+        only_people: false,
         ours: Vec::new(),
         transcript: 0,
     }
@@ -170,6 +171,28 @@ pub async fn what_tells_of_no_conversation_is_for_nobody(w: &World) {
         "a late word of one that is over"
     );
     assert_eq!(ids(w, "new-2").await, ["2", "3", "4"]);
+}
+
+pub async fn what_people_do_not_have_cannot_be_given_back(w: &World) {
+    let given_back = |id: &str| {
+        let mut told = told(id, "491", Data::SessionReturned(SessionReturned::default()));
+        told.find.as_mut().unwrap().only_people = true;
+        told
+    };
+    admitted(w, 0, vec![wrote("1", "491", t(0))]).await;
+    assert_eq!(
+        admitted(w, 1, vec![given_back("2")]).await,
+        [Admitted::Nobody]
+    );
+    admitted(w, 2, vec![handed("3", "491")]).await;
+    let back = admitted(w, 3, vec![given_back("4")]).await;
+    assert!(matches!(back[..], [Admitted::New(_)]), "{back:?}");
+    admitted(w, 4, vec![told("5", "491", closed())]).await;
+    assert_eq!(
+        admitted(w, 5, vec![given_back("6")]).await,
+        [Admitted::Nobody],
+        "it stays closed"
+    );
 }
 
 pub async fn a_customer_is_found_under_any_of_their_keys(w: &World) {

@@ -74,6 +74,7 @@ conformance! {
         the_same_again_begins_nothing
         a_conversation_that_people_have_goes_on_for_ever
         what_tells_of_no_conversation_is_for_nobody
+        what_people_do_not_have_cannot_be_given_back
         a_customer_is_found_under_any_of_their_keys
         a_handoff_that_follows_goes_with_its_message
         a_handoff_without_a_transcript_gets_the_conversations

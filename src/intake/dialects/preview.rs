@@ -37,11 +37,10 @@ pub fn preview(
         arrived: now,
         body: &parsed,
     };
-    let fit = dialect.fit(&payload);
-    if let Some(misses) = fit.misses {
-        return Preview::Misses(misses);
-    }
-    let made = dialect.translate(&payload);
+    let made = match dialect.translate(&payload) {
+        Ok(made) => made,
+        Err(fit) => return Preview::Misses(fit.misses.unwrap_or_default()),
+    };
     let events = made.events.iter().map(|event| {
         let mut whole = event.clone();
         if whole.get("subject").is_none() {

@@ -92,7 +92,7 @@ async fn one(
     };
     let is_ours =
         is_sent(&admission) && is_copy(&admission.event, &replies(db, &session, now).await?)?;
-    if is_ours || find.unless_people && is_people {
+    if is_ours || !find.is_wanted(is_people) {
         found.leave(Admitted::Nobody);
         return Ok(());
     }

@@ -69,7 +69,7 @@ fn one(
         Place::In(session, is_people) => (session, is_people),
     };
     let is_ours = is_sent(&admission) && is_copy(&admission.event, &replies(tx, &session, now)?)?;
-    if is_ours || find.unless_people && is_people {
+    if is_ours || !find.is_wanted(is_people) {
         found.leave(Admitted::Nobody);
         return Ok(());
     }

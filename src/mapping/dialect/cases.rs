@@ -181,15 +181,15 @@ impl Case {
             body: &self.body,
         };
         let one = |words: String| vec![words];
-        let fit = dialect.fit(&payload);
-        if let Some(misses) = &fit.misses {
-            let words = format!("does not fit: {misses}");
-            return if self.fits { Err(one(words)) } else { Ok(()) };
-        }
-        if !self.fits {
-            return Err(one("fits, and was not expected to".into()));
-        }
-        let made = dialect.translate(&payload);
+        let made = match dialect.translate(&payload) {
+            Err(fit) if self.fits => {
+                let misses = fit.misses.unwrap_or_default();
+                return Err(one(format!("does not fit: {misses}")));
+            }
+            Err(_) => return Ok(()),
+            Ok(_) if !self.fits => return Err(one("fits, and was not expected to".into())),
+            Ok(made) => made,
+        };
         let mut failures = made.faults;
         if made.untaken > 0 {
             failures.push(format!("{} items that no rule takes", made.untaken));

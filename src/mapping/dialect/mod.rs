@@ -160,27 +160,23 @@ impl Dialect {
 
     /// Takes out of a body what is a secret in this dialect. Returns whether anything was.
     pub fn without_secrets(&self, body: &mut Value) -> bool {
-        let before = (!self.0.secrets.is_empty()).then(|| body.clone());
-        for secret in &self.0.secrets {
-            secret.take_out(body);
-        }
-        before.is_some_and(|before| before != *body)
-    }
-
-    /// How well it fits something that came in.
-    #[must_use]
-    pub fn fit(&self, payload: &Payload<'_>) -> Fit {
-        let renderer = Renderer::new(&self.0.templates);
-        self.0.when.fit(&renderer, payload, &scope(payload))
+        let secrets = self.0.secrets.iter();
+        secrets.fold(false, |any, secret| secret.take_out(body) | any)
     }
 
     /// What becomes of something that came in.
-    #[must_use]
-    pub fn translate(&self, payload: &Payload<'_>) -> Translation {
+    ///
+    /// # Errors
+    /// It came in another dialect: how well this one fits.
+    pub fn translate(&self, payload: &Payload<'_>) -> Result<Translation, Fit> {
         let inner = &*self.0;
         let renderer = Renderer::new(&inner.templates);
         let mut made = Translation::default();
         let base = scope(payload);
+        let fit = inner.when.fit(&renderer, payload, &base);
+        if fit.misses.is_some() {
+            return Err(fit);
+        }
         let mut left = MAX_ITEMS;
         for (list, levels) in inner.lists.iter().enumerate() {
             let mut scopes = Vec::new();
@@ -193,7 +189,7 @@ impl Dialect {
             }
         }
         made.faults = renderer.faults();
-        made
+        Ok(made)
     }
 
     /// Runs the tests that are saved with it.

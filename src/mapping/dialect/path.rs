@@ -94,10 +94,10 @@ impl Path {
         (!place.is_null()).then_some(place)
     }
 
-    /// Takes out of a document what is there, if anything is.
-    pub(super) fn take_out(&self, document: &mut Value) {
+    /// Takes out of a document what is there. Returns whether anything was.
+    pub(super) fn take_out(&self, document: &mut Value) -> bool {
         let Some((last, before)) = self.steps.split_last() else {
-            return;
+            return false;
         };
         let mut place = document;
         for step in before {
@@ -105,11 +105,14 @@ impl Path {
                 Step::Key(key) => place.get_mut(key),
                 Step::Index(index) => place.get_mut(index),
             };
-            let Some(next) = next else { return };
+            let Some(next) = next else {
+                return false;
+            };
             place = next;
         }
-        if let (Step::Key(key), Some(map)) = (last, place.as_object_mut()) {
-            map.remove(key);
+        match (last, place.as_object_mut()) {
+            (Step::Key(key), Some(map)) => map.remove(key).is_some(),
+            _ => false,
         }
     }
 }

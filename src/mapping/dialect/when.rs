@@ -32,7 +32,7 @@ pub struct Fit {
     pub met: usize,
     /// How many there are.
     pub of: usize,
-    /// The first one that does not hold, in the file's words.
+    /// The first one that does not hold, in the file's words; none where it fits.
     pub misses: Option<String>,
 }
 
