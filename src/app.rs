@@ -33,9 +33,9 @@ use crate::connectors;
 use crate::conversation::Rules;
 use crate::engine::plan::Mappings;
 use crate::engine::{Engine, Left, Settings};
-use crate::intake::Gate;
 use crate::intake::amqp;
 use crate::intake::http::HttpIntake;
+use crate::intake::{Dialects, Gate, door};
 use crate::ledger::{self, Ledger, MappingLedger};
 use crate::mapping::Mapping;
 use crate::open_feeds::OpenFeeds;
@@ -101,12 +101,13 @@ pub fn library(config: &Config, connected: &[Connected]) -> anyhow::Result<Arc<A
         allow_hosts,
         allow_private: config.media.allow_private,
     };
-    Ok(Arc::new(AttachmentFetcher::new(
+    let fetcher = AttachmentFetcher::new(
         policy,
         config.media.timeout,
         config.media.max_bytes,
         &config.outbound,
-    )?))
+    )?;
+    Ok(Arc::new(fetcher.signing_in(config.media.sign_in.clone())))
 }
 
 /// The daemon, ready to run.
@@ -195,6 +196,7 @@ impl App {
         let gate = Gate {
             ledger: ledger.clone(),
             router,
+            dialects: Arc::new(Dialects::new(&config.intake.gateways)),
             limits: config.intake.limits,
         };
         let intake = config
@@ -225,7 +227,8 @@ impl App {
             .merge(availability::routes(
                 Arc::clone(&desks),
                 config.http.events_token.clone(),
-            ));
+            ))
+            .merge(door::routes(gate, &config.intake.gateways.sources));
         let bounds = Bounds {
             proxies: config.http.trusted_proxies.clone(),
             ..Bounds::default()

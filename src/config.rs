@@ -10,10 +10,13 @@
 
 mod conversation;
 mod customer;
+mod gateways;
 mod intake;
+mod media;
 mod network;
 mod outbound;
 mod problem;
+mod proof;
 mod reader;
 mod secrets;
 mod sections;
@@ -29,17 +32,19 @@ use config::{Environment, File, FileFormat};
 use serde_json::Value;
 
 use crate::conversation::Terms;
+pub use gateways::{DialectConfig, GatewaysConfig, On, Opening, SourceConfig};
 pub use handoffd_contract::Problem;
 use handoffd_contract::settings::Table;
 pub use network::Network;
 pub use outbound::OutboundConfig;
 pub(crate) use problem::problems_at;
 pub use problem::{missing_secrets, problems_of_target, sort, tidy};
+pub use proof::{Hash, Over, Proof};
 pub use secrets::Secrets;
 pub use types::{
     AmqpConfig, Breaker, Config, DaemonConfig, EngineConfig, ExchangeKind, HttpConfig,
-    IntakeConfig, LedgerConfig, Limits, LogConfig, LogFormat, MediaConfig, StreamProtocol,
-    TargetConfig, TlsFiles, WhenDisabled,
+    IntakeConfig, LedgerConfig, Limits, LogConfig, LogFormat, MediaConfig, MediaSignIn,
+    StreamProtocol, TargetConfig, TlsFiles, WhenDisabled,
 };
 
 /// What the environment's overrides begin with.
@@ -153,13 +158,18 @@ fn read(
     );
     let http = sections::http(top.section("http"), folder, &secrets);
     let mut intake = top.section("intake");
+    let mut dialects = Vec::new();
     let amqp = intake
         .has("amqp")
         .then(|| {
             let from_env = overridden("intake.amqp.url", &env);
-            intake::amqp(intake.section("amqp"), folder, &secrets, from_env)
+            let mut amqp = intake.section("amqp");
+            dialects = amqp.texts("dialects").unwrap_or_default();
+            intake::amqp(amqp, folder, &secrets, from_env)
         })
         .flatten();
+    let public_url = http.public_url.as_deref();
+    let gateways = gateways::gateways(&mut intake, dialects, folder, &secrets, public_url);
     let limits = intake::limits(intake.section("limits"));
     // Asked for also when it is absent, so that it is among the known keys.
     intake.value("amqp");
@@ -169,7 +179,7 @@ fn read(
     let conversation = conversation::terms(&mut section, &Terms::default());
     let customer = customer::customer(&mut section);
     section.finish();
-    let media = sections::media(top.section("media"));
+    let media = media::media(top.section("media"), &secrets);
     let proxy_from_env = overridden("outbound.proxy", &env);
     let outbound = outbound::outbound(top.section("outbound"), &secrets, &env, proxy_from_env);
     let log = sections::log(top.section("log"));
@@ -186,7 +196,11 @@ fn read(
         daemon,
         ledger,
         http,
-        intake: IntakeConfig { amqp, limits },
+        intake: IntakeConfig {
+            amqp,
+            limits,
+            gateways,
+        },
         engine,
         conversation,
         customer,

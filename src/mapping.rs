@@ -38,6 +38,7 @@
 
 mod cases;
 pub mod commands;
+pub mod dialect;
 mod document;
 mod field;
 mod filters;

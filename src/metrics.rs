@@ -8,7 +8,9 @@ pub const ATTEMPTS: &str = "handoffd_attempts_total";
 pub const ATTEMPT_SECONDS: &str = "handoffd_attempt_seconds";
 /// From a handoff's arrival to its complete record, by target.
 pub const HANDOFF_SECONDS: &str = "handoffd_handoff_seconds";
-/// Events admitted, by type and result (`new`, `duplicate`).
+/// Parts of gateways' payloads that were left alone on purpose, by dialect and reason.
+pub const SKIPPED: &str = "handoffd_intake_skipped_total";
+/// Events admitted, by type and result (`new`, `duplicate`, `nobody`).
 pub const EVENTS: &str = "handoffd_events_total";
 /// Events that could not be understood, by origin.
 pub const DEAD_LETTERED: &str = "handoffd_dead_letters_total";
@@ -61,6 +63,10 @@ pub fn describe() {
         HANDOFF_SECONDS,
         Unit::Seconds,
         "From a handoff's arrival to its complete record"
+    );
+    describe_counter!(
+        SKIPPED,
+        "Parts of gateways' payloads that were left alone on purpose, by dialect and reason"
     );
     describe_counter!(EVENTS, "Events admitted, by type and result");
     describe_counter!(

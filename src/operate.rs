@@ -17,8 +17,8 @@ use self::conversations::{conversation_json, in_charge, unconfirmed};
 use crate::engine::lost;
 use crate::intake::{Gate, Incoming};
 use crate::ledger::{
-    DeadLetterRow, EventLedger, Group, LaneFilter, LaneRow, LaneState, LedgerError, OperatorLedger,
-    Select, SessionReport,
+    Admission, DeadLetterRow, EventLedger, Group, LaneFilter, LaneRow, LaneState, LedgerError,
+    OperatorLedger, Select, SessionReport,
 };
 
 /// So many events of a conversation are looked at for what could not be read of them.
@@ -468,21 +468,28 @@ pub async fn readmit(gate: &Gate, id: i64) -> Result<String, String> {
     let incoming = Incoming::of_dead_letter(row.letter);
     // A time that cannot be read is when it came, not when somebody tried it again: WhatsApp's window
     // must not open by that.
-    let admission = gate
-        .judge(&incoming, row.received_at)
-        .map_err(|stop| {
-            format!(
-                "dead letter {id} still cannot be understood: {}",
-                stop.message
-            )
-        })?
-        .admission;
-    let session = admission.event.session.clone();
+    let verdict = gate.verdict(&incoming, row.received_at);
+    if let Some(stop) = verdict.refused {
+        return Err(format!(
+            "dead letter {id} still cannot be understood: {}",
+            stop.message
+        ));
+    }
+    let admissions: Vec<Admission> = verdict
+        .events
+        .into_iter()
+        .map(|one| one.admission)
+        .collect();
+    let became = match admissions.as_slice() {
+        [] => format!("is left alone: {}", verdict.skipped.join(", ")),
+        [one] if one.find.is_none() => format!("is admitted to session {}", one.event.session),
+        several => format!("is admitted, as {} events", several.len()),
+    };
     gate.ledger
-        .resolve_dead_letter(now, id, vec![admission])
+        .resolve_dead_letter(now, id, admissions)
         .await
         .map_err(|error| error.to_string())?;
-    Ok(format!("dead letter {id} is admitted to session {session}"))
+    Ok(format!("dead letter {id} {became}"))
 }
 
 /// Gives a dead letter up.

@@ -61,6 +61,7 @@ async fn declared(config: &AmqpConfig) {
             .await
             .unwrap(),
         router: Arc::new(Router::default()),
+        dialects: Arc::default(),
         limits: Limits::default(),
     };
     let intake = AmqpIntake::new(gate, config.clone());

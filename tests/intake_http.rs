@@ -39,6 +39,7 @@ impl Served {
         let gate = Gate {
             ledger: ledger.clone(),
             router: Arc::new(Router::default()),
+            dialects: Arc::default(),
             limits,
         };
         let intake = HttpIntake {

@@ -72,6 +72,7 @@ async fn a_warning_is_answered_logged_counted_and_kept() {
     let gate = Gate {
         ledger: ledger.clone(),
         router: Arc::new(Router::default()),
+        dialects: Arc::default(),
         limits: Limits::default(),
     };
     let recorder = PrometheusBuilder::new().build_recorder();

@@ -242,7 +242,7 @@ async fn webhooks_that_are_not_taken_are_kept_counted_and_shown() {
     let (code, said) = daemon.command(&["status"]);
     assert_eq!(code, Some(1), "{said}");
     for words in [
-        "3 webhooks for whatsapp could not be taken (unsupported): messages of customers came by Meta's webhook",
+        "3 webhooks for whatsapp could not be taken (unsupported): messages of customers came by the webhook of a target",
         "1 webhook for whatsapp could not be taken (undecodable)",
         "handoffd skip --webhooks",
     ] {

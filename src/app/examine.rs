@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use handoffd_contract::WebhookAuth;
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use url::{Host, Url};
 
 use super::connect::{Connected, connect_all};
@@ -56,6 +56,7 @@ pub fn examine(
         .enabled()
         .filter_map(|t| no_way_back(&config, t))
         .collect();
+    doubts.extend(guessable_sources(&config));
     for one in &connected {
         doubts.extend(guessable(&config, one));
         doubts.extend(astray(one));
@@ -178,6 +179,23 @@ fn guessable(config: &Config, one: &Connected) -> Vec<Problem> {
     };
     let names = names.unwrap_or_default().into_iter();
     names.filter(short).map(problem).collect()
+}
+
+/// The same of what gateways must show.
+fn guessable_sources(config: &Config) -> Vec<Problem> {
+    let short = |secret: &SecretString| secret.expose_secret().len() < 12;
+    let mut problems = Vec::new();
+    for source in &config.intake.gateways.sources {
+        let proof = source.proof.iter().flat_map(|proof| proof.secrets.iter());
+        if source.token.iter().chain(proof).any(short) {
+            problems.push(Problem::with_remedy(
+                format!("intake.source.{}", source.name),
+                "one of its secrets is shorter than 12 characters",
+                "use a random one, such as from `openssl rand -hex 24`",
+            ));
+        }
+    }
+    problems
 }
 
 fn mapping(path: &str, target: &TargetConfig) -> Vec<Problem> {

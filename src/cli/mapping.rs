@@ -1,5 +1,7 @@
 //! `handoffd mapping check | preview | test | apply | export | history`
 
+mod payload;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
@@ -18,11 +20,12 @@ pub(super) enum Command {
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
-    /// Show what a file makes of an event, field by field
+    /// Show what a file makes of an event, field by field; or a dialect of a gateway's payload
     Preview {
         /// The file
         file: PathBuf,
-        /// An event as a CloudEvents JSON file; a built-in handoff when left out
+        /// An event as a CloudEvents JSON file, a built-in handoff when left out; for a dialect a
+        /// payload as it came, JSON or a form
         #[arg(long)]
         event: Option<PathBuf>,
         /// An event of the ledger, by the number that `handoffd show` prints
@@ -74,7 +77,11 @@ pub(super) async fn run(config: Option<&Path>, command: Command) -> anyhow::Resu
             file,
             event,
             seq: None,
-        } => commands::preview(&file, event.as_deref()),
+        } => match commands::dialect(&file) {
+            Ok(Some(dialect)) => payload::shown(&dialect, event.as_deref())?,
+            Ok(None) => commands::preview(&file, event.as_deref()),
+            Err(report) => report,
+        },
         Command::Preview {
             file,
             seq: Some(seq),

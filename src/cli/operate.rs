@@ -9,7 +9,7 @@ use handoffd_contract::Reason;
 use jiff::Timestamp;
 
 use crate::config::{self, Config};
-use crate::intake::Gate;
+use crate::intake::{Dialects, Gate};
 use crate::ledger::{self, LaneFilter, LaneState, Ledger, WebhookLedger};
 use crate::stdout::say;
 use crate::{app, operate};
@@ -161,6 +161,7 @@ pub(super) fn gate(config: &Config, ledger: &Arc<dyn Ledger>) -> anyhow::Result<
     Ok(Gate {
         ledger: ledger.clone(),
         router,
+        dialects: Arc::new(Dialects::new(&config.intake.gateways)),
         limits: config.intake.limits,
     })
 }

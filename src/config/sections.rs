@@ -12,8 +12,7 @@ use super::problem::missing_secret;
 use super::reader::Sections as _;
 use super::secrets::Secrets;
 use super::types::{
-    Breaker, DaemonConfig, EngineConfig, HttpConfig, LedgerConfig, LogConfig, LogFormat,
-    MediaConfig, TlsFiles,
+    Breaker, DaemonConfig, EngineConfig, HttpConfig, LedgerConfig, LogConfig, LogFormat, TlsFiles,
 };
 use crate::backoff::Backoff;
 use handoffd_contract::settings::Table;
@@ -206,36 +205,6 @@ pub(super) fn engine(mut section: Table<'_>) -> EngineConfig {
         backoff: backoff(section.section("backoff"), SECOND, 5 * MINUTE),
         breaker: breaker(section.section("breaker")),
         drain: section.duration("drain", Duration::ZERO..=HOUR, 20 * SECOND),
-    };
-    section.finish();
-    config
-}
-
-pub(super) fn media(mut section: Table<'_>) -> MediaConfig {
-    let allow_hosts: Vec<String> = section
-        .texts("allow_hosts")
-        .unwrap_or_default()
-        .iter()
-        .map(|host| host.to_ascii_lowercase())
-        .collect();
-    for (index, host) in allow_hosts.iter().enumerate() {
-        let bare = host.strip_prefix('.').unwrap_or(host);
-        if !bare
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.')
-            || bare.is_empty()
-        {
-            let found = format!("item {index} is no host name");
-            let remedy = "write \"files.example.com\", or \".example.com\" for all below; no scheme, port or *";
-            section.complain("allow_hosts", &found, remedy);
-        }
-    }
-    let config = MediaConfig {
-        allow_hosts,
-        allow_private: section.flag("allow_private", false),
-        max_bytes: section.size("max_bytes", 1024..=4 << 30, 100 << 20),
-        timeout: section.duration("timeout", SECOND..=HOUR, 2 * MINUTE),
-        tries: small(section.number("tries", 1..=20, 8)),
     };
     section.finish();
     config

@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::backoff::Backoff;
 use crate::conversation::{CustomerRules, Terms};
 
+use super::gateways::GatewaysConfig;
 use super::network::Network;
 use super::outbound::OutboundConfig;
 use super::secrets::Secrets;
@@ -112,6 +113,8 @@ pub struct IntakeConfig {
     pub amqp: Option<AmqpConfig>,
     /// What an event may be like.
     pub limits: Limits,
+    /// What gateways send in their own words.
+    pub gateways: GatewaysConfig,
 }
 
 /// `[intake.amqp]`
@@ -207,7 +210,7 @@ pub struct Breaker {
 }
 
 /// `[media]`
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct MediaConfig {
     /// Hosts that attachments may be fetched from: exact names, or suffixes beginning with a dot.
     /// Empty means every public host.
@@ -220,6 +223,19 @@ pub struct MediaConfig {
     pub timeout: Duration,
     /// How often a file that cannot be reached is tried before a line takes its place.
     pub tries: u32,
+    /// What hosts are shown whose files want it.
+    pub sign_in: Vec<MediaSignIn>,
+}
+
+/// `[media.sign_in.NAME]`
+#[derive(Clone)]
+pub struct MediaSignIn {
+    /// Exact names, or suffixes beginning with a dot.
+    pub hosts: Vec<String>,
+    /// The header.
+    pub header: String,
+    /// Its value.
+    pub value: SecretString,
 }
 
 /// `[log]`

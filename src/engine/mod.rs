@@ -293,6 +293,7 @@ impl Engine {
             session: None,
             contact: None,
             inbound_at: None,
+            find: None,
         }
     }
 }

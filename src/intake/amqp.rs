@@ -16,7 +16,6 @@ use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use futures::{FutureExt, StreamExt};
-use handoffd_contract::Stop;
 use jiff::Timestamp;
 use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
@@ -26,7 +25,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::store::{Stored, store};
-use super::{Gate, Incoming, Judged};
+use super::{Gate, Incoming, Verdict};
 use crate::config::AmqpConfig;
 use crate::metrics::{BROKER_UP, QUEUED};
 
@@ -84,7 +83,7 @@ enum Ended {
 struct Group {
     incoming: Vec<Incoming>,
     /// What each of them is.
-    judged: Vec<Result<Judged, Stop>>,
+    judged: Vec<Verdict>,
     /// The last of them without its body; when it is acknowledged, all are.
     last: Option<Delivery>,
     /// Why there is no more, if that is known.

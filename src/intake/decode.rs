@@ -10,16 +10,18 @@ use std::collections::{BTreeMap, HashSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use handoffd_contract::{Data, Event, Reason, Stop};
+use handoffd_contract::{Contact, Data, Event, Reason, Stop};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::incoming::{BATCH, Incoming, Origin, STRUCTURED};
+use super::json::{Json, json};
 use super::payload::{self, Envelope};
 use super::said;
 use super::shape::At;
 use super::time::Moment;
 use super::warn::{Context, Warning};
+use super::who;
 use crate::config::Limits;
 
 /// The most events of one batch.
@@ -94,19 +96,48 @@ pub fn read(incoming: &Incoming, limits: &Limits, now: Timestamp) -> Result<Read
             lost: false,
         });
     }
-    let mut event = if incoming.is_binary() {
+    let event = if incoming.is_binary() {
         let value = binary_form(incoming, body.value);
         event(&value, incoming.origin.prefix(), &context)?
     } else {
         event(&body.value, "", &context)?
     };
+    Ok(finished(event, context))
+}
+
+/// The event of a JSON object in the structured form.
+///
+/// # Errors
+/// As above.
+pub(super) fn read_value(value: &Value, limits: &Limits, now: Timestamp) -> Result<Read, Stop> {
+    let context = Context::new(limits, now);
+    let event = event(value, "", &context)?;
+    Ok(finished(event, context))
+}
+
+/// Whom an event is about, as far as it says so: the business number and the customer.
+pub(super) fn about(
+    value: &Value,
+    limits: &Limits,
+    now: Timestamp,
+) -> (Option<String>, Option<Contact>) {
+    let context = Context::new(limits, now);
+    let at = At::root(value, "", &context);
+    let data = at.field("data");
+    let session = data.field("session");
+    let number = who::business_number(&session.field("business_number"));
+    let contact = who::known(&data.field("contact"));
+    (Some(number).filter(|number| !number.is_empty()), contact)
+}
+
+fn finished(mut event: Event, context: Context<'_>) -> Read {
     let (warnings, unsure) = context.into_parts();
     event.warnings = warnings.iter().map(|one| one.text.clone()).collect();
-    Ok(Read {
+    Read {
         event,
         warnings,
         unsure,
-    })
+    }
 }
 
 /// The events of a batch, each as if it had come alone.
@@ -138,7 +169,8 @@ pub fn unbatch(incoming: &Incoming) -> Result<Vec<Incoming>, Stop> {
     Ok(list.into_iter().map(single).collect())
 }
 
-fn within(incoming: &Incoming, limits: &Limits) -> Result<(), Stop> {
+/// Whether something is no larger than is taken.
+pub(super) fn within(incoming: &Incoming, limits: &Limits) -> Result<(), Stop> {
     let (size, max) = (incoming.body.len(), limits.max_event_bytes);
     if size <= max {
         return Ok(());
@@ -149,79 +181,6 @@ fn within(incoming: &Incoming, limits: &Limits) -> Result<(), Stop> {
             "the event is {size} bytes; at most {max} are taken: send less, or raise intake.limits.max_event_bytes"
         ),
     ))
-}
-
-/// A body as JSON.
-struct Json {
-    value: Value,
-    /// It was not quite JSON.
-    mended: bool,
-}
-
-impl Json {
-    fn whole(value: Value) -> Json {
-        Json {
-            value,
-            mended: false,
-        }
-    }
-}
-
-/// serde_json's own words name a place and never the content. A byte order mark, bytes that are not
-/// UTF-8 and halves of a pair (an emoji cut in two) cost no more than themselves.
-fn json(body: &[u8]) -> Result<Json, Stop> {
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    let error = match serde_json::from_slice(body) {
-        Ok(value) => return Ok(Json::whole(value)),
-        Err(error) => error,
-    };
-    let text = without_halves(&String::from_utf8_lossy(body));
-    if text.as_bytes() != body
-        && let Ok(value) = serde_json::from_str(&text)
-    {
-        return Ok(Json {
-            value,
-            mended: true,
-        });
-    }
-    Err(Stop::new(
-        Reason::Undecodable,
-        format!("the body is not JSON: {error}"),
-    ))
-}
-
-/// The text with every `\uD800` to `\uDFFF` replaced that is no half of a pair.
-fn without_halves(text: &str) -> String {
-    let unit = |at: usize| {
-        let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
-        u16::from_str_radix(digits, 16).ok()
-    };
-    let mut out = String::with_capacity(text.len());
-    let mut at = 0;
-    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
-        let Some(next) = rest.find('\\') else {
-            out.push_str(rest);
-            break;
-        };
-        out.push_str(&rest[..next]);
-        at += next;
-        let (taken, is_half) = match (unit(at), unit(at + 6)) {
-            (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => (12, false),
-            (Some(0xD800..=0xDFFF), _) => (6, true),
-            // The character behind a backslash is no beginning.
-            _ => (
-                1 + text[at + 1..].chars().next().map_or(0, char::len_utf8),
-                false,
-            ),
-        };
-        out.push_str(if is_half {
-            "\\ufffd"
-        } else {
-            &text[at..at + taken]
-        });
-        at += taken;
-    }
-    out
 }
 
 /// The structured form of a binary event.

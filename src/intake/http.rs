@@ -209,7 +209,7 @@ async fn admit(gate: &Gate, incoming: Incoming) -> Result<Answer, LedgerError> {
         };
         match taken.admitted {
             Admitted::New(_) => answer.admitted += 1,
-            Admitted::Duplicate => answer.duplicates += 1,
+            Admitted::Duplicate | Admitted::Nobody => answer.duplicates += 1,
         }
         let room = MAX_WARNINGS.saturating_sub(answer.warnings.len());
         let warned = taken.warnings.into_iter().take(room);

@@ -12,6 +12,9 @@ pub(super) const STRUCTURED: &str = "application/cloudevents+json";
 /// The content type of a list of events.
 pub(super) const BATCH: &str = "application/cloudevents-batch+json";
 
+/// The name under which the headers hold the source by which something came over HTTP.
+pub(super) const SOURCE: &str = "handoffd.source";
+
 /// The way by which something came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {

@@ -9,21 +9,27 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | [`incoming`] | bytes and headers as they came, and as a dead letter |
+//! | [`dialects`] | what gateways send in their own words, as events |
 //! | [`mod@decode`] | CloudEvents, structured, binary and batch |
 //! | `payload`, `said`, `files`, `who` | what each field says, read as tolerantly as is certain |
-//! | `shape`, `values`, `time` | a place in the event, and single values there |
+//! | `json`, `shape`, `values`, `time` | a body, a place in the event, and single values there |
 //! | [`warn`] | what could not be read as it came |
 //! | [`route`] | which targets an event is for |
 //! | [`http`] | `POST /v1/events` |
+//! | [`door`], `proof` | `POST /intake/…`: what gateways send in their own words, and whether it is theirs |
 //! | [`amqp`] | the queue, groups and acknowledgements |
 //! | `store` | storing a group, however long that takes |
 
 pub mod amqp;
 pub mod decode;
+pub mod dialects;
+pub mod door;
 mod files;
 pub mod http;
 pub mod incoming;
+mod json;
 mod payload;
+mod proof;
 pub mod route;
 mod said;
 mod shape;
@@ -39,6 +45,7 @@ use handoffd_contract::Stop;
 use jiff::Timestamp;
 
 pub use self::decode::{decode, read, unbatch};
+pub use self::dialects::Dialects;
 pub use self::incoming::{Incoming, Origin};
 pub use self::route::{Route, Router};
 pub use self::warn::Warning;
@@ -53,6 +60,8 @@ pub struct Gate {
     pub ledger: Arc<dyn EventLedger>,
     /// Whom they are for.
     pub router: Arc<Router>,
+    /// In which words they may come beside CloudEvents.
+    pub dialects: Arc<Dialects>,
     /// What they may be like.
     pub limits: Limits,
 }
@@ -77,33 +86,49 @@ pub struct Judged {
     pub warnings: Vec<Warning>,
 }
 
+/// What becomes of one thing that came in.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Verdict {
+    /// What the ledger shall be given, in order.
+    pub events: Vec<Judged>,
+    /// Why something was left alone on purpose.
+    pub skipped: Vec<String>,
+    /// Why it, or a part of it, cannot be understood.
+    pub refused: Option<Stop>,
+}
+
+impl Verdict {
+    fn of(judged: Result<Judged, Stop>) -> Verdict {
+        match judged {
+            Ok(judged) => Verdict {
+                events: vec![judged],
+                ..Verdict::default()
+            },
+            Err(stop) => Verdict {
+                refused: Some(stop),
+                ..Verdict::default()
+            },
+        }
+    }
+}
+
 impl Gate {
     /// What the ledger shall be given for something that came in at this time.
     ///
     /// # Errors
     /// Why it cannot be understood.
     pub fn judge(&self, incoming: &Incoming, now: Timestamp) -> Result<Judged, Stop> {
-        let mut read = read(incoming, &self.limits, now)?;
-        let about_targets = self.router.settle_targets(&mut read.event);
-        let words = about_targets.iter().map(|one| one.text.clone());
-        read.event.warnings.extend(words);
-        read.warnings.extend(about_targets);
-        let mut admission = self.router.admission(read.event, now);
-        admission.inbound_at = route::inbound_at(&admission.event.data, now, &read.unsure);
-        Ok(Judged {
-            admission,
-            warnings: read.warnings,
-        })
+        Ok(self.settled(read(incoming, &self.limits, now)?, now))
     }
 
-    /// What the ledger shall be given for each thing that came in, or why it cannot be understood.
-    pub(super) fn judge_all(&self, group: &[Incoming]) -> Vec<Result<Judged, Stop>> {
+    /// What becomes of each thing that came in.
+    pub(super) fn judge_all(&self, group: &[Incoming]) -> Vec<Verdict> {
         let now = Timestamp::now();
-        group.iter().map(|one| self.judge(one, now)).collect()
+        group.iter().map(|one| self.verdict(one, now)).collect()
     }
 
-    /// Stores what came in, in order: events as events, the rest as dead letters; and says of each what
-    /// became of it. Dead letters are stored first: when the ledger fails in between, everything is sent
+    /// Stores what came in, in order: events as events, the rest as dead letters; and says of each event and
+    /// dead letter what became of it. Dead letters are stored first: when the ledger fails in between, everything is sent
     /// again, and both a dead letter and an admitted event are kept once.
     ///
     /// # Errors
@@ -119,31 +144,29 @@ impl Gate {
     pub(super) async fn take_judged(
         &self,
         group: &[Incoming],
-        judged: Vec<Result<Judged, Stop>>,
+        judged: Vec<Verdict>,
     ) -> Result<Vec<Result<Taken, Stop>>, LedgerError> {
         let mut admissions = Vec::with_capacity(group.len());
         let mut told = Vec::with_capacity(group.len());
-        for (incoming, judged) in group.iter().zip(judged) {
-            match judged {
-                Ok(one) => {
-                    let event = &one.admission.event;
-                    let taken = Taken {
-                        admitted: Admitted::Duplicate,
-                        source: event.source.clone(),
-                        warnings: event.warnings.clone(),
-                    };
-                    told.push(Ok((taken, event.data.kind(), one.warnings)));
-                    admissions.push(one.admission);
-                }
-                Err(stop) => {
-                    self.park(incoming, stop.clone()).await?;
-                    told.push(Err(stop));
-                }
+        for (incoming, verdict) in group.iter().zip(judged) {
+            for one in verdict.events {
+                let event = &one.admission.event;
+                let taken = Taken {
+                    admitted: Admitted::Duplicate,
+                    source: event.source.clone(),
+                    warnings: event.warnings.clone(),
+                };
+                told.push(Ok((taken, event.data.kind(), one.warnings)));
+                admissions.push(one.admission);
+            }
+            if let Some(stop) = verdict.refused {
+                self.park(incoming, stop.clone()).await?;
+                told.push(Err(stop));
             }
         }
         let mut admitted = Vec::new();
-        if !admissions.is_empty() {
-            admitted = self.ledger.admit(Timestamp::now(), admissions).await?;
+        for part in dialects::parts(admissions) {
+            admitted.extend(self.ledger.admit(Timestamp::now(), part).await?);
         }
         let mut admitted = admitted.into_iter();
         let became = |told: Result<(Taken, &'static str, Vec<Warning>), Stop>| {
@@ -153,7 +176,11 @@ impl Gate {
             };
             taken.admitted = admitted.next().unwrap_or(Admitted::Duplicate);
             let is_new = matches!(taken.admitted, Admitted::New(_));
-            let result = if is_new { "new" } else { "duplicate" };
+            let result = match taken.admitted {
+                Admitted::New(_) => "new",
+                Admitted::Duplicate => "duplicate",
+                Admitted::Nobody => "nobody",
+            };
             metrics::counter!(EVENTS, "type" => kind, "result" => result).increment(1);
             if is_new {
                 tell(&taken.source, kind, &warnings);
@@ -170,7 +197,11 @@ impl Gate {
     pub async fn park(&self, incoming: &Incoming, stop: Stop) -> Result<(), LedgerError> {
         let origin = incoming.origin.word();
         tracing::warn!(origin, reason = stop.reason.label(), message = %stop.message, "the event is a dead letter: it could not be understood");
-        let mut letter = incoming.clone().dead_letter(stop);
+        let mut kept = incoming.clone();
+        if let Some(body) = self.dialects.masked(incoming) {
+            kept.body = body;
+        }
+        let mut letter = kept.dead_letter(stop);
         letter.session = decode::session_of(incoming, &self.limits);
         self.ledger
             .keep_dead_letter(Timestamp::now(), letter)

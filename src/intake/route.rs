@@ -83,8 +83,25 @@ impl Router {
             session,
             contact: contact.cloned(),
             inbound_at: inbound_at(&event.data, now, &HashSet::new()),
+            find: None,
             event,
         }
+    }
+
+    /// Names of the facts by which the message that an event tells of is one of ours.
+    #[must_use]
+    pub fn sent_facts(&self, data: &Data) -> Vec<String> {
+        let connectors = self
+            .routes
+            .iter()
+            .filter_map(|route| route.connector.as_ref());
+        let mut facts: Vec<String> = Vec::new();
+        for fact in connectors.flat_map(|connector| connector.sent_facts(data)) {
+            if !facts.contains(&fact) {
+                facts.push(fact);
+            }
+        }
+        facts
     }
 
     /// Takes out of a handoff the targets that there are not, or that do not serve its business

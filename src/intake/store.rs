@@ -7,7 +7,7 @@
 use handoffd_contract::{Reason, Stop};
 use tokio_util::sync::CancellationToken;
 
-use super::{Gate, Incoming, Judged};
+use super::{Gate, Incoming, Verdict};
 use crate::backoff::Waits;
 use crate::ledger::LedgerError;
 
@@ -28,7 +28,7 @@ pub(super) enum Stored {
 pub(super) async fn store(
     gate: &Gate,
     group: &[Incoming],
-    judged: Vec<Result<Judged, Stop>>,
+    judged: Vec<Verdict>,
     waits: &mut Waits,
     stop: &CancellationToken,
     trouble: &(dyn Fn(&str) + Sync),

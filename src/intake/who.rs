@@ -42,7 +42,7 @@ pub(super) fn session(at: &At<'_, '_>, event: &Envelope<'_>) -> Result<Session, 
 
 /// Digits with or without `+`; empty when it cannot be read: the session may know it already, and the
 /// targets that serve every number are still meant.
-fn business_number(at: &At<'_, '_>) -> String {
+pub(super) fn business_number(at: &At<'_, '_>) -> String {
     let remedy = "write the business number as + and digits, or the Cloud API's phone number id";
     let text = at.scalar().unwrap_or_default();
     let bare = without_separators(&text);
@@ -91,8 +91,8 @@ pub(super) fn known(at: &At<'_, '_>) -> Option<Contact> {
 fn contact(at: &At<'_, '_>) -> Contact {
     let number = at.field("wa_id");
     let mut user_id = user_id(&at.field("user_id"));
-    let wa_id = if number.scalar().is_some_and(|id| business_scoped(&id)) {
-        const REMEDY: &str = "a business-scoped user id belongs into user_id";
+    let wa_id = if number.scalar().is_some_and(|id| is_user_id(&id)) {
+        const REMEDY: &str = "a business-scoped user id or a lid belongs into user_id";
         if user_id.is_none() {
             number.read_as(&format!("it was read as user_id: {REMEDY}"));
             user_id = number.scalar();
@@ -168,7 +168,7 @@ fn user_id(at: &At<'_, '_>) -> Option<String> {
     if at.is_nothing() {
         return None;
     }
-    let id = at.scalar().filter(|id| business_scoped(id));
+    let id = at.scalar().filter(|id| is_user_id(id));
     if id.is_none() {
         at.lost(
             "write a business-scoped user id such as US.13491208655302741918; digits belong into wa_id",
@@ -248,6 +248,18 @@ fn e164(phone: &str) -> bool {
     phone
         .strip_prefix('+')
         .is_some_and(|rest| digits(rest, 2, 15) && !rest.starts_with('0'))
+}
+
+/// What names a customer without their number.
+fn is_user_id(id: &str) -> bool {
+    business_scoped(id) || is_lid(id)
+}
+
+/// `123456789012345@lid`: somebody whose number WhatsApp hides from gateways that are no business's. The
+/// digits look like a number's and are not one.
+fn is_lid(id: &str) -> bool {
+    id.strip_suffix("@lid")
+        .is_some_and(|number| digits(number, 1, 30))
 }
 
 /// `^[A-Z]{2}\.(ENT\.)?[A-Za-z0-9]{1,128}$`

@@ -182,6 +182,7 @@ fn own_event(session: &str, id: String, time: Timestamp, data: Data) -> Admissio
         session: None,
         contact: None,
         inbound_at: None,
+        find: None,
     }
 }
 

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use handoffd_contract::event::Session;
 use handoffd_contract::{Contact, Event, Stop};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::Result;
 
@@ -20,6 +20,39 @@ pub struct Admission {
     pub contact: Option<Contact>,
     /// When the customer wrote, if the event shows that they did.
     pub inbound_at: Option<Timestamp>,
+    /// How its session is found, where its producer names none.
+    pub find: Option<Find>,
+}
+
+/// How the session of a gateway's event is found: where the gateway names none, by customer and business
+/// number.
+///
+/// The event's own session is the one that a new conversation gets; it depends on the event alone, so
+/// that the same again is the same. What is decided holds until the event is stored, whoever else
+/// stores events of the same customer meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Find {
+    /// The gateway names the session: it is the event's own.
+    pub named: bool,
+    /// The business number, in the forms in which it may be known.
+    pub numbers: Vec<String>,
+    /// The customer's keys, each of which may be the one that is known.
+    pub customers: Vec<String>,
+    /// Whether a new conversation begins where none is open. Otherwise the event is for nobody then.
+    pub begins: bool,
+    /// A conversation that nobody of the business is in and in which nothing was said for so long is over.
+    pub idle: SignedDuration,
+    /// It belongs to the event before it, as a handoff to the message that asks for it: it gets that
+    /// one's session, and is for nobody when that one was there already.
+    pub follows: bool,
+    /// It is for nobody while people are in charge.
+    pub unless_people: bool,
+    /// It is for nobody unless people are in charge.
+    pub only_people: bool,
+    /// Names of facts of a lane by which the message that it tells of is one of our own.
+    pub ours: Vec<String>,
+    /// At most so many messages of the conversation become the transcript of a handoff that has none.
+    pub transcript: usize,
 }
 
 /// What became of an admission.
@@ -29,6 +62,9 @@ pub enum Admitted {
     New(i64),
     /// It was there already; nothing changed.
     Duplicate,
+    /// It is for nobody ([`Find`]): no conversation has it, or it is not needed, or it is a copy of what
+    /// we sent. Nothing changed.
+    Nobody,
 }
 
 /// A dead letter: something that came in and could not be understood, kept as it came.

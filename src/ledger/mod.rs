@@ -32,6 +32,7 @@ mod changed;
 mod conversation;
 mod events;
 mod feeds;
+mod find;
 mod lanes;
 mod mappings;
 mod open;
@@ -47,7 +48,7 @@ use std::sync::Arc;
 
 pub use self::changed::Changed;
 pub use self::conversation::{ConversationLedger, ConversationRow, effect_id};
-pub use self::events::{Admission, Admitted, DeadLetter, DeadLetterRow, EventLedger};
+pub use self::events::{Admission, Admitted, DeadLetter, DeadLetterRow, EventLedger, Find};
 pub use self::feeds::{FeedLease, FeedLedger, Received};
 pub use self::lanes::{
     Attempt, Change, LaneLedger, LaneRef, LaneState, Lease, Loaded, Next, Release, Unlooked,

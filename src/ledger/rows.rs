@@ -55,6 +55,7 @@ impl Arrival {
             session,
             contact,
             inbound_at,
+            find: _,
         } = admission;
         Ok(Arrival {
             key: event_key(&event.source, &event.id),

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use crate::ledger::{LedgerError, MappingLedger};
 
+use super::dialect::Dialect;
 use super::field::{Field, Outcome};
 use super::template::Fault;
 use super::{Input, Mapping, MappingProblem, TestOutcome, sample, sample_notice, with_input};
@@ -49,8 +50,11 @@ pub struct Change<'a> {
 /// Reads each file and says what is wrong with it.
 #[must_use]
 pub fn check<P: AsRef<Path>>(files: &[P]) -> Report {
-    each(files, |mapping, file| Report {
-        text: format!("{file}: fits {}\n", mapping.kind()),
+    each(files, |one, file| Report {
+        text: match one {
+            One::Mapping(mapping) => format!("{file}: fits {}\n", mapping.kind()),
+            One::Dialect(dialect) => format!("{file}: fits intake, as {}\n", dialect.name()),
+        },
         ok: true,
     })
 }
@@ -58,8 +62,11 @@ pub fn check<P: AsRef<Path>>(files: &[P]) -> Report {
 /// Runs the tests of each file.
 #[must_use]
 pub fn test<P: AsRef<Path>>(files: &[P]) -> Report {
-    each(files, |mapping, file| {
-        let outcomes = mapping.run_tests();
+    each(files, |one, file| {
+        let outcomes = match one {
+            One::Mapping(mapping) => mapping.run_tests(),
+            One::Dialect(dialect) => dialect.run_tests(),
+        };
         let failed = outcomes
             .iter()
             .filter(|outcome| !outcome.failures.is_empty())
@@ -89,7 +96,27 @@ pub fn preview(file: &Path, event: Option<&Path>) -> Report {
             Err(text) => return Report { text, ok: false },
         },
     };
-    each(&[file], |mapping, _| shown(mapping, &event))
+    each(&[file], |one, file| match one {
+        One::Mapping(mapping) => shown(mapping, &event),
+        One::Dialect(_) => Report {
+            text: format!("{file}: is a dialect of intake, not a mapping\n"),
+            ok: false,
+        },
+    })
+}
+
+/// The dialect in a file, if it is one.
+///
+/// # Errors
+/// It is one and is wrong, or cannot be read.
+pub fn dialect(file: &Path) -> Result<Option<Dialect>, Report> {
+    let bad = |text| Report { text, ok: false };
+    let text = read(file).map_err(bad)?;
+    if !Dialect::is_one(&text) {
+        return Ok(None);
+    }
+    let parsed = Dialect::parse(&file.display().to_string(), &text);
+    parsed.map(Some).map_err(|problems| bad(listed(&problems)))
 }
 
 /// A table of every field with its value or the reason why there is none.
@@ -302,15 +329,25 @@ pub fn listed(problems: &[MappingProblem]) -> String {
         .collect()
 }
 
-fn each<P: AsRef<Path>>(files: &[P], then: impl Fn(&Mapping, &str) -> Report) -> Report {
+/// What a file of this kind is.
+enum One {
+    Mapping(Mapping),
+    Dialect(Dialect),
+}
+
+fn each<P: AsRef<Path>>(files: &[P], then: impl Fn(&One, &str) -> Report) -> Report {
     let mut all = Report {
         text: String::new(),
         ok: true,
     };
     for path in files {
         let name = path.as_ref().display().to_string();
-        let report = match read(path.as_ref()).map(|text| Mapping::parse(&name, &text)) {
-            Ok(Ok(mapping)) => then(&mapping, &name),
+        let parsed = |text: String| match Dialect::is_one(&text) {
+            true => Dialect::parse(&name, &text).map(One::Dialect),
+            false => Mapping::parse(&name, &text).map(One::Mapping),
+        };
+        let report = match read(path.as_ref()).map(parsed) {
+            Ok(Ok(one)) => then(&one, &name),
             Ok(Err(problems)) => Report {
                 text: listed(&problems),
                 ok: false,

@@ -61,20 +61,25 @@ impl<'a> Reading<'a> {
         });
     }
 
-    /// Reads the file; what is wrong is among `problems` afterwards.
-    pub(super) fn document(&mut self) -> Option<Document> {
+    /// The file as TOML; what is wrong is among `problems` afterwards.
+    pub(super) fn toml(&mut self) -> Option<Spanned<DeTable<'a>>> {
         if self.text.len() > MAX_FILE {
             self.problem(1, "", "the file is larger than 256 KiB");
             return None;
         }
-        let parsed = match DeTable::parse(self.text) {
-            Ok(parsed) => parsed,
+        match DeTable::parse(self.text) {
+            Ok(parsed) => Some(parsed),
             Err(error) => {
                 let line = self.line(error.span().map_or(0, |span| span.start));
                 self.problem(line, "", not_toml(error.message()));
-                return None;
+                None
             }
-        };
+        }
+    }
+
+    /// Reads the file; what is wrong is among `problems` afterwards.
+    pub(super) fn document(&mut self) -> Option<Document> {
+        let parsed = self.toml()?;
         let top = parsed.get_ref();
         let kind = self.kind(top);
         let allowed = connectors::kind(&kind).map(|kind| kind.sections);
@@ -85,13 +90,7 @@ impl<'a> Reading<'a> {
             match (name, value.get_ref()) {
                 ("kind", _) => {}
                 ("test", DeValue::Array(items)) => {
-                    cases = items
-                        .iter()
-                        .map(|item| RawCase {
-                            line: self.line(item.span().start),
-                            table: json(item.get_ref()),
-                        })
-                        .collect();
+                    cases = self.cases(items);
                 }
                 ("test", _) => self.problem(line, "test", "begin each test with [[test]]"),
                 (_, DeValue::Table(section))
@@ -120,6 +119,15 @@ impl<'a> Reading<'a> {
             fields,
             cases,
         })
+    }
+
+    /// The `[[test]]` entries.
+    pub(super) fn cases(&self, items: &[Spanned<DeValue<'_>>]) -> Vec<RawCase> {
+        let case = |item: &Spanned<DeValue<'_>>| RawCase {
+            line: self.line(item.span().start),
+            table: json(item.get_ref()),
+        };
+        items.iter().map(case).collect()
     }
 
     fn kind(&mut self, top: &DeTable<'_>) -> String {

@@ -1,5 +1,7 @@
 //! The filters and tests of templates: deterministic, without I/O, each bounded in what it makes.
 
+mod whatsapp;
+
 use std::cell::Cell;
 
 use handoffd_contract::text;
@@ -19,13 +21,17 @@ const MAX_ITEMS: usize = 20_000;
 thread_local! {
     /// What is left of the rendering template's [`MAX_WORK`].
     static LEFT: Cell<usize> = const { Cell::new(MAX_WORK) };
+    /// Whether the rendering template takes what is not there for nothing, as it is with payloads whose
+    /// shape is somebody else's.
+    static IS_FOREIGN: Cell<bool> = const { Cell::new(false) };
 }
 
 /// The filters, by name.
 #[rustfmt::skip]
 pub(super) const FILTERS: &[&str] = &[
     "capitalize", "date", "default", "digits", "first", "float", "html", "int", "items", "join", "last", "length",
-    "lower", "plain", "plus", "replace", "round", "split", "string", "times", "trim", "truncate", "upper",
+    "lid", "lower", "moment", "phone", "plain", "plus", "replace", "round", "split", "string", "times", "trim",
+    "truncate", "upper",
 ];
 
 /// The tests, by name.
@@ -70,13 +76,16 @@ pub(super) fn add(env: &mut Environment<'static>) {
         Ok::<_, Error>(items(&value)?.pop().unwrap_or_else(none))
     });
     env.add_filter("length", |value: Value| {
-        if value.is_none() {
+        if value.is_none() || is_nothing(&value) {
             Ok(0)
         } else {
             minijinja::filters::length(&value)
         }
     });
+    env.add_filter("lid", |value: Value| on_text(&value, whatsapp::lid));
     env.add_filter("lower", |value: Value| on_text(&value, str::to_lowercase));
+    env.add_filter("moment", moment);
+    env.add_filter("phone", |value: Value| on_text(&value, whatsapp::phone));
     env.add_filter("plain", |value: Value| on_text(&value, text::plain));
     env.add_filter("plus", |value: Value, by: Value| {
         Ok::<_, Error>(number(&value)? + number(&by)?)
@@ -127,10 +136,16 @@ pub(super) fn add(env: &mut Environment<'static>) {
     env.add_test("string", tests::is_string);
 }
 
-/// Runs one template's rendering with a fresh allowance of work. Rendering stays on its thread.
-pub(super) fn metered<T>(run: impl FnOnce() -> T) -> T {
+/// Runs one template's rendering with a fresh allowance of work. Rendering stays on its thread. What
+/// is not there is nothing in a template over foreign payloads, else a typing error.
+pub(super) fn metered<T>(is_foreign: bool, run: impl FnOnce() -> T) -> T {
     LEFT.set(MAX_WORK);
+    IS_FOREIGN.set(is_foreign);
     run()
+}
+
+fn is_nothing(value: &Value) -> bool {
+    value.is_undefined() && IS_FOREIGN.get()
 }
 
 /// A value as it is written into a text: nothing for `none`, a list with commas.
@@ -140,6 +155,7 @@ pub(super) fn metered<T>(run: impl FnOnce() -> T) -> T {
 pub(super) fn written(value: &Value) -> Result<String, Error> {
     match value.kind() {
         ValueKind::None => Ok(String::new()),
+        ValueKind::Undefined if IS_FOREIGN.get() => Ok(String::new()),
         ValueKind::Undefined => Err(Error::from(ErrorKind::UndefinedError)),
         ValueKind::Seq | ValueKind::Iterable => joined(value, ", "),
         ValueKind::Map | ValueKind::Plain => Err(wrong(
@@ -218,6 +234,24 @@ fn date(value: Value, format: Option<String>, options: Kwargs) -> Result<String,
         .and_then(bounded)
 }
 
+/// A time without a zone, as it is written in `tz`; one that has a zone, or is a number, stays.
+fn moment(value: Value, options: Kwargs) -> Result<String, Error> {
+    let zone: Option<String> = options.get("tz")?;
+    options.assert_all_used()?;
+    let text = written(&value)?;
+    let zone = match zone.as_deref().filter(|name| !name.is_empty()) {
+        None => TimeZone::UTC,
+        Some(name) => {
+            TimeZone::get(name).map_err(|_| wrong("the time zone of `moment` is unknown"))?
+        }
+    };
+    let has_zone = text.parse::<Timestamp>().is_ok();
+    let civil = text.trim().parse::<civil::DateTime>().ok();
+    let at = civil.filter(|_| !has_zone);
+    let at = at.and_then(|civil| civil.to_zoned(zone).ok());
+    Ok(at.map_or(text, |at| at.timestamp().to_string()))
+}
+
 fn number(value: &Value) -> Result<f64, Error> {
     let parsed = match value.kind() {
         ValueKind::Number => f64::try_from(value.clone()).ok(),
@@ -232,6 +266,7 @@ fn number(value: &Value) -> Result<f64, Error> {
 fn items(value: &Value) -> Result<Vec<Value>, Error> {
     match value.kind() {
         ValueKind::None => Ok(Vec::new()),
+        ValueKind::Undefined if IS_FOREIGN.get() => Ok(Vec::new()),
         ValueKind::Seq | ValueKind::Iterable => {
             let items: Vec<Value> = value.try_iter()?.take(MAX_ITEMS + 1).collect();
             if items.len() > MAX_ITEMS {

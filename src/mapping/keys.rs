@@ -294,7 +294,7 @@ impl Reading<'_> {
     }
 
     /// The template and its first line, or its faults as problems.
-    fn taken(
+    pub(super) fn taken(
         &mut self,
         path: &str,
         at: &Spanned<DeValue<'_>>,

@@ -169,7 +169,12 @@ impl Object for Free {
     }
 }
 
-fn unknown_name<'a>(of: &str, name: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
+/// That a name is unknown, and which are known.
+pub(super) fn unknown_name<'a>(
+    of: &str,
+    name: &str,
+    known: impl Iterator<Item = &'a str> + Clone,
+) -> String {
     let hint = did_you_mean(name, known.clone());
     let name = if name == "…" {
         name.to_owned()

@@ -24,6 +24,8 @@ pub(super) struct Templates {
     env: Environment<'static>,
     count: usize,
     uses: BTreeSet<String>,
+    /// The names of a dialect, whose payloads have any shape; `None` where the names are an event's.
+    foreign: Option<BTreeSet<String>>,
 }
 
 /// Why a template is wrong or failed: how many lines down (from 0), and what. Without values of
@@ -60,7 +62,29 @@ impl Templates {
             env,
             count: 0,
             uses: BTreeSet::new(),
+            foreign: None,
         }
+    }
+
+    /// None yet, over payloads of any shape: only the names at the top are known, and what a payload does
+    /// not have is nothing.
+    pub(super) fn over_payloads(names: BTreeSet<String>) -> Templates {
+        let mut templates = Templates::new();
+        templates
+            .env
+            .set_undefined_behavior(UndefinedBehavior::Chainable);
+        templates.foreign = Some(names);
+        templates
+    }
+
+    /// What is wrong with a name such as `contact.nmae`, if anything is.
+    pub(super) fn unknown(&self, path: &str) -> Option<String> {
+        let Some(known) = &self.foreign else {
+            return names::unknown(path);
+        };
+        let top = path.split('.').next().unwrap_or(path);
+        let is_known = known.contains(top);
+        (!is_known).then(|| names::unknown_name("", top, known.iter().map(String::as_str)))
     }
 
     /// Checks and compiles a template.
@@ -83,7 +107,7 @@ impl Templates {
         let mut paths: Vec<String> = compiled.undeclared_variables(true).into_iter().collect();
         paths.sort();
         for path in &paths {
-            if let Some(message) = names::unknown(path) {
+            if let Some(message) = self.unknown(path) {
                 // The first line that has the word; names are not repeated in templates of a few lines.
                 let word = path.rsplit('.').next().unwrap_or(path);
                 let line = source
@@ -127,7 +151,7 @@ impl Templates {
             .get_template(&id.0.to_string())
             .map_err(|error| fault(&error))?;
         let mut out = Bounded(Vec::new());
-        filters::metered(|| {
+        filters::metered(self.foreign.is_some(), || {
             template
                 .render_captured_to(values.clone(), &mut out)
                 .map(|_| ())

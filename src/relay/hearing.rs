@@ -311,7 +311,7 @@ fn log_heard(
 ) {
     let (what, is_new) = match admitted {
         Admitted::New(_) => (what, true),
-        Admitted::Duplicate => ("repeat", false),
+        Admitted::Duplicate | Admitted::Nobody => ("repeat", false),
     };
     count(target, what);
     if is_new {

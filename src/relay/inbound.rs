@@ -133,5 +133,6 @@ pub(super) fn event(
         session: None,
         contact: None,
         inbound_at: None,
+        find: None,
     }
 }

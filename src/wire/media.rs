@@ -7,12 +7,13 @@ use std::time::Duration;
 use base64::Engine as _;
 use futures::{Stream, StreamExt, stream};
 use handoffd_contract::{Connector, MediaProblem, MediaRef, Source};
+use secrecy::ExposeSecret;
 use url::Url;
 
 use super::policy::{Policy, PublicOnly};
 use super::token_budget::Priority;
 use super::{Wire, outbound};
-use crate::config::OutboundConfig;
+use crate::config::{MediaSignIn, OutboundConfig};
 
 /// How many redirects a file's address may make, each under the policy.
 const MAX_REDIRECTS: usize = 3;
@@ -54,6 +55,8 @@ pub struct AttachmentFetcher {
     timeout: Duration,
     /// The largest file, whatever the target takes.
     max_bytes: u64,
+    /// What hosts are shown whose files want it.
+    sign_in: Vec<MediaSignIn>,
     /// Whether a proxy resolves names, so that they are judged before it is asked.
     judges: bool,
     /// Set once the wires exist, which themselves need the library.
@@ -83,8 +86,27 @@ impl AttachmentFetcher {
             client: builder.build()?,
             timeout,
             max_bytes,
+            sign_in: Vec::new(),
             shelves: OnceLock::new(),
         })
+    }
+
+    /// The same, which shows these hosts what they want to see; others, and those that they lead to,
+    /// never.
+    #[must_use]
+    pub fn signing_in(self, sign_in: Vec<MediaSignIn>) -> AttachmentFetcher {
+        AttachmentFetcher { sign_in, ..self }
+    }
+
+    /// The header for an address, if its host has one.
+    fn shown_to(&self, url: &Url) -> Option<(&str, &str)> {
+        let host = url.host_str()?.to_ascii_lowercase();
+        let is_one = |name: &String| match name.strip_prefix('.') {
+            Some(_) => host.ends_with(name.as_str()),
+            None => host == *name,
+        };
+        let found = self.sign_in.iter().find(|one| one.hosts.iter().any(is_one));
+        found.map(|one| (one.header.as_str(), one.value.expose_secret()))
     }
 
     /// Makes the targets known. Only the first call counts.
@@ -169,8 +191,11 @@ impl AttachmentFetcher {
         let mut url = self.policy.check(address)?;
         for _ in 0..=MAX_REDIRECTS {
             self.admit(&url).await?;
-            let asked = self.client.get(url.clone()).send();
-            let response = tokio::time::timeout(self.timeout, asked)
+            let mut asked = self.client.get(url.clone());
+            if let Some((name, value)) = self.shown_to(&url) {
+                asked = asked.header(name, value);
+            }
+            let response = tokio::time::timeout(self.timeout, asked.send())
                 .await
                 .map_err(|_| MediaProblem::Unreachable)?
                 .map_err(|error| refused(&error))?;

@@ -42,6 +42,7 @@ impl File {
         Gate {
             ledger: self.ledger.clone(),
             router: Arc::new(Router::default()),
+            dialects: Arc::default(),
             limits: Limits::default(),
         }
     }

@@ -22,6 +22,7 @@ async fn inbound(event: &Value) -> Option<Timestamp> {
     let gate = Gate {
         ledger: ledger::open(&url).await.expect("a ledger"),
         router: Arc::new(Router::default()),
+        dialects: Arc::default(),
         limits: Limits::default(),
     };
     let judged = gate.judge(&incoming(event.to_string()), now());

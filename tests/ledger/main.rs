@@ -10,6 +10,7 @@
 
 mod conversations;
 mod durable;
+mod found;
 mod heard;
 mod in_band;
 mod intake;
@@ -67,6 +68,20 @@ conformance! {
         a_customer_keeps_their_window_under_a_new_key
         a_dead_letter_is_kept_once
         a_dead_letter_leaves_with_the_events_that_it_became;
+    found:
+        an_open_conversation_goes_on_else_a_new_one_begins
+        what_is_found_is_written_into_the_event
+        the_same_again_begins_nothing
+        a_conversation_that_people_have_goes_on_for_ever
+        what_tells_of_no_conversation_is_for_nobody
+        what_people_do_not_have_cannot_be_given_back
+        a_customer_is_found_under_any_of_their_keys
+        a_handoff_that_follows_goes_with_its_message
+        a_handoff_without_a_transcript_gets_the_conversations
+        a_status_finds_the_conversation_of_the_message
+        copies_of_what_we_sent_are_for_nobody
+        many_at_once_begin_one_conversation
+        a_session_that_is_named_is_taken_as_it_is;
     conversations:
         what_follows_comes_right_after_its_cause
         a_message_that_moves_nothing_leaves_no_trace

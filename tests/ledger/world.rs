@@ -290,6 +290,7 @@ pub fn plain(event: Event) -> Admission {
         session: None,
         contact: None,
         inbound_at: None,
+        find: None,
     }
 }
 

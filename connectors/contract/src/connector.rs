@@ -74,6 +74,13 @@ pub trait Connector: Send + Sync {
         Ok(FrameContent::default())
     }
 
+    /// Names of the facts that hold where the message that this event tells of is one that we sent
+    /// through this target, the surest first.
+    fn sent_facts(&self, data: &Data) -> Vec<String> {
+        let _ = data;
+        Vec::new()
+    }
+
     /// Whether this event opens a lane for a session that has none in this target.
     fn opens(&self, data: &Data) -> bool {
         matches!(data, Data::HandoffRequested(_))

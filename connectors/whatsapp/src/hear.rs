@@ -14,8 +14,9 @@ use crate::facts;
 use crate::settings::Settings;
 
 /// Without the messages themselves.
-const MESSAGES: &str = "messages of customers came by Meta's webhook, from which only statuses are taken; they must come \
-     as message.received events of the gateway. If they do, set webhooks.messages = \"ignore\"";
+const MESSAGES: &str = "messages of customers came by the webhook of a target, from which only statuses are taken; lead \
+     Meta's webhook to an [intake.source] with the dialect cloudapi. If they also come as events of the gateway, set \
+     webhooks.messages = \"ignore\"";
 
 /// What a webhook says.
 ///

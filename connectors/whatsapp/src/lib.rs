@@ -126,6 +126,21 @@ impl Connector for WhatsApp {
         hear::hear(&self.settings, frame)
     }
 
+    fn sent_facts(&self, data: &Data) -> Vec<String> {
+        let by_reference = |reference: &Option<String>| reference.as_deref().map(facts::reference);
+        let by_id = |id: &str| Some(facts::wamid(id));
+        let facts = match data {
+            Data::MessageStatus(status) => [
+                by_reference(&status.reference),
+                status.message_id.as_deref().and_then(by_id),
+            ],
+            // One that names the reply that it carried out is news of that, not a copy.
+            Data::MessageSent(said) if said.reference.is_none() => [by_id(&said.message.id), None],
+            _ => [None, None],
+        };
+        facts.into_iter().flatten().collect()
+    }
+
     fn opens(&self, data: &Data) -> bool {
         matches!(data, Data::HandoffRequested(_))
     }

@@ -63,6 +63,10 @@ impl Recipient {
 /// Whether it is a business-scoped user id, such as `US.13491208655302741918` or `US.ENT.…`.
 /// <https://developers.facebook.com/documentation/business-messaging/whatsapp/business-scoped-user-ids>
 pub(crate) fn is_user_id(text: &str) -> bool {
+    // Somebody whose number is hidden, as gateways that are no business's write them: never a phone.
+    if let Some(digits) = text.strip_suffix("@lid") {
+        return (1..=30).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+    }
     let Some((country, rest)) = text.split_once('.') else {
         return false;
     };
@@ -128,6 +132,7 @@ mod tests {
             user("US.13491208655302741918")
         );
         assert_eq!(to(None, None, Some("+16505551234")), phone("+16505551234"));
+        assert_eq!(to(None, Some("18765432@lid"), None), user("18765432@lid"));
         assert_eq!(to(None, None, Some("0151 12345678")), None);
         assert_eq!(to(Some("5511987654321@s.whatsapp.net"), None, None), None);
     }

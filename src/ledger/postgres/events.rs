@@ -1,5 +1,6 @@
 //! What intake needs: events in, and dead letters (table `poison`).
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
@@ -8,7 +9,9 @@ use jiff::Timestamp;
 use super::Postgres;
 use super::admit::admit;
 use super::db::{Db, Outcome, Text};
+use super::find::find;
 use super::transact::transact;
+use crate::conversation::Rules;
 use crate::ledger::rows::{self, Arrival, count};
 use crate::ledger::{
     Admission, Admitted, DeadLetter, DeadLetterRow, EventLedger, LedgerError, Result,
@@ -17,10 +20,11 @@ use crate::ledger::{
 #[async_trait]
 impl EventLedger for Postgres {
     async fn admit(&self, now: Timestamp, events: Vec<Admission>) -> Result<Vec<Admitted>> {
-        let (now, arrivals) = (
-            now.as_microsecond(),
-            Arrival::all(&events, &self.followed.rules())?,
-        );
+        let (now, rules) = (now.as_microsecond(), self.followed.rules());
+        if events.iter().any(|event| event.find.is_some()) {
+            return transact!(self, Write, db => found(db, now, &events, &rules));
+        }
+        let arrivals = Arrival::all(&events, &rules)?;
         transact!(self, Write, db => admit(db, now, &arrivals))
     }
 
@@ -38,11 +42,8 @@ impl EventLedger for Postgres {
         id: i64,
         events: Vec<Admission>,
     ) -> Result<()> {
-        let (now, arrivals) = (
-            now.as_microsecond(),
-            Arrival::all(&events, &self.followed.rules())?,
-        );
-        transact!(self, Write, db => resolve_dead_letter(db, now, id, &arrivals))
+        let (now, rules) = (now.as_microsecond(), self.followed.rules());
+        transact!(self, Write, db => resolve_dead_letter(db, now, id, &events, &rules))
     }
 
     async fn ping(&self) -> Result<()> {
@@ -101,12 +102,31 @@ async fn dead_letters(db: &Db<'_>, after: i64, limit: i64) -> Outcome<Vec<DeadLe
     .await
 }
 
+/// Stores events, some of whose sessions are to be found.
+async fn found(
+    db: &Db<'_>,
+    now: i64,
+    events: &[Admission],
+    rules: &Arc<Rules>,
+) -> Outcome<Vec<Admitted>> {
+    let found = find(db, now, events).await?;
+    let arrivals = Arrival::all(&found.admissions, rules)?;
+    let admitted = admit(db, now, &arrivals).await?;
+    Ok(found.told(admitted))
+}
+
 /// Takes a dead letter out, and stores the events that it became.
-async fn resolve_dead_letter(db: &Db<'_>, now: i64, id: i64, arrivals: &[Arrival]) -> Outcome<()> {
+async fn resolve_dead_letter(
+    db: &Db<'_>,
+    now: i64,
+    id: i64,
+    events: &[Admission],
+    rules: &Arc<Rules>,
+) -> Outcome<()> {
     if db.run("DELETE FROM poison WHERE id = $1", &[&id]).await? == 0 {
         return Err(LedgerError::Conflict(format!("there is no dead letter {id}")).into());
     }
-    admit(db, now, arrivals).await.map(|_| ())
+    found(db, now, events, rules).await.map(|_| ())
 }
 
 /// Grows by half a megabyte and gives it back, to know that there is room: what exists already can

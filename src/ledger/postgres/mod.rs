@@ -11,7 +11,7 @@
 //! | `schema` | migrations; the tables are in `schema/*.sql` |
 //! | `db`, `transact` | statements, what can go wrong, and a method's transaction |
 //! | `hints` | daemons wake each other |
-//! | `events`, `admit` | events in, lanes opened and woken; dead letters |
+//! | `events`, `admit`, `find` | events in, lanes opened and woken; dead letters |
 //! | `conversation` | who is in charge, moved and looked at |
 //! | `lanes` | claim, begin, finish, release |
 //! | `load`, `facts` | what a worker needs to know, and what it writes down |
@@ -31,6 +31,7 @@ mod db;
 mod events;
 mod facts;
 mod feeds;
+mod find;
 mod hints;
 mod lanes;
 mod load;

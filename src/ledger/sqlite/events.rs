@@ -1,5 +1,6 @@
 //! What intake needs: events in, and dead letters (table `poison`).
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
@@ -7,8 +8,10 @@ use jiff::Timestamp;
 use rusqlite::{Row, params};
 
 use super::admit::admit;
+use super::find::find;
 use super::tx::Tx;
 use super::{Sqlite, disk_space};
+use crate::conversation::Rules;
 use crate::ledger::rows::{self, Arrival, count};
 use crate::ledger::{
     Admission, Admitted, DeadLetter, DeadLetterRow, EventLedger, LedgerError, Result,
@@ -17,10 +20,12 @@ use crate::ledger::{
 #[async_trait]
 impl EventLedger for Sqlite {
     async fn admit(&self, now: Timestamp, events: Vec<Admission>) -> Result<Vec<Admitted>> {
-        let (now, arrivals) = (
-            now.as_microsecond(),
-            Arrival::all(&events, &self.followed.rules())?,
-        );
+        let (now, rules) = (now.as_microsecond(), self.followed.rules());
+        if events.iter().any(|event| event.find.is_some()) {
+            let stored = move |tx: &Tx<'_>| found(tx, now, &events, &rules);
+            return self.write(stored).await;
+        }
+        let arrivals = Arrival::all(&events, &rules)?;
         self.write(move |tx| admit(tx, now, &arrivals)).await
     }
 
@@ -40,12 +45,12 @@ impl EventLedger for Sqlite {
         id: i64,
         events: Vec<Admission>,
     ) -> Result<()> {
-        let (now, arrivals) = (
-            now.as_microsecond(),
-            Arrival::all(&events, &self.followed.rules())?,
-        );
-        self.write(move |tx| resolve_dead_letter(tx, now, id, &arrivals))
-            .await
+        let (now, rules) = (now.as_microsecond(), self.followed.rules());
+        self.write(move |tx| {
+            resolve_dead_letter(tx, id)?;
+            found(tx, now, &events, &rules).map(|_| ())
+        })
+        .await
     }
 
     async fn ping(&self) -> Result<()> {
@@ -117,14 +122,22 @@ fn dead_letter_row(row: &Row<'_>) -> rusqlite::Result<Result<DeadLetterRow>> {
     }))
 }
 
-/// Takes a dead letter out, and stores the events that it became.
-fn resolve_dead_letter(tx: &Tx<'_>, now: i64, id: i64, arrivals: &[Arrival]) -> Result<()> {
+/// Stores events, some of whose sessions are to be found.
+fn found(tx: &Tx<'_>, now: i64, events: &[Admission], rules: &Arc<Rules>) -> Result<Vec<Admitted>> {
+    let found = find(tx, now, events)?;
+    let arrivals = Arrival::all(&found.admissions, rules)?;
+    let admitted = admit(tx, now, &arrivals)?;
+    Ok(found.told(admitted))
+}
+
+/// Takes a dead letter out.
+fn resolve_dead_letter(tx: &Tx<'_>, id: i64) -> Result<()> {
     if tx.run("DELETE FROM poison WHERE id = ?1", [id])? == 0 {
         return Err(LedgerError::Conflict(format!(
             "there is no dead letter {id}"
         )));
     }
-    admit(tx, now, arrivals).map(|_| ())
+    Ok(())
 }
 
 /// Writes, to know that writing works.

@@ -9,7 +9,7 @@
 //! | `schema` | opening the file, migrations; the tables are in `schema/*.sql` |
 //! | `writer`, `reader`, `tx` | the thread that writes, those that read, and a transaction |
 //! | `disk_space` | whether there is room to write |
-//! | `events`, `admit` | events in, lanes opened and woken; dead letters |
+//! | `events`, `admit`, `find` | events in, lanes opened and woken, sessions found; dead letters |
 //! | `conversation` | who is in charge, moved and looked at |
 //! | `lanes` | claim, begin, finish, release |
 //! | `load`, `facts` | what a worker needs to know, and what it writes down |
@@ -28,6 +28,7 @@ mod disk_space;
 mod events;
 mod facts;
 mod feeds;
+mod find;
 mod lanes;
 mod load;
 mod mappings;

@@ -69,6 +69,14 @@ fn each_filter_does_what_its_name_says() {
             "250 3",
         ),
         ("[{{ ' a ' | trim }}]", "[a]"),
+        (
+            "{{ 'whatsapp:+49151' | phone }} {{ '18@lid' | phone }}{{ '18:3@lid' | lid }}",
+            "49151 18@lid",
+        ),
+        (
+            "{{ '2026-11-20 10:00:00' | moment(tz='America/Sao_Paulo') }} {{ time | moment(tz='Asia/Tokyo') }} {{ 17 | moment }}",
+            "2026-11-20T13:00:00Z 2026-11-20T23:58:12.5Z 17",
+        ),
         ("{{ 'abcdef' | truncate(4) }}", "abc…"),
         (
             "{{ 'a' is in(list) }} {{ name is startingwith('Ana') }} {{ score is string }}",

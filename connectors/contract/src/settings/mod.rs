@@ -116,6 +116,12 @@ impl<'a> Table<'a> {
         })
     }
 
+    /// A table under a free name below this one, such as `source.NAME`; `path` is the whole of it.
+    #[must_use]
+    pub fn below(&self, path: impl Into<String>, value: &'a Value) -> Option<Table<'a>> {
+        Table::new(path, value, self.problems)
+    }
+
     /// Everything that is in it, for tables whose keys are free names.
     #[must_use]
     pub fn all(&self) -> Option<&'a Map<String, Value>> {

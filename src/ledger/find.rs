@@ -1,0 +1,260 @@
+//! Whose session an event is that names none, as both ledgers decide it: what was found becomes an
+//! admission to a session, or nothing.
+
+use std::collections::HashSet;
+
+use handoffd_contract::{Data, Event, Message};
+
+use super::conversation::PEOPLE;
+use super::rows;
+use super::{Admission, Admitted, Find, Result};
+
+/// At most so many bytes of a conversation's messages become a transcript.
+pub(super) const TRANSCRIPT_BYTES: usize = 1 << 20;
+/// At most so many replies of reps are held against a copy.
+pub(super) const REPLIES: i64 = 20;
+/// A copy of a reply comes within this time, in microseconds.
+pub(super) const COPIED_WITHIN: i64 = 10 * 60 * 1_000_000;
+
+/// A session of the customer's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Candidate {
+    /// Its id.
+    pub id: String,
+    /// The word for who is in charge; absent while nobody was asked for help.
+    pub controller: Option<String>,
+    /// When its last event came, in microseconds.
+    pub last: Option<i64>,
+}
+
+/// What became of the search for a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    /// This one, in which people are in charge or not.
+    In(String, bool),
+    /// A new one.
+    New,
+    /// None.
+    Nowhere,
+}
+
+/// Whether people are in charge, by the word for who is.
+pub(super) fn is_people(controller: Option<&str>) -> bool {
+    controller.is_some_and(|controller| PEOPLE.contains(&controller))
+}
+
+/// The session of the customer's in which an event belongs; `candidates` are their sessions, the one in
+/// which they wrote last first.
+pub(super) fn place(find: &Find, candidates: &[Candidate], now: i64) -> Place {
+    let idle = i64::try_from(find.idle.as_micros()).unwrap_or(i64::MAX);
+    let is_people = |one: &Candidate| is_people(one.controller.as_deref());
+    let is_open = |one: &&Candidate| {
+        let is_closed = one.controller.as_deref() == Some("closed");
+        let is_over = one.last.is_none_or(|last| now.saturating_sub(last) > idle);
+        is_people(one) || !is_closed && !is_over
+    };
+    let open = candidates.iter().find(is_open);
+    // What tells of a conversation tells of it also when it is over.
+    let any = candidates.first().filter(|_| !find.begins);
+    match open.or(any) {
+        Some(one) => Place::In(one.id.clone(), is_people(one)),
+        None if find.begins => Place::New,
+        None => Place::Nowhere,
+    }
+}
+
+impl Find {
+    /// Whether it is for somebody while people are in charge, or are not.
+    pub(super) fn is_wanted(&self, is_people: bool) -> bool {
+        if is_people {
+            !self.unless_people
+        } else {
+            !self.only_people
+        }
+    }
+}
+
+/// Admissions whose sessions are found, and the place of each that is for nobody or was there already.
+#[derive(Default)]
+pub(super) struct Found {
+    /// To be stored, in order.
+    pub admissions: Vec<Admission>,
+    /// What became of each that came; `None` of one that is to be stored.
+    told: Vec<Option<Admitted>>,
+    /// The session of the last one, and whether people have it; `None` when that one is not stored anew.
+    last: Option<(String, bool)>,
+    /// New sessions by the first customer's key and number, so that what comes together stays together.
+    begun: Vec<(Find, String)>,
+}
+
+impl Found {
+    /// Stores one in a session.
+    pub fn admit(&mut self, mut admission: Admission, session: &str, is_people: bool) {
+        assign(&mut admission, session);
+        self.last = Some((session.to_owned(), is_people));
+        self.admissions.push(admission);
+        self.told.push(None);
+    }
+
+    /// Leaves one out.
+    pub fn leave(&mut self, why: Admitted) {
+        self.last = None;
+        self.told.push(Some(why));
+    }
+
+    /// The session of the one before, if that is stored anew, and whether people have it.
+    pub fn last(&self) -> Option<(String, bool)> {
+        self.last.clone()
+    }
+
+    /// The session that began with an earlier one of the same customer's.
+    pub fn begun(&self, find: &Find) -> Option<String> {
+        let same = |(known, _): &&(Find, String)| {
+            known
+                .numbers
+                .iter()
+                .any(|number| find.numbers.contains(number))
+                && known
+                    .customers
+                    .iter()
+                    .any(|key| find.customers.contains(key))
+        };
+        self.begun
+            .iter()
+            .find(same)
+            .map(|(_, session)| session.clone())
+    }
+
+    /// Remembers that a session begins.
+    pub fn begin(&mut self, find: &Find, session: &str) {
+        self.begun.push((find.clone(), session.to_owned()));
+    }
+
+    /// What became of each that came, by what became of those that were stored.
+    pub fn told(self, admitted: Vec<Admitted>) -> Vec<Admitted> {
+        let mut admitted = admitted.into_iter();
+        let each = self.told.into_iter();
+        each.map(|told| told.unwrap_or_else(|| admitted.next().unwrap_or(Admitted::Duplicate)))
+            .collect()
+    }
+}
+
+/// Puts an event into a session.
+fn assign(admission: &mut Admission, session: &str) {
+    admission.find = None;
+    admission.event.session = session.to_owned();
+    if let Some(about) = &mut admission.session {
+        about.id = session.to_owned();
+    }
+    match &mut admission.event.data {
+        Data::HandoffRequested(handoff) => handoff.session.id = session.to_owned(),
+        Data::MessageReceived(said) | Data::MessageSent(said) => {
+            if let Some(about) = &mut said.session {
+                about.id = session.to_owned();
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Gives a handoff the messages of its conversation, oldest first, before those that it has.
+pub(super) fn fill(admission: &mut Admission, bodies: &[String]) -> Result<()> {
+    let Data::HandoffRequested(handoff) = &mut admission.event.data else {
+        return Ok(());
+    };
+    let mut messages: Vec<Message> = Vec::new();
+    for body in bodies {
+        if let Data::MessageReceived(said) | Data::MessageSent(said) =
+            rows::decode::<Event>(body)?.data
+        {
+            messages.push(said.message);
+        }
+    }
+    messages.append(&mut handoff.transcript);
+    let mut seen = HashSet::new();
+    messages.retain(|message| seen.insert(message.id.clone()));
+    handoff.transcript = messages;
+    Ok(())
+}
+
+/// Whether a message is word for word what a rep wrote before: the gateway's copy of it.
+pub(super) fn is_copy(event: &Event, replies: &[String]) -> Result<bool> {
+    let Data::MessageSent(said) = &event.data else {
+        return Ok(false);
+    };
+    let Some(text) = said.message.text.as_deref().map(str::trim) else {
+        return Ok(false);
+    };
+    for body in replies {
+        if let Data::RepReplied(reply) = rows::decode::<Event>(body)?.data
+            && reply.text.as_deref().map(str::trim) == Some(text)
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+
+    fn find(begins: bool) -> Find {
+        Find {
+            named: false,
+            numbers: vec!["+49".to_owned()],
+            customers: vec!["491".to_owned()],
+            begins,
+            idle: SignedDuration::from_hours(24),
+            follows: false,
+            unless_people: false,
+            only_people: false,
+            ours: Vec::new(),
+            transcript: 0,
+        }
+    }
+
+    fn one(id: &str, controller: Option<&str>, hours: i64) -> Candidate {
+        Candidate {
+            id: id.to_owned(),
+            controller: controller.map(str::to_owned),
+            last: Some(-hours * 3_600_000_000),
+        }
+    }
+
+    #[test]
+    fn the_open_conversation_goes_on_else_a_new_one_begins() {
+        let people = |id: &str| Place::In(id.to_owned(), true);
+        let bot = |id: &str| Place::In(id.to_owned(), false);
+        let at = |begins, of: &[Candidate]| place(&find(begins), of, 0);
+        assert_eq!(at(true, &[]), Place::New);
+        assert_eq!(at(true, &[one("a", None, 1)]), bot("a"));
+        assert_eq!(
+            at(true, &[one("a", None, 25)]),
+            Place::New,
+            "nothing was said for a day"
+        );
+        assert_eq!(
+            at(true, &[one("a", Some("rep"), 900)]),
+            people("a"),
+            "people have it"
+        );
+        assert_eq!(at(true, &[one("a", Some("closed"), 1)]), Place::New);
+        assert_eq!(at(true, &[one("a", Some("returned"), 1)]), bot("a"));
+        assert_eq!(
+            at(
+                true,
+                &[one("b", Some("closed"), 1), one("a", Some("queued"), 2)]
+            ),
+            people("a")
+        );
+        assert_eq!(at(false, &[]), Place::Nowhere);
+        assert_eq!(
+            at(false, &[one("a", Some("closed"), 900)]),
+            bot("a"),
+            "a late status"
+        );
+    }
+}
