@@ -430,6 +430,32 @@ fn a_reply_in_trouble_has_one_note_that_is_brought_up_to_date() {
 }
 
 #[test]
+fn a_reply_of_which_whatsapp_says_nothing_has_a_note_until_it_has_arrived() {
+    let mut desk = opened(false);
+    desk.work(&[
+        item("r1", 20, replied("77", "On its way")),
+        status(21, "77", DeliveryState::Sent, None),
+    ])
+    .unwrap();
+    assert_eq!(notes(&desk).len(), 1, "nothing to be said");
+    let unconfirmed = status(22, "77", DeliveryState::Sent, Some("unconfirmed"));
+    for _ in 0..2 {
+        desk.work(std::slice::from_ref(&unconfirmed)).unwrap();
+        let all = notes(&desk);
+        assert_eq!(all.len(), 2, "once");
+        assert!(
+            all[1].contains("Sent, not confirmed by WhatsApp") && all[1].contains("“On its way”"),
+            "{all:?}"
+        );
+    }
+    desk.work(&[status(23, "77", DeliveryState::Delivered, None)])
+        .unwrap();
+    let all = notes(&desk);
+    assert_eq!(all.len(), 2);
+    assert!(all[1].contains("Delivered to WhatsApp"), "{all:?}");
+}
+
+#[test]
 fn several_states_at_once_end_with_the_last_one() {
     let mut desk = opened(false);
     desk.work(&[

@@ -135,6 +135,42 @@ fn each_reply_has_one_activity_that_says_how_far_it_has_come() {
 }
 
 #[test]
+fn a_reply_of_which_whatsapp_says_nothing_says_so_until_it_has_arrived() {
+    for settings in [json!({}), json!({ "reply_line": "trouble" })] {
+        let connector = connector(settings);
+        let mut story = vec![
+            vec![item("h1", 0, handoff(Vec::new()))],
+            vec![
+                replied("r1", 60, "rep-1", "On its way"),
+                came("s1", 61, "rep-1", DeliveryState::Sent, None),
+            ],
+        ];
+        let why = Some(("unconfirmed", "It may not have arrived."));
+        story.push(vec![came("s2", 62, "rep-1", DeliveryState::Sent, why)]);
+        let told = |story: &[Vec<Item>]| {
+            let stage = stage(&*connector, &site_with_ana, story.to_vec());
+            lines(&prove(&stage, 1))
+        };
+        let name = "\"On its way\" of 2026-11-20 10:01 UTC";
+        let state = "Sent, not confirmed by WhatsApp";
+        let line = (
+            format!("{state}: {name}"),
+            format!("{state}: It may not have arrived."),
+        );
+        assert_eq!(told(&story), [line]);
+        story.push(vec![came(
+            "s3",
+            63,
+            "rep-1",
+            DeliveryState::Delivered,
+            None,
+        )]);
+        let state = "Delivered to WhatsApp".to_owned();
+        assert_eq!(told(&story), [(format!("{state}: {name}"), state)]);
+    }
+}
+
+#[test]
 fn only_what_goes_wrong_has_an_activity_where_the_settings_say_so() {
     let connector = connector(json!({ "reply_line": "trouble" }));
     let mut story = vec![

@@ -160,6 +160,31 @@ fn a_message_begins_a_session_where_the_settings_say_so() {
     assert_eq!(attributes["priority"], "high", "{attributes}");
 }
 
+/// It is told once, and after the end it waits like every other warning.
+#[test]
+fn a_reply_of_which_whatsapp_says_nothing_is_told_in_the_thread() {
+    let mut sandbox = sandbox(&json!({}));
+    let mut known = Known::default();
+    run(&mut *sandbox, &mut known, vec![handoff("h1", Vec::new())]);
+    let unconfirmed = |reply: &str| {
+        let mut told = status(reply, DeliveryState::Sent, Some("it may not have arrived"));
+        if let Data::ReplyStatus(status) = &mut told.data {
+            status.cause = Some("unconfirmed".into());
+        }
+        told.id = format!("unconfirmed-{reply}");
+        told
+    };
+    let names = run(&mut *sandbox, &mut known, vec![unconfirmed(REPLY)]);
+    assert_eq!(names, ["message.send"]);
+    let shown = sandbox.view().to_string();
+    let words = "Sent, and not confirmed by WhatsApp: it may not have arrived";
+    assert_eq!(shown.matches(words).count(), 1, "{shown}");
+    assert!(run(&mut *sandbox, &mut known, vec![unconfirmed(REPLY)]).is_empty());
+    run(&mut *sandbox, &mut known, vec![closed("c1")]);
+    let names = run(&mut *sandbox, &mut known, vec![unconfirmed("another")]);
+    assert_eq!(names, ["message.keep"]);
+}
+
 #[test]
 fn the_end_of_one_session_is_not_told_again_after_the_next() {
     let mut sandbox = sandbox(&json!({}));

@@ -39,7 +39,7 @@ fn a_reply_of_which_nothing_was_said_is_told_once_and_what_comes_later_is_told_t
     );
     assert_eq!(states(&world), ["m-1 Sent", "m-1 Sent"]);
     assert_eq!(causes(&world), [None, Some("unconfirmed".to_owned())]);
-    let detail = &world.told()[0].2;
+    let detail = &world.told()[1].2;
     assert!(
         detail.starts_with("It was sent at ") && detail.contains("may not have arrived"),
         "{detail}"
