@@ -216,7 +216,7 @@ fn told(item: Item) -> Item {
     };
     Item {
         // A notice that is minutes old is not told.
-        time: "2026-03-02T10:00:00Z".parse().unwrap(),
+        time: "2026-03-02T10:00:00Z".parse().expect("a time"),
         rendered: Some(rendered),
         ..item
     }

@@ -264,6 +264,13 @@ fn a_refused_notice_is_dropped_and_no_rep_is_told() {
     assert_eq!(dropped(&world.known, "n-1"), "no-customer");
 }
 
+/// Events that come together, which notices are dropped and why, and what the phone shows.
+type Passed = (
+    Vec<Item>,
+    &'static [(&'static str, &'static str)],
+    &'static [&'static str],
+);
+
 #[test]
 fn what_has_passed_is_not_told() {
     let connector = cloud(json!({"notify": null}));
@@ -272,7 +279,7 @@ fn what_has_passed_is_not_told() {
         in_charge(id, Controller::Returned { by })
     };
     let queued = |id: &str| in_charge(id, Controller::queued(None));
-    let table: [(Vec<Item>, &[(&str, &str)], &[&str]); 6] = [
+    let table: [Passed; 6] = [
         (
             vec![
                 notice("n-1", Notice::Position, "3."),
