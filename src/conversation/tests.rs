@@ -143,7 +143,7 @@ fn reply_is(message: &str, state: DeliveryState) -> Moved {
 
 /// The table as the code has it.
 fn table() -> String {
-    let rows: [(&str, Moved); 11] = [
+    let rows: [(&str, Moved); 12] = [
         ("handoff.requested", handed(&["hubspot"])),
         ("a rep is assigned", assigned("hubspot", "Bo")),
         ("the rep leaves", Moved::Left("hubspot".into())),
