@@ -29,6 +29,8 @@
 //! | `misfit` | what to do when `type` or `map` does not fit: `drop` or `park` |
 //! | `required` | an empty value stops the handoff instead of leaving the field out |
 //!
+//! The same language read the other way says what a gateway's payload means: [`dialect`].
+//!
 //! Templates are bounded in work: fuel, output, size of the source, and a language without
 //! variables and multiplication (see `lint`).
 

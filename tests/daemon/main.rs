@@ -5,6 +5,7 @@
 mod cases;
 mod conversation;
 mod disabled;
+mod gateways;
 mod kill;
 mod lost_fields;
 mod merged;
