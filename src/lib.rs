@@ -32,14 +32,14 @@
 //! | --- | --- | --- |
 //! | `connectors/contract` | the language that both sides speak; the proof suite | |
 //! | `connectors/*` | one crate per target, and its simulator | its API |
-//! | [`intake`] | events come in, by RabbitMQ and HTTP | `intake::amqp`: lapin |
+//! | [`intake`] | events come in, by RabbitMQ and HTTP, as CloudEvents or in a gateway's own words | `intake::amqp`: lapin |
 //! | [`conversation`] | who is in charge of a conversation, and what follows | |
 //! | [`ledger`] | what is remembered: SQLite or PostgreSQL | SQL |
 //! | [`engine`] | lanes: claimed, planned, called, left | |
 //! | [`relay`] | streams, polls and webhooks become events | |
 //! | [`wire`] | the way out: HTTP, credentials, attachments, rates, circuits | reqwest |
 //! | [`target`], [`open_feeds`] | what engine and relay know together | |
-//! | [`mapping`] | which CRM field gets which value | minijinja |
+//! | [`mapping`] | which CRM field gets which value; what a gateway's words mean | minijinja |
 //! | [`schema`] | the published JSON Schemas and AsyncAPI document | |
 //! | [`publisher`] | messages to the gateway's exchange | lapin |
 //! | [`connectors`] | the table of kinds | the connectors' names |

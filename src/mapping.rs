@@ -33,6 +33,8 @@
 //! The section `notices` holds what the customer is told of the conversation itself, a text for each
 //! [`Notice`]. It is rendered for that notice alone, in the customer's language.
 //!
+//! The same language read the other way says what a gateway's payload means: [`dialect`].
+//!
 //! Templates are bounded in work: fuel, output, size of the source, and a language without
 //! variables and multiplication (see `lint`).
 

@@ -132,7 +132,7 @@ fn each_wrong_mapping_gets_its_problem() {
         ),
         (
             hub("[ticket]\nsubject = \"\"\"{{ 1 }}\n{{ handoff.topic | shout }}\"\"\""),
-            vec!["m.toml:4: ticket.subject: the filter `shout` is unknown; known are: capitalize, date, default, digits, first, float, html, int, items, join, last, length, lower, plain, plus, replace, round, split, string, times, trim, truncate, upper".into()],
+            vec!["m.toml:4: ticket.subject: the filter `shout` is unknown; known are: capitalize, date, default, digits, first, float, html, int, items, join, last, length, lid, lower, moment, phone, plain, plus, replace, round, split, string, times, trim, truncate, upper".into()],
         ),
         (
             hub("[ticket]\nsubject = '{{ contact.name '"),

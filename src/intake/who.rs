@@ -92,7 +92,7 @@ fn contact(at: &At<'_, '_>) -> Contact {
     let number = at.field("wa_id");
     let mut user_id = user_id(&at.field("user_id"));
     let wa_id = if number.scalar().is_some_and(|id| is_user_id(&id)) {
-        const REMEDY: &str = "a business-scoped user id or a lid belongs into user_id";
+        const REMEDY: &str = "a business-scoped user id belongs into user_id";
         if user_id.is_none() {
             number.read_as(&format!("it was read as user_id: {REMEDY}"));
             user_id = number.scalar();

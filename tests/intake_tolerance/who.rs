@@ -75,6 +75,15 @@ fn a_bad_field_of_the_customer_is_left_out_and_the_good_ones_stay() {
             "{value}"
         );
     }
+    // The digits of a hidden number are no phone; they name the customer all the same.
+    let (jana, _) = contact("wa_id", json!("183746529384756@lid"));
+    assert_eq!(jana.user_id.as_deref(), Some("183746529384756@lid"));
+    let (jana, warnings) = contact("user_id", json!("183746529384756@lid"));
+    assert_eq!(
+        (jana.user_id.as_deref(), warnings.len()),
+        (Some("183746529384756@lid"), 0)
+    );
+    assert_eq!(contact("user_id", json!("x@lid")).0.user_id, None);
     let long = "n".repeat(150_000);
     let name = contact("name", json!(long)).0.name.expect("a name");
     assert_eq!(name.chars().count(), 100_000);
