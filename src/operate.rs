@@ -144,6 +144,9 @@ fn told(
         "  in charge        {}",
         in_charge(story.conversation.as_ref(), now)
     );
+    if let Some(at) = story.conversation.as_ref().and_then(|row| row.deadline) {
+        let _ = writeln!(out, "  next deadline    {at:.0} (in {})", span(now, at));
+    }
     for line in unconfirmed(story.conversation.as_ref(), now) {
         let _ = writeln!(out, "  not confirmed    {line}");
     }

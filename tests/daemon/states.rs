@@ -175,6 +175,7 @@ async fn it_is_told_that_nobody_comes() {
     let (code, text) = world.command(&["show", &world.session]);
     assert_eq!(code, 0);
     assert!(text.contains("nobody yet: it waits at hubspot"), "{text}");
+    assert!(text.contains("next deadline"), "{text}");
     let queued = "handoffd_sessions{controller=\"queued\"} 1\n";
     eventually(SOON, || async {
         world.text("/metrics").await.contains(queued)
