@@ -425,19 +425,19 @@ fn any_moved() -> impl Strategy<Value = Moved> {
     };
     let target = || prop::sample::select(vec!["a".to_owned(), "b".to_owned()]);
     prop_oneof![
-        prop::sample::subsequence(vec!["a", "b"], 0..=2).prop_map(|names| handed(&names)),
-        (target(), name()).prop_map(|(target, name)| Moved::Assigned { target, name }),
-        target().prop_map(Moved::Left),
-        (target(), 0..6_u8, name()).prop_map(|(target, n, author)| Moved::Replied {
+        4 => prop::sample::subsequence(vec!["a", "b"], 1..=2).prop_map(|names| handed(&names)),
+        4 => (target(), name()).prop_map(|(target, name)| Moved::Assigned { target, name }),
+        2 => target().prop_map(Moved::Left),
+        2 => (target(), 0..6_u8, name()).prop_map(|(target, n, author)| Moved::Replied {
             target,
             message: n.to_string(),
             author,
         }),
-        target().prop_map(|target| Moved::Ended {
+        2 => target().prop_map(|target| Moved::Ended {
             target,
             status: None
         }),
-        (
+        6 => (
             target(),
             prop::option::of(0..3_u32),
             prop::option::of(0..300_u64)
@@ -447,16 +447,21 @@ fn any_moved() -> impl Strategy<Value = Moved> {
                 position,
                 seconds,
             }),
-        Just(Moved::Returned("platform".into())),
-        Just(Moved::Closed {
+        1 => Just(Moved::Returned("platform".into())),
+        1 => Just(Moved::Closed {
             by: "platform".into(),
             resolved: None
         }),
-        Just(Moved::Said),
-        prop::sample::select(vec!["hello", "/cancel", "3", "5"]).prop_map(wrote),
-        Just(Moved::Wrote(None)),
-        Just(Moved::Deadline),
+        1 => Just(Moved::Said),
+        3 => prop::sample::select(vec!["hello", "/cancel", "3", "5"]).prop_map(wrote),
+        1 => Just(Moved::Wrote(None)),
+        4 => Just(Moved::Deadline),
     ]
+}
+
+/// Mostly seconds, sometimes so long that the window closes.
+fn any_pause() -> impl Strategy<Value = i64> {
+    prop_oneof![6 => 0..40_i64, 2 => 0..3_000_i64, 1 => 0..100_000_i64]
 }
 
 fn any_rules() -> impl Strategy<Value = Rules> {
@@ -481,7 +486,7 @@ proptest! {
     #[test]
     fn the_customer_is_told_by_these_laws(
         rules in any_rules(),
-        story in prop::collection::vec((any_moved(), 0..3_000_i64, -600..60_i64, any::<bool>()), 1..60),
+        story in prop::collection::vec((any_moved(), any_pause(), -600..60_i64, prop::bool::weighted(0.2)), 1..80),
     ) {
         let mut state = State::default();
         let (mut now, mut inbound) = (0, None);
@@ -565,5 +570,50 @@ proptest! {
             prop_assert_eq!(&serde_json::from_str::<State>(&kept).expect("a state"), &after.state);
             state = after.state;
         }
+    }
+
+    /// Places are told when they are others than were told, never sooner than a minute after, and in the
+    /// end the newest is known.
+    #[test]
+    fn places_in_a_queue_are_told_by_these_laws(
+        story in prop::collection::vec((prop::option::of((0..4_u32, 0..300_u64)), any::<bool>(), 1..50_i64), 1..40),
+    ) {
+        let mut talk = Talk::new(&[Notice::Position]);
+        talk.rules.unattended_after = None;
+        talk.rules.window_warning = None;
+        talk.hear(0, handed(&["a"]));
+        let (mut now, mut told, mut newest) = (0, None, None);
+        let mut said: Option<i64> = None;
+        let mut hear = |talk: &mut Talk, now: i64, moved: Moved| -> Result<Option<(Option<u32>, Option<u64>)>, TestCaseError> {
+            let notices = talk.hear(now, moved);
+            let Some(notice) = notices.first() else { return Ok(None) };
+            prop_assert_eq!(notices.len(), 1);
+            prop_assert!(said.is_none_or(|said| now - said >= 60), "too soon: {:?} and {}", said, now);
+            said = Some(now);
+            Ok(Some((notice.position, notice.wait_minutes())))
+        };
+        for (place_told, by_wait, pause) in story {
+            now += pause;
+            let moved = match place_told {
+                Some((_, seconds)) if by_wait && newest.is_none() => place(None, Some(seconds)),
+                Some((position, _)) => {
+                    newest = Some(position);
+                    place(Some(position), None)
+                }
+                None => Moved::Deadline,
+            };
+            if let Some(notice) = hear(&mut talk, now, moved)? {
+                prop_assert!(told != Some(notice), "the same again: {:?}", told);
+                told = Some(notice);
+            }
+        }
+        while let Some(deadline) = talk.deadline {
+            let second = deadline.as_second() - 1_700_000_000;
+            if let Some(notice) = hear(&mut talk, second, Moved::Deadline)? {
+                told = Some(notice);
+            }
+            prop_assert!(talk.deadline.is_none_or(|next| next > deadline));
+        }
+        prop_assert_eq!(told.and_then(|(position, _)| position), newest);
     }
 }
