@@ -1,6 +1,8 @@
 //! Who is in charge, as users see it: a conversation that was given back rings at nobody, a handoff
 //! after it is work again, and it is told when nobody comes.
 
+use std::time::{Duration, Instant};
+
 use handoffd_test_support::eventually;
 use serde_json::{Value, json};
 
@@ -283,6 +285,9 @@ async fn a_changed_property_is_published_once() {
         .switch("subscribed", &subscribed)
         .unwrap();
     world.hand_over("hubspot").await;
+    // The poll takes what a ticket has in its first seconds for what it was made with.
+    let handed = Instant::now();
+    eventually(SOON, || async { handed.elapsed() > Duration::from_secs(3) }).await;
     for value in ["LOW", "URGENT"] {
         let before = repeats(&world).await;
         let act = json!({"act": "set", "property": "hs_ticket_priority", "value": value});
