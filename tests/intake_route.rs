@@ -265,3 +265,20 @@ fn only_what_the_customer_wrote_opens_the_window() {
     let updated = admission(UPDATED);
     assert!(updated.session.is_none() && updated.contact.is_some());
 }
+
+/// What the customer is told later is told in the language in which the assistant handed over.
+#[test]
+fn a_session_that_names_no_language_has_the_handoffs() {
+    let language = |session: Value, spoken: Value| {
+        let body = changed(HANDOFF, "/data/session/language", session);
+        let body = changed(&body, "/data/handoff/language", spoken);
+        let admission = router().admission(event(&body), now());
+        admission.session.expect("a session").language
+    };
+    assert_eq!(
+        language(Value::Null, json!("pt-BR")).as_deref(),
+        Some("pt-BR")
+    );
+    assert_eq!(language(json!("de"), json!("es")).as_deref(), Some("de"));
+    assert_eq!(language(Value::Null, Value::Null), None);
+}
