@@ -95,7 +95,7 @@ fn messages_of_customers_are_refused_aloud_and_statuses_beside_them_heard() {
     assert_eq!(stop.reason, Reason::Unsupported);
     assert!(
         stop.message
-            .contains("message.received events of the gateway"),
+            .contains("lead Meta's webhook to an [intake.source]"),
         "{stop:?}"
     );
     assert!(
