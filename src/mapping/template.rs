@@ -77,6 +77,13 @@ impl Templates {
         templates
     }
 
+    /// From now on a dialect's templates may use this name.
+    pub(super) fn learn(&mut self, name: &str) {
+        if let Some(names) = &mut self.foreign {
+            names.insert(name.to_owned());
+        }
+    }
+
     /// What is wrong with a name such as `contact.nmae`, if anything is.
     pub(super) fn unknown(&self, path: &str) -> Option<String> {
         let Some(known) = &self.foreign else {

@@ -125,6 +125,14 @@ fn what_is_wrong_in_a_file_is_told_by_its_line() {
             ":4: when: unknown key `hold`",
         ),
         (
+            "kind = \"intake\"\nname = \"x\"\n[names]\na = \"{{ b }}\"\nb = \"1\"\n[[event]]\nskip = \"a\"\n",
+            ":4: names.a: `b` is unknown",
+        ),
+        (
+            "kind = \"intake\"\nname = \"x\"\n[names]\na = \"1\"\n[when]\nholds = \"a\"\n[[event]]\nskip = \"a\"\n",
+            ":6: when.holds: `a` is unknown",
+        ),
+        (
             "kind = \"intake\"\nname = \"x\"\nsecrets = [\"apikey\"]\n[[event]]\nskip = \"a\"\n",
             "a secret's place begins with body",
         ),

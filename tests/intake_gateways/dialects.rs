@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use handoffd::config::{DialectConfig, On, Opening};
+use handoffd::intake::{Incoming, Origin};
 use handoffd::ledger::Admitted;
 use handoffd::mapping::dialect::Dialect;
 use handoffd_contract::{Controller, Data};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::intake::File;
-use crate::{evolution, gate, gateways, stored, take};
+use crate::{came, evolution, gate, gateways, stored, take};
 
 #[tokio::test]
 async fn a_payload_becomes_an_event_and_a_repeat_is_nothing() {
@@ -262,4 +264,85 @@ async fn a_template_that_fails_costs_its_value_and_not_the_message() {
         "{taken:?}"
     );
     assert_eq!(file.ledger.dead_letters(0, 10).await.unwrap().len(), 1);
+}
+
+/// A dialect for one routing key and one value of a header.
+fn parted(name: &str, when: &str) -> DialectConfig {
+    let text = format!(
+        "kind = \"intake\"\nname = \"{name}\"\n[when]\n{when}\n[[event]]\ntype = \"message.received\"\nlist = \"m in body.m\"\nid = \"{{{{ m.id }}}}\"\nsource = \"{name}\"\n\
+         contact.wa_id = \"{{{{ m.from }}}}\"\nsession.business_number = \"+4930\"\nmessage.id = \"{{{{ m.id }}}}\"\nmessage.text = \"x\"\nmessage.author = \"customer\"\n"
+    );
+    DialectConfig {
+        dialect: Dialect::parse("parted.toml", &text).unwrap(),
+        options: BTreeMap::new(),
+    }
+}
+
+#[tokio::test]
+async fn dialects_of_one_queue_are_told_apart_by_routing_key_and_header() {
+    let file = File::new().await;
+    let mut config = gateways();
+    for (name, when) in [
+        ("north", "routing_key = [\"north.#\"]\nholds = \"body.m\""),
+        (
+            "south",
+            "header = { x-from = \"south\" }\nholds = \"body.m\"",
+        ),
+    ] {
+        config.dialects.insert(name.to_owned(), parted(name, when));
+    }
+    config.amqp = vec!["north".to_owned(), "south".to_owned()];
+    let gate = gate(&file, &config);
+    let body = json!({"m": [{"id": "1", "from": "491"}]});
+    for (key, header, wanted) in [
+        ("north.new", "", Ok("north")),
+        ("other", "South", Ok("south")),
+        (
+            "other",
+            "east",
+            Err(
+                "the nearest is north, of whose 2 conditions 1 hold; the first that does not is: routing_key",
+            ),
+        ),
+    ] {
+        let headers = [("amqp.routing_key", key), ("X-From", header)];
+        let incoming = Incoming {
+            origin: Origin::Amqp,
+            headers: headers
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+            ..came(&body)
+        };
+        let verdict = gate.verdict(&incoming, Timestamp::now());
+        match wanted {
+            Ok(source) => assert_eq!(verdict.events[0].admission.event.source, source),
+            Err(words) => assert!(verdict.refused.unwrap().message.contains(words)),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_payload_of_too_many_parts_is_cut_and_kept_for_a_person() {
+    let file = File::new().await;
+    let mut config = gateways();
+    config
+        .dialects
+        .insert("many".to_owned(), parted("many", "holds = \"body.m\""));
+    config.sources[0].dialects = vec!["many".to_owned()];
+    let gate = gate(&file, &config);
+    let of = |count: usize| {
+        let each = (0..count).map(|n| json!({"id": format!("{n}"), "from": format!("49{n}")}));
+        json!({"m": each.collect::<Vec<_>>()})
+    };
+    let now = Timestamp::now();
+    let whole = gate.verdict(&came(&of(1_000)), now);
+    assert_eq!((whole.events.len(), whole.refused), (1_000, None));
+    let cut = gate.verdict(&came(&of(1_001)), now);
+    assert_eq!(cut.events.len(), 1_000);
+    assert!(
+        cut.refused
+            .unwrap()
+            .message
+            .contains("more than 1000 parts")
+    );
 }

@@ -48,10 +48,21 @@ pub(super) fn read(reading: &mut Reading<'_>) -> Option<Inner> {
     };
     let mut raw_cases: Vec<RawCase> = Vec::new();
     const KEYS: &[&str] = &["kind", "name", "when", "names", "secrets", "event", "test"];
+    // Names have values in the file's order, and conditions on the payload come before all of them.
+    if let Some(DeValue::Table(table)) = top.get("when").map(Spanned::get_ref) {
+        inner.when = reading.when(table);
+    }
+    if let Some(DeValue::Table(table)) = top.get("names").map(Spanned::get_ref) {
+        for (key, value) in by_line(table) {
+            let computed = reading.computed(key, value);
+            inner.names.extend(computed);
+            reading.templates.learn(key.get_ref());
+        }
+    }
     for (key, value) in by_line(top) {
         let line = reading.line(key.span().start);
         match (key.get_ref().as_ref(), value.get_ref()) {
-            ("kind", _) => {}
+            ("kind", _) | ("when" | "names", DeValue::Table(_)) => {}
             ("name", DeValue::String(name)) if is_dialect_name(name) => {
                 inner.name = name.to_string()
             }
@@ -60,13 +71,6 @@ pub(super) fn read(reading: &mut Reading<'_>) -> Option<Inner> {
                 "name",
                 "write a name of lower-case letters, digits and -",
             ),
-            ("when", DeValue::Table(table)) => inner.when = reading.when(table),
-            ("names", DeValue::Table(table)) => {
-                for (key, value) in by_line(table) {
-                    let computed = reading.computed(key, value);
-                    inner.names.extend(computed);
-                }
-            }
             ("secrets", _) => {
                 for way in reading.texts("secrets", "secrets", value) {
                     match Path::parse(&way) {
@@ -111,12 +115,9 @@ pub(super) fn read(reading: &mut Reading<'_>) -> Option<Inner> {
     Some(inner)
 }
 
-/// Every name that the file gives, with those that are always there.
+/// The names that are always there, and those of the items of the file's lists.
 fn names(top: &DeTable<'_>) -> BTreeSet<String> {
     let mut names: BTreeSet<String> = GIVEN.iter().map(|name| (*name).to_owned()).collect();
-    if let Some(DeValue::Table(table)) = top.get("names").map(Spanned::get_ref) {
-        names.extend(table.keys().map(|name| name.get_ref().to_string()));
-    }
     let mut open: Vec<&DeValue<'_>> = top.get("event").map(Spanned::get_ref).into_iter().collect();
     while let Some(value) = open.pop() {
         match value {
