@@ -531,7 +531,7 @@ fn what_customers_answer_is_read_in_every_form() {
     let read = |text: &str| {
         let config = folder.load(&format!("[conversation]\n{text}"), &[]);
         let config = config.unwrap_or_else(|problems| panic!("{}", tidy(&problems)));
-        config.conversation.customer
+        config.customer
     };
     let words = |of: &[&str]| of.iter().map(|word| (*word).to_owned()).collect();
     let languages =

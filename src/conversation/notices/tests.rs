@@ -579,8 +579,8 @@ proptest! {
         story in prop::collection::vec((prop::option::of((0..4_u32, 0..300_u64)), any::<bool>(), 1..50_i64), 1..40),
     ) {
         let mut talk = Talk::new(&[Notice::Position]);
-        talk.rules.unattended_after = None;
-        talk.rules.window_warning = None;
+        talk.rules.general.unattended_after = None;
+        talk.rules.general.window_warning = None;
         talk.hear(0, handed(&["a"]));
         let (mut now, mut told, mut newest) = (0, None, None);
         let mut said: Option<i64> = None;
