@@ -416,6 +416,9 @@ fn only_a_short_text_alone_is_a_word() {
     assert_eq!(said(place), None);
 }
 
+/// A place in the queue as it is told: the position, the minutes.
+type Place = (Option<u32>, Option<u64>);
+
 fn any_moved() -> impl Strategy<Value = Moved> {
     let name = || {
         prop::option::of(prop::sample::select(vec![
@@ -584,7 +587,7 @@ proptest! {
         talk.hear(0, handed(&["a"]));
         let (mut now, mut told, mut newest) = (0, None, None);
         let mut said: Option<i64> = None;
-        let mut hear = |talk: &mut Talk, now: i64, moved: Moved| -> Result<Option<(Option<u32>, Option<u64>)>, TestCaseError> {
+        let mut hear = |talk: &mut Talk, now: i64, moved: Moved| -> Result<Option<Place>, TestCaseError> {
             let notices = talk.hear(now, moved);
             let Some(notice) = notices.first() else { return Ok(None) };
             prop_assert_eq!(notices.len(), 1);
