@@ -68,6 +68,8 @@
 //!     by what strangers send.
 //! 11. A conversation has exactly one controller. What is not a rep's business opens nothing in a CRM;
 //!     a handoff always becomes work that a rep sees.
+//! 12. A customer is one contact in each CRM, and nobody is put on a contact that may be somebody else.
+//! 13. What became of a rep's reply stands on the rep's record; what waits or failed is told there.
 
 pub mod admin;
 pub mod app;

@@ -12,6 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::BoxStream;
 use rustls::ClientConfig;
 use rustls::crypto::aws_lc_rs;
 
@@ -84,10 +86,10 @@ pub(super) struct Place {
     pub client: reqwest::Client,
 }
 
-/// An open event stream.
+/// An open event stream. Of the answer only the body is kept: there may be ten thousand.
 pub struct EventStream {
     // Dropped before its place is given back.
-    response: reqwest::Response,
+    body: BoxStream<'static, reqwest::Result<Bytes>>,
     _place: Place,
 }
 
@@ -95,14 +97,14 @@ impl EventStream {
     pub(super) fn new(response: reqwest::Response, mut place: Place) -> EventStream {
         place.opened();
         EventStream {
-            response,
+            body: response.bytes_stream().boxed(),
             _place: place,
         }
     }
 
     /// The next bytes; none at its end, however it ended.
     pub async fn next(&mut self) -> Option<Bytes> {
-        self.response.chunk().await.ok().flatten()
+        self.body.next().await?.ok()
     }
 }
 

@@ -87,6 +87,7 @@ pub fn judge(evidence: &Evidence<'_>) -> Findings {
     checks.push(files(evidence));
     checks.extend(on_phones(evidence, &shown));
     checks.extend(replied(evidence, &shown, &mut replies));
+    checks.push(states(evidence));
     checks.push(completed(evidence));
     Findings { checks, replies }
 }
@@ -405,6 +406,31 @@ fn told(evidence: &Evidence<'_>, reply: &Reply, missing: u64) -> Option<&'static
     }
     // A reply may wait only for a customer who has not written.
     (!wrote && held >= missing).then_some("waits for the customer, and the rep was told")
+}
+
+/// What became of a reply in the end stands in the record of its rep: in HubSpot of the last one, in
+/// Creatio of each. Salesforce has receipts for that, of what arrived alone.
+fn states(evidence: &Evidence<'_>) -> Check {
+    let mut check = Check::new("replies: their state is on the record", true);
+    for reply in &evidence.book.replies {
+        let records = of_session(evidence, reply.target, &reply.session);
+        let is_told = match reply.target {
+            "hubspot" => records.iter().any(|record| {
+                let state = record.reply_state.as_deref().unwrap_or_default();
+                !state.is_empty() && !state.starts_with("accepted")
+            }),
+            "creatio" => records
+                .iter()
+                .flat_map(|record| &record.entries)
+                .any(|entry| {
+                    let is_its = entry.by == By::App && entry.tokens.contains(&reply.token);
+                    is_its && entry.notice && !entry.text.contains("On its way to WhatsApp")
+                }),
+            _ => continue,
+        };
+        check.that(is_told, || format!("{} in {}", reply.token, reply.target));
+    }
+    check
 }
 
 /// The gateway was told of every record.

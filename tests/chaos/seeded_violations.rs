@@ -132,6 +132,9 @@ pub fn found() -> (usize, usize) {
         plot.record.done = true;
         plot.stories[0].events = vec![(Duration::ZERO, Act::Closes)];
     });
+    plant(Some("replies: their state is on the record"), &|plot| {
+        plot.record.reply_state = Some("accepted".into());
+    });
     plant(Some("contacts: one per customer"), &|plot| {
         let mut again = plot.people[0].clone();
         again.id = "11".into();
@@ -139,7 +142,10 @@ pub fn found() -> (usize, usize) {
     });
     plant(
         Some("contacts: nobody's record is on somebody else's"),
-        &|plot| plot.people[0].keys = ["49222".into()].into(),
+        &|plot| {
+            plot.stories[1].targets = vec!["hubspot"];
+            plot.people[0].keys.insert("49222".into());
+        },
     );
     let right = results.iter().filter(|right| **right).count();
     (right, results.len() - right)
@@ -214,6 +220,7 @@ fn quiet() -> Plot {
         staffed: true,
         done: false,
         contacts: vec!["10".into()],
+        reply_state: Some("delivered".into()),
     };
     let person = Person {
         id: "10".into(),

@@ -45,6 +45,8 @@ pub struct Record {
     pub done: bool,
     /// The contacts that it is with, by their ids.
     pub contacts: Vec<String>,
+    /// What HubSpot's ticket says of the last reply.
+    pub reply_state: Option<String>,
 }
 
 /// A contact of a CRM.
@@ -142,6 +144,9 @@ fn read(record: &Value, list: &str) -> Record {
         staffed: !record["rep"].is_null(),
         done: is_done(record),
         contacts: contacts(record),
+        reply_state: record["properties"]["wa_reply_state"]
+            .as_str()
+            .map(str::to_owned),
     }
 }
 
