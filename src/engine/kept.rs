@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use handoffd_contract::{Connector, Controller, Data, Event, Handoff, Message};
 
-use crate::conversation::notices::RATED;
+use crate::conversation::notices::{MAX_WORD, RATED};
 use crate::ledger::{LaneLedger, LedgerError, Loaded, effect_id};
 
 /// So many messages of those that were not shown are added to a transcript: the newest.
@@ -57,8 +57,10 @@ pub async fn settle(
                 .unshown(session, *seq, &hidden, MAX_MESSAGES, bytes)
                 .await?;
             for event in unshown {
+                let is_rating = rating(ledger, session, &event).await?.is_some();
                 if let Data::MessageReceived(said) | Data::MessageSent(said) = event.data
                     && said.reference.is_none()
+                    && !is_rating
                 {
                     add(handoff, said.message);
                 }
@@ -98,15 +100,29 @@ async fn ratings(
     // What follows from an event is stored right behind it, and may be behind what was loaded.
     let last = loaded.events.iter().max_by_key(|(seq, _)| *seq);
     if let Some((seq, event)) = last
-        && matches!(event.data, Data::MessageReceived(_))
         && matches!(before.get(seq), Some(Controller::Closed { .. }))
+        && let Some(rating) = rating(ledger, session, event).await?
     {
-        let id = effect_id(event, RATED);
-        if let Some((_, event)) = ledger.recall(session, &id).await? {
-            ratings.extend(rated(&event));
-        }
+        ratings.extend(rated(&rating));
     }
     Ok(ratings)
+}
+
+/// The rating that this event is, if it is one.
+async fn rating(
+    ledger: &dyn LaneLedger,
+    session: &str,
+    event: &Event,
+) -> Result<Option<Event>, LedgerError> {
+    let Data::MessageReceived(said) = &event.data else {
+        return Ok(None);
+    };
+    let text = said.message.text.as_deref().unwrap_or_default().trim();
+    if text.is_empty() || text.chars().nth(MAX_WORD).is_some() {
+        return Ok(None);
+    }
+    let found = ledger.recall(session, &effect_id(event, RATED)).await?;
+    Ok(found.map(|(_, event)| event))
 }
 
 /// Puts a message into a transcript, at its time, unless it is there.

@@ -90,6 +90,27 @@ async fn a_conversation_in_salesforce_is_told_to_its_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_rating_is_no_part_of_the_next_handoffs_transcript() {
+    let scale = json!({"rating_scale": [["1", "👎"], ["2", "👍"]]});
+    let world = telling(Exit::CloudApi, scale).await;
+    world.hand_over("salesforce").await;
+    world.act("salesforce", json!({"act": "accept", "rep": "Ana"}));
+    world.act("salesforce", json!({"act": "text", "text": "Ana here."}));
+    world.until_shown("whatsapp", "Ana here.").await;
+    world.act("salesforce", json!({"act": "end"}));
+    world.until_shown("whatsapp", CSAT).await;
+    world.customer_writes("👍").await;
+    world.taken("session.rated").await;
+    world.customer_writes("It is broken again.").await;
+    let mut again = world.handoff(&["salesforce"]);
+    again["transcript"] = json!([]);
+    world.publish("handoff.requested", "handoff-2", again).await;
+    world.until_shown("salesforce", "It is broken again.").await;
+    world.until_idle().await;
+    assert_eq!(world.count("salesforce", "👍"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_rating_is_written_on_the_ticket_and_opens_nothing() {
     // What says that a message is a rating may come with the next batch.
     let world = telling_in_batches_of(
