@@ -12,18 +12,19 @@ const SHIPPED: &str = include_str!("../../mappings/whatsapp.toml");
 
 /// A daemon whose WhatsApp mapping tells everything, from its first event on.
 async fn telling(exit: Exit, over: Value) -> World {
-    telling_in_batches_of(200, exit, over).await
+    telling_with(200, "reopen", exit, over).await
 }
 
-/// The same, with lanes that load so many events at a time.
-async fn telling_in_batches_of(events: usize, exit: Exit, over: Value) -> World {
+/// The same, with lanes that load so many events at a time, and what HubSpot does with messages after the
+/// end.
+async fn telling_with(events: usize, after_end: &str, exit: Exit, over: Value) -> World {
     let mut world = World::with(exit, |plan| {
         let settings = plan.settings.entry("whatsapp".into()).or_insert(json!({}));
         settings["notify"] = json!({"exchange": OUT});
         settings["handback"] = json!(true);
         plan.settings.insert(
             "hubspot".into(),
-            json!({"poll_seconds": 5, "standing": {"rating": "wa_rating"}}),
+            json!({"poll_seconds": 5, "standing": {"rating": "wa_rating"}, "after_end": after_end}),
         );
         plan.over["conversation"] = over;
         plan.over["engine"]["load_events"] = json!(events);
@@ -92,29 +93,31 @@ async fn a_conversation_in_salesforce_is_told_to_its_end() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rating_is_no_part_of_the_next_handoffs_transcript() {
     let scale = json!({"rating_scale": [["1", "👎"], ["2", "👍"]]});
-    let world = telling(Exit::CloudApi, scale).await;
-    world.hand_over("salesforce").await;
-    world.act("salesforce", json!({"act": "accept", "rep": "Ana"}));
-    world.act("salesforce", json!({"act": "text", "text": "Ana here."}));
-    world.until_shown("whatsapp", "Ana here.").await;
-    world.act("salesforce", json!({"act": "end"}));
+    let world = telling_with(200, "ignore", Exit::CloudApi, scale).await;
+    world.hand_over("hubspot").await;
+    world.act("hubspot", json!({"act": "note", "text": "/wa On it."}));
+    world.until_shown("whatsapp", "On it.").await;
+    world.act("hubspot", json!({"act": "close"}));
     world.until_shown("whatsapp", CSAT).await;
     world.customer_writes("👍").await;
     world.taken("session.rated").await;
     world.customer_writes("It is broken again.").await;
-    let mut again = world.handoff(&["salesforce"]);
+    world.until_idle().await;
+    assert_eq!(world.count("hubspot", "It is broken again."), 0);
+    let mut again = world.handoff(&["hubspot"]);
     again["transcript"] = json!([]);
     world.publish("handoff.requested", "handoff-2", again).await;
-    world.until_shown("salesforce", "It is broken again.").await;
+    world.until_shown("hubspot", "It is broken again.").await;
     world.until_idle().await;
-    assert_eq!(world.count("salesforce", "👍"), 0);
+    assert_eq!(world.count("hubspot", "👍"), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rating_is_written_on_the_ticket_and_opens_nothing() {
     // What says that a message is a rating may come with the next batch.
-    let world = telling_in_batches_of(
+    let world = telling_with(
         1,
+        "reopen",
         Exit::CloudApi,
         json!({"rating_scale": [["1", "👎"], ["2", "👍"]]}),
     )
