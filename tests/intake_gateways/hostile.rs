@@ -61,6 +61,13 @@ fn payloads() -> impl Strategy<Value = Value> {
         "_data",
         "vote",
         "selectedOptions",
+        "code",
+        "emoji",
+        "contacts",
+        "phones",
+        "latitude",
+        "longitude",
+        "groupId",
     ]);
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -109,6 +116,12 @@ fn payloads() -> impl Strategy<Value = Value> {
         json!({"event": "message", "session": "s", "payload": null}),
         json!({"event": "message_created", "conversation": {"id": 1}, "content_attributes": null}),
         json!({"MessageSid": "S", "AccountSid": "A", "From": null}),
+        json!({"type": "whatsapp.inbound_message.received", "apiVersion": "v2", "createTime": "x", "whatsappInboundMessage": null}),
+        json!({"type": "whatsapp.message.updated", "apiVersion": "v2", "createTime": "x", "whatsappMessage": {"status": "failed", "whatsappApiError": null}}),
+        json!({"eventType": "message", "id": "1", "conversationId": "c", "waId": "491", "type": "location", "data": null}),
+        json!({"eventType": "sessionMessageFailed", "id": "1", "conversationId": "c", "failedCode": null, "timestamp": null}),
+        json!({"app": "a", "version": 2, "type": "message", "payload": {"type": "text", "source": "491", "payload": null}}),
+        json!({"app": "a", "version": 2, "type": "message-event", "payload": {"type": "failed", "id": "1", "payload": null}}),
         Value::Null,
     ]);
     (frames, tree).prop_map(|(mut frame, tree)| {
