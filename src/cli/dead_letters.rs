@@ -5,17 +5,22 @@ use std::path::Path;
 use clap::{Args, Subcommand};
 
 use super::operate::{gate, open};
+use crate::config::Limits;
 use crate::ledger::Ledger;
-use crate::operate;
+use crate::operate::dead_letters;
 use crate::stdout::say;
 
-/// Dead letters read at a time.
-const PAGE: usize = 500;
+/// Dead letters listed at a time.
+const PAGE: usize = 50;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// List them, oldest first, with why each could not be understood
-    List,
+    /// Count all of them by cause and source, and list them, oldest first
+    List {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Judge them again, after a fix
     Retry(Which),
     /// Give them up
@@ -39,7 +44,7 @@ pub(super) struct Which {
 pub(super) async fn run(path: Option<&Path>, command: Command) -> anyhow::Result<u8> {
     let (config, ledger) = open(path).await?;
     match command {
-        Command::List => list(&*ledger).await,
+        Command::List { json } => list(&*ledger, &config.intake.limits, json).await,
         Command::Retry(which) => {
             let gate = gate(&config, &ledger)?;
             let mut failed = 0;
@@ -48,7 +53,7 @@ pub(super) async fn run(path: Option<&Path>, command: Command) -> anyhow::Result
                     say(&format!("dead letter {id} would be judged again"));
                     continue;
                 }
-                match operate::readmit(&gate, id).await {
+                match dead_letters::readmit(&gate, id).await {
                     Ok(words) => say(&words),
                     Err(words) => {
                         failed = 1;
@@ -64,7 +69,7 @@ pub(super) async fn run(path: Option<&Path>, command: Command) -> anyhow::Result
                     say(&format!("dead letter {id} would be given up"));
                     continue;
                 }
-                let words = operate::drop_dead_letter(&*ledger, id).await;
+                let words = dead_letters::give_up(&*ledger, id).await;
                 say(&words.map_err(|words| anyhow::anyhow!(words))?);
             }
             Ok(0)
@@ -72,22 +77,31 @@ pub(super) async fn run(path: Option<&Path>, command: Command) -> anyhow::Result
     }
 }
 
-async fn list(ledger: &dyn Ledger) -> anyhow::Result<u8> {
+async fn list(ledger: &dyn Ledger, limits: &Limits, json: bool) -> anyhow::Result<u8> {
+    if json {
+        let listed = dead_letters::list_json(ledger, ledger, limits, 0, usize::MAX).await?;
+        say(&format!("{listed:#}"));
+        return Ok(0);
+    }
+    let summary = dead_letters::summary(ledger).await?;
     let mut last = 0;
     loop {
-        let rows = ledger.dead_letters(last, PAGE).await?;
+        let rows = dead_letters::page(ledger, limits, last, PAGE).await?;
+        if last == 0 {
+            say(if rows.is_empty() {
+                "there is no dead letter"
+            } else {
+                &summary
+            });
+        }
         for row in &rows {
-            last = row.id;
-            say(&operate::dead_letter_line(row));
+            last = row.id();
+            say(&row.line());
         }
         if rows.len() < PAGE {
-            break;
+            return Ok(0);
         }
     }
-    if last == 0 {
-        say("there is no dead letter");
-    }
-    Ok(0)
 }
 
 /// The numbers of the dead letters that are meant.

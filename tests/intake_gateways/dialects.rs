@@ -98,12 +98,12 @@ async fn a_dead_letter_is_tried_again_with_the_dialects_of_today() {
     let before = gate(&file, &config);
     assert!(take(&before, &[evolution("1", "Oi")]).await[0].is_err());
     let letters = file.ledger.dead_letters(0, 10).await.unwrap();
-    let words = handoffd::operate::readmit(&before, letters[0].id)
+    let words = handoffd::operate::dead_letters::readmit(&before, letters[0].id)
         .await
         .unwrap_err();
     assert!(words.contains("still cannot be understood"), "{words}");
     let after = gate(&file, &gateways());
-    let words = handoffd::operate::readmit(&after, letters[0].id)
+    let words = handoffd::operate::dead_letters::readmit(&after, letters[0].id)
         .await
         .unwrap();
     assert!(words.contains("is admitted, as 1 events"), "{words}");
