@@ -1,6 +1,7 @@
 //! What operators do and see, the same by command and over the admin API.
 //!
-//! Nothing here shows a message text, a name or a phone number: ids, types, times and reasons only.
+//! Nothing here shows a message text, a name or a phone number: ids, types, times and reasons only. The
+//! one exception is the body of a dead letter, which is asked for by its number.
 
 pub mod conversations;
 pub mod dead_letters;

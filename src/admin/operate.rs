@@ -190,6 +190,18 @@ pub(super) async fn list_dead_letters(
     )
 }
 
+pub(super) async fn dead_letter(State(admin): State<Arc<Admin>>, Path(id): Path<i64>) -> Response {
+    let gate = &admin.gate;
+    match dead_letters::show(&*gate.ledger, &gate.limits, &gate.dialects, id).await {
+        Ok(Some(shown)) => Json(shown.json()).into_response(),
+        Ok(None) => {
+            let words = json!({"error": dead_letters::none(id)});
+            (StatusCode::NOT_FOUND, Json(words)).into_response()
+        }
+        Err(error) => failed(&error),
+    }
+}
+
 pub(super) async fn readmit(State(admin): State<Arc<Admin>>, Path(id): Path<i64>) -> Response {
     worded(dead_letters::readmit(&admin.gate, id).await)
 }

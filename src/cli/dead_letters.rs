@@ -1,4 +1,4 @@
-//! `handoffd dead-letters list | retry | drop`
+//! `handoffd dead-letters list | show | retry | drop`
 
 use std::path::Path;
 
@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::operate::{gate, open};
 use crate::config::Limits;
+use crate::intake::Dialects;
 use crate::ledger::Ledger;
 use crate::operate::dead_letters;
 use crate::stdout::say;
@@ -17,6 +18,14 @@ const PAGE: usize = 50;
 pub(super) enum Command {
     /// Count all of them by cause and source, and list them, oldest first
     List {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Everything about one, and its body without secrets
+    Show {
+        /// Its number
+        number: i64,
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -45,6 +54,20 @@ pub(super) async fn run(path: Option<&Path>, command: Command) -> anyhow::Result
     let (config, ledger) = open(path).await?;
     match command {
         Command::List { json } => list(&*ledger, &config.intake.limits, json).await,
+        Command::Show { number, json } => {
+            let dialects = Dialects::new(&config.intake.gateways);
+            let limits = &config.intake.limits;
+            let shown = dead_letters::show(&*ledger, limits, &dialects, number).await?;
+            let text = shown.as_ref().map(|shown| {
+                if json {
+                    format!("{:#}", shown.json())
+                } else {
+                    shown.text()
+                }
+            });
+            say(&text.unwrap_or_else(|| dead_letters::none(number)));
+            Ok(u8::from(shown.is_none()))
+        }
         Command::Retry(which) => {
             let gate = gate(&config, &ledger)?;
             let mut failed = 0;

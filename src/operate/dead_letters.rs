@@ -1,4 +1,6 @@
-//! Dead letters: counted, listed, judged again, given up.
+//! Dead letters: counted, listed, shown, judged again, given up.
+
+mod shown;
 
 use std::fmt::Write as _;
 
@@ -6,10 +8,13 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::config::Limits;
-use crate::intake::{Gate, Incoming, Outline};
+use crate::intake::{Dialects, Gate, Incoming, Outline};
 use crate::ledger::troubles::{LetterGroup, Letters};
 use crate::ledger::{Admission, DeadLetterRow, EventLedger, LedgerError, OperatorLedger};
+use crate::mapping::dialect;
 use crate::wire::redact;
+
+pub use self::shown::Shown;
 
 /// Dead letters read at a time: each may be as large as an event.
 const PAGE: usize = 50;
@@ -45,7 +50,7 @@ impl Listed {
         let bytes = letter.raw.len();
         let mut incoming = Incoming::of_dead_letter(letter);
         let found = Outline::of(&incoming, limits);
-        let quiet = |text: Option<String>| text.map(|text| redact::tokens(&text));
+        let quiet = |text: Option<String>| text.map(|text| quiet(&text));
         Listed {
             id,
             received_at,
@@ -141,7 +146,7 @@ pub async fn summary(ledger: &dyn OperatorLedger) -> Result<String, LedgerError>
     for LetterGroup { cause, source } in &groups {
         let source = source.as_deref().map_or_else(
             || "from an unknown source".to_owned(),
-            |source| format!("from {}", redact::tokens(source)),
+            |source| format!("from {}", quiet(source)),
         );
         let _ = writeln!(
             out,
@@ -171,7 +176,7 @@ pub async fn list_json(
     let Letters { count, groups } = ledger.letters().await?;
     let groups = groups.iter().map(|LetterGroup { cause, source }| {
         json!({
-            "origin": cause.origin, "source": source.as_deref().map(redact::tokens),
+            "origin": cause.origin, "source": source.as_deref().map(quiet),
             "reason": cause.stop.reason.label(), "message": cause.stop.message,
             "count": cause.count, "oldest": cause.oldest, "example": cause.example,
         })
@@ -182,15 +187,35 @@ pub async fn list_json(
     Ok(json!({"count": count, "groups": groups, "dead_letters": listed}))
 }
 
+/// One of them with everything that is known of it.
+///
+/// # Errors
+/// The ledger failed.
+pub async fn show(
+    ledger: &dyn EventLedger,
+    limits: &Limits,
+    dialects: &Dialects,
+    id: i64,
+) -> Result<Option<Shown>, LedgerError> {
+    let row = find(ledger, id).await?;
+    Ok(row.map(|row| Shown::of(row, limits, dialects)))
+}
+
 /// One of them.
-async fn find(ledger: &dyn EventLedger, id: i64) -> Result<DeadLetterRow, String> {
-    let rows = ledger
-        .dead_letters(id.saturating_sub(1), 1)
-        .await
-        .map_err(|error| error.to_string())?;
-    rows.into_iter()
-        .find(|row| row.id == id)
-        .ok_or_else(|| format!("there is no dead letter {id}"))
+async fn find(ledger: &dyn EventLedger, id: i64) -> Result<Option<DeadLetterRow>, LedgerError> {
+    let rows = ledger.dead_letters(id.saturating_sub(1), 1).await?;
+    Ok(rows.into_iter().find(|row| row.id == id))
+}
+
+/// What is said where it is not there.
+#[must_use]
+pub fn none(id: i64) -> String {
+    format!("there is no dead letter {id}")
+}
+
+/// Without what a secret's name precedes, and what looks like a token.
+fn quiet(text: &str) -> String {
+    redact::tokens(&dialect::mask_text(text))
 }
 
 /// Judges a dead letter again: admits it if it can now be understood.
@@ -198,7 +223,10 @@ async fn find(ledger: &dyn EventLedger, id: i64) -> Result<DeadLetterRow, String
 /// # Errors
 /// Why it still cannot be, or that there is no such event, or that the ledger failed.
 pub async fn readmit(gate: &Gate, id: i64) -> Result<String, String> {
-    let row = find(&*gate.ledger, id).await?;
+    let row = find(&*gate.ledger, id)
+        .await
+        .map_err(|error| error.to_string())?
+        .ok_or_else(|| none(id))?;
     let now = Timestamp::now();
     let incoming = Incoming::of_dead_letter(row.letter);
     // A time that cannot be read is when it came, not when somebody tried it again: WhatsApp's window
