@@ -1,8 +1,12 @@
-//! `handoffd dead-letters list | show | retry | drop`
+//! `handoffd dead-letters list | show | edit | retry | drop`
 
-use std::path::Path;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
+use anyhow::anyhow;
 use clap::{Args, Subcommand};
+use serde_json::Value;
 
 use super::operate::{gate, open};
 use crate::config::Limits;
@@ -29,6 +33,14 @@ pub(super) enum Command {
         /// As JSON
         #[arg(long)]
         json: bool,
+    },
+    /// Change one's body by a JSON merge patch (RFC 7386) and judge it again; it stays as it came while it is no event
+    Edit {
+        /// Its number
+        number: i64,
+        /// The file with the patch; - for standard input
+        #[arg(long)]
+        patch: PathBuf,
     },
     /// Judge them again, after a fix
     Retry(Which),
@@ -68,6 +80,14 @@ pub(super) async fn run(path: Option<&Path>, command: Command) -> anyhow::Result
             say(&text.unwrap_or_else(|| dead_letters::none(number)));
             Ok(u8::from(shown.is_none()))
         }
+        Command::Edit { number, patch } => {
+            let patch = read(&patch, config.intake.limits.max_event_bytes)?;
+            let gate = gate(&config, &ledger)?;
+            let edited = dead_letters::edit(&gate, number, patch).await;
+            let failed = u8::from(edited.is_err());
+            say(&edited.unwrap_or_else(|words| words));
+            Ok(failed)
+        }
         Command::Retry(which) => {
             let gate = gate(&config, &ledger)?;
             let mut failed = 0;
@@ -93,7 +113,7 @@ pub(super) async fn run(path: Option<&Path>, command: Command) -> anyhow::Result
                     continue;
                 }
                 let words = dead_letters::give_up(&*ledger, id).await;
-                say(&words.map_err(|words| anyhow::anyhow!(words))?);
+                say(&words.map_err(|words| anyhow!(words))?);
             }
             Ok(0)
         }
@@ -125,6 +145,28 @@ async fn list(ledger: &dyn Ledger, limits: &Limits, json: bool) -> anyhow::Resul
             return Ok(0);
         }
     }
+}
+
+/// The patch in a file, or on standard input.
+fn read(file: &Path, limit: usize) -> anyhow::Result<Value> {
+    let name = file.display();
+    let source: Box<dyn Read> = if file == Path::new("-") {
+        Box::new(std::io::stdin())
+    } else {
+        Box::new(File::open(file).map_err(|error| anyhow!("--patch {name}: {error}"))?)
+    };
+    let mut patch = Vec::new();
+    source
+        .take(limit as u64 + 1)
+        .read_to_end(&mut patch)
+        .map_err(|error| anyhow!("--patch {name}: {error}"))?;
+    if patch.len() > limit {
+        return Err(anyhow!(
+            "--patch {name}: it is longer than an event may be ({limit} bytes); write only what changes"
+        ));
+    }
+    serde_json::from_slice(&patch)
+        .map_err(|error| anyhow!("--patch {name}: it is no JSON: {error}; write a merge patch"))
 }
 
 /// The numbers of the dead letters that are meant.

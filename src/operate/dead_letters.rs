@@ -1,5 +1,6 @@
-//! Dead letters: counted, listed, shown, judged again, given up.
+//! Dead letters: counted, listed, shown, judged again, changed, given up.
 
+mod edited;
 mod shown;
 
 use std::fmt::Write as _;
@@ -8,12 +9,13 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::config::Limits;
-use crate::intake::{Dialects, Gate, Incoming, Outline};
+use crate::intake::{Dialects, Gate, Incoming, Outline, Verdict};
 use crate::ledger::troubles::{LetterGroup, Letters};
 use crate::ledger::{Admission, DeadLetterRow, EventLedger, LedgerError, OperatorLedger};
 use crate::mapping::dialect;
 use crate::wire::redact;
 
+pub use self::edited::edit;
 pub use self::shown::Shown;
 
 /// Dead letters read at a time: each may be as large as an event.
@@ -227,11 +229,16 @@ pub async fn readmit(gate: &Gate, id: i64) -> Result<String, String> {
         .await
         .map_err(|error| error.to_string())?
         .ok_or_else(|| none(id))?;
-    let now = Timestamp::now();
     let incoming = Incoming::of_dead_letter(row.letter);
     // A time that cannot be read is when it came, not when somebody tried it again: WhatsApp's window
     // must not open by that.
     let verdict = gate.verdict(&incoming, row.received_at);
+    settle(gate, id, verdict).await
+}
+
+/// Stores what a dead letter became in its place, in one transaction; leaves it where it still cannot be
+/// understood.
+async fn settle(gate: &Gate, id: i64, verdict: Verdict) -> Result<String, String> {
     if let Some(stop) = verdict.refused {
         return Err(format!(
             "dead letter {id} still cannot be understood: {}",
@@ -249,7 +256,7 @@ pub async fn readmit(gate: &Gate, id: i64) -> Result<String, String> {
         several => format!("is admitted, as {} events", several.len()),
     };
     gate.ledger
-        .resolve_dead_letter(now, id, admissions)
+        .resolve_dead_letter(Timestamp::now(), id, admissions)
         .await
         .map_err(|error| error.to_string())?;
     Ok(format!("dead letter {id} {became}"))
