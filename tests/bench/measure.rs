@@ -12,6 +12,8 @@ use crate::sink::Sink;
 
 /// Webhooks that are timed, one after the other.
 const WEBHOOKS: usize = 20;
+/// The sessions of the events by which the ledger grows.
+const GROWN: usize = 10_000;
 /// How long every answer takes in the burst with slow answers.
 const SLOW: Duration = Duration::from_millis(100);
 
@@ -34,9 +36,9 @@ pub async fn all(who: Who, sink: &Sink, options: &Options) -> Vec<Figure> {
     };
     run.start().await;
     if who != Who::Floor {
-        run.intake(options.events).await;
+        run.intake("intake", options.events, options.sessions).await;
     }
-    run.burst(options.events).await;
+    run.burst("burst", options.events).await;
     for pace in &options.paces {
         run.paced(*pace, options.seconds).await;
     }
@@ -44,7 +46,10 @@ pub async fn all(who: Who, sink: &Sink, options: &Options) -> Vec<Figure> {
     if who == Who::Daemon {
         run.webhooks().await;
     }
-    run.memory();
+    run.memory("memory at the end, MB");
+    if who == Who::Daemon && options.growth > 0 {
+        run.growth(options).await;
+    }
     run.figures
 }
 
@@ -76,11 +81,11 @@ impl Run<'_> {
     }
 
     /// Events that lead to no call, from the queue to the disk.
-    async fn intake(&mut self, events: usize) {
+    async fn intake(&mut self, name: &str, events: usize, sessions: usize) {
         let before = self.contestant.stored().await.unwrap();
         let numbers = self.numbers(events);
         self.contestant.process().signal("STOP");
-        let waiting = load::stored_only(numbers, self.sessions);
+        let waiting = load::stored_only(numbers, sessions);
         load::burst(&self.contestant.gateway, waiting).await;
         let used = self.contestant.process().used();
         let began = Instant::now();
@@ -91,27 +96,37 @@ impl Run<'_> {
         .await;
         let took = began.elapsed();
         let cpu = self.contestant.process().used().cpu - used.cpu;
-        self.note("intake, events/s", events as f64 / took.as_secs_f64());
-        self.note("intake, CPU per event, µs", micros(cpu) / events as f64);
+        let rate = events as f64 / took.as_secs_f64();
+        self.note(&format!("{name}, events/s"), rate);
+        let each = micros(cpu) / events as f64;
+        self.note(&format!("{name}, CPU per event, µs"), each);
+    }
+
+    /// The ledger grows, and everything is measured again.
+    async fn growth(&mut self, options: &Options) {
+        let tenth = options.growth.div_ceil(10);
+        for n in 1..=10 {
+            let name = format!("grown to {}, intake", n * tenth);
+            self.intake(&name, tenth, GROWN).await;
+        }
+        let name = format!("grown to {}", 10 * tenth);
+        self.burst(&format!("{name}, burst"), options.events).await;
+        self.memory(&format!("{name}, memory, MB"));
     }
 
     /// Everything waits in the queue, and is called for as fast as can be.
-    async fn burst(&mut self, events: usize) {
+    async fn burst(&mut self, name: &str, events: usize) {
         let (before, calls) = (self.contestant.process().used(), self.sink.calls());
         let rate = self.pour(events).await;
         let (used, calls) = (self.contestant.process().used(), self.sink.calls() - calls);
         let per = |total: f64| total / calls as f64;
-        self.note("burst, calls/s", rate);
-        self.note(
-            "burst, CPU per call, µs",
-            per(micros(used.cpu - before.cpu)),
-        );
-        let writes = used.writes - before.writes;
-        self.note(
-            "burst, write calls per event",
-            writes as f64 / events as f64,
-        );
-        self.note("burst, CRM calls per event", calls as f64 / events as f64);
+        self.note(&format!("{name}, calls/s"), rate);
+        let cpu = per(micros(used.cpu - before.cpu));
+        self.note(&format!("{name}, CPU per call, µs"), cpu);
+        let writes = (used.writes - before.writes) as f64 / events as f64;
+        self.note(&format!("{name}, write calls per event"), writes);
+        let calls = calls as f64 / events as f64;
+        self.note(&format!("{name}, CRM calls per event"), calls);
     }
 
     /// A steady stream of events.
@@ -167,9 +182,9 @@ impl Run<'_> {
         self.note("webhook → read, p50, ms", millis(took[WEBHOOKS / 2]));
     }
 
-    fn memory(&mut self) {
+    fn memory(&mut self, name: &str) {
         let kilobytes = self.contestant.process().memory();
-        self.note("memory at the end, MB", kilobytes as f64 / 1_024.0);
+        self.note(name, kilobytes as f64 / 1_024.0);
     }
 
     /// Publishes while the contestant stands still; calls in a second once it goes on, until the

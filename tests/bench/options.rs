@@ -11,6 +11,7 @@ tests/run --bench [OPTIONS], which is cargo test --release --test bench -- --run
   --seconds N     how long events come at each pace (10)
   --pace N        events in a second; may be given several times (100 and 300)
   --ledger NAME   the daemon's: sqlite or postgres (sqlite)
+  --growth N      and then so many events more, of 10000 sessions, to see whether anything gets slower (0)
 
 RabbitMQ and PostgreSQL come from the environment, as tests/run sets it.";
 
@@ -24,6 +25,8 @@ pub struct Options {
     pub rounds: usize,
     pub seconds: usize,
     pub paces: Vec<usize>,
+    /// How many events the ledger is let grow by in the end.
+    pub growth: usize,
     /// Whether the daemon's ledger is in PostgreSQL.
     pub postgres: bool,
 }
@@ -53,6 +56,7 @@ impl Options {
             rounds: 3,
             seconds: 10,
             paces: Vec::new(),
+            growth: 0,
             postgres: false,
         };
         let mut arguments = arguments.iter().filter(|argument| *argument != RUN);
@@ -80,6 +84,7 @@ impl Options {
                 "--rounds" => options.rounds = number,
                 "--seconds" => options.seconds = number,
                 "--pace" => options.paces.push(number),
+                "--growth" => options.growth = number,
                 _ => return Err(format!("{name} is not known")),
             }
         }

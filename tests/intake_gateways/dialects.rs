@@ -65,6 +65,47 @@ async fn a_payload_of_several_messages_becomes_several_events() {
 }
 
 #[tokio::test]
+async fn ycloud_wati_and_gupshup_are_told_apart_and_each_has_its_conversation() {
+    let file = File::new().await;
+    let gate = gate(&file, &gateways());
+    let ycloud = |id: &str| {
+        json!({"id": format!("evt-{id}"), "type": "whatsapp.inbound_message.received", "apiVersion": "v2", "createTime": "2026-03-02T09:20:01.000Z",
+            "whatsappInboundMessage": {"id": "1", "wamid": id, "wabaId": "W", "from": "+4915110000001", "to": "+4930", "type": "text", "text": {"body": "Hallo"}}})
+    };
+    let wati = |id: &str| {
+        json!({"id": "1", "whatsappMessageId": id, "conversationId": "c", "text": "Hallo", "type": "text", "timestamp": "1772443200", "owner": false,
+            "eventType": "message", "waId": "4915110000002", "channelPhoneNumber": "4930"})
+    };
+    let gupshup = |id: &str| {
+        json!({"app": "Shop", "timestamp": 1_772_443_200_123_i64, "version": 2, "type": "message", "payload": {"id": id, "source": "4915110000003",
+            "type": "text", "payload": {"text": "Hallo"}, "sender": {"phone": "4915110000003", "name": "Jana"}}})
+    };
+    for (payloads, source) in [
+        ([ycloud("y1"), ycloud("y1"), ycloud("y2")], "ycloud/W"),
+        ([wati("w1"), wati("w1"), wati("w2")], "wati/4930"),
+        (
+            [gupshup("g1"), gupshup("g1"), gupshup("g2")],
+            "gupshup/Shop",
+        ),
+    ] {
+        let taken = take(&gate, &payloads).await;
+        let first = stored(&file, &taken[0]).await;
+        assert_eq!(first.source, source);
+        assert_eq!(first.warnings, Vec::<String>::new());
+        assert!(
+            matches!(&first.data, Data::MessageReceived(said) if said.message.text.as_deref() == Some("Hallo"))
+        );
+        assert_eq!(taken[1], Ok(Admitted::Duplicate), "{source}");
+        assert_eq!(stored(&file, &taken[2]).await.session, first.session);
+    }
+    // A status that names no customer and tells of no message of ours is nobody's.
+    let status = json!({"eventType": "sentMessageREAD_v2", "id": "1", "whatsappMessageId": "o1", "conversationId": "c", "timestamp": "1772443200"});
+    let taken = take(&gate, &[status]).await;
+    assert!(taken.iter().all(Result::is_ok), "{taken:?}");
+    assert!(file.ledger.dead_letters(0, 10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn what_no_dialect_takes_is_a_dead_letter_that_names_the_nearest() {
     let file = File::new().await;
     let gate = gate(&file, &gateways());

@@ -21,6 +21,15 @@ pub const FILES: &[(&str, &str)] = &[
         "chatwoot",
         include_str!("../../../mappings/intake/chatwoot.toml"),
     ),
+    (
+        "ycloud",
+        include_str!("../../../mappings/intake/ycloud.toml"),
+    ),
+    ("wati", include_str!("../../../mappings/intake/wati.toml")),
+    (
+        "gupshup",
+        include_str!("../../../mappings/intake/gupshup.toml"),
+    ),
 ];
 
 /// The names of all of them.
