@@ -1,8 +1,10 @@
 //! What operators do and see, the same by command and over the admin API.
 //!
-//! Nothing here shows a message text, a name or a phone number: ids, types, times and reasons only.
+//! Nothing here shows a message text, a name or a phone number: ids, types, times and reasons only. The
+//! one exception is the body of a dead letter, which is asked for by its number.
 
 pub mod conversations;
+pub mod dead_letters;
 pub mod sentences;
 pub mod status;
 
@@ -15,10 +17,8 @@ use serde_json::{Value, json};
 
 use self::conversations::{conversation_json, in_charge, unconfirmed};
 use crate::engine::lost;
-use crate::intake::{Gate, Incoming};
 use crate::ledger::{
-    Admission, DeadLetterRow, EventLedger, Group, LaneFilter, LaneRow, LaneState, LedgerError,
-    OperatorLedger, Select, SessionReport,
+    Group, LaneFilter, LaneRow, LaneState, LedgerError, OperatorLedger, Select, SessionReport,
 };
 
 /// So many events of a conversation are looked at for what could not be read of them.
@@ -390,29 +390,6 @@ pub fn group_json(group: &Group) -> Value {
     })
 }
 
-/// A dead letter in a line.
-#[must_use]
-pub fn dead_letter_line(row: &DeadLetterRow) -> String {
-    format!(
-        "dead letter {:<6} {} by {}, {} bytes: {}",
-        row.id,
-        row.received_at,
-        row.letter.origin,
-        row.letter.raw.len(),
-        row.letter.stop.message
-    )
-}
-
-/// A dead letter as JSON, without its bytes.
-#[must_use]
-pub fn dead_letter_json(row: &DeadLetterRow) -> Value {
-    json!({
-        "id": row.id, "received_at": row.received_at, "origin": row.letter.origin,
-        "reason": row.letter.stop.reason.label(), "message": row.letter.stop.message, "bytes": row.letter.raw.len(),
-        "session": row.letter.session,
-    })
-}
-
 /// Lanes as a table.
 ///
 /// # Errors
@@ -451,60 +428,6 @@ pub fn done(word: &str, sessions: &[crate::ledger::LaneRef], dry_run: bool) -> S
     let lanes = if sessions.len() == 1 { "lane" } else { "lanes" };
     let _ = writeln!(out, "{} {lanes} {would}{word}", sessions.len());
     out
-}
-
-/// Judges a dead letter again: admits it if it can now be understood.
-///
-/// # Errors
-/// Why it still cannot be, or that there is no such event, or that the ledger failed.
-pub async fn readmit(gate: &Gate, id: i64) -> Result<String, String> {
-    let rows = gate
-        .ledger
-        .dead_letters(id - 1, 1)
-        .await
-        .map_err(|error| error.to_string())?;
-    let row = rows
-        .into_iter()
-        .find(|row| row.id == id)
-        .ok_or_else(|| format!("there is no dead letter {id}"))?;
-    let now = Timestamp::now();
-    let incoming = Incoming::of_dead_letter(row.letter);
-    // A time that cannot be read is when it came, not when somebody tried it again: WhatsApp's window
-    // must not open by that.
-    let verdict = gate.verdict(&incoming, row.received_at);
-    if let Some(stop) = verdict.refused {
-        return Err(format!(
-            "dead letter {id} still cannot be understood: {}",
-            stop.message
-        ));
-    }
-    let admissions: Vec<Admission> = verdict
-        .events
-        .into_iter()
-        .map(|one| one.admission)
-        .collect();
-    let became = match admissions.as_slice() {
-        [] => format!("is left alone: {}", verdict.skipped.join(", ")),
-        [one] if one.find.is_none() => format!("is admitted to session {}", one.event.session),
-        several => format!("is admitted, as {} events", several.len()),
-    };
-    gate.ledger
-        .resolve_dead_letter(now, id, admissions)
-        .await
-        .map_err(|error| error.to_string())?;
-    Ok(format!("dead letter {id} {became}"))
-}
-
-/// Gives a dead letter up.
-///
-/// # Errors
-/// The ledger failed.
-pub async fn drop_dead_letter(ledger: &dyn EventLedger, id: i64) -> Result<String, String> {
-    ledger
-        .resolve_dead_letter(Timestamp::now(), id, Vec::new())
-        .await
-        .map_err(|error| error.to_string())?;
-    Ok(format!("dead letter {id} is given up"))
 }
 
 /// Which lanes an operator means, from what was given.

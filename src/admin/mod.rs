@@ -12,7 +12,8 @@
 //! | `GET /v1/sessions/{id}` | what happened to one conversation |
 //! | `GET /v1/targets/{name}/availability` | whether reps are there; see [`availability`](crate::availability) |
 //! | `POST /v1/retry`, `POST /v1/skip` | `{"session": …}`, `{"reason": …}`, `{"target": …}` or `{"all": true}`, with `"dry_run": true` |
-//! | `GET /v1/dead-letters` | events that could not be understood, 200 after `?after=` |
+//! | `GET /v1/dead-letters` | what could not be understood: all by cause and source, and 200 after `?after=` |
+//! | `GET /v1/dead-letters/{id}` | one of them with its body, without secrets |
 //! | `POST /v1/dead-letters/{id}/retry`, `…/drop` | judge one again, or give it up |
 //!
 //! Everything under `/v1` wants the admin token.
@@ -109,7 +110,8 @@ pub fn routes(admin: Arc<Admin>) -> Router {
         .route("/v1/sessions/{id}", get(operate::session))
         .route("/v1/retry", post(operate::retry))
         .route("/v1/skip", post(operate::skip))
-        .route("/v1/dead-letters", get(operate::dead_letters))
+        .route("/v1/dead-letters", get(operate::list_dead_letters))
+        .route("/v1/dead-letters/{id}", get(operate::dead_letter))
         .route("/v1/dead-letters/{id}/retry", post(operate::readmit))
         .route(
             "/v1/dead-letters/{id}/drop",

@@ -14,11 +14,9 @@ use serde_json::{Value, json};
 use super::Admin;
 use crate::ledger::{LaneFilter, LaneRef, LaneState, LedgerError};
 use crate::operate::conversations::conversation_json;
+use crate::operate::dead_letters::{self, Listed};
 use crate::operate::status::{Health, Sources, gather};
-use crate::operate::{
-    dead_letter_json, drop_dead_letter as give_up, group_json, lane_json, readmit as judge_again,
-    select, show_json,
-};
+use crate::operate::{group_json, lane_json, select, show_json};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -77,14 +75,14 @@ pub(super) async fn status(State(admin): State<Arc<Admin>>) -> Response {
 pub(super) async fn parked(State(admin): State<Arc<Admin>>) -> Response {
     let gathered = async {
         let groups = admin.ledger.groups().await?;
-        let kept = admin.gate.ledger.dead_letters(0, 200).await?;
+        let kept = dead_letters::page(&*admin.gate.ledger, &admin.gate.limits, 0, PAGE).await?;
         let webhooks = admin.webhooks.parked_webhooks(200).await?;
         Ok::<_, LedgerError>((groups, kept, webhooks))
     };
     answer(gathered.await, |(groups, kept, webhooks)| {
         json!({
             "groups": groups.iter().map(group_json).collect::<Vec<_>>(),
-            "dead_letters": kept.iter().map(dead_letter_json).collect::<Vec<_>>(),
+            "dead_letters": kept.iter().map(Listed::json).collect::<Vec<_>>(),
             "webhooks": webhooks.iter().map(|(id, target, at, stop)| json!({
                 "id": id, "target": target, "received_at": at, "reason": stop.reason.label(), "message": stop.message,
             })).collect::<Vec<_>>(),
@@ -175,25 +173,44 @@ pub(super) struct After {
     after: i64,
 }
 
-pub(super) async fn dead_letters(
+pub(super) async fn list_dead_letters(
     State(admin): State<Arc<Admin>>,
     Query(page): Query<After>,
 ) -> Response {
     answer(
-        admin.gate.ledger.dead_letters(page.after, PAGE).await,
-        |rows| json!({"dead_letters": rows.iter().map(dead_letter_json).collect::<Vec<_>>()}),
+        dead_letters::list_json(
+            &*admin.ledger,
+            &*admin.gate.ledger,
+            &admin.gate.limits,
+            page.after,
+            PAGE,
+        )
+        .await,
+        |listed| listed,
     )
 }
 
+pub(super) async fn dead_letter(State(admin): State<Arc<Admin>>, Path(id): Path<i64>) -> Response {
+    let gate = &admin.gate;
+    match dead_letters::show(&*gate.ledger, &gate.limits, &gate.dialects, id).await {
+        Ok(Some(shown)) => Json(shown.json()).into_response(),
+        Ok(None) => {
+            let words = json!({"error": dead_letters::none(id)});
+            (StatusCode::NOT_FOUND, Json(words)).into_response()
+        }
+        Err(error) => failed(&error),
+    }
+}
+
 pub(super) async fn readmit(State(admin): State<Arc<Admin>>, Path(id): Path<i64>) -> Response {
-    worded(judge_again(&admin.gate, id).await)
+    worded(dead_letters::readmit(&admin.gate, id).await)
 }
 
 pub(super) async fn drop_dead_letter(
     State(admin): State<Arc<Admin>>,
     Path(id): Path<i64>,
 ) -> Response {
-    worded(give_up(&*admin.gate.ledger, id).await)
+    worded(dead_letters::give_up(&*admin.gate.ledger, id).await)
 }
 
 fn worded(outcome: Result<String, String>) -> Response {

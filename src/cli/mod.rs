@@ -54,7 +54,7 @@ enum Command {
     Retry(operate::WhichArgs),
     /// Give up what stands in the way of a lane, and go on with what follows
     Skip(operate::WhichArgs),
-    /// Events that could not be understood: list them, judge them again, or give them up
+    /// Events that could not be understood: list, show or change them, judge them again, or give them up
     #[command(subcommand)]
     DeadLetters(dead_letters::Command),
     /// What a reason means and what to do about it

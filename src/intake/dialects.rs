@@ -103,7 +103,8 @@ impl Dialects {
     }
 
     /// What came without what is secret in it, where it came in a dialect and had any.
-    pub(super) fn masked(&self, incoming: &Incoming) -> Option<Vec<u8>> {
+    #[must_use]
+    pub fn masked(&self, incoming: &Incoming) -> Option<Vec<u8>> {
         let (_, known) = self.way(incoming)?;
         let Json { mut value, .. } = body(incoming).ok()?;
         let is_form = incoming.media_type() == dialect::FORM;

@@ -97,6 +97,7 @@ impl Incoming {
             headers: Value::Object(headers).to_string(),
             raw: self.body,
             session: None,
+            source: None,
         }
     }
 

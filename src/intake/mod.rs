@@ -13,6 +13,7 @@
 //! | [`mod@decode`] | CloudEvents, structured, binary and batch |
 //! | `payload`, `said`, `files`, `who` | what each field says, read as tolerantly as is certain |
 //! | `json`, `shape`, `values`, `time` | a body, a place in the event, and single values there |
+//! | [`outline`] | what can be told of something that is not understood |
 //! | [`warn`] | what could not be read as it came |
 //! | [`route`] | which targets an event is for |
 //! | [`http`] | `POST /v1/events` |
@@ -28,6 +29,7 @@ mod files;
 pub mod http;
 pub mod incoming;
 mod json;
+pub mod outline;
 mod payload;
 mod proof;
 pub mod route;
@@ -47,6 +49,7 @@ use jiff::Timestamp;
 pub use self::decode::{decode, read, unbatch};
 pub use self::dialects::Dialects;
 pub use self::incoming::{Incoming, Origin};
+pub use self::outline::Outline;
 pub use self::route::{Route, Router};
 pub use self::warn::Warning;
 use crate::config::Limits;
@@ -203,6 +206,7 @@ impl Gate {
         }
         let mut letter = kept.dead_letter(stop);
         letter.session = decode::session_of(incoming, &self.limits);
+        letter.source = Outline::of(incoming, &self.limits).source;
         self.ledger
             .keep_dead_letter(Timestamp::now(), letter)
             .await?;

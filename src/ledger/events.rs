@@ -80,6 +80,8 @@ pub struct DeadLetter {
     pub raw: Vec<u8>,
     /// Its session, where that could be read all the same.
     pub session: Option<String>,
+    /// Who produced it, where that could be read all the same.
+    pub source: Option<String>,
 }
 
 /// A stored [`DeadLetter`].

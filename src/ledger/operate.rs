@@ -6,7 +6,7 @@ use handoffd_contract::event::Session;
 use handoffd_contract::{Contact, Event, Known, Stop};
 use jiff::Timestamp;
 
-use super::troubles::{Refused, Troubles};
+use super::troubles::{Letters, Refused, Troubles};
 use super::{Attempt, ConversationRow, LaneRef, LaneState, Result};
 
 /// A lane, as operators see it.
@@ -132,6 +132,9 @@ pub trait OperatorLedger: Send + Sync {
 
     /// What is not well, counted whole.
     async fn troubles(&self) -> Result<Troubles>;
+
+    /// Dead letters by cause and source, counted whole.
+    async fn letters(&self) -> Result<Letters>;
 
     /// Everything about one session.
     async fn session_report(&self, session: &str) -> Result<SessionReport>;

@@ -34,6 +34,24 @@ pub struct Cause {
     pub session: Option<String>,
 }
 
+/// Dead letters, counted whole.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Letters {
+    /// How many there are.
+    pub count: i64,
+    /// By cause and source, the largest group first; at most 1,000 groups.
+    pub groups: Vec<LetterGroup>,
+}
+
+/// Dead letters with the same cause and the same source.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LetterGroup {
+    /// The cause.
+    pub cause: Cause,
+    /// Who produced them, where that could be read.
+    pub source: Option<String>,
+}
+
 /// A dead letter of one session.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Refused {

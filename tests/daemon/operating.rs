@@ -33,6 +33,38 @@ async fn a_wrong_event_is_kept_and_listed() {
         !text.contains("My parcel"),
         "message texts do not belong here: {text}"
     );
+    let first = parked["dead_letters"][0]["id"].to_string();
+    let shown = world.get(&format!("/v1/dead-letters/{first}")).await;
+    let body: serde_json::Value =
+        serde_json::from_str(shown["body"].as_str().unwrap_or_default()).unwrap();
+    assert_eq!(
+        body["data"]["contact"]["phone"], "0151 12345678",
+        "{shown:#}"
+    );
+    assert_eq!(shown["routing_key"], "handoff.requested", "{shown:#}");
+    let none = world.get("/v1/dead-letters/99999").await;
+    assert_eq!(none["error"], "there is no dead letter 99999");
+    let (code, text) = world.command(&["dead-letters", "show", &first]);
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("\n    \"contact\": {"), "{text}");
+    let (code, text) = world.command(&["dead-letters", "show", "99999"]);
+    assert_eq!(code, 1, "{text}");
+    let patch = world.config().with_file_name("patch.json");
+    let file = patch.display().to_string();
+    let edit = |change: &serde_json::Value| {
+        std::fs::write(&patch, change.to_string()).unwrap();
+        world.command(&["dead-letters", "edit", &first, "--patch", &file])
+    };
+    let (code, text) = edit(&json!({"data": {"contact": {"phone": "0151"}}}));
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("data.contact.phone"), "{text}");
+    let again = world.get(&format!("/v1/dead-letters/{first}")).await;
+    assert_eq!(again, shown, "it stays as it came");
+    let (code, text) = edit(&json!({"data": {"contact": {"phone": "+4915112345679"}}}));
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("is admitted to session"), "{text}");
+    let (code, text) = edit(&json!({}));
+    assert_eq!(code, 1, "{text}");
     let (code, text) = world.command(&["dead-letters", "retry", "--all"]);
     assert_eq!(code, 1, "it still cannot be understood: {text}");
     let (_, text) = world.command(&["dead-letters", "drop", "--all"]);

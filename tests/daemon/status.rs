@@ -179,6 +179,37 @@ async fn dead_letters_are_counted_and_name_their_sessions() {
     );
     let parked = world.get("/v1/parked").await;
     assert_eq!(parked["dead_letters"][0]["session"], "s-0", "{parked:#}");
+    let listed = world.get("/v1/dead-letters?after=0").await;
+    assert_eq!(listed["count"], 71, "{listed:#}");
+    let groups = listed["groups"].as_array().unwrap();
+    let counts: Vec<_> = groups.iter().map(|one| &one["count"]).collect();
+    assert_eq!(counts, [70, 1], "{listed:#}");
+    let first = &listed["dead_letters"][0];
+    for (name, value) in [
+        ("subject", "s-0"),
+        ("type", "handoff.requested"),
+        ("routing_key", "handoff.requested"),
+        ("reason", "no-customer"),
+    ] {
+        assert_eq!(first[name], value, "{listed:#}");
+    }
+    assert!(first["source"].is_string(), "{listed:#}");
+    assert_eq!(groups[0]["source"], first["source"], "{listed:#}");
+    let (_, text) = world.command(&["dead-letters", "list"]);
+    assert!(
+        text.starts_with("71 dead letters\n     70 by amqp from "),
+        "{text}"
+    );
+    assert!(
+        text.contains("routing key handoff.requested, source ")
+            && text.contains("subject s-69, ")
+            && text.contains("from an unknown source (undecodable)"),
+        "{text}"
+    );
+    let (_, text) = world.command(&["dead-letters", "list", "--json"]);
+    let said: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(said["dead_letters"].as_array().map(Vec::len), Some(71));
+    assert_eq!(said["groups"], listed["groups"]);
 }
 
 /// The broker's queues are asked, and it is said when they cannot be.

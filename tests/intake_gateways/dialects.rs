@@ -6,6 +6,7 @@ use handoffd::config::{DialectConfig, On, Opening};
 use handoffd::intake::{Incoming, Origin};
 use handoffd::ledger::Admitted;
 use handoffd::mapping::dialect::Dialect;
+use handoffd::operate::dead_letters::edit;
 use handoffd_contract::{Controller, Data};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -138,16 +139,35 @@ async fn a_dead_letter_is_tried_again_with_the_dialects_of_today() {
     let before = gate(&file, &config);
     assert!(take(&before, &[evolution("1", "Oi")]).await[0].is_err());
     let letters = file.ledger.dead_letters(0, 10).await.unwrap();
-    let words = handoffd::operate::readmit(&before, letters[0].id)
+    let words = handoffd::operate::dead_letters::readmit(&before, letters[0].id)
         .await
         .unwrap_err();
     assert!(words.contains("still cannot be understood"), "{words}");
     let after = gate(&file, &gateways());
-    let words = handoffd::operate::readmit(&after, letters[0].id)
+    let words = handoffd::operate::dead_letters::readmit(&after, letters[0].id)
         .await
         .unwrap();
     assert!(words.contains("is admitted, as 1 events"), "{words}");
     assert!(file.ledger.dead_letters(0, 10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_dead_letter_is_changed_and_judged_with_the_dialects_of_today() {
+    let file = File::new().await;
+    let gate = gate(&file, &gateways());
+    let mut wrong = evolution("1", "Oi");
+    let data = wrong["data"].take();
+    assert!(take(&gate, &[wrong]).await[0].is_err());
+    let letters = file.ledger.dead_letters(0, 10).await.unwrap();
+    let id = letters[0].id;
+    let words = edit(&gate, id, json!({"data": null})).await.unwrap_err();
+    assert!(words.contains("still cannot be understood"), "{words}");
+    assert_eq!(file.ledger.dead_letters(0, 10).await.unwrap(), letters);
+    let words = edit(&gate, id, json!({"data": data})).await.unwrap();
+    assert!(words.contains("is admitted, as 1 events"), "{words}");
+    assert!(file.ledger.dead_letters(0, 10).await.unwrap().is_empty());
+    let words = edit(&gate, id, json!({})).await.unwrap_err();
+    assert_eq!(words, format!("there is no dead letter {id}"));
 }
 
 #[tokio::test]

@@ -246,6 +246,7 @@ async fn an_older_ledger_is_brought_up_to_date() {
     let conn = rusqlite::Connection::open(folder.file()).unwrap();
     conn.execute_batch(
         "DROP TABLE given_up; DROP INDEX poison_of_session; ALTER TABLE poison DROP COLUMN session;
+         ALTER TABLE poison DROP COLUMN source;
          DROP INDEX lane_unlooked; ALTER TABLE lane DROP COLUMN look_at;
          DROP INDEX event_by_producer_id; DROP INDEX event_of_control; DROP INDEX session_due;
          DROP INDEX session_of_controller; ALTER TABLE session DROP COLUMN state;
@@ -263,7 +264,7 @@ async fn an_older_ledger_is_brought_up_to_date() {
     let version: i32 = conn
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .unwrap();
-    assert_eq!(version, 6);
+    assert_eq!(version, 7);
 }
 
 #[test]

@@ -260,6 +260,7 @@ fn broken(raw: &[u8], reason: Reason) -> DeadLetter {
         headers: r#"{"a":"1"}"#.into(),
         raw: raw.to_vec(),
         session: None,
+        source: None,
     }
 }
 

@@ -51,6 +51,7 @@ macro_rules! conformance {
 conformance! {
     troubles:
         dead_letters_are_counted_whole_by_cause
+        dead_letters_are_counted_whole_by_cause_and_source
         a_session_points_to_its_dead_letters
         lanes_that_wait_after_a_failure_are_counted_by_reason
         parked_webhooks_are_counted_by_cause;

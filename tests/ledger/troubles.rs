@@ -1,5 +1,6 @@
 //! What is not well, counted whole.
 
+use handoffd::ledger::troubles::Letters;
 use handoffd::ledger::{DeadLetter, Next};
 use handoffd_contract::{Reason, Stop};
 
@@ -12,6 +13,7 @@ fn dead(raw: &str, message: &str, session: Option<&str>) -> DeadLetter {
         headers: "{}".into(),
         raw: raw.as_bytes().to_vec(),
         session: session.map(str::to_owned),
+        source: None,
     }
 }
 
@@ -39,6 +41,36 @@ pub async fn dead_letters_are_counted_whole_by_cause(w: &World) {
     let first = w.a.dead_letters(0, 1).await.unwrap().remove(0);
     assert_eq!(causes[0].example, first.id);
     assert_eq!(first.letter.session.as_deref(), Some("s-0"));
+}
+
+pub async fn dead_letters_are_counted_whole_by_cause_and_source(w: &World) {
+    assert_eq!(w.a.letters().await.unwrap(), Letters::default());
+    for n in 0..120 {
+        let mut letter = dead(&format!("time {n}"), "time is no time", None);
+        letter.source = Some(if n < 20 { "/one" } else { "/two" }.into());
+        w.a.keep_dead_letter(t(n), letter).await.unwrap();
+    }
+    w.a.keep_dead_letter(t(200), dead("x", "time is no time", None))
+        .await
+        .unwrap();
+    let letters = w.b.letters().await.unwrap();
+    let shown: Vec<_> = letters
+        .groups
+        .iter()
+        .map(|one| (one.source.as_deref(), one.cause.count, one.cause.oldest))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            (Some("/two"), 100, t(20)),
+            (Some("/one"), 20, t(0)),
+            (None, 1, t(200))
+        ]
+    );
+    assert_eq!(letters.count, 121);
+    let example = letters.groups[0].cause.example;
+    let row = w.a.dead_letters(example - 1, 1).await.unwrap().remove(0);
+    assert_eq!(row.letter.source.as_deref(), Some("/two"));
 }
 
 pub async fn a_session_points_to_its_dead_letters(w: &World) {

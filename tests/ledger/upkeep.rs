@@ -189,6 +189,7 @@ pub async fn numbers_for_metrics(w: &World) {
         headers: "{}".into(),
         raw: vec![1],
         session: None,
+        source: None,
     };
     w.a.keep_dead_letter(t(0), letter).await.unwrap();
     let stats = w.b.stats(t(45)).await.unwrap();

@@ -59,8 +59,8 @@ impl EventLedger for Postgres {
 /// Keeps something that could not be understood, once.
 async fn keep_dead_letter(db: &Db<'_>, now: i64, letter: &DeadLetter) -> Outcome<()> {
     db.run(
-        "INSERT INTO poison (origin, key, reason, words, headers, raw, received_at, session)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        "INSERT INTO poison (origin, key, reason, words, headers, raw, received_at, session, source)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
          ON CONFLICT (origin, key, reason) DO NOTHING",
         &[
             &Text(&letter.origin),
@@ -71,6 +71,7 @@ async fn keep_dead_letter(db: &Db<'_>, now: i64, letter: &DeadLetter) -> Outcome
             &letter.raw,
             &now,
             &letter.session.as_deref().map(Text),
+            &letter.source.as_deref().map(Text),
         ],
     )
     .await?;
@@ -80,7 +81,7 @@ async fn keep_dead_letter(db: &Db<'_>, now: i64, letter: &DeadLetter) -> Outcome
 /// Dead letters after a number, oldest first.
 async fn dead_letters(db: &Db<'_>, after: i64, limit: i64) -> Outcome<Vec<DeadLetterRow>> {
     db.all(
-        "SELECT id, received_at, origin, reason, words, headers, raw, session
+        "SELECT id, received_at, origin, reason, words, headers, raw, session, source
            FROM poison WHERE id > $1 ORDER BY id LIMIT $2",
         &[&after, &limit],
         |row| {
@@ -95,6 +96,7 @@ async fn dead_letters(db: &Db<'_>, after: i64, limit: i64) -> Outcome<Vec<DeadLe
                     headers: row.try_get(5)?,
                     raw: row.try_get(6)?,
                     session: row.try_get(7)?,
+                    source: row.try_get(8)?,
                 },
             })
         },

@@ -15,7 +15,7 @@ use super::transact::transact;
 use super::{Postgres, conversation, retry_skip, troubles};
 use crate::ledger::rows;
 use crate::ledger::rules::{self, Tally};
-use crate::ledger::troubles::Troubles;
+use crate::ledger::troubles::{Letters, Troubles};
 use crate::ledger::{
     Attempt, Group, LaneFilter, LaneRef, LaneRow, LaneState, LedgerError, OperatorLedger, Result,
     Select, SessionReport, Stats,
@@ -41,6 +41,10 @@ impl OperatorLedger for Postgres {
 
     async fn troubles(&self) -> Result<Troubles> {
         transact!(self, Read, db => troubles::troubles(db))
+    }
+
+    async fn letters(&self) -> Result<Letters> {
+        transact!(self, Read, db => troubles::letters(db))
     }
 
     async fn session_report(&self, session: &str) -> Result<SessionReport> {

@@ -5,7 +5,7 @@ use tokio_postgres::Row;
 use super::db::{Db, Outcome, Text};
 use crate::ledger::rows;
 use crate::ledger::rules;
-use crate::ledger::troubles::{Cause, Refused, Troubles};
+use crate::ledger::troubles::{Cause, LetterGroup, Letters, Refused, Troubles};
 use crate::ledger::{Group, LedgerError};
 
 /// Everything that is not well. `db` is a transaction that sees one moment.
@@ -59,6 +59,36 @@ fn cause(row: &Row) -> Outcome<Cause> {
         oldest: rows::at(row.try_get(4)?)?,
         example: row.try_get(5)?,
         session: row.try_get(6)?,
+    })
+}
+
+/// Dead letters by cause and source. `db` is a transaction that sees one moment.
+pub(super) async fn letters(db: &Db<'_>) -> Outcome<Letters> {
+    let groups = db
+        .all(
+            "SELECT origin, reason, words, count(*), min(received_at), min(id), min(session), source
+               FROM poison GROUP BY origin, reason, words, source
+              ORDER BY count(*) DESC, min(id) LIMIT $1",
+            &[&rules::MAX_ROWS],
+            |row| {
+                let source = row.try_get(7)?;
+                Ok(LetterGroup {
+                    cause: cause(row)?,
+                    source,
+                })
+            },
+        )
+        .await?;
+    let count = db
+        .one(
+            "SELECT count(*) FROM poison",
+            &[],
+            |row| Ok(row.try_get(0)?),
+        )
+        .await?;
+    Ok(Letters {
+        count: count.unwrap_or(0),
+        groups,
     })
 }
 

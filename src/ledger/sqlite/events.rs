@@ -71,8 +71,8 @@ impl EventLedger for Sqlite {
 /// Keeps something that could not be understood, once.
 fn keep_dead_letter(tx: &Tx<'_>, now: i64, letter: &DeadLetter) -> Result<()> {
     tx.run(
-        "INSERT INTO poison (origin, key, reason, words, headers, raw, received_at, session)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+        "INSERT INTO poison (origin, key, reason, words, headers, raw, received_at, session, source)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
          ON CONFLICT (origin, key, reason) DO NOTHING",
         params![
             letter.origin,
@@ -82,7 +82,8 @@ fn keep_dead_letter(tx: &Tx<'_>, now: i64, letter: &DeadLetter) -> Result<()> {
             letter.headers,
             letter.raw,
             now,
-            letter.session
+            letter.session,
+            letter.source
         ],
     )?;
     Ok(())
@@ -91,7 +92,7 @@ fn keep_dead_letter(tx: &Tx<'_>, now: i64, letter: &DeadLetter) -> Result<()> {
 /// Dead letters after a number, oldest first.
 fn dead_letters(tx: &Tx<'_>, after: i64, limit: i64) -> Result<Vec<DeadLetterRow>> {
     let rows = tx.all(
-        "SELECT id, received_at, origin, reason, words, headers, raw, session
+        "SELECT id, received_at, origin, reason, words, headers, raw, session, source
            FROM poison WHERE id > ?1 ORDER BY id LIMIT ?2",
         [after, limit],
         dead_letter_row,
@@ -104,7 +105,7 @@ fn dead_letter_row(row: &Row<'_>) -> rusqlite::Result<Result<DeadLetterRow>> {
     let received_at = rows::at(row.get(1)?);
     let stop = rows::stop(row.get(3)?, row.get(4)?);
     let (origin, headers, raw) = (row.get(2)?, row.get(5)?, row.get(6)?);
-    let session = row.get(7)?;
+    let (session, source) = (row.get(7)?, row.get(8)?);
     Ok(received_at.and_then(|received_at| {
         let stop =
             stop.ok_or_else(|| LedgerError::Failed("a dead letter without a reason".into()))?;
@@ -117,6 +118,7 @@ fn dead_letter_row(row: &Row<'_>) -> rusqlite::Result<Result<DeadLetterRow>> {
                 headers,
                 raw,
                 session,
+                source,
             },
         })
     }))

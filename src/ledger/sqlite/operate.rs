@@ -13,7 +13,7 @@ use super::tx::Tx;
 use super::{Sqlite, admit, conversation, retry_skip, troubles};
 use crate::ledger::rows;
 use crate::ledger::rules::{self, Tally};
-use crate::ledger::troubles::Troubles;
+use crate::ledger::troubles::{Letters, Troubles};
 use crate::ledger::{
     Attempt, Group, LaneFilter, LaneRef, LaneRow, LaneState, LedgerError, OperatorLedger, Result,
     Select, SessionReport, Stats,
@@ -39,6 +39,10 @@ impl OperatorLedger for Sqlite {
 
     async fn troubles(&self) -> Result<Troubles> {
         self.read(troubles::troubles).await
+    }
+
+    async fn letters(&self) -> Result<Letters> {
+        self.read(troubles::letters).await
     }
 
     async fn session_report(&self, session: &str) -> Result<SessionReport> {

@@ -1,11 +1,12 @@
 //! What is not well, counted.
 
+use handoffd_contract::Stop;
 use rusqlite::{Row, params};
 
 use super::tx::Tx;
 use crate::ledger::rows;
 use crate::ledger::rules;
-use crate::ledger::troubles::{Cause, Refused, Troubles};
+use crate::ledger::troubles::{Cause, LetterGroup, Letters, Refused, Troubles};
 use crate::ledger::{Group, LedgerError, Result};
 
 /// Everything that is not well.
@@ -50,22 +51,48 @@ pub(super) fn troubles(tx: &Tx<'_>) -> Result<Troubles> {
 }
 
 fn causes(tx: &Tx<'_>, sql: &str) -> Result<Vec<Cause>> {
-    let found = tx.all(sql, [rules::MAX_ROWS], |row| {
-        let stop = rows::stop(row.get(1)?, row.get(2)?);
-        let (origin, count, oldest) = (row.get(0)?, row.get(3)?, row.get(4)?);
-        Ok((origin, stop, count, oldest, row.get(5)?, row.get(6)?))
-    })?;
-    let cause = |(origin, stop, count, oldest, example, session): (_, Option<_>, _, _, _, _)| {
-        Ok(Cause {
-            origin,
-            stop: stop.ok_or_else(without_reason)?,
-            count,
-            oldest: rows::at(oldest)?,
-            example,
-            session,
-        })
-    };
+    let found = tx.all(sql, [rules::MAX_ROWS], raw_cause)?;
     found.into_iter().map(cause).collect()
+}
+
+/// Origin, reason, count, oldest, example and session, as they are stored.
+type RawCause = (String, Option<Stop>, i64, i64, i64, Option<String>);
+
+fn raw_cause(row: &Row<'_>) -> rusqlite::Result<RawCause> {
+    let stop = rows::stop(row.get(1)?, row.get(2)?);
+    let (origin, count, oldest) = (row.get(0)?, row.get(3)?, row.get(4)?);
+    Ok((origin, stop, count, oldest, row.get(5)?, row.get(6)?))
+}
+
+fn cause((origin, stop, count, oldest, example, session): RawCause) -> Result<Cause> {
+    Ok(Cause {
+        origin,
+        stop: stop.ok_or_else(without_reason)?,
+        count,
+        oldest: rows::at(oldest)?,
+        example,
+        session,
+    })
+}
+
+/// Dead letters by cause and source.
+pub(super) fn letters(tx: &Tx<'_>) -> Result<Letters> {
+    let found = tx.all(
+        "SELECT origin, reason, words, count(*), min(received_at), min(id), min(session), source
+           FROM poison GROUP BY origin, reason, words, source
+          ORDER BY count(*) DESC, min(id) LIMIT ?1",
+        [rules::MAX_ROWS],
+        |row| Ok((raw_cause(row)?, row.get(7)?)),
+    )?;
+    let group = |(raw, source)| {
+        let cause = cause(raw)?;
+        Ok(LetterGroup { cause, source })
+    };
+    let count = tx.one("SELECT count(*) FROM poison", [], |row| row.get(0))?;
+    Ok(Letters {
+        count: count.unwrap_or(0),
+        groups: found.into_iter().map(group).collect::<Result<_>>()?,
+    })
 }
 
 /// The newest dead letters of a session, oldest first.

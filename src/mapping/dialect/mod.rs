@@ -304,6 +304,12 @@ pub fn mask(body: &mut Value) -> bool {
     secrets::mask(body)
 }
 
+/// A text in which every value is masked that a secret's name precedes.
+#[must_use]
+pub fn mask_text(text: &str) -> String {
+    secrets::mask_text(text)
+}
+
 /// A form as an object; of parameters of the same name, the first one counts.
 /// <https://url.spec.whatwg.org/#application/x-www-form-urlencoded>
 #[must_use]
