@@ -49,10 +49,12 @@ pub async fn settle(
         let Data::HandoffRequested(handoff) = &mut event.data else {
             continue;
         };
-        if before
-            .get(seq)
-            .is_some_and(|one| hidden.contains(&one.word()))
-        {
+        // Also when it was ended after it had been given back.
+        let was_over = matches!(
+            before.get(seq),
+            Some(Controller::Returned { .. } | Controller::Closed { .. })
+        );
+        if was_over && !hidden.is_empty() {
             let unshown = ledger
                 .unshown(session, *seq, &hidden, MAX_MESSAGES, bytes)
                 .await?;

@@ -241,9 +241,10 @@ pub(super) fn controller(kind: Option<&str>, body: Option<&str>) -> Result<Contr
 /// So many changes of who is in charge are looked at for the first one after which nothing was shown.
 pub(super) const MAX_CHANGES: i64 = 20;
 
-/// After which event nothing was shown: `changes` are the events that tell who is in charge, the newest
-/// first, each as its place, its kind and the body of a `session.state`; `hidden` are the words for those
-/// in whose time nothing is.
+/// The first event since people had the conversation after which something was not shown: `changes` are
+/// the events that tell who is in charge, the newest first, each as its place, its kind and the body of a
+/// `session.state`; `hidden` are the words for those in whose time nothing is shown. What was shown all the
+/// same since then is told again with the rest: targets know it by its id.
 pub(super) fn hidden_since(
     changes: &[(i64, String, Option<String>)],
     hidden: &[&str],
@@ -251,10 +252,12 @@ pub(super) fn hidden_since(
     let mut since = None;
     for (seq, kind, body) in changes {
         let one = controller(Some(kind), body.as_deref())?;
-        if !hidden.contains(&one.word()) {
+        if one.is_people() {
             break;
         }
-        since = Some(*seq);
+        if hidden.contains(&one.word()) {
+            since = Some(*seq);
+        }
     }
     Ok(since)
 }

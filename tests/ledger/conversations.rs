@@ -298,7 +298,7 @@ pub async fn what_was_said_since_the_end_is_found_where_it_is_hidden(w: &World) 
     let again = w.a.put(t(6), handing("s", "4", &["hub"])).await;
     for (hidden, found) in [
         (&["returned"][..], &["after the return"][..]),
-        (&["closed"], &[]),
+        (&["closed"], &["after the end", "after the return"]),
         (
             &["returned", "closed"],
             &["after the end", "after the return"],

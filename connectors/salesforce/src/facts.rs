@@ -25,7 +25,7 @@
 //! | `limit` | the most UTF-16 units of a text, as Salesforce's refusals taught us |
 //! | `split/<event or message>` | the limit by which it was split when its first part was shown |
 //! | `cut/<part or file>` | that part was too long: split by this limit, or [`AS_FILE`] |
-//! | `closed/<event>` | we ended the messaging session; the value is [`ended_by_us`] |
+//! | `closed/<event>` | we ended the messaging session; the value is [`ended_by_us`], or `-` when it had ended already |
 //! | `notice/<event>` | the rep was told this; the value is the MIAW message id |
 //! | `elsewhere/<message>` | the event of a reply that a rep of another target wrote, as this message |
 //! | `notice/lost/<message>` | the rep was told that such a reply has failed for good |

@@ -296,14 +296,21 @@ impl Salesforce {
     ) -> Option<Step> {
         let fact = format!("closed/{}", item.id);
         let ours = by == Some(&work.target);
-        if ours
-            || self.settings.on_close == OnClose::Keep
-            || known.is(&fact)
-            || !lane.ended().is_empty()
-        {
+        if ours || self.settings.on_close == OnClose::Keep || known.is(&fact) {
             return None;
         }
         let conversation = known.get("conversation")?;
+        if !lane.ended().is_empty() {
+            if work.items.last().is_none_or(|last| last.id == item.id) {
+                return None;
+            }
+            // On record, so that the session which something behind it begins is not ended for it.
+            let record = Record {
+                facts: vec![(fact, "-".into())],
+                events: Vec::new(),
+            };
+            return Some(Step::new("session.over", Repeat::Safe, record));
+        }
         let current = lane.current();
         let value = facts::ended_by_us(&current);
         let call = HttpCall::new(Method::Delete, format!("{}/session", path(conversation)))

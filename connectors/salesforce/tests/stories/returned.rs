@@ -2,7 +2,7 @@
 
 use handoffd_contract::Data;
 use handoffd_contract::Item;
-use handoffd_contract::event::{RepNotice, SessionReturned};
+use handoffd_contract::event::{RepNotice, SessionClosed, SessionReturned};
 use serde_json::{Value, json};
 
 use crate::common::{handoff, item, tell, thread};
@@ -50,6 +50,21 @@ fn a_handoff_after_the_return_waits_in_the_queue() {
         vec![handoff("h1", Vec::new())],
         vec![returned("r1", "platform")],
         vec![handoff("h2", Vec::new())],
+    ];
+    let report = tell(json!({}), &json!({}), chapters, 1);
+    assert_eq!(statuses(&report.outcome), ["Ended", "Waiting"]);
+}
+
+#[test]
+fn a_handoff_behind_two_ends_that_were_worked_off_with_it_waits_in_the_queue() {
+    let closed = item("c1", Data::SessionClosed(SessionClosed::default()));
+    let chapters = vec![
+        vec![handoff("h1", Vec::new())],
+        vec![
+            returned("r1", "platform"),
+            closed,
+            handoff("h2", Vec::new()),
+        ],
     ];
     let report = tell(json!({}), &json!({}), chapters, 1);
     assert_eq!(statuses(&report.outcome), ["Ended", "Waiting"]);
