@@ -10,7 +10,7 @@
 //! | `forwarded` | whom a request is from when it came by a proxy |
 //! | `patience` | a connection with a deadline for writes |
 //! | `peers` | connections by address |
-//! | `token` | the token that a client must show |
+//! | `token` | what a request shows: a client's token, a signature's digits |
 //! | `tls` | the certificate, read again when it changes |
 
 mod bodies;
@@ -44,6 +44,7 @@ use self::patience::Patient;
 use self::peers::{Peers, Seat};
 pub use self::tls::{Certificate, Unusable};
 pub use self::token::authorised;
+pub(crate) use self::token::unhex;
 use crate::config::Network;
 use crate::seldom::Seldom;
 

@@ -11,6 +11,7 @@ use subtle::ConstantTimeEq;
 
 use crate::config::{Hash, Over, Proof};
 use crate::mapping::dialect::FORM;
+use crate::serving::unhex;
 
 /// The most parameters of a form that a signature is made over.
 const MAX_PARAMETERS: usize = 1_000;
@@ -149,16 +150,6 @@ fn length(hash: Hash) -> usize {
         Hash::Sha256 => 32,
         Hash::Sha512 => 64,
     }
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    if !text.len().is_multiple_of(2) || !text.is_ascii() {
-        return None;
-    }
-    (0..text.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok())
-        .collect()
 }
 
 #[cfg(test)]

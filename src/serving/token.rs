@@ -1,4 +1,4 @@
-//! The token that a client must show.
+//! What a request shows: a client's token, the digits of a signature.
 
 use axum::http::{HeaderMap, header};
 use secrecy::{ExposeSecret, SecretString};
@@ -14,4 +14,15 @@ pub fn authorised(token: Option<&SecretString>, headers: &HeaderMap) -> bool {
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "))
         .map(|(_, shown)| shown);
     shown.is_some_and(|shown| shown.ct_eq(token.expose_secret().as_bytes()).into())
+}
+
+/// The bytes of a signature in hexadecimal digits.
+pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
+    if !text.len().is_multiple_of(2) || !text.is_ascii() {
+        return None;
+    }
+    (0..text.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok())
+        .collect()
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use handoffd_contract::marker::Marker;
 use handoffd_contract::phone::Country;
-use handoffd_contract::settings::{AfterEnd, HANDOFF_IS_WORK, Table, Ways, after_end};
+use handoffd_contract::settings::{AfterEnd, Table, Ways, after_end};
 use handoffd_contract::{Problem, Secret};
 use serde_json::Value;
 
@@ -61,27 +61,6 @@ pub enum Mode {
     /// When a customer first writes.
     EveryConversation,
 }
-
-/// What can become of a message that comes after the case was resolved or closed.
-const MESSAGES: Ways<'_> = Ways {
-    key: "after_end",
-    can: &[
-        AfterEnd::Reopen,
-        AfterEnd::New,
-        AfterEnd::Append,
-        AfterEnd::Ignore,
-    ],
-    older: &[],
-    cannot: "",
-};
-
-/// What can become of a second handoff.
-const HANDOFFS: Ways<'_> = Ways {
-    key: "after_end_handoff",
-    can: &[AfterEnd::Reopen, AfterEnd::New],
-    older: &[],
-    cannot: HANDOFF_IS_WORK,
-};
 
 /// Validated settings.
 #[derive(Debug, Clone, PartialEq)]
@@ -212,8 +191,8 @@ impl Settings {
             user_id_type: guid_or_none(&mut top, "user_id_type_id", standard::OTHER_PHONE),
             resolved_status: guid(&mut top, "resolved_status_id"),
             reopened_status: guid_or_none(&mut top, "reopened_status_id", standard::REOPENED),
-            after_end: after_end(&mut top, MESSAGES, AfterEnd::Reopen),
-            after_end_handoff: after_end(&mut top, HANDOFFS, AfterEnd::Reopen),
+            after_end: after_end(&mut top, Ways::OF_MESSAGES, AfterEnd::Reopen),
+            after_end_handoff: after_end(&mut top, Ways::OF_HANDOFFS, AfterEnd::Reopen),
             activity_type: guid(&mut top, "activity_type_id")
                 .unwrap_or_else(|| standard::TASK.to_owned()),
             activity_status: guid(&mut top, "activity_status_id")

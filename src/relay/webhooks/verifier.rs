@@ -12,6 +12,8 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
+use crate::serving::unhex;
+
 /// HubSpot: reject what was signed longer ago than five minutes.
 const MAX_AGE_MS: i64 = 300_000;
 /// Bytes of an HMAC-SHA256.
@@ -220,16 +222,6 @@ fn hmac(secret: &str, pieces: &[&[u8]]) -> Vec<u8> {
 /// secret fits nothing.
 fn same(given: &str, secret: &str) -> bool {
     !secret.is_empty() && bool::from(given.as_bytes().ct_eq(secret.as_bytes()))
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    if !text.len().is_multiple_of(2) || !text.is_ascii() {
-        return None;
-    }
-    (0..text.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok())
-        .collect()
 }
 
 #[cfg(test)]

@@ -55,7 +55,31 @@ pub struct Ways<'w> {
 }
 
 /// Why a handoff can be neither appended nor ignored.
-pub const HANDOFF_IS_WORK: &str = "a handoff always becomes work that a rep sees";
+const HANDOFF_IS_WORK: &str = "a handoff always becomes work that a rep sees";
+
+impl Ways<'static> {
+    /// What can become of a message that comes after a record was closed, where a record can be opened
+    /// again.
+    pub const OF_MESSAGES: Ways<'static> = Ways {
+        key: "after_end",
+        can: &[
+            AfterEnd::Reopen,
+            AfterEnd::New,
+            AfterEnd::Append,
+            AfterEnd::Ignore,
+        ],
+        older: &[],
+        cannot: "",
+    };
+
+    /// What can become of a second handoff there.
+    pub const OF_HANDOFFS: Ways<'static> = Ways {
+        key: "after_end_handoff",
+        can: &[AfterEnd::Reopen, AfterEnd::New],
+        older: &[],
+        cannot: HANDOFF_IS_WORK,
+    };
+}
 
 /// Reads the choice; `default` where there is none.
 pub fn after_end(top: &mut Table<'_>, ways: Ways<'_>, default: AfterEnd) -> AfterEnd {

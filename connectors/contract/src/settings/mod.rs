@@ -12,7 +12,7 @@ use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value};
 
-pub use after_end::{AfterEnd, HANDOFF_IS_WORK, Ways, after_end};
+pub use after_end::{AfterEnd, Ways, after_end};
 pub use shown::{
     did_you_mean, is_identifier, is_secret_name, not_toml, printable, printable_path, shape,
     unknown_key, without_value,

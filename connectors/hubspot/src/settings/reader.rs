@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use handoffd_contract::marker::Marker;
-use handoffd_contract::settings::{AfterEnd, HANDOFF_IS_WORK, Table, Ways, after_end};
+use handoffd_contract::settings::{AfterEnd, Table, Ways, after_end};
 use handoffd_contract::{Credential, Problem};
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 use serde_json::Value;
@@ -13,27 +13,6 @@ use crate::paths::{Paths, Version};
 
 /// What to do about a missing secret.
 const NAME: &str = "give the name of one of the daemon's secrets";
-
-/// What can become of a message that comes after the ticket was closed.
-const MESSAGES: Ways<'_> = Ways {
-    key: "after_end",
-    can: &[
-        AfterEnd::Reopen,
-        AfterEnd::New,
-        AfterEnd::Append,
-        AfterEnd::Ignore,
-    ],
-    older: &[],
-    cannot: "",
-};
-
-/// What can become of a second handoff.
-const HANDOFFS: Ways<'_> = Ways {
-    key: "after_end_handoff",
-    can: &[AfterEnd::Reopen, AfterEnd::New],
-    older: &[],
-    cannot: HANDOFF_IS_WORK,
-};
 
 /// Reads every setting, and tells everything that is wrong.
 pub(super) fn read(value: &Value) -> Result<Settings, Vec<Problem>> {
@@ -93,8 +72,8 @@ pub(super) fn read(value: &Value) -> Result<Settings, Vec<Problem>> {
         session_url_property,
         standing,
         report,
-        after_end: after_end(&mut top, MESSAGES, AfterEnd::Reopen),
-        after_end_handoff: after_end(&mut top, HANDOFFS, AfterEnd::Reopen),
+        after_end: after_end(&mut top, Ways::OF_MESSAGES, AfterEnd::Reopen),
+        after_end_handoff: after_end(&mut top, Ways::OF_HANDOFFS, AfterEnd::Reopen),
         append_to_open_ticket: top.flag("append_to_open_ticket", false),
         contact_fields: top.choice(
             "contact_fields",
