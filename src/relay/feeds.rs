@@ -19,8 +19,8 @@ use tokio_util::sync::CancellationToken;
 use super::Relay;
 use crate::ledger::FeedLease;
 use crate::open_feeds::{Key, OpenFeeds, key_of};
-pub(super) use listening::feed_as;
 use listening::listen;
+pub(super) use listening::work_of;
 
 /// Feeds claimed at a time.
 const CLAIM: usize = 200;

@@ -4,10 +4,10 @@
 use std::time::{Duration, Instant};
 
 use handoffd_contract::feed::Read;
-use handoffd_contract::{Auth, Feed, HttpReply, Reason, Stop, Subject};
+use handoffd_contract::{Auth, HttpReply, Reason, Stop, Subject};
 
 use super::Relay;
-use super::feeds::feed_as;
+use super::feeds::work_of;
 use super::hearing::RelayError;
 use crate::ledger::LaneRef;
 use crate::target::Target;
@@ -33,22 +33,8 @@ impl Relay {
             );
             return Err(RelayError::Later(stop, Some(Duration::from_secs(1))));
         }
-        let key = match feed_as(target, &loaded, None) {
-            Some(
-                Feed::Stream { backfill, .. }
-                | Feed::Poll {
-                    backfill: backfill @ Some(_),
-                    ..
-                },
-            ) => return Ok(backfill),
-            Some(Feed::Poll { key, .. }) => key,
-            None => return Ok(None),
-        };
-        let cursor = self.ledger.cursor(&target.name, &key).await?;
-        Ok(match feed_as(target, &loaded, cursor.as_deref()) {
-            Some(Feed::Poll { read, .. }) => Some(read),
-            _ => None,
-        })
+        let work = work_of(target, &loaded);
+        Ok(target.connector.catch_up(&work, &loaded.known))
     }
 
     /// Reads something that a frame asks for: somebody waits for it.

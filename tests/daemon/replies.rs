@@ -193,6 +193,39 @@ async fn a_reply_in_a_case_that_is_not_known_for_sure_is_not_overtaken() {
     assert_eq!(world.phone(), ["First.", "Second."]);
 }
 
+/// Nothing is polled, and the webhook of the first reply is lost.
+async fn is_not_overtaken_without_polls(crm: &str) {
+    let world = World::with(Exit::CloudApi, |plan| {
+        plan.settings.insert(crm.into(), json!({"poll_seconds": 0}));
+    })
+    .await;
+    world.hand_over(crm).await;
+    world.until_idle().await;
+    let lost = json!({"target": crm, "times": 1, "fault": {"kind": "webhook_drop"}});
+    world
+        .sims
+        .fault(serde_json::from_value(lost).unwrap())
+        .unwrap();
+    reply(&world, crm, "First.");
+    handoffd_test_support::eventually(crate::world::SOON, || async {
+        world.sims.faults()["happened"][crm]["webhook_drop"] == 1
+    })
+    .await;
+    reply(&world, crm, "Second.");
+    world.until_shown("whatsapp", "Second.").await;
+    assert_eq!(world.phone(), ["First.", "Second."]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reply_in_hubspot_whose_webhook_is_lost_is_not_overtaken() {
+    is_not_overtaken_without_polls("hubspot").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reply_in_creatio_whose_webhook_is_lost_is_not_overtaken() {
+    is_not_overtaken_without_polls("creatio").await;
+}
+
 /// A file that a rep attaches arrives as a file, before the text.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reps_file_reaches_the_phone() {

@@ -209,3 +209,31 @@ async fn what_comes_after_the_end_waits_for_the_next_handoff() {
         assert_eq!(world.count("salesforce", words), 1, "{words}");
     }
 }
+
+/// Handed over, given back and handed over again within a moment, while the stream lags: the end that we
+/// cause is told only when the session's id is known, so that it is not taken for a rep's.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_of_our_own_is_no_reps_however_soon_it_comes() {
+    let world = told(Exit::CloudApi).await;
+    let lag = json!({"target": "salesforce", "times": 1, "fault": {"kind": "silence_streams", "ms": 3_000}});
+    let lag = serde_json::from_value(lag).unwrap();
+    world.sims.fault(lag).unwrap();
+    let handoff = world.handoff(&["salesforce"]);
+    world
+        .publish("handoff.requested", "handoff-1", handoff)
+        .await;
+    let data = json!({"returned_by": "platform", "reason": "it can be answered after all"});
+    world.publish("session.returned", "returned-1", data).await;
+    hand_over_again(&world).await;
+    eventually(SOON, || async { sessions(&world) == ["Ended", "Waiting"] }).await;
+    world.until_idle().await;
+    let ours = r#"handoffd_heard_total{target="salesforce",what="echo"}"#;
+    eventually(SOON, || async {
+        let is_heard = world.text("/metrics").await.contains(ours);
+        is_heard || events(&world, "rep.ended").await > 0
+    })
+    .await;
+    assert_eq!(events(&world, "rep.ended").await, 0);
+    let kinds = told_until_the_second_handoff(&world).await;
+    assert_eq!(count(&kinds, "session.closed"), 0, "{kinds:?}");
+}

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::availability::Availability;
 use crate::controller::Controller;
 use crate::event::Data;
-use crate::feed::{Feed, Frame, FrameContent};
+use crate::feed::{Feed, Frame, FrameContent, Read};
 use crate::known::Known;
 use crate::step::{HttpCall, HttpReply, Record, Reply, Step};
 use crate::verdict::{Refusal, Stop, Verdict};
@@ -63,6 +63,15 @@ pub trait Connector: Send + Sync {
     fn feed(&self, work: &Work, known: &Known, cursor: Option<&str>) -> Option<Feed> {
         let _ = (work, known, cursor);
         None
+    }
+
+    /// What to read of this session's record before a rep's reply there is taken from a webhook, a
+    /// stream or a search: what was written earlier is then heard earlier, also where its webhook is
+    /// late or lost and where no feed is asked. Its reply leaves no cursor.
+    fn catch_up(&self, work: &Work, known: &Known) -> Option<Read> {
+        match self.feed(work, known, None)? {
+            Feed::Stream { backfill, .. } | Feed::Poll { backfill, .. } => backfill,
+        }
     }
 
     /// What the target is telling us, each thing with the target's own id.

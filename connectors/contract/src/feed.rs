@@ -23,8 +23,8 @@ pub enum Feed {
         open: HttpCall,
         /// Silent for longer than this, it is taken for dead.
         idle: Duration,
-        /// What to read for this lane after every (re)connect, now and then, and before a rep's
-        /// reply is taken from the stream, since a stream may lose and reorder events.
+        /// What to read for this lane after every (re)connect and now and then, since a stream may
+        /// lose and reorder events.
         backfill: Option<Read>,
     },
     /// A read, again and again.
@@ -36,8 +36,8 @@ pub enum Feed {
         read: Read,
         /// How often.
         every: Duration,
-        /// Where lanes share the poll: what to read for this lane alone, now and then, and before a
-        /// rep's reply is taken from a webhook. Its reply leaves no cursor.
+        /// Where lanes share the poll: what to read for this lane alone, now and then. Its reply
+        /// leaves no cursor.
         backfill: Option<Read>,
     },
 }

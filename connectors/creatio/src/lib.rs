@@ -36,6 +36,7 @@ mod words;
 
 use std::collections::BTreeMap;
 
+use handoffd_contract::feed::Read;
 use handoffd_contract::settings::AfterEnd;
 use handoffd_contract::{
     Check, Connector, Controller, Credential, Data, Feed, Finding, Frame, FrameContent, HttpReply,
@@ -87,6 +88,10 @@ impl Connector for Creatio {
 
     fn feed(&self, work: &Work, known: &Known, cursor: Option<&str>) -> Option<Feed> {
         self.poll(work, known, cursor)
+    }
+
+    fn catch_up(&self, work: &Work, known: &Known) -> Option<Read> {
+        self.before_a_reply(work, known)
     }
 
     fn hear(&self, frame: &Frame<'_>) -> Result<FrameContent, Refusal> {

@@ -40,6 +40,12 @@ pub fn feed(settings: &Settings, work: &Work, known: &Known, cursor: Option<&str
     })
 }
 
+/// The ticket's own read, whether or not anything is polled: a note's webhook holds no order.
+pub fn catch_up(settings: &Settings, work: &Work, known: &Known) -> Option<Read> {
+    let ticket = known.get(facts::TICKET)?;
+    Some(poll::read(settings, work, known, ticket))
+}
+
 /// What a frame says.
 pub fn hear(settings: &Settings, frame: &Frame<'_>) -> Result<FrameContent, Refusal> {
     match frame {

@@ -37,6 +37,7 @@ pub mod words;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use handoffd_contract::feed::Read;
 use handoffd_contract::settings::AfterEnd;
 use handoffd_contract::{
     Budget, Check, Connector, Controller, Credential, Feed, Finding, Frame, FrameContent,
@@ -85,6 +86,10 @@ impl Connector for HubSpot {
 
     fn feed(&self, work: &Work, known: &Known, cursor: Option<&str>) -> Option<Feed> {
         hear::feed(&self.settings, work, known, cursor)
+    }
+
+    fn catch_up(&self, work: &Work, known: &Known) -> Option<Read> {
+        hear::catch_up(&self.settings, work, known)
     }
 
     fn hear(&self, frame: &Frame<'_>) -> Result<FrameContent, Refusal> {

@@ -9,6 +9,7 @@
 //! | `routing` | the routing attributes as JSON, for the first message of each later messaging session |
 //! | `refused/<attribute>` | Salesforce did not take this routing attribute; the value holds its words |
 //! | `session` | the messaging session's record id, as last heard |
+//! | `begun` | when the latest messaging session was asked for, in our milliseconds |
 //! | `ended/<key>` | that messaging session ended; the value is when, in Salesforce's milliseconds |
 //! | `over/<key>` | that end is told to the gateway: the value is when it was heard, or [`ended_by_us`] when an answer told us |
 //! | `live/<key>` | when it was last heard to be alive |
@@ -200,6 +201,15 @@ impl<'a> Lane<'a> {
         }
     }
 
+    /// Since when the current messaging session is there whose id nobody has told us, in our
+    /// milliseconds.
+    #[must_use]
+    pub fn unnamed_since(&self) -> Option<i64> {
+        let is_named = self.known.get("session") == Some(self.current().as_str());
+        let begun = self.known.get(BEGUN).filter(|_| !is_named)?;
+        begun.parse().ok()
+    }
+
     /// The routing attributes of the latest handoff, without those that Salesforce refused since.
     #[must_use]
     pub fn routing(&self) -> Map<String, Value> {
@@ -212,6 +222,9 @@ impl<'a> Lane<'a> {
         attributes
     }
 }
+
+/// The fact that tells when the latest messaging session was asked for.
+pub const BEGUN: &str = "begun";
 
 /// The value of `ended/<key>` when a call's answer told us: later than any sign of life until then.
 pub const FOR_SURE: &str = "9223372036854775807";

@@ -24,6 +24,9 @@ use crate::{Salesforce, hear, kept, routing};
 const OVERLAP_MS: i64 = 5 * 60 * 1_000;
 /// How long the event stream has to tell of an end that an answer told us of.
 const STREAM_FIRST_MS: i64 = 2_000;
+/// How long the event stream has to tell the id of a messaging session that was just begun, before it is
+/// ended.
+const STREAM_NAMES_MS: i64 = 10_000;
 
 impl Salesforce {
     pub(crate) fn plan(&self, work: &Work, known: &Known) -> Result<Vec<Step>, Refusal> {
@@ -47,11 +50,11 @@ impl Salesforce {
                     self.read_mark(known, &lane, item, done)
                 }
                 Data::SessionClosed(closed) => {
-                    self.closed(work, known, &lane, item, closed.closed_by.as_ref())
+                    self.closed(work, known, &lane, item, closed.closed_by.as_ref())?
                 }
                 // Nobody shall be rung for what the assistant has again.
                 Data::SessionReturned(returned) => {
-                    self.closed(work, known, &lane, item, returned.returned_by.as_ref())
+                    self.closed(work, known, &lane, item, returned.returned_by.as_ref())?
                 }
                 Data::RepNotice(notice) if notice.target == work.target => {
                     self.notice(work, known, &lane, item, &notice.text)
@@ -293,23 +296,35 @@ impl Salesforce {
         lane: &Lane<'_>,
         item: &Item,
         by: Option<&String>,
-    ) -> Option<Step> {
+    ) -> Result<Option<Step>, Refusal> {
         let fact = format!("closed/{}", item.id);
         let ours = by == Some(&work.target);
         if ours || self.settings.on_close == OnClose::Keep || known.is(&fact) {
-            return None;
+            return Ok(None);
         }
-        let conversation = known.get("conversation")?;
+        let Some(conversation) = known.get("conversation") else {
+            return Ok(None);
+        };
         if !lane.ended().is_empty() {
             if work.items.last().is_none_or(|last| last.id == item.id) {
-                return None;
+                return Ok(None);
             }
             // On record, so that the session which something behind it begins is not ended for it.
             let record = Record {
                 facts: vec![(fact, "-".into())],
                 events: Vec::new(),
             };
-            return Some(Step::new("session.over", Repeat::Safe, record));
+            return Ok(Some(Step::new("session.over", Repeat::Safe, record)));
+        }
+        // The event of an end that we cause is told from a rep's by the messaging session's id.
+        if let Some(at) = lane.unnamed_since().map(|at| at + STREAM_NAMES_MS)
+            && at > lane.now()
+        {
+            let words = "the messaging session has just begun, and Salesforce has not told its id";
+            return Err(Refusal::Hold {
+                stop: Stop::new(Reason::Waiting, words),
+                until: Timestamp::from_millisecond(at).ok(),
+            });
         }
         let current = lane.current();
         let value = facts::ended_by_us(&current);
@@ -321,9 +336,7 @@ impl Salesforce {
             current,
             ..Memo::default()
         };
-        Some(
-            self.step("session.end", Repeat::Keyed, call, lane, &context)
-                .claim_as(fact, value),
-        )
+        let step = self.step("session.end", Repeat::Keyed, call, lane, &context);
+        Ok(Some(step.claim_as(fact, value)))
     }
 }

@@ -80,6 +80,7 @@ impl Salesforce {
         let mut learn: Vec<(String, Settled)> = vec![
             ("subject".into(), lane.subject.clone().into()),
             ("generation".into(), lane.generation().to_string().into()),
+            (facts::BEGUN.into(), lane.now().to_string().into()),
             (
                 "routing".into(),
                 Value::Object(attributes).to_string().into(),
@@ -138,6 +139,7 @@ impl Salesforce {
         let first = new_session || !lane.used();
         learn.extend(ended.iter().map(|(fact, at)| (fact.clone(), at.into())));
         if new_session {
+            learn.push((facts::BEGUN.into(), lane.now().to_string().into()));
             // An end that is told only after the next session has begun would end that one.
             let untold = lane.untold().into_iter();
             learn.extend(

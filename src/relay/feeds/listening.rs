@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use handoffd_contract::feed::Read;
-use handoffd_contract::{Feed, Frame, Known, Reason, Work};
+use handoffd_contract::{Feed, Frame, Reason, Work};
 use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
@@ -271,13 +271,15 @@ pub(super) async fn feed_of(
 }
 
 /// What the connector says of the feed of a lane that was loaded.
-pub(in crate::relay) fn feed_as(
-    target: &Target,
-    loaded: &Loaded,
-    cursor: Option<&str>,
-) -> Option<Feed> {
+fn feed_as(target: &Target, loaded: &Loaded, cursor: Option<&str>) -> Option<Feed> {
+    let work = work_of(target, loaded);
+    target.connector.feed(&work, &loaded.known, cursor)
+}
+
+/// A lane that was loaded, as its connector sees it where nothing is to be shown.
+pub(in crate::relay) fn work_of(target: &Target, loaded: &Loaded) -> Work {
     let (session, contact) = who(loaded);
-    let work = Work {
+    Work {
         target: target.name.clone(),
         session,
         contact,
@@ -285,9 +287,7 @@ pub(in crate::relay) fn feed_as(
         last_inbound: loaded.last_inbound,
         now: Timestamp::now(),
         controller: loaded.controller.clone(),
-    };
-    let known: &Known = &loaded.known;
-    target.connector.feed(&work, known, cursor)
+    }
 }
 
 async fn poll(

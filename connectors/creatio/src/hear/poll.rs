@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use handoffd_contract::feed::Read;
+use handoffd_contract::marker::Marker;
 use handoffd_contract::{Feed, FrameContent, HttpCall, Known, Work, text};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -31,6 +32,9 @@ const FIRST_MS: i64 = 600_000;
 /// A case is read by itself once in so many polls, and at most once in so many seconds.
 const OWN_EVERY: u32 = 4;
 const OWN_EVERY_S: u64 = 60;
+/// Pages that one case's own read goes through at once; what is left the next one reads.
+const PAGES: u64 = 20;
+
 impl Creatio {
     /// Where to listen for the rep of a session's case.
     pub(crate) fn poll(&self, work: &Work, known: &Known, cursor: Option<&str>) -> Option<Feed> {
@@ -43,7 +47,7 @@ impl Creatio {
             key: KEY.to_owned(),
             read: self.shared(work, cursor),
             every,
-            backfill: self.own(work, known, case, every),
+            backfill: is_due(work, known, case, every).then(|| self.own(work, known, case)),
         })
     }
 
@@ -55,18 +59,18 @@ impl Creatio {
         self.read_parts("cases", self.parts(&[], &spots), context)
     }
 
-    /// The read of one case, when it is time for it.
-    fn own(&self, work: &Work, known: &Known, case: &str, every: Duration) -> Option<Read> {
+    /// What to read before a reply is taken. Where nothing is polled and no word marks a reply, the
+    /// site's own process chooses which activities are replies, and nobody else may.
+    pub(crate) fn before_a_reply(&self, work: &Work, known: &Known) -> Option<Read> {
+        let is_told = !self.settings.poll.is_zero()
+            || matches!(self.settings.reply_marker, Marker::Prefix(_));
+        let case = known.get("case").filter(|_| is_told)?;
+        Some(self.own(work, known, case))
+    }
+
+    /// The read of one case: what was written there since it was last read by itself.
+    fn own(&self, work: &Work, known: &Known, case: &str) -> Read {
         let position = Cursor::parse(known.get(&polled_fact(case)));
-        let read_at: i64 = known
-            .get(&polled_at_fact(case))
-            .and_then(|at| at.parse().ok())
-            .unwrap_or(i64::MIN);
-        let pause = (every * OWN_EVERY).max(Duration::from_secs(OWN_EVERY_S));
-        let pause = i64::try_from(pause.as_secs()).unwrap_or(i64::MAX);
-        if position.skip == 0 && work.now.as_second() < read_at.saturating_add(pause) {
-            return None;
-        }
         let since = known
             .get("since")
             .and_then(|at| at.parse::<Timestamp>().ok())
@@ -88,7 +92,7 @@ impl Creatio {
         let context = json!({ "case": case, "cases": cases, "cursor": position.text(), "spots": spots, "phase": phase,
             "owner": known.get(&owner_fact(case)),
             "columns": self.columns_known(known, case), "now": work.now.as_second() });
-        Some(self.read_parts("case", self.parts(&cases, &spots), context))
+        self.read_parts("case", self.parts(&cases, &spots), context)
     }
 
     fn read_parts(&self, tag: &'static str, parts: Vec<Part>, mut context: Value) -> Read {
@@ -267,13 +271,42 @@ impl Creatio {
             (polled_at_fact(case), now),
         ];
         content.heard.push(facts_of(case, None, seen));
+        content.fetch.extend(self.next_page(context, &cursor));
         content
+    }
+
+    /// The next page of a case's own read, where there is one.
+    fn next_page(&self, context: &Value, cursor: &Cursor) -> Option<Read> {
+        let page = context["page"].as_u64().unwrap_or(0) + 1;
+        if cursor.skip == 0 || page >= PAGES {
+            return None;
+        }
+        let cases = texts(context, "cases");
+        let mut spots: Vec<(i64, usize)> = serde_json::from_value(context["spots"].clone()).ok()?;
+        spots.first_mut()?.1 = cursor.skip;
+        let mut context = context.clone();
+        context["cursor"] = cursor.text().into();
+        context["spots"] = json!(spots);
+        context["page"] = page.into();
+        Some(self.read_parts("case", self.parts(&cases, &spots), context))
     }
 }
 
 fn add(content: &mut FrameContent, more: FrameContent) {
     content.heard.extend(more.heard);
     content.fetch.extend(more.fetch);
+}
+
+/// Whether it is time for a case's own read.
+fn is_due(work: &Work, known: &Known, case: &str, every: Duration) -> bool {
+    let read_at: i64 = known
+        .get(&polled_at_fact(case))
+        .and_then(|at| at.parse().ok())
+        .unwrap_or(i64::MIN);
+    let pause = (every * OWN_EVERY).max(Duration::from_secs(OWN_EVERY_S));
+    let pause = i64::try_from(pause.as_secs()).unwrap_or(i64::MAX);
+    let is_unfinished = Cursor::parse(known.get(&polled_fact(case))).skip > 0;
+    is_unfinished || work.now.as_second() >= read_at.saturating_add(pause)
 }
 
 /// Whether a case ended so long ago that nobody writes there any more.

@@ -169,6 +169,16 @@ impl Scene {
         self.round()
     }
 
+    /// What is read before a rep's reply is taken; `None` when nothing is.
+    fn catch_up(&mut self) -> Option<Vec<Inbound>> {
+        let read = self.connector.catch_up(&self.work(), &self.known)?;
+        let fetch = FrameContent {
+            fetch: vec![read],
+            ..FrameContent::default()
+        };
+        Some(self.pass(fetch))
+    }
+
     pub fn webhooks(&mut self) -> Vec<Inbound> {
         let mut all = Vec::new();
         for Delivery { id, body, .. } in self.site.deliveries(at(self.seconds + 60)) {
@@ -399,4 +409,32 @@ fn more_rows_than_a_page_are_all_heard() {
         .unwrap();
     let last: Vec<String> = (0..4).flat_map(|_| texts(&scene.poll())).collect();
     assert_eq!(last, ["the last"]);
+}
+
+#[test]
+fn before_a_reply_all_that_was_written_in_its_case_is_read() {
+    for more in [
+        json!({}),
+        json!({ "poll_seconds": 0 }),
+        json!({ "batch": false }),
+    ] {
+        let mut scene = Scene::new(more.clone());
+        // More than two pages.
+        let wanted: Vec<String> = (0..100).map(|n| format!("Reply {n}")).collect();
+        for text in &wanted {
+            scene.act(json!({ "act": "reply", "text": text }));
+        }
+        let heard = scene.catch_up().unwrap();
+        assert_eq!(texts(&heard), wanted, "{more}");
+        // The case was just read, and is read all the same.
+        scene.act(json!({ "act": "reply", "text": "One more" }));
+        assert_eq!(texts(&scene.catch_up().unwrap()), ["One more"], "{more}");
+    }
+}
+
+#[test]
+fn where_only_the_sites_process_chooses_replies_none_is_looked_for() {
+    let mut scene = Scene::new(json!({ "poll_seconds": 0, "reply_marker": "all" }));
+    scene.act(json!({ "act": "reply", "text": "Perhaps internal" }));
+    assert_eq!(scene.catch_up(), None);
 }
