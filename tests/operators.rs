@@ -8,11 +8,10 @@ mod alone;
 use std::path::Path;
 use std::process::Command;
 
+use aws_lc_rs::hmac;
 use handoffd::demo::world::Folder;
 use handoffd_test_support::eventually;
-use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
-use sha2::Sha256;
 
 use alone::{Alone, SOON};
 
@@ -208,11 +207,9 @@ async fn webhooks_that_are_not_taken_are_kept_counted_and_shown() {
     .await;
     let secret = daemon.secret("whatsapp", "whatsapp_app_secret");
     let send = async |body: String| {
-        let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
-        mac.update(body.as_bytes());
-        let signature: String = mac
-            .finalize()
-            .into_bytes()
+        let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+        let signature: String = hmac::sign(&key, body.as_bytes())
+            .as_ref()
             .iter()
             .map(|byte| format!("{byte:02x}"))
             .collect();

@@ -14,7 +14,8 @@
 //! | `POST /v1/retry`, `POST /v1/skip` | `{"session": …}`, `{"reason": …}`, `{"target": …}` or `{"all": true}`, with `"dry_run": true` |
 //! | `GET /v1/dead-letters` | what could not be understood: all by cause and source, and 200 after `?after=` |
 //! | `GET /v1/dead-letters/{id}` | one of them with its body, without secrets |
-//! | `POST /v1/dead-letters/{id}/retry`, `…/drop` | judge one again, or give it up |
+//! | `POST /v1/dead-letters/{id}/retry`, `…/edit`, `…/drop` | judge one again, as it came or changed, or give it up |
+//! | `POST /v1/dead-letters/retry`, `…/drop` | the same for all of one cause and source, or for all |
 //!
 //! Everything under `/v1` wants the admin token.
 
@@ -112,7 +113,10 @@ pub fn routes(admin: Arc<Admin>) -> Router {
         .route("/v1/skip", post(operate::skip))
         .route("/v1/dead-letters", get(operate::list_dead_letters))
         .route("/v1/dead-letters/{id}", get(operate::dead_letter))
+        .route("/v1/dead-letters/retry", post(operate::readmit_all))
+        .route("/v1/dead-letters/drop", post(operate::drop_all))
         .route("/v1/dead-letters/{id}/retry", post(operate::readmit))
+        .route("/v1/dead-letters/{id}/edit", post(operate::edit))
         .route(
             "/v1/dead-letters/{id}/drop",
             post(operate::drop_dead_letter),

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::Admin;
 use crate::ledger::{LaneFilter, LaneRef, LaneState, LedgerError};
 use crate::operate::conversations::conversation_json;
-use crate::operate::dead_letters::{self, Listed};
+use crate::operate::dead_letters::{self, Listed, Mode};
 use crate::operate::status::{Health, Sources, gather};
 use crate::operate::{group_json, lane_json, select, show_json};
 
@@ -202,15 +202,102 @@ pub(super) async fn dead_letter(State(admin): State<Arc<Admin>>, Path(id): Path<
     }
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Edit {
+    patch: Value,
+    #[serde(default)]
+    dry_run: bool,
+}
+
+pub(super) async fn edit(
+    State(admin): State<Arc<Admin>>,
+    Path(id): Path<i64>,
+    Json(edit): Json<Edit>,
+) -> Response {
+    worded(dead_letters::edit(&admin.gate, id, edit.patch, mode(edit.dry_run)).await)
+}
+
 pub(super) async fn readmit(State(admin): State<Arc<Admin>>, Path(id): Path<i64>) -> Response {
-    worded(dead_letters::readmit(&admin.gate, id).await)
+    worded(dead_letters::readmit(&admin.gate, id, Mode::Do).await)
 }
 
 pub(super) async fn drop_dead_letter(
     State(admin): State<Arc<Admin>>,
     Path(id): Path<i64>,
 ) -> Response {
-    worded(dead_letters::give_up(&*admin.gate.ledger, id).await)
+    worded(dead_letters::give_up(&*admin.gate.ledger, id, Mode::Do).await)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Letters {
+    like: Option<i64>,
+    #[serde(default)]
+    all: bool,
+    #[serde(default)]
+    dry_run: bool,
+}
+
+impl Letters {
+    /// The numbers that are meant, at most a page of them, and whether there are more.
+    async fn meant(&self, admin: &Admin) -> Result<(Vec<i64>, bool), Response> {
+        let ledger = &*admin.gate.ledger;
+        let mut meant = match (self.like, self.all) {
+            (Some(id), false) => dead_letters::alike(ledger, id)
+                .await
+                .map_err(|words| worded(Err(words)))?,
+            (None, true) => dead_letters::numbers(ledger, |_| true)
+                .await
+                .map_err(|error| failed(&error))?,
+            _ => return Err(refuse("say either like (a number) or all (true)")),
+        };
+        let more = meant.len() > PAGE;
+        meant.truncate(PAGE);
+        Ok((meant, more))
+    }
+}
+
+pub(super) async fn readmit_all(
+    State(admin): State<Arc<Admin>>,
+    Json(letters): Json<Letters>,
+) -> Response {
+    let (meant, more) = match letters.meant(&admin).await {
+        Ok(meant) => meant,
+        Err(response) => return response,
+    };
+    let (mut done, mut still) = (Vec::new(), Vec::new());
+    for id in meant {
+        match dead_letters::readmit(&admin.gate, id, mode(letters.dry_run)).await {
+            Ok(words) => done.push(words),
+            Err(words) => still.push(words),
+        }
+    }
+    Json(json!({"dry_run": letters.dry_run, "done": done, "failed": still, "more": more}))
+        .into_response()
+}
+
+pub(super) async fn drop_all(
+    State(admin): State<Arc<Admin>>,
+    Json(letters): Json<Letters>,
+) -> Response {
+    let (meant, more) = match letters.meant(&admin).await {
+        Ok(meant) => meant,
+        Err(response) => return response,
+    };
+    let mut done = Vec::new();
+    for id in meant {
+        match dead_letters::give_up(&*admin.gate.ledger, id, mode(letters.dry_run)).await {
+            Ok(words) => done.push(words),
+            Err(words) => return worded(Err(words)),
+        }
+    }
+    Json(json!({"dry_run": letters.dry_run, "done": done, "failed": [], "more": more}))
+        .into_response()
+}
+
+fn mode(dry_run: bool) -> Mode {
+    if dry_run { Mode::DryRun } else { Mode::Do }
 }
 
 fn worded(outcome: Result<String, String>) -> Response {

@@ -1,5 +1,7 @@
 //! `handoffd dead-letters list | show | edit | retry | drop`
 
+mod editor;
+
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -12,7 +14,7 @@ use super::operate::{gate, open};
 use crate::config::Limits;
 use crate::intake::Dialects;
 use crate::ledger::Ledger;
-use crate::operate::dead_letters;
+use crate::operate::dead_letters::{self, Mode};
 use crate::stdout::say;
 
 /// Dead letters listed at a time.
@@ -34,13 +36,16 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Change one's body by a JSON merge patch (RFC 7386) and judge it again; it stays as it came while it is no event
+    /// Change one's body in $VISUAL or $EDITOR and judge it again; it stays as it came while it is no event
     Edit {
         /// Its number
         number: i64,
-        /// The file with the patch; - for standard input
+        /// A file with a JSON merge patch (RFC 7386) in place of the editor; - for standard input
         #[arg(long)]
-        patch: PathBuf,
+        patch: Option<PathBuf>,
+        /// Only say what it would become
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Judge them again, after a fix
     Retry(Which),
@@ -49,15 +54,17 @@ pub(super) enum Command {
 }
 
 #[derive(Debug, Args)]
-#[group(required = true)]
+#[group(required = true, args = ["number", "like", "all"])]
 pub(super) struct Which {
     /// One, by its number
-    #[arg(conflicts_with = "all")]
     number: Option<i64>,
-    /// Every one
+    /// All with the cause and source of this one, oldest first
+    #[arg(long, value_name = "NUMBER")]
+    like: Option<i64>,
+    /// Every one, oldest first
     #[arg(long)]
     all: bool,
-    /// Only say which
+    /// Only say what it would come to
     #[arg(long)]
     dry_run: bool,
 }
@@ -80,10 +87,25 @@ pub(super) async fn run(path: Option<&Path>, command: Command) -> anyhow::Result
             say(&text.unwrap_or_else(|| dead_letters::none(number)));
             Ok(u8::from(shown.is_none()))
         }
-        Command::Edit { number, patch } => {
-            let patch = read(&patch, config.intake.limits.max_event_bytes)?;
+        Command::Edit {
+            number,
+            patch,
+            dry_run,
+        } => {
+            let limits = &config.intake.limits;
+            let patch = match patch {
+                Some(file) => Some(read(&file, limits.max_event_bytes)?),
+                None => {
+                    let dialects = Dialects::new(&config.intake.gateways);
+                    editor::patch(&*ledger, limits, &dialects, number).await?
+                }
+            };
+            let Some(patch) = patch else {
+                say("nothing was changed");
+                return Ok(0);
+            };
             let gate = gate(&config, &ledger)?;
-            let edited = dead_letters::edit(&gate, number, patch).await;
+            let edited = dead_letters::edit(&gate, number, patch, mode(dry_run)).await;
             let failed = u8::from(edited.is_err());
             say(&edited.unwrap_or_else(|words| words));
             Ok(failed)
@@ -92,32 +114,24 @@ pub(super) async fn run(path: Option<&Path>, command: Command) -> anyhow::Result
             let gate = gate(&config, &ledger)?;
             let mut failed = 0;
             for id in meant(&*ledger, &which).await? {
-                if which.dry_run {
-                    say(&format!("dead letter {id} would be judged again"));
-                    continue;
-                }
-                match dead_letters::readmit(&gate, id).await {
-                    Ok(words) => say(&words),
-                    Err(words) => {
-                        failed = 1;
-                        say(&words);
-                    }
-                }
+                let judged = dead_letters::readmit(&gate, id, mode(which.dry_run)).await;
+                failed |= u8::from(judged.is_err());
+                say(&judged.unwrap_or_else(|words| words));
             }
             Ok(failed)
         }
         Command::Drop(which) => {
             for id in meant(&*ledger, &which).await? {
-                if which.dry_run {
-                    say(&format!("dead letter {id} would be given up"));
-                    continue;
-                }
-                let words = dead_letters::give_up(&*ledger, id).await;
+                let words = dead_letters::give_up(&*ledger, id, mode(which.dry_run)).await;
                 say(&words.map_err(|words| anyhow!(words))?);
             }
             Ok(0)
         }
     }
+}
+
+fn mode(dry_run: bool) -> Mode {
+    if dry_run { Mode::DryRun } else { Mode::Do }
 }
 
 async fn list(ledger: &dyn Ledger, limits: &Limits, json: bool) -> anyhow::Result<u8> {
@@ -171,17 +185,12 @@ fn read(file: &Path, limit: usize) -> anyhow::Result<Value> {
 
 /// The numbers of the dead letters that are meant.
 async fn meant(ledger: &dyn Ledger, which: &Which) -> anyhow::Result<Vec<i64>> {
-    if let Some(number) = which.number {
-        return Ok(vec![number]);
-    }
-    let mut ids: Vec<i64> = Vec::new();
-    loop {
-        let rows = ledger
-            .dead_letters(ids.last().copied().unwrap_or(0), PAGE)
-            .await?;
-        if rows.is_empty() {
-            return Ok(ids);
+    match (which.number, which.like) {
+        (Some(number), _) => Ok(vec![number]),
+        (None, Some(like)) => {
+            let alike = dead_letters::alike(ledger, like).await;
+            alike.map_err(|words| anyhow!(words))
         }
-        ids.extend(rows.iter().map(|row| row.id));
+        (None, None) => Ok(dead_letters::numbers(ledger, |_| true).await?),
     }
 }

@@ -1,4 +1,4 @@
-//! Dead letters: counted, listed, shown, judged again, changed, given up.
+//! Dead letters: counted, listed, shown, judged again, changed, given up, one by one or all of a kind.
 
 mod edited;
 mod shown;
@@ -15,7 +15,7 @@ use crate::ledger::{Admission, DeadLetterRow, EventLedger, LedgerError, Operator
 use crate::mapping::dialect;
 use crate::wire::redact;
 
-pub use self::edited::edit;
+pub use self::edited::{edit, patch_between};
 pub use self::shown::Shown;
 
 /// Dead letters read at a time: each may be as large as an event.
@@ -23,6 +23,15 @@ const PAGE: usize = 50;
 
 /// The header that tells by which routing key something came.
 const ROUTING_KEY: &str = "amqp.routing_key";
+
+/// Whether something is done, or only said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// It is done.
+    Do,
+    /// Nothing is changed.
+    DryRun,
+}
 
 /// A dead letter without its bytes, as it is listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -220,11 +229,46 @@ fn quiet(text: &str) -> String {
     redact::tokens(&dialect::mask_text(text))
 }
 
+/// The numbers of all that have this one's cause and source, its own among them, oldest first: in this
+/// order they are judged again, so that what a session waited for is taken as it came.
+///
+/// # Errors
+/// It is not there, or the ledger failed.
+pub async fn alike(ledger: &dyn EventLedger, id: i64) -> Result<Vec<i64>, String> {
+    let one = find(ledger, id).await.map_err(|error| error.to_string())?;
+    let one = one.ok_or_else(|| none(id))?.letter;
+    numbers(ledger, |row| {
+        let letter = &row.letter;
+        (&letter.origin, &letter.stop, &letter.source) == (&one.origin, &one.stop, &one.source)
+    })
+    .await
+    .map_err(|error| error.to_string())
+}
+
+/// The numbers of all that are meant, oldest first.
+///
+/// # Errors
+/// The ledger failed.
+pub async fn numbers(
+    ledger: &dyn EventLedger,
+    is_meant: impl Fn(&DeadLetterRow) -> bool,
+) -> Result<Vec<i64>, LedgerError> {
+    let (mut last, mut meant) = (0, Vec::new());
+    loop {
+        let rows = ledger.dead_letters(last, PAGE).await?;
+        let Some(row) = rows.last() else {
+            return Ok(meant);
+        };
+        last = row.id;
+        meant.extend(rows.iter().filter(|row| is_meant(row)).map(|row| row.id));
+    }
+}
+
 /// Judges a dead letter again: admits it if it can now be understood.
 ///
 /// # Errors
 /// Why it still cannot be, or that there is no such event, or that the ledger failed.
-pub async fn readmit(gate: &Gate, id: i64) -> Result<String, String> {
+pub async fn readmit(gate: &Gate, id: i64, mode: Mode) -> Result<String, String> {
     let row = find(&*gate.ledger, id)
         .await
         .map_err(|error| error.to_string())?
@@ -233,12 +277,12 @@ pub async fn readmit(gate: &Gate, id: i64) -> Result<String, String> {
     // A time that cannot be read is when it came, not when somebody tried it again: WhatsApp's window
     // must not open by that.
     let verdict = gate.verdict(&incoming, row.received_at);
-    settle(gate, id, verdict).await
+    settle(gate, id, verdict, mode).await
 }
 
 /// Stores what a dead letter became in its place, in one transaction; leaves it where it still cannot be
 /// understood.
-async fn settle(gate: &Gate, id: i64, verdict: Verdict) -> Result<String, String> {
+async fn settle(gate: &Gate, id: i64, verdict: Verdict, mode: Mode) -> Result<String, String> {
     if let Some(stop) = verdict.refused {
         return Err(format!(
             "dead letter {id} still cannot be understood: {}",
@@ -250,11 +294,18 @@ async fn settle(gate: &Gate, id: i64, verdict: Verdict) -> Result<String, String
         .into_iter()
         .map(|one| one.admission)
         .collect();
-    let became = match admissions.as_slice() {
-        [] => format!("is left alone: {}", verdict.skipped.join(", ")),
-        [one] if one.find.is_none() => format!("is admitted to session {}", one.event.session),
-        several => format!("is admitted, as {} events", several.len()),
+    let (is, dry) = match mode {
+        Mode::Do => ("is", false),
+        Mode::DryRun => ("would be", true),
     };
+    let became = match admissions.as_slice() {
+        [] => format!("{is} left alone: {}", verdict.skipped.join(", ")),
+        [one] if one.find.is_none() => format!("{is} admitted to session {}", one.event.session),
+        several => format!("{is} admitted, as {} events", several.len()),
+    };
+    if dry {
+        return Ok(format!("dead letter {id} {became}"));
+    }
     gate.ledger
         .resolve_dead_letter(Timestamp::now(), id, admissions)
         .await
@@ -266,7 +317,10 @@ async fn settle(gate: &Gate, id: i64, verdict: Verdict) -> Result<String, String
 ///
 /// # Errors
 /// The ledger failed.
-pub async fn give_up(ledger: &dyn EventLedger, id: i64) -> Result<String, String> {
+pub async fn give_up(ledger: &dyn EventLedger, id: i64, mode: Mode) -> Result<String, String> {
+    if mode == Mode::DryRun {
+        return Ok(format!("dead letter {id} would be given up"));
+    }
     ledger
         .resolve_dead_letter(Timestamp::now(), id, Vec::new())
         .await

@@ -212,6 +212,92 @@ async fn dead_letters_are_counted_and_name_their_sessions() {
     assert_eq!(said["groups"], listed["groups"]);
 }
 
+/// Dead letters are changed in an editor and worked off by their cause, by command and over HTTP.
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_letters_are_worked_by_cause_and_in_an_editor() {
+    let world = World::new(Exit::CloudApi).await;
+    for n in 0..5 {
+        let mut wrong = world.event("handoff.requested", &format!("wrong-{n}"), json!({}));
+        wrong["subject"] = json!(format!("s-{n}"));
+        world
+            .gateway
+            .publish(EVENTS, "handoff.requested", wrong.to_string().as_bytes())
+            .await;
+    }
+    world.gateway.publish(EVENTS, "x", b"{ not json").await;
+    let count = async || world.get("/v1/dead-letters").await["count"].clone();
+    eventually(SOON, || async { count().await == 6 }).await;
+    let edit = |editor: &str, number: &str, more: &[&str]| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_handoffd"))
+            .args(["dead-letters", "edit", number, "--config"])
+            .arg(world.config())
+            .args(more)
+            .env("VISUAL", "")
+            .env("EDITOR", editor)
+            .output()
+            .unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(said).unwrap())
+    };
+    let mend = "sed -i 's/\"data\": {}/\"data\": {\"contact\": {\"phone\": \"+4915112345678\"}}/'";
+    let script = world.folder.path().join("mend");
+    std::fs::write(&script, format!("{mend} \"$1\"\n")).unwrap();
+    let mend = format!("sh {}", script.display());
+    let told = [
+        ("true", "1", Some(0), "nothing was changed"),
+        ("false", "1", Some(2), "nothing is changed"),
+        ("", "1", Some(2), "set VISUAL or EDITOR"),
+        (mend.as_str(), "6", Some(2), "is no JSON"),
+        (mend.as_str(), "99", Some(2), "there is no dead letter 99"),
+    ];
+    for (editor, number, code, words) in told {
+        let (ended, said) = edit(editor, number, &[]);
+        assert!(ended == code && said.contains(words), "{editor}: {said}");
+    }
+    let (code, said) = edit(&mend, "1", &["--dry-run"]);
+    assert!(
+        code == Some(0) && said.contains("would be admitted to session s-0"),
+        "{said}"
+    );
+    assert_eq!(count().await, 6);
+    let (code, said) = edit(&mend, "1", &[]);
+    assert!(
+        code == Some(0) && said.contains("is admitted to session s-0"),
+        "{said}"
+    );
+    let patch = json!({"data": {"contact": {"phone": "+4915112345679"}}});
+    let said = world
+        .post("/v1/dead-letters/2/edit", json!({"patch": patch}))
+        .await;
+    assert_eq!(said["done"], "dead letter 2 is admitted to session s-1");
+    let said = world
+        .post(
+            "/v1/dead-letters/retry",
+            json!({"like": 4, "dry_run": true}),
+        )
+        .await;
+    assert_eq!(said["failed"].as_array().map(Vec::len), Some(3), "{said}");
+    let (code, said) = world.command(&["dead-letters", "drop", "--like", "5", "--dry-run"]);
+    assert!(
+        code == 0
+            && said
+                == "dead letter 3 would be given up\ndead letter 4 would be given up\ndead letter 5 would be given up\n",
+        "{said}"
+    );
+    let said = world
+        .post("/v1/dead-letters/drop", json!({"like": 3}))
+        .await;
+    assert_eq!(said["done"].as_array().map(Vec::len), Some(3), "{said}");
+    assert_eq!(count().await, 1);
+    let said = world.post("/v1/dead-letters/drop", json!({})).await;
+    assert_eq!(said["error"], "say either like (a number) or all (true)");
+    let (code, said) = world.command(&["dead-letters", "retry", "--all"]);
+    assert!(
+        code == 1 && said.starts_with("dead letter 6 still"),
+        "{said}"
+    );
+}
+
 /// The broker's queues are asked, and it is said when they cannot be.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_depth_of_the_queues_is_told() {

@@ -325,6 +325,13 @@ impl World {
         serde_json::from_str(&self.text(path).await).unwrap_or_default()
     }
 
+    /// The admin API's answer to a request that changes something.
+    pub async fn post(&self, path: &str, body: Value) -> Value {
+        let url = format!("http://{}{path}", self.plan.admin);
+        let sent = self.client.post(url).json(&body).send().await.unwrap();
+        sent.json().await.unwrap()
+    }
+
     /// What the daemon answers, or nothing.
     pub async fn text(&self, path: &str) -> String {
         let url = format!("http://{}{path}", self.plan.admin);

@@ -4,16 +4,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_lc_rs::hmac;
 use handoffd::ledger::{self, Ledger};
 use handoffd::relay::webhooks::routes;
 use handoffd::serving::{Bounds, serve};
 use handoffd_test_support::unique;
-use hmac::{Hmac, KeyInit, Mac};
 use jiff::{SignedDuration, Timestamp};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use secrecy::SecretString;
-use sha2::Sha256;
 use tokio::io::AsyncWriteExt;
 use tokio_util::sync::CancellationToken;
 
@@ -83,9 +82,8 @@ impl Doors {
 }
 
 fn mac(key: &str, pieces: &[&[u8]]) -> Vec<u8> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).unwrap();
-    pieces.iter().for_each(|piece| mac.update(piece));
-    mac.finalize().into_bytes().to_vec()
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes());
+    hmac::sign(&key, &pieces.concat()).as_ref().to_vec()
 }
 
 fn meta(key: &str, body: &[u8]) -> (&'static str, String) {

@@ -6,7 +6,7 @@ use handoffd::config::{DialectConfig, On, Opening};
 use handoffd::intake::{Incoming, Origin};
 use handoffd::ledger::Admitted;
 use handoffd::mapping::dialect::Dialect;
-use handoffd::operate::dead_letters::edit;
+use handoffd::operate::dead_letters::{Mode, alike, edit, readmit};
 use handoffd_contract::{Controller, Data};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -139,14 +139,13 @@ async fn a_dead_letter_is_tried_again_with_the_dialects_of_today() {
     let before = gate(&file, &config);
     assert!(take(&before, &[evolution("1", "Oi")]).await[0].is_err());
     let letters = file.ledger.dead_letters(0, 10).await.unwrap();
-    let words = handoffd::operate::dead_letters::readmit(&before, letters[0].id)
-        .await
-        .unwrap_err();
+    let words = readmit(&before, letters[0].id, Mode::Do).await.unwrap_err();
     assert!(words.contains("still cannot be understood"), "{words}");
     let after = gate(&file, &gateways());
-    let words = handoffd::operate::dead_letters::readmit(&after, letters[0].id)
-        .await
-        .unwrap();
+    let words = readmit(&after, letters[0].id, Mode::DryRun).await.unwrap();
+    assert!(words.contains("would be admitted, as 1 events"), "{words}");
+    assert_eq!(file.ledger.dead_letters(0, 10).await.unwrap().len(), 1);
+    let words = readmit(&after, letters[0].id, Mode::Do).await.unwrap();
     assert!(words.contains("is admitted, as 1 events"), "{words}");
     assert!(file.ledger.dead_letters(0, 10).await.unwrap().is_empty());
 }
@@ -160,14 +159,38 @@ async fn a_dead_letter_is_changed_and_judged_with_the_dialects_of_today() {
     assert!(take(&gate, &[wrong]).await[0].is_err());
     let letters = file.ledger.dead_letters(0, 10).await.unwrap();
     let id = letters[0].id;
-    let words = edit(&gate, id, json!({"data": null})).await.unwrap_err();
+    let words = edit(&gate, id, json!({"data": null}), Mode::Do)
+        .await
+        .unwrap_err();
     assert!(words.contains("still cannot be understood"), "{words}");
     assert_eq!(file.ledger.dead_letters(0, 10).await.unwrap(), letters);
-    let words = edit(&gate, id, json!({"data": data})).await.unwrap();
+    let patch = json!({"data": data});
+    let words = edit(&gate, id, patch.clone(), Mode::DryRun).await.unwrap();
+    assert!(words.contains("would be admitted, as 1 events"), "{words}");
+    assert_eq!(file.ledger.dead_letters(0, 10).await.unwrap(), letters);
+    let words = edit(&gate, id, patch, Mode::Do).await.unwrap();
     assert!(words.contains("is admitted, as 1 events"), "{words}");
     assert!(file.ledger.dead_letters(0, 10).await.unwrap().is_empty());
-    let words = edit(&gate, id, json!({})).await.unwrap_err();
+    let words = edit(&gate, id, json!({}), Mode::Do).await.unwrap_err();
     assert_eq!(words, format!("there is no dead letter {id}"));
+}
+
+#[tokio::test]
+async fn those_of_one_cause_and_source_are_judged_again_in_the_order_in_which_they_came() {
+    let file = File::new().await;
+    let mut config = gateways();
+    config.sources[0].dialects = vec!["waha".to_owned()];
+    let before = gate(&file, &config);
+    assert!(take(&before, &[evolution("1", "Oi")]).await[0].is_err());
+    let other = json!({"specversion": "1.0", "type": "handoff.requested", "data": {}});
+    assert!(take(&before, &[other]).await[0].is_err());
+    assert!(take(&before, &[evolution("2", "tudo bem?")]).await[0].is_err());
+    let letters = file.ledger.dead_letters(0, 10).await.unwrap();
+    let ids: Vec<i64> = letters.iter().map(|letter| letter.id).collect();
+    assert_eq!(alike(&*file.ledger, ids[2]).await, Ok(vec![ids[0], ids[2]]));
+    assert_eq!(alike(&*file.ledger, ids[1]).await, Ok(vec![ids[1]]));
+    let words = alike(&*file.ledger, 9_999).await.unwrap_err();
+    assert_eq!(words, "there is no dead letter 9999");
 }
 
 #[tokio::test]

@@ -2,8 +2,11 @@
 
 use serde_json::{Map, Value};
 
-use super::{find, none, settle};
+use super::{Mode, find, none, settle};
 use crate::intake::{Gate, Incoming};
+
+/// What stands where a secret was, or what looked like one.
+const MASK: &str = "***";
 
 /// Changes a dead letter's body by a JSON merge patch and judges it again. Only what then is an event
 /// is stored, in place of the dead letter; else the dead letter stays as it came.
@@ -12,7 +15,7 @@ use crate::intake::{Gate, Incoming};
 /// # Errors
 /// Why it still cannot be understood or cannot be changed, or that it is not there, or that the ledger
 /// failed.
-pub async fn edit(gate: &Gate, id: i64, patch: Value) -> Result<String, String> {
+pub async fn edit(gate: &Gate, id: i64, patch: Value, mode: Mode) -> Result<String, String> {
     let row = find(&*gate.ledger, id)
         .await
         .map_err(|error| error.to_string())?
@@ -33,7 +36,49 @@ pub async fn edit(gate: &Gate, id: i64, patch: Value) -> Result<String, String> 
             verdict.skipped.join(", ")
         ));
     }
-    settle(gate, id, verdict).await
+    settle(gate, id, verdict, mode).await
+}
+
+/// The merge patch that makes `after` of `before`, where `before` is a body as it is shown: what is
+/// masked in it and was not touched stays as it came. `None` where nothing was changed.
+///
+/// # Errors
+/// The change would write a mask into the body, or what a merge patch cannot say.
+pub fn patch_between(before: &Value, after: &Value) -> Result<Option<Value>, String> {
+    if before == after {
+        return Ok(None);
+    }
+    let patch = difference(before, after, "body")?;
+    let mut result = before.clone();
+    merge(&mut result, patch.clone());
+    if result != *after {
+        return Err("a member that is new and null cannot be written this way".to_owned());
+    }
+    Ok(Some(patch))
+}
+
+fn difference(before: &Value, after: &Value, place: &str) -> Result<Value, String> {
+    let (Value::Object(old), Value::Object(new)) = (before, after) else {
+        if after.to_string().contains(MASK) {
+            return Err(format!(
+                "{place} holds a masked value ({MASK}), and what is changed there is written whole: write \
+                 the value itself, or leave this place as it is"
+            ));
+        }
+        return Ok(after.clone());
+    };
+    let mut patch = Map::new();
+    for name in old.keys().filter(|name| !new.contains_key(*name)) {
+        patch.insert(name.clone(), Value::Null);
+    }
+    for (name, value) in new {
+        let before = old.get(name).unwrap_or(&Value::Null);
+        if before != value {
+            let place = format!("{place}.{name}");
+            patch.insert(name.clone(), difference(before, value, &place)?);
+        }
+    }
+    Ok(Value::Object(patch))
 }
 
 /// Section 2 of RFC 7386.
@@ -62,6 +107,31 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn what_was_changed_in_the_shown_body_is_a_patch_that_leaves_the_masked_alone() {
+        let before = json!({"apikey": "***", "data": {"a": 1, "b": ["***", 2], "c": null}, "x": 1});
+        let patch = |change: &dyn Fn(&mut Value)| {
+            let mut after = before.clone();
+            change(&mut after);
+            patch_between(&before, &after)
+        };
+        assert_eq!(patch(&|_| {}), Ok(None));
+        let changed = patch(&|body| {
+            body["data"]["a"] = json!({"deep": "er"});
+            body.as_object_mut().unwrap().remove("x");
+            body["new"] = json!([1]);
+        });
+        let wanted = json!({"data": {"a": {"deep": "er"}}, "x": null, "new": [1]});
+        assert_eq!(changed, Ok(Some(wanted)));
+        let words = patch(&|body| body["data"]["b"][1] = json!(3)).unwrap_err();
+        assert!(
+            words.starts_with("body.data.b holds a masked value"),
+            "{words}"
+        );
+        let words = patch(&|body| body["new"] = Value::Null).unwrap_err();
+        assert!(words.contains("new and null"), "{words}");
+    }
 
     /// The RFC's own cases, appendix A.
     #[test]

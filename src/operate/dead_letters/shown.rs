@@ -60,6 +60,12 @@ impl Shown {
         }
     }
 
+    /// The body, where it is JSON and shown whole.
+    #[must_use]
+    pub fn whole_json(&self) -> Option<&str> {
+        (self.form == "json" && !self.is_cut).then_some(self.body.as_str())
+    }
+
     /// As text.
     #[must_use]
     pub fn text(&self) -> String {
