@@ -99,6 +99,40 @@ fn sources_dialects_and_rules_are_read() {
 }
 
 #[test]
+fn proofs_that_tell_their_time_are_read() {
+    let config = Folder::new().load(
+        "[intake.source.a]\ndialects = [\"ycloud\"]\nproof = \"ycloud\"\nsecret = \"a\"\n\
+         [intake.source.b]\ndialects = [\"ycloud\"]\nproof = { header = \"X-Sig\", over = \"stamped-body\", digest_name = \"v1\", secret = \"a\" }\n\
+         [intake.source.c]\ndialects = [\"ycloud\"]\nproof = \"vonage\"\nsecret = \"a\"\n\
+         [intake.source.d]\ndialects = [\"ycloud\"]\nproof = { header = \"X-Jwt\", over = \"claims\", body_claim = \"sha\", max_age = \"1m\", secret = \"a\" }",
+    );
+    let sources = config
+        .unwrap_or_else(|problems| panic!("{}", handoffd::config::tidy(&problems)))
+        .intake
+        .gateways
+        .sources;
+    let stamped = |digest: &str| Over::StampedBody {
+        time: "t".to_owned(),
+        digest: digest.to_owned(),
+        max_age: Duration::from_secs(300),
+    };
+    let claims = |body: &str, seconds: u64| Over::Claims {
+        body: body.to_owned(),
+        max_age: Duration::from_secs(seconds),
+    };
+    let wanted = [
+        ("ycloud-signature", stamped("s")),
+        ("x-sig", stamped("v1")),
+        ("authorization", claims("payload_hash", 300)),
+        ("x-jwt", claims("sha", 60)),
+    ];
+    for (source, (header, over)) in sources.iter().zip(wanted) {
+        let proof = source.proof.as_ref().unwrap();
+        assert_eq!((proof.header.as_str(), &proof.over), (header, &over));
+    }
+}
+
+#[test]
 fn without_a_word_the_gateways_own_handoff_counts() {
     let config = Folder::new()
         .load("")

@@ -40,6 +40,24 @@ pub enum Over {
         /// The most age.
         max_age: Duration,
     },
+    /// The time, a point, and the body; time and digest are named in one header, as in `t=1772443200,s=…`.
+    StampedBody {
+        /// The time's name; it is in seconds since 1970.
+        time: String,
+        /// The digest's name.
+        digest: String,
+        /// The most age.
+        max_age: Duration,
+    },
+    /// The claims of a JSON Web Token (HS256), one of which is the SHA-256 of the body in hex. Refused when
+    /// it was issued longer ago, or has expired.
+    /// <https://www.rfc-editor.org/rfc/rfc7519>
+    Claims {
+        /// The claim with the body's hash.
+        body: String,
+        /// The most age.
+        max_age: Duration,
+    },
     /// The address as others see it, with every parameter of a form by name, name and value in a row.
     AddressAndParameters {
         /// The address without the token.
@@ -67,8 +85,13 @@ enum Usual {
     Chatwoot,
     Waha,
     Twilio,
+    YCloud,
+    Vonage,
     Header,
 }
+
+/// How old a proof may be that tells its time.
+const MAX_AGE: Duration = Duration::from_secs(300);
 
 /// Reads `proof` and what belongs to it; with the status by which such a source is answered.
 pub(super) fn proof(
@@ -91,6 +114,8 @@ pub(super) fn proof(
         ("chatwoot", Usual::Chatwoot),
         ("waha", Usual::Waha),
         ("twilio", Usual::Twilio),
+        ("ycloud", Usual::YCloud),
+        ("vonage", Usual::Vonage),
         ("header", Usual::Header),
     ];
     let usual = section.choice("proof", &words, Usual::Token);
@@ -143,7 +168,30 @@ pub(super) fn proof(
             "sha256=",
             Over::TimeAndBody {
                 time: "x-chatwoot-timestamp".to_owned(),
-                max_age: Duration::from_secs(300),
+                max_age: MAX_AGE,
+            },
+            Hash::Sha256,
+            false,
+        ),
+        // https://docs.ycloud.com/reference/configure-webhooks
+        Usual::YCloud => hmac(
+            "ycloud-signature",
+            "",
+            Over::StampedBody {
+                time: "t".to_owned(),
+                digest: "s".to_owned(),
+                max_age: MAX_AGE,
+            },
+            Hash::Sha256,
+            false,
+        ),
+        // https://developer.vonage.com/en/messages/concepts/signed-webhooks
+        Usual::Vonage => hmac(
+            "authorization",
+            "",
+            Over::Claims {
+                body: "payload_hash".to_owned(),
+                max_age: MAX_AGE,
             },
             Hash::Sha256,
             false,
@@ -189,13 +237,19 @@ fn parts(
         ("body", 0),
         ("time-and-body", 1),
         ("address-and-parameters", 2),
+        ("stamped-body", 3),
+        ("claims", 4),
     ];
     let kind = section.choice("over", &kinds, 0);
     let time = section
         .text("time_header")
         .map(|time| time.to_ascii_lowercase());
+    let mut named =
+        |key: &'static str, usual: &str| section.text(key).unwrap_or_else(|| usual.to_owned());
+    let (time_name, digest_name) = (named("time_name", "t"), named("digest_name", "s"));
+    let body_claim = named("body_claim", "payload_hash");
     let minute = Duration::from_secs(60);
-    let max_age = section.duration("max_age", minute..=1_440 * minute, 5 * minute);
+    let max_age = section.duration("max_age", minute..=1_440 * minute, MAX_AGE);
     let over = match kind {
         0 => Over::Body,
         1 => {
@@ -205,6 +259,15 @@ fn parts(
                 max_age,
             }
         }
+        3 => Over::StampedBody {
+            time: time_name,
+            digest: digest_name,
+            max_age,
+        },
+        4 => Over::Claims {
+            body: body_claim,
+            max_age,
+        },
         _ => Over::AddressAndParameters {
             address: address(&section, name, public_url),
         },

@@ -1,12 +1,16 @@
 //! Whether what a source sends is its own. What the head shows is judged before a byte of the body is
 //! read; all comparisons take a time that does not depend on what was given.
 
-use aws_lc_rs::hmac;
+use std::time::Duration;
+
+use aws_lc_rs::{digest, hmac};
 use axum::http::HeaderMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Map, Value};
 use subtle::ConstantTimeEq;
 
 use crate::config::{Hash, Over, Proof};
@@ -36,27 +40,37 @@ impl Head<'_> {
 pub(super) fn is_shown(proof: &Proof, head: &Head<'_>) -> bool {
     match &proof.over {
         Over::Nothing => fits_secret(proof, head),
-        Over::TimeAndBody { .. } => given(proof, head).is_some() && is_fresh(proof, head),
+        Over::TimeAndBody { .. } | Over::StampedBody { .. } => {
+            given(proof, head).is_some() && is_fresh(proof, head)
+        }
+        Over::Claims { .. } => claims(proof, head).is_some(),
         Over::Body | Over::AddressAndParameters { .. } => given(proof, head).is_some(),
     }
 }
 
 /// Whether the request is the source's.
 pub(super) fn is_proved(proof: &Proof, head: &Head<'_>, body: &[u8]) -> bool {
-    if proof.over == Over::Nothing {
-        return fits_secret(proof, head);
+    match &proof.over {
+        Over::Nothing => return fits_secret(proof, head),
+        Over::Claims { body: name, .. } => {
+            let ours = digest::digest(&digest::SHA256, body);
+            let claims = claims(proof, head).unwrap_or_default();
+            let hash = claims.get(name).and_then(|hash| unhex(hash.as_str()?));
+            return hash.is_some_and(|hash| ours.as_ref().ct_eq(&hash).into());
+        }
+        _ => {}
     }
     let Some(given) = given(proof, head) else {
         return false;
     };
     let signed = match &proof.over {
-        Over::Nothing => return false,
+        Over::Nothing | Over::Claims { .. } => return false,
         Over::Body => body.to_vec(),
-        Over::TimeAndBody { time, .. } => {
+        Over::TimeAndBody { .. } | Over::StampedBody { .. } => {
             if !is_fresh(proof, head) {
                 return false;
             }
-            let time = head.header(time).unwrap_or_default();
+            let time = time(proof, head).unwrap_or_default();
             [time.as_bytes(), b".", body].concat()
         }
         Over::AddressAndParameters { address } => addressed(address, head, body),
@@ -77,18 +91,25 @@ pub(super) fn same(given: &str, secret: &SecretString) -> bool {
 }
 
 fn fits_secret(proof: &Proof, head: &Head<'_>) -> bool {
-    let given = head.header(&proof.header).unwrap_or_default();
-    let bearer = given
-        .get(..7)
-        .filter(|scheme| scheme.eq_ignore_ascii_case("bearer "));
-    let given = bearer.map_or(given, |scheme| &given[scheme.len()..]);
+    let given = bearer(head.header(&proof.header).unwrap_or_default());
     let each = proof.secrets.iter();
     each.fold(false, |fits, secret| fits | same(given, secret))
 }
 
+/// What stands behind the scheme `Bearer`, or all where there is none.
+fn bearer(given: &str) -> &str {
+    let scheme = given
+        .get(..7)
+        .filter(|scheme| scheme.eq_ignore_ascii_case("bearer "));
+    scheme.map_or(given, |scheme| &given[scheme.len()..])
+}
+
 /// The digest that the head shows, if it has one of the right length.
 fn given(proof: &Proof, head: &Head<'_>) -> Option<Vec<u8>> {
-    let text = head.header(&proof.header)?.trim();
+    let text = match &proof.over {
+        Over::StampedBody { digest, .. } => stamped(proof, head, digest)?,
+        _ => head.header(&proof.header)?.trim(),
+    };
     let text = text.strip_prefix(&proof.prefix).unwrap_or(text);
     let bytes = if proof.base64 {
         STANDARD.decode(text).ok()?
@@ -98,14 +119,60 @@ fn given(proof: &Proof, head: &Head<'_>) -> Option<Vec<u8>> {
     (bytes.len() == length(proof.hash)).then_some(bytes)
 }
 
+/// What stands under this name in the header.
+fn stamped<'a>(proof: &Proof, head: &Head<'a>, name: &str) -> Option<&'a str> {
+    let mut parts = head.headers.get(&proof.header)?.to_str().ok()?.split(',');
+    parts.find_map(|part| {
+        let (found, value) = part.trim().split_once('=')?;
+        (found == name).then_some(value)
+    })
+}
+
+/// The time as the head writes it.
+fn time<'a>(proof: &Proof, head: &Head<'a>) -> Option<&'a str> {
+    match &proof.over {
+        Over::TimeAndBody { time, .. } => head.headers.get(time)?.to_str().ok(),
+        Over::StampedBody { time, .. } => stamped(proof, head, time),
+        _ => None,
+    }
+}
+
 fn is_fresh(proof: &Proof, head: &Head<'_>) -> bool {
-    let Over::TimeAndBody { time, max_age } = &proof.over else {
+    let (Over::TimeAndBody { max_age, .. } | Over::StampedBody { max_age, .. }) = &proof.over
+    else {
         return true;
     };
-    let seconds = head
-        .header(time)
-        .and_then(|text| text.trim().parse::<i64>().ok());
-    seconds.is_some_and(|seconds| head.now.as_second().abs_diff(seconds) <= max_age.as_secs())
+    let seconds = time(proof, head).and_then(|text| text.trim().parse().ok());
+    seconds.is_some_and(|seconds| is_young(head, seconds, *max_age))
+}
+
+fn is_young(head: &Head<'_>, seconds: i64, max_age: Duration) -> bool {
+    head.now.as_second().abs_diff(seconds) <= max_age.as_secs()
+}
+
+/// The claims of the head's token, where one of the secrets signed it and it is of now.
+fn claims(proof: &Proof, head: &Head<'_>) -> Option<Map<String, Value>> {
+    let Over::Claims { max_age, .. } = &proof.over else {
+        return None;
+    };
+    let token = bearer(head.header(&proof.header)?);
+    // Times are judged by the request's own, below.
+    let mut rules = Validation::new(Algorithm::HS256);
+    rules.required_spec_claims.clear();
+    rules.validate_exp = false;
+    rules.validate_aud = false;
+    let secrets = proof.secrets.iter().map(ExposeSecret::expose_secret);
+    let keys = secrets.filter(|secret| !secret.is_empty());
+    let read = keys.filter_map(|secret| {
+        let key = DecodingKey::from_secret(secret.as_bytes());
+        jsonwebtoken::decode::<Map<String, Value>>(token, &key, &rules).ok()
+    });
+    // Every secret is tried, so that the time does not tell which one fits.
+    let claims = read.fold(None, |found, one| found.or(Some(one)))?.claims;
+    let seconds = |name: &str| claims.get(name).and_then(Value::as_i64);
+    let is_old = seconds("exp").is_some_and(|end| end < head.now.as_second());
+    let is_of_now = seconds("iat").is_some_and(|at| is_young(head, at, *max_age));
+    (is_of_now && !is_old).then_some(claims)
 }
 
 /// The address as the gateway knows it, with each parameter's name and value, sorted by name, in a row.
@@ -154,7 +221,8 @@ fn length(hash: Hash) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use jsonwebtoken::{EncodingKey, Header};
+    use serde_json::json;
 
     use super::*;
 
@@ -245,6 +313,85 @@ mod tests {
             !is_proved(&proof, &head(&signed, "", 1_772_443_200), b"[]"),
             "another body"
         );
+    }
+
+    /// <https://docs.ycloud.com/reference/configure-webhooks>
+    #[test]
+    fn time_and_digest_may_stand_in_one_header() {
+        let over = Over::StampedBody {
+            time: "t".to_owned(),
+            digest: "s".to_owned(),
+            max_age: Duration::from_secs(300),
+        };
+        let proof = proof("ycloud-signature", "", over, Hash::Sha256, false);
+        let digest = hex("new", Hash::Sha256, b"1772443200.{}");
+        for (written, at, fits) in [
+            (format!("t=1772443200,s={digest}"), 1_772_443_500, true),
+            (format!("s={digest}, t=1772443200"), 1_772_443_200, true),
+            (format!("t=1772443200,s={digest}"), 1_772_443_501, false),
+            (format!("t=1772443201,s={digest}"), 1_772_443_200, false),
+            (format!("t=1772443200,v1={digest}"), 1_772_443_200, false),
+            (format!("t=,s={digest}"), 1_772_443_200, false),
+            (digest.clone(), 1_772_443_200, false),
+        ] {
+            let signed = headers(&[("ycloud-signature", &written)]);
+            let head = head(&signed, "", at);
+            let admitted = is_shown(&proof, &head) && is_proved(&proof, &head, b"{}");
+            assert_eq!(admitted, fits, "{written} at {at}");
+            assert!(!is_proved(&proof, &head, b"[]"), "{written} at {at}");
+        }
+    }
+
+    /// <https://developer.vonage.com/en/messages/concepts/signed-webhooks>
+    #[test]
+    fn a_token_may_hold_the_hash_of_the_body() {
+        let over = Over::Claims {
+            body: "payload_hash".to_owned(),
+            max_age: Duration::from_secs(300),
+        };
+        let proof = proof("authorization", "", over, Hash::Sha256, false);
+        // sha256("{}")
+        let hash = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+        let now = 1_772_443_200;
+        let right = json!({"iat": now, "iss": "Vonage", "payload_hash": hash});
+        let with = |name: &str, value: Value| {
+            let mut claims = right.clone();
+            claims[name] = value;
+            claims
+        };
+        let upper = with("payload_hash", json!(hash.to_uppercase()));
+        for (claims, key, algorithm, fits) in [
+            (right.clone(), "new", Algorithm::HS256, true),
+            (right.clone(), "12345", Algorithm::HS256, true),
+            (upper, "new", Algorithm::HS256, true),
+            (with("exp", json!(now + 1)), "new", Algorithm::HS256, true),
+            (right.clone(), "other", Algorithm::HS256, false),
+            (right.clone(), "new", Algorithm::HS512, false),
+            (
+                with("iat", json!(now - 301)),
+                "new",
+                Algorithm::HS256,
+                false,
+            ),
+            (with("iat", json!("now")), "new", Algorithm::HS256, false),
+            (with("exp", json!(now - 1)), "new", Algorithm::HS256, false),
+        ] {
+            let key = EncodingKey::from_secret(key.as_bytes());
+            let token = jsonwebtoken::encode(&Header::new(algorithm), &claims, &key).unwrap();
+            let signed = headers(&[("authorization", &format!("Bearer {token}"))]);
+            let head = head(&signed, "", now);
+            assert_eq!(is_shown(&proof, &head), fits, "{claims} {algorithm:?}");
+            assert_eq!(is_proved(&proof, &head, b"{}"), fits, "{claims}");
+            assert!(!is_proved(&proof, &head, b"[]"), "{claims}");
+        }
+        let key = EncodingKey::from_secret(b"new");
+        let hashless = json!({"iat": now});
+        let token = jsonwebtoken::encode(&Header::default(), &hashless, &key).unwrap();
+        let signed = headers(&[("authorization", &token)]);
+        assert!(!is_proved(&proof, &head(&signed, "", now), b"{}"));
+        let unsigned = "eyJhbGciOiJub25lIn0.eyJpYXQiOjE3NzI0NDMyMDB9.";
+        let unsigned = headers(&[("authorization", unsigned)]);
+        assert!(!is_shown(&proof, &head(&unsigned, "", now)));
     }
 
     #[test]
