@@ -34,6 +34,7 @@ use crate::conversation::Rules;
 use crate::engine::plan::Mappings;
 use crate::engine::{Engine, Left, Settings};
 use crate::intake::amqp;
+use crate::intake::dialects::Versions;
 use crate::intake::http::HttpIntake;
 use crate::intake::{Dialects, Gate, door};
 use crate::ledger::{self, Ledger, MappingLedger};
@@ -121,6 +122,7 @@ pub struct App {
     ledger: Arc<dyn Ledger>,
     intake: Option<amqp::AmqpIntake>,
     switches: Switches,
+    versions: Versions<dyn Ledger>,
     public: Site,
     admin: Site,
     /// The names of disabled targets.
@@ -199,6 +201,8 @@ impl App {
             dialects: Arc::new(Dialects::new(&config.intake.gateways)),
             limits: config.intake.limits,
         };
+        let mut versions = Versions::new(ledger.clone(), Arc::clone(&gate.dialects));
+        versions.look().await.context("the dialects")?;
         let intake = config
             .intake
             .amqp
@@ -252,6 +256,7 @@ impl App {
             ledger,
             intake,
             switches,
+            versions,
             public,
             admin,
             disabled: config
@@ -286,6 +291,7 @@ impl App {
         tasks.spawn(webhook_queue::run(self.relay, stop.clone()));
         tasks.spawn(deadlines::run(self.ledger.clone(), stop.clone()));
         tasks.spawn(self.switches.run(stop.clone()));
+        tasks.spawn(self.versions.run(stop.clone()));
         let targets = self.engine.targets.keys().cloned().collect();
         tasks.spawn(admin::upkeep(
             self.ledger,

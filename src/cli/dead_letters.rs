@@ -10,9 +10,8 @@ use anyhow::anyhow;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use super::operate::{gate, open};
+use super::operate::{dialects, gate, open};
 use crate::config::Limits;
-use crate::intake::Dialects;
 use crate::ledger::Ledger;
 use crate::operate::dead_letters::{self, Mode};
 use crate::stdout::say;
@@ -74,7 +73,7 @@ pub(super) async fn run(path: Option<&Path>, command: Command) -> anyhow::Result
     match command {
         Command::List { json } => list(&*ledger, &config.intake.limits, json).await,
         Command::Show { number, json } => {
-            let dialects = Dialects::new(&config.intake.gateways);
+            let dialects = dialects(&config, &ledger).await?;
             let limits = &config.intake.limits;
             let shown = dead_letters::show(&*ledger, limits, &dialects, number).await?;
             let text = shown.as_ref().map(|shown| {
@@ -96,7 +95,7 @@ pub(super) async fn run(path: Option<&Path>, command: Command) -> anyhow::Result
             let patch = match patch {
                 Some(file) => Some(read(&file, limits.max_event_bytes)?),
                 None => {
-                    let dialects = Dialects::new(&config.intake.gateways);
+                    let dialects = dialects(&config, &ledger).await?;
                     editor::patch(&*ledger, limits, &dialects, number).await?
                 }
             };
@@ -104,14 +103,14 @@ pub(super) async fn run(path: Option<&Path>, command: Command) -> anyhow::Result
                 say("nothing was changed");
                 return Ok(0);
             };
-            let gate = gate(&config, &ledger)?;
+            let gate = gate(&config, &ledger).await?;
             let edited = dead_letters::edit(&gate, number, patch, mode(dry_run)).await;
             let failed = u8::from(edited.is_err());
             say(&edited.unwrap_or_else(|words| words));
             Ok(failed)
         }
         Command::Retry(which) => {
-            let gate = gate(&config, &ledger)?;
+            let gate = gate(&config, &ledger).await?;
             let mut failed = 0;
             for id in meant(&*ledger, &which).await? {
                 let judged = dead_letters::readmit(&gate, id, mode(which.dry_run)).await;

@@ -9,6 +9,9 @@ use clap::Subcommand;
 use jiff::Timestamp;
 
 use super::operate;
+use crate::config::Config;
+use crate::intake::Dialects;
+use crate::intake::dialects::INTAKE;
 use crate::mapping::commands::{self, Report};
 use crate::stdout::say;
 
@@ -38,9 +41,9 @@ pub(super) enum Command {
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
-    /// Put a file in force as the next version of a target's mapping
+    /// Put a file in force as the next version of a target's mapping, or of a dialect
     Apply {
-        /// The target
+        /// The target; of a dialect, intake/ and its name
         target: String,
         /// The file
         file: PathBuf,
@@ -54,17 +57,17 @@ pub(super) enum Command {
         #[arg(long)]
         expect: Option<i64>,
     },
-    /// Print a version of a target's mapping; the one in force when left out
+    /// Print a version of a target's mapping or of a dialect; the one in force when left out
     Export {
-        /// The target
+        /// The target; of a dialect, intake/ and its name
         target: String,
         /// The version
         #[arg(long)]
         version: Option<i64>,
     },
-    /// List the versions of a target's mapping
+    /// List the versions of a target's mapping or of a dialect
     History {
-        /// The target
+        /// The target; of a dialect, intake/ and its name
         target: String,
     },
 }
@@ -111,10 +114,7 @@ pub(super) async fn run(config: Option<&Path>, command: Command) -> anyhow::Resu
             expect,
         } => {
             let (config, ledger) = operate::open(config).await?;
-            let kind = config
-                .target(&target)
-                .map(|target| target.kind.clone())
-                .ok_or_else(|| anyhow!("there is no target {target} in the configuration"))?;
+            let kind = kind(&config, &target)?;
             let name = file.display().to_string();
             let text =
                 std::fs::read_to_string(&file).with_context(|| format!("{name} cannot be read"))?;
@@ -140,4 +140,27 @@ pub(super) async fn run(config: Option<&Path>, command: Command) -> anyhow::Resu
     };
     say(&report.text);
     Ok(u8::from(!report.ok))
+}
+
+/// What a file must be for, to be in force under this name.
+fn kind(config: &Config, name: &str) -> anyhow::Result<String> {
+    let Some(dialect) = name.strip_prefix(INTAKE) else {
+        let target = config.target(name);
+        return target
+            .map(|target| target.kind.clone())
+            .ok_or_else(|| anyhow!("there is no target {name} in the configuration"));
+    };
+    let named = Dialects::new(&config.intake.gateways).names();
+    if !named.contains(dialect) {
+        let known: Vec<&str> = named.iter().map(String::as_str).collect();
+        return Err(anyhow!(
+            "no source and no queue speaks the dialect {dialect}; those that are spoken: {}",
+            if known.is_empty() {
+                "none".to_owned()
+            } else {
+                known.join(", ")
+            }
+        ));
+    }
+    Ok(format!("intake, as {dialect}"))
 }

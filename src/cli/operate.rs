@@ -9,6 +9,7 @@ use handoffd_contract::Reason;
 use jiff::Timestamp;
 
 use crate::config::{self, Config};
+use crate::intake::dialects::Versions;
 use crate::intake::{Dialects, Gate};
 use crate::ledger::{self, LaneFilter, LaneState, Ledger, WebhookLedger};
 use crate::stdout::say;
@@ -153,17 +154,28 @@ async fn webhooks_meant(ledger: &dyn WebhookLedger) -> anyhow::Result<u8> {
     Ok(0)
 }
 
-/// What judges a dead letter again.
-pub(super) fn gate(config: &Config, ledger: &Arc<dyn Ledger>) -> anyhow::Result<Gate> {
+/// What judges a dead letter again, with the dialects in force.
+pub(super) async fn gate(config: &Config, ledger: &Arc<dyn Ledger>) -> anyhow::Result<Gate> {
     let connected =
         app::connect(config).map_err(|problems| anyhow!("{}", config::tidy(&problems)))?;
     let router = Arc::new(app::router(config, &connected));
     Ok(Gate {
         ledger: ledger.clone(),
         router,
-        dialects: Arc::new(Dialects::new(&config.intake.gateways)),
+        dialects: dialects(config, ledger).await?,
         limits: config.intake.limits,
     })
+}
+
+/// The dialects in force.
+pub(super) async fn dialects(
+    config: &Config,
+    ledger: &Arc<dyn Ledger>,
+) -> anyhow::Result<Arc<Dialects>> {
+    let dialects = Arc::new(Dialects::new(&config.intake.gateways));
+    let mut versions = Versions::new(Arc::clone(ledger), Arc::clone(&dialects));
+    versions.look().await?;
+    Ok(dialects)
 }
 
 pub(super) fn explain(label: Option<&str>) -> u8 {

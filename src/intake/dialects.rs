@@ -5,18 +5,22 @@
 //! | --- | --- |
 //! | `opening` | handoffs that no gateway asks for |
 //! | `preview` | what a dialect makes of a payload, for people |
+//! | `versions` | versions that were applied, put in force while the daemon runs |
 
 mod opening;
 mod preview;
+mod versions;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use handoffd_contract::{Contact, Data, Reason, Stop, ids};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 pub use self::preview::{Preview, preview};
+pub use self::versions::{INTAKE, Versions};
 use super::decode;
 use super::incoming::{Incoming, Origin, SOURCE};
 use super::json::{Json, json};
@@ -33,15 +37,17 @@ const CLOUDEVENTS: &str = "cloudevents";
 /// At most so many messages of a conversation become the transcript of a handoff that has none.
 const TRANSCRIPT: usize = 200;
 
-/// The dialects of each way in, and what follows from what they say.
-#[derive(Clone)]
+/// The dialects of each way in, and what follows from what they say. One may be replaced while others
+/// read: what is being judged goes on with the one that it began with.
 pub struct Dialects {
-    /// By the way's name: the source's over HTTP, `amqp` from RabbitMQ.
-    ways: BTreeMap<String, Vec<Known>>,
+    ways: ArcSwap<Ways>,
     open: Vec<Opening>,
     signals: bool,
     idle: SignedDuration,
 }
+
+/// By the way's name: the source's over HTTP, `amqp` from RabbitMQ.
+type Ways = BTreeMap<String, Arc<[Known]>>;
 
 /// A dialect and what is set for it.
 #[derive(Clone)]
@@ -61,7 +67,7 @@ impl Dialects {
     /// The dialects that are configured.
     #[must_use]
     pub fn new(config: &GatewaysConfig) -> Dialects {
-        let known = |names: &[String]| -> Vec<Known> {
+        let known = |names: &[String]| -> Arc<[Known]> {
             let named = names.iter().filter_map(|name| config.dialects.get(name));
             let known = named.map(|one| Known {
                 dialect: one.dialect.clone(),
@@ -70,33 +76,59 @@ impl Dialects {
             known.collect()
         };
         let sources = config.sources.iter();
-        let mut ways: BTreeMap<String, Vec<Known>> = sources
+        let mut ways: Ways = sources
             .map(|source| (source.name.clone(), known(&source.dialects)))
             .collect();
         if config.amqp.iter().any(|name| name != CLOUDEVENTS) {
             ways.insert(AMQP.to_owned(), known(&config.amqp));
         }
         Dialects {
-            ways,
+            ways: ArcSwap::from_pointee(ways),
             open: config.open.clone(),
             signals: config.signals,
             idle: SignedDuration::try_from(config.idle).unwrap_or(SignedDuration::from_hours(24)),
         }
     }
 
+    /// The names of all that are spoken on some way.
+    #[must_use]
+    pub fn names(&self) -> BTreeSet<String> {
+        let ways = self.ways.load();
+        let known = ways.values().flat_map(|known| known.iter());
+        known.map(|one| one.dialect.name().to_owned()).collect()
+    }
+
+    /// Puts another version of a dialect in force, wherever it is spoken.
+    pub fn replace(&self, dialect: &Dialect) {
+        self.ways.rcu(|ways| {
+            let mut ways = Ways::clone(ways);
+            for known in ways.values_mut() {
+                let each = known.iter().cloned().map(|mut one| {
+                    if one.dialect.name() == dialect.name() {
+                        one.dialect = dialect.clone();
+                    }
+                    one
+                });
+                *known = each.collect();
+            }
+            ways
+        });
+    }
+
     /// The way by which something came, if dialects are spoken there.
-    fn way(&self, incoming: &Incoming) -> Option<(&str, &[Known])> {
+    fn way(&self, incoming: &Incoming) -> Option<(String, Arc<[Known]>)> {
         let name = match incoming.origin {
             Origin::Amqp => AMQP,
             Origin::Http => incoming.headers.get(SOURCE)?,
         };
-        let (name, known) = self.ways.get_key_value(name)?;
-        Some((name, known))
+        let known = self.ways.load().get(name).cloned()?;
+        Some((name.to_owned(), known))
     }
 
     /// The headers that the dialects of a source look at, in lower case.
     pub(super) fn headers(&self, source: &str) -> Vec<String> {
-        let known = self.ways.get(source).into_iter().flatten();
+        let known = self.ways.load().get(source).cloned();
+        let known = known.iter().flat_map(|known| known.iter());
         known
             .flat_map(|one| one.dialect.headers().map(str::to_owned))
             .collect()
@@ -108,7 +140,7 @@ impl Dialects {
         let (_, known) = self.way(incoming)?;
         let Json { mut value, .. } = body(incoming).ok()?;
         let is_form = incoming.media_type() == dialect::FORM;
-        if is_cloud_event(incoming, &value) || !without_secrets(known, &mut value) {
+        if is_cloud_event(incoming, &value) || !without_secrets(&known, &mut value) {
             return None;
         }
         Some(if is_form {
@@ -145,8 +177,8 @@ impl Gate {
         if is_cloud_event(incoming, &body) {
             return Verdict::of(self.judge(incoming, now));
         }
-        without_secrets(known, &mut body);
-        self.foreign(incoming, way, known, &body, now)
+        without_secrets(&known, &mut body);
+        self.foreign(incoming, &way, &known, &body, now)
     }
 
     fn foreign(

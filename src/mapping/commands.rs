@@ -28,12 +28,12 @@ pub struct Report {
     pub ok: bool,
 }
 
-/// A new version of a target's mapping.
+/// A new version of a target's mapping, or of a dialect.
 #[derive(Debug, Clone, Copy)]
 pub struct Change<'a> {
-    /// The target.
+    /// The target; of a dialect, `intake/` and its name.
     pub target: &'a str,
-    /// The target's kind.
+    /// The target's kind; of a dialect, `intake, as` and its name.
     pub kind: &'a str,
     /// The file's name, for messages.
     pub file: &'a str,
@@ -222,19 +222,24 @@ impl Table {
 /// Stores a new version, if it is right, is for this kind of target and passes its tests.
 pub async fn apply(ledger: &dyn MappingLedger, now: Timestamp, change: &Change<'_>) -> Report {
     let bad = |text: String| Report { text, ok: false };
-    let mapping = match Mapping::parse(change.file, change.text) {
-        Ok(mapping) => mapping,
+    let one = match One::parse(change.file, change.text) {
+        Ok(one) => one,
         Err(problems) => return bad(listed(&problems)),
     };
-    if mapping.kind() != change.kind {
-        let (is, wants) = (mapping.kind(), change.kind);
+    let (is, outcomes) = match &one {
+        One::Mapping(mapping) => (mapping.kind().to_owned(), mapping.run_tests()),
+        One::Dialect(dialect) => (
+            format!("intake, as {}", dialect.name()),
+            dialect.run_tests(),
+        ),
+    };
+    if is != change.kind {
         return bad(format!(
-            "{}: is for {is}, but the target `{}` is {wants}\n",
-            change.file, change.target
+            "{}: is for {is}, but the target `{}` is {}\n",
+            change.file, change.target, change.kind
         ));
     }
-    let failed: String = mapping
-        .run_tests()
+    let failed: String = outcomes
         .iter()
         .filter(|outcome| !outcome.failures.is_empty())
         .map(|outcome| tested(change.file, outcome))
@@ -335,6 +340,16 @@ enum One {
     Dialect(Dialect),
 }
 
+impl One {
+    fn parse(name: &str, text: &str) -> Result<One, Vec<MappingProblem>> {
+        if Dialect::is_one(text) {
+            Dialect::parse(name, text).map(One::Dialect)
+        } else {
+            Mapping::parse(name, text).map(One::Mapping)
+        }
+    }
+}
+
 fn each<P: AsRef<Path>>(files: &[P], then: impl Fn(&One, &str) -> Report) -> Report {
     let mut all = Report {
         text: String::new(),
@@ -342,10 +357,7 @@ fn each<P: AsRef<Path>>(files: &[P], then: impl Fn(&One, &str) -> Report) -> Rep
     };
     for path in files {
         let name = path.as_ref().display().to_string();
-        let parsed = |text: String| match Dialect::is_one(&text) {
-            true => Dialect::parse(&name, &text).map(One::Dialect),
-            false => Mapping::parse(&name, &text).map(One::Mapping),
-        };
+        let parsed = |text: String| One::parse(&name, &text);
         let report = match read(path.as_ref()).map(parsed) {
             Ok(Ok(one)) => then(&one, &name),
             Ok(Err(problems)) => Report {

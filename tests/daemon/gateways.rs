@@ -179,3 +179,78 @@ async fn metas_webhooks_alone_are_enough() {
         "{parked}"
     );
 }
+
+/// A dialect is mended while the daemon runs: what came before is judged again with it, and what comes
+/// is taken; another version takes its place.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dialect_is_mended_without_a_stop() {
+    let world = World::with(Exit::CloudApi, |plan| {
+        plan.over["intake"]["amqp"]["dialects"] = json!(["evolution"]);
+    })
+    .await;
+    let letters = async || world.get("/v1/dead-letters").await["count"].clone();
+    // One that its gateway does not write so, and the shipped dialect does not take.
+    let says = async |id: &str| {
+        let body = json!({"event": "messages.upsert", "data": {
+            "key": {"remoteJid": format!("{CUSTOMER}@s.whatsapp.net"), "fromMe": false, "id": id},
+            "message": {"conversation": "Hello"}, "messageTimestamp": Timestamp::now().as_second()}});
+        let body = body.to_string();
+        let publish = world
+            .gateway
+            .publish_as(EVENTS, "x", None, &[], body.as_bytes());
+        publish.await;
+    };
+    says("E1").await;
+    eventually(SOON, || async { letters().await == 1 }).await;
+    let shipped = include_str!("../../mappings/intake/evolution.toml");
+    let rule = "\"body.instance\", ";
+    assert_eq!(shipped.matches(rule).count(), 1);
+    let file = world.folder.path().join("own.toml");
+    std::fs::write(&file, shipped.replace(rule, "")).unwrap();
+    let file = file.to_str().unwrap();
+    for (name, words) in [
+        ("hubspot", "is for intake, as evolution, but"),
+        (
+            "intake/waha",
+            "no source and no queue speaks the dialect waha",
+        ),
+    ] {
+        let (code, said) = world.command(&["mapping", "apply", name, file]);
+        assert!(code != 0 && said.contains(words), "{said}");
+    }
+    let name = "intake/evolution";
+    let (code, said) = world.command(&["mapping", "apply", name, file, "--why", "wider"]);
+    assert!(
+        code == 0 && said.contains("intake/evolution: version 1 is live"),
+        "{said}"
+    );
+    let (code, said) = world.command(&["mapping", "history", name]);
+    assert!(code == 0 && said.contains("wider"), "{said}");
+    // The command itself judges with what is in force.
+    let (code, said) = world.command(&["dead-letters", "retry", "--all"]);
+    assert!(code == 0 && said.contains("is admitted"), "{said}");
+    let in_force = |version: i64| {
+        let line =
+            format!("\"a dialect is in force\",\"dialect\":\"evolution\",\"version\":{version}");
+        world.log().contains(&line)
+    };
+    eventually(SOON, || async { in_force(1) }).await;
+    says("E2").await;
+    eventually(SOON, || async {
+        let metrics = world.text("/metrics").await;
+        metrics.contains("handoffd_events_total{type=\"message.received\"")
+    })
+    .await;
+    let again = world.folder.path().join("again.toml");
+    std::fs::write(&again, shipped).unwrap();
+    let (code, said) = world.command(&["mapping", "apply", name, again.to_str().unwrap()]);
+    assert!(code == 0 && said.contains("version 2 is live"), "{said}");
+    eventually(SOON, || async { in_force(2) }).await;
+    says("E3").await;
+    eventually(SOON, || async { letters().await == 1 }).await;
+    let (code, said) = world.command(&["mapping", "export", name, "--version", "1"]);
+    assert!(
+        code == 0 && !said.contains(rule) && said.contains("body.event"),
+        "{said}"
+    );
+}
