@@ -240,7 +240,7 @@ fn sign_in(
     };
     let is_header = |name: &str| {
         name.bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b))
     };
     let header = section.text_if(
         "header",
