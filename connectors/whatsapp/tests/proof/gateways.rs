@@ -601,8 +601,27 @@ fn what_answers_mean() {
         (
             "evolution",
             400,
-            json!({"response": {"message": ["bad"]}}),
+            json!({"response": {"message": [["instance requires property \"text\""]]}}),
             "content",
+        ),
+        (
+            "evolution",
+            400,
+            json!({"response": {"message": ["Error: Connection Closed"]}}),
+            "account",
+        ),
+        (
+            "evolution",
+            500,
+            json!({"response": {"message": "Connection Closed"}}),
+            "account",
+        ),
+        // Sent, and then not stored.
+        (
+            "evolution",
+            400,
+            json!({"response": {"message": ["PrismaClientKnownRequestError: …"]}}),
+            "server-error?",
         ),
         (
             "evolution",
@@ -646,6 +665,18 @@ fn what_answers_mean() {
             "content",
         ),
         ("chatwoot", 200, json!({}), "server-error?"),
+        (
+            "chatwoot",
+            422,
+            json!({"error": "Validation failed: Content is too long"}),
+            "content",
+        ),
+        (
+            "chatwoot",
+            422,
+            json!({"error": "Redis is gone"}),
+            "server-error?",
+        ),
         ("twilio", 201, json!({"sid": "SM1"}), "sent"),
         (
             "twilio",

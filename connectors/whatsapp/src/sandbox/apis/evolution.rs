@@ -24,6 +24,11 @@ fn bad(message: &str) -> (u16, Value) {
     refused(400, "Bad Request", json!([message]))
 }
 
+/// What the schema of a body refuses: a list in the list.
+fn invalid(message: &str) -> (u16, Value) {
+    refused(400, "Bad Request", json!([[message]]))
+}
+
 impl Meta {
     pub(super) fn evolution(&mut self, now: Timestamp, request: &Request) -> Answer {
         let segments = request.segments();
@@ -93,13 +98,13 @@ impl Meta {
             }
         };
         if let Some(key) = unexpected(&body, known) {
-            return Err(bad(&format!(
+            return Err(invalid(&format!(
                 "instance is not allowed to have the additional property \"{key}\""
             )));
         }
         let number = body["number"].as_str().unwrap_or_default();
         let Some(digits) = super::digits(number) else {
-            return Err(bad("instance requires property \"number\""));
+            return Err(invalid("instance requires property \"number\""));
         };
         // Of bare digits it makes the id itself: in Brazil without the ninth digit.
         let digits = match number.contains('@') {
@@ -122,14 +127,14 @@ impl Meta {
         let (shown, message) = match what {
             "sendText" => {
                 let words = given("text").filter(|text| !text.is_empty());
-                let words = words.ok_or_else(|| bad("instance requires property \"text\""))?;
+                let words = words.ok_or_else(|| invalid("instance requires property \"text\""))?;
                 (text(words), json!({"conversation": words}))
             }
             "sendMedia" => {
                 let kind = given("mediatype")
                     .filter(|kind| ["image", "video", "audio", "document"].contains(kind));
                 let kind =
-                    kind.ok_or_else(|| bad("instance.mediatype is not one of enum values"))?;
+                    kind.ok_or_else(|| invalid("instance.mediatype is not one of enum values"))?;
                 let bytes = bytes.ok_or_else(|| bad("Owned media must be a url or base64"))?;
                 let mime = given("mimetype").unwrap_or_default();
                 let name = given("fileName").unwrap_or_default();
