@@ -273,6 +273,25 @@ fn a_look_by_the_id_that_was_had_before_settles_a_send() {
     }
 }
 
+/// Where nobody can be asked, its status settles it.
+#[test]
+fn a_status_that_names_the_id_that_was_had_before_settles_a_send() {
+    for api in ["evolution", "waha"] {
+        let mut settings = settings(api, &json!({"known_ids": true}));
+        let file = settings["gateway"].as_object_mut().expect("a file");
+        file.remove("look");
+        let connector = handoffd_whatsapp::connector("whatsapp", &settings);
+        let connector = connector.unwrap_or_else(|problems| panic!("{problems:?}"));
+        let mut world = World::before(&*connector, api);
+        world.play(&[hello()]).expect("a quiet start");
+        world.mishaps = BTreeMap::from([(world.calls + 1, Mishap::AnswerLost)]);
+        let replies = items(vec![replied("e-1", reply("m-1", "One."))]);
+        world.play(&[replies]).expect(api);
+        assert_eq!(world.texts(), ["One."], "{api}");
+        assert_eq!(world.operator, 0, "{api}");
+    }
+}
+
 /// WAHA's engines answer in three shapes, and statuses name the bare id in all of them; one that gives no
 /// ids sends without.
 #[test]
