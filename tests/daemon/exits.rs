@@ -1,8 +1,11 @@
 //! Gateways without a queue, the whole way round: what the customer says comes in by the gateway's own
 //! webhooks, the rep's reply leaves by its own API, and its statuses are what the rep's record says.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use handoffd_test_support::eventually;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use crate::world::{CUSTOMER, Exit, SOON, World};
 
@@ -148,4 +151,55 @@ async fn a_lost_answer_is_settled_by_the_gateways_own_status() {
         assert_eq!(world.phone(), ["Once."], "{api}");
         assert_eq!(world.get("/v1/parked").await["groups"], json!([]), "{api}");
     }
+}
+
+/// A rep's file goes as its gateway takes it, byte by byte the same: as a part of a form, or in base64.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reps_file_reaches_the_phone_by_every_gateway_that_takes_bytes() {
+    let bytes: Vec<u8> = (0..300_001u32)
+        .flat_map(|n| n.to_le_bytes())
+        .take(300_001)
+        .collect();
+    let data = STANDARD.encode(&bytes);
+    for api in ["evolution", "waha", "chatwoot", "360dialog"] {
+        let mut world = world(api, json!({})).await;
+        asks(&mut world).await;
+        let label = json!({"act": "attach", "name": "label.pdf", "mime": "application/pdf", "data": data,
+            "text": "That is your label."});
+        world.act("hubspot", label);
+        world.until_shown("whatsapp", "That is your label.").await;
+        world.until_idle().await;
+        assert_eq!(world.phone(), ["label.pdf", "That is your label."], "{api}");
+        let view = world.crm("whatsapp").view();
+        let shown = &view["phones"][CUSTOMER]["conversation"][1];
+        let hash: String = Sha256::digest(&bytes)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        assert_eq!(
+            (&shown["bytes"], &shown["sha256"]),
+            (&json!(bytes.len()), &json!(hash)),
+            "{api}"
+        );
+    }
+}
+
+/// What a customer sends through 360dialog is fetched behind its own host, with its own key.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customers_picture_comes_by_360dialog() {
+    let mut world = world("360dialog", json!({})).await;
+    asks(&mut world).await;
+    // As Meta writes it: nobody could fetch it there with that key.
+    let base = json!("https://lookaside.fbsbx.com");
+    world.crm("whatsapp").switch("public_base", &base).unwrap();
+    world.act(
+        "whatsapp",
+        json!({"act": "media", "from": CUSTOMER, "kind": "image", "mime": "image/jpeg", "content": "a photo of a broken box",
+            "caption": "look"}),
+    );
+    world.until_shown("hubspot", "look").await;
+    world.until_idle().await;
+    let size = "a photo of a broken box".len();
+    let view = world.crm("hubspot").view().to_string();
+    assert!(view.contains(&format!("\"size\":{size}")), "{view}");
 }

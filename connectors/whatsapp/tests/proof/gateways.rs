@@ -408,7 +408,7 @@ fn each_gateway_is_told_the_customer_in_its_own_form() {
 #[test]
 fn each_business_number_has_its_own_instance() {
     let instance = |number: &str| {
-        let options = json!({"instance": {number: "shop"}});
+        let options = json!({"instance": {number: "shop 1/2"}});
         let connector = gateway("evolution", &json!({"options": options}));
         let mut world = World::before(&*connector, "evolution");
         planned(&mut world, replied("e", reply("m", "Hi"))).map(|step| match step.call {
@@ -418,7 +418,7 @@ fn each_business_number_has_its_own_instance() {
     };
     assert_eq!(
         instance("+1 555 078-3881"),
-        Ok("/message/sendText/shop".to_owned())
+        Ok("/message/sendText/shop%201%2F2".to_owned())
     );
     assert_eq!(instance("+49301234567"), Err(Reason::Invalid));
 }

@@ -102,13 +102,7 @@ impl Meta {
                     .split('/')
                     .next()
                     .filter(|kind| ["image", "audio", "video"].contains(kind));
-                file(
-                    kind.unwrap_or("document"),
-                    mime,
-                    name,
-                    caption,
-                    part.bytes.len(),
-                )
+                file(kind.unwrap_or("document"), mime, name, caption, &part.bytes)
             }
             (None, Some(content)) => text(content),
             (None, None) => return Err(refused(422, "Content can't be blank")),

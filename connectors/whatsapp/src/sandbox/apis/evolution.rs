@@ -138,7 +138,7 @@ impl Meta {
                 let bytes = bytes.ok_or_else(|| bad("Owned media must be a url or base64"))?;
                 let mime = given("mimetype").unwrap_or_default();
                 let name = given("fileName").unwrap_or_default();
-                let shown = file(kind, mime, name, given("caption"), bytes);
+                let shown = file(kind, mime, name, given("caption"), &bytes);
                 (
                     shown,
                     json!({format!("{kind}Message"): {"mimetype": mime, "caption": given("caption")}}),
@@ -151,7 +151,7 @@ impl Meta {
                 } else {
                     "audio"
                 };
-                let mut shown = file(kind, "", "", None, bytes);
+                let mut shown = file(kind, "", "", None, &bytes);
                 if kind == "audio" {
                     shown.insert("voice_note".into(), true.into());
                 }
@@ -232,29 +232,29 @@ impl Meta {
     }
 }
 
-/// The fields of a body of JSON or of a multipart one, and the size of the file in it.
-fn fields(request: &Request) -> Result<(Value, Option<usize>), (u16, Value)> {
+/// The fields of a body of JSON or of a multipart one, and the file in it.
+fn fields(request: &Request) -> Result<(Value, Option<Vec<u8>>), (u16, Value)> {
     if let Some(parts) = request.multipart() {
         let mut body = Map::new();
-        let mut size = None;
+        let mut file = None;
         for part in parts {
             if part.name == "file" {
-                size = Some(part.bytes.len()).filter(|size| *size > 0);
+                file = Some(part.bytes).filter(|bytes| !bytes.is_empty());
             } else {
                 body.insert(part.name.clone(), part.text().into());
             }
         }
-        return Ok((Value::Object(body), size));
+        return Ok((Value::Object(body), file));
     }
     let body = request.json().ok_or_else(|| bad("the body is no JSON"))?;
     let media = ["media", "audio", "sticker"]
         .iter()
         .find_map(|key| body[key].as_str());
-    let size = media.and_then(|media| match media.starts_with("https://") {
-        true => Some(1),
-        false => STANDARD.decode(media).ok().map(|bytes| bytes.len()),
+    let file = media.and_then(|media| match media.starts_with("https://") {
+        true => Some(media.as_bytes().to_vec()),
+        false => STANDARD.decode(media).ok(),
     });
-    Ok((body, size))
+    Ok((body, file))
 }
 
 /// A Brazilian number as `createJid` writes it: without the ninth digit from area 31 on.

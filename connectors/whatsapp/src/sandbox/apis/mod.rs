@@ -230,13 +230,14 @@ fn file(
     mime: &str,
     name: &str,
     caption: Option<&str>,
-    bytes: usize,
+    bytes: &[u8],
 ) -> Map<String, Value> {
     let mut shown: Map<String, Value> = [
         ("type".to_owned(), kind.into()),
         ("mime".to_owned(), mime.into()),
         ("file_name".to_owned(), name.into()),
-        ("bytes".to_owned(), bytes.into()),
+        ("bytes".to_owned(), bytes.len().into()),
+        ("sha256".to_owned(), super::media::hex(bytes).into()),
     ]
     .into_iter()
     .collect();

@@ -124,7 +124,7 @@ impl Meta {
                     _ => "document",
                 };
                 let name = part("filename").unwrap_or_default();
-                let mut shown = file(kind, mime, name, body["caption"].as_str(), bytes.len());
+                let mut shown = file(kind, mime, name, body["caption"].as_str(), &bytes);
                 if what == "sendVoice" {
                     shown.insert("voice_note".into(), true.into());
                 }
