@@ -4,7 +4,9 @@
 use std::path::Path;
 
 use handoffd_contract::settings::{did_you_mean, not_toml};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
+
+use crate::connectors::KINDS;
 
 /// The files that come with the daemon, by the gateways' names.
 pub const FILES: &[(&str, &str)] = &[
@@ -63,6 +65,42 @@ pub fn describe(settings: &mut Value, folder: &Path) -> Result<(), Wrong> {
     Ok(())
 }
 
+/// Whether a file is one of these.
+#[must_use]
+pub fn is_one(text: &str) -> bool {
+    text.parse::<toml::Table>()
+        .is_ok_and(|table| table.get("kind").and_then(toml::Value::as_str) == Some("exit"))
+}
+
+/// The name of the gateway of a file, if nothing is wrong with the file: what an operator sets is made up.
+///
+/// # Errors
+/// Everything that is wrong with it, each with its place.
+pub fn judge(text: &str) -> Result<String, Vec<String>> {
+    let gateway = parse(text).map_err(|found| vec![found])?;
+    let name = gateway["name"].as_str().unwrap_or_default().to_owned();
+    let options = gateway["options"].as_object().into_iter().flatten();
+    let options: Map<String, Value> = options
+        .map(|(name, _)| (name.clone(), "1".into()))
+        .collect();
+    let mut settings = json!({"exit": "http", "gateway": gateway, "base_url": "https://gateway.example.com",
+        "access_token": "key"});
+    if !options.is_empty() {
+        settings["options"] = options.into();
+    }
+    let kind = KINDS.iter().find(|kind| kind.is_way_back);
+    let Some(Err(problems)) = kind.map(|kind| (kind.connector)("gateway", &settings)) else {
+        return Ok(name);
+    };
+    let words = problems.iter().map(|problem| {
+        let words = problem.to_string();
+        words
+            .strip_prefix("gateway.")
+            .map_or(words.clone(), str::to_owned)
+    });
+    Err(words.collect())
+}
+
 fn shipped(name: &str) -> Result<Value, Wrong> {
     let wrong = |found: String, remedy: String| Wrong {
         key: "gateway",
@@ -116,8 +154,6 @@ fn parse(text: &str) -> Result<Value, String> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn settings(name: &str) -> Value {
@@ -134,17 +170,27 @@ mod tests {
 
     #[test]
     fn every_shipped_file_is_one_that_the_connector_takes() {
-        let kind = crate::connectors::KINDS
-            .iter()
-            .find(|kind| kind.is_way_back);
-        for (name, _) in FILES {
+        for (name, text) in FILES {
+            assert!(is_one(text), "{name}");
+            assert_eq!(judge(text), Ok((*name).to_owned()));
             let mut settings = settings(name);
             describe(&mut settings, Path::new(".")).expect(name);
             assert_eq!(settings["gateway"]["name"], *name);
-            if let Err(problems) = (kind.expect("a way back").connector)("whatsapp", &settings) {
-                panic!("{name}: {problems:#?}");
-            }
         }
+    }
+
+    #[test]
+    fn a_file_of_ones_own_is_judged_by_its_places() {
+        let (_, text) = FILES[0];
+        let own = text
+            .replace("{text}", "{txt}")
+            .replace("means = \"recipient\"", "means = \"x\"");
+        let told = judge(&own).expect_err("wrong");
+        assert!(
+            told[0].starts_with("text.json: has a name between { and }"),
+            "{told:?}"
+        );
+        assert!(told[1].starts_with("error["), "{told:?}");
     }
 
     #[test]
