@@ -33,7 +33,8 @@
 //! The section `notices` holds what the customer is told of the conversation itself, a text for each
 //! [`Notice`]. It is rendered for that notice alone, in the customer's language.
 //!
-//! The same language read the other way says what a gateway's payload means: [`dialect`].
+//! The same language read the other way says what a gateway's payload means: [`dialect`]. How a gateway is
+//! called, a file in a language of its own says: [`exit`].
 //!
 //! Templates are bounded in work: fuel, output, size of the source, and a language without
 //! variables and multiplication (see `lint`).
@@ -42,6 +43,7 @@ mod cases;
 pub mod commands;
 pub mod dialect;
 mod document;
+pub mod exit;
 mod field;
 mod filters;
 mod keys;

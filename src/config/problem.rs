@@ -120,6 +120,7 @@ fn of_credential(credential: &Credential) -> Vec<&Secret> {
     match credential {
         Credential::None => vec![],
         Credential::Bearer { token } => vec![token],
+        Credential::Header { key, .. } => vec![key],
         Credential::ClientCredentials { client_secret, .. } => vec![client_secret],
         Credential::RefreshToken {
             client_secret,
@@ -127,7 +128,7 @@ fn of_credential(credential: &Credential) -> Vec<&Secret> {
             ..
         } => vec![client_secret, refresh_token],
         Credential::Miaw { private_key, .. } => vec![private_key],
-        Credential::Forms { password, .. } => vec![password],
+        Credential::Basic { password, .. } | Credential::Forms { password, .. } => vec![password],
     }
 }
 

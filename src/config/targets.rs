@@ -14,6 +14,7 @@ use super::secrets::{reason, shown_file};
 use super::types::{StreamProtocol, TargetConfig, WhenDisabled};
 use crate::connectors;
 use crate::conversation::Terms;
+use crate::mapping::exit;
 use handoffd_contract::Problem;
 use handoffd_contract::settings::Table;
 
@@ -97,7 +98,16 @@ fn target(
         "",
     );
     let settings = section.section("settings").all().cloned();
-    let settings = Value::Object(settings.unwrap_or_default());
+    let mut settings = Value::Object(settings.unwrap_or_default());
+    if connectors::is_way_back(kind)
+        && let Err(wrong) = exit::describe(&mut settings, folder)
+    {
+        section.complain(
+            &format!("settings.{}", wrong.key),
+            &wrong.found,
+            &wrong.remedy,
+        );
+    }
     let mapping_name = section.text("mapping");
     let mapping = mapping_name.as_ref().map(|file| folder.join(file));
     if let Some(Err(error)) = mapping.as_ref().map(std::fs::File::open) {

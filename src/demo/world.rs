@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::connectors::{self, KINDS};
+use crate::mapping;
 use crate::sandbox::{self, Options, Running};
 
 /// A folder that goes when it is dropped.
@@ -153,7 +154,9 @@ impl Plan {
     /// # Errors
     /// As for [`Plan::toml`].
     pub fn webhook_url(&self, kind: &str) -> anyhow::Result<Option<String>> {
-        let settings = self.settings_of(kind)?;
+        let mut settings = self.settings_of(kind)?;
+        mapping::exit::describe(&mut settings, Path::new("."))
+            .map_err(|wrong| anyhow!("{kind}: {wrong:?}"))?;
         let found = connectors::kind(kind).ok_or_else(|| anyhow!("no such kind: {kind}"))?;
         let connector = (found.connector)(kind, &settings)
             .map_err(|problems| anyhow!("{kind}: {problems:?}"))?;

@@ -21,7 +21,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use jiff::Timestamp;
 
-use super::incoming::SOURCE;
+use super::incoming::{REFERENCE, SOURCE};
 use super::proof::{self, Head};
 use super::{Gate, Incoming, Origin};
 use crate::config::SourceConfig;
@@ -112,7 +112,11 @@ async fn taken(door: &Door, name: &str, token: &str, request: Request) -> Respon
     }
     // The room is held until it is stored.
     let (bytes, _room) = held.into_parts();
-    let incoming = incoming(door, name, &parts.headers, bytes);
+    let mut incoming = incoming(door, name, &parts.headers, bytes);
+    let reference = reference(parts.uri.query().unwrap_or(""));
+    incoming
+        .headers
+        .extend(reference.map(|reference| (REFERENCE.to_owned(), reference)));
     match door.gate.take(std::slice::from_ref(&incoming)).await {
         Ok(_) => {
             let status = StatusCode::from_u16(source.answer).unwrap_or(StatusCode::OK);
@@ -137,6 +141,15 @@ fn is_shown(source: &SourceConfig, head: &Head<'_>) -> bool {
             .proof
             .as_ref()
             .is_none_or(|proof| proof::is_shown(proof, head))
+}
+
+/// Our reference of the message that a status is about, where the gateway brings it back in the address
+/// alone. Nothing else of an address is kept.
+fn reference(query: &str) -> Option<String> {
+    let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+    let (_, value) = pairs.find(|(name, _)| name == "reference")?;
+    let is_ours = value.len() == 20 && value.bytes().all(|b| b.is_ascii_hexdigit());
+    is_ours.then(|| value.into_owned())
 }
 
 /// What came, with the headers that dialects look at; none that authenticates is kept.

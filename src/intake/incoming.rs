@@ -15,6 +15,10 @@ pub(super) const BATCH: &str = "application/cloudevents-batch+json";
 /// The name under which the headers hold the source by which something came over HTTP.
 pub(super) const SOURCE: &str = "handoffd.source";
 
+/// The name under which the headers hold our reference of the message that a status is about, where it came
+/// in the address.
+pub(super) const REFERENCE: &str = "handoffd.reference";
+
 /// The way by which something came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use crate::ledger::{LedgerError, MappingLedger};
 
 use super::dialect::Dialect;
+use super::exit;
 use super::field::{Field, Outcome};
 use super::template::Fault;
 use super::{Input, Mapping, MappingProblem, TestOutcome, sample, sample_notice, with_input};
@@ -54,6 +55,7 @@ pub fn check<P: AsRef<Path>>(files: &[P]) -> Report {
         text: match one {
             One::Mapping(mapping) => format!("{file}: fits {}\n", mapping.kind()),
             One::Dialect(dialect) => format!("{file}: fits intake, as {}\n", dialect.name()),
+            One::Exit(name) => format!("{file}: fits exit, as {name}\n"),
         },
         ok: true,
     })
@@ -66,6 +68,7 @@ pub fn test<P: AsRef<Path>>(files: &[P]) -> Report {
         let outcomes = match one {
             One::Mapping(mapping) => mapping.run_tests(),
             One::Dialect(dialect) => dialect.run_tests(),
+            One::Exit(_) => Vec::new(),
         };
         let failed = outcomes
             .iter()
@@ -100,6 +103,10 @@ pub fn preview(file: &Path, event: Option<&Path>) -> Report {
         One::Mapping(mapping) => shown(mapping, &event),
         One::Dialect(_) => Report {
             text: format!("{file}: is a dialect of intake, not a mapping\n"),
+            ok: false,
+        },
+        One::Exit(_) => Report {
+            text: format!("{file}: says how a gateway is called, and is no mapping\n"),
             ok: false,
         },
     })
@@ -224,7 +231,7 @@ pub async fn apply(ledger: &dyn MappingLedger, now: Timestamp, change: &Change<'
     let bad = |text: String| Report { text, ok: false };
     let one = match One::parse(change.file, change.text) {
         Ok(one) => one,
-        Err(problems) => return bad(listed(&problems)),
+        Err(problems) => return bad(problems),
     };
     let (is, outcomes) = match &one {
         One::Mapping(mapping) => (mapping.kind().to_owned(), mapping.run_tests()),
@@ -232,6 +239,7 @@ pub async fn apply(ledger: &dyn MappingLedger, now: Timestamp, change: &Change<'
             format!("intake, as {}", dialect.name()),
             dialect.run_tests(),
         ),
+        One::Exit(name) => (format!("the exit http, as {name}"), Vec::new()),
     };
     if is != change.kind {
         return bad(format!(
@@ -338,14 +346,22 @@ pub fn listed(problems: &[MappingProblem]) -> String {
 enum One {
     Mapping(Mapping),
     Dialect(Dialect),
+    /// How a gateway is called, by its name.
+    Exit(String),
 }
 
 impl One {
-    fn parse(name: &str, text: &str) -> Result<One, Vec<MappingProblem>> {
-        if Dialect::is_one(text) {
-            Dialect::parse(name, text).map(One::Dialect)
+    /// What is in a file, or what is wrong with it, one problem a line.
+    fn parse(name: &str, text: &str) -> Result<One, String> {
+        let mapped = |problems: Vec<MappingProblem>| listed(&problems);
+        if exit::is_one(text) {
+            let told = |words| format!("{name}: {words}\n");
+            let told = |all: Vec<String>| all.into_iter().map(told).collect();
+            exit::judge(text).map(One::Exit).map_err(told)
+        } else if Dialect::is_one(text) {
+            Dialect::parse(name, text).map(One::Dialect).map_err(mapped)
         } else {
-            Mapping::parse(name, text).map(One::Mapping)
+            Mapping::parse(name, text).map(One::Mapping).map_err(mapped)
         }
     }
 }
@@ -358,12 +374,8 @@ fn each<P: AsRef<Path>>(files: &[P], then: impl Fn(&One, &str) -> Report) -> Rep
     for path in files {
         let name = path.as_ref().display().to_string();
         let parsed = |text: String| One::parse(&name, &text);
-        let report = match read(path.as_ref()).map(parsed) {
-            Ok(Ok(one)) => then(&one, &name),
-            Ok(Err(problems)) => Report {
-                text: listed(&problems),
-                ok: false,
-            },
+        let report = match read(path.as_ref()).and_then(parsed) {
+            Ok(one) => then(&one, &name),
             Err(text) => Report { text, ok: false },
         };
         all.text.push_str(&report.text);

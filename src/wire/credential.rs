@@ -168,12 +168,31 @@ impl SignIn {
         if let Credential::Bearer { token } = &self.credential {
             return bearer(self.secrets[&token.0].expose_secret());
         }
+        if let Credential::Header { name, prefix, key } = &self.credential {
+            let value = format!("{prefix}{}", self.secrets[&key.0].expose_secret());
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
+                not_signed_in(
+                    Reason::Bug,
+                    "the name of the sign-in's header does not parse",
+                )
+            })?;
+            return Ok(vec![(name, sensitive(&value)?)]);
+        }
+        if let Credential::Basic { user, password } = &self.credential {
+            let pair = format!("{user}:{}", self.secrets[&password.0].expose_secret());
+            let pair = base64::engine::general_purpose::STANDARD.encode(pair);
+            return Ok(vec![(AUTHORIZATION, sensitive(&format!("Basic {pair}"))?)]);
+        }
         let mut own = self.own.lock().await;
         if let Some(token) = own.as_ref().filter(|token| Instant::now() < token.renew_at) {
             return Ok(token.headers.clone());
         }
         let token = match &self.credential {
-            Credential::None | Credential::Bearer { .. } | Credential::Miaw { .. } => {
+            Credential::None
+            | Credential::Bearer { .. }
+            | Credential::Header { .. }
+            | Credential::Basic { .. }
+            | Credential::Miaw { .. } => {
                 return Ok(Vec::new());
             }
             Credential::ClientCredentials {
@@ -465,6 +484,7 @@ pub fn names(credential: &Credential) -> Vec<String> {
     let secrets: Vec<&handoffd_contract::Secret> = match credential {
         Credential::None => vec![],
         Credential::Bearer { token } => vec![token],
+        Credential::Header { key, .. } => vec![key],
         Credential::ClientCredentials { client_secret, .. } => vec![client_secret],
         Credential::RefreshToken {
             client_secret,
@@ -472,7 +492,7 @@ pub fn names(credential: &Credential) -> Vec<String> {
             ..
         } => vec![client_secret, refresh_token],
         Credential::Miaw { private_key, .. } => vec![private_key],
-        Credential::Forms { password, .. } => vec![password],
+        Credential::Basic { password, .. } | Credential::Forms { password, .. } => vec![password],
     };
     secrets.into_iter().map(|secret| secret.0.clone()).collect()
 }

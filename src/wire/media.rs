@@ -260,7 +260,11 @@ impl AttachmentFetcher {
             allow_hosts: lookup.hosts,
             allow_private: self.policy.allow_private,
         };
-        let url: Url = hosts.check(address)?;
+        let address = match lookup.by_base {
+            true => shelf.wire.at_base(address).ok_or(MediaProblem::Gone)?,
+            false => address.to_owned(),
+        };
+        let url: Url = hosts.check(&address)?;
         self.admit(&url).await?;
         let headers = shelf
             .wire
@@ -346,4 +350,41 @@ fn bounded(
             }
         },
     )
+}
+
+/// A file's bytes in base64 between two texts, piece by piece.
+pub(super) fn in_base64(before: String, file: reqwest::Body, after: String) -> reqwest::Body {
+    let bytes = http_body_util::BodyStream::new(file);
+    let start = stream::once(async move { Ok(bytes::Bytes::from(before)) });
+    // Three bytes are four letters: what is left over of a piece goes with the next one.
+    let middle = stream::unfold(Some((bytes, Vec::new())), |state| async move {
+        let (mut bytes, mut left): (_, Vec<u8>) = state?;
+        loop {
+            match bytes.next().await {
+                Some(Ok(frame)) => {
+                    let Ok(piece) = frame.into_data() else {
+                        continue;
+                    };
+                    left.extend_from_slice(&piece);
+                    let rest = left.split_off(left.len() - left.len() % 3);
+                    let letters = base64::engine::general_purpose::STANDARD.encode(&left);
+                    return Some((Ok(bytes::Bytes::from(letters)), Some((bytes, rest))));
+                }
+                Some(Err(error)) => return Some((Err(error), None)),
+                None => {
+                    let letters = base64::engine::general_purpose::STANDARD.encode(&left);
+                    return Some((Ok(bytes::Bytes::from(letters)), None));
+                }
+            }
+        }
+    });
+    // After a file that broke off nothing follows, so that nobody takes the half for the whole.
+    let end = stream::once(async move { Ok(bytes::Bytes::from(after)) });
+    let mut broken = false;
+    let whole = start.chain(middle).chain(end).take_while(move |piece| {
+        let go = !broken;
+        broken |= piece.is_err();
+        std::future::ready(go)
+    });
+    reqwest::Body::wrap_stream(whole)
 }

@@ -306,6 +306,23 @@ impl Wire {
                 request.body(file.body)
             }
             Body::Multipart(parts) => request.multipart(self.form(parts, &trouble).await?),
+            Body::JsonWithFile(wanted) => {
+                headers
+                    .entry(CONTENT_TYPE)
+                    .or_insert(HeaderValue::from_static("application/json"));
+                let file = self
+                    .library
+                    .open(&wanted.media, &trouble)
+                    .await
+                    .map_err(Failure::Media)?;
+                let (before, after) = wanted.around();
+                let around = before.len() + after.len();
+                if let Some(len) = file.len {
+                    let len = len.div_ceil(3) * 4 + around as u64;
+                    headers.insert(reqwest::header::CONTENT_LENGTH, HeaderValue::from(len));
+                }
+                request.body(media::in_base64(before, file.body, after))
+            }
         };
         Ok((request.headers(headers), trouble))
     }
@@ -343,6 +360,14 @@ impl Wire {
             form = form.part(part.name.clone(), out);
         }
         Ok(form)
+    }
+
+    /// The same address at this target's own origin.
+    fn at_base(&self, address: &str) -> Option<String> {
+        let url = Url::parse(address).ok()?;
+        let query = url.query().map(|query| format!("?{query}"));
+        let base = self.base.as_str().trim_end_matches('/');
+        Some(format!("{base}{}{}", url.path(), query.unwrap_or_default()))
     }
 
     fn address(&self, call: &HttpCall) -> Result<Url, Failure> {
@@ -457,7 +482,7 @@ fn cause(error: &reqwest::Error) -> String {
 
 fn carries_file(body: &Body) -> bool {
     match body {
-        Body::Media(_) => true,
+        Body::Media(_) | Body::JsonWithFile(_) => true,
         Body::Multipart(parts) => parts
             .iter()
             .any(|part| matches!(part.content, Content::Media(_))),

@@ -6,6 +6,7 @@ mod after_end;
 mod cases;
 mod conversation;
 mod disabled;
+mod exits;
 mod gateways;
 mod kill;
 mod lost_fields;

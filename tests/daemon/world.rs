@@ -31,6 +31,8 @@ pub const SOON: Duration = Duration::from_secs(30);
 pub enum Exit {
     CloudApi,
     Gateway,
+    /// By the API of the gateway with this name, which the simulator then serves.
+    Http(&'static str),
 }
 
 pub struct World {
@@ -63,7 +65,22 @@ impl World {
         let folder = Folder::new().unwrap();
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port().unwrap()));
         let ledger = format!("sqlite:{}", folder.path().join("ledger.db").display());
+        if let Exit::Http(api) = exit {
+            let phones = sims.target("whatsapp").unwrap();
+            phones.switch("gateway", &json!(api)).unwrap();
+        }
         let mut plan = Plan::new(&sims, ledger, listen);
+        if let Exit::Http(api) = exit {
+            // Where the gateway's webhooks go; 360dialog shows the token in the address.
+            let token = if api == "360dialog" {
+                "/sandbox-hook-secret"
+            } else {
+                ""
+            };
+            let address = format!("http://{listen}/intake/{api}{token}");
+            let phones = sims.target("whatsapp").unwrap();
+            phones.switch("webhook_url", &json!(address)).unwrap();
+        }
         plan.settings
             .insert("hubspot".into(), json!({"poll_seconds": 5}));
         plan.settings

@@ -146,6 +146,11 @@ fn ask(sandbox: &mut dyn Sandbox, now: Timestamp, call: &HttpCall) -> HttpReply 
             (Some("application/x-www-form-urlencoded"), form.into_bytes())
         }
         Body::Media(_) => (Some("application/octet-stream"), b"bytes".to_vec()),
+        Body::JsonWithFile(wanted) => {
+            let (before, after) = wanted.around();
+            let json = format!("{before}Ynl0ZXM={after}");
+            (Some("application/json"), json.into_bytes())
+        }
         Body::Multipart(parts) => (
             Some("multipart/form-data; boundary=cut"),
             multipart(parts).into_bytes(),

@@ -205,6 +205,8 @@ pub struct MediaLookup {
     /// The hosts, exact or as suffixes beginning with a dot, to which the target's own token may be
     /// shown in order to fetch from that address.
     pub hosts: Vec<String>,
+    /// The host in that address gives way to the target's own.
+    pub by_base: bool,
 }
 
 /// A secret's name in the configuration. Connectors never see the value.
@@ -220,6 +222,22 @@ pub enum Credential {
     Bearer {
         /// The token.
         token: Secret,
+    },
+    /// A static key in a header of the API's own.
+    Header {
+        /// The header's name in lower case.
+        name: String,
+        /// What stands before the key, such as `Bearer `.
+        prefix: String,
+        /// The key.
+        key: Secret,
+    },
+    /// HTTP's basic sign-in.
+    Basic {
+        /// The user's name.
+        user: String,
+        /// The password.
+        password: Secret,
     },
     /// OAuth 2.0 client credentials.
     ClientCredentials {

@@ -72,8 +72,8 @@ pub use event::{
 pub use feed::{Feed, Frame, FrameContent, Inbound, InboundKind, Subject};
 pub use known::{Fact, Known, Settled};
 pub use step::{
-    Auth, Body, Call, Claim, Content, HttpCall, HttpReply, MediaProblem, MediaRef, Method, Part,
-    Publication, Publish, Record, Repeat, Reply, Spend, Step,
+    Auth, Body, Call, Claim, Content, HttpCall, HttpReply, JsonWithFile, MediaProblem, MediaRef,
+    Method, Part, Publication, Publish, Record, Repeat, Reply, Spend, Step,
 };
 pub use verdict::{Effect, Learned, Reason, Refusal, Stop, Verdict};
 pub use work::{Item, LostField, Rendered, Work};

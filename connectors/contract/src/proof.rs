@@ -8,6 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
@@ -433,6 +435,12 @@ pub fn encode(
         Body::Media(wanted) => {
             mime(&wanted.mime());
             fetch(wanted)?
+        }
+        Body::JsonWithFile(wanted) => {
+            mime("application/json");
+            let (before, after) = wanted.around();
+            let data = STANDARD.encode(fetch(&wanted.media)?);
+            format!("{before}{data}{after}").into_bytes()
         }
         Body::Multipart(parts) => {
             mime("multipart/form-data; boundary=proof-boundary");

@@ -295,6 +295,41 @@ pub enum Body {
     Multipart(Vec<Part>),
     /// A file's bytes, streamed from their source.
     Media(MediaRef),
+    /// JSON in which one text is a file's bytes in base64, streamed from their source.
+    JsonWithFile(JsonWithFile),
+}
+
+/// JSON in which one text is a file's bytes in base64.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JsonWithFile {
+    /// The JSON; what stands at the file's place counts for nothing.
+    pub json: Value,
+    /// The file's place, as a JSON pointer (RFC 6901).
+    pub at: String,
+    /// The file.
+    pub media: MediaRef,
+}
+
+impl JsonWithFile {
+    /// The JSON as it is written, before the file's base64 and after it; both quotation marks are there.
+    #[must_use]
+    pub fn around(&self) -> (String, String) {
+        let whole = self.json.to_string();
+        // A text that stands nowhere else, so that it can be told from what others have written.
+        let mark = (0..)
+            .map(|n| format!("file-{n}-is-here"))
+            .find(|mark| !whole.contains(mark))
+            .unwrap_or_default();
+        let mut json = self.json.clone();
+        if let Some(place) = json.pointer_mut(&self.at) {
+            *place = mark.as_str().into();
+        }
+        let written = json.to_string();
+        match written.split_once(&mark) {
+            Some((before, after)) => (before.to_owned(), after.to_owned()),
+            None => (written, String::new()),
+        }
+    }
 }
 
 /// One part of a multipart body.

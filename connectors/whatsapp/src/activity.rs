@@ -8,6 +8,7 @@ use handoffd_contract::{AuthorKind, Data, HttpCall, Item, Repeat, Step};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use crate::cloud;
 use crate::exit::Exit;
 use crate::facts::{self, Lane};
 use crate::status::Ledger;
@@ -24,7 +25,7 @@ const READ: SignedDuration = SignedDuration::from_hours(1);
 /// Notes the customer's newest message, by which their phone is told; then shows the newest of what reps
 /// did.
 pub(crate) fn show(lane: Lane<'_>) -> Option<Step> {
-    let Exit::CloudApi { numbers } = &lane.settings.exit else {
+    let Exit::CloudApi { numbers, .. } = &lane.settings.exit else {
         return None;
     };
     if !lane.settings.show_activity {
@@ -42,7 +43,7 @@ pub(crate) fn show(lane: Lane<'_>) -> Option<Step> {
     }
     let fact = facts::activity(&item.id);
     let until = item.time.saturating_add(if types { TYPING } else { READ });
-    let path = format!("/{}/{number}/messages", lane.settings.version);
+    let path = cloud::path(lane.settings, number, "messages");
     let mut step = Step::new(SHOW, Repeat::Keyed, HttpCall::post(path, body))
         .claim_as(&fact, "shown")
         .aside(&fact, "not shown")

@@ -7,6 +7,7 @@ use handoffd_contract::{Data, Item};
 use crate::cloud::{self, File};
 use crate::exit::Exit;
 use crate::facts::{self, Lane, Window};
+use crate::http;
 use crate::parts::{self, Content, FALLBACK_SLOT, Part};
 use crate::status::Ledger;
 
@@ -82,6 +83,13 @@ fn words(lane: Lane<'_>, item: &Item, part: &Part) -> Option<String> {
                 File::Upload(_) | File::Id(_) => None,
             }
         }
+        Content::File { file, kind, .. } => match &lane.settings.exit {
+            Exit::Http(gateway) => {
+                let why = http::file(gateway, file, *kind).err()?;
+                Some(format!("{} went as a link: {why}.", part.label()))
+            }
+            Exit::CloudApi { .. } | Exit::Gateway { .. } => None,
+        },
         _ => None,
     }
 }

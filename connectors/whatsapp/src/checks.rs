@@ -1,20 +1,38 @@
-//! What `check --live` looks at: the token, each phone number, and the fallback template.
+//! What `check --live` looks at: the token, each phone number, and the fallback template; of a gateway,
+//! whether it is there and takes the key.
 
 use handoffd_contract::{Check, Finding, HttpCall, HttpReply};
 use serde_json::Value;
 
 use crate::errors::Failure;
 use crate::errors::codes::Class;
-use crate::exit::Exit;
+use crate::exit::{Exit, Provider};
+use crate::http;
 use crate::settings::{Fallback, Settings};
 
+const KEY: &str = "gateway and key";
 const NUMBER: &str = "phone number and access token";
 const TEMPLATE: &str = "fallback template";
 
 /// The calls.
 pub(crate) fn checks(settings: &Settings) -> Vec<Check> {
-    let Exit::CloudApi { numbers } = &settings.exit else {
-        return Vec::new();
+    let numbers = match &settings.exit {
+        Exit::CloudApi {
+            provider: Provider::Dialog360,
+            ..
+        } => {
+            let call = HttpCall::get("/v1/configs/webhook");
+            return vec![Check { what: KEY, call }];
+        }
+        Exit::CloudApi { numbers, .. } => numbers,
+        Exit::Http(gateway) => {
+            let numbers = gateway.numbers();
+            let calls = numbers
+                .iter()
+                .filter_map(|number| http::check(gateway, number));
+            return calls.map(|call| Check { what: KEY, call }).collect();
+        }
+        Exit::Gateway { .. } => return Vec::new(),
     };
     let version = &settings.version;
     let mut checks: Vec<Check> = numbers
@@ -43,6 +61,9 @@ pub(crate) fn checks(settings: &Settings) -> Vec<Check> {
 
 /// What a reply means.
 pub(crate) fn checked(settings: &Settings, check: &Check, reply: &HttpReply) -> Vec<Finding> {
+    if let Exit::Http(gateway) = &settings.exit {
+        return vec![http::checked(gateway, check, reply)];
+    }
     if !reply.ok() {
         let failure = Failure::of(reply);
         let remedy = match failure.class {

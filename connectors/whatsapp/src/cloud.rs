@@ -9,6 +9,7 @@ use handoffd_contract::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::exit::Provider;
 use crate::facts::{self, Lane};
 use crate::kinds::MediaKind;
 use crate::parts::{Content, Part};
@@ -50,6 +51,14 @@ pub(crate) enum File<'a> {
     No(&'a str),
 }
 
+/// The path of one of a number's edges.
+pub(crate) fn path(settings: &Settings, number: &str, edge: &str) -> String {
+    match settings.provider() {
+        Provider::Meta => format!("/{}/{number}/{edge}", settings.version),
+        Provider::Dialog360 => format!("/{edge}"),
+    }
+}
+
 /// Fact: a file was refused once when it was sent and has been uploaded again.
 pub(crate) fn again(media: &str) -> String {
     format!("again/{media}")
@@ -87,10 +96,7 @@ pub(crate) fn file<'a>(
         attachment: attachment.clone(),
         max_bytes: kind.max_bytes(),
     };
-    let mut call = HttpCall::new(
-        Method::Post,
-        format!("/{}/{number}/media", lane.settings.version),
-    );
+    let mut call = HttpCall::new(Method::Post, path(lane.settings, number, "media"));
     call.body = Body::Multipart(vec![
         FormPart::text("messaging_product", "whatsapp"),
         FormPart::text("type", media.mime()),
@@ -105,14 +111,23 @@ pub(crate) fn file<'a>(
 }
 
 /// How the bytes behind a media id are found. The token is shown to Meta's media host, and to the
-/// host of the API itself.
+/// host of the API itself. 360dialog's files are behind its own host, with its own key.
 /// <https://developers.facebook.com/docs/whatsapp/cloud-api/reference/media>
+/// <https://docs.360dialog.com/partner/messaging/media-messages>
 pub(crate) fn lookup(settings: &Settings, media_id: &str) -> MediaLookup {
     let own = settings.base.split("://").nth(1).unwrap_or_default();
     let own = own.split(['/', ':']).next().unwrap_or_default();
-    MediaLookup {
-        call: HttpCall::get(format!("/{}/{}", settings.version, encode(media_id))),
-        hosts: vec![MEDIA_HOST.to_owned(), own.to_owned()],
+    match settings.provider() {
+        Provider::Meta => MediaLookup {
+            call: HttpCall::get(format!("/{}/{}", settings.version, encode(media_id))),
+            hosts: vec![MEDIA_HOST.to_owned(), own.to_owned()],
+            by_base: false,
+        },
+        Provider::Dialog360 => MediaLookup {
+            call: HttpCall::get(format!("/{}", encode(media_id))),
+            hosts: vec![own.to_owned()],
+            by_base: true,
+        },
     }
 }
 
@@ -143,10 +158,7 @@ pub(crate) fn send(
     Step::new(
         SEND,
         Repeat::Blind,
-        HttpCall::post(
-            format!("/{}/{number}/messages", lane.settings.version),
-            body,
-        ),
+        HttpCall::post(path(lane.settings, number, "messages"), body),
     )
     .claim(sent)
     .spend("number", number)

@@ -1,8 +1,11 @@
-//! The two exits, and which phone number id sends for which business number.
+//! The exits, and which phone number id sends for which business number.
 
 use std::collections::BTreeMap;
 
+use handoffd_contract::Secret;
 use handoffd_contract::settings::{Table, printable};
+
+use crate::http::{Gateway, gateway};
 
 /// How messages leave.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,9 +19,24 @@ pub(crate) enum Exit {
     },
     /// By `POST /messages`.
     CloudApi {
+        /// Whose Cloud API it is.
+        provider: Provider,
         /// Which phone number id sends for which business number.
         numbers: Numbers,
     },
+    /// By a gateway's own API, as its file describes it.
+    Http(Box<Gateway>),
+}
+
+/// Whose Cloud API it is: the same messages, at another address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Provider {
+    /// Meta's own.
+    Meta,
+    /// 360dialog's: a key in a header of its own, which stands for one number, and neither version nor
+    /// phone number id in the path.
+    /// <https://docs.360dialog.com/partner/messaging/sending-and-receiving-messages>
+    Dialog360,
 }
 
 /// Phone number ids by business number.
@@ -57,16 +75,31 @@ impl Numbers {
 enum Kind {
     Gateway,
     CloudApi,
+    Http,
 }
 
-/// Reads how messages leave.
-pub(crate) fn exit(top: &mut Table<'_>) -> Exit {
-    top.missing("exit", "write \"gateway\" or \"cloud_api\"");
+/// Reads how messages leave; `key` names the secret that signs in.
+pub(crate) fn exit(top: &mut Table<'_>, key: Option<&Secret>) -> Exit {
+    top.missing("exit", "write \"gateway\", \"cloud_api\" or \"http\"");
     let kinds = [
         ("gateway", Some(Kind::Gateway)),
         ("cloud_api", Some(Kind::CloudApi)),
+        ("http", Some(Kind::Http)),
     ];
     let kind = top.choice("exit", &kinds, None);
+    if kind == Some(Kind::Http) {
+        top.missing(
+            "access_token",
+            "name the secret that holds the gateway's key",
+        );
+        top.missing(
+            "base_url",
+            "write the gateway's address, such as https://evolution.example.com",
+        );
+        if let Some(gateway) = gateway(top, key.cloned()) {
+            return Exit::Http(Box::new(gateway));
+        }
+    }
     if kind == Some(Kind::Gateway) {
         top.missing(
             "exchange",
@@ -82,12 +115,23 @@ pub(crate) fn exit(top: &mut Table<'_>) -> Exit {
             routing_key: routing_key.unwrap_or_default(),
         };
     }
+    let providers = [("meta", Provider::Meta), ("360dialog", Provider::Dialog360)];
+    let provider = top.choice("provider", &providers, Provider::Meta);
     if kind == Some(Kind::CloudApi) {
         top.missing(
             "access_token",
             "name the secret that holds the system user's token",
         );
-        if !top.has("phone_numbers") {
+        if provider == Provider::Dialog360 {
+            for key in ["phone_number_id", "phone_numbers"] {
+                if top.has(key) {
+                    top.problem(
+                        key,
+                        "has no effect: the key stands for one number; leave it out",
+                    );
+                }
+            }
+        } else if !top.has("phone_numbers") {
             top.missing(
                 "phone_number_id",
                 "WhatsApp Manager shows it under API setup",
@@ -110,7 +154,7 @@ pub(crate) fn exit(top: &mut Table<'_>) -> Exit {
         None if !many.is_empty() => Numbers::Many(many),
         one => Numbers::One(one.unwrap_or_default()),
     };
-    Exit::CloudApi { numbers }
+    Exit::CloudApi { provider, numbers }
 }
 
 fn number_table(top: &mut Table<'_>) -> BTreeMap<String, String> {

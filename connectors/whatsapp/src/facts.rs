@@ -39,6 +39,11 @@ pub(crate) fn media(item: &str, slot: &str) -> String {
     format!("media/{item}/{slot}")
 }
 
+/// The id that a message has before it is sent; refused where the gateway gives none.
+pub(crate) fn known_id(item: &str, slot: &str) -> String {
+    format!("id/{item}/{slot}")
+}
+
 /// What a reference of ours belongs to, a [`Sent`] as JSON.
 pub(crate) fn reference(reference: &str) -> String {
     format!("ref/{reference}")
@@ -191,6 +196,16 @@ pub(crate) enum Window {
     Closed(Option<Timestamp>),
 }
 
+impl Window {
+    /// Until when free text may leave; `None` where it may not, and where no window closes.
+    pub(crate) fn until(self) -> Option<Timestamp> {
+        match self {
+            Window::Open(until) if until < Timestamp::MAX => Some(until),
+            Window::Open(_) | Window::Closed(_) => None,
+        }
+    }
+}
+
 /// The settings, the work and the facts of one lane.
 #[derive(Clone, Copy)]
 pub(crate) struct Lane<'a> {
@@ -202,6 +217,9 @@ pub(crate) struct Lane<'a> {
 impl<'a> Lane<'a> {
     /// How the window stands at the time of planning.
     pub(crate) fn window(&self) -> Window {
+        if !self.settings.has_window() {
+            return Window::Open(Timestamp::MAX);
+        }
         let Some(last) = self.work.last_inbound else {
             return Window::Closed(None);
         };

@@ -66,7 +66,7 @@ fn is_ours(settings: &Settings, value: &Value) -> bool {
         .pointer("/metadata/phone_number_id")
         .and_then(Value::as_str);
     match (&settings.exit, id) {
-        (Exit::CloudApi { numbers }, Some(id)) => numbers.ids().contains(&id),
+        (Exit::CloudApi { numbers, .. }, Some(id)) => numbers.ids().contains(&id),
         _ => true,
     }
 }

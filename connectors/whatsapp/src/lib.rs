@@ -2,11 +2,13 @@
 //!
 //! This is the same engine pointed the other way. Its lane gets every event of the session; a rep's
 //! reply becomes messages to the customer, a status becomes news for the rep, and what happened in a
-//! CRM becomes events for the gateway. Two exits: the gateway's exchange, or the Cloud API.
+//! CRM becomes events for the gateway. Three exits: the gateway's exchange, the Cloud API, or the
+//! gateway's own API over HTTP, as a file describes it.
 //!
 //! ```text
 //! rep.replied ─► parts ─► reply ─┬─► gateway: reply.requested, keyed by its message id
-//!                                └─► cloud: upload, then send; never repeated blindly
+//!                                ├─► cloud: upload, then send; never repeated blindly
+//!                                └─► http: send, by the gateway's file; never repeated blindly
 //! customer.notice ─► notice ─► the same exits, or dropped
 //! message.status ─► status ─► reply.status for the rep
 //! rep.ended, session.assigned, handoff.* ─► gateway: session events
@@ -22,7 +24,7 @@
 //! | `parts` | what a reply becomes: files, text, buttons, list, template |
 //! | `kinds` | the files that WhatsApp takes |
 //! | `recipient` | whom it goes to |
-//! | `cloud`, `gateway` | the two exits |
+//! | `cloud`, `gateway`, `http` | the exits |
 //! | `status` | what became of messages, and what the rep is told |
 //! | `changed` | what the rep is told of a reply that the customer gets in another form |
 //! | `activity` | what a rep does that is no message, as the customer sees it |
@@ -43,6 +45,7 @@ mod exit;
 mod facts;
 mod gateway;
 mod hear;
+mod http;
 mod kinds;
 mod notice;
 mod parts;
@@ -65,7 +68,7 @@ use handoffd_contract::{
     WebhookAuth, Work,
 };
 
-use exit::Exit;
+use exit::{Exit, Provider};
 use facts::Lane;
 use settings::Settings;
 
@@ -119,7 +122,7 @@ impl Connector for WhatsApp {
     }
 
     fn read(&self, step: &Step, reply: &Reply) -> Verdict {
-        read::read(step, reply)
+        read::read(&self.settings, step, reply)
     }
 
     fn hear(&self, frame: &Frame<'_>) -> Result<FrameContent, Refusal> {
@@ -159,7 +162,15 @@ impl Connector for WhatsApp {
     }
 
     fn credential(&self) -> Credential {
+        if let Exit::Http(gateway) = &self.settings.exit {
+            return gateway.credential.clone();
+        }
         match &self.settings.token {
+            Some(token) if self.settings.provider() == Provider::Dialog360 => Credential::Header {
+                name: "d360-api-key".to_owned(),
+                prefix: String::new(),
+                key: token.clone(),
+            },
             Some(token) => Credential::Bearer {
                 token: token.clone(),
             },
@@ -171,26 +182,27 @@ impl Connector for WhatsApp {
     /// customer one message per 6 seconds with 45 ahead of time.
     /// <https://developers.facebook.com/documentation/business-messaging/whatsapp/throughput>
     fn budgets(&self) -> Vec<Budget> {
-        let Exit::CloudApi { .. } = self.settings.exit else {
+        if matches!(self.settings.exit, Exit::Gateway { .. }) {
             return Vec::new();
-        };
+        }
         let second = self.settings.per_second;
-        vec![
-            Budget {
-                name: "number",
-                burst: second,
-                refill: second,
-                per: Duration::from_secs(1),
-                shared: true,
-            },
-            Budget {
-                name: "pair",
-                burst: 45,
-                refill: 1,
-                per: Duration::from_secs(6),
-                shared: false,
-            },
-        ]
+        let number = Budget {
+            name: "number",
+            burst: second,
+            refill: second,
+            per: Duration::from_secs(1),
+            shared: true,
+        };
+        let pair = Budget {
+            name: "pair",
+            burst: 45,
+            refill: 1,
+            per: Duration::from_secs(6),
+            shared: false,
+        };
+        // What a gateway allows for one customer is its own affair.
+        let pair = Some(pair).filter(|_| matches!(self.settings.exit, Exit::CloudApi { .. }));
+        std::iter::once(number).chain(pair).collect()
     }
 
     fn exchanges(&self) -> Vec<Exchange> {
@@ -200,7 +212,7 @@ impl Connector for WhatsApp {
                 what: "replies",
                 primary: true,
             }),
-            Exit::CloudApi { .. } => None,
+            Exit::CloudApi { .. } | Exit::Http(_) => None,
         };
         let news = self.settings.notify.as_ref().map(|notify| Exchange {
             name: notify.exchange.clone(),
@@ -225,10 +237,9 @@ impl Connector for WhatsApp {
     }
 
     fn media_lookup(&self, media_id: &str) -> Option<MediaLookup> {
-        self.settings
-            .token
-            .as_ref()
-            .map(|_| cloud::lookup(&self.settings, media_id))
+        let is_cloud = !matches!(self.settings.exit, Exit::Http(_));
+        let token = self.settings.token.as_ref().filter(|_| is_cloud);
+        token.map(|_| cloud::lookup(&self.settings, media_id))
     }
 
     fn checks(&self) -> Vec<Check> {

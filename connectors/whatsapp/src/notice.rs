@@ -7,13 +7,14 @@
 
 use handoffd_contract::event::{CustomerNotice, Notice};
 use handoffd_contract::text::truncate;
-use handoffd_contract::{Controller, Data, Item, Reason, Settled, Step};
+use handoffd_contract::{Controller, Data, Item, Reason, Refusal, Settled, Step};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::cloud;
 use crate::exit::Exit;
 use crate::facts::{self, Lane, Sent, Window};
 use crate::gateway;
+use crate::http;
 use crate::parts::{Content, Part, TEXT};
 use crate::recipient::Recipient;
 use crate::status::Ledger;
@@ -55,8 +56,8 @@ fn sendable(
     notice: &CustomerNotice,
     fact: &str,
 ) -> Result<Part, Settled> {
-    let is_cloud = matches!(lane.settings.exit, Exit::CloudApi { .. });
-    if is_cloud && lane.known.unsure(fact) {
+    let repeats = matches!(lane.settings.exit, Exit::Gateway { .. });
+    if !repeats && lane.known.unsure(fact) {
         let why = "WhatsApp gave no clear answer, and a notice is not sent twice";
         return Err(Settled::refused(Reason::UnknownOutcome, why));
     }
@@ -142,7 +143,13 @@ fn send(
             let keys = (exchange.as_str(), routing_key.as_str());
             gateway::tell(lane, keys, item, notice, part, &to)
         }
-        Exit::CloudApi { numbers } => {
+        Exit::Http(gateway) => {
+            let step = http::send(gateway, lane, &item.id, part, &to, None);
+            step.map_err(|refusal| match refusal {
+                Refusal::Park(stop) | Refusal::Hold { stop, .. } => Settled::from(stop),
+            })?
+        }
+        Exit::CloudApi { numbers, .. } => {
             let Some(number) = numbers.id(&lane.work.session.business_number) else {
                 let why =
                     "`phone_numbers` has no phone number id for the session's business number";

@@ -82,7 +82,7 @@ impl Part {
 pub(crate) fn parts(reply: &RepReply, settings: &Settings) -> Vec<Part> {
     let mut contents = Vec::new();
     for attachment in &reply.attachments {
-        contents.extend(file(attachment));
+        contents.extend(file(attachment, settings.text_limit()));
     }
     match &reply.template {
         Some(template) => contents.push(Content::Template(template.clone())),
@@ -136,7 +136,7 @@ pub(crate) fn fallback(
 }
 
 /// A file, and its caption by itself where the file cannot carry it.
-fn file(attachment: &Attachment) -> Vec<Content> {
+fn file(attachment: &Attachment, limit: usize) -> Vec<Content> {
     let mime = mime(attachment);
     let kind = mime
         .as_deref()
@@ -158,15 +158,16 @@ fn file(attachment: &Attachment) -> Vec<Content> {
         caption,
     }];
     if let Some(caption) = apart {
-        contents.extend(split(&caption, TEXT).into_iter().map(Content::Text));
+        contents.extend(split(&caption, limit).into_iter().map(Content::Text));
     }
     contents
 }
 
 fn words(reply: &RepReply, settings: &Settings) -> Vec<Content> {
+    let limit = settings.text_limit();
     let text = reply.text.as_deref().unwrap_or_default().trim();
     if reply.options.is_empty() {
-        return split(text, TEXT)
+        return split(text, limit)
             .into_iter()
             .filter(|piece| !piece.is_empty())
             .map(Content::Text)
@@ -177,15 +178,16 @@ fn words(reply: &RepReply, settings: &Settings) -> Vec<Content> {
     } else {
         text
     };
-    let mut pieces = split(text, TEXT);
+    let mut pieces = split(text, limit);
     let last = pieces.pop().unwrap_or_default();
     let choice = buttons(&last, &reply.options)
-        .or_else(|| list(&last, &reply.options, &settings.list_button));
+        .or_else(|| list(&last, &reply.options, &settings.list_button))
+        .filter(|_| settings.has_choices());
     let mut contents: Vec<Content> = pieces.into_iter().map(Content::Text).collect();
     match choice {
         Some(choice) => contents.push(Content::Choice(choice)),
         None => contents.extend(
-            split(&numbered(&last, &reply.options), TEXT)
+            split(&numbered(&last, &reply.options), limit)
                 .into_iter()
                 .map(Content::Text),
         ),
@@ -334,12 +336,10 @@ mod tests {
     #[test]
     fn a_caption_that_a_file_cannot_carry_follows_as_text() {
         let caption = Some("look".to_owned());
-        let image = file(&attachment(
-            "a.png",
-            None,
-            AttachmentKind::Other,
-            caption.clone(),
-        ));
+        let image = file(
+            &attachment("a.png", None, AttachmentKind::Other, caption.clone()),
+            TEXT,
+        );
         assert!(matches!(
             &image[..],
             [Content::File {
@@ -348,12 +348,15 @@ mod tests {
                 ..
             }]
         ));
-        let voice = file(&attachment(
-            "a.ogg",
-            Some("audio/ogg; codecs=opus"),
-            AttachmentKind::Voice,
-            caption,
-        ));
+        let voice = file(
+            &attachment(
+                "a.ogg",
+                Some("audio/ogg; codecs=opus"),
+                AttachmentKind::Voice,
+                caption,
+            ),
+            TEXT,
+        );
         assert!(matches!(
             &voice[..],
             [
@@ -365,19 +368,25 @@ mod tests {
                 Content::Text(_)
             ]
         ));
-        let long = file(&attachment(
-            "a.png",
-            None,
-            AttachmentKind::Image,
-            Some("x".repeat(1_025)),
-        ));
+        let long = file(
+            &attachment(
+                "a.png",
+                None,
+                AttachmentKind::Image,
+                Some("x".repeat(1_025)),
+            ),
+            TEXT,
+        );
         assert_eq!(long.len(), 2);
-        let archive = file(&attachment(
-            "a.zip",
-            Some("application/zip"),
-            AttachmentKind::Document,
-            None,
-        ));
+        let archive = file(
+            &attachment(
+                "a.zip",
+                Some("application/zip"),
+                AttachmentKind::Document,
+                None,
+            ),
+            TEXT,
+        );
         assert!(matches!(&archive[..], [Content::File { kind: None, .. }]));
     }
 

@@ -8,6 +8,8 @@
 //! | 131053, first time | not sent; the file is uploaded once more |
 //! | throttles, token, account, maintenance | not sent; later |
 //! | 1, 2, 131000, 131016, other 5xx, unreadable | unknown: a status decides, or a person |
+//!
+//! What a gateway over HTTP answers, `http` reads.
 
 use handoffd_contract::{
     Effect, HttpReply, Learned, MediaProblem, Publication, Reason, Reply, Step, Stop, Verdict,
@@ -18,12 +20,16 @@ use crate::activity;
 use crate::cloud::{self, SendMemo};
 use crate::errors::Failure;
 use crate::errors::codes::Class;
+use crate::exit::Exit;
 use crate::facts;
 use crate::gateway;
+use crate::http::{self, HttpMemo};
+use crate::settings::Settings;
 
 /// What a reply proves about the step's facts.
-pub(crate) fn read(step: &Step, reply: &Reply) -> Verdict {
+pub(crate) fn read(settings: &Settings, step: &Step, reply: &Reply) -> Verdict {
     match (step.name, reply) {
+        (http::SEND | http::NEW_ID | http::LOOK, _) => over_http(settings, step, reply),
         (cloud::SEND, Reply::Http(reply)) => {
             match serde_json::from_value::<SendMemo>(step.context.clone()) {
                 Ok(context) => send(&context, reply),
@@ -47,6 +53,21 @@ pub(crate) fn read(step: &Step, reply: &Reply) -> Verdict {
             Some(fact) => not_carried(fact, *problem),
             None => bug(step),
         },
+        _ => bug(step),
+    }
+}
+
+/// What a gateway's answer proves.
+fn over_http(settings: &Settings, step: &Step, reply: &Reply) -> Verdict {
+    let memo = serde_json::from_value::<HttpMemo>(step.context.clone());
+    let (Exit::Http(gateway), Ok(memo)) = (&settings.exit, memo) else {
+        return bug(step);
+    };
+    match (step.name, reply) {
+        (http::SEND, Reply::Http(reply)) => http::read(gateway, &memo, reply),
+        (http::NEW_ID, Reply::Http(reply)) => http::had(gateway, &memo, reply),
+        (http::LOOK, Reply::Http(reply)) => http::looked(gateway, &memo, reply),
+        (http::SEND, Reply::Media(problem)) => not_carried(&memo.sent, *problem),
         _ => bug(step),
     }
 }
@@ -200,7 +221,7 @@ fn published(step: &Step, said: &Publication) -> Verdict {
 const TOO_LARGE: &str = "the file is larger than WhatsApp takes";
 
 /// A failure that does not last.
-fn later(failure: Failure) -> Verdict {
+pub(crate) fn later(failure: Failure) -> Verdict {
     let (reason, effect) = match failure.class {
         Class::Ambiguous => (Reason::ServerError, Effect::Possible),
         Class::Busy => (Reason::ServerError, Effect::None),
@@ -240,13 +261,15 @@ mod tests {
 
     #[test]
     fn a_file_that_the_message_must_carry_and_cannot_be_had_is_told() {
+        let settings = json!({"exit": "gateway", "exchange": "x", "routing_key": "k"});
+        let settings = Settings::read(&settings).expect("valid");
         let step = Step::new(
             gateway::PUBLISH,
             Repeat::Keyed,
             Call::Record(Record::default()),
         )
         .context(json!({"fact": "sent/1/0", "value": "r"}));
-        match read(&step, &Reply::Media(MediaProblem::TooLarge)) {
+        match read(&settings, &step, &Reply::Media(MediaProblem::TooLarge)) {
             Verdict::Known(learned) => {
                 let Some(Settled::Refused(stop)) = &learned[0].value else {
                     panic!("{learned:?}")
@@ -260,7 +283,7 @@ mod tests {
             }
             other => panic!("{other:?}"),
         }
-        let again = read(&step, &Reply::Media(MediaProblem::Unreachable));
+        let again = read(&settings, &step, &Reply::Media(MediaProblem::Unreachable));
         assert!(
             matches!(
                 again,

@@ -10,8 +10,9 @@ use crate::errors::codes;
 use crate::exit::Exit;
 use crate::facts::{self, Done, Lane, Sent, Window};
 use crate::gateway;
+use crate::http::{self, Gateway};
 use crate::kinds::MediaKind;
-use crate::parts::{Content, Part, TEXT};
+use crate::parts::{Content, Part};
 use crate::recipient::Recipient;
 use crate::status::{self, Ledger};
 
@@ -51,6 +52,9 @@ pub(crate) fn advance(lane: Lane<'_>, item: &Item, reply: &RepReply) -> Result<P
         window,
     };
     if let Some(step) = reply.references().or_else(|| reply.failures()) {
+        return Ok(Progress::Next(vec![step]));
+    }
+    if let Some(step) = reply.look() {
         return Ok(Progress::Next(vec![step]));
     }
     reply.outcome_known()?;
@@ -117,7 +121,10 @@ impl Reply<'_> {
             }
         }
         let unreachable = self.parts.iter().any(|part| {
-            status::failed(self.lane.known, &self.reference(part)).is_some_and(codes::unreachable)
+            let refused = self.lane.known.refused(&self.sent(part));
+            refused.is_some_and(|(reason, _)| reason == Reason::Recipient)
+                || status::failed(self.lane.known, &self.reference(part))
+                    .is_some_and(codes::unreachable)
         });
         for part in self
             .parts
@@ -159,6 +166,21 @@ impl Reply<'_> {
         Err(Refusal::park(Reason::UnknownOutcome, words))
     }
 
+    /// Looks for the message whose outcome is unknown, where the gateway can be asked for it.
+    fn look(&self) -> Option<Step> {
+        let Exit::Http(gateway) = &self.lane.settings.exit else {
+            return None;
+        };
+        let unsure = |part: &&Part| self.lane.known.unsure(&self.sent(part));
+        let part = self.parts.iter().find(unsure)?;
+        let since = self.lane.known.unsure_since(&self.sent(part))?;
+        if self.lane.work.now >= later(since, self.lane.settings.reconcile) {
+            return None;
+        }
+        let to = Recipient::of(&self.lane.work.contact)?;
+        http::look(gateway, self.lane, &self.item.id, part, &to)
+    }
+
     /// The steps for the first message that has not left, or the end.
     fn walk(&self) -> Result<Progress, Refusal> {
         let left = || {
@@ -194,14 +216,18 @@ impl Reply<'_> {
                 step.not_after = open.filter(|_| part.is_free());
                 return Ok(Progress::Next(vec![step]));
             }
-            Exit::CloudApi { numbers } => numbers
+            Exit::Http(gateway) => {
+                let step = self.over_http(gateway, part, &to)?;
+                return Ok(Progress::Next(vec![step]));
+            }
+            Exit::CloudApi { numbers, .. } => numbers
                 .id(&self.lane.work.session.business_number)
                 .ok_or_else(|| {
-                    Refusal::park(
-                        Reason::Invalid,
-                        "`phone_numbers` has no phone number id for the session's business number",
-                    )
-                })?,
+                Refusal::park(
+                    Reason::Invalid,
+                    "`phone_numbers` has no phone number id for the session's business number",
+                )
+            })?,
         };
         let mut steps = Vec::new();
         for part in left().filter(|_| open.is_some()) {
@@ -238,21 +264,45 @@ impl Reply<'_> {
         Ok(Progress::Next(steps))
     }
 
+    /// The step for one message by a gateway's own API.
+    fn over_http(&self, gateway: &Gateway, part: &Part, to: &Recipient) -> Result<Step, Refusal> {
+        let mut as_link = None;
+        let sendable = match &part.content {
+            Content::Template(_) if gateway.template.is_none() => {
+                return Ok(self.unsendable(part, "this gateway sends no templates"));
+            }
+            Content::File {
+                file,
+                kind,
+                caption,
+            } => match http::file(gateway, file, *kind) {
+                Ok(sendable) => Some(sendable),
+                Err(why) => match self.link(file, caption.as_deref()) {
+                    Some(text) => {
+                        as_link = Some(Part {
+                            slot: part.slot.clone(),
+                            content: Content::Text(text),
+                        });
+                        None
+                    }
+                    None => return Ok(self.unsendable(part, why)),
+                },
+            },
+            _ => None,
+        };
+        let part = as_link.as_ref().unwrap_or(part);
+        let (lane, item) = (self.lane, self.item.id.as_str());
+        if let Some(step) = http::new_id(gateway, lane, item, part, to)? {
+            return Ok(step);
+        }
+        let mut step = http::send(gateway, lane, item, part, to, sendable)?;
+        step.not_after = self.window.until().filter(|_| part.is_free());
+        Ok(step)
+    }
+
     /// A text with the file's public address, where it has one and that is allowed.
     fn link(&self, file: &Attachment, caption: Option<&str>) -> Option<String> {
-        let Some(Source::Url { url }) = &file.source else {
-            return None;
-        };
-        let host = url
-            .strip_prefix("https://")?
-            .split(['/', '?', '#'])
-            .next()?;
-        let named = host.contains('.')
-            && host
-                .rsplit('.')
-                .next()?
-                .bytes()
-                .all(|b| b.is_ascii_alphabetic());
+        let url = public_address(file)?;
         let text = [
             caption.unwrap_or_default(),
             &format!("{}: {url}", file.file_name()),
@@ -260,9 +310,8 @@ impl Reply<'_> {
         .join("\n");
         let text = text.trim().to_owned();
         (self.lane.settings.link_files
-            && named
-            && handoffd_contract::text::utf16_len(&text) <= TEXT)
-            .then_some(text)
+            && handoffd_contract::text::utf16_len(&text) <= self.lane.settings.text_limit())
+        .then_some(text)
     }
 
     /// Says on record that a file cannot be sent; the rep is told from there.
@@ -317,6 +366,18 @@ impl Reply<'_> {
         ledger.tell_reply(&self.item.id);
         Progress::Next(ledger.into_step("reply.done").into_iter().collect())
     }
+}
+
+/// The file's address, where everybody can fetch it: https, and a host with a name.
+pub(crate) fn public_address(file: &Attachment) -> Option<&str> {
+    let Some(Source::Url { url }) = &file.source else {
+        return None;
+    };
+    let host = url.strip_prefix("https://")?;
+    let host = host.split(['/', '?', '#']).next()?;
+    let ending = host.rsplit('.').next()?;
+    let is_name = host.contains('.') && ending.bytes().all(|b| b.is_ascii_alphabetic());
+    is_name.then_some(url)
 }
 
 fn later(at: Timestamp, by: SignedDuration) -> Timestamp {

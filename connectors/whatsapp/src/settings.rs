@@ -8,7 +8,8 @@ use handoffd_contract::{Problem, Secret};
 use jiff::SignedDuration;
 use serde_json::Value;
 
-use crate::exit::{Exit, exit, is_id};
+use crate::exit::{Exit, Provider, exit, is_id};
+use crate::parts;
 
 /// Where session events for the gateway are published.
 #[derive(Debug, Clone, PartialEq)]
@@ -114,8 +115,8 @@ impl Settings {
             return Err(problems.into_inner());
         };
         let token = top.secret("access_token");
-        let exit = exit(&mut top);
-        let base = base(&mut top);
+        let exit = exit(&mut top, token.as_ref());
+        let base = base(&mut top, &exit);
         let version = top.text_if("version", is_version, "write a version such as v25.0");
         let waba_id = top.text_if(
             "waba_id",
@@ -124,20 +125,40 @@ impl Settings {
         );
         let notify = notify(&mut top);
         let use_template = top.choice("fallback", &[("hold", false), ("template", true)], false);
-        let fallback = fallback(&mut top);
+        let fallback = fallback(&mut top, &exit);
+        if let Exit::Http(gateway) = &exit
+            && gateway.template.is_none()
+            && use_template
+        {
+            let words = "is \"template\", and this gateway's file has no [template]; leave it out";
+            top.problem("fallback", words);
+        }
         let webhooks = webhooks(&mut top);
+        if webhooks.is_some() && matches!(exit, Exit::Http(_)) {
+            let words = "has no effect with exit = \"http\"; lead the gateway's webhooks to an [intake.source]";
+            top.problem("webhooks", words);
+        }
         let list_button = top.text_if(
             "list_button",
             |label| handoffd_contract::text::utf16_len(label) <= 20,
             "write at most WhatsApp's 20 characters",
         );
         let show_activity = top.flag("show_activity", false);
-        if show_activity && matches!(exit, Exit::Gateway { .. }) {
-            top.problem(
+        match exit {
+            Exit::Gateway { .. } if show_activity => top.problem(
                 "show_activity",
                 "has no effect with exit = \"gateway\"; leave it out: the gateway gets `rep.activity`",
-            );
+            ),
+            Exit::Http(_) if show_activity => top.problem(
+                "show_activity",
+                "has no effect with exit = \"http\"; leave it out",
+            ),
+            _ => {}
         }
+        let usual = match &exit {
+            Exit::Http(gateway) => gateway.per_second,
+            _ => 80,
+        };
         let seconds =
             |number: u64| SignedDuration::from_secs(i64::try_from(number).unwrap_or(i64::MAX));
         let settings = Settings {
@@ -162,7 +183,7 @@ impl Settings {
             options_prompt: top
                 .text("options_prompt")
                 .unwrap_or_else(|| "Please choose:".to_owned()),
-            per_second: u32::try_from(top.number("messages_per_second", 1..=1_000, 80))
+            per_second: u32::try_from(top.number("messages_per_second", 1..=1_000, usual))
                 .unwrap_or(u32::MAX),
         };
         top.finish();
@@ -175,12 +196,55 @@ impl Settings {
     }
 }
 
-/// Where the Cloud API is, without a trailing slash.
-fn base(top: &mut Table<'_>) -> String {
-    const META: &str = "https://graph.facebook.com";
-    let base = top.text("base_url").unwrap_or_else(|| META.to_owned());
+impl Settings {
+    /// Whether WhatsApp's 24-hour window holds.
+    pub(crate) fn has_window(&self) -> bool {
+        !matches!(&self.exit, Exit::Http(gateway) if !gateway.has_window)
+    }
+
+    /// The longest text of one message, in UTF-16 units.
+    pub(crate) fn text_limit(&self) -> usize {
+        match &self.exit {
+            Exit::Http(gateway) => gateway.text_limit,
+            _ => parts::TEXT,
+        }
+    }
+
+    /// Whose Cloud API it is.
+    pub(crate) fn provider(&self) -> Provider {
+        match self.exit {
+            Exit::CloudApi { provider, .. } => provider,
+            Exit::Gateway { .. } | Exit::Http(_) => Provider::Meta,
+        }
+    }
+
+    /// Whether options can go as buttons or a list.
+    pub(crate) fn has_choices(&self) -> bool {
+        !matches!(self.exit, Exit::Http(_))
+    }
+}
+
+/// Where the API is, without a trailing slash.
+fn base(top: &mut Table<'_>, exit: &Exit) -> String {
+    let usual = match exit {
+        Exit::CloudApi {
+            provider: Provider::Dialog360,
+            ..
+        } => "https://waba-v2.360dialog.io",
+        _ => "https://graph.facebook.com",
+    };
+    let base = top.text("base_url").unwrap_or_else(|| usual.to_owned());
     let base = base.trim_end_matches('/').to_owned();
-    if !base.starts_with("https://") && !base.starts_with("http://") {
+    let allow_http = top.flag("allow_http", false);
+    if matches!(exit, Exit::Http(_))
+        && base.starts_with("http://")
+        && !allow_http
+        && !is_local(&base)
+    {
+        let words = "does not begin with https://, so that the key and every reply could be read on the way; \
+                     where the network is your own, set `allow_http = true`";
+        top.problem("base_url", words);
+    } else if !base.starts_with("https://") && !base.starts_with("http://") {
         top.problem(
             "base_url",
             "does not begin with https://; leave it out for Meta's own address",
@@ -191,6 +255,14 @@ fn base(top: &mut Table<'_>) -> String {
         top.problem("base_url", "ends in a version; put that into `version`");
     }
     base
+}
+
+/// Whether it is an address of this machine.
+fn is_local(base: &str) -> bool {
+    let host = base.trim_start_matches("http://");
+    let host = host.split('/').next().unwrap_or_default();
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    matches!(name, "localhost" | "[::1]") || name.starts_with("127.")
 }
 
 fn notify(top: &mut Table<'_>) -> Option<Notify> {
@@ -220,10 +292,17 @@ fn notify(top: &mut Table<'_>) -> Option<Notify> {
     })
 }
 
-fn fallback(top: &mut Table<'_>) -> Option<Fallback> {
+fn fallback(top: &mut Table<'_>, exit: &Exit) -> Option<Fallback> {
     let mut table = top.table("fallback_template")?;
     table.missing("name", "write the approved template's name");
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    // A gateway may have names of its own, such as Twilio's HX….
+    let upper = matches!(exit, Exit::Http(_));
+    let plain = |c: char| {
+        c.is_ascii_lowercase()
+            || c.is_ascii_digit()
+            || c == '_'
+            || (upper && c.is_ascii_uppercase())
+    };
     let name = table.text_if(
         "name",
         |name| name.chars().all(plain),

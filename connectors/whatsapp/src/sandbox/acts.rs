@@ -17,6 +17,11 @@ pub(super) fn act(meta: &mut Meta, now: Timestamp, act: &Value) -> Result<Value,
     let text = |name: &str| act.get(name).and_then(Value::as_str);
     let need = |name: &str| text(name).ok_or_else(|| format!("`{name}` is missing"));
     let kind = need("act")?;
+    if !meta.switches.api.is_meta() && !matches!(kind, "text" | "read" | "block" | "unblock") {
+        return Err(
+            "before a gateway's own API there are only text, read, block, unblock".to_owned(),
+        );
+    }
     let who = meta.phones.actor(need("from")?.trim_start_matches('+'));
     let phone = &mut meta.phones.0[who];
     // A location's name is the place's.
@@ -191,7 +196,16 @@ fn says(
         message["context"] = json!({"from": super::DISPLAY, "id": answers});
     }
     let value = json!({"contacts": [contact(phone)], "messages": [message]});
-    meta.webhook(now, value);
+    match meta.switches.api.is_meta() {
+        true => meta.webhook(now, value),
+        false => {
+            let text = value["messages"][0]["text"]["body"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned();
+            meta.gateway_text(now, who, &id, &text);
+        }
+    }
     json!({"id": id, "timestamp": now.to_string()})
 }
 

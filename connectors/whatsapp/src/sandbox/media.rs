@@ -31,16 +31,19 @@ pub(super) struct File {
 impl File {
     /// Its hash, in hexadecimal.
     pub(super) fn hex(&self) -> String {
-        Sha256::digest(&self.bytes)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        hex(&self.bytes)
     }
 
     /// Its hash, as the API writes it.
     pub(super) fn sha256(&self) -> String {
         STANDARD.encode(Sha256::digest(&self.bytes))
     }
+}
+
+/// The hash of bytes, in hexadecimal.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// All files, by media id.

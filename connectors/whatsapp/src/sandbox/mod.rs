@@ -1,5 +1,5 @@
-//! A simulator of WhatsApp's Cloud API, of the customers' phones behind it, and of a gateway that
-//! takes `reply.requested`.
+//! A simulator of WhatsApp's Cloud API, of the customers' phones behind it, of a gateway that takes
+//! `reply.requested`, and of gateways' own APIs before the same phones.
 //!
 //! | file | what it owns |
 //! | --- | --- |
@@ -9,11 +9,13 @@
 //! | `render` | what the phone shows of it |
 //! | `templates`, `media` | templates; files |
 //! | `phones`, `acts` | customers, what they see and do |
-//! | `hooks` | signed webhooks and their repeats |
+//! | `hooks`, `sha1` | signed webhooks and their repeats |
 //! | `gateway` | what comes over the exchange |
+//! | `apis` | gateways' own APIs and webhooks |
 //! | `fault`, `switches` | error answers; what can be switched |
 
 mod acts;
+mod apis;
 mod fault;
 mod gateway;
 mod hooks;
@@ -22,6 +24,7 @@ mod node;
 mod phones;
 mod render;
 mod send;
+mod sha1;
 mod shape;
 mod switches;
 mod templates;
@@ -33,6 +36,7 @@ use handoffd_contract::sandbox::{Delivery, Limit, Request, Response, Sandbox};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use apis::Api;
 use fault::Fault;
 use phones::Phones;
 use switches::Switches;
@@ -61,6 +65,8 @@ pub(crate) struct Meta {
     pairs: BTreeMap<String, i64>,
     /// Accepted and not on any phone, with the reason.
     undelivered: Vec<Value>,
+    /// Where statuses of a message go, if elsewhere than usual.
+    callbacks: BTreeMap<String, String>,
     made: u64,
 }
 
@@ -76,6 +82,7 @@ impl Default for Meta {
             second: Limit::new(80, 1_000),
             pairs: BTreeMap::new(),
             undelivered: Vec::new(),
+            callbacks: BTreeMap::new(),
             made: 0,
         }
     }
@@ -88,12 +95,19 @@ impl Sandbox for Meta {
         if request.method == "PUBLISH" {
             return self.publish(now, request);
         }
+        if !self.switches.api.is_meta() {
+            return self.gateway_api(now, request);
+        }
         self.route(now, request)
             .unwrap_or_else(|fault| fault.response(trace))
     }
 
     fn deliveries(&mut self, now: Timestamp) -> Vec<Delivery> {
-        self.hooks.due(now, APP_SECRET)
+        let secret = match self.switches.api.is_meta() {
+            true => APP_SECRET,
+            false => self.switches.api.hook_secret(),
+        };
+        self.hooks.due(now, secret)
     }
 
     fn next_delivery(&self) -> Option<Timestamp> {
@@ -128,6 +142,14 @@ impl Sandbox for Meta {
     }
 
     fn credentials(&self, base: &str) -> Value {
+        if !self.switches.api.is_meta() {
+            return self.switches.api.credentials(base);
+        }
+        if self.switches.api == Api::Dialog360 {
+            let settings = json!({"exit": "cloud_api", "provider": "360dialog", "base_url": base,
+                "access_token": "whatsapp_token"});
+            return json!({"settings": settings, "secrets": {"whatsapp_token": TOKEN}});
+        }
         json!({
             "settings": {
                 "exit": "cloud_api",
@@ -152,7 +174,7 @@ impl Sandbox for Meta {
         match auth {
             Auth::None => Vec::new(),
             Auth::Target | Auth::Customer { .. } => {
-                vec![("authorization".into(), format!("Bearer {TOKEN}"))]
+                vec![self.switches.api.sign_in()]
             }
         }
     }
@@ -165,9 +187,16 @@ impl Meta {
 
     fn route(&mut self, now: Timestamp, request: &Request) -> Result<Response, Fault> {
         self.authorise(request)?;
-        let segments = request.segments();
+        let mut segments = request.segments();
+        if self.switches.api == Api::Dialog360 {
+            segments = dialog360(&segments);
+        }
         let path: Vec<&str> = segments.iter().map(String::as_str).collect();
         let method = request.method.as_str();
+        if let ("GET", ["v1", "configs", "webhook"]) = (method, &path[..]) {
+            let url = self.hooks.url.clone();
+            return Ok(Response::json(200, &json!({"url": url, "headers": {}})));
+        }
         if let ("GET", ["whatsapp_business", "attachments"]) = (method, &path[..]) {
             return Ok(match self.files.fetch(now, request) {
                 Some(file) => Response {
@@ -221,9 +250,12 @@ impl Meta {
     }
 
     fn authorise(&self, request: &Request) -> Result<(), Fault> {
-        let token = request
-            .header("authorization")
-            .and_then(|value| value.strip_prefix("Bearer "));
+        let token = match self.switches.api {
+            Api::Dialog360 => request.header("d360-api-key"),
+            _ => request
+                .header("authorization")
+                .and_then(|value| value.strip_prefix("Bearer ")),
+        };
         match token {
             Some(TOKEN) if !self.switches.token_expired => Ok(()),
             Some(TOKEN) => Err(Fault::new(
@@ -273,6 +305,18 @@ impl Meta {
                     .into();
         }
         Response::json(200, &body)
+    }
+}
+
+/// 360dialog's paths as Meta's: neither version nor phone number id stands in them.
+fn dialog360(segments: &[String]) -> Vec<String> {
+    let own = |more: &[&str]| more.iter().map(|part| (*part).to_owned()).collect();
+    let path: Vec<&str> = segments.iter().map(String::as_str).collect();
+    match &path[..] {
+        [edge @ ("messages" | "media")] => own(&["v25.0", NUMBER_ID, edge]),
+        [id] if id.bytes().all(|b| b.is_ascii_digit()) => own(&["v25.0", id]),
+        ["v1", "configs", "webhook"] | ["whatsapp_business", "attachments"] => segments.to_vec(),
+        _ => Vec::new(),
     }
 }
 

@@ -286,6 +286,13 @@ impl Meta {
         if self.switches.drop_statuses {
             return;
         }
+        if !self.switches.api.is_meta() {
+            let times = 1 + usize::from(self.switches.duplicate_statuses);
+            for _ in 0..times {
+                self.gateway_status(due, phone, id, word, fault);
+            }
+            return;
+        }
         let customer = &self.phones.0[phone];
         let mut status =
             json!({"id": id, "status": word, "timestamp": due.as_second().to_string()});

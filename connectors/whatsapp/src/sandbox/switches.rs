@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::Meta;
+use super::apis::Api;
 use super::templates::Template;
 
 /// What is switched how.
@@ -40,6 +41,10 @@ pub(super) struct Switches {
     pub(super) allowed_only: Option<Vec<String>>,
     /// The gateway's queue is bound.
     pub(super) gateway_bound: bool,
+    /// Whose API is served.
+    pub(super) api: Api,
+    /// WAHA's engine.
+    pub(super) engine: String,
     /// The public base address in media addresses; the request's host otherwise.
     pub(super) public_base: Option<String>,
 }
@@ -63,6 +68,8 @@ impl Default for Switches {
             not_on_whatsapp: Vec::new(),
             allowed_only: None,
             gateway_bound: true,
+            api: Api::Meta,
+            engine: "GOWS".to_owned(),
             public_base: None,
         }
     }
@@ -70,7 +77,7 @@ impl Default for Switches {
 
 const NAMES: &str = "webhook_url, token_expired, window_error_sync, status_delay_ms, skip_delivered, auto_read, \
                      reorder_statuses, duplicate_statuses, drop_statuses, omit_callback_data, per_second, pair_limit, \
-                     fail_next, fail_later, not_on_whatsapp, allowed_only, gateway_bound, public_base, template";
+                     fail_next, fail_later, not_on_whatsapp, allowed_only, gateway_bound, gateway, engine, public_base, template";
 
 /// Sets one switch.
 pub(super) fn set(meta: &mut Meta, name: &str, value: &Value) -> Result<(), String> {
@@ -102,6 +109,17 @@ pub(super) fn set(meta: &mut Meta, name: &str, value: &Value) -> Result<(), Stri
             }
         }
         "gateway_bound" => switches.gateway_bound = flag(value)?,
+        "gateway" => {
+            let api = value.as_str().and_then(Api::named);
+            switches.api =
+                api.ok_or("expected meta, 360dialog, evolution, waha, chatwoot or twilio")?;
+        }
+        "engine" => {
+            let engine = value
+                .as_str()
+                .filter(|word| ["WEBJS", "NOWEB", "GOWS"].contains(word));
+            switches.engine = engine.ok_or("expected WEBJS, NOWEB or GOWS")?.to_owned();
+        }
         "public_base" => switches.public_base = optional(value)?,
         "template" => {
             let template = template(value)?;

@@ -12,6 +12,7 @@
 //! | `news` | news for the gateway that cannot be published |
 //! | `notices` | what the customer is told of the conversation itself |
 //! | `verdicts`, `webhooks`, `settings` | a table each |
+//! | `gateways` | gateways' own APIs: stories with every mishap, who is reached, what answers mean |
 //! | `simulator`, `phones` | the simulator by itself |
 //! | `world`, `cast` | the engine in its smallest form, which the others play in; settings, replies, files |
 
@@ -20,6 +21,7 @@ mod cast;
 mod changed;
 mod failures;
 mod files;
+mod gateways;
 mod news;
 mod notices;
 mod phones;

@@ -13,7 +13,7 @@ use crate::cast::{cloud, gateway, item, replied, reply, start};
 use crate::world::{Chapter, World, hello, items, play};
 
 /// A notice with its text, as the engine renders it.
-fn notice(id: &str, kind: Notice, text: &str) -> Item {
+pub fn notice(id: &str, kind: Notice, text: &str) -> Item {
     let fields = BTreeMap::from([(kind.word().to_owned(), json!(text))]);
     Item {
         rendered: Some(Rendered {
@@ -43,7 +43,8 @@ fn in_charge(id: &str, controller: Controller) -> Item {
     item(id, Data::SessionState(state))
 }
 
-fn rep(id: &str) -> Item {
+/// A rep has the conversation.
+pub fn rep(id: &str) -> Item {
     let controller = Controller::Rep {
         target: "crm".into(),
         name: Some("Rita".into()),

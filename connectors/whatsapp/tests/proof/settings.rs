@@ -11,7 +11,10 @@ fn wrong_settings_are_named_all_at_once() {
     let cases: Vec<(Value, Vec<(&str, &str)>)> = vec![
         (
             json!({}),
-            vec![("exit", "is missing; write \"gateway\" or \"cloud_api\"")],
+            vec![(
+                "exit",
+                "is missing; write \"gateway\", \"cloud_api\" or \"http\"",
+            )],
         ),
         (
             json!("x"),
@@ -21,7 +24,7 @@ fn wrong_settings_are_named_all_at_once() {
             json!({"exit": "smoke"}),
             vec![(
                 "exit",
-                "found a text of 5 characters; write one of gateway, cloud_api",
+                "found a text of 5 characters; write one of gateway, cloud_api, http",
             )],
         ),
         (
