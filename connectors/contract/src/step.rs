@@ -296,7 +296,7 @@ pub enum Body {
     /// A file's bytes, streamed from their source.
     Media(MediaRef),
     /// JSON in which one text is a file's bytes in base64, streamed from their source.
-    JsonWithFile(JsonWithFile),
+    JsonWithFile(Box<JsonWithFile>),
 }
 
 /// JSON in which one text is a file's bytes in base64.

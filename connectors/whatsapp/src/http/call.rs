@@ -1,7 +1,8 @@
 //! A message as a request to a gateway.
 
 use handoffd_contract::{
-    Attachment, Body, HttpCall, MediaRef, Part as FormPart, Reason, Refusal, Repeat, Step,
+    Attachment, Body, HttpCall, JsonWithFile, MediaRef, Part as FormPart, Reason, Refusal, Repeat,
+    Step,
 };
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
@@ -276,7 +277,7 @@ fn written(
             let (json, file) = node.render(values);
             match (file, media) {
                 (Some(at), Some(media)) => {
-                    Body::JsonWithFile(handoffd_contract::JsonWithFile { json, at, media })
+                    Body::JsonWithFile(Box::new(JsonWithFile { json, at, media }))
                 }
                 _ => Body::Json(json),
             }

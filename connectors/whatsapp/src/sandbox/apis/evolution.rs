@@ -232,8 +232,11 @@ impl Meta {
     }
 }
 
+/// The fields of a body, and the file in it.
+type Given = (Value, Option<Vec<u8>>);
+
 /// The fields of a body of JSON or of a multipart one, and the file in it.
-fn fields(request: &Request) -> Result<(Value, Option<Vec<u8>>), (u16, Value)> {
+fn fields(request: &Request) -> Result<Given, (u16, Value)> {
     if let Some(parts) = request.multipart() {
         let mut body = Map::new();
         let mut file = None;
