@@ -8,7 +8,8 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::description::{Gateway, Payload, Request};
+use super::description::Gateway;
+use super::request::{Payload, Request};
 use super::template::{FILE, Values};
 use crate::exit::digits;
 use crate::facts::{self, Lane};
