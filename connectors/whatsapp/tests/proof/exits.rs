@@ -622,3 +622,19 @@ fn a_check_asks_each_gateway_how_it_stands() {
         "{problem}"
     );
 }
+
+/// A rep whose reply waits because the gateway has lost its phone is told that, and not of an account.
+#[test]
+fn a_gateway_that_is_not_connected_is_told_as_that() {
+    let connector = gateway("waha", &json!({}));
+    let mut world = World::before(&*connector, "waha");
+    world.last_inbound = Some(world.now);
+    world.items = vec![replied("e", reply("m", "Hi"))];
+    let stop = handoffd_contract::Stop::new(Reason::Account, "not connected");
+    let waiting = connector.waiting(&world.work(), &world.known, &stop);
+    let told = format!("{:?}", waiting.record.events);
+    assert!(
+        told.contains("The gateway is not connected to WhatsApp"),
+        "{told}"
+    );
+}
