@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use handoffd_contract::event::AttachmentKind;
 use handoffd_contract::{
     Attachment, Auth, Call, Effect, MediaProblem, MediaRef, Publication, Publish, Reason, Reply,
-    Source, Step, Stop, Verdict, Work,
+    Settled, Source, Step, Stop, Verdict, Work,
 };
 use jiff::Timestamp;
 use metrics::{counter, histogram};
@@ -253,6 +253,14 @@ async fn judge(
         let words = target.wire.conceal(&stop.message);
         let words = work.map_or_else(|| words.clone(), |work| redact::message_texts(&words, work));
         stop.message = words;
+    }
+    // A refusal is told to a rep: what the other side says of it may repeat the key that it was shown.
+    if let Verdict::Known(learned) = &mut verdict {
+        for one in learned {
+            if let Some(Settled::Refused(stop)) = &mut one.value {
+                stop.message = target.wire.conceal(&stop.message);
+            }
+        }
     }
     let (word, stop) = match &verdict {
         Verdict::Known(_) => ("known", None),

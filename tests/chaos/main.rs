@@ -126,7 +126,14 @@ async fn all(options: Options) -> ExitCode {
 }
 
 async fn run(options: &Options, kind: LedgerKind, exit: Exit) -> Report {
-    let stories = story::plan(options.seed, options.handoffs, options.lasts);
+    let mut stories = story::plan(options.seed, options.handoffs, options.lasts);
+    if exit == Exit::Http {
+        // WAHA knows nothing of business-scoped ids: whom it hides has a hidden id.
+        let hidden = stories.iter_mut().map(|story| &mut story.customer);
+        for customer in hidden.filter(|customer| customer.hidden) {
+            customer.key = format!("{}@lid", customer.key.trim_start_matches("DE."));
+        }
+    }
     let plan = faults::plan(options, kind);
     let book = Arc::new(Book::default());
     let world = Arc::new(World::new(options, kind, exit).await);

@@ -129,7 +129,9 @@ impl Teller<'_> {
                     let kept = kept.expect("a customer can send a file");
                     json!({"from": "whatsapp", "media_id": kept["media_id"]})
                 }
-                Exit::Gateway => json!({"from": "inline", "data": STANDARD.encode(content)}),
+                Exit::Gateway | Exit::Http => {
+                    json!({"from": "inline", "data": STANDARD.encode(content)})
+                }
             };
             message["attachments"] = json!([{"id": "a", "kind": "document", "mime": "application/pdf",
                 "name": format!("{stem}.pdf"), "source": source}]);

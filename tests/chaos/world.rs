@@ -60,6 +60,16 @@ impl World {
         let sims = simulators(CancellationToken::new())
             .await
             .expect("free ports");
+        if exit == Exit::Http {
+            let phones = sims.target("whatsapp").expect("one of the four");
+            // The gateway publishes what customers write; by webhooks come statuses alone.
+            for (name, value) in [
+                ("gateway", json!("waha")),
+                ("customer_webhooks", json!(false)),
+            ] {
+                phones.switch(name, &value).expect("the simulator has it");
+            }
+        }
         let rabbit = Rabbit::start(options.nodes, options.seed).await;
         let folder = Folder::new().expect("a temporary folder");
         let (url, database) = match kind {
@@ -394,6 +404,10 @@ fn plan(
             "base_url": null, "version": null, "phone_number_id": null, "waba_id": null,
             "access_token": null, "webhooks": null, "notify": {"exchange": OUT},
         }),
+        // The window as the stories have it.
+        Exit::Http => json!({
+            "known_ids": true, "window": "meta", "reconcile_seconds": 15, "notify": {"exchange": OUT},
+        }),
     };
     plan.settings.insert("whatsapp".into(), whatsapp);
     plan
@@ -414,6 +428,11 @@ fn configuration(plan: &Plan, n: usize, amqp: &Proxy) -> String {
             "delivery_limit": 1_000_000, "reconnect": {"first": "100ms", "max": "1s"},
         }},
     });
+    if plan.credentials["whatsapp"]["settings"]["exit"] == "http" {
+        plan.over["secrets"] = json!({"waha_hook": {"value": "sandbox-hook-secret"}});
+        plan.over["intake"]["source"] =
+            json!({"waha": {"dialects": ["waha"], "proof": "waha", "secret": "waha_hook"}});
+    }
     let text = plan
         .toml()
         .expect("the simulators' credentials fit their connectors");
@@ -435,6 +454,12 @@ fn configuration(plan: &Plan, n: usize, amqp: &Proxy) -> String {
 
 /// The simulators call the daemons through the front.
 fn lead_webhooks(sims: &Running, plan: &Plan, front: &Proxy) {
+    if plan.credentials["whatsapp"]["settings"]["exit"] == "http" {
+        let phones = sims.target("whatsapp").expect("one of the four");
+        let url = format!("http://{}/intake/waha", front.address());
+        let set = phones.switch("webhook_url", &json!(url));
+        set.expect("the simulator has it");
+    }
     for served in sims.targets() {
         if let Some(url) = plan
             .webhook_url(served.name())

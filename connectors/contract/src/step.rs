@@ -296,7 +296,7 @@ pub enum Body {
     /// A file's bytes, streamed from their source.
     Media(MediaRef),
     /// JSON in which one text is a file's bytes in base64, streamed from their source.
-    JsonWithFile(JsonWithFile),
+    JsonWithFile(Box<JsonWithFile>),
 }
 
 /// JSON in which one text is a file's bytes in base64.
@@ -540,4 +540,37 @@ pub enum Publication {
     },
     /// The broker refused it.
     Refused,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_file_stands_at_its_place_whatever_is_written_beside_it() {
+        let whole = JsonWithFile {
+            json: json!({"a": "file-0-is-here \" \\", "list": [{"data": ""}], "z": "file-1-is-here"}),
+            at: "/list/0/data".to_owned(),
+            media: MediaRef {
+                attachment: Attachment {
+                    id: String::new(),
+                    kind: Default::default(),
+                    mime: None,
+                    name: None,
+                    size: None,
+                    caption: None,
+                    transcript: None,
+                    source: None,
+                },
+                max_bytes: 1,
+            },
+        };
+        let (before, after) = whole.around();
+        let written: Value = serde_json::from_str(&format!("{before}QUJD{after}")).expect("JSON");
+        let mut wanted = whole.json.clone();
+        wanted["list"][0]["data"] = "QUJD".into();
+        assert_eq!(written, wanted);
+    }
 }

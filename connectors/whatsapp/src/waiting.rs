@@ -10,6 +10,7 @@ use handoffd_contract::verdict::Class;
 use handoffd_contract::{Data, Item, Reason, Stop, Waiting};
 use jiff::{SignedDuration, Timestamp};
 
+use crate::exit::Exit;
 use crate::facts::{self, Lane};
 use crate::status::Ledger;
 
@@ -53,7 +54,8 @@ pub(crate) fn waiting(lane: Lane<'_>, stop: &Stop) -> Waiting {
                 continue;
             }
         }
-        let (cause, detail) = explain(stop, unclear);
+        let by_gateway = matches!(lane.settings.exit, Exit::Http(_));
+        let (cause, detail) = explain(stop, unclear, by_gateway);
         let fact = facts::waits(&item.id, cause);
         if !lane.known.is(&fact) {
             ledger.set(fact.clone(), lane.work.now.to_string());
@@ -102,7 +104,7 @@ fn since(lane: Lane<'_>, ledger: &mut Ledger<'_>, item: &Item) -> Timestamp {
 
 /// The cause under which it is told, and the words for the rep. They hold nothing of the reply and, of
 /// the other side's words, the code alone.
-fn explain(stop: &Stop, unclear: bool) -> (&'static str, String) {
+fn explain(stop: &Stop, unclear: bool, by_gateway: bool) -> (&'static str, String) {
     let reason = stop.reason;
     let unknown = reason == Reason::UnknownOutcome;
     if unclear && unknown {
@@ -122,6 +124,9 @@ fn explain(stop: &Stop, unclear: bool) -> (&'static str, String) {
     }
     let code = code(stop).map_or(String::new(), |code| format!(" (WhatsApp error {code})"));
     let what = match reason {
+        Reason::Account if by_gateway => {
+            "The gateway is not connected to WhatsApp, or its account is blocked".to_owned()
+        }
         Reason::Account => format!("The WhatsApp account is blocked{code}"),
         Reason::Unauthorized => format!("WhatsApp does not accept the sign-in{code}"),
         Reason::Unroutable => "Nothing takes the messages for WhatsApp at the moment".to_owned(),

@@ -1,13 +1,15 @@
 //! A message as a request to a gateway.
 
 use handoffd_contract::{
-    Attachment, Body, HttpCall, MediaRef, Part as FormPart, Reason, Refusal, Repeat, Step,
+    Attachment, Body, HttpCall, JsonWithFile, MediaRef, Part as FormPart, Reason, Refusal, Repeat,
+    Step,
 };
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::description::{Gateway, Payload, Request};
+use super::description::Gateway;
+use super::request::{Payload, Request};
 use super::template::{FILE, Values};
 use crate::exit::digits;
 use crate::facts::{self, Lane};
@@ -276,7 +278,7 @@ fn written(
             let (json, file) = node.render(values);
             match (file, media) {
                 (Some(at), Some(media)) => {
-                    Body::JsonWithFile(handoffd_contract::JsonWithFile { json, at, media })
+                    Body::JsonWithFile(Box::new(JsonWithFile { json, at, media }))
                 }
                 _ => Body::Json(json),
             }

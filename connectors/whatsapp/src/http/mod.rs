@@ -7,6 +7,7 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | `description`, `options` | what a gateway's file says, and what is set for it |
+//! | `request` | a request, as the file writes it |
 //! | `template` | texts and bodies with names in them |
 //! | `rules` | places in an answer; the table of errors |
 //! | `call` | a message as a request |
@@ -16,6 +17,7 @@ mod answer;
 mod call;
 mod description;
 mod options;
+mod request;
 mod rules;
 mod template;
 

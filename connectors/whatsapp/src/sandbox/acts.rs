@@ -198,6 +198,7 @@ fn says(
     let value = json!({"contacts": [contact(phone)], "messages": [message]});
     match meta.switches.api.is_meta() {
         true => meta.webhook(now, value),
+        false if !meta.switches.customer_webhooks => {}
         false => {
             let text = value["messages"][0]["text"]["body"]
                 .as_str()

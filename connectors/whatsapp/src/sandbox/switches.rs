@@ -45,6 +45,8 @@ pub(super) struct Switches {
     pub(super) api: Api,
     /// WAHA's engine.
     pub(super) engine: String,
+    /// What customers write leaves by webhooks before a gateway's own API.
+    pub(super) customer_webhooks: bool,
     /// The public base address in media addresses; the request's host otherwise.
     pub(super) public_base: Option<String>,
 }
@@ -70,6 +72,7 @@ impl Default for Switches {
             gateway_bound: true,
             api: Api::Meta,
             engine: "GOWS".to_owned(),
+            customer_webhooks: true,
             public_base: None,
         }
     }
@@ -77,7 +80,7 @@ impl Default for Switches {
 
 const NAMES: &str = "webhook_url, token_expired, window_error_sync, status_delay_ms, skip_delivered, auto_read, \
                      reorder_statuses, duplicate_statuses, drop_statuses, omit_callback_data, per_second, pair_limit, \
-                     fail_next, fail_later, not_on_whatsapp, allowed_only, gateway_bound, gateway, engine, public_base, template";
+                     fail_next, fail_later, not_on_whatsapp, allowed_only, gateway_bound, gateway, engine, customer_webhooks, public_base, template";
 
 /// Sets one switch.
 pub(super) fn set(meta: &mut Meta, name: &str, value: &Value) -> Result<(), String> {
@@ -120,6 +123,7 @@ pub(super) fn set(meta: &mut Meta, name: &str, value: &Value) -> Result<(), Stri
                 .filter(|word| ["WEBJS", "NOWEB", "GOWS"].contains(word));
             switches.engine = engine.ok_or("expected WEBJS, NOWEB or GOWS")?.to_owned();
         }
+        "customer_webhooks" => switches.customer_webhooks = flag(value)?,
         "public_base" => switches.public_base = optional(value)?,
         "template" => {
             let template = template(value)?;

@@ -12,13 +12,15 @@
 //! | `news` | news for the gateway that cannot be published |
 //! | `notices` | what the customer is told of the conversation itself |
 //! | `verdicts`, `webhooks`, `settings` | a table each |
-//! | `gateways` | gateways' own APIs: stories with every mishap, who is reached, what answers mean |
+//! | `gateways` | stories before gateways' own APIs, with every mishap |
+//! | `exits` | what leaves by those, in which form and to whom, and what answers mean |
 //! | `simulator`, `phones` | the simulator by itself |
 //! | `world`, `cast` | the engine in its smallest form, which the others play in; settings, replies, files |
 
 mod activity;
 mod cast;
 mod changed;
+mod exits;
 mod failures;
 mod files;
 mod gateways;

@@ -128,7 +128,7 @@ impl Meta {
         self.accept(
             now,
             Message {
-                digits,
+                to: digits,
                 id,
                 reference: None,
                 free: true,

@@ -168,7 +168,7 @@ impl Meta {
         self.accept(
             now,
             Message {
-                digits: digits.clone(),
+                to: digits.clone(),
                 id: id.clone(),
                 reference: None,
                 free: true,
@@ -210,14 +210,14 @@ impl Meta {
             "read" => "READ",
             _ => "ERROR",
         };
-        let jid = format!("{}@s.whatsapp.net", self.digits_of(phone));
+        let jid = self.jid(phone, "s.whatsapp.net");
         let data = json!({"messageId": format!("db-{id}"), "keyId": id, "remoteJid": jid, "fromMe": true,
             "status": status, "instanceId": "i-1"});
         self.evolution_event(due, "messages.update", data);
     }
 
     pub(super) fn evolution_text(&mut self, now: Timestamp, phone: usize, id: &str, text: &str) {
-        let jid = format!("{}@s.whatsapp.net", self.digits_of(phone));
+        let jid = self.jid(phone, "s.whatsapp.net");
         let data = json!({"key": {"remoteJid": jid, "fromMe": false, "id": id}, "pushName": self.phones.0[phone].name,
             "message": {"conversation": text}, "messageType": "conversation",
             "messageTimestamp": now.as_second(), "instanceId": "i-1", "source": "android"});
@@ -232,8 +232,11 @@ impl Meta {
     }
 }
 
+/// The fields of a body, and the file in it.
+type Given = (Value, Option<Vec<u8>>);
+
 /// The fields of a body of JSON or of a multipart one, and the file in it.
-fn fields(request: &Request) -> Result<(Value, Option<Vec<u8>>), (u16, Value)> {
+fn fields(request: &Request) -> Result<Given, (u16, Value)> {
     if let Some(parts) = request.multipart() {
         let mut body = Map::new();
         let mut file = None;

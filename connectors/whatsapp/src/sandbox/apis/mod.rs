@@ -115,8 +115,8 @@ type Answer = Result<(u16, Value), (u16, Value)>;
 
 /// A message on its way in, as its gateway has read it.
 struct Message {
-    /// The customer's digits.
-    digits: String,
+    /// The customer's digits, or hidden id.
+    to: String,
     id: String,
     reference: Option<String>,
     free: bool,
@@ -154,7 +154,10 @@ impl Meta {
 
     /// Takes a message; what becomes of it comes by webhooks.
     fn accept(&mut self, now: Timestamp, message: Message) -> usize {
-        let phone = self.phones.dial(&message.digits);
+        let phone = match message.to.ends_with("@lid") {
+            true => self.phones.actor(&message.to),
+            false => self.phones.dial(&message.to),
+        };
         if let Some(callback) = message.callback {
             self.callbacks.insert(message.id.clone(), callback);
         }
@@ -206,6 +209,15 @@ impl Meta {
     fn client_id(&mut self) -> String {
         self.made += 1;
         format!("3EB0{:016X}", self.made)
+    }
+
+    /// The customer's id at a server: `4915…@c.us`, or the hidden one.
+    fn jid(&self, phone: usize, server: &str) -> String {
+        let phone = &self.phones.0[phone];
+        match (&phone.wa_id, &phone.user_id) {
+            (None, Some(hidden)) => hidden.clone(),
+            (digits, _) => format!("{}@{server}", digits.as_deref().unwrap_or_default()),
+        }
     }
 
     /// The customer's digits.

@@ -128,7 +128,7 @@ impl Meta {
             .as_deref()
             .and_then(|url| url.split("reference=").nth(1));
         let message = Message {
-            digits,
+            to: digits,
             id: sid.clone(),
             reference: reference.map(str::to_owned),
             free,

@@ -102,9 +102,12 @@ impl Meta {
             });
         }
         let chat = body["chatId"].as_str().unwrap_or_default().to_owned();
-        let is_cus = chat.ends_with("@c.us");
-        let digits = super::digits(&chat).filter(|_| is_cus);
-        let digits = digits.ok_or_else(|| refused(400, "chatId is not valid"))?;
+        let to = match chat.rsplit_once('@') {
+            Some((_, "c.us")) => super::digits(&chat),
+            Some((_, "lid")) => Some(chat.clone()),
+            _ => None,
+        };
+        let to = to.ok_or_else(|| refused(400, "chatId is not valid"))?;
         let shown = match what {
             "sendText" => {
                 let words = body["text"].as_str().filter(|text| !text.is_empty());
@@ -136,7 +139,7 @@ impl Meta {
             None => self.client_id(),
         };
         let message = Message {
-            digits: digits.clone(),
+            to,
             id: id.clone(),
             reference: None,
             free: true,
@@ -151,7 +154,7 @@ impl Meta {
                 "timestamp": now.as_second()})
             }
             "NOWEB" => {
-                json!({"key": {"remoteJid": format!("{digits}@s.whatsapp.net"), "fromMe": true, "id": id},
+                json!({"key": {"remoteJid": chat.replace("@c.us", "@s.whatsapp.net"), "fromMe": true, "id": id},
                 "messageTimestamp": now.as_second().to_string(), "status": "PENDING"})
             }
             _ => json!({"id": whole, "fromMe": true, "timestamp": now.as_second()}),
@@ -166,14 +169,14 @@ impl Meta {
             "read" => (3, "READ"),
             _ => (-1, "ERROR"),
         };
-        let chat = format!("{}@c.us", self.digits_of(phone));
+        let chat = self.jid(phone, "c.us");
         let payload = json!({"id": format!("true_{chat}_{id}"), "from": format!("{DISPLAY}@c.us"), "to": chat,
             "participant": null, "fromMe": true, "ack": ack, "ackName": name});
         self.waha_event(due, "message.ack", payload);
     }
 
     pub(super) fn waha_text(&mut self, now: Timestamp, phone: usize, id: &str, text: &str) {
-        let chat = format!("{}@c.us", self.digits_of(phone));
+        let chat = self.jid(phone, "c.us");
         let payload = json!({"id": format!("false_{chat}_{id}"), "timestamp": now.as_second(), "from": chat,
             "fromMe": false, "to": format!("{DISPLAY}@c.us"), "body": text, "hasMedia": false, "ack": 1,
             "_data": {"notifyName": self.phones.0[phone].name}});
