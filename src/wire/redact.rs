@@ -154,6 +154,28 @@ fn message(message: &Message, tell: &mut dyn FnMut(&Option<String>)) {
         tell(&place.name);
         tell(&place.address);
     }
+    message.earlier().for_each(|earlier| tell(&earlier.text));
+    for card in &message.contacts {
+        tell(&card.name);
+        tell(&card.organization);
+        let reached = card.phones.iter().chain(&card.emails);
+        reached.for_each(|text| tell(&Some(text.clone())));
+    }
+    if let Some(referral) = &message.referral {
+        tell(&referral.headline);
+        tell(&referral.body);
+    }
+    for item in message.order.iter().flat_map(|order| &order.items) {
+        tell(&item.name);
+    }
+    if let Some(poll) = &message.poll {
+        tell(&poll.question);
+    }
+    let options = message.poll.iter().flat_map(|poll| &poll.options);
+    let votes = message.vote.iter().flat_map(|vote| &vote.options);
+    options
+        .chain(votes)
+        .for_each(|text| tell(&Some(text.clone())));
 }
 
 fn strings(value: &Value, tell: &mut dyn FnMut(&Option<String>)) {

@@ -16,6 +16,7 @@ fn reply(session: &str, id: &str) -> Event {
         attachments: Vec::new(),
         options: Vec::new(),
         template: None,
+        quotes: None,
     });
     Event {
         data,

@@ -9,6 +9,7 @@
 //! | throttles, token, account, maintenance | not sent; later |
 //! | 1, 2, 131000, 131016, other 5xx, unreadable | unknown: a status decides, or a person |
 
+use handoffd_contract::lane::carried_fact;
 use handoffd_contract::{
     Effect, HttpReply, Learned, MediaProblem, Publication, Reason, Reply, Step, Stop, Verdict,
 };
@@ -62,6 +63,7 @@ fn send(context: &SendMemo, reply: &HttpReply) -> Verdict {
             Some(id) => Verdict::Known(vec![
                 Learned::is(&context.sent, id),
                 Learned::is(facts::wamid(id), &context.reference),
+                Learned::is(carried_fact(id), facts::item(&context.sent)),
                 Learned::is(facts::LAST, format!("{} {}", context.reference, context.at)),
             ]),
             None => Verdict::later(
