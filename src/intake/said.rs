@@ -141,11 +141,10 @@ fn content(message: &mut Message, at: &At<'_, '_>) {
     }
     message.location = place(&at.field("location"), &mut lines);
     kinds::fill(message, at);
+    message.text = Some(lines.join("\n")).filter(|text| !text.trim().is_empty());
     if is_hidden(message, at) {
-        message.text = None;
         return;
     }
-    message.text = Some(lines.join("\n")).filter(|text| !text.trim().is_empty());
     if message.is_empty() {
         let lost = said.given() && !said.value().is_some_and(Value::is_string);
         if !lost {
@@ -160,8 +159,9 @@ fn content(message: &mut Message, at: &At<'_, '_>) {
 /// Takes out what is not to be shown, and says whether that was all there is.
 fn is_hidden(message: &mut Message, at: &At<'_, '_>) -> bool {
     let limits = at.context().limits;
-    if message.system.is_some() {
-        return !limits.system_messages;
+    if message.system.is_some() && !limits.system_messages {
+        message.text = None;
+        return true;
     }
     let is_sticker = |file: &Attachment| file.kind == AttachmentKind::Sticker;
     if limits.stickers || !message.attachments.iter().any(is_sticker) {

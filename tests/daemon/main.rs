@@ -8,6 +8,7 @@ mod conversation;
 mod disabled;
 mod gateways;
 mod kill;
+mod kinds;
 mod lost_fields;
 mod merged;
 mod notices;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use crate::content::{
-    Choice, ContactCard, Earlier, Order, OrderItem, Poll, Reaction, Referral, Vote,
+    Answered, Choice, ContactCard, Earlier, Order, OrderItem, Poll, Reaction, Referral, Vote,
 };
 pub use crate::desk::{Activity, RepActivity, Routing, SessionRouting, SessionUpdated};
 pub use crate::notice::{CustomerNotice, Notice, SessionRated};
