@@ -18,6 +18,7 @@
 mod activity;
 mod cast;
 mod changed;
+mod clients;
 mod failures;
 mod files;
 mod news;
