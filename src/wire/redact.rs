@@ -246,6 +246,36 @@ mod tests {
     }
 
     #[test]
+    fn what_people_wrote_is_gone_whatever_kind_of_message_it_is_in() {
+        for (field, value) in [
+            ("quote", json!({"text": "my pin is 4711 for sure"})),
+            (
+                "reaction",
+                json!({"emoji": "x", "text": "my pin is 4711 for sure"}),
+            ),
+            ("edit", json!({"text": "my pin is 4711 for sure"})),
+            ("vote", json!({"options": ["my pin is 4711 for sure"]})),
+            ("poll", json!({"question": "my pin is 4711 for sure"})),
+            ("contacts", json!([{"name": "my pin is 4711 for sure"}])),
+            ("contacts", json!([{"phones": ["my pin is 4711 for sure"]}])),
+            (
+                "order",
+                json!({"items": [{"name": "my pin is 4711 for sure"}]}),
+            ),
+            ("referral", json!({"headline": "my pin is 4711 for sure"})),
+        ] {
+            let mut work = work("Hello", "Ana");
+            let mut said =
+                json!({"id": "m", "time": "2026-01-01T00:00:00Z", "author": {"kind": "customer"}});
+            said[field] = value;
+            let said = json!({"type": "message.received", "data": {"message": said}});
+            work.items[0].data = serde_json::from_value(said).expect("an event");
+            let words = "400: my pin is 4711 for sure is not a date";
+            assert!(!message_texts(words, &work).contains("4711"), "{field}");
+        }
+    }
+
+    #[test]
     fn tokens_are_gone_and_ids_stay() {
         for (words, quiet) in [
             (
