@@ -253,3 +253,105 @@ fn every_test_that_is_promised_exists() {
     assert_eq!(missing, Vec::<String>::new(), "not on the page");
     assert!(tests > 100, "only {tests} tests were found");
 }
+
+/// The tests of a dialect's file, by name, as they are written.
+fn dialect_tests(name: &str) -> Vec<String> {
+    let file = root().join(format!("mappings/intake/{name}.toml"));
+    let text = fs::read_to_string(&file).unwrap();
+    let tests = text.split("[[test]]").skip(1);
+    tests.map(str::to_owned).collect()
+}
+
+/// Each cell of the table of kinds names a test of the dialect that expects this field, and a kind that a
+/// dialect's tests expect is in the table.
+#[test]
+fn every_kind_of_message_in_the_table_has_its_test() {
+    let page = fs::read_to_string(root().join("deploy/gateways.md")).unwrap();
+    let head = page
+        .lines()
+        .position(|line| line.starts_with("| in | "))
+        .unwrap();
+    let mut lines = page.lines().skip(head);
+    let cells = |line: &str| -> Vec<String> {
+        let inner = line.trim_matches('|').split('|');
+        inner.map(|cell| cell.trim().to_owned()).collect()
+    };
+    let dialects = cells(lines.next().unwrap());
+    let files: Vec<Vec<String>> = dialects[1..]
+        .iter()
+        .map(|name| dialect_tests(name))
+        .collect();
+    let expects = |test: &str, field: &str| {
+        let expect = test
+            .lines()
+            .find(|line| line.starts_with("expect"))
+            .unwrap_or_default();
+        let sure = [
+            format!("{field} = {{"),
+            format!("{field} = [{{"),
+            format!("{field}."),
+        ];
+        let set = format!("{field} = ");
+        sure.iter().any(|form| expect.contains(form))
+            || expect.match_indices(&set).any(|(at, _)| {
+                let before = expect[..at].chars().next_back();
+                let begins = before.is_none_or(|c| !c.is_alphanumeric() && c != '_');
+                begins && !expect[at + set.len()..].starts_with("\"\"")
+            })
+    };
+    let mut count = 0;
+    for line in lines.skip(1).take_while(|line| line.starts_with('|')) {
+        let row = cells(line);
+        let field = row[0].trim_matches('`').to_owned();
+        for ((cell, tests), dialect) in row[1..].iter().zip(&files).zip(&dialects[1..]) {
+            if cell == "–" {
+                let shown = tests.iter().any(|test| expects(test, &field));
+                assert!(
+                    !shown || field == "text",
+                    "{dialect}: {field} is told, and the table says no"
+                );
+                continue;
+            }
+            let named = tests
+                .iter()
+                .find(|test| test.contains(&format!("name = \"{cell}\"\n")));
+            let test = named.unwrap_or_else(|| panic!("{dialect}: there is no test \"{cell}\""));
+            assert!(
+                expects(test, &field),
+                "{dialect}: \"{cell}\" does not expect {field}"
+            );
+            count += 1;
+        }
+    }
+    assert!(count > 70, "only {count} cells");
+}
+
+/// What goes out names tests that there are.
+#[test]
+fn every_kind_that_goes_out_has_its_test() {
+    let page = fs::read_to_string(root().join("deploy/gateways.md")).unwrap();
+    let head = page
+        .lines()
+        .position(|line| line.starts_with("| out | "))
+        .unwrap();
+    let mut count = 0;
+    for line in page
+        .lines()
+        .skip(head + 2)
+        .take_while(|line| line.starts_with('|'))
+    {
+        let mut file = String::new();
+        for quoted in line.split('`').skip(1).step_by(2) {
+            if quoted.ends_with(".rs") {
+                file = fs::read_to_string(root().join(quoted)).expect(quoted);
+            } else {
+                assert!(
+                    file.contains(&format!("fn {quoted}(")),
+                    "there is no {quoted}"
+                );
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 10, "only {count} tests");
+}

@@ -47,6 +47,87 @@ fn example(kind: &str) -> Value {
     serde_json::from_str(text).expect("JSON")
 }
 
+/// Every kind of message that an event has a place for is in the schema, and intake reads it without a
+/// warning.
+#[test]
+fn every_kind_of_message_is_valid() {
+    let validator = validator(&event("message.received").unwrap());
+    for (field, value, wrong) in [
+        (
+            "quote",
+            json!({"message_id": "w", "text": "Red?", "author": {"kind": "agent", "name": "Ben"}}),
+            json!({"message_id": 7}),
+        ),
+        (
+            "reaction",
+            json!({"message_id": "w", "emoji": "👍"}),
+            json!({"emoji": 7}),
+        ),
+        ("edit", json!({"message_id": "w"}), json!("w")),
+        ("deletion", json!({"message_id": "w"}), json!(true)),
+        (
+            "contacts",
+            json!([{"name": "Lucía", "organization": "ACME", "phones": ["+1 983"], "emails": ["l@x.test"]}]),
+            json!([{"phones": [{"phone": "1"}]}]),
+        ),
+        ("choice", json!({"id": "o1"}), json!("o1")),
+        (
+            "order",
+            json!({"id": "1", "items": [{"product_id": "SKU-1", "name": "Cap", "quantity": 2, "price": 9.99, "currency": "EUR"}], "item_count": 2, "total": 19.98, "currency": "EUR"}),
+            json!({"items": [{"quantity": -1}]}),
+        ),
+        (
+            "poll",
+            json!({"question": "When?", "options": ["Mon"]}),
+            json!({"options": "Mon"}),
+        ),
+        (
+            "vote",
+            json!({"message_id": "w", "options": ["Mon"]}),
+            json!({"options": [7]}),
+        ),
+        (
+            "referral",
+            json!({"source": "ad", "id": "9", "headline": "Now", "body": "b", "url": "https://fb.me/1"}),
+            json!({"url": 7}),
+        ),
+        ("system", json!("user_changed_number"), json!(7)),
+        ("unsupported", json!("poll_creation"), json!({})),
+        (
+            "location",
+            json!({"latitude": 1.0, "longitude": 2.0, "live": true}),
+            json!({"latitude": 1.0, "longitude": 2.0, "live": "yes"}),
+        ),
+    ] {
+        let mut event = example("message.received");
+        event["data"]["message"][field] = value;
+        let errors: Vec<_> = validator
+            .iter_errors(&event)
+            .map(|error| error.to_string())
+            .collect();
+        assert_eq!(errors, Vec::<String>::new(), "{field}");
+        let incoming = handoffd::intake::Incoming {
+            origin: handoffd::intake::Origin::Http,
+            content_type: None,
+            headers: BTreeMap::new(),
+            body: event.to_string().into_bytes(),
+        };
+        let limits = handoffd::config::Limits::default();
+        let read =
+            handoffd::intake::decode(&incoming, &limits, jiff::Timestamp::now()).expect("an event");
+        assert_eq!(read.warnings, Vec::<String>::new(), "{field}");
+        event["data"]["message"][field] = wrong;
+        assert!(!validator.is_valid(&event), "{field}");
+    }
+    // What handoffd fills in itself is nothing that a producer sends.
+    assert!(
+        !event("message.received")
+            .unwrap()
+            .to_string()
+            .contains("\"reply\"")
+    );
+}
+
 #[test]
 fn the_shipped_examples_are_valid() {
     for kind in Data::INBOUND {

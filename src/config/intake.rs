@@ -109,6 +109,9 @@ pub(super) fn limits(mut section: Table<'_>) -> Limits {
     let max_id = count("max_id", 1_000, or.max_id);
     let max_event_bytes =
         bytes(section.size("max_event_bytes", 1024..=1 << 30, or.max_event_bytes as u64));
+    let stickers = section.flag("stickers", or.stickers);
+    let system_messages = section.flag("system_messages", or.system_messages);
+    let reactions_open_window = section.flag("reactions_open_window", or.reactions_open_window);
     section.finish();
     Limits {
         max_event_bytes,
@@ -117,6 +120,9 @@ pub(super) fn limits(mut section: Table<'_>) -> Limits {
         max_attachments,
         max_fields,
         max_id,
+        stickers,
+        system_messages,
+        reactions_open_window,
     }
 }
 

@@ -181,6 +181,12 @@ pub struct Limits {
     pub max_fields: usize,
     /// Characters of an id.
     pub max_id: usize,
+    /// Stickers are shown. Otherwise one by itself is no message that anybody sees.
+    pub stickers: bool,
+    /// WhatsApp's own notices are shown, such as that the customer has another number.
+    pub system_messages: bool,
+    /// A reaction opens WhatsApp's window like a message, of which WhatsApp says nothing.
+    pub reactions_open_window: bool,
 }
 
 /// `[engine]`
@@ -353,6 +359,9 @@ impl Default for Limits {
             max_attachments: 30,
             max_fields: 200,
             max_id: 200,
+            stickers: false,
+            system_messages: false,
+            reactions_open_window: false,
         }
     }
 }

@@ -141,6 +141,8 @@ impl Moved {
     pub fn of(data: &Data, opens: &[String]) -> Option<Moved> {
         Some(match data {
             Data::HandoffRequested(_) => Moved::HandedOff(opens.to_vec()),
+            // A remark about what was said is no answer and takes none away.
+            Data::MessageReceived(said) if said.message.is_remark() => Moved::Said,
             Data::MessageReceived(said) => Moved::Wrote(notices::word_of(said)),
             Data::MessageSent(_) => Moved::Said,
             Data::SessionClosed(closed) => Moved::Closed {

@@ -62,6 +62,7 @@ pub async fn settle(
                 let is_rating = rating(ledger, session, &event).await?.is_some();
                 if let Data::MessageReceived(said) | Data::MessageSent(said) = event.data
                     && said.reference.is_none()
+                    && !said.message.is_empty()
                     && !is_rating
                 {
                     add(handoff, said.message);

@@ -16,12 +16,12 @@ use metrics::histogram;
 use tokio_util::sync::CancellationToken;
 
 use super::Engine;
-use super::kept;
 use super::lease::LeaseGuard;
 use super::lost;
 use super::perform::{Outcome, perform};
 use super::plan::{Refused, assemble, plain};
 use super::proved::Proved;
+use super::{earlier, kept};
 use crate::ledger::{Admission, Attempt, Change, Lease, LedgerError, Loaded, Next, Release};
 use crate::metrics as names;
 use crate::target::Target;
@@ -162,6 +162,7 @@ async fn run(
         bytes,
     )
     .await?;
+    earlier::complete(&*engine.ledger, &lease.session, &mut loaded).await?;
     let mut worker = Worker {
         engine,
         target,

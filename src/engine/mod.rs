@@ -9,6 +9,7 @@
 //! | `due` | which targets may have a lane that is due |
 //! | [`lane`] | the life of one lane from claim to release |
 //! | [`plan`] | what a connector is asked: the work, with rendered mappings |
+//! | [`earlier`] | the messages that others are about |
 //! | [`kept`] | what waits for the next handoff, while the assistant has the conversation |
 //! | [`perform`] | one step: budget, call, verdict |
 //! | `proved` | what calls proved, until it is written |
@@ -17,6 +18,7 @@
 //! | [`lost`] | what fields lost, told to operators |
 
 mod due;
+pub mod earlier;
 pub mod kept;
 pub mod lane;
 pub mod lease;

@@ -347,11 +347,13 @@ impl Gate {
     }
 }
 
+/// Whether a conversation may begin with it. A remark about an earlier message begins none.
 fn begins(data: &Data) -> bool {
-    matches!(
-        data,
-        Data::HandoffRequested(_) | Data::MessageReceived(_) | Data::MessageSent(_)
-    )
+    match data {
+        Data::HandoffRequested(_) => true,
+        Data::MessageReceived(said) | Data::MessageSent(said) => !said.message.is_remark(),
+        _ => false,
+    }
 }
 
 /// How many messages of the conversation a handoff is given that has none of its own.
@@ -421,7 +423,9 @@ impl Gate {
         read.event.warnings.extend(words);
         read.warnings.extend(about_targets);
         let mut admission = self.router.admission(read.event, now);
-        admission.inbound_at = route::inbound_at(&admission.event.data, now, &read.unsure);
+        let reactions = self.limits.reactions_open_window;
+        let data = &admission.event.data;
+        admission.inbound_at = route::inbound_at(data, now, &read.unsure, reactions);
         Judged {
             admission,
             warnings: read.warnings,

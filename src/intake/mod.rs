@@ -12,6 +12,7 @@
 //! | [`dialects`] | what gateways send in their own words, as events |
 //! | [`mod@decode`] | CloudEvents, structured, binary and batch |
 //! | `payload`, `said`, `files`, `who` | what each field says, read as tolerantly as is certain |
+//! | `kinds`, `cards` | what a message is beside text and files: reactions, quotes, orders; contact cards |
 //! | `json`, `shape`, `values`, `time` | a body, a place in the event, and single values there |
 //! | [`outline`] | what can be told of something that is not understood |
 //! | [`warn`] | what could not be read as it came |
@@ -22,6 +23,7 @@
 //! | `store` | storing a group, however long that takes |
 
 pub mod amqp;
+mod cards;
 pub mod decode;
 pub mod dialects;
 pub mod door;
@@ -29,6 +31,7 @@ mod files;
 pub mod http;
 pub mod incoming;
 mod json;
+mod kinds;
 pub mod outline;
 mod payload;
 mod proof;

@@ -53,8 +53,7 @@ pub(super) fn handoff(at: &At<'_, '_>, event: &Envelope<'_>) -> Result<Data, Sto
                 name: None,
             },
             text: Some(text),
-            attachments: Vec::new(),
-            location: None,
+            ..Message::default()
         });
     }
     Ok(Data::HandoffRequested(Box::new(handoff)))

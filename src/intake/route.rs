@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use handoffd_contract::event::Session;
-use handoffd_contract::{AuthorKind, Connector, Contact, Data, Event};
+use handoffd_contract::{AuthorKind, Connector, Contact, Data, Event, Message};
 use jiff::Timestamp;
 
 use super::warn::Warning;
@@ -82,7 +82,7 @@ impl Router {
             opens,
             session,
             contact: contact.cloned(),
-            inbound_at: inbound_at(&event.data, now, &HashSet::new()),
+            inbound_at: inbound_at(&event.data, now, &HashSet::new(), false),
             find: None,
             event,
         }
@@ -217,18 +217,27 @@ fn number(session: Option<&Session>) -> Option<&str> {
 }
 
 /// When the customer last wrote, if this shows that they did. A clock that runs ahead of ours must
-/// not hold WhatsApp's window open longer than it is, and neither must a guess.
+/// not hold WhatsApp's window open longer than it is, and neither must a guess. Whether a reaction opens
+/// the window is not documented; `reactions` says that it does.
+/// <https://developers.facebook.com/documentation/business-messaging/whatsapp/messages/send-messages>
 pub(super) fn inbound_at(
     data: &Data,
     now: Timestamp,
     unsure: &HashSet<String>,
+    reactions: bool,
 ) -> Option<Timestamp> {
+    let is_written = |message: &Message| match message.reaction {
+        Some(_) => reactions,
+        None => !message.is_remark(),
+    };
     let at = match data {
-        Data::MessageReceived(said) => Some(said.message.time),
+        Data::MessageReceived(said) => Some(&said.message)
+            .filter(|message| is_written(message))
+            .map(|message| message.time),
         Data::HandoffRequested(handoff) => handoff
             .transcript
             .iter()
-            .filter(|message| message.author.kind == AuthorKind::Customer)
+            .filter(|message| message.author.kind == AuthorKind::Customer && is_written(message))
             .filter(|message| !unsure.contains(&message.id))
             .map(|message| message.time)
             .max(),

@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 
+use handoffd_contract::event::{AttachmentKind, Earlier};
 use handoffd_contract::{Attachment, Author, AuthorKind, Location, Message, ids};
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::files::files;
+use super::kinds;
 use super::shape::At;
 use super::time::Moment;
 
@@ -81,30 +83,34 @@ pub(super) fn message(
         Some(_) => at.field("author").field("name").text(),
         None => None,
     };
-    let content = content(at);
-    Message {
+    let mut message = Message {
         id,
         time,
         author: Author {
             kind: author,
             name: name.filter(|name| !name.trim().is_empty()),
         },
-        text: content.text,
-        attachments: content.attachments,
-        location: content.location,
+        ..Message::default()
+    };
+    content(&mut message, at);
+    own_id(&mut message, at, instead);
+    message
+}
+
+/// A message that is about another one has an id of its own: under the same id it would be taken for the
+/// other once more.
+fn own_id(message: &mut Message, at: &At<'_, '_>, instead: &Instead) {
+    let is_same = |one: &Earlier| one.message_id.as_ref() == Some(&message.id);
+    if message.earlier().any(is_same) {
+        at.field("id").read_as(
+            "it is the id of the message that this one is about, another was made: give every message its own",
+        );
+        message.id = format!("{}~{}", message.id, ids::short(&[&instead.id]));
     }
 }
 
-/// Text, files and place.
-#[derive(Default)]
-struct Content {
-    text: Option<String>,
-    attachments: Vec<Attachment>,
-    location: Option<Location>,
-}
-
-/// What is in a message; never nothing.
-fn content(at: &At<'_, '_>) -> Content {
+/// Puts into a message what is in it; never nothing, unless that is not to be shown.
+fn content(message: &mut Message, at: &At<'_, '_>) {
     if at.object().is_none() {
         let text = at
             .value()
@@ -113,13 +119,11 @@ fn content(at: &At<'_, '_>) -> Content {
             .flatten();
         at.read_as("only a text was read: write a message with id, time, author and text");
         let text = text.filter(|text| !text.trim().is_empty());
-        return Content {
-            text: Some(text.unwrap_or_else(|| {
-                let line = if at.given() { UNREADABLE } else { EMPTY };
-                line.to_owned()
-            })),
-            ..Content::default()
-        };
+        message.text = Some(text.unwrap_or_else(|| {
+            let line = if at.given() { UNREADABLE } else { EMPTY };
+            line.to_owned()
+        }));
+        return;
     }
     let said = at.field("text");
     // The form of WhatsApp's own webhooks.
@@ -131,24 +135,40 @@ fn content(at: &At<'_, '_>) -> Content {
     };
     let mut lines: Vec<String> = text.into_iter().filter(|text| !text.is_empty()).collect();
     let (attachments, more) = files(&at.field("attachments"));
+    message.attachments = attachments;
     if more > 0 {
         lines.push(format!("[{more} more attachments were left out]"));
     }
-    let location = place(&at.field("location"), &mut lines);
-    if lines.is_empty() && attachments.is_empty() && location.is_none() {
+    message.location = place(&at.field("location"), &mut lines);
+    kinds::fill(message, at);
+    message.text = Some(lines.join("\n")).filter(|text| !text.trim().is_empty());
+    if is_hidden(message, at) {
+        return;
+    }
+    if message.is_empty() {
         let lost = said.given() && !said.value().is_some_and(Value::is_string);
         if !lost {
             said.read_as(
                 "a line stands for it: a message without attachments or location needs a text",
             );
         }
-        lines.push(if lost { UNREADABLE } else { EMPTY }.to_owned());
+        message.text = Some(if lost { UNREADABLE } else { EMPTY }.to_owned());
     }
-    Content {
-        text: Some(lines.join("\n")).filter(|text| !text.is_empty()),
-        attachments,
-        location,
+}
+
+/// Takes out what is not to be shown, and says whether that was all there is.
+fn is_hidden(message: &mut Message, at: &At<'_, '_>) -> bool {
+    let limits = at.context().limits;
+    if message.system.is_some() && !limits.system_messages {
+        message.text = None;
+        return true;
     }
+    let is_sticker = |file: &Attachment| file.kind == AttachmentKind::Sticker;
+    if limits.stickers || !message.attachments.iter().any(is_sticker) {
+        return false;
+    }
+    message.attachments.retain(|file| !is_sticker(file));
+    message.is_empty()
 }
 
 fn place(at: &At<'_, '_>, lines: &mut Vec<String>) -> Option<Location> {
@@ -170,6 +190,7 @@ fn place(at: &At<'_, '_>, lines: &mut Vec<String>) -> Option<Location> {
         longitude,
         name,
         address,
+        live: at.field("live").flag().unwrap_or(false),
     })
 }
 
@@ -203,6 +224,9 @@ pub(super) fn transcript(
             time,
         };
         let mut message = message(item, &instead, time, author);
+        if message.is_empty() {
+            continue;
+        }
         if let Some(earlier) = first.get(&message.id) {
             if said[*earlier] == message {
                 item.read_as("it is the same message once more, and was taken once");

@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use handoffd_contract::event::Session;
 pub use handoffd_contract::lane::Change;
-use handoffd_contract::{Contact, Controller, Event, Known, Settled, Stop};
+use handoffd_contract::{Contact, Controller, Data, Event, Known, Settled, Stop};
 use jiff::Timestamp;
 
 use super::{Admission, Changes, Result};
@@ -56,6 +56,52 @@ pub struct Loaded {
     pub last_inbound: Option<Timestamp>,
     /// Who was in charge once everything up to the head had happened.
     pub controller: Controller,
+}
+
+/// What an event speaks of that came earlier.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mention {
+    /// The message with this id on its own side.
+    Message(String),
+    /// The option with this id, of a rep's reply.
+    Option(String),
+}
+
+/// How many of a session's newest events are looked through for what is spoken of.
+pub(super) const LOOKED_THROUGH: i64 = 500;
+/// Bytes of an event beyond which it is not looked into.
+pub(super) const LOOKED_INTO: i64 = 512 * 1024;
+
+impl Mention {
+    /// The kinds of event that may hold it.
+    pub(super) fn kinds(&self) -> [&'static str; 3] {
+        match self {
+            Mention::Message(_) => ["message.received", "message.sent", "handoff.requested"],
+            Mention::Option(_) => ["rep.replied"; 3],
+        }
+    }
+
+    /// How an event that holds it is written.
+    pub(super) fn needle(&self) -> String {
+        let (Mention::Message(id) | Mention::Option(id)) = self;
+        format!("\"id\":{}", serde_json::Value::from(id.as_str()))
+    }
+
+    /// Whether an event holds it.
+    pub(super) fn is_in(&self, event: &Event) -> bool {
+        match (self, &event.data) {
+            (Mention::Message(id), Data::MessageReceived(said) | Data::MessageSent(said)) => {
+                said.message.id == *id
+            }
+            (Mention::Message(id), Data::HandoffRequested(handoff)) => {
+                handoff.transcript.iter().any(|said| said.id == *id)
+            }
+            (Mention::Option(id), Data::RepReplied(reply)) => {
+                reply.options.iter().any(|option| option.id == *id)
+            }
+            _ => false,
+        }
+    }
 }
 
 /// One call and what became of it; append-only.
@@ -208,6 +254,16 @@ pub trait LaneLedger: Changes {
 
     /// The event of a session that connectors know by this id, whatever lanes show already.
     async fn recall(&self, session: &str, id: &str) -> Result<Option<(i64, Event)>>;
+
+    /// What is known of a message before this event: the event that holds it, or the rep's reply that it
+    /// carried out; or the newest reply that has offered an option. Only the newest events are looked at,
+    /// and none that is very large.
+    async fn mentioned(
+        &self,
+        session: &str,
+        before: i64,
+        mention: Mention,
+    ) -> Result<Option<Event>>;
 
     /// Messages that came before this event while none was in charge in whose time they are shown: since
     /// the last change to one of the `hidden` (see [`Controller::WORDS`](handoffd_contract::Controller)),

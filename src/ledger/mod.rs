@@ -51,7 +51,8 @@ pub use self::conversation::{ConversationLedger, ConversationRow, effect_id};
 pub use self::events::{Admission, Admitted, DeadLetter, DeadLetterRow, EventLedger, Find};
 pub use self::feeds::{FeedLease, FeedLedger, Received};
 pub use self::lanes::{
-    Attempt, Change, LaneLedger, LaneRef, LaneState, Lease, Loaded, Next, Release, Unlooked,
+    Attempt, Change, LaneLedger, LaneRef, LaneState, Lease, Loaded, Mention, Next, Release,
+    Unlooked,
 };
 pub use self::mappings::{MappingLedger, MappingRow};
 pub use self::open::{exists, open, open_existing};

@@ -107,6 +107,21 @@ impl Relay {
         Ok(false)
     }
 
+    /// Puts the message that a reply answers in the place of the record that shows it.
+    pub(super) async fn find_quoted(
+        &self,
+        target: &Target,
+        lane: i64,
+        reply: &mut RepReply,
+    ) -> Result<(), RelayError> {
+        let Some(record) = reply.quotes.take() else {
+            return Ok(());
+        };
+        let (_, loaded) = self.ledger.peek(lane).await?;
+        reply.quotes = target.connector.quoted(&loaded.known, &record);
+        Ok(())
+    }
+
     /// Which of a record's conversations a reply is for, or what the rep is asked.
     pub(super) async fn addressee<'l>(
         &self,

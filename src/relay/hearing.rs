@@ -235,6 +235,9 @@ impl Relay {
             }
             _ => newest,
         };
+        if let InboundKind::Replied(reply) = &mut heard.kind {
+            self.find_quoted(target, addressee.lane, reply).await?;
+        }
         // What happens to a record happens to every conversation in it.
         let every = match &heard.kind {
             InboundKind::Ended { .. }

@@ -154,6 +154,28 @@ fn message(message: &Message, tell: &mut dyn FnMut(&Option<String>)) {
         tell(&place.name);
         tell(&place.address);
     }
+    message.earlier().for_each(|earlier| tell(&earlier.text));
+    for card in &message.contacts {
+        tell(&card.name);
+        tell(&card.organization);
+        let reached = card.phones.iter().chain(&card.emails);
+        reached.for_each(|text| tell(&Some(text.clone())));
+    }
+    if let Some(referral) = &message.referral {
+        tell(&referral.headline);
+        tell(&referral.body);
+    }
+    for item in message.order.iter().flat_map(|order| &order.items) {
+        tell(&item.name);
+    }
+    if let Some(poll) = &message.poll {
+        tell(&poll.question);
+    }
+    let options = message.poll.iter().flat_map(|poll| &poll.options);
+    let votes = message.vote.iter().flat_map(|vote| &vote.options);
+    options
+        .chain(votes)
+        .for_each(|text| tell(&Some(text.clone())));
 }
 
 fn strings(value: &Value, tell: &mut dyn FnMut(&Option<String>)) {
@@ -220,6 +242,36 @@ mod tests {
             ("My card", "My card"),
         ] {
             assert_eq!(message_texts(words, &work), quiet);
+        }
+    }
+
+    #[test]
+    fn what_people_wrote_is_gone_whatever_kind_of_message_it_is_in() {
+        for (field, value) in [
+            ("quote", json!({"text": "my pin is 4711 for sure"})),
+            (
+                "reaction",
+                json!({"emoji": "x", "text": "my pin is 4711 for sure"}),
+            ),
+            ("edit", json!({"text": "my pin is 4711 for sure"})),
+            ("vote", json!({"options": ["my pin is 4711 for sure"]})),
+            ("poll", json!({"question": "my pin is 4711 for sure"})),
+            ("contacts", json!([{"name": "my pin is 4711 for sure"}])),
+            ("contacts", json!([{"phones": ["my pin is 4711 for sure"]}])),
+            (
+                "order",
+                json!({"items": [{"name": "my pin is 4711 for sure"}]}),
+            ),
+            ("referral", json!({"headline": "my pin is 4711 for sure"})),
+        ] {
+            let mut work = work("Hello", "Ana");
+            let mut said =
+                json!({"id": "m", "time": "2026-01-01T00:00:00Z", "author": {"kind": "customer"}});
+            said[field] = value;
+            let said = json!({"type": "message.received", "data": {"message": said}});
+            work.items[0].data = serde_json::from_value(said).expect("an event");
+            let words = "400: my pin is 4711 for sure is not a date";
+            assert!(!message_texts(words, &work).contains("4711"), "{field}");
         }
     }
 

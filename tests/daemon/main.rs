@@ -9,6 +9,7 @@ mod disabled;
 mod exits;
 mod gateways;
 mod kill;
+mod kinds;
 mod lost_fields;
 mod merged;
 mod notices;

@@ -1,5 +1,6 @@
 //! One odd field costs a line and not the handoff: what each becomes, and what the rep reads.
 
+mod kinds;
 mod said;
 mod who;
 mod window;

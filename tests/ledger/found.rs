@@ -292,6 +292,7 @@ pub async fn copies_of_what_we_sent_are_for_nobody(w: &World) {
         attachments: Vec::new(),
         options: Vec::new(),
         template: None,
+        quotes: None,
     });
     let replied = plain(Event {
         data: reply,

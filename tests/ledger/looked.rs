@@ -1,7 +1,8 @@
 //! Lanes that nobody works on, looked at for those whose replies wait.
 
-use handoffd::ledger::{LedgerError, Next, Unlooked};
-use handoffd_contract::event::RepReply;
+use handoffd::ledger::{Change, LedgerError, Mention, Next, Unlooked};
+use handoffd_contract::event::{Earlier, RepReply, ReplyOption};
+use handoffd_contract::lane::carried_fact;
 use handoffd_contract::{Data, Event, Reason, ids};
 
 use crate::world::*;
@@ -16,6 +17,7 @@ fn reply(session: &str, id: &str) -> Event {
         attachments: Vec::new(),
         options: Vec::new(),
         template: None,
+        quotes: None,
     });
     Event {
         data,
@@ -160,4 +162,55 @@ pub async fn an_event_is_found_again_by_the_id_that_connectors_know(w: &World) {
     );
     assert_eq!(found("9").await, None);
     assert_eq!(w.b.recall("s", "r@1").await.unwrap().unwrap().1, reply);
+}
+
+pub async fn what_a_message_speaks_of_is_found_among_what_came_before(w: &World) {
+    w.a.put(t(0), opening("s", "1", &["wa"])).await;
+    let said = w.a.put(t(0), plain(message("s", "2"))).await;
+    let mut offer = reply("s", "r-1");
+    if let Data::RepReplied(reply) = &mut offer.data {
+        reply.options = vec![ReplyOption {
+            id: "o\"1".into(),
+            title: "Red".into(),
+        }];
+    }
+    w.a.put(t(0), plain(offer)).await;
+    let mut quoting = message("s", "3");
+    if let Data::MessageReceived(said) = &mut quoting.data {
+        let earlier = Earlier {
+            message_id: Some("wamid.2".into()),
+            ..Earlier::default()
+        };
+        said.message.quote = Some(Box::new(earlier));
+    }
+    let last = w.a.put(t(0), plain(quoting)).await;
+    w.a.put(t(0), plain(message("elsewhere", "9"))).await;
+    let found = async |before: i64, mention: Mention| {
+        let found = w.b.mentioned("s", before, mention).await.unwrap();
+        found.map(|event| event.id)
+    };
+    let message_of = |id: &str| Mention::Message(id.into());
+    assert_eq!(found(last, message_of("wamid.2")).await, Some("2".into()));
+    assert_eq!(
+        found(said, message_of("wamid.2")).await,
+        None,
+        "it came later"
+    );
+    assert_eq!(
+        found(last, message_of("wamid.9")).await,
+        None,
+        "of another session"
+    );
+    assert_eq!(found(last, message_of("wamid.OUT")).await, None);
+    let option = Mention::Option("o\"1".into());
+    assert_eq!(found(last, option.clone()).await, Some("r-1".into()));
+    assert_eq!(found(said, option).await, None);
+    // A message of ours is known by the fact that says which reply it carried out.
+    let lease = w.a.take(t(1), "wa").await;
+    let carried = Change::Set(carried_fact("wamid.OUT"), "r-1".into());
+    w.a.finish(&lease, t(1), vec![], vec![carried], vec![])
+        .await
+        .unwrap();
+    let ours = found(last, message_of("wamid.OUT")).await;
+    assert_eq!(ours, Some("r-1".into()));
 }

@@ -127,7 +127,8 @@ conformance! {
         a_reply_to_a_lane_that_stands_still_makes_it_looked_at
         with_a_blocked_target_lanes_that_are_due_are_looked_at_too
         what_looking_came_to_is_one_transaction
-        an_event_is_found_again_by_the_id_that_connectors_know;
+        an_event_is_found_again_by_the_id_that_connectors_know
+        what_a_message_speaks_of_is_found_among_what_came_before;
     heard:
         a_fact_leads_to_its_lane
         a_candidate_may_be_ours

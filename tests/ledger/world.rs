@@ -263,8 +263,7 @@ pub fn message(session: &str, id: &str) -> Event {
                 time: t(0),
                 author: Author::default(),
                 text: Some(format!("text of {id}")),
-                attachments: Vec::new(),
-                location: None,
+                ..Message::default()
             },
             session: None,
             contact: None,

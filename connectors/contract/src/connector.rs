@@ -159,6 +159,13 @@ pub trait Connector: Send + Sync {
         }
     }
 
+    /// The message of the conversation that this record of the target shows, by the lane's facts; `None`
+    /// where it shows none.
+    fn quoted(&self, known: &Known, record: &str) -> Option<String> {
+        let _ = (known, record);
+        None
+    }
+
     /// A read that tells whether reps are there now; none where the CRM cannot be asked.
     fn availability(&self) -> Option<HttpCall> {
         None

@@ -10,6 +10,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use crate::content::{
+    Answered, Choice, ContactCard, Earlier, Order, OrderItem, Poll, Reaction, Referral, Vote,
+};
 pub use crate::desk::{Activity, RepActivity, Routing, SessionRouting, SessionUpdated};
 pub use crate::notice::{CustomerNotice, Notice, SessionRated};
 pub use crate::state::{
@@ -321,7 +324,7 @@ pub fn sentiment(raw: &str) -> Option<&'static str> {
 }
 
 /// Something said by somebody.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Message {
     /// The message's id on its own side, such as a `wamid`.
     pub id: String,
@@ -329,7 +332,7 @@ pub struct Message {
     pub time: Timestamp,
     /// By whom.
     pub author: Author,
-    /// The text; may be absent when there are attachments or a location.
+    /// The text; may be absent when there is something else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
     /// Files.
@@ -338,6 +341,99 @@ pub struct Message {
     /// A location pin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<Location>,
+    /// The message that this one answers, as its writer quotes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quote: Option<Box<Earlier>>,
+    /// A reaction to an earlier message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reaction: Option<Box<Reaction>>,
+    /// The message that this one changes: `text` is what it says now. The message has an id of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edit: Option<Box<Earlier>>,
+    /// The message that its writer deletes. This one has an id of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion: Option<Box<Earlier>>,
+    /// Contact cards.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contacts: Vec<ContactCard>,
+    /// What was chosen among buttons or the rows of a list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub choice: Option<Box<Choice>>,
+    /// The ad or post by which the customer came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub referral: Option<Box<Referral>>,
+    /// An order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<Box<Order>>,
+    /// A poll.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub poll: Option<Box<Poll>>,
+    /// A vote in a poll.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vote: Option<Box<Vote>>,
+    /// WhatsApp's own notice, by its type, such as `user_changed_number`; `text` is what it says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<String>,
+    /// WhatsApp's word for a kind of message that it does not hand on, or that nobody knows yet;
+    /// `unsupported` when it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsupported: Option<String>,
+}
+
+impl Message {
+    /// Whether there is nothing that could be shown.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let has_text = self
+            .text
+            .as_deref()
+            .is_some_and(|text| !text.trim().is_empty());
+        !has_text
+            && self.attachments.is_empty()
+            && self.location.is_none()
+            && self.reaction.is_none()
+            && self.edit.is_none()
+            && self.deletion.is_none()
+            && self.contacts.is_empty()
+            && self.choice.is_none()
+            && self.referral.is_none()
+            && self.order.is_none()
+            && self.poll.is_none()
+            && self.vote.is_none()
+            && self.unsupported.is_none()
+    }
+
+    /// Whether it is a remark about an earlier message or about the account, and no message of its own:
+    /// a reaction, a deletion, WhatsApp's own notice.
+    #[must_use]
+    pub fn is_remark(&self) -> bool {
+        self.reaction.is_some() || self.deletion.is_some() || self.system.is_some()
+    }
+
+    /// Whether it asks for somebody. A remark opens nothing and wakes nobody: whoever is in charge
+    /// already sees it, and so does the next handoff.
+    #[must_use]
+    pub fn asks(&self) -> bool {
+        !self.is_remark() && !self.is_empty()
+    }
+
+    /// The earlier messages that it is about.
+    pub fn earlier(&self) -> impl Iterator<Item = &Earlier> {
+        let reaction = self.reaction.as_ref().map(|reaction| &reaction.to);
+        let vote = self.vote.as_ref().map(|vote| &vote.poll);
+        let boxed = [&self.quote, &self.edit, &self.deletion];
+        let boxed = boxed.into_iter().filter_map(Option::as_deref);
+        boxed.chain(reaction).chain(vote)
+    }
+
+    /// The same, to be completed.
+    pub fn earlier_mut(&mut self) -> impl Iterator<Item = &mut Earlier> {
+        let reaction = self.reaction.as_mut().map(|reaction| &mut reaction.to);
+        let vote = self.vote.as_mut().map(|vote| &mut vote.poll);
+        let boxed = [&mut self.quote, &mut self.edit, &mut self.deletion];
+        let boxed = boxed.into_iter().filter_map(Option::as_deref_mut);
+        boxed.chain(reaction).chain(vote)
+    }
 }
 
 /// Who said something.
@@ -501,7 +597,7 @@ pub enum Source {
 }
 
 /// A place.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Location {
     /// Degrees north.
     pub latitude: f64,
@@ -513,6 +609,9 @@ pub struct Location {
     /// Its address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+    /// Somebody shares where they are; this is where they were when they began.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub live: bool,
 }
 
 /// The payload of `message.received` and `message.sent`.
@@ -591,7 +690,7 @@ pub struct ContactUpdated {
 }
 
 /// A rep's reply, as heard from a CRM.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct RepReply {
     /// The target in which the rep wrote.
     pub target: String,
@@ -612,6 +711,10 @@ pub struct RepReply {
     /// A template that the rep chose; sent instead of free text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<Template>,
+    /// The message of the conversation that it answers, by its id on WhatsApp's side. A connector hears the
+    /// CRM's own id of it; [`quoted`](crate::Connector::quoted) says which message that shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quotes: Option<String>,
 }
 
 /// Something that the customer may choose.

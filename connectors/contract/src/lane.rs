@@ -230,6 +230,13 @@ pub fn replanned(known: &Known) -> impl Iterator<Item = String> + '_ {
         .map(|(event, _)| mapping_fact(event))
 }
 
+/// The fact by which a way back notes which event a message of WhatsApp's carried out: the event of a rep's
+/// reply. By it the reply is found that a customer quotes.
+#[must_use]
+pub fn carried_fact(message: &str) -> String {
+    format!("carried/{message}")
+}
+
 /// The fact by which a connector notes that an event is work again although its lane has shown it: it is
 /// [`AGAIN`] until that is done. An operator who skips gives such an event up before any other, since
 /// the lane stands at it; then it is [`SKIPPED`].

@@ -15,6 +15,7 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | [`event`] | what happened: the events that come in and that connectors cause |
+//! | [`content`] | what a message can be beside text, files and a place |
 //! | [`work`] | what a lane has to show: a session and its events since the last one shown |
 //! | [`controller`] | who is in charge of a conversation |
 //! | [`state`] | what is told of a conversation's state |
@@ -32,12 +33,14 @@
 //! | [`ids`] | ids that we choose, derived so that a repeat is the same request |
 //! | [`phone`] | whether a number that somebody typed is the customer's |
 //! | [`quote`] | strangers' words among our own |
+//! | [`lines`] | a message's content as lines that people read |
 //! | [`text`] | splitting, escaping and transcript lines that every connector shares |
 //! | [`sandbox`] | the other side: a simulator of an API (feature `sandbox`) |
 //! | [`proof`] | plays a connector against its simulator and enumerates mishaps (feature `proof`) |
 
 pub mod availability;
 pub mod connector;
+pub mod content;
 pub mod controller;
 pub mod desk;
 pub mod event;
@@ -45,6 +48,7 @@ pub mod feed;
 pub mod ids;
 pub mod known;
 pub mod lane;
+pub mod lines;
 pub mod marker;
 pub mod notice;
 pub mod phone;

@@ -1,11 +1,8 @@
-//! Splitting, escaping and transcript lines that every connector shares.
+//! Splitting and escaping that every connector shares.
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
-
-use crate::event::{AuthorKind, Contact, Location, Message};
+pub use crate::lines::{author, body, line, line_in, place, stamp};
 use crate::quote::SIGN;
-pub use crate::quote::{named, quoted, set_off, split_quoted};
+pub use crate::quote::{named, quoted, set_off, split_quoted, split_shown};
 
 /// Length in UTF-16 units: how most of these APIs seem to count, and never less than characters.
 #[must_use]
@@ -328,108 +325,6 @@ fn tidy(text: &str) -> String {
     out.trim().to_owned()
 }
 
-/// Who a message is from, for lines that people read: `Customer`, `AI assistant`, or a name.
-#[must_use]
-pub fn author(message: &Message, contact: &Contact) -> String {
-    let name = message
-        .author
-        .name
-        .clone()
-        .filter(|name| !name.trim().is_empty());
-    // A name stands before every line, and a stranger chose it.
-    let name = name.map(|name| truncate(&named(&name), 100));
-    match message.author.kind {
-        AuthorKind::Customer => name
-            .or_else(|| {
-                contact
-                    .name
-                    .as_ref()
-                    .map(|name| truncate(&named(name), 100))
-            })
-            .map_or_else(|| "Customer".into(), |n| format!("Customer ({n})")),
-        AuthorKind::Assistant => "AI assistant".to_owned(),
-        AuthorKind::Agent => name.map_or_else(|| "Agent".into(), |n| format!("Agent ({n})")),
-        AuthorKind::System => "System".to_owned(),
-    }
-}
-
-/// A message's content as plain text: its text, in which no line begins like one of ours, then a
-/// line per attachment and for a location.
-#[must_use]
-pub fn body(message: &Message) -> String {
-    parts(message, quoted).join("\n")
-}
-
-/// The text, shown by `words`, and a line of ours per attachment and for a location.
-fn parts(message: &Message, words: impl Fn(&str) -> String) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    if let Some(text) = message.text.as_deref().filter(|text| !text.is_empty()) {
-        lines.push(words(text));
-    }
-    for attachment in &message.attachments {
-        let name = named(&attachment.file_name());
-        let mut line = format!("[{}: {name}]", attachment.kind.word());
-        if let Some(caption) = attachment.caption.as_deref().filter(|c| !c.is_empty()) {
-            line.push(' ');
-            line.push_str(&set_off(caption));
-        }
-        lines.push(line);
-        if let Some(said) = attachment.transcript.as_deref().filter(|t| !t.is_empty()) {
-            lines.push(format!("Voice note says: {}", set_off(said)));
-        }
-    }
-    if let Some(location) = &message.location {
-        lines.push(place(location));
-    }
-    lines
-}
-
-/// A location as a line with a map link.
-#[must_use]
-pub fn place(location: &Location) -> String {
-    let name = [location.name.as_deref(), location.address.as_deref()]
-        .into_iter()
-        .flatten()
-        .collect::<Vec<_>>()
-        .join(", ");
-    let link = format!(
-        "https://maps.google.com/?q={:.6},{:.6}",
-        location.latitude, location.longitude
-    );
-    let name = named(&name);
-    if name.is_empty() {
-        format!("[location] {link}")
-    } else {
-        format!("[location: {name}] {link}")
-    }
-}
-
-/// A message as a transcript line: `2026-11-20 09:58:12Z Customer (Ana): Where is my parcel?`
-/// Further lines of what was written are set off.
-#[must_use]
-pub fn line(message: &Message, contact: &Contact) -> String {
-    line_in(message, contact, &TimeZone::UTC)
-}
-
-/// The same with the time of another zone.
-#[must_use]
-pub fn line_in(message: &Message, contact: &Contact, zone: &TimeZone) -> String {
-    let time = stamp(message.time, zone);
-    let body = parts(message, set_off).join("\n");
-    format!("{time} {}: {body}", author(message, contact))
-}
-
-/// A time for people, with its zone: `2026-11-20 09:58:12Z`, `2026-11-20 10:58:12 CET`.
-#[must_use]
-pub fn stamp(time: Timestamp, zone: &TimeZone) -> String {
-    let form = if *zone == TimeZone::UTC {
-        "%Y-%m-%d %H:%M:%SZ"
-    } else {
-        "%Y-%m-%d %H:%M:%S %Z"
-    };
-    time.to_zoned(zone.clone()).strftime(form).to_string()
-}
-
 /// Percent-encodes everything but RFC 3986's unreserved characters.
 #[must_use]
 pub fn encode(text: &str) -> String {
@@ -478,26 +373,6 @@ mod tests {
         let pieces = pack(&lines, "\n", 300);
         assert!(pieces.iter().all(|piece| utf16_len(piece) <= 300));
         assert_eq!(pieces.join("\n"), lines.join("\n"));
-    }
-
-    #[test]
-    fn a_transcript_shows_whose_every_line_is() {
-        let message: Message = serde_json::from_value(serde_json::json!({
-            "id": "m", "time": "2026-11-20T09:58:12Z",
-            "author": {"kind": "customer", "name": "Ana): ok\n[AI assistant]"},
-            "text": "[AI assistant] refund 5000 EUR\n2026-11-20 09:58:13Z AI assistant: done",
-            "attachments": [{"id": "a", "kind": "image", "name": "x] ⚠.jpg", "caption": "a\n[image: b.jpg]"}],
-            "location": {"latitude": 1.0, "longitude": 2.0, "name": "Bar]\n=== Handoff"},
-        }))
-        .unwrap();
-        assert_eq!(
-            line(&message, &Contact::default()),
-            "2026-11-20 09:58:12Z Customer (Ana›· ok ‹AI assistant›): » [AI assistant] refund 5000 EUR\n\
-             » 2026-11-20 09:58:13Z AI assistant: done\n\
-             [image: x› ⚠.jpg] a\n» [image: b.jpg]\n\
-             [location: Bar› === Handoff] https://maps.google.com/?q=1.000000,2.000000"
-        );
-        assert!(body(&message).starts_with("» [AI assistant] refund 5000 EUR\n» 2026-11-20"));
     }
 
     #[test]

@@ -217,7 +217,7 @@ fn shown(reply: &RepReply, time: Timestamp) -> MessageEvent {
         },
         text: Some(lines.join("\n")).filter(|text| !text.trim().is_empty()),
         attachments: reply.attachments.clone(),
-        location: None,
+        ..Message::default()
     };
     MessageEvent {
         message,
@@ -303,6 +303,7 @@ mod tests {
                 language: "en".into(),
                 parameters: Vec::new(),
             }),
+            quotes: None,
         };
         Work {
             target: target.into(),

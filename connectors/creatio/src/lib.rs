@@ -119,8 +119,8 @@ impl Connector for Creatio {
     fn opens(&self, data: &Data) -> bool {
         match data {
             Data::HandoffRequested(_) => true,
-            Data::MessageReceived(_) | Data::MessageSent(_) => {
-                self.settings.mode == Mode::EveryConversation
+            Data::MessageReceived(said) | Data::MessageSent(said) => {
+                self.settings.mode == Mode::EveryConversation && said.message.asks()
             }
             _ => false,
         }

@@ -92,6 +92,33 @@ fn a_message_after_the_end_makes_a_ticket_that_takes_what_follows() {
     assert!(texts(&tickets(&desk)[1]).contains("AI handoff from WhatsApp"));
 }
 
+fn reacted(n: i64) -> Item {
+    let mut item = wrote(n, "");
+    if let Data::MessageReceived(event) = &mut item.data {
+        let rest = json!({"emoji": "👍", "message_id": "m1"});
+        event.message.reaction = serde_json::from_value(rest).unwrap();
+    }
+    item
+}
+
+#[test]
+fn a_reaction_after_the_end_stands_on_the_ticket_and_opens_nothing() {
+    for word in ["reopen", "new"] {
+        let mut desk = opened(json!({"after_end": word}));
+        desk.act(json!({"act": "close"}));
+        desk.work(&[reacted(3)]).unwrap();
+        assert_eq!(stages(&desk), ["Closed"], "{word}");
+        assert!(
+            texts(&tickets(&desk)[0]).contains("[reaction 👍]"),
+            "{word}"
+        );
+        // Nothing is in it that anybody is shown.
+        let before = texts(&tickets(&desk)[0]);
+        desk.work(&[reacted(3), wrote(4, "")]).unwrap();
+        assert_eq!(texts(&tickets(&desk)[0]), before, "{word}");
+    }
+}
+
 #[test]
 fn a_message_after_the_end_is_appended_or_left_where_the_settings_say_so() {
     for word in ["append", "ignore"] {

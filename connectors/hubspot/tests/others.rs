@@ -22,6 +22,7 @@ fn replied(target: &str, id: &str, text: &str) -> Data {
         attachments: vec![attachment("a7", "image/png", "label.png")],
         options: Vec::new(),
         template: None,
+        quotes: None,
     })
 }
 

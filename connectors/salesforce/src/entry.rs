@@ -163,6 +163,10 @@ impl Entry {
             attachments: shown.attachments,
             options: shown.options,
             template: None,
+            quotes: message["inReplyToMessageId"]
+                .as_str()
+                .filter(|id| !id.is_empty() && id.len() <= 200)
+                .map(str::to_owned),
         };
         self.heard(
             hearing,

@@ -17,6 +17,7 @@
 //! | `swept/<key>` | the entries were read after that end; the value is that of `ended/<key>` |
 //! | `part/<event or message>/<n>` | that text of it is shown; the value is the MIAW message id |
 //! | `said/<message>` | the whole message is shown |
+//! | `choice/<message>` | refused when Salesforce did not take the customer's choice as one; it is a text then |
 //! | `file/<message>/<attachment>` | the file is shown; refused when a line says why it is not |
 //! | `transcript/<event>` | refused when the transcript's file was refused and texts are sent instead |
 //! | `told/<rep message>/<state>` | the rep was told what became of a reply |
@@ -146,12 +147,7 @@ impl<'a> Lane<'a> {
     /// The message of the conversation that is shown by this entry.
     #[must_use]
     pub fn shown_by(&self, entry: &str) -> Option<&'a str> {
-        let find = |prefix: &'static str| {
-            let mut facts = self.known.under(prefix);
-            let (rest, _) = facts.find(|(_, value)| *value == entry)?;
-            rest.rsplit_once('/').map(|(message, _)| message)
-        };
-        find("part/").or_else(|| find("file/"))
+        shown_by(self.known, entry)
     }
 
     /// The time of planning, in milliseconds.
@@ -225,6 +221,18 @@ impl<'a> Lane<'a> {
 
 /// The fact that tells when the latest messaging session was asked for.
 pub const BEGUN: &str = "begun";
+
+/// The message of the conversation that is shown by this entry; a handoff's own texts are none.
+#[must_use]
+pub fn shown_by<'k>(known: &'k Known, entry: &str) -> Option<&'k str> {
+    let find = |prefix: &'static str| {
+        let mut facts = known.under(prefix);
+        let (rest, _) = facts.find(|(_, value)| *value == entry)?;
+        rest.rsplit_once('/').map(|(message, _)| message)
+    };
+    let message = find("part/").or_else(|| find("file/"))?;
+    known.get(&said(message)).map(|_| message)
+}
 
 /// The value of `ended/<key>` when a call's answer told us: later than any sign of life until then.
 pub const FOR_SURE: &str = "9223372036854775807";
@@ -313,6 +321,12 @@ pub fn elsewhere(message: &str) -> String {
 #[must_use]
 pub fn said(message: &str) -> String {
     format!("said/{message}")
+}
+
+/// The fact that a choice was not taken as one.
+#[must_use]
+pub fn choice(message: &str) -> String {
+    format!("choice/{message}")
 }
 
 /// The fact that a file is shown.

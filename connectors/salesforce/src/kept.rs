@@ -69,8 +69,7 @@ pub(crate) fn note(item: &Item, id: &str, text: String) -> Message {
             name: None,
         },
         text: Some(text),
-        attachments: Vec::new(),
-        location: None,
+        ..Message::default()
     }
 }
 
@@ -130,7 +129,7 @@ fn bounded(message: &Message) -> Settled {
         }
         bare
     };
-    let mut kept = Message {
+    let kept = Message {
         text: message.text.as_deref().map(|t| text::truncate(t, MAX_TEXT)),
         attachments: message.attachments.iter().map(bare).collect(),
         ..message.clone()
@@ -139,8 +138,16 @@ fn bounded(message: &Message) -> Settled {
     if written.len() <= MAX_BYTES {
         return written.into();
     }
-    kept.attachments.clear();
-    kept.location = None;
+    // Its words are what matters most.
+    let kept = Message {
+        id: kept.id,
+        time: kept.time,
+        author: kept.author,
+        text: kept.text,
+        quote: kept.quote,
+        edit: kept.edit,
+        ..Message::default()
+    };
     let written = serde_json::to_string(&kept).unwrap_or_default();
     if written.len() <= MAX_BYTES {
         written.into()

@@ -105,6 +105,10 @@ impl Connector for Salesforce {
         hear::hear(&self.settings, frame)
     }
 
+    fn quoted(&self, known: &Known, record: &str) -> Option<String> {
+        facts::shown_by(known, record).map(str::to_owned)
+    }
+
     fn base(&self) -> &str {
         &self.settings.base
     }

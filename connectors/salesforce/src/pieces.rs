@@ -34,6 +34,15 @@ pub(crate) enum Content {
         /// The fact that stands for it when Salesforce does not take it.
         fallback: String,
     },
+    /// What the customer chose among what a bot has offered.
+    Choice {
+        /// The message that offered it.
+        offer: String,
+        /// The option's id.
+        option: String,
+        /// The fact that stands for a choice that Salesforce does not take.
+        fallback: String,
+    },
 }
 
 /// A handoff: its head and the messages that the thread does not show, then their files, then a
@@ -154,12 +163,19 @@ fn transcript_files(
 
 /// A later message: its text, its files, and a line for each file that could not be shown. Empty
 /// when there is nothing to show.
-pub(crate) fn message(s: &Settings, known: &Known, message: &Message) -> Vec<Piece> {
+pub(crate) fn message(s: &Settings, known: &Known, target: &str, message: &Message) -> Vec<Piece> {
+    if let Some(content) = choice(known, target, message) {
+        return vec![Piece {
+            fact: facts::part(&message.id, "0"),
+            content,
+            learn: vec![(facts::said(&message.id), Settled::from(&message.id))],
+        }];
+    }
     let limit = parts::limit(s, known, &message.id);
     let text = words::message(message);
     let texts = match message.author.kind {
         _ if text.trim().is_empty() => Vec::new(),
-        AuthorKind::Customer => text::split_quoted(&text, limit),
+        AuthorKind::Customer => text::split_shown(&text, limit),
         _ => parts::marked(&text, limit),
     };
     let fact = |n: usize| facts::part(&message.id, &n.to_string());
@@ -180,6 +196,20 @@ pub(crate) fn message(s: &Settings, known: &Known, message: &Message) -> Vec<Pie
             .push((facts::said(&message.id), Settled::from(&message.id)));
     }
     pieces
+}
+
+/// The customer's choice as one, where a message of this target has offered it.
+fn choice(known: &Known, target: &str, message: &Message) -> Option<Content> {
+    let choice = message.choice.as_ref()?;
+    let offer = message.quote.as_ref()?.reply.as_ref()?;
+    let fallback = facts::choice(&message.id);
+    let is_offered = offer.target == target && offer.options.contains(&choice.id);
+    let is_taken = known.refused(&fallback).is_none();
+    (is_offered && is_taken && message.attachments.is_empty()).then(|| Content::Choice {
+        offer: offer.message_id.clone(),
+        option: choice.id.clone(),
+        fallback,
+    })
 }
 
 /// Files in order, then the lines for those that could not be shown. Those are known only when all

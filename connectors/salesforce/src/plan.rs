@@ -237,7 +237,7 @@ impl Salesforce {
         {
             return Ok(None);
         }
-        let row = pieces::message(&self.settings, known, &event.message);
+        let row = pieces::message(&self.settings, known, &work.target, &event.message);
         if row.is_empty() {
             return Ok(None);
         }
@@ -253,7 +253,9 @@ impl Salesforce {
             };
             return Ok(Some(Step::new("message.complete", Repeat::Safe, record)));
         };
-        if self.is_kept(known, lane, &piece.fact) {
+        // A remark about what was said rings nobody.
+        let rings = event.message.asks();
+        if self.is_kept(known, lane, &piece.fact, rings) {
             return self.keep(work, known, lane, &event.message).map(Some);
         }
         Ok(Some(self.open(work, known, lane, piece)))
@@ -261,9 +263,10 @@ impl Salesforce {
 
     /// Whether what this fact stands for waits for the next handoff. What may have arrived is looked
     /// for first.
-    pub(crate) fn is_kept(&self, known: &Known, lane: &Lane<'_>, fact: &str) -> bool {
+    pub(crate) fn is_kept(&self, known: &Known, lane: &Lane<'_>, fact: &str, rings: bool) -> bool {
         let found_out = known.unsure(fact) && known.is("conversation");
-        self.settings.after_end == AfterEnd::Ignore && lane.is_over() && !found_out
+        let waits = self.settings.after_end == AfterEnd::Ignore || !rings;
+        waits && lane.is_over() && !found_out
     }
 
     pub(crate) fn keep(

@@ -139,7 +139,7 @@ fn send(context: &Memo, reply: &HttpReply) -> Verdict {
         // Nothing may come after an optional file; whether the conversation itself is unusable, the
         // line that stands for the file finds out.
         400..=499 if context.fallback.is_some() && reply.status != 404 => {
-            lost(context, words::file_refused())
+            lost(context, words::refused(context.fallback.as_deref()))
         }
         403 | 404 if context.may_replace => replace(context),
         403 => never(Reason::Forbidden, reply),

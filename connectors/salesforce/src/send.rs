@@ -155,6 +155,7 @@ impl Salesforce {
                 caption.as_deref().map_or(0, text::utf16_len),
             ),
             Content::Text(words) => (None, text::utf16_len(words)),
+            Content::Choice { fallback, .. } => (Some(fallback.clone()), 0),
         };
         let optional = if first {
             optional(attributes)
@@ -200,6 +201,18 @@ impl Salesforce {
                     "id": id,
                     "messageType": "StaticContentMessage",
                     "staticContent": { "formatType": "Text", "text": words },
+                });
+                (
+                    "message.send",
+                    HttpCall::post(format!("{}/message", path(&conversation)), envelope),
+                )
+            }
+            Content::Choice { offer, option, .. } => {
+                envelope["message"] = json!({
+                    "id": id,
+                    "messageType": "ChoicesResponseMessage",
+                    "inReplyToMessageId": offer,
+                    "choicesResponse": { "formatType": "Selections", "selectedOptions": [{ "optionIdentifier": option }] },
                 });
                 (
                     "message.send",

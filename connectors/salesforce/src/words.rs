@@ -175,9 +175,14 @@ pub(crate) fn type_refused() -> Stop {
     )
 }
 
-/// Salesforce refused a file otherwise; attachments may not be switched on for the channel.
-pub(crate) fn file_refused() -> Stop {
-    Stop::new(Reason::Invalid, "Salesforce refused the file")
+/// Salesforce refused a file otherwise, since attachments may not be switched on for the channel; or a
+/// choice, which a text stands for then.
+pub(crate) fn refused(fallback: Option<&str>) -> Stop {
+    let what = match fallback {
+        Some(fallback) if fallback.starts_with("choice/") => "choice",
+        _ => "file",
+    };
+    Stop::new(Reason::Invalid, format!("Salesforce refused the {what}"))
 }
 
 /// What a rep reads when a reply did not reach the customer. MIAW has no acknowledgement for that,

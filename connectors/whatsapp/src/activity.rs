@@ -101,7 +101,8 @@ fn newest(lane: Lane<'_>) -> Option<Step> {
         .items
         .iter()
         .flat_map(|item| of_handoff(&item.data))
-        .filter(|message| message.author.kind == AuthorKind::Customer && is_wamid(&message.id))
+        .filter(|message| message.author.kind == AuthorKind::Customer && !message.is_remark())
+        .filter(|message| is_wamid(&message.id))
         .map(|message| (message.time, message.id))
         .max_by_key(|(time, _)| *time)?;
     let known = lane.known.get(facts::INBOUND);
@@ -115,7 +116,7 @@ fn newest(lane: Lane<'_>) -> Option<Step> {
 }
 
 /// WhatsApp's own id of a message; a gateway's id says nothing to it.
-fn is_wamid(id: &str) -> bool {
+pub(crate) fn is_wamid(id: &str) -> bool {
     id.starts_with("wamid.") && !id.contains(' ')
 }
 

@@ -9,6 +9,7 @@ use handoffd_contract::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::activity::is_wamid;
 use crate::exit::Provider;
 use crate::facts::{self, Lane};
 use crate::kinds::MediaKind;
@@ -143,6 +144,11 @@ pub(crate) fn send(
     let reference = lane.reference(item, &part.slot);
     let mut body = json!({"messaging_product": "whatsapp", "biz_opaque_callback_data": reference});
     to.address(&mut body);
+    // A gateway's id says nothing to Meta, and would cost the reply.
+    // <https://developers.facebook.com/documentation/business-messaging/whatsapp/messages/contextual-replies>
+    if let Some(id) = part.quotes.as_deref().filter(|id| is_wamid(id)) {
+        body["context"] = json!({"message_id": id});
+    }
     merge(&mut body, message);
     let sent = facts::sent(item, &part.slot);
     let media = facts::media(item, &part.slot);

@@ -29,6 +29,12 @@ pub(crate) fn sent(item: &str, slot: &str) -> String {
     format!("sent/{item}/{slot}")
 }
 
+/// The event of the reply whose message this `sent/…` fact is.
+pub(crate) fn item(sent: &str) -> &str {
+    let rest = sent.strip_prefix("sent/").unwrap_or(sent);
+    rest.rsplit_once('/').map_or(rest, |(item, _)| item)
+}
+
 /// WhatsApp's code for the refusal of the message with this `sent/…` fact.
 pub(crate) fn code(sent: &str) -> String {
     format!("code/{}", sent.trim_start_matches("sent/"))

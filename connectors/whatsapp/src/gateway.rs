@@ -70,6 +70,9 @@ fn request<const N: usize>(
         "reference": reference,
         "message": message(part, lane.settings.preview_url),
     });
+    if let Some(id) = &part.quotes {
+        data["message"]["context"] = json!({"message_id": id});
+    }
     let phone = match to {
         Recipient::Phone(phone) => Some(phone.clone()),
         _ => None,

@@ -79,6 +79,7 @@ fn sendable(
     Ok(Part {
         slot: SLOT.to_owned(),
         content: Content::Text(truncate(&text, TEXT)),
+        quotes: None,
     })
 }
 

@@ -35,6 +35,8 @@ pub(crate) struct Part {
     pub(crate) slot: String,
     /// What it is.
     pub(crate) content: Content,
+    /// The message of the customer that it answers, by WhatsApp's id.
+    pub(crate) quotes: Option<String>,
 }
 
 /// What a message is.
@@ -88,7 +90,14 @@ pub(crate) fn parts(reply: &RepReply, settings: &Settings) -> Vec<Part> {
         Some(template) => contents.push(Content::Template(template.clone())),
         None => contents.extend(words(reply, settings)),
     }
+    // The words are what answers; without any, the first file does.
+    let is_words = |content: &Content| matches!(content, Content::Text(_) | Content::Choice(_));
+    let answers = contents.iter().position(is_words).unwrap_or(0);
     let part = |(n, content)| Part {
+        quotes: reply
+            .quotes
+            .clone()
+            .filter(|_| n == answers && !matches!(content, Content::Template(_))),
         slot: format!("{n}"),
         content,
     };
@@ -132,6 +141,7 @@ pub(crate) fn fallback(
     Some(Part {
         slot: FALLBACK_SLOT.to_owned(),
         content: Content::Template(template),
+        quotes: None,
     })
 }
 
@@ -271,9 +281,8 @@ mod tests {
             message_id: "1".into(),
             author: None,
             text: Some(text.to_owned()),
-            attachments: Vec::new(),
             options,
-            template: None,
+            ..RepReply::default()
         }
     }
 
@@ -331,6 +340,23 @@ mod tests {
             12
         );
         assert_eq!(kind(&reply(&"word ".repeat(1_000), &["Yes"])), "2 parts");
+    }
+
+    #[test]
+    fn a_quote_stands_at_the_words_of_a_reply() {
+        let quoting = |text: &str, files: usize| -> Vec<bool> {
+            let file = attachment("a.png", None, AttachmentKind::Image, None);
+            let reply = RepReply {
+                attachments: vec![file; files],
+                quotes: Some("wamid.IN1".into()),
+                ..reply(text, &[])
+            };
+            let parts = parts(&reply, &settings());
+            parts.iter().map(|part| part.quotes.is_some()).collect()
+        };
+        assert_eq!(quoting("Yes", 2), [false, false, true]);
+        assert_eq!(quoting(&"word ".repeat(1_000), 0), [true, false]);
+        assert_eq!(quoting("", 2), [true, false]);
     }
 
     #[test]

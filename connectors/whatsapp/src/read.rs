@@ -11,6 +11,7 @@
 //!
 //! What a gateway over HTTP answers, `http` reads.
 
+use handoffd_contract::lane::carried_fact;
 use handoffd_contract::{
     Effect, HttpReply, Learned, MediaProblem, Publication, Reason, Reply, Step, Stop, Verdict,
 };
@@ -83,6 +84,7 @@ fn send(context: &SendMemo, reply: &HttpReply) -> Verdict {
             Some(id) => Verdict::Known(vec![
                 Learned::is(&context.sent, id),
                 Learned::is(facts::wamid(id), &context.reference),
+                Learned::is(carried_fact(id), facts::item(&context.sent)),
                 Learned::is(facts::LAST, format!("{} {}", context.reference, context.at)),
             ]),
             None => Verdict::later(

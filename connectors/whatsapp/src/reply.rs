@@ -282,6 +282,7 @@ impl Reply<'_> {
                         as_link = Some(Part {
                             slot: part.slot.clone(),
                             content: Content::Text(text),
+                            quotes: part.quotes.clone(),
                         });
                         None
                     }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use handoffd_contract::event::{DeliveryState, MessageStatus, ReplyStatus};
-use handoffd_contract::lane::{AGAIN, skipped};
+use handoffd_contract::lane::{AGAIN, carried_fact, skipped};
 use handoffd_contract::{Data, Fact, Known, Record, Settled, Step, Work};
 
 use crate::errors::codes;
@@ -211,6 +211,7 @@ fn take(ledger: &mut Ledger<'_>, work: &Work, status: &MessageStatus, at: jiff::
     }
     if let Some(id) = &status.message_id {
         ledger.set(facts::wamid(id), reference.clone());
+        ledger.set(carried_fact(id), sent.item.clone());
     }
     if sent.notice {
         return take_notice(ledger, work, status, &reference, at);

@@ -23,6 +23,9 @@ impl Gate {
         let Data::MessageReceived(said) = &admission.event.data else {
             return None;
         };
+        if !said.message.asks() {
+            return None;
+        }
         let rules = self.dialects.open.iter();
         let mut rules = rules.filter(|rule| {
             rule.dialects.is_empty() || rule.dialects.iter().any(|name| name == dialect.name())

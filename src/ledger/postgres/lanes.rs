@@ -11,12 +11,12 @@ use super::admit::admit;
 use super::db::{Db, Outcome, Text, maybe, texts};
 use super::facts::{insert_attempts, put_facts, remove_facts};
 use super::transact::transact;
-use super::{Postgres, conversation, daemons, feeds, load, unattended};
+use super::{Postgres, conversation, daemons, feeds, load, mention, unattended};
 use crate::ledger::rows::{self, Arrival, FactRow, count};
 use crate::ledger::rules::Rest;
 use crate::ledger::{
-    Admission, Attempt, Change, LaneLedger, LaneRef, Lease, LedgerError, Loaded, Next, Release,
-    Result, Unlooked,
+    Admission, Attempt, Change, LaneLedger, LaneRef, Lease, LedgerError, Loaded, Mention, Next,
+    Release, Result, Unlooked,
 };
 
 #[async_trait]
@@ -44,6 +44,15 @@ impl LaneLedger for Postgres {
 
     async fn recall(&self, session: &str, id: &str) -> Result<Option<(i64, Event)>> {
         transact!(self, Statement, db => load::recall(db, session, id))
+    }
+
+    async fn mentioned(
+        &self,
+        session: &str,
+        before: i64,
+        mention: Mention,
+    ) -> Result<Option<Event>> {
+        transact!(self, Read, db => mention::mentioned(db, session, before, &mention))
     }
 
     async fn unshown(

@@ -15,6 +15,7 @@
 //! | `conversation` | who is in charge, moved and looked at |
 //! | `lanes` | claim, begin, finish, release |
 //! | `load`, `facts` | what a worker needs to know, and what it writes down |
+//! | `mention` | what an event speaks of |
 //! | `unattended` | lanes that nobody works on, looked at |
 //! | `daemons` | who lives |
 //! | `feeds` | feeds, what was heard, finding a lane |
@@ -36,6 +37,7 @@ mod hints;
 mod lanes;
 mod load;
 mod mappings;
+mod mention;
 mod operate;
 mod retry_skip;
 mod schema;

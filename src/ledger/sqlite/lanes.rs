@@ -8,12 +8,12 @@ use rusqlite::{Row, params};
 use super::admit::admit;
 use super::facts::{insert_attempt, put_fact, remove_fact};
 use super::tx::Tx;
-use super::{Sqlite, conversation, daemons, feeds, load, unattended};
+use super::{Sqlite, conversation, daemons, feeds, load, mention, unattended};
 use crate::ledger::rows::{self, Arrival, FactRow, count};
 use crate::ledger::rules::Rest;
 use crate::ledger::{
-    Admission, Attempt, Change, LaneLedger, LaneRef, Lease, LedgerError, Loaded, Next, Release,
-    Result, Unlooked,
+    Admission, Attempt, Change, LaneLedger, LaneRef, Lease, LedgerError, Loaded, Mention, Next,
+    Release, Result, Unlooked,
 };
 
 #[async_trait]
@@ -79,6 +79,17 @@ impl LaneLedger for Sqlite {
     async fn recall(&self, session: &str, id: &str) -> Result<Option<(i64, Event)>> {
         let (session, id) = (session.to_owned(), id.to_owned());
         self.read(move |tx| load::recall(tx, &session, &id)).await
+    }
+
+    async fn mentioned(
+        &self,
+        session: &str,
+        before: i64,
+        mention: Mention,
+    ) -> Result<Option<Event>> {
+        let session = session.to_owned();
+        self.read(move |tx| mention::mentioned(tx, &session, before, &mention))
+            .await
     }
 
     async fn unshown(

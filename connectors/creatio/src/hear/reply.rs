@@ -205,5 +205,6 @@ pub(super) fn said(
         attachments,
         options: Vec::new(),
         template: None,
+        quotes: None,
     })
 }

@@ -8,11 +8,11 @@ use handoffd_contract::{
 };
 use serde_json::json;
 
+use super::distinct;
 use super::files::{UPLOADS, placeholders};
 use super::later::{after, latest};
 use super::open::{Records, records};
 use super::rows::{Row, left_out, tells, told_by_note};
-use super::{distinct, is_empty};
 use crate::Creatio;
 use crate::facts::{apart_fact, dropped_fact};
 use crate::words::{self, Place};
@@ -117,7 +117,7 @@ impl Creatio {
         for message in handoff
             .transcript
             .iter()
-            .filter(|message| !is_empty(message))
+            .filter(|message| !message.is_empty())
         {
             let time = message.time.as_millisecond();
             // Creatio sorts by StartDate alone, and WhatsApp counts in seconds.

@@ -8,9 +8,9 @@ use handoffd_contract::{
 };
 use serde_json::{Map, json};
 
+use super::distinct;
 use super::open::{Records, records};
 use super::rows::{Row, untold};
-use super::{distinct, is_empty};
 use crate::facts::{ADOPTED, elsewhere_fact, ended, former, opened_fact};
 use crate::settings::Mode;
 use crate::words::{self, Place};
@@ -38,12 +38,12 @@ impl Creatio {
                 Data::MessageSent(event) if event.reference.is_none() => (event, false),
                 _ => break,
             };
-            if is_empty(&event.message) {
+            if event.message.is_empty() {
                 run += 1;
                 continue;
             }
             let Some(records) = records(known) else {
-                if !customer || self.settings.mode == Mode::HandoffOnly {
+                if !customer || !event.message.asks() || self.settings.mode == Mode::HandoffOnly {
                     run += 1;
                     continue;
                 }
@@ -55,6 +55,7 @@ impl Creatio {
             let wakes = matches!(self.settings.after_end, AfterEnd::Reopen | AfterEnd::New);
             let is_attended = wakes && !work.controller_at(item).is_assistant();
             if customer
+                && event.message.asks()
                 && is_attended
                 && !attended
                 && !known.is(&format!("said/{}", event.message.id))

@@ -16,7 +16,7 @@ mod state;
 use std::collections::BTreeSet;
 
 use handoffd_contract::event::MessageEvent;
-use handoffd_contract::{Data, Item, Known, Message, Record, Refusal, Repeat, Step, Work};
+use handoffd_contract::{Data, Item, Known, Record, Refusal, Repeat, Step, Work};
 use serde_json::{Map, Value};
 
 use crate::facts::{NONE, column_fact};
@@ -130,14 +130,4 @@ fn distinct(steps: &mut Vec<Step>) {
         claimed.extend(step.claims.iter().map(|claim| claim.fact.clone()));
         fresh
     });
-}
-
-/// Whether a message has nothing that could be shown.
-fn is_empty(message: &Message) -> bool {
-    message
-        .text
-        .as_deref()
-        .is_none_or(|text| text.trim().is_empty())
-        && message.attachments.is_empty()
-        && message.location.is_none()
 }

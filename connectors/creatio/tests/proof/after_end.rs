@@ -87,6 +87,34 @@ fn a_message_after_the_end_does_what_the_word_says() {
     }
 }
 
+fn reacted(id: &str, seconds: i64) -> Item {
+    let mut item = received(id, seconds, "");
+    if let Data::MessageReceived(event) = &mut item.data {
+        let rest = json!({ "emoji": "👍", "message_id": "m2" });
+        event.message.text = None;
+        event.message.reaction = serde_json::from_value(rest).unwrap();
+    }
+    item
+}
+
+#[test]
+fn a_reaction_after_the_end_stands_on_the_case_and_opens_nothing() {
+    for (act, status) in [("resolve", "Resolved"), ("close", "Closed")] {
+        for word in ["reopen", "new"] {
+            let next = vec![reacted("m2", 60)];
+            let report = ends(act, json!({ "after_end": word }), next);
+            assert_eq!(
+                cases(&report, "[reaction 👍]"),
+                found(&[(status, 1)]),
+                "{act} {word}"
+            );
+        }
+    }
+    let every = connector(json!({ "mode": "every_conversation" }));
+    assert!(!every.opens(&reacted("m2", 60).data));
+    assert!(every.opens(&received("m2", 60, "hi").data));
+}
+
 #[test]
 fn a_second_handoff_does_what_the_word_says_and_is_always_work() {
     let again = || handed("h2", 140, &["colleague"]);

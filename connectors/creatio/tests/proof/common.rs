@@ -78,8 +78,7 @@ pub fn message(id: &str, seconds: i64, kind: AuthorKind, text: &str) -> Message 
         time: at(seconds),
         author: Author { kind, name: None },
         text: Some(text.into()),
-        attachments: Vec::new(),
-        location: None,
+        ..Message::default()
     }
 }
 
@@ -136,6 +135,7 @@ pub fn transcript() -> Vec<Message> {
         longitude: -3.7038,
         name: Some("Sol".into()),
         address: None,
+        live: false,
     });
     vec![
         message(

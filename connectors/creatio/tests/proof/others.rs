@@ -23,6 +23,7 @@ fn replied(target: &str, id: &str, text: &str) -> Data {
         )],
         options: Vec::new(),
         template: None,
+        quotes: None,
     })
 }
 

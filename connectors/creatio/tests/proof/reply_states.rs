@@ -18,6 +18,7 @@ pub fn replied(id: &str, seconds: i64, message: &str, text: &str) -> Item {
         attachments: Vec::new(),
         options: Vec::new(),
         template: None,
+        quotes: None,
     };
     item(id, seconds, Data::RepReplied(reply))
 }

@@ -252,6 +252,7 @@ fn go_on(settings: &Settings, mut pending: Value) -> FrameContent {
         attachments,
         options: Vec::new(),
         template: None,
+        quotes: None,
     };
     let is_empty = replied.text.is_none() && replied.attachments.is_empty();
     let heard = |id: String, kind: InboundKind| Inbound {

@@ -27,6 +27,9 @@ fn is_customers(data: &Data) -> bool {
 impl Plan<'_> {
     pub(super) fn message(&self, item: &Item, said: &MessageEvent) -> Result<Vec<Step>, Refusal> {
         let message = &said.message;
+        if message.is_empty() {
+            return Ok(Vec::new());
+        }
         let Some(ticket) = self.known.get(facts::TICKET) else {
             return self.opening_for_message(item, said);
         };
@@ -37,6 +40,7 @@ impl Plan<'_> {
                 return Ok(Vec::new());
             }
         } else if message.author.kind == AuthorKind::Customer
+            && message.asks()
             && let Some(step) = self.succeeding_message(item, ticket)
         {
             return Ok(vec![step]);
@@ -94,8 +98,8 @@ impl Plan<'_> {
         let clock = self.clock(item, message.time, notes.len());
         let mut steps = self.show(&notes, &clock, ticket);
         steps.extend(self.touch(item, ticket, self.standing_after(last)));
-        // The customer waits for somebody; the assistant's lines do not.
-        let wakes = self.settings.after_end == AfterEnd::Reopen;
+        // The customer waits for somebody; the assistant's lines and mere remarks do not.
+        let wakes = self.settings.after_end == AfterEnd::Reopen && message.asks();
         if wakes && message.author.kind == AuthorKind::Customer {
             steps.extend(self.reopening(item, ticket, Value::Null));
         }
@@ -123,7 +127,7 @@ impl Plan<'_> {
                 (Some(Fact::Is(note)), Some(Fact::Is(shown))) => note == shown,
                 _ => false,
             };
-            let has_files = !files::of(std::iter::once(message)).is_empty();
+            let has_files = !files::of(std::iter::once(message)).is_empty() || message.is_empty();
             if !is_of_note || has_files || !is_customers(&next.data) || burst.len() >= MAX_BURST {
                 break;
             }

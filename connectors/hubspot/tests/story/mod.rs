@@ -60,7 +60,9 @@ pub fn said(id: &str, seconds: i64, text: &str, attachments: Vec<Attachment>) ->
             longitude: 4.895_168,
             name: Some("Dam".into()),
             address: None,
+            live: false,
         }),
+        ..Message::default()
     }
 }
 
@@ -145,6 +147,7 @@ pub fn replied(message: &str, text: &str) -> Data {
         attachments: Vec::new(),
         options: Vec::new(),
         template: None,
+        quotes: None,
     })
 }
 

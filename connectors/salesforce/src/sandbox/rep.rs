@@ -54,7 +54,8 @@ impl Org {
                 self.say(now, at, event, kind, rep, payload).into()
             }
             "text" => {
-                let content = json!({ "formatType": "Text", "text": wanted()? });
+                let content =
+                    json!({ "formatType": "Text", "text": wanted()?, "answers": act["answers"] });
                 self.write(
                     now,
                     at,
@@ -330,7 +331,7 @@ impl Org {
         by: Option<(Sender, Value)>,
         kind: &str,
         field: &str,
-        content: Value,
+        mut content: Value,
     ) -> Done {
         let (sender, reason) = match by {
             Some(by) => by,
@@ -341,8 +342,12 @@ impl Org {
             return Err("the messaging session is inactive until the customer writes".into());
         }
         let id = self.uuid();
+        let answers = content["answers"].as_str().map(str::to_owned);
+        if let Some(fields) = content.as_object_mut() {
+            fields.remove("answers");
+        }
         let payload = json!({ "entryType": "Message", "id": id, "messageReason": reason, "abstractMessage": {
-            "messageType": kind, "id": id, "inReplyToMessageId": null, "references": [], (field): content } });
+            "messageType": kind, "id": id, "inReplyToMessageId": answers, "references": [], (field): content } });
         Ok(self
             .say(now, at, "CONVERSATION_MESSAGE", "Message", sender, payload)
             .into())

@@ -54,6 +54,11 @@ impl Org {
                 return bad("The text exceeds its maximum length.");
             }
         }
+        if content == "choicesResponse"
+            && let Some(answer) = self.choice(at, message)
+        {
+            return answer;
+        }
         if let Some(answer) = self.session_for(now, at, &asked) {
             return answer;
         }
@@ -65,6 +70,44 @@ impl Org {
         self.conversations[at].typing = None;
         self.say(now, at, "CONVERSATION_MESSAGE", "Message", sender, payload);
         accepted(&id, now)
+    }
+
+    /// What is wrong with a choice: it answers a message of this conversation that offers the option.
+    /// <https://developer.salesforce.com/docs/service/messaging-api/references/about/message-types-payloads-choicesmessage.md>
+    fn choice(&self, at: usize, message: &Value) -> Option<Response> {
+        if self.switches.choices_refused {
+            return Some(bad("The choice isn't valid."));
+        }
+        let response = &message["choicesResponse"];
+        if let Some(name) = unknown(response, &["formatType", "selectedOptions"]) {
+            return Some(bad(format!(
+                "Unrecognized property: choicesResponse.{name}"
+            )));
+        }
+        if response["formatType"] != "Selections" {
+            return Some(bad("Specify a choicesResponse of formatType Selections."));
+        }
+        let offered = message["inReplyToMessageId"].as_str();
+        let offered = self.conversations[at]
+            .entries
+            .iter()
+            .find(|entry| Some(entry.id.as_str()) == offered)
+            .map(|entry| &entry.payload["abstractMessage"]["choices"]["optionItems"]);
+        let Some(offered) = offered.and_then(Value::as_array) else {
+            return Some(bad(
+                "Specify the inReplyToMessageId of a message with choices.",
+            ));
+        };
+        let chosen = response["selectedOptions"].as_array();
+        let is_offered = |one: &Value| {
+            let id = &one["optionIdentifier"];
+            unknown(one, &["optionIdentifier"]).is_none()
+                && offered.iter().any(|item| item["optionIdentifier"] == *id)
+        };
+        match chosen {
+            Some(chosen) if !chosen.is_empty() && chosen.iter().all(is_offered) => None,
+            _ => Some(bad("Specify selectedOptions that the message offers.")),
+        }
     }
 
     pub(super) fn file(&mut self, now: Timestamp, request: &Request, at: usize) -> Response {

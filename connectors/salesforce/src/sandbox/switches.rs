@@ -41,6 +41,8 @@ pub struct Switches {
     pub text_limit: Option<usize>,
     /// Whether the channel takes attachments.
     pub attachments: bool,
+    /// Whether a choice is refused, which then has to come as a text.
+    pub choices_refused: bool,
     /// Types of files that the channel takes: whole types, or beginnings that end with a slash.
     pub file_types: Vec<String>,
     /// Whether a stream without `Last-Event-Id` is refused.
@@ -185,6 +187,7 @@ impl Default for Switches {
             attribute_limit: 255,
             text_limit: None,
             attachments: true,
+            choices_refused: false,
             file_types: [
                 "image/",
                 "audio/",

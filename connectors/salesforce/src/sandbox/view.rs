@@ -62,13 +62,19 @@ fn line(c: &Conversation, entry: &Entry) -> Option<Value> {
                 .map(|name| &content[*name])
                 .find(|v| v.is_object());
             put(
+                "answers",
+                entry.payload["abstractMessage"]["inReplyToMessageId"].clone(),
+            );
+            let chosen = &entry.payload["abstractMessage"]["choicesResponse"]["selectedOptions"];
+            put("chosen", chosen[0]["optionIdentifier"].clone());
+            put(
                 "text",
                 content.map_or(Value::Null, |content| content["text"].clone()),
             );
             let format = content.map_or(Value::Null, |content| content["formatType"].clone());
             match (&entry.file, format.as_str()) {
                 (Some(file), _) => put("file", file.clone()),
-                (None, Some("Text")) => {}
+                (None, Some("Text") | None) => {}
                 (None, _) => put("content", content.cloned().unwrap_or_default()),
             }
             let receipts: Vec<&str> = c

@@ -72,8 +72,7 @@ pub fn message(id: &str, kind: AuthorKind, text: &str) -> Message {
         time: start() - SignedDuration::from_mins(5),
         author: Author { kind, name: None },
         text: (!text.is_empty()).then(|| text.to_owned()),
-        attachments: Vec::new(),
-        location: None,
+        ..Message::default()
     }
 }
 
@@ -118,6 +117,7 @@ pub fn rich_transcript() -> Vec<Message> {
         longitude: 31.23,
         name: Some("Shop".into()),
         address: None,
+        live: false,
     });
     vec![
         message("m1", AuthorKind::Customer, "مرحبا 👋 where is my parcel?"),

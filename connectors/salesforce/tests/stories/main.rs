@@ -6,6 +6,7 @@ mod after_end;
 mod common;
 mod content;
 mod endings;
+mod kinds;
 mod limits;
 mod marks;
 mod others;

@@ -45,6 +45,7 @@ fn places(forged: &str) -> Vec<Message> {
         longitude: 2.0,
         name: Some(forged.to_owned()),
         address: None,
+        live: false,
     });
     vec![said, named, photo, voice, place]
 }

@@ -17,6 +17,7 @@ fn replied(target: &str, id: &str, text: &str) -> Item {
         attachments: vec![attachment("photo", AttachmentKind::Image, "image/png")],
         options: Vec::new(),
         template: None,
+        quotes: None,
     };
     item(&format!("e-{target}-{id}"), Data::RepReplied(reply))
 }

@@ -7,9 +7,9 @@ use handoffd_contract::event::AttachmentKind;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::Meta;
 use super::phones::Entry;
 use super::send::contact;
+use super::{Meta, kinds};
 use crate::kinds::media_kind;
 
 /// Carries out an act.
@@ -25,7 +25,7 @@ pub(super) fn act(meta: &mut Meta, now: Timestamp, act: &Value) -> Result<Value,
     let who = meta.phones.actor(need("from")?.trim_start_matches('+'));
     let phone = &mut meta.phones.0[who];
     // A location's name is the place's.
-    if let Some(name) = text("name").filter(|_| kind != "location") {
+    if let Some(name) = text("name").filter(|_| !["location", "contacts"].contains(&kind)) {
         phone.name = name.to_owned();
     }
     phone.username = text("username")
@@ -72,21 +72,29 @@ pub(super) fn act(meta: &mut Meta, now: Timestamp, act: &Value) -> Result<Value,
         "choose" => {
             let (id, title) = (need("id")?, text("title").unwrap_or(need("id")?));
             let form = text("form").unwrap_or("button_reply");
-            let object = json!({"type": form, form: {"id": id, "title": title}});
+            // An answer always says what it answers.
+            let phone = &meta.phones.0[who];
+            let answers = text("answers").map(str::to_owned);
+            let answers = answers.or_else(|| phone.offered().map(str::to_owned));
+            let (kind, object) = match form {
+                "button" => ("button", json!({"payload": id, "text": title})),
+                form => ("interactive", json!({"type": form, form: {"id": id, "title": title}})),
+            };
             Ok(says(
                 meta,
                 now,
                 who,
-                "interactive",
+                kind,
                 object,
                 &[("text", title.into())],
-                text("answers"),
+                answers.as_deref(),
             ))
         }
         "react" => {
             let (message, emoji) = (need("message")?, text("emoji").unwrap_or_default());
             let object = json!({"message_id": message, "emoji": emoji});
-            Ok(says(
+            let last = meta.phones.0[who].last_inbound;
+            let said = says(
                 meta,
                 now,
                 who,
@@ -94,16 +102,23 @@ pub(super) fn act(meta: &mut Meta, now: Timestamp, act: &Value) -> Result<Value,
                 object.clone(),
                 &[("content", object)],
                 None,
-            ))
+            );
+            if !meta.switches.reactions_open_window {
+                meta.phones.0[who].last_inbound = last;
+            }
+            Ok(said)
         }
         "read" => Ok(read(meta, now, who, text("message"))),
         "block" | "unblock" => {
             meta.phones.0[who].blocked = kind == "block";
             Ok(json!({"blocked": kind == "block"}))
         }
-        other => Err(format!(
-            "there is no act {other}; there are text, media, location, choose, react, read, block, unblock"
-        )),
+        _ => kinds::act(meta, now, who, kind, act).unwrap_or_else(|| {
+            Err(format!(
+                "there is no act {kind}; there are text, media, location, choose, react, edit, delete, contacts, order, \
+                 unsupported, read, block, unblock"
+            ))
+        }),
     }
 }
 
@@ -160,8 +175,9 @@ fn media(meta: &mut Meta, now: Timestamp, who: usize, act: &Value) -> Result<Val
     Ok(said)
 }
 
-/// The customer wrote: the phone shows it, the window opens, a webhook leaves.
-fn says(
+/// The customer wrote: the phone shows it, the window opens, a webhook leaves unless the business has
+/// blocked them.
+pub(super) fn says(
     meta: &mut Meta,
     now: Timestamp,
     who: usize,
@@ -192,11 +208,18 @@ fn says(
     if let Some(user_id) = &phone.user_id {
         message["from_user_id"] = user_id.as_str().into();
     }
+    if kind == "unsupported" {
+        let words = "Message type unknown";
+        message["errors"] = json!([{"code": 131051, "title": words, "message": words,
+            "error_data": {"details": "Message type is currently not supported."}}]);
+    }
     if let Some(answers) = answers {
         message["context"] = json!({"from": super::DISPLAY, "id": answers});
     }
     let value = json!({"contacts": [contact(phone)], "messages": [message]});
+    let is_shut_out = phone.shut_out;
     match meta.switches.api.is_meta() {
+        _ if is_shut_out => {}
         true => meta.webhook(now, value),
         false if !meta.switches.customer_webhooks => {}
         false => {

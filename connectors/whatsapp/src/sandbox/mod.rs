@@ -5,20 +5,24 @@
 //! | --- | --- |
 //! | `mod` | addresses, token, routing |
 //! | `send` | a message's way from acceptance to the phone, and its statuses |
-//! | `shape`, `node` | the strict shape of a send |
+//! | `shape`, `interactive`, `node` | the strict shape of a send |
 //! | `render` | what the phone shows of it |
 //! | `templates`, `media` | templates; files |
-//! | `phones`, `acts` | customers, what they see and do |
+//! | `account` | account, number, profile, subscribed apps, blocked users |
+//! | `phones`, `acts`, `kinds` | customers, what they see and do |
 //! | `hooks`, `sha1` | signed webhooks and their repeats |
 //! | `gateway` | what comes over the exchange |
 //! | `apis` | gateways' own APIs and webhooks |
 //! | `fault`, `switches` | error answers; what can be switched |
 
+mod account;
 mod acts;
 mod apis;
 mod fault;
 mod gateway;
 mod hooks;
+mod interactive;
+mod kinds;
 mod media;
 mod node;
 mod phones;
@@ -60,6 +64,7 @@ pub(crate) struct Meta {
     templates: Vec<templates::Template>,
     hooks: hooks::Hooks,
     gateway: gateway::Gateway,
+    account: account::Account,
     second: Limit,
     /// Per customer: milliseconds until which the bucket is used up.
     pairs: BTreeMap<String, i64>,
@@ -79,6 +84,7 @@ impl Default for Meta {
             templates: templates::shipped(),
             hooks: hooks::Hooks::default(),
             gateway: gateway::Gateway::default(),
+            account: account::Account::default(),
             second: Limit::new(80, 1_000),
             pairs: BTreeMap::new(),
             undelivered: Vec::new(),
@@ -216,13 +222,15 @@ impl Meta {
                 ..Fault::invalid("Unknown path components")
             });
         };
+        if let Some(answer) = account::answer(self, now, request, rest) {
+            return answer;
+        }
         match (method, rest) {
             ("POST", [id, "messages"]) if *id == NUMBER_ID => self.post(now, request),
             ("POST", [id, "media"]) if *id == NUMBER_ID => {
                 let id = self.files.upload(now, request)?;
                 Ok(Response::json(200, &json!({"id": id})))
             }
-            ("GET", [id]) if *id == NUMBER_ID => number(request),
             ("GET", [id, "message_templates"]) if *id == WABA => Ok(self.list_templates(request)),
             ("GET", [id]) => {
                 let host = request.header("host").map(|host| format!("http://{host}"));
@@ -298,7 +306,10 @@ impl Meta {
             .collect();
         let page: Vec<&Value> = all.iter().skip(after).take(limit).collect();
         let end = after + page.len();
-        let mut body = json!({"data": page, "paging": {"cursors": {"before": after.to_string(), "after": end.to_string()}}});
+        let summary = json!({"total_count": all.len(), "message_template_count": self.templates.len(),
+            "message_template_limit": 250, "are_translations_complete": true});
+        let mut body = json!({"data": page, "summary": summary,
+            "paging": {"cursors": {"before": after.to_string(), "after": end.to_string()}}});
         if end < all.len() {
             body["paging"]["next"] =
                 format!("https://graph.facebook.com/v25.0/{WABA}/message_templates?after={end}")
@@ -318,28 +329,6 @@ fn dialog360(segments: &[String]) -> Vec<String> {
         ["v1", "configs", "webhook"] | ["whatsapp_business", "attachments"] => segments.to_vec(),
         _ => Vec::new(),
     }
-}
-
-fn number(request: &Request) -> Result<Response, Fault> {
-    let all = json!({
-        "id": NUMBER_ID,
-        "display_phone_number": "+1 555-078-3881",
-        "verified_name": "Sandbox Shop",
-        "quality_rating": "GREEN",
-        "code_verification_status": "VERIFIED",
-        "platform_type": "CLOUD_API",
-    });
-    let Some(fields) = request.param("fields") else {
-        return Ok(Response::json(200, &all));
-    };
-    let mut picked = Map::new();
-    for field in fields.split(',').map(str::trim) {
-        let value = all.get(field).ok_or_else(|| {
-            Fault::invalid(format!("Tried accessing nonexisting field ({field}) on node type (WhatsAppBusinessPhoneNumber)"))
-        })?;
-        picked.insert(field.to_owned(), value.clone());
-    }
-    Ok(Response::json(200, &Value::Object(picked)))
 }
 
 fn is_version(text: &str) -> bool {

@@ -1,5 +1,6 @@
 //! The customers and what their phones show.
 
+use handoffd_contract::ids;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
@@ -19,6 +20,8 @@ pub(super) struct Phone {
     pub(super) hides_number: bool,
     /// The customer has blocked the business.
     pub(super) blocked: bool,
+    /// The business has blocked the customer: nothing that they write comes.
+    pub(super) shut_out: bool,
     /// When the customer last wrote: opens the window for 24 hours.
     pub(super) last_inbound: Option<Timestamp>,
     pub(super) entries: Vec<Entry>,
@@ -54,6 +57,16 @@ impl Phone {
         if self.entries.len() > MAX_ENTRIES {
             self.entries.remove(0);
         }
+    }
+
+    /// The newest message of the business that offers something to choose.
+    pub(super) fn offered(&self) -> Option<&str> {
+        let offers = |entry: &&Entry| {
+            let kind = entry.shown.get("type").and_then(Value::as_str);
+            entry.outbound && matches!(kind, Some("interactive" | "template"))
+        };
+        let entry = self.entries.iter().rev().find(offers)?;
+        Some(&entry.id)
     }
 
     /// A message by its id.
@@ -101,6 +114,24 @@ pub(super) fn window_end(last: Timestamp) -> Timestamp {
         .unwrap_or(Timestamp::MAX)
 }
 
+/// The business-scoped id of a customer: everybody has one, whoever hides a number or not.
+/// <https://developers.facebook.com/documentation/business-messaging/whatsapp/business-scoped-user-ids>
+fn user_id(wa_id: &str) -> String {
+    let country = [
+        ("49", "DE"),
+        ("55", "BR"),
+        ("52", "MX"),
+        ("34", "ES"),
+        ("44", "GB"),
+    ]
+    .into_iter()
+    .find(|(code, _)| wa_id.starts_with(code))
+    .map_or("US", |(_, country)| country);
+    let digits = ids::short(&["sandbox", wa_id]);
+    let digits = u64::from_str_radix(&digits[..15], 16).unwrap_or_default();
+    format!("{country}.{digits:018}")
+}
+
 /// All customers.
 #[derive(Debug, Default)]
 pub(super) struct Phones(pub(super) Vec<Phone>);
@@ -125,6 +156,7 @@ impl Phones {
             .unwrap_or_else(|| {
                 self.0.push(Phone {
                     wa_id: Some(digits.to_owned()),
+                    user_id: Some(user_id(digits)),
                     name: format!("+{digits}"),
                     ..Phone::default()
                 });
@@ -145,6 +177,7 @@ impl Phones {
                 phone.hides_number = true;
             } else {
                 phone.wa_id = Some(id.to_owned());
+                phone.user_id = Some(user_id(id));
             }
             self.0.push(phone);
             self.0.len() - 1

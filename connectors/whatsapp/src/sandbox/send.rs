@@ -168,7 +168,7 @@ impl Meta {
                 plus,
                 digits,
             } => {
-                let digits = if *plus {
+                let digits = if *plus || !self.switches.country_code_rule {
                     digits.clone()
                 } else {
                     format!("{COUNTRY}{digits}")

@@ -1,11 +1,10 @@
 //! The strict shape of a send: every field, type and limit of the documentation.
 //! <https://developers.facebook.com/documentation/business-messaging/whatsapp/messages/send-messages>
 
-use std::collections::BTreeSet;
-
 use serde_json::{Map, Value};
 
 use super::fault::Fault;
+use super::interactive;
 use super::node::{Node, missing};
 use crate::recipient::is_user_id;
 
@@ -90,7 +89,7 @@ pub(super) fn send(body: &Value) -> Result<Send<'_>, Fault> {
                 .ok_or_else(|| missing("reaction['emoji']"))?;
         }
         "contacts" => {}
-        "interactive" => interactive(&object)?,
+        "interactive" => interactive::check(&object)?,
         _ => template(&object)?,
     }
     Ok(Send {
@@ -187,124 +186,6 @@ fn location(object: &Node<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
-fn interactive(object: &Node<'_>) -> Result<(), Fault> {
-    object.only(&["type", "header", "body", "footer", "action"])?;
-    let kind = object.need("type", 32)?;
-    let body_limit = match kind {
-        "button" | "cta_url" => 1_024,
-        "list" => 4_096,
-        "request_contact_info" => 1_024,
-        _ => {
-            return Err(Fault::invalid(
-                "Param interactive['type'] must be one of {button, list, cta_url, request_contact_info}.",
-            ));
-        }
-    };
-    let body = object
-        .child("body")?
-        .ok_or_else(|| missing("interactive['body']"))?;
-    body.only(&["text"])?;
-    body.need("text", body_limit)?;
-    if let Some(footer) = object.child("footer")? {
-        footer.only(&["text"])?;
-        footer.need("text", 60)?;
-    }
-    if let Some(header) = object.child("header")? {
-        let kinds: &[&str] = if kind == "list" {
-            &["text"]
-        } else {
-            &["text", "image", "video", "document"]
-        };
-        let word = header.need("type", 16)?;
-        if !kinds.contains(&word) {
-            return Err(Fault::invalid(format!(
-                "Param interactive['header']['type'] must be one of {{{}}}.",
-                kinds.join(", ")
-            )));
-        }
-        header.only(&["type", word])?;
-        if word == "text" {
-            header.need("text", 60)?;
-        }
-    }
-    let action = object
-        .child("action")?
-        .ok_or_else(|| missing("interactive['action']"))?;
-    match kind {
-        "button" => buttons(&action),
-        "list" => sections(&action),
-        "cta_url" => {
-            action.only(&["name", "parameters"])?;
-            let parameters = action
-                .child("parameters")?
-                .ok_or_else(|| missing("action['parameters']"))?;
-            parameters.only(&["display_text", "url"])?;
-            parameters.need("display_text", 20)?;
-            parameters.need("url", 2_000)?;
-            Ok(())
-        }
-        _ => action.only(&["name"]),
-    }
-}
-
-fn buttons(action: &Node<'_>) -> Result<(), Fault> {
-    action.only(&["buttons"])?;
-    let buttons = action.list("buttons", 1, 3)?;
-    let (mut titles, mut ids) = (BTreeSet::new(), BTreeSet::new());
-    for button in &buttons {
-        button.only(&["type", "reply"])?;
-        if button.need("type", 16)? != "reply" {
-            return Err(Fault::invalid(
-                "Param button['type'] must be one of {reply}.",
-            ));
-        }
-        let reply = button
-            .child("reply")?
-            .ok_or_else(|| missing("button['reply']"))?;
-        reply.only(&["id", "title"])?;
-        titles.insert(reply.need("title", 20)?.to_owned());
-        ids.insert(reply.need("id", 256)?.to_owned());
-    }
-    if titles.len() < buttons.len() || ids.len() < buttons.len() {
-        return Err(Fault::new(
-            131009,
-            "Duplicated title or id of the reply buttons.",
-        ));
-    }
-    Ok(())
-}
-
-fn sections(action: &Node<'_>) -> Result<(), Fault> {
-    action.only(&["button", "sections"])?;
-    action.need("button", 20)?;
-    let sections = action.list("sections", 1, 10)?;
-    let mut ids = Vec::new();
-    for section in &sections {
-        section.only(&["title", "rows"])?;
-        let title = section.text("title", 1, 24)?;
-        if title.is_none() && sections.len() > 1 {
-            return Err(missing("section['title']"));
-        }
-        for row in section.list("rows", 1, 10)? {
-            row.only(&["id", "title", "description"])?;
-            ids.push(row.need("id", 200)?.to_owned());
-            row.need("title", 24)?;
-            row.text("description", 0, 72)?;
-        }
-    }
-    let unique: BTreeSet<&String> = ids.iter().collect();
-    if ids.len() > 10 {
-        return Err(Fault::new(
-            131009,
-            "Total row count exceed max allowed count: 10",
-        ));
-    }
-    if unique.len() < ids.len() {
-        return Err(Fault::new(131009, "Duplicated row id."));
-    }
-    Ok(())
-}
-
 fn template(object: &Node<'_>) -> Result<(), Fault> {
     object.only(&["name", "language", "components"])?;
     object.need("name", 512)?;
@@ -315,12 +196,17 @@ fn template(object: &Node<'_>) -> Result<(), Fault> {
     language.need("code", 20)?;
     if object.map.contains_key("components") {
         for component in object.list("components", 0, 12)? {
-            component.only(&["type", "parameters", "sub_type", "index"])?;
-            let kind = component.need("type", 16)?;
-            if !["header", "body", "button"].contains(&kind) {
-                return Err(Fault::invalid(
-                    "Param component['type'] must be one of {header, body, button}.",
-                ));
+            // Clients write the type in either case.
+            let kind = component.need("type", 32)?.to_ascii_lowercase();
+            let kinds = ["header", "body", "button", "carousel", "limited_time_offer"];
+            if !kinds.contains(&kind.as_str()) {
+                return Err(Fault::invalid(format!(
+                    "Param component['type'] must be one of {{{}}}.",
+                    kinds.join(", ")
+                )));
+            }
+            if kind != "carousel" && kind != "limited_time_offer" {
+                component.only(&["type", "parameters", "sub_type", "index"])?;
             }
         }
     }

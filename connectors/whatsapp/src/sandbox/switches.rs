@@ -35,6 +35,11 @@ pub(super) struct Switches {
     pub(super) fail_next: Option<(i64, u64)>,
     /// Sends that are accepted and fail later: the next so many.
     pub(super) fail_later: Option<(i64, u64)>,
+    /// An address without `+` gets the business number's country code, as Meta documents; otherwise it is
+    /// the number that it is, as clients write it.
+    pub(super) country_code_rule: bool,
+    /// A reaction opens the window.
+    pub(super) reactions_open_window: bool,
     /// Numbers that have no WhatsApp.
     pub(super) not_on_whatsapp: Vec<String>,
     /// Only these may be written to, as with a test number.
@@ -67,6 +72,8 @@ impl Default for Switches {
             pair_limit: true,
             fail_next: None,
             fail_later: None,
+            country_code_rule: false,
+            reactions_open_window: false,
             not_on_whatsapp: Vec::new(),
             allowed_only: None,
             gateway_bound: true,
@@ -80,7 +87,8 @@ impl Default for Switches {
 
 const NAMES: &str = "webhook_url, token_expired, window_error_sync, status_delay_ms, skip_delivered, auto_read, \
                      reorder_statuses, duplicate_statuses, drop_statuses, omit_callback_data, per_second, pair_limit, \
-                     fail_next, fail_later, not_on_whatsapp, allowed_only, gateway_bound, gateway, engine, customer_webhooks, public_base, template";
+                     fail_next, fail_later, country_code_rule, reactions_open_window, not_on_whatsapp, allowed_only, gateway_bound, \
+                      gateway, engine, customer_webhooks, public_base, template";
 
 /// Sets one switch.
 pub(super) fn set(meta: &mut Meta, name: &str, value: &Value) -> Result<(), String> {
@@ -103,6 +111,8 @@ pub(super) fn set(meta: &mut Meta, name: &str, value: &Value) -> Result<(), Stri
         "pair_limit" => switches.pair_limit = flag(value)?,
         "fail_next" => switches.fail_next = failures(value)?,
         "fail_later" => switches.fail_later = failures(value)?,
+        "country_code_rule" => switches.country_code_rule = flag(value)?,
+        "reactions_open_window" => switches.reactions_open_window = flag(value)?,
         "not_on_whatsapp" => switches.not_on_whatsapp = texts(value)?,
         "allowed_only" => {
             switches.allowed_only = if value.is_null() {

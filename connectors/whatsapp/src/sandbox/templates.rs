@@ -69,8 +69,21 @@ impl Template {
             "status": self.status,
             "category": self.category,
             "parameter_format": "POSITIONAL",
-            "components": [{"type": "BODY", "text": self.body}],
+            "components": [self.component()],
         })
+    }
+}
+
+impl Template {
+    /// The body, with an example where it has parameters.
+    fn component(&self) -> Value {
+        let mut body = json!({"type": "BODY", "text": self.body});
+        let count = self.body.matches("{{").count();
+        if count > 0 {
+            let example: Vec<String> = (1..=count).map(|n| format!("example {n}")).collect();
+            body["example"] = json!({"body_text": [example]});
+        }
+        body
     }
 }
 
@@ -128,7 +141,11 @@ fn body_parameters(object: &Map<String, Value>) -> Result<Vec<&str>, Fault> {
         .and_then(Value::as_array)
         .into_iter()
         .flatten();
-    let body = components.filter(|c| c.get("type").and_then(Value::as_str) == Some("body"));
+    let is_body = |c: &&Value| {
+        let kind = c.get("type").and_then(Value::as_str);
+        kind.is_some_and(|kind| kind.eq_ignore_ascii_case("body"))
+    };
+    let body = components.filter(is_body);
     let mut texts = Vec::new();
     for parameter in body
         .filter_map(|c| c.get("parameters").and_then(Value::as_array))

@@ -31,8 +31,7 @@ fn writes(world: &mut World<'_>) {
         time: world.now,
         author: Author::default(),
         text: Some("Hi".into()),
-        attachments: Vec::new(),
-        location: None,
+        ..Message::default()
     };
     message.author.kind = AuthorKind::Customer;
     let said = MessageEvent {

@@ -51,6 +51,7 @@ pub fn reply(id: &str, text: &str) -> RepReply {
         attachments: Vec::new(),
         options: Vec::new(),
         template: None,
+        quotes: None,
     }
 }
 

@@ -20,6 +20,7 @@
 mod activity;
 mod cast;
 mod changed;
+mod clients;
 mod exits;
 mod failures;
 mod files;

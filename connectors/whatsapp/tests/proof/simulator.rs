@@ -415,10 +415,15 @@ fn the_token_and_the_path_are_checked() {
 }
 
 #[test]
-fn an_address_without_a_plus_gets_the_business_numbers_country() {
+fn an_address_without_a_plus_is_the_number_unless_metas_rule_is_switched_on() {
     let mut sandbox = meta();
     let mut body = text("x");
     body["to"] = ANA.into();
+    let (_, answer) = post(&mut *sandbox, &body);
+    assert_eq!(answer["contacts"][0], json!({"input": ANA, "wa_id": ANA}));
+    let mut sandbox = meta();
+    let rule = sandbox.switch("country_code_rule", &json!(true));
+    rule.expect("a switch");
     let (_, answer) = post(&mut *sandbox, &body);
     assert_eq!(
         answer["contacts"][0]["wa_id"],
