@@ -1,5 +1,6 @@
 //! The daemon, put together from its configuration.
 
+mod beside;
 mod broker;
 mod connect;
 mod deadlines;
@@ -139,6 +140,9 @@ impl App {
             .await
             .context("the ledger cannot be opened")?;
         seed(&*ledger, &connected).await?;
+        beside::open(&*ledger, config)
+            .await
+            .context("lanes of those who are told of events")?;
         let mut switches = Switches::new(ledger.clone(), rules(config));
         switches.look().await.context("the mappings")?;
 
@@ -308,14 +312,19 @@ impl App {
 /// By what conversations move.
 #[must_use]
 pub fn rules(config: &Config) -> Rules {
-    let is_way_back = |target: &&TargetConfig| connectors::is_way_back(&target.kind);
+    let is_desk = |target: &&TargetConfig| connectors::is_desk(&target.kind);
     let named = |target: &TargetConfig| (target.name.clone(), target.conversation.clone());
-    let (back, desks): (Vec<_>, Vec<_>) = config.targets.iter().partition(is_way_back);
+    let (desks, others): (Vec<_>, Vec<_>) = config.targets.iter().partition(is_desk);
+    let starts = |target: &TargetConfig| {
+        connectors::is_events(&target.kind)
+            && connectors::tells(&target.settings, "conversation.started")
+    };
     Rules {
-        way_back: back.iter().map(|target| target.name.clone()).collect(),
+        without_reps: others.iter().map(|target| target.name.clone()).collect(),
         general: config.conversation.clone(),
         own: desks.into_iter().map(named).collect(),
         customer: config.customer.clone(),
+        starts: config.enabled().any(starts),
     }
 }
 
@@ -366,6 +375,9 @@ async fn seed(ledger: &dyn MappingLedger, connected: &[Connected]) -> anyhow::Re
             None => {
                 let kind = connectors::kind(one.kind)
                     .ok_or_else(|| anyhow!("no such connector: {}", one.kind))?;
+                if kind.mapping.is_empty() {
+                    continue;
+                }
                 (kind.mapping.to_owned(), "the shipped mapping")
             }
         };

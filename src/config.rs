@@ -14,6 +14,7 @@ mod gateways;
 mod intake;
 mod media;
 mod network;
+mod notify;
 mod outbound;
 mod problem;
 mod proof;

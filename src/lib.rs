@@ -41,7 +41,7 @@
 //! | [`target`], [`open_feeds`] | what engine and relay know together | |
 //! | [`mapping`] | which CRM field gets which value; what a gateway's words mean | minijinja |
 //! | [`schema`] | the published JSON Schemas and AsyncAPI document | |
-//! | [`publisher`] | messages to the gateway's exchange | lapin |
+//! | [`publisher`] | messages to exchanges: replies, and what others are told | lapin |
 //! | [`connectors`] | the table of kinds | the connectors' names |
 //! | [`backoff`], [`metrics`] | waits between attempts; the metrics' names | the crate backoff |
 //! | [`serving`], [`seldom`] | HTTP comes in, within bounds; warnings that strangers can cause | hyper |

@@ -74,6 +74,7 @@ fn router() -> Router {
         numbers: numbers.iter().map(|number| (*number).to_owned()).collect(),
         connector: Some(Arc::new(Crm { every_message })),
         disabled: None,
+        beside: None,
     };
     Router::new(vec![
         route("any", "whatsapp", &[], false),
@@ -133,6 +134,7 @@ fn routed_while(disabled: &[(&str, WhenDisabled)], body: &str) -> (Vec<String>, 
         kind: kind.to_owned(),
         numbers: Vec::new(),
         connector: None,
+        beside: None,
         disabled: disabled
             .iter()
             .find(|(known, _)| *known == name)

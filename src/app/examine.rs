@@ -84,7 +84,7 @@ fn certificate(config: &Config) -> Option<Problem> {
 
 /// A CRM whose reps' replies no target takes to WhatsApp.
 fn no_way_back(config: &Config, target: &TargetConfig) -> Option<Problem> {
-    if connectors::is_way_back(&target.kind) || target.kind.is_empty() {
+    if !connectors::is_desk(&target.kind) {
         return None;
     }
     let path = format!("target.{}", target.name);

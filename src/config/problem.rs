@@ -120,6 +120,7 @@ fn of_credential(credential: &Credential) -> Vec<&Secret> {
     match credential {
         Credential::None => vec![],
         Credential::Bearer { token } => vec![token],
+        Credential::StandardWebhooks { secrets } => secrets.iter().collect(),
         Credential::ClientCredentials { client_secret, .. } => vec![client_secret],
         Credential::RefreshToken {
             client_secret,

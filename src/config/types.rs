@@ -261,7 +261,8 @@ pub enum LogFormat {
 pub struct TargetConfig {
     /// The name: `[a-z0-9-]`, at most 40 characters, unique.
     pub name: String,
-    /// The connector: one of [`KINDS`](crate::connectors::KINDS).
+    /// The connector: one of [`KINDS`](crate::connectors::KINDS), or
+    /// [`EVENTS`](crate::connectors::EVENTS).
     pub kind: String,
     /// The connector's own settings, an object; the connector checks them.
     pub settings: Value,
@@ -285,6 +286,8 @@ pub struct TargetConfig {
     pub enabled: bool,
     /// What becomes of its events while it is not.
     pub when_disabled: WhenDisabled,
+    /// The target whose setting `notify` it stands for: it gets that one's conversations and no others.
+    pub beside: Option<String>,
 }
 
 /// What becomes of a disabled target's events.

@@ -17,6 +17,7 @@
 //! | `load`, `facts` | what a worker needs to know, and what it writes down |
 //! | `unattended` | lanes that nobody works on, looked at |
 //! | `daemons` | who lives |
+//! | `beside` | lanes of those who are told, beside others |
 //! | `feeds` | feeds, what was heard, finding a lane |
 //! | `webhooks` | the webhook queue |
 //! | `operate`, `retry_skip` | lists, reports, numbers; lanes put back to work |
@@ -24,6 +25,7 @@
 //! | `mappings` | versions of mappings |
 
 mod admit;
+mod beside;
 mod connect;
 mod conversation;
 mod daemons;

@@ -15,6 +15,7 @@
 //! | `load`, `facts` | what a worker needs to know, and what it writes down |
 //! | `unattended` | lanes that nobody works on, looked at |
 //! | `daemons` | who lives |
+//! | `beside` | lanes of those who are told, beside others |
 //! | `feeds` | feeds, what was heard, finding a lane |
 //! | `webhooks` | the webhook queue |
 //! | `operate`, `retry_skip` | lists, reports, numbers; lanes put back to work |
@@ -22,6 +23,7 @@
 //! | `mappings` | versions of mappings |
 
 mod admit;
+mod beside;
 mod conversation;
 mod daemons;
 mod disk_space;

@@ -151,7 +151,7 @@ impl Sandbox for Meta {
     fn sign_in(&mut self, _now: Timestamp, auth: &Auth) -> Vec<(String, String)> {
         match auth {
             Auth::None => Vec::new(),
-            Auth::Target | Auth::Customer { .. } => {
+            Auth::Target | Auth::Customer { .. } | Auth::Signed { .. } => {
                 vec![("authorization".into(), format!("Bearer {TOKEN}"))]
             }
         }

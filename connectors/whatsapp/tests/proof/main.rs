@@ -20,7 +20,6 @@ mod cast;
 mod changed;
 mod failures;
 mod files;
-mod news;
 mod notices;
 mod phones;
 mod relay;
