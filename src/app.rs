@@ -39,6 +39,8 @@ use crate::intake::http::HttpIntake;
 use crate::intake::{Dialects, Gate, door};
 use crate::ledger::{self, Ledger, MappingLedger};
 use crate::mapping::Mapping;
+use crate::notifications::Notifier;
+use crate::notifications::channels::Channels;
 use crate::open_feeds::OpenFeeds;
 use crate::publisher::Publisher;
 use crate::relay::feeds;
@@ -122,6 +124,8 @@ pub struct App {
     ledger: Arc<dyn Ledger>,
     intake: Option<amqp::AmqpIntake>,
     switches: Switches,
+    /// Who tells people what is not well, if anybody is told.
+    notifier: Option<Notifier>,
     public: Site,
     admin: Site,
     /// The names of disabled targets.
@@ -167,6 +171,15 @@ impl App {
             )
         }));
 
+        let channels = Channels::new(&config.notifications, &config.outbound)
+            .map_err(|(name, why)| anyhow!("notifications.channel {name}: {why}"))?;
+        let is_told = channels.names().next().is_some();
+        let notifier = is_told.then(|| Notifier {
+            ledger: ledger.clone(),
+            config: config.notifications.clone(),
+            channels,
+            daemon: config.daemon.name.clone(),
+        });
         let desks = Arc::new(Desks::new(&targets));
         let feeds = Arc::new(OpenFeeds::default());
         let engine = Arc::new(Engine {
@@ -256,6 +269,7 @@ impl App {
             ledger,
             intake,
             switches,
+            notifier,
             public,
             admin,
             disabled: config
@@ -290,6 +304,9 @@ impl App {
         tasks.spawn(webhook_queue::run(self.relay, stop.clone()));
         tasks.spawn(deadlines::run(self.ledger.clone(), stop.clone()));
         tasks.spawn(self.switches.run(stop.clone()));
+        if let Some(notifier) = self.notifier {
+            tasks.spawn(notifier.run(stop.clone()));
+        }
         let targets = self.engine.targets.keys().cloned().collect();
         tasks.spawn(admin::upkeep(
             self.ledger,

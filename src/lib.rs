@@ -46,6 +46,7 @@
 //! | [`backoff`], [`metrics`] | waits between attempts; the metrics' names | the crate backoff |
 //! | [`serving`], [`seldom`] | HTTP comes in, within bounds; warnings that strangers can cause | hyper |
 //! | [`availability`] | whether reps are there, for a gateway that asks | |
+//! | [`notifications`] | people are told what is not well: webhook, chat, e-mail | lettre |
 //! | [`config`], [`app`], [`admin`], [`operate`] | configured, put together, looked at | |
 //! | [`cli`], [`log`], [`stdout`] | the commands, and what they print | |
 //! | `sandbox`, `demo` | the simulators over HTTP; the whole loop on a laptop (feature `simulators`) | |
@@ -87,6 +88,7 @@ pub mod ledger;
 pub mod log;
 pub mod mapping;
 pub mod metrics;
+pub mod notifications;
 pub mod open_feeds;
 pub mod operate;
 pub mod publisher;

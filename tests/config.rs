@@ -69,7 +69,7 @@ fn each_wrong_configuration_gets_its_problem() {
         ("a = 1\na = 2".into(), &["DIR/handoffd.toml:2:1: not TOML: duplicate key"]),
         (
             "[htpp]\nlisten = 1".into(),
-            &["htpp: unknown key (did you mean `http`?); known here: conversation, daemon, engine, http, intake, ledger, log, media, outbound, secrets, target"],
+            &["htpp: unknown key (did you mean `http`?); known here: conversation, daemon, engine, http, intake, ledger, log, media, notifications, outbound, secrets, target"],
         ),
         (
             "[http]\nlisten = \"everywhere\"\nlisen = 2".into(),

@@ -11,6 +11,7 @@ use super::connect::{Connected, connect_all};
 use super::mapping_of;
 use crate::config::{self, Config, Problem, TargetConfig};
 use crate::connectors;
+use crate::notifications::channels::Channels;
 use crate::relay::webhooks;
 use crate::serving::Certificate;
 use crate::wire::credential::SignIn;
@@ -45,6 +46,7 @@ pub fn examine(
     problems.extend(of_targets);
     problems.extend(connected.iter().filter_map(|one| key(&config, one)));
     problems.extend(certificate(&config));
+    problems.extend(channels(&config));
     for target in config.enabled() {
         // A file that cannot be opened was reported where it was read.
         let known = format!("target.{}.mapping", target.name);
@@ -80,6 +82,13 @@ fn certificate(config: &Config) -> Option<Problem> {
         unusable.to_string(),
         remedy,
     ))
+}
+
+/// A channel for people that cannot be made.
+fn channels(config: &Config) -> Option<Problem> {
+    let (name, why) = Channels::new(&config.notifications, &config.outbound).err()?;
+    let path = format!("notifications.channel.{name}");
+    Some(Problem::with_remedy(path, why, ""))
 }
 
 /// A CRM whose reps' replies no target takes to WhatsApp.

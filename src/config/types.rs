@@ -13,6 +13,7 @@ use crate::conversation::{CustomerRules, Terms};
 
 use super::gateways::GatewaysConfig;
 use super::network::Network;
+use super::notifications::NotificationsConfig;
 use super::outbound::OutboundConfig;
 use super::secrets::Secrets;
 use handoffd_contract::Problem;
@@ -38,6 +39,8 @@ pub struct Config {
     pub media: MediaConfig,
     /// By which proxy calls leave.
     pub outbound: OutboundConfig,
+    /// Who of the people is told what is not well.
+    pub notifications: NotificationsConfig,
     /// What is logged, and how.
     pub log: LogConfig,
     /// The targets, in the file's order; disabled ones are among them.

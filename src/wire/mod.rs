@@ -11,6 +11,7 @@ pub mod media;
 pub mod operator;
 pub mod outbound;
 pub mod policy;
+pub mod post;
 pub mod rate;
 pub mod redact;
 pub mod signature;

@@ -23,6 +23,7 @@
 //! | `operate`, `retry_skip` | lists, reports, numbers; lanes put back to work |
 //! | `troubles` | what is not well, counted |
 //! | `mappings` | versions of mappings |
+//! | `notifier` | what people are to be told of |
 
 mod admit;
 mod beside;
@@ -38,6 +39,7 @@ mod hints;
 mod lanes;
 mod load;
 mod mappings;
+mod notifier;
 mod operate;
 mod retry_skip;
 mod schema;

@@ -21,6 +21,7 @@
 //! | `operate`, `retry_skip` | lists, reports, numbers; lanes put back to work |
 //! | `troubles` | what is not well, counted |
 //! | `mappings` | versions of mappings |
+//! | `notifier` | what people are to be told of |
 
 mod admit;
 mod beside;
@@ -34,6 +35,7 @@ mod find;
 mod lanes;
 mod load;
 mod mappings;
+mod notifier;
 mod operate;
 mod reader;
 mod retry_skip;
