@@ -41,6 +41,7 @@ use crate::ledger::{self, Ledger, MappingLedger};
 use crate::mapping::Mapping;
 use crate::notifications::Notifier;
 use crate::notifications::channels::Channels;
+use crate::notifications::watched::Watched;
 use crate::open_feeds::OpenFeeds;
 use crate::publisher::Publisher;
 use crate::relay::feeds;
@@ -178,6 +179,13 @@ impl App {
             ledger: ledger.clone(),
             config: config.notifications.clone(),
             channels,
+            watched: Watched::new(
+                targets
+                    .values()
+                    .filter(|target| connectors::is_way_back(target.kind))
+                    .cloned()
+                    .collect(),
+            ),
             daemon: config.daemon.name.clone(),
         });
         let desks = Arc::new(Desks::new(&targets));

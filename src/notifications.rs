@@ -12,10 +12,12 @@
 //! | [`words`] | what people read |
 //! | [`channels`] | the ways: webhook, chat, e-mail |
 //! | `mail` | SMTP |
+//! | [`watched`] | what WhatsApp says of a number when it is asked |
 
 pub mod channels;
 mod mail;
 pub mod state;
+pub mod watched;
 pub mod words;
 
 use std::sync::Arc;
@@ -30,6 +32,7 @@ use crate::ledger::{LedgerError, NotifierLedger};
 use crate::metrics as names;
 use channels::Channels;
 use state::{ACCOUNT, CREDENTIAL, State};
+use watched::Watched;
 
 /// How often it is looked.
 const EVERY: Duration = Duration::from_secs(2);
@@ -46,13 +49,15 @@ pub struct Notifier {
     pub config: NotificationsConfig,
     /// By which ways.
     pub channels: Channels,
+    /// Targets that are asked how they are.
+    pub watched: Watched,
     /// This daemon's name.
     pub daemon: String,
 }
 
 impl Notifier {
     /// Tells until stopped.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(mut self, stop: CancellationToken) {
         loop {
             match self.look(&stop).await {
                 // Another daemon tells.
@@ -66,7 +71,7 @@ impl Notifier {
         }
     }
 
-    async fn look(&self, stop: &CancellationToken) -> Result<(), LedgerError> {
+    async fn look(&mut self, stop: &CancellationToken) -> Result<(), LedgerError> {
         let now = Timestamp::now();
         let Some(kept) = self.lead().await? else {
             return Ok(());
@@ -78,7 +83,8 @@ impl Notifier {
             .ledger
             .not_well(now - SETTLED, state.seen(), &reasons)
             .await?;
-        state.see(&found, now, self.config.group);
+        let watched = self.watched.look().await;
+        state.see(&found, watched, now, self.config.group);
         state.tell(now, &self.config);
         state.keep_channels(|name| self.channels.has(name));
         if state != before {

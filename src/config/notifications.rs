@@ -24,7 +24,8 @@ pub enum Trouble {
     Parked,
     /// A target does not accept the credential.
     Credential,
-    /// WhatsApp does not let a number or account send.
+    /// WhatsApp does not let a number or account send, or says that a number's quality is low or that the
+    /// token or template is not in order.
     Account,
     /// Events that could not be understood.
     DeadLetters,

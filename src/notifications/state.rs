@@ -100,14 +100,23 @@ impl State {
         Some(Seen { dead_letter, event })
     }
 
-    /// Takes in what is not well.
-    pub fn see(&mut self, found: &NotWell, now: Timestamp, group: SignedDuration) {
+    /// Takes in what is not well; `watched` is what targets say of themselves.
+    pub fn see(
+        &mut self,
+        found: &NotWell,
+        watched: &[Observed],
+        now: Timestamp,
+        group: SignedDuration,
+    ) {
         let kinds = [Trouble::Parked, Trouble::Credential, Trouble::Account];
         let is_account = |one: &&Observed| one.reason == ACCOUNT;
         for kind in kinds {
             let observed: Vec<&Observed> = match kind {
                 Trouble::Parked => found.parked.iter().collect(),
-                Trouble::Account => found.waiting.iter().filter(is_account).collect(),
+                Trouble::Account => {
+                    let waiting = found.waiting.iter().filter(is_account);
+                    waiting.chain(watched).collect()
+                }
                 _ => found
                     .waiting
                     .iter()

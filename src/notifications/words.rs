@@ -17,7 +17,9 @@ pub fn line(
     session: Option<&str>,
 ) -> String {
     let (target, reason) = (plain(target), plain(reason));
-    let why = match Reason::parse(&reason) {
+    let known = Reason::parse(&reason);
+    let is_known = known.is_some();
+    let why = match known {
         Some(known) => format!("{reason} ({})", known.title()),
         None => reason,
     };
@@ -36,7 +38,8 @@ pub fn line(
             many(count, "needs", "need")
         ),
         Trouble::Credential => format!("{target} does not accept the credential: {why}"),
-        Trouble::Account => format!("{target} may not send: {why}"),
+        Trouble::Account if is_known => format!("{target} may not send: {why}"),
+        Trouble::Account => format!("{target} is not as it must be: {why}"),
         Trouble::DeadLetters => {
             let events = if count == 1 { "event" } else { "events" };
             format!("{count} {events} by {target} could not be understood: {why}")
@@ -45,6 +48,7 @@ pub fn line(
     };
     let more = match trouble {
         Trouble::Credential => "handoffd check --live".to_owned(),
+        Trouble::Account if !is_known => "handoffd check --live".to_owned(),
         Trouble::DeadLetters => "handoffd dead-letters list".to_owned(),
         _ => show,
     };

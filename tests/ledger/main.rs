@@ -18,6 +18,7 @@ mod intake;
 mod lanes;
 mod leases;
 mod looked;
+mod notifier;
 mod operated;
 mod retry_skip;
 mod server;
@@ -99,6 +100,10 @@ conformance! {
         lanes_open_once_beside_others_with_their_heads_and_facts
         it_is_known_whether_a_lane_is_parked_for_a_reason
         a_conversation_starts_once_with_the_customers_first_message;
+    notifier:
+        one_tells_people_and_its_word_is_kept
+        what_is_not_well_is_found_in_groups
+        what_comes_one_by_one_is_found_once;
     lanes:
         loads_within_bounds_and_always_one
         two_sources_may_count_alike

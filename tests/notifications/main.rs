@@ -8,6 +8,7 @@ mod receiver;
 
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use handoffd::config::{self, Config};
@@ -15,10 +16,15 @@ use handoffd::demo::world::Folder;
 use handoffd::ledger::{self, Admission, DeadLetter, Ledger, Next, Release};
 use handoffd::notifications::Notifier;
 use handoffd::notifications::channels::Channels;
+use handoffd::notifications::watched::Watched;
+use handoffd::target::Target;
+use handoffd::wire::breaker::Breaker;
+use handoffd::wire::rate::Budgets;
 use handoffd_contract::{Data, Event, Reason, Stop};
 use handoffd_test_support::{eventually, postgres_url, unique};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -72,12 +78,31 @@ impl World {
         }
     }
 
+    /// The enabled targets, as the daemon makes them.
+    fn targets(&self) -> Vec<Arc<Target>> {
+        let connected = handoffd::app::connect(&self.config).unwrap();
+        let library = handoffd::app::library(&self.config, &connected).unwrap();
+        let target = |one: &handoffd::app::Connected| Target {
+            name: one.config.name.clone(),
+            kind: one.kind,
+            connector: Arc::clone(&one.connector),
+            wire: Arc::new(handoffd::app::wire(&self.config, one, &library).unwrap()),
+            permits: Arc::new(Semaphore::new(1)),
+            concurrency: 1,
+            last_heard: AtomicI64::new(0),
+            breaker: Breaker::new(5, self.config.engine.backoff),
+            budgets: Budgets::new(Vec::new()),
+        };
+        connected.iter().map(|one| Arc::new(target(one))).collect()
+    }
+
     /// A daemon's notifier, and what stops it.
     fn start(&self, daemon: &str) -> (JoinHandle<()>, CancellationToken) {
         let notifier = Notifier {
             ledger: self.ledger.clone(),
             config: self.config.notifications.clone(),
             channels: Channels::new(&self.config.notifications, &self.config.outbound).unwrap(),
+            watched: Watched::new(self.targets()),
             daemon: daemon.to_owned(),
         };
         let stop = CancellationToken::new();
@@ -312,6 +337,32 @@ async fn a_channel_that_fails_stops_no_other() {
     stop.cancel();
     running.await.unwrap();
     assert!(!world.receiver.lines("signed").is_empty());
+}
+
+/// A number whose quality WhatsApp calls low is told once, without the number.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_of_low_quality_is_told_once() {
+    let mut world = World::sqlite().await;
+    let file = world.folder.path().join("handoffd.toml");
+    let target = format!(
+        "[[target]]\nname = \"whatsapp\"\nkind = \"whatsapp\"\n[target.settings]\nexit = \"cloud_api\"\n\
+         phone_number_id = \"106540352242922\"\naccess_token = \"mail\"\nbase_url = \"{}\"\n",
+        world.receiver.base
+    );
+    let text = std::fs::read_to_string(&file).unwrap() + &target;
+    std::fs::write(&file, text).unwrap();
+    world.config = config::load(Some(&file), std::iter::empty()).unwrap();
+    let (running, stop) = world.start("one");
+    let wanted = "handoffd: whatsapp is not as it must be: phone number and access token. More: handoffd check --live";
+    assert_eq!(world.until_lines("signed", 1).await, [wanted]);
+    stop.cancel();
+    running.await.unwrap();
+    let (running, stop) = world.start("one");
+    world.park("s-1", "hubspot", Reason::Forbidden).await;
+    let lines = world.until_lines("signed", 2).await;
+    assert!(lines[1].contains("needs a person"), "{lines:?}");
+    stop.cancel();
+    running.await.unwrap();
 }
 
 fn notify(world: &World) -> (Option<i32>, String) {

@@ -33,6 +33,7 @@ impl Receiver {
         taken.status.store(200, Ordering::Relaxed);
         let routes = axum::Router::new()
             .route("/{path}", axum::routing::post(take))
+            .route("/v25.0/{number}", axum::routing::get(number))
             .with_state(Arc::clone(&taken));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
@@ -58,6 +59,14 @@ impl Receiver {
         let text = |one: &Value| one["text"].as_str().unwrap_or_default().to_owned();
         taken.iter().map(text).collect()
     }
+}
+
+/// A phone number of the Cloud API whose quality is low.
+async fn number() -> axum::Json<Value> {
+    axum::Json(
+        serde_json::json!({"id": "106540352242922", "display_phone_number": "+1 555-078-3881",
+        "verified_name": "Acme", "quality_rating": "RED"}),
+    )
 }
 
 async fn take(

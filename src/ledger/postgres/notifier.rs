@@ -88,18 +88,20 @@ async fn not_well(
         &[&MAX_ROWS, &waiting],
     )
     .await?;
+    let from = seen.unwrap_or_default();
     let now = Seen {
         dead_letter: newest(
             db,
-            before,
-            "SELECT id FROM poison WHERE received_at <= $1 ORDER BY id DESC LIMIT 1",
+            (before, from.dead_letter),
+            "SELECT id FROM poison WHERE id > $2 AND received_at <= $1 ORDER BY id DESC LIMIT 1",
         )
         .await?,
         event: newest(
             db,
-            before,
+            (before, from.event),
             "SELECT seq FROM event
-              WHERE kind = 'session.unattended' AND received_at <= $1 ORDER BY seq DESC LIMIT 1",
+              WHERE kind = 'session.unattended' AND seq > $2 AND received_at <= $1
+              ORDER BY seq DESC LIMIT 1",
         )
         .await?,
     };
@@ -127,9 +129,11 @@ async fn not_well(
     })
 }
 
-async fn newest(db: &Db<'_>, before: i64, sql: &'static str) -> Outcome<i64> {
-    let found = db.one(sql, &[&before], |row| Ok(row.try_get(0)?)).await?;
-    Ok(found.unwrap_or(0))
+async fn newest(db: &Db<'_>, (before, from): (i64, i64), sql: &'static str) -> Outcome<i64> {
+    let found = db
+        .one(sql, &[&before, &from], |row| Ok(row.try_get(0)?))
+        .await?;
+    Ok(found.unwrap_or(from))
 }
 
 async fn observed(

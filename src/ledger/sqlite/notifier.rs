@@ -62,7 +62,8 @@ fn not_well(tx: &Tx<'_>, before: i64, seen: Option<Seen>, waiting: &[&str]) -> R
     let parked = observed(
         tx,
         "SELECT target, reason, count(*), max(updated_at), session FROM lane
-          WHERE state = 'parked' GROUP BY target, reason ORDER BY count(*) DESC LIMIT ?1",
+          WHERE state = 'parked' AND reason IS NOT NULL
+          GROUP BY target, reason ORDER BY count(*) DESC LIMIT ?1",
         params![MAX_ROWS],
     )?;
     let mut all = Vec::new();
@@ -75,17 +76,21 @@ fn not_well(tx: &Tx<'_>, before: i64, seen: Option<Seen>, waiting: &[&str]) -> R
             params![MAX_ROWS, reason],
         )?);
     }
-    let newest = |sql: &str| -> Result<i64> {
-        let found = tx.one(sql, [before], |row| row.get::<_, Option<i64>>(0))?;
-        Ok(found.flatten().unwrap_or(0))
+    let from = seen.unwrap_or_default();
+    let newest = |sql: &str, from: i64| -> Result<i64> {
+        let found = tx.one(sql, [before, from], |row| row.get(0))?;
+        Ok(found.unwrap_or(from))
     };
     let now = Seen {
         dead_letter: newest(
-            "SELECT id FROM poison WHERE received_at <= ?1 ORDER BY id DESC LIMIT 1",
+            "SELECT id FROM poison WHERE id > ?2 AND received_at <= ?1 ORDER BY id DESC LIMIT 1",
+            from.dead_letter,
         )?,
         event: newest(
             "SELECT seq FROM event
-              WHERE kind = 'session.unattended' AND received_at <= ?1 ORDER BY seq DESC LIMIT 1",
+              WHERE kind = 'session.unattended' AND seq > ?2 AND received_at <= ?1
+              ORDER BY seq DESC LIMIT 1",
+            from.event,
         )?,
     };
     let seen = seen.unwrap_or(now);

@@ -56,7 +56,7 @@ fn look(
 ) -> Vec<(String, i64, String)> {
     // As it comes back from the ledger.
     *state = State::parse(Some(&state.text()));
-    state.see(found, now, config.group);
+    state.see(found, &[], now, config.group);
     state.tell(now, config);
     let mut made = Vec::new();
     while let Some(message) = state.due(now) {
@@ -118,7 +118,7 @@ fn what_comes_one_by_one_is_counted_and_told_together() {
     assert_eq!(look_at(letters(4), 2), []);
     assert_eq!(look_at(NotWell::default(), 12), told(7, "s-1"));
     assert_eq!(look_at(NotWell::default(), 40), []);
-    state.see(&letters(0), at(41), config.group);
+    state.see(&letters(0), &[], at(41), config.group);
     assert_eq!(
         state.seen().map(|seen| (seen.dead_letter, seen.event)),
         Some((9, 4))
@@ -165,7 +165,7 @@ fn what_a_channel_does_not_take_waits_and_holds_no_other() {
         waiting: vec![one("hub", "unauthorized", 1, 1)],
         ..NotWell::default()
     };
-    state.see(&found, at(0), config.group);
+    state.see(&found, &[], at(0), config.group);
     state.tell(at(0), &config);
     let first = state.due(at(0)).expect("a message");
     assert_eq!(first.channel, "all");
