@@ -126,7 +126,7 @@ async fn everything_arrives_after_all(ledger: Option<String>) {
     let count = |kind: &str| told.iter().filter(|one| **one == kind).count();
     for kind in [
         "handoff.completed",
-        "session.assigned",
+        "session.closed",
         "conversation.started",
     ] {
         assert_eq!(count(kind), 1, "{kind}: {told:?}");
@@ -188,9 +188,40 @@ async fn an_endpoint_that_is_gone_gets_no_more_calls_until_a_person_says_so() {
         world.lane("flows").await["state"] == "due"
     })
     .await;
+    // Whatever else there was to do in between was done.
+    world.customer_writes("Are you there?").await;
+    world.until_shown("hubspot", "Are you there?").await;
+    assert_eq!(world.lane("flows").await["state"], "due");
     assert_eq!(calls(&receiver), 1, "nothing more is sent");
     answers(&receiver, 200);
     let (code, text) = world.command(&["retry", "--reason", "endpoint-gone"]);
     assert_eq!(code, 0, "{text}");
     eventually(SOON, || async { got(&receiver).len() == 2 }).await;
+}
+
+/// Who begins to be told is told of the conversations that there are, from where the replies stand.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_begins_to_be_told_is_told_of_conversations_that_there_are() {
+    let receiver = receiver().await;
+    let mut world = World::new(Exit::CloudApi).await;
+    world.hand_over("salesforce").await;
+    world.act("salesforce", json!({"act": "accept", "rep": "Rosa"}));
+    world.act("salesforce", json!({"act": "text", "text": "Hello Ana."}));
+    world.until_shown("whatsapp", "Hello Ana.").await;
+    world.until_idle().await;
+    world.stop();
+    post_to(
+        &mut world.plan,
+        &receiver,
+        &["session.closed", "handoff.completed"],
+    );
+    world.start().await;
+    world.act("salesforce", json!({"act": "end"}));
+    eventually(SOON, || async { !got(&receiver).is_empty() }).await;
+    world.until_idle().await;
+    assert_eq!(
+        got(&receiver),
+        ["session.closed"],
+        "what was passed is not told"
+    );
 }
