@@ -1,5 +1,6 @@
 //! The daemon, put together from its configuration.
 
+mod beside;
 mod broker;
 mod connect;
 mod deadlines;
@@ -39,6 +40,9 @@ use crate::intake::http::HttpIntake;
 use crate::intake::{Dialects, Gate, door};
 use crate::ledger::{self, Ledger, MappingLedger};
 use crate::mapping::Mapping;
+use crate::notifications::Notifier;
+use crate::notifications::channels::Channels;
+use crate::notifications::watched::Watched;
 use crate::open_feeds::OpenFeeds;
 use crate::publisher::Publisher;
 use crate::relay::feeds;
@@ -123,6 +127,8 @@ pub struct App {
     intake: Option<amqp::AmqpIntake>,
     switches: Switches,
     versions: Versions<dyn Ledger>,
+    /// Who tells people what is not well, if anybody is told.
+    notifier: Option<Notifier>,
     public: Site,
     admin: Site,
     /// The names of disabled targets.
@@ -141,6 +147,9 @@ impl App {
             .await
             .context("the ledger cannot be opened")?;
         seed(&*ledger, &connected).await?;
+        beside::open(&*ledger, config)
+            .await
+            .context("lanes of those who are told of events")?;
         let mut switches = Switches::new(ledger.clone(), rules(config));
         switches.look().await.context("the mappings")?;
 
@@ -165,6 +174,22 @@ impl App {
             )
         }));
 
+        let channels = Channels::new(&config.notifications, &config.outbound)
+            .map_err(|(name, why)| anyhow!("notifications.channel {name}: {why}"))?;
+        let is_told = channels.names().next().is_some();
+        let notifier = is_told.then(|| Notifier {
+            ledger: ledger.clone(),
+            config: config.notifications.clone(),
+            channels,
+            watched: Watched::new(
+                targets
+                    .values()
+                    .filter(|target| connectors::is_way_back(target.kind))
+                    .cloned()
+                    .collect(),
+            ),
+            daemon: config.daemon.name.clone(),
+        });
         let desks = Arc::new(Desks::new(&targets));
         let feeds = Arc::new(OpenFeeds::default());
         let engine = Arc::new(Engine {
@@ -257,6 +282,7 @@ impl App {
             intake,
             switches,
             versions,
+            notifier,
             public,
             admin,
             disabled: config
@@ -292,6 +318,9 @@ impl App {
         tasks.spawn(deadlines::run(self.ledger.clone(), stop.clone()));
         tasks.spawn(self.switches.run(stop.clone()));
         tasks.spawn(self.versions.run(stop.clone()));
+        if let Some(notifier) = self.notifier {
+            tasks.spawn(notifier.run(stop.clone()));
+        }
         let targets = self.engine.targets.keys().cloned().collect();
         tasks.spawn(admin::upkeep(
             self.ledger,
@@ -314,14 +343,19 @@ impl App {
 /// By what conversations move.
 #[must_use]
 pub fn rules(config: &Config) -> Rules {
-    let is_way_back = |target: &&TargetConfig| connectors::is_way_back(&target.kind);
+    let is_desk = |target: &&TargetConfig| connectors::is_desk(&target.kind);
     let named = |target: &TargetConfig| (target.name.clone(), target.conversation.clone());
-    let (back, desks): (Vec<_>, Vec<_>) = config.targets.iter().partition(is_way_back);
+    let (desks, others): (Vec<_>, Vec<_>) = config.targets.iter().partition(is_desk);
+    let starts = |target: &TargetConfig| {
+        connectors::is_events(&target.kind)
+            && connectors::tells(&target.settings, "conversation.started")
+    };
     Rules {
-        way_back: back.iter().map(|target| target.name.clone()).collect(),
+        without_reps: others.iter().map(|target| target.name.clone()).collect(),
         general: config.conversation.clone(),
         own: desks.into_iter().map(named).collect(),
         customer: config.customer.clone(),
+        starts: config.enabled().any(starts),
     }
 }
 
@@ -372,6 +406,9 @@ async fn seed(ledger: &dyn MappingLedger, connected: &[Connected]) -> anyhow::Re
             None => {
                 let kind = connectors::kind(one.kind)
                     .ok_or_else(|| anyhow!("no such connector: {}", one.kind))?;
+                if kind.mapping.is_empty() {
+                    continue;
+                }
                 (kind.mapping.to_owned(), "the shipped mapping")
             }
         };

@@ -51,7 +51,7 @@ impl Desks {
     pub fn new(targets: &BTreeMap<String, Arc<Target>>) -> Desks {
         let crms = targets
             .iter()
-            .filter(|(_, target)| !connectors::is_way_back(target.kind));
+            .filter(|(_, target)| connectors::is_desk(target.kind));
         let desk = |target: &Arc<Target>| Desk {
             target: Arc::clone(target),
             last: Mutex::new(None),

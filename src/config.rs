@@ -14,6 +14,8 @@ mod gateways;
 mod intake;
 mod media;
 mod network;
+mod notifications;
+mod notify;
 mod outbound;
 mod problem;
 mod proof;
@@ -36,6 +38,9 @@ pub use gateways::{DialectConfig, GatewaysConfig, On, Opening, SourceConfig};
 pub use handoffd_contract::Problem;
 use handoffd_contract::settings::Table;
 pub use network::Network;
+pub use notifications::{
+    ChannelConfig, ChannelWay, EmailConfig, MailTls, NotificationsConfig, Quiet, Trouble,
+};
 pub use outbound::OutboundConfig;
 pub(crate) use problem::problems_at;
 pub use problem::{missing_secrets, problems_of_target, sort, tidy};
@@ -182,6 +187,8 @@ fn read(
     let media = media::media(top.section("media"), &secrets);
     let proxy_from_env = overridden("outbound.proxy", &env);
     let outbound = outbound::outbound(top.section("outbound"), &secrets, &env, proxy_from_env);
+    let notifications =
+        notifications::notifications(top.section("notifications"), folder, &secrets);
     let log = sections::log(top.section("log"));
     let targets = targets::read(top.value("target"), folder, &conversation, &problems);
     top.finish();
@@ -206,6 +213,7 @@ fn read(
         customer,
         media,
         outbound,
+        notifications,
         log,
         targets,
         secrets,

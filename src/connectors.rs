@@ -5,6 +5,17 @@ use handoffd_contract::sandbox::Sandbox;
 use handoffd_contract::{Connector, Problem};
 use serde_json::Value;
 
+/// What a target is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Reps see the conversation there.
+    Desk,
+    /// The customer is answered by it.
+    WayBack,
+    /// Others are told by it of what happens.
+    Events,
+}
+
 /// Makes a connector of a target's settings, or says everything that is wrong with them.
 pub type Connect = fn(&str, &Value) -> Result<Box<dyn Connector>, Vec<Problem>>;
 
@@ -12,8 +23,8 @@ pub type Connect = fn(&str, &Value) -> Result<Box<dyn Connector>, Vec<Problem>>;
 pub struct Kind {
     /// Its name in the configuration.
     pub name: &'static str,
-    /// Whether the customer is answered by it. All others hold what reps see.
-    pub is_way_back: bool,
+    /// What its targets are for.
+    pub role: Role,
     /// The sections of its mappings.
     pub sections: &'static [&'static str],
     /// Makes a connector.
@@ -21,15 +32,15 @@ pub struct Kind {
     /// A fresh simulator of its API.
     #[cfg(feature = "simulators")]
     pub sandbox: fn() -> Box<dyn Sandbox>,
-    /// The shipped mapping.
+    /// The shipped mapping; empty where nothing is mapped.
     pub mapping: &'static str,
 }
 
-/// Every kind.
+/// Every kind of a product's API.
 pub const KINDS: &[Kind] = &[
     Kind {
         name: "salesforce",
-        is_way_back: false,
+        role: Role::Desk,
         sections: &["routing"],
         connector: handoffd_salesforce::connector,
         #[cfg(feature = "simulators")]
@@ -38,7 +49,7 @@ pub const KINDS: &[Kind] = &[
     },
     Kind {
         name: "hubspot",
-        is_way_back: false,
+        role: Role::Desk,
         sections: &["ticket", "contact"],
         connector: handoffd_hubspot::connector,
         #[cfg(feature = "simulators")]
@@ -47,7 +58,7 @@ pub const KINDS: &[Kind] = &[
     },
     Kind {
         name: "creatio",
-        is_way_back: false,
+        role: Role::Desk,
         sections: &["case", "contact"],
         connector: handoffd_creatio::connector,
         #[cfg(feature = "simulators")]
@@ -56,7 +67,7 @@ pub const KINDS: &[Kind] = &[
     },
     Kind {
         name: "whatsapp",
-        is_way_back: true,
+        role: Role::WayBack,
         sections: &["template", "notices"],
         connector: handoffd_whatsapp::connector,
         #[cfg(feature = "simulators")]
@@ -65,19 +76,61 @@ pub const KINDS: &[Kind] = &[
     },
 ];
 
-/// The names of all kinds.
+/// The kind by which others are told of what happens. It is no product's: it has no mapping, and the demo
+/// needs none of it.
+pub const EVENTS: Kind = Kind {
+    name: "events",
+    role: Role::Events,
+    sections: &[],
+    connector: handoffd_events::connector,
+    #[cfg(feature = "simulators")]
+    sandbox: handoffd_events::sandbox,
+    mapping: "",
+};
+
+static ALL: &[&[Kind]] = &[KINDS, &[EVENTS]];
+
+/// The names of all kinds of products' APIs.
 pub fn names() -> impl Iterator<Item = &'static str> {
     KINDS.iter().map(|kind| kind.name)
+}
+
+/// The types of events that others are told of where they choose none.
+pub fn usual_events() -> impl Iterator<Item = &'static str> {
+    handoffd_events::usual()
+}
+
+/// Whether a target for events with these settings tells of this type.
+#[must_use]
+pub fn tells(settings: &Value, kind: &str) -> bool {
+    handoffd_events::tells(settings, kind)
 }
 
 /// Whether the customer is answered by targets of this kind.
 #[must_use]
 pub fn is_way_back(name: &str) -> bool {
-    kind(name).is_some_and(|kind| kind.is_way_back)
+    has_role(name, Role::WayBack)
+}
+
+/// Whether reps see conversations in targets of this kind.
+#[must_use]
+pub fn is_desk(name: &str) -> bool {
+    has_role(name, Role::Desk)
+}
+
+/// Whether others are told of what happens by targets of this kind.
+#[must_use]
+pub fn is_events(name: &str) -> bool {
+    has_role(name, Role::Events)
+}
+
+fn has_role(name: &str, role: Role) -> bool {
+    kind(name).is_some_and(|kind| kind.role == role)
 }
 
 /// The kind with this name.
 #[must_use]
 pub fn kind(name: &str) -> Option<&'static Kind> {
-    KINDS.iter().find(|kind| kind.name == name)
+    let mut all = ALL.iter().flat_map(|some| some.iter());
+    all.find(|kind| kind.name == name)
 }

@@ -41,11 +41,12 @@
 //! | [`target`], [`open_feeds`] | what engine and relay know together | |
 //! | [`mapping`] | which CRM field gets which value; what a gateway's words mean | minijinja |
 //! | [`schema`] | the published JSON Schemas and AsyncAPI document | |
-//! | [`publisher`] | messages to the gateway's exchange | lapin |
+//! | [`publisher`] | messages to exchanges: replies, and what others are told | lapin |
 //! | [`connectors`] | the table of kinds | the connectors' names |
 //! | [`backoff`], [`metrics`] | waits between attempts; the metrics' names | the crate backoff |
 //! | [`serving`], [`seldom`] | HTTP comes in, within bounds; warnings that strangers can cause | hyper |
 //! | [`availability`] | whether reps are there, for a gateway that asks | |
+//! | [`notifications`] | people are told what is not well: webhook, chat, e-mail | lettre |
 //! | [`config`], [`app`], [`admin`], [`operate`] | configured, put together, looked at | |
 //! | [`cli`], [`log`], [`stdout`] | the commands, and what they print | |
 //! | `sandbox`, `demo` | the simulators over HTTP; the whole loop on a laptop (feature `simulators`) | |
@@ -87,6 +88,7 @@ pub mod ledger;
 pub mod log;
 pub mod mapping;
 pub mod metrics;
+pub mod notifications;
 pub mod open_feeds;
 pub mod operate;
 pub mod publisher;

@@ -48,6 +48,8 @@ pub const WORKING: &str = "handoffd_working";
 pub const FEEDS: &str = "handoffd_feeds_open";
 /// Events that wait in RabbitMQ, by queue.
 pub const QUEUED: &str = "handoffd_queue_events";
+/// Messages to people, by channel and outcome (`sent`, `failed`, `dropped`).
+pub const NOTIFICATIONS: &str = "handoffd_notifications_total";
 /// 1 while the intake is connected to RabbitMQ.
 pub const BROKER_UP: &str = "handoffd_broker_up";
 
@@ -82,6 +84,10 @@ pub fn describe() {
         "Fields that did not get their value, or not all of it, by target and field"
     );
     describe_counter!(HEARD, "Things heard from targets, by target and what");
+    describe_counter!(
+        NOTIFICATIONS,
+        "Messages to people, by channel and outcome (sent, failed, dropped)"
+    );
     describe_gauge!(LAST_HEARD, Unit::Seconds, "When each target was last heard");
     describe_gauge!(LANES, "Lanes by target and state");
     describe_gauge!(

@@ -16,7 +16,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use self::outbound::{Closed, Handback, Rated, ReplyRequested, State, Unattended};
+use self::outbound::{Closed, Handback, Rated, ReplyRequested, State, Unattended, Written};
 
 /// An event that goes in or out.
 struct Kind {
@@ -139,6 +139,12 @@ const KINDS: &[Kind] = &[
         false,
         "The customer has rated the conversation after a rep's end.",
     ),
+    of::<Written>(
+        "conversation.started",
+        false,
+        "A customer has written for the first time in a session of which nothing was known.",
+    ),
+    of::<Written>("message.received", false, "A customer has written."),
 ];
 
 /// The AsyncAPI document, as JSON; the same text every time.

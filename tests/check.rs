@@ -236,3 +236,63 @@ fn a_folder_for_the_ledger_is_there_and_can_be_written_to_or_is_made_on_request(
         "the check leaves nothing behind, and makes no ledger"
     );
 }
+
+/// An endpoint is told over https, with a secret that has its form.
+#[test]
+fn an_endpoint_wants_https_and_a_secret_that_signs() {
+    let folder = Folder::new().unwrap();
+    let text = |settings: &str, secret: &str| {
+        format!(
+            "{}[[target]]\nname = \"flows\"\nkind = \"events\"\n[target.settings]\n{settings}\n",
+            right(HERE).replace(
+                "[secrets]\n",
+                &format!("[secrets]\nf = {{ value = \"{secret}\" }}\n")
+            )
+        )
+    };
+    let good = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    let https = "url = \"https://flows.example.com/x\"\nsecret = \"f\"";
+    for (settings, secret, wanted) in [
+        (
+            https,
+            "short",
+            "target.flows: the secret `f` does not begin with whsec_; make one with",
+        ),
+        (
+            https,
+            "whsec_c2hvcnQ=",
+            "target.flows: the secret `f` holds 5 bytes and not 24 to 64; make one with",
+        ),
+        (
+            "url = \"https://flows.example.com/x\"",
+            good,
+            "target.flows.settings.secret: is missing; name the secret",
+        ),
+        (
+            "url = \"https://flows.example.com/x\"\nsecret = \"g\"",
+            good,
+            "target.flows.settings: the secret `g` is not declared; add",
+        ),
+        (
+            "url = \"http://flows.example.com/x\"\nsecret = \"f\"",
+            good,
+            "target.flows.settings.url: begins with http://",
+        ),
+        (
+            "exchange = \"news\"",
+            good,
+            "target.flows.settings.exchange: the session events are published to RabbitMQ, which is not configured; add",
+        ),
+    ] {
+        write(folder.path(), "handoffd.toml", &text(settings, secret));
+        let (code, said) = handoffd(folder.path(), &["check"]);
+        assert_eq!(code, Some(1), "{said}");
+        assert!(
+            listed(&said).iter().any(|line| line.starts_with(wanted)),
+            "{settings}: {said}"
+        );
+    }
+    write(folder.path(), "handoffd.toml", &text(https, good));
+    let (code, said) = handoffd(folder.path(), &["check"]);
+    assert_eq!(code, Some(0), "{said}");
+}

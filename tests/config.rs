@@ -69,7 +69,7 @@ fn each_wrong_configuration_gets_its_problem() {
         ("a = 1\na = 2".into(), &["DIR/handoffd.toml:2:1: not TOML: duplicate key"]),
         (
             "[htpp]\nlisten = 1".into(),
-            &["htpp: unknown key (did you mean `http`?); known here: conversation, daemon, engine, http, intake, ledger, log, media, outbound, secrets, target"],
+            &["htpp: unknown key (did you mean `http`?); known here: conversation, daemon, engine, http, intake, ledger, log, media, notifications, outbound, secrets, target"],
         ),
         (
             "[http]\nlisten = \"everywhere\"\nlisen = 2".into(),
@@ -248,9 +248,9 @@ fn each_wrong_configuration_gets_its_problem() {
             "[[target]]\n[[target]]\nname = \"My CRM\"\nkind = \"hubspt\"".into(),
             &[
                 "target[0].name: not set; use 1 to 40 of a-z, 0-9 and -",
-                "target[0].kind: not set; write one of salesforce, hubspot, creatio, whatsapp",
+                "target[0].kind: not set; write one of salesforce, hubspot, creatio, whatsapp, events",
                 "target[1].name: found a text of 6 characters, which is no name; use 1 to 40 of a-z, 0-9 and -",
-                "target[1].kind: found a text of 6 characters; write one of salesforce, hubspot, creatio, whatsapp (did you mean `hubspot`?)",
+                "target[1].kind: found a text of 6 characters; write one of salesforce, hubspot, creatio, whatsapp, events (did you mean `hubspot`?)",
             ],
         ),
         (format!("{TARGET}{TARGET}"), &["target.hub.name: two targets have this name; rename one"]),
@@ -607,7 +607,61 @@ fn a_target_has_terms_of_its_own_over_the_general_ones() {
     assert_eq!(crm, &rules.general);
     assert_eq!((crm.idle_after, crm.unconfirmed), (None, Unconfirmed::Auto));
     assert_eq!(rules.at("elsewhere"), &rules.general);
-    assert_eq!(rules.way_back, ["wa".to_owned()].into());
+    assert_eq!(rules.without_reps, ["wa".to_owned()].into());
+}
+
+/// `notify` is older than targets that tell others, and stands for one.
+#[test]
+fn notify_is_a_target_of_its_own() {
+    let folder = Folder::new();
+    let text = "[intake.amqp]\nurl = \"amqp://127.0.0.1\"\n\
+        [[target]]\nname = \"wa\"\nkind = \"whatsapp\"\nnumbers = [\"+4930901820\"]\n\
+        [target.settings]\nexit = \"gateway\"\nexchange = \"out\"\nrouting_key = \"r\"\nhandback = true\nsource = \"here\"\n\
+        [target.settings.notify]\nexchange = \"news\"\nprefix = \"p.\"\nstate = false\n";
+    let config = folder.load(text, &[]).expect("a configuration");
+    let told = config.target("wa-notify").expect("a target");
+    assert_eq!(
+        (told.kind.as_str(), &told.numbers),
+        ("events", &config.targets[0].numbers)
+    );
+    assert_eq!(told.beside.as_deref(), Some("wa"));
+    assert_eq!(told.settings["exchange"], "news");
+    assert_eq!(
+        (&told.settings["prefix"], &told.settings["source"]),
+        (&"p.".into(), &"here".into())
+    );
+    let types = told.settings["types"].as_array().expect("types");
+    let has = |kind: &str| types.iter().any(|one| one == kind);
+    assert!(has("session.handback") && has("reply.status") && !has("session.state"));
+    assert!(!has("message.received") && !has("conversation.started"));
+    for gone in ["notify", "handback"] {
+        assert!(config.targets[0].settings.get(gone).is_none(), "{gone}");
+    }
+    let connected =
+        handoffd::app::connect(&config).unwrap_or_else(|found| panic!("{}", tidy(&found)));
+    assert_eq!(connected.len(), 2);
+    for (wrong, words) in [
+        (
+            "notify = \"news\"\n",
+            "target.wa.settings.notify: found a text of 4 characters; write a table of keys and values",
+        ),
+        (
+            "notify = { prefix = \"p.\" }\n",
+            "target.wa.settings.notify.exchange: is missing; name the exchange for session events (\"\" is RabbitMQ's default one)",
+        ),
+        (
+            "handback = 3\n",
+            "target.wa.settings.handback: found a number",
+        ),
+    ] {
+        let text =
+            format!("[[target]]\nname = \"wa\"\nkind = \"whatsapp\"\n[target.settings]\n{wrong}");
+        let found = folder.load(&text, &[]).expect_err("refused");
+        assert!(
+            found.iter().any(|one| one.to_string().starts_with(words)),
+            "{found:?}"
+        );
+    }
 }
 
 #[test]
@@ -646,6 +700,7 @@ fn example(folder: &Folder) -> Config {
         "WHATSAPP_TOKEN",
         "WHATSAPP_APP_SECRET",
         "WHATSAPP_VERIFY_TOKEN",
+        "FLOWS_SECRET",
     ];
     // Each secret has its own value, as it should be outside of tests.
     let env = names.map(|name| (name, name));

@@ -136,6 +136,14 @@ fn only_one_file_knows_the_backoff_crate() {
 }
 
 #[test]
+fn only_one_file_knows_lettre() {
+    assert_eq!(
+        who_knows(&["lettre::"], &["src/notifications/mail.rs"]),
+        [""; 0]
+    );
+}
+
+#[test]
 fn only_mappings_know_templates() {
     assert_eq!(who_knows(&["minijinja::"], &["src/mapping"]), [""; 0]);
 }
@@ -217,11 +225,13 @@ fn one_table_names_the_connectors() {
         "handoffd_hubspot::",
         "handoffd_creatio::",
         "handoffd_whatsapp::",
+        "handoffd_events::",
     ];
     assert_eq!(who_knows(&words, &["src/connectors.rs"]), [""; 0]);
     // Nobody compares with a name either: the table says what a kind is. The simulators' command has
     // an argument for each, the demo a story about each, and tests name what they test.
-    let names = ["salesforce", "hubspot", "creatio", "whatsapp"].map(|name| format!("\"{name}\""));
+    let names = ["salesforce", "hubspot", "creatio", "whatsapp", "events"];
+    let names = names.map(|name| format!("\"{name}\""));
     let may = ["src/connectors.rs", "src/sandbox", "src/demo"];
     let mut wrong = Vec::new();
     for path in files("src", &[".rs"]) {

@@ -74,6 +74,7 @@ fn router() -> Router {
         numbers: numbers.iter().map(|number| (*number).to_owned()).collect(),
         connector: Some(Arc::new(Crm { every_message })),
         disabled: None,
+        beside: None,
     };
     Router::new(vec![
         route("any", "whatsapp", &[], false),
@@ -113,6 +114,44 @@ fn a_handoff_opens_its_crms_and_one_way_back() {
     assert_eq!(opens(&named), ["cases", "any"]);
 }
 
+/// Others are told of what is opened, whoever is named; one that is beside a way back of its conversations
+/// alone; and one that is told what customers write of every conversation.
+#[test]
+fn who_is_told_opens_beside_the_others_and_is_named_by_nobody() {
+    let route = |name: &str, kind: &str, every_message, beside: Option<&str>| Route {
+        name: name.to_owned(),
+        kind: kind.to_owned(),
+        numbers: Vec::new(),
+        connector: Some(Arc::new(Crm { every_message })),
+        disabled: None,
+        beside: beside.map(str::to_owned),
+    };
+    let router = Router::new(vec![
+        route("sales", "hubspot", false, None),
+        route("any", "whatsapp", false, None),
+        route("any-notify", "events", false, Some("any")),
+        route("other-notify", "events", false, Some("other")),
+        route("flows", "events", false, None),
+        route("triggers", "events", true, None),
+    ]);
+    let opens = |body: &str| router.admission(event(body), now()).opens;
+    let told = ["sales", "any", "any-notify", "flows", "triggers"];
+    assert_eq!(opens(HANDOFF), told);
+    let named = changed(HANDOFF, "/data/targets", json!(["sales"]));
+    assert_eq!(opens(&named), told);
+    assert_eq!(opens(RECEIVED), ["triggers"]);
+    let mut named = event(&changed(
+        HANDOFF,
+        "/data/targets",
+        json!(["sales", "flows"]),
+    ));
+    let warnings = router.settle_targets(&mut named);
+    assert_eq!(
+        warnings.first().map(|one| one.text.as_str()),
+        Some("data.targets[1] names no target and was left out; write one of sales, any")
+    );
+}
+
 #[test]
 fn a_target_that_is_not_there_is_left_out_and_the_others_are_meant() {
     let named = changed(HANDOFF, "/data/targets", json!(["sales", "zendesk"]));
@@ -133,6 +172,7 @@ fn routed_while(disabled: &[(&str, WhenDisabled)], body: &str) -> (Vec<String>, 
         kind: kind.to_owned(),
         numbers: Vec::new(),
         connector: None,
+        beside: None,
         disabled: disabled
             .iter()
             .find(|(known, _)| *known == name)

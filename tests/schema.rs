@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use handoffd::schema::{document, event, outgoing};
 use handoffd_contract::event::Session;
-use handoffd_contract::{Call, Contact, Data, Item, Known, Rendered, Work};
+use handoffd_contract::{Call, Connector, Contact, Data, Item, Known, Rendered, Work};
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
@@ -239,13 +239,19 @@ fn the_document_is_the_same_every_time_and_whole() {
     assert!(outgoing("reply.requested").is_some());
 }
 
-/// What the WhatsApp connector publishes for each event of a session, until there is nothing left.
+/// What the WhatsApp connector and the one for events publish for each event of a session, until there is
+/// nothing left.
 fn published(items: Vec<Item>) -> Vec<Value> {
-    let settings = json!({
-        "exit": "gateway", "exchange": "out", "routing_key": "reply.requested",
-        "notify": { "exchange": "out", "prefix": "", "reply_status": true }, "handback": true,
-    });
-    let connector = handoffd_whatsapp::connector("whatsapp", &settings).expect("settings");
+    let settings = json!({"exit": "gateway", "exchange": "out", "routing_key": "reply.requested"});
+    let whatsapp = handoffd_whatsapp::connector("whatsapp", &settings).expect("settings");
+    let settings = json!({"exchange": "out", "types": ["*"]});
+    let events = handoffd_events::connector("events", &settings).expect("settings");
+    let mut all = published_by(&*whatsapp, items.clone());
+    all.extend(published_by(&*events, items));
+    all
+}
+
+fn published_by(connector: &dyn Connector, items: Vec<Item>) -> Vec<Value> {
     let now = "2026-03-02T10:00:00Z".parse().expect("a time");
     let work = Work {
         target: "whatsapp".to_owned(),
@@ -314,6 +320,11 @@ fn what_goes_out_is_as_published() {
     let file = json!({
         "id": "f", "mime": "application/pdf", "name": "a.pdf",
         "source": { "from": "target", "target": "crm", "url": "/f" },
+    });
+    let said = json!({
+        "id": "m", "time": "2026-03-02T09:00:00Z", "author": { "kind": "customer" }, "text": "Hi",
+        "location": { "latitude": 1.0, "longitude": 2.0 },
+        "attachments": [{ "id": "a", "kind": "image", "mime": "image/png", "caption": "look" }],
     });
     let data = |kind: &str, data: Value| {
         serde_json::from_value::<Data>(json!({ "type": kind, "data": data })).unwrap()
@@ -427,6 +438,11 @@ fn what_goes_out_is_as_published() {
                 json!({ "score": 4, "of": 5, "target": "crm", "rep": "Rita", "message": "e" }),
             ),
         ),
+        item("10c", data("message.received", json!({ "message": said }))),
+        item(
+            "10d",
+            data("conversation.started", json!({ "message": said })),
+        ),
         told(item(
             "10b",
             data(
@@ -475,6 +491,8 @@ fn what_goes_out_is_as_published() {
         kinds.insert(kind);
     }
     let all = [
+        "conversation.started",
+        "message.received",
         "handoff.completed",
         "handoff.failed",
         "rep.activity",

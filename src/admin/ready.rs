@@ -8,6 +8,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use handoffd_contract::Reason;
 use serde_json::{Map, Value, json};
 
 use super::Admin;
@@ -60,6 +61,12 @@ fn target_json(breaker: &Breaker) -> Value {
         )),
     };
     let stop = rejected.or_else(|| breaker.why());
+    let message = match &stop {
+        Some(stop) if stop.reason == Reason::EndpointGone => {
+            Some("nothing is sent until a person says that it takes events again".to_owned())
+        }
+        _ => message,
+    };
     let Some(stop) = stop else {
         return json!({"ok": message.is_none(), "message": message});
     };

@@ -3,6 +3,7 @@
 use handoffd_contract::{Connector, Exchange};
 
 use crate::config::{Config, Problem, TargetConfig};
+use crate::connectors;
 
 /// What a target publishes although there is nowhere to publish it: it would wait for ever.
 pub(super) fn without_broker(
@@ -14,13 +15,19 @@ pub(super) fn without_broker(
         return Vec::new();
     }
     let problem = |exchange: Exchange| {
-        let (setting, remedy) = if exchange.primary {
-            ("exit", "add [intake.amqp], or write exit = \"cloud_api\"")
-        } else {
-            ("notify", "add [intake.amqp], or remove the setting")
+        let (name, setting, remedy) = match &target.beside {
+            Some(name) => (name, "notify", "add [intake.amqp], or remove the setting"),
+            None if connectors::is_events(&target.kind) => {
+                let remedy = "add [intake.amqp], or write a `url` in the place of `exchange`";
+                (&target.name, "exchange", remedy)
+            }
+            None => {
+                let remedy = "add [intake.amqp], or write exit = \"cloud_api\"";
+                (&target.name, "exit", remedy)
+            }
         };
         Problem::with_remedy(
-            format!("target.{}.settings.{setting}", target.name),
+            format!("target.{name}.settings.{setting}"),
             format!(
                 "the {} are published to RabbitMQ, which is not configured",
                 exchange.what

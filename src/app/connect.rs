@@ -95,11 +95,23 @@ fn without(mut settings: Value, problems: &[handoffd_contract::Problem]) -> Valu
 }
 
 /// A target's settings; a WhatsApp target that leaves by the gateway publishes to the configured
-/// exchange unless it names another.
+/// exchange unless it names another. An ending is passed on by who answers the customer to who tells of
+/// it, where there are both.
 fn settings(config: &Config, target: &TargetConfig) -> Value {
     let mut settings = target.settings.clone();
+    let is_back = connectors::is_way_back(&target.kind);
+    let is_events = connectors::is_events(&target.kind);
+    let mut enabled = config.enabled();
+    let has_other = if is_back {
+        enabled.any(|other| connectors::is_events(&other.kind))
+    } else {
+        is_events && enabled.any(|other| connectors::is_way_back(&other.kind))
+    };
+    if let (true, Value::Object(members)) = (has_other, &mut settings) {
+        members.entry("endings").or_insert(true.into());
+    }
     if let (Some(amqp), Value::Object(members)) = (&config.intake.amqp, &mut settings)
-        && connectors::is_way_back(&target.kind)
+        && is_back
         && members.get("exit").is_some_and(|exit| exit == "gateway")
     {
         members

@@ -11,6 +11,7 @@ use super::connect::{Connected, connect_all};
 use super::mapping_of;
 use crate::config::{self, Config, Problem, TargetConfig};
 use crate::connectors;
+use crate::notifications::channels::Channels;
 use crate::relay::webhooks;
 use crate::serving::Certificate;
 use crate::wire::credential::SignIn;
@@ -45,6 +46,7 @@ pub fn examine(
     problems.extend(of_targets);
     problems.extend(connected.iter().filter_map(|one| key(&config, one)));
     problems.extend(certificate(&config));
+    problems.extend(channels(&config));
     for target in config.enabled() {
         // A file that cannot be opened was reported where it was read.
         let known = format!("target.{}.mapping", target.name);
@@ -82,9 +84,16 @@ fn certificate(config: &Config) -> Option<Problem> {
     ))
 }
 
+/// A channel for people that cannot be made.
+fn channels(config: &Config) -> Option<Problem> {
+    let (name, why) = Channels::new(&config.notifications, &config.outbound).err()?;
+    let path = format!("notifications.channel.{name}");
+    Some(Problem::with_remedy(path, why, ""))
+}
+
 /// A CRM whose reps' replies no target takes to WhatsApp.
 fn no_way_back(config: &Config, target: &TargetConfig) -> Option<Problem> {
-    if connectors::is_way_back(&target.kind) || target.kind.is_empty() {
+    if !connectors::is_desk(&target.kind) {
         return None;
     }
     let path = format!("target.{}", target.name);

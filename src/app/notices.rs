@@ -40,7 +40,7 @@ impl Switches {
     pub async fn look(&mut self) -> Result<(), LedgerError> {
         let mappings: &dyn MappingLedger = &*self.ledger;
         let mut is_new = self.read.is_empty();
-        for target in &self.rules.way_back {
+        for target in &self.rules.without_reps {
             let Some(row) = mappings.mapping_get(target, None).await? else {
                 continue;
             };

@@ -24,6 +24,7 @@ pub fn router(config: &Config, connected: &[Connected]) -> Router {
             numbers: target.numbers.clone(),
             connector,
             disabled: (!target.enabled).then_some(target.when_disabled),
+            beside: target.beside.clone(),
         }
     });
     Router::new(routes.collect())

@@ -5,6 +5,7 @@ mod dead_letters;
 mod folder;
 mod live;
 mod mapping;
+mod notify;
 mod operate;
 mod run;
 mod simulators;
@@ -57,6 +58,8 @@ enum Command {
     /// Events that could not be understood: list, show or change them, judge them again, or give them up
     #[command(subcommand)]
     DeadLetters(dead_letters::Command),
+    /// Tell people by every channel of [notifications] that this is a test
+    Notify(notify::NotifyArgs),
     /// What a reason means and what to do about it
     Explain {
         /// The reason's label; all reasons when left out
@@ -86,6 +89,7 @@ pub async fn main(cli: Cli) -> anyhow::Result<u8> {
         Command::Retry(args) => operate::retry(config, args).await,
         Command::Skip(args) => operate::skip(config, args).await,
         Command::DeadLetters(command) => dead_letters::run(config, command).await,
+        Command::Notify(args) => notify::notify(config, &args).await,
         Command::Explain { reason } => Ok(operate::explain(reason.as_deref())),
         Command::Mapping(command) => mapping::run(config, command).await,
         Command::Schema => {

@@ -121,6 +121,7 @@ fn of_credential(credential: &Credential) -> Vec<&Secret> {
         Credential::None => vec![],
         Credential::Bearer { token } => vec![token],
         Credential::Header { key, .. } => vec![key],
+        Credential::StandardWebhooks { secrets } => secrets.iter().collect(),
         Credential::ClientCredentials { client_secret, .. } => vec![client_secret],
         Credential::RefreshToken {
             client_secret,

@@ -9,10 +9,11 @@ use handoffd_contract::settings::{printable, shape};
 use serde_json::{Map, Value};
 
 use super::conversation;
+use super::notify;
 use super::reader::Sections as _;
 use super::secrets::{reason, shown_file};
 use super::types::{StreamProtocol, TargetConfig, WhenDisabled};
-use crate::connectors;
+use crate::connectors::{self, EVENTS};
 use crate::conversation::Terms;
 use crate::mapping::exit;
 use handoffd_contract::Problem;
@@ -38,11 +39,16 @@ pub(super) fn read(
             &[]
         }
     };
-    let targets: Vec<TargetConfig> = items
+    let mut targets: Vec<TargetConfig> = items
         .iter()
         .enumerate()
         .filter_map(|(index, item)| target(index, item, folder, usual, problems))
         .collect();
+    let beside = targets.iter_mut();
+    let beside: Vec<_> = beside
+        .filter_map(|target| notify::translated(target, problems))
+        .collect();
+    targets.extend(beside);
     let mut seen = BTreeSet::new();
     for target in targets.iter().filter(|target| !target.name.is_empty()) {
         if !seen.insert(&target.name) {
@@ -84,7 +90,7 @@ fn target(
         );
         section.complain("name", &found, "use 1 to 40 of a-z, 0-9 and -");
     }
-    let kinds: Vec<&'static str> = connectors::names().collect();
+    let kinds: Vec<&'static str> = connectors::names().chain([EVENTS.name]).collect();
     if !section.has("kind") {
         section.complain(
             "kind",
@@ -122,6 +128,10 @@ fn target(
             "name a readable mapping file, or remove the key",
         );
     }
+    if mapping.is_some() && connectors::is_events(kind) {
+        let found = "what is told of events has a form of its own";
+        section.complain("mapping", found, "remove it");
+    }
     let numbers = section.texts("numbers").unwrap_or_default();
     for (index, number) in numbers.iter().enumerate() {
         let digits = number.strip_prefix('+').unwrap_or(number);
@@ -135,6 +145,10 @@ fn target(
         }
     }
     let mut conversation = section.section("conversation");
+    if conversation.all().is_some() && connectors::is_events(kind) {
+        let found = "no rep works in a target that tells others of events";
+        section.complain("conversation", found, "move it to the CRM's target");
+    }
     if conversation.all().is_some() && connectors::is_way_back(kind) {
         let found = "no rep works in a target that answers the customer";
         section.complain("conversation", found, "move it to the CRM's target");
@@ -173,6 +187,7 @@ fn target(
             &[("wait", WhenDisabled::Wait), ("drop", WhenDisabled::Drop)],
             WhenDisabled::Wait,
         ),
+        beside: None,
     };
     section.finish();
     Some(target)

@@ -13,6 +13,7 @@ use crate::conversation::{CustomerRules, Terms};
 
 use super::gateways::GatewaysConfig;
 use super::network::Network;
+use super::notifications::NotificationsConfig;
 use super::outbound::OutboundConfig;
 use super::secrets::Secrets;
 use handoffd_contract::Problem;
@@ -38,6 +39,8 @@ pub struct Config {
     pub media: MediaConfig,
     /// By which proxy calls leave.
     pub outbound: OutboundConfig,
+    /// Who of the people is told what is not well.
+    pub notifications: NotificationsConfig,
     /// What is logged, and how.
     pub log: LogConfig,
     /// The targets, in the file's order; disabled ones are among them.
@@ -267,7 +270,8 @@ pub enum LogFormat {
 pub struct TargetConfig {
     /// The name: `[a-z0-9-]`, at most 40 characters, unique.
     pub name: String,
-    /// The connector: one of [`KINDS`](crate::connectors::KINDS).
+    /// The connector: one of [`KINDS`](crate::connectors::KINDS), or
+    /// [`EVENTS`](crate::connectors::EVENTS).
     pub kind: String,
     /// The connector's own settings, an object; the connector checks them.
     pub settings: Value,
@@ -291,6 +295,8 @@ pub struct TargetConfig {
     pub enabled: bool,
     /// What becomes of its events while it is not.
     pub when_disabled: WhenDisabled,
+    /// The target whose setting `notify` it stands for: it gets that one's conversations and no others.
+    pub beside: Option<String>,
 }
 
 /// What becomes of a disabled target's events.

@@ -17,7 +17,7 @@ pub(super) fn by(state: &mut State, moved: &Moved, id: &str, at: Timestamp, rule
         Moved::HandedOff(targets) => {
             let crms = targets
                 .iter()
-                .filter(|name| !rules.way_back.contains(*name));
+                .filter(|name| !rules.without_reps.contains(*name));
             state.handed_off(crms.cloned().collect(), id, at);
         }
         Moved::Assigned { target, name } => state.assigned(target, name.as_deref(), at),

@@ -9,14 +9,16 @@ use super::notices::CustomerRules;
 /// By what conversations move when nothing happens, and what an end means.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Rules {
-    /// Targets that answer the customer: no rep works there.
-    pub way_back: BTreeSet<String>,
+    /// Targets in which no rep works: those that answer the customer, and those that tell others.
+    pub without_reps: BTreeSet<String>,
     /// What holds where a target has no terms of its own.
     pub general: Terms,
     /// The targets' own terms.
     pub own: BTreeMap<String, Terms>,
     /// What the customer is told, and by which words they answer.
     pub customer: CustomerRules,
+    /// Whether it is told that a customer has written for the first time.
+    pub starts: bool,
 }
 
 impl Rules {

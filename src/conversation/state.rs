@@ -192,6 +192,8 @@ impl Moved {
                 unconfirmed: status.is_unconfirmed(),
             },
             Data::SessionRouting(_)
+            | Data::RepliesDone(_)
+            | Data::ConversationStarted(_)
             | Data::RepActivity(_)
             | Data::SessionUpdated(_)
             | Data::MessageStatus(_)

@@ -17,7 +17,7 @@ fn at(second: i64) -> Timestamp {
 
 fn rules() -> Rules {
     Rules {
-        way_back: BTreeSet::from(["whatsapp".to_owned()]),
+        without_reps: BTreeSet::from(["whatsapp".to_owned()]),
         general: Terms {
             idle_after: Some(SignedDuration::from_hours(12)),
             ..Terms::default()

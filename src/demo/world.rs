@@ -83,6 +83,8 @@ pub struct Plan {
     pub settings: BTreeMap<String, Value>,
     /// What holds at a kind's target when nothing happens, by kind.
     pub terms: BTreeMap<String, Value>,
+    /// Further targets, as they stand in the file.
+    pub targets: Vec<Value>,
 }
 
 impl Plan {
@@ -110,6 +112,7 @@ impl Plan {
             over: json!({}),
             settings: BTreeMap::new(),
             terms: BTreeMap::new(),
+            targets: Vec::new(),
         }
     }
 
@@ -134,6 +137,7 @@ impl Plan {
             }
             targets.push(target);
         }
+        targets.extend(self.targets.iter().cloned());
         let mut config = json!({
             "daemon": {"name": "demo"},
             "ledger": {"url": self.ledger},
@@ -155,6 +159,10 @@ impl Plan {
     /// As for [`Plan::toml`].
     pub fn webhook_url(&self, kind: &str) -> anyhow::Result<Option<String>> {
         let mut settings = self.settings_of(kind)?;
+        // The daemon makes a target of its own of these.
+        for key in ["notify", "handback"] {
+            settings.as_object_mut().and_then(|all| all.remove(key));
+        }
         mapping::exit::describe(&mut settings, Path::new("."))
             .map_err(|wrong| anyhow!("{kind}: {wrong:?}"))?;
         let found = connectors::kind(kind).ok_or_else(|| anyhow!("no such kind: {kind}"))?;

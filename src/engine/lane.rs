@@ -550,7 +550,7 @@ impl Worker<'_> {
 
     /// How long each handoff that is now shown took, from its event to here.
     fn measure(&self, loaded: &Loaded) {
-        if connectors::is_way_back(self.target.kind) {
+        if !connectors::is_desk(self.target.kind) {
             return;
         }
         for (_, event) in &loaded.events {
@@ -572,8 +572,8 @@ fn parked(lease: &Lease, target: &Target, head: i64, seen: i64, stop: Stop) -> R
         reason: stop.reason.label().to_owned(),
         message: stop.message.clone(),
     };
-    // The gateway is told when a CRM needs a person; a parked way back has told the rep already.
-    let events = if connectors::is_way_back(target.kind) {
+    // Others are told when a CRM needs a person; a parked way back has told the rep already.
+    let events = if !connectors::is_desk(target.kind) {
         Vec::new()
     } else {
         let id = format!("failed/{}", lease.epoch);

@@ -33,7 +33,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use handoffd_contract::{Data, Event};
+use handoffd_contract::{Data, Event, Reason};
 use jiff::{SignedDuration, Timestamp};
 use metrics::gauge;
 use tokio::sync::Notify;
@@ -41,6 +41,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
+use crate::connectors;
 use crate::ledger::{Admission, Changed, LaneLedger, MappingLedger};
 use crate::metrics as names;
 use crate::open_feeds::OpenFeeds;
@@ -252,8 +253,24 @@ impl Engine {
         pause.min(due.left())
     }
 
+    /// Looks which endpoints want no more events: those of which a lane is parked for that. A person who
+    /// puts it back to work says that they do again.
+    async fn look_who_refuses(&self) {
+        let told = self.targets.values();
+        for target in told.filter(|target| connectors::is_events(target.kind)) {
+            let reason = Reason::EndpointGone;
+            match self.ledger.parked_for(&target.name, reason).await {
+                Ok(stop) => target.breaker.refuse(stop),
+                Err(error) => {
+                    tracing::warn!(target_name = %target.name, %error, "whether it wants events could not be seen");
+                }
+            }
+        }
+    }
+
     /// Says that we live; returns how many do.
     async fn beat(&self) -> u32 {
+        self.look_who_refuses().await;
         let now = Timestamp::now();
         let window = SignedDuration::try_from(self.settings.lease * 2)
             .unwrap_or(SignedDuration::from_secs(60));

@@ -270,6 +270,12 @@ async fn judge(
     };
     word.clone_into(&mut attempt.outcome);
     attempt.stop.clone_from(&stop);
+    if let (Verdict::Never(_), Some(stop)) = (&verdict, &stop)
+        && stop.reason == Reason::EndpointGone
+    {
+        tracing::warn!(target_name = %target.name, message = %stop.message, "the endpoint wants no more events");
+        target.breaker.refuse(Some(stop.clone()));
+    }
     match (&verdict, &stop) {
         (Verdict::Later { after, .. }, Some(stop)) => {
             if stop.reason == Reason::Unauthorized {

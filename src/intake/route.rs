@@ -25,6 +25,8 @@ pub struct Route {
     pub connector: Option<Arc<dyn Connector>>,
     /// What becomes of its events; `None` while it is enabled.
     pub disabled: Option<WhenDisabled>,
+    /// The only target beside which it opens, where it is for the conversations of one.
+    pub beside: Option<String>,
 }
 
 impl Route {
@@ -136,8 +138,12 @@ impl Router {
 
     /// Whether a named target stays in a handoff, and what is to be said of it.
     fn problem_of(&self, name: &str, number: Option<&str>) -> (bool, Option<String>) {
-        let Some(route) = self.routes.iter().find(|route| route.name == name) else {
-            let names = self.routes.iter().filter(|route| route.disabled.is_none());
+        let targets = || {
+            let routes = self.routes.iter();
+            routes.filter(|route| !connectors::is_events(&route.kind))
+        };
+        let Some(route) = targets().find(|route| route.name == name) else {
+            let names = targets().filter(|route| route.disabled.is_none());
             let names: Vec<&str> = names.map(|route| route.name.as_str()).collect();
             let words = format!(
                 "names no target and was left out; write one of {}",
@@ -165,13 +171,18 @@ impl Router {
     }
 
     /// The CRMs that are meant, and exactly one way back to the customer: the target that was given
-    /// this business number, else one that serves all. A handoff need not name it.
+    /// this business number, else one that serves all. A handoff need not name it. Then who is told of it.
     fn opens(&self, data: &Data, named: Option<&[String]>, number: Option<&str>) -> Vec<String> {
         let is_named = |route: &Route| named.is_some_and(|names| names.contains(&route.name));
-        let (back, crms): (Vec<&Route>, Vec<&Route>) = self
+        let serve =
+            |route: &&Route| route.serves(number) && route.disabled != Some(WhenDisabled::Drop);
+        let (told, routes): (Vec<&Route>, Vec<&Route>) = self
             .routes
             .iter()
-            .filter(|route| route.serves(number) && route.disabled != Some(WhenDisabled::Drop))
+            .filter(serve)
+            .partition(|route| connectors::is_events(&route.kind));
+        let (back, crms): (Vec<&Route>, Vec<&Route>) = routes
+            .into_iter()
             .partition(|route| connectors::is_way_back(&route.kind));
         let crms: Vec<&Route> = crms.into_iter().filter(|route| route.opens(data)).collect();
         // Wherever a rep may write, the way back must be open, whatever event opened the record.
@@ -189,11 +200,20 @@ impl Router {
             })
             .or_else(|| back.iter().find(|route| works(route)))
             .or_else(|| back.first());
-        crms.iter()
+        let mut opens: Vec<String> = crms
+            .iter()
             .filter(|route| named.is_none() || is_named(route))
             .chain(way_back)
             .map(|route| route.name.clone())
-            .collect()
+            .collect();
+        // Others are told of whatever is opened, and nobody names them.
+        let told = told.into_iter().filter(|route| match &route.beside {
+            Some(name) => opens.contains(name),
+            None => !opens.is_empty() || route.opens(data),
+        });
+        let told: Vec<String> = told.map(|route| route.name.clone()).collect();
+        opens.extend(told);
+        opens
     }
 }
 

@@ -4,6 +4,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
+use handoffd_contract::event::ConversationStarted;
 use handoffd_contract::{Controller, Data, Event, ids};
 use jiff::Timestamp;
 
@@ -164,6 +165,18 @@ fn cause(event: &Event) -> String {
 
 fn named(session: &str, cause: &str, name: &str) -> String {
     format!("{session}/conversation/{cause}/{name}")
+}
+
+/// What follows from a customer's message where nothing was known of its session before.
+pub(super) fn started(event: &Event) -> Option<Admission> {
+    let Data::MessageReceived(said) = &event.data else {
+        return None;
+    };
+    let data = Data::ConversationStarted(ConversationStarted {
+        message: said.message.clone(),
+    });
+    let id = effect_id(event, "started");
+    Some(own_event(&event.session, id, event.time, data))
 }
 
 fn own_event(session: &str, id: String, time: Timestamp, data: Data) -> Admission {

@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use handoffd_contract::event::Session;
 pub use handoffd_contract::lane::Change;
-use handoffd_contract::{Contact, Controller, Data, Event, Known, Settled, Stop};
+use handoffd_contract::{Contact, Controller, Data, Event, Known, Reason, Settled, Stop};
 use jiff::Timestamp;
 
 use super::{Admission, Changes, Result};
@@ -347,6 +347,19 @@ pub trait LaneLedger: Changes {
         events: Vec<Admission>,
         again: Option<Timestamp>,
     ) -> Result<()>;
+
+    /// Opens the lanes of a target that has none, one in each session that one of the `beside` has a lane
+    /// in, with that one's head and those of its facts that begin so. Returns how many there are.
+    async fn open_beside(
+        &self,
+        now: Timestamp,
+        target: &str,
+        beside: &[String],
+        facts: &str,
+    ) -> Result<u64>;
+
+    /// Why a lane of `target` is parked for this reason, if one is.
+    async fn parked_for(&self, target: &str, reason: Reason) -> Result<Option<Stop>>;
 
     /// Says that a daemon lives; returns how many were seen since `since`, itself included.
     async fn heartbeat(&self, now: Timestamp, daemon: &str, since: Timestamp) -> Result<u32>;

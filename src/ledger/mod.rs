@@ -14,7 +14,7 @@
 //!         │      └─► fact (name → unsure | value)      attempt (append-only)
 //!         └─► session (who, where, state)  customer (last inbound)
 //! dead letter (table poison)   webhook queue (table inbox)   feed (cursor, lease)
-//! mapping (versions)   daemon (who lives)
+//! mapping (versions)   daemon (who lives)   notifier (what people were told)
 //! ```
 //!
 //! | trait | who is given it |
@@ -26,6 +26,7 @@
 //! | [`WebhookLedger`] | the door of webhooks, and those who work them off |
 //! | [`OperatorLedger`] | the admin API and operators' commands |
 //! | [`MappingLedger`] | mappings |
+//! | [`NotifierLedger`] | who tells people what is not well |
 //! | [`Ledger`] | what opens a ledger and hands out its parts |
 
 mod changed;
@@ -35,6 +36,7 @@ mod feeds;
 mod find;
 mod lanes;
 mod mappings;
+pub mod notifier;
 mod open;
 mod operate;
 pub mod postgres;
@@ -55,6 +57,7 @@ pub use self::lanes::{
     Unlooked,
 };
 pub use self::mappings::{MappingLedger, MappingRow};
+pub use self::notifier::NotifierLedger;
 pub use self::open::{exists, open, open_existing};
 pub use self::operate::{Group, LaneFilter, LaneRow, OperatorLedger, Select, SessionReport, Stats};
 pub use self::webhooks::{WebhookLedger, WebhookRow};
@@ -96,6 +99,7 @@ pub trait Ledger:
     + WebhookLedger
     + OperatorLedger
     + MappingLedger
+    + NotifierLedger
 {
 }
 
@@ -107,5 +111,6 @@ impl<T> Ledger for T where
         + WebhookLedger
         + OperatorLedger
         + MappingLedger
+        + NotifierLedger
 {
 }

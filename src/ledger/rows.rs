@@ -7,7 +7,7 @@ use handoffd_contract::{Event, Fact, Known, Reason, Settled, Stop, ids};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use super::conversation::Mover;
+use super::conversation::{Mover, started};
 use super::rules::{Who, in_sequence};
 use super::{Admission, Change, LaneState, LedgerError, Result};
 use crate::conversation::Rules;
@@ -38,6 +38,8 @@ pub(super) struct Arrival {
     pub who: Who,
     /// How it moves the session's state, if it does.
     pub mover: Option<Mover>,
+    /// What follows where nothing was known of the session before it.
+    pub began: Option<Box<Arrival>>,
 }
 
 impl Arrival {
@@ -79,6 +81,10 @@ impl Arrival {
                 inbound_at: inbound_at.map(Timestamp::as_microsecond),
             },
             mover: Mover::of(admission, rules),
+            began: match started(event).filter(|_| rules.starts) {
+                Some(follows) => Some(Box::new(Arrival::of(&follows, rules)?)),
+                None => None,
+            },
         })
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use handoffd_contract::settings::{did_you_mean, not_toml};
 use serde_json::{Map, Value, json};
 
-use crate::connectors::KINDS;
+use crate::connectors::{KINDS, Role};
 
 /// The files that come with the daemon, by the gateways' names.
 pub const FILES: &[(&str, &str)] = &[
@@ -88,7 +88,7 @@ pub fn judge(text: &str) -> Result<String, Vec<String>> {
     if !options.is_empty() {
         settings["options"] = options.into();
     }
-    let kind = KINDS.iter().find(|kind| kind.is_way_back);
+    let kind = KINDS.iter().find(|kind| kind.role == Role::WayBack);
     let Some(Err(problems)) = kind.map(|kind| (kind.connector)("gateway", &settings)) else {
         return Ok(name);
     };

@@ -26,6 +26,18 @@ pub(super) fn document(messages: Map<String, Value>, schemas: Map<String, Value>
             .collect();
         Value::Object(refs)
     };
+    // An endpoint is told of everything but what is to be sent.
+    let told = |value: Value| -> Value {
+        let is_told = |name: &str| !name.ends_with("reply.requested");
+        match value {
+            Value::Object(all) => all.into_iter().filter(|(key, _)| is_told(key)).collect(),
+            Value::Array(all) => {
+                let names = |one: &Value| one["$ref"].as_str().is_some_and(is_told);
+                all.into_iter().filter(names).collect()
+            }
+            other => other,
+        }
+    };
     json!({
         "asyncapi": "3.0.0",
         "info": {
@@ -62,6 +74,15 @@ pub(super) fn document(messages: Map<String, Value>, schemas: Map<String, Value>
                                 same at every repeat.",
                 "messages": of(false),
             },
+            "webhooks": {
+                "address": null,
+                "title": "Events for endpoints",
+                "description": "POST to the `url` of a target of kind events, one event each, signed \
+                                as Standard Webhooks have it; `webhook-id` is the event's id and the \
+                                same at every repeat.",
+                "messages": told(of(false)),
+                "bindings": { "http": {} },
+            },
         },
         "operations": {
             "takeEvents": {
@@ -82,6 +103,13 @@ pub(super) fn document(messages: Map<String, Value>, schemas: Map<String, Value>
                 "summary": "Messages for the customer, and what became of handoffs.",
                 "channel": { "$ref": "#/channels/replies" },
                 "messages": on("replies", false),
+            },
+            "postEvents": {
+                "action": "send",
+                "summary": "What happens in conversations, at least once and in order.",
+                "channel": { "$ref": "#/channels/webhooks" },
+                "messages": told(on("webhooks", false)),
+                "bindings": { "http": { "method": "POST" } },
             },
         },
         "components": { "messages": messages, "schemas": schemas },

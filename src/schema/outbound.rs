@@ -2,6 +2,8 @@
 //! form, and a test holds the one against the other.
 #![expect(dead_code, reason = "the types exist for their schemas")]
 
+use handoffd_contract::Location;
+use handoffd_contract::event::AttachmentKind;
 use handoffd_contract::notice::{Notice, SessionRated};
 use handoffd_contract::state::{SessionHandback, SessionUnattended};
 use jiff::Timestamp;
@@ -64,6 +66,44 @@ pub(super) struct Unattended {
     session: String,
     #[serde(flatten)]
     rest: SessionUnattended,
+}
+
+/// The payload of `message.received` and `conversation.started` on their way out: what a customer wrote.
+#[derive(JsonSchema)]
+pub(super) struct Written {
+    /// The session id.
+    session: String,
+    /// WhatsApp's id of the message.
+    message_id: String,
+    /// When it was written.
+    time: Timestamp,
+    /// The customer's number with a leading `+`; absent where it is hidden.
+    phone: Option<String>,
+    /// The customer's business-scoped id, where there is one.
+    user_id: Option<String>,
+    /// The customer's profile name.
+    name: Option<String>,
+    /// The business number that was written to.
+    business_number: Option<String>,
+    /// The text.
+    text: Option<String>,
+    /// A place.
+    location: Option<Location>,
+    /// Files, without their bytes.
+    attachments: Option<Vec<WrittenFile>>,
+}
+
+/// A file of a customer's message, without its bytes.
+#[derive(JsonSchema)]
+struct WrittenFile {
+    /// Unique inside its message.
+    id: String,
+    /// What it is.
+    kind: AttachmentKind,
+    /// MIME type.
+    mime: Option<String>,
+    /// Caption.
+    caption: Option<String>,
 }
 
 /// The payload of `session.rated`.

@@ -14,6 +14,9 @@ const CREDENTIAL: [Reason; 2] = [Reason::Unauthorized, Reason::IdentityRejected]
 
 use crate::backoff::Backoff;
 
+/// When it is looked again whether a target that wanted no more calls wants them.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
 /// A target's circuit.
 #[derive(Debug)]
 pub struct Breaker {
@@ -33,6 +36,8 @@ struct State {
     stop: Option<Stop>,
     /// The credential was rejected, and no call has succeeded since.
     rejected: Option<Stop>,
+    /// It wants no more calls, until a person says otherwise.
+    refuses: Option<Stop>,
 }
 
 /// What may be sent to a target now.
@@ -60,7 +65,11 @@ impl Breaker {
     /// What may be sent now.
     #[must_use]
     pub fn gate(&self) -> Gate {
-        match self.lock().open_until {
+        let state = self.lock();
+        if state.refuses.is_some() {
+            return Gate::Open(LOOK_AGAIN);
+        }
+        match state.open_until {
             None => Gate::Closed,
             Some(until) => match until.saturating_duration_since(Instant::now()) {
                 Duration::ZERO => Gate::Probe,
@@ -73,7 +82,13 @@ impl Breaker {
     #[must_use]
     pub fn why(&self) -> Option<Stop> {
         let state = self.lock();
-        state.open_until.and(state.stop.clone())
+        let stop = state.open_until.and(state.stop.clone());
+        state.refuses.clone().or(stop)
+    }
+
+    /// The target wants no more calls, or does again.
+    pub fn refuse(&self, stop: Option<Stop>) {
+        self.lock().refuses = stop;
     }
 
     /// Why the credential was rejected, from the first rejection until a call succeeds.
@@ -97,7 +112,10 @@ impl Breaker {
     pub fn success(&self) -> bool {
         let mut state = self.lock();
         let was_open = state.open_until.is_some();
-        *state = State::default();
+        *state = State {
+            refuses: state.refuses.take(),
+            ..State::default()
+        };
         was_open
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
-use handoffd_contract::{Auth, Credential, HttpReply, Reason, Stop};
+use handoffd_contract::{Auth, Credential, HttpReply, Reason, Secret, Stop};
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use reqwest::header::{AUTHORIZATION, COOKIE, HeaderName, HeaderValue};
@@ -18,6 +18,7 @@ use tokio::sync::Mutex;
 
 use super::outbound::client_builder;
 use super::redact;
+use super::signature::{self, Signer};
 use super::token_budget::{Priority, RateExhausted, TokenRateLimiter};
 use super::{Failure, failure, read_reply};
 use crate::config::OutboundConfig;
@@ -77,6 +78,12 @@ impl SignIn {
             signing_key(&secrets[&private_key.0])
                 .map_err(|why| format!("the secret `{}` {why}", private_key.0))?;
         }
+        if let Credential::StandardWebhooks { secrets: signing } = &credential {
+            for Secret(name) in signing {
+                signature::check(&secrets[name])
+                    .map_err(|why| format!("the secret `{name}` {why}"))?;
+            }
+        }
         let per_minute = match &credential {
             Credential::Miaw { per_minute, .. } => *per_minute,
             _ => 600,
@@ -127,10 +134,26 @@ impl SignIn {
     /// [`Failure::NotSent`] when no token can be had.
     pub async fn headers(&self, auth: &Auth, asker: Priority) -> Result<Headers, Failure> {
         match auth {
-            Auth::None => Ok(Vec::new()),
+            // What is signed is signed with its body.
+            Auth::None | Auth::Signed { .. } => Ok(Vec::new()),
             Auth::Target => self.own().await,
             Auth::Customer { subject } => Ok(self.customer(subject, asker).await?.headers),
         }
+    }
+
+    /// The headers that sign a request with this body, which leaves now.
+    ///
+    /// # Errors
+    /// [`Failure::NotSent`] when this target does not sign.
+    pub(super) fn sign(&self, id: &str, body: &[u8]) -> Result<Headers, Failure> {
+        let Credential::StandardWebhooks { secrets } = &self.credential else {
+            return Err(not_signed_in(Reason::Bug, "this target signs nothing"));
+        };
+        let secrets = secrets.iter();
+        let secrets = secrets.map(|Secret(name)| self.secrets[name].clone());
+        let headers = Signer::new(secrets.collect()).headers(id, Timestamp::now(), body);
+        let headers = headers.ok_or_else(|| not_signed_in(Reason::Bug, "it cannot be signed"))?;
+        Ok(headers.into())
     }
 
     /// Forgets the token that a request of that time was signed in with; a newer one stays.
@@ -144,7 +167,7 @@ impl SignIn {
             }
         };
         match auth {
-            Auth::None => {}
+            Auth::None | Auth::Signed { .. } => {}
             Auth::Target => forget(&mut *self.own.lock().await),
             Auth::Customer { subject } => {
                 let slot = self.customers.lock().await.get(subject).cloned();
@@ -192,7 +215,8 @@ impl SignIn {
             | Credential::Bearer { .. }
             | Credential::Header { .. }
             | Credential::Basic { .. }
-            | Credential::Miaw { .. } => {
+            | Credential::Miaw { .. }
+            | Credential::StandardWebhooks { .. } => {
                 return Ok(Vec::new());
             }
             Credential::ClientCredentials {
@@ -485,6 +509,7 @@ pub fn names(credential: &Credential) -> Vec<String> {
         Credential::None => vec![],
         Credential::Bearer { token } => vec![token],
         Credential::Header { key, .. } => vec![key],
+        Credential::StandardWebhooks { secrets } => secrets.iter().collect(),
         Credential::ClientCredentials { client_secret, .. } => vec![client_secret],
         Credential::RefreshToken {
             client_secret,

@@ -11,8 +11,10 @@ pub mod media;
 pub mod operator;
 pub mod outbound;
 pub mod policy;
+pub mod post;
 pub mod rate;
 pub mod redact;
+pub mod signature;
 pub mod sse;
 pub mod streams;
 pub mod token_budget;
@@ -279,6 +281,9 @@ impl Wire {
                 headers.insert(name, value);
             }
         }
+        if matches!(call.auth, Auth::Signed { .. }) && !matches!(call.body, Body::Json(_)) {
+            return Err(bug("a call without JSON was to be signed"));
+        }
         let trouble = media::Trouble::default();
         let mut request = client.request(method(call.method), url);
         request = match &call.body {
@@ -288,7 +293,11 @@ impl Wire {
                 headers
                     .entry(CONTENT_TYPE)
                     .or_insert(HeaderValue::from_static("application/json"));
-                request.body(value.to_string())
+                let body = value.to_string();
+                if let Auth::Signed { id } = &call.auth {
+                    headers.extend(self.sign_in.sign(id, body.as_bytes())?);
+                }
+                request.body(body)
             }
             Body::Form(fields) => request.form(fields),
             Body::Media(wanted) => {

@@ -306,7 +306,7 @@ async fn news_that_nobody_takes_hold_no_reply() {
     assert_eq!(code, 1, "{text}");
     assert!(
         text.contains(
-            "right to publish the session events of whatsapp to exchange `nobody.listens`"
+            "right to publish the session events of whatsapp-notify to exchange `nobody.listens`"
         ),
         "{text}"
     );
@@ -319,7 +319,7 @@ async fn news_that_nobody_takes_hold_no_reply() {
         .await;
     world.until_shown("salesforce", "My parcel is broken").await;
     handoffd_test_support::eventually(SOON, || async {
-        world.lane("whatsapp").await["reason"] == "unroutable"
+        world.lane("whatsapp-notify").await["reason"] == "unroutable"
     })
     .await;
     world.act("salesforce", json!({"act": "accept", "rep": "Rosa"}));

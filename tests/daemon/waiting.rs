@@ -269,7 +269,7 @@ async fn news_holds_no_reply(exchange: &str, bound: bool) {
         .await;
     world.until_shown("creatio", "My parcel is broken").await;
     eventually(SOON, || async {
-        world.lane("whatsapp").await["reason"] == "unroutable"
+        world.lane("whatsapp-notify").await["reason"] == "unroutable"
     })
     .await;
     for n in 1..=3 {
@@ -282,6 +282,8 @@ async fn news_holds_no_reply(exchange: &str, bound: bool) {
 
     if bound {
         world.gateway.queue("late", exchange, "#").await;
+        let (code, text) = world.command(&["retry", &world.session]);
+        assert_eq!(code, 0, "{text}");
         world.until_idle().await;
         let mut kinds = Vec::new();
         for _ in 0..3 {

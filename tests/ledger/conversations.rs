@@ -35,7 +35,7 @@ fn returned(session: &str, id: &str, at: Timestamp) -> Admission {
 
 fn rules() -> Rules {
     Rules {
-        way_back: ["wa".to_owned()].into(),
+        without_reps: ["wa".to_owned()].into(),
         general: Terms {
             unattended_after: Some(SignedDuration::from_mins(5)),
             ..Terms::default()

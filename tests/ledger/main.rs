@@ -8,6 +8,7 @@
     reason = "a test stops at the first surprise, and its line tells which"
 )]
 
+mod beside;
 mod conversations;
 mod durable;
 mod found;
@@ -17,6 +18,7 @@ mod intake;
 mod lanes;
 mod leases;
 mod looked;
+mod notifier;
 mod operated;
 mod retry_skip;
 mod server;
@@ -94,6 +96,14 @@ conformance! {
         what_was_said_since_the_return_is_found
         what_the_customer_is_told_follows_its_cause
         what_was_said_since_the_end_is_found_where_it_is_hidden;
+    beside:
+        lanes_open_once_beside_others_with_their_heads_and_facts
+        it_is_known_whether_a_lane_is_parked_for_a_reason
+        a_conversation_starts_once_with_the_customers_first_message;
+    notifier:
+        one_tells_people_and_its_word_is_kept
+        what_is_not_well_is_found_in_groups
+        what_comes_one_by_one_is_found_once;
     lanes:
         loads_within_bounds_and_always_one
         two_sources_may_count_alike

@@ -38,7 +38,7 @@ async fn an_older_schema_is_brought_up_to_date() {
     drop(ledger);
     schema
         .sql(
-            "DROP TABLE given_up; ALTER TABLE fact DROP COLUMN reason, DROP COLUMN message;
+            "DROP TABLE notifier; DROP INDEX event_unattended; DROP TABLE given_up; ALTER TABLE fact DROP COLUMN reason, DROP COLUMN message;
              ALTER TABLE fact ADD CONSTRAINT fact_check
                  CHECK ((value IS NULL) = (unsure_since IS NOT NULL));
              ALTER TABLE poison DROP COLUMN session, DROP COLUMN source; ALTER TABLE lane DROP COLUMN look_at;
@@ -53,7 +53,7 @@ async fn an_older_schema_is_brought_up_to_date() {
     assert_eq!(ledger.load(&lease, 9, 9_999).await.unwrap().events.len(), 1);
     crate::durable::people_have_it(&ledger).await;
     drop(ledger);
-    assert_eq!(schema.sql("SELECT version FROM handoffd_schema").await, "7");
+    assert_eq!(schema.sql("SELECT version FROM handoffd_schema").await, "8");
     schema.drop().await;
 }
 

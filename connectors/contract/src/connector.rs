@@ -291,6 +291,12 @@ pub enum Credential {
         /// Tokens per minute that the organisation allows.
         per_minute: u32,
     },
+    /// A signature over each call, as Standard Webhooks have it.
+    /// <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>
+    StandardWebhooks {
+        /// The signing secret, and the previous one during a change: each signs.
+        secrets: Vec<Secret>,
+    },
     /// Creatio's form sign-in with cookies and a CSRF header.
     Forms {
         /// `…/ServiceModel/AuthService.svc/Login`, absolute.

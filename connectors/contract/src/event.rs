@@ -15,6 +15,7 @@ pub use crate::content::{
 };
 pub use crate::desk::{Activity, RepActivity, Routing, SessionRouting, SessionUpdated};
 pub use crate::notice::{CustomerNotice, Notice, SessionRated};
+pub use crate::outgoing::{ConversationStarted, RepliesDone};
 pub use crate::state::{
     NobodyCame, RepNotice, ReplyUnconfirmed, SessionHandback, SessionQueued, SessionReturned,
     SessionState, SessionUnattended,
@@ -129,6 +130,13 @@ pub enum Data {
     /// The customer has rated the conversation. Produced by handoffd.
     #[serde(rename = "session.rated")]
     SessionRated(SessionRated),
+    /// Every reply before an ending has left, or will not. Produced by handoffd.
+    #[serde(rename = "replies.done")]
+    RepliesDone(RepliesDone),
+    /// The customer wrote for the first time in a session of which nothing was known. Produced by
+    /// handoffd.
+    #[serde(rename = "conversation.started")]
+    ConversationStarted(ConversationStarted),
 }
 
 impl Data {
@@ -160,6 +168,8 @@ impl Data {
             Data::RepNotice(_) => "rep.notice",
             Data::CustomerNotice(_) => "customer.notice",
             Data::SessionRated(_) => "session.rated",
+            Data::RepliesDone(_) => "replies.done",
+            Data::ConversationStarted(_) => "conversation.started",
         }
     }
 

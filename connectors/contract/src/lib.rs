@@ -20,6 +20,7 @@
 //! | [`controller`] | who is in charge of a conversation |
 //! | [`state`] | what is told of a conversation's state |
 //! | [`notice`] | what the customer is told of the conversation itself, and how they rate it |
+//! | [`outgoing`] | what goes out beside replies |
 //! | [`known`] | facts: absent, unsure, or a value |
 //! | [`step`] | a call, what it claims to establish and whether it may be repeated; and its reply |
 //! | [`lane`] | what a plan and its answers do to the facts: the one transition |
@@ -51,6 +52,7 @@ pub mod lane;
 pub mod lines;
 pub mod marker;
 pub mod notice;
+pub mod outgoing;
 pub mod phone;
 #[cfg(feature = "proof")]
 pub mod proof;

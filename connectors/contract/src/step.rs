@@ -280,6 +280,12 @@ pub enum Auth {
         /// The identity token's `sub`.
         subject: String,
     },
+    /// With a signature over id, time and body, where the target has one. The id is the same at every
+    /// repeat.
+    Signed {
+        /// What the receiver takes as its idempotency key.
+        id: String,
+    },
 }
 
 /// What a request carries.

@@ -242,6 +242,10 @@ reasons! {
     "WhatsApp says that the account or number may not send; the message holds its code. Every reply waits, and the reps were told.\nDo: settle it with Meta; the lanes go on by themselves.";
     Unroutable, "unroutable", Time, "No queue takes the gateway's messages",
     "RabbitMQ returned the message: nothing is bound to the gateway's exchange with this key. Replies wait, and the reps were told; session events are put off and hold no reply.\nDo: bind the gateway's queue. The lanes go on by themselves.";
+    WrongAddress, "wrong-address", Target, "The address takes no events",
+    "The endpoint answered with a redirect, 404 or 405: what is configured is not where events are taken. Redirects are not followed. Every event of this target waits.\nDo: correct `url` and restart, or mend the receiver. The lanes go on by themselves.";
+    EndpointGone, "endpoint-gone", Person, "The endpoint wants no more events",
+    "The endpoint answered 410: its owner has given it up. Nothing more is sent to it, and its events are kept.\nDo: remove the target, or, once the endpoint takes events again, `handoffd retry --reason endpoint-gone`.";
     UnknownOutcome, "unknown-outcome", Person, "Whether the message was sent cannot be known",
     "A send to WhatsApp got no answer and no status came for it in time. WhatsApp has no idempotency key, so handoffd does not repeat it would_repeat_unsafely. The rep was told, and those whose replies wait behind it.\nDo: look at the customer's conversation. If it did not arrive: `handoffd retry <session>`. If it did: `handoffd skip <session>`.";
     Undecodable, "undecodable", Person, "An event could not be understood",

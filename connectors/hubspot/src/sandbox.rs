@@ -374,7 +374,7 @@ impl Sandbox for Portal {
     fn sign_in(&mut self, _: Timestamp, auth: &Auth) -> Vec<(String, String)> {
         match auth {
             Auth::Target => vec![("authorization".to_owned(), format!("Bearer {TOKEN}"))],
-            Auth::None | Auth::Customer { .. } => Vec::new(),
+            Auth::None | Auth::Customer { .. } | Auth::Signed { .. } => Vec::new(),
         }
     }
 }

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 
 use handoffd_contract::event::{DeliveryState, RepReply, ReplyStatus};
 use handoffd_contract::lane::{AGAIN, again_fact};
-use handoffd_contract::{
-    Call, Data, Item, Known, Reason, Record, Repeat, Settled, Step, Work, ids,
-};
+use handoffd_contract::{Call, Data, Item, Known, Record, Repeat, Settled, Step, Work, ids};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
@@ -21,8 +19,6 @@ pub(crate) const TEMPLATE: &str = "template";
 pub(crate) const LAST: &str = "last";
 /// Fact: the customer's newest message, `<when> <id>`; kept where reps' activity is shown.
 pub(crate) const INBOUND: &str = "inbound";
-/// Fact: news for the gateway could not be published, `<until> <tries> <reason>`, a [`NewsWaits`].
-pub(crate) const NEWS: &str = "news";
 
 /// The id of one message of a reply on WhatsApp's side; refused when it will not be sent.
 pub(crate) fn sent(item: &str, slot: &str) -> String {
@@ -122,9 +118,9 @@ pub(crate) fn activity(item: &str) -> String {
     format!("activity/{item}")
 }
 
-/// An event that the gateway has; refused when it was given up.
-pub(crate) fn out(item: &str, kind: &str) -> String {
-    format!("out/{item}/{kind}")
+/// No reply stands before this ending any more, and that was said.
+pub(crate) fn passed(item: &str) -> String {
+    format!("passed/{item}")
 }
 
 /// What a reference belongs to: enough to tell the rep when the reply is long gone from the work.
@@ -154,43 +150,6 @@ pub(crate) struct Done {
     pub(crate) message: String,
     /// The references of its messages.
     pub(crate) refs: Vec<String>,
-}
-
-/// News for the gateway that could not be published.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct NewsWaits {
-    /// When it is tried again.
-    pub(crate) until: Timestamp,
-    /// How often in a row it failed.
-    tries: u32,
-    /// Why the last try failed.
-    pub(crate) reason: Reason,
-}
-
-impl NewsWaits {
-    /// The first pause in seconds; doubled at every failure.
-    const FIRST: i64 = 5;
-    /// The longest pause in seconds.
-    const LONGEST: i64 = 300;
-
-    fn parse(text: &str) -> Option<NewsWaits> {
-        let mut words = text.split(' ');
-        Some(NewsWaits {
-            until: words.next()?.parse().ok()?,
-            tries: words.next()?.parse().ok()?,
-            reason: Reason::parse(words.next()?)?,
-        })
-    }
-
-    /// The beginning of the fact for a try that begins now and fails, after these failures.
-    pub(crate) fn after(failed: Option<&NewsWaits>, now: Timestamp) -> String {
-        let tries = failed.map_or(0, |waits| waits.tries);
-        let pause = (Self::FIRST << tries.min(10)).min(Self::LONGEST);
-        let until = now
-            .saturating_add(SignedDuration::from_secs(pause))
-            .unwrap_or(Timestamp::MAX);
-        format!("{until} {}", tries.saturating_add(1))
-    }
 }
 
 /// How WhatsApp's window stands.
@@ -252,11 +211,6 @@ impl<'a> Lane<'a> {
     /// Whether a reply was dealt with, and nothing of it is to be sent once more.
     pub(crate) fn is_done(&self, item: &str) -> bool {
         self.known.is(&done(item)) && self.known.get(&reopened(item)) != Some(AGAIN)
-    }
-
-    /// How publishing news for the gateway fails, if it does.
-    pub(crate) fn news(&self) -> Option<NewsWaits> {
-        self.known.get(NEWS).and_then(NewsWaits::parse)
     }
 
     /// Our own id of one message of a reply.

@@ -3,24 +3,18 @@
 //! Every message carries an id that is derived from what it says, as AMQP `message_id` and as
 //! CloudEvents `id`; the gateway takes it as its idempotency key.
 
-use handoffd_contract::event::{CustomerNotice, RepReply, ReplyStatus};
-use handoffd_contract::{Data, Item, Publish, Reason, Repeat, Settled, Step, ids};
-use jiff::Timestamp;
-use serde::Serialize;
+use handoffd_contract::event::{CustomerNotice, RepReply};
+use handoffd_contract::outgoing::{CLOUD_EVENT, cloud_event};
+use handoffd_contract::{Item, Publish, Repeat, Step};
 use serde_json::{Value, json};
 
 use crate::cloud;
-use crate::facts::{self, Lane, NewsWaits, Window};
+use crate::facts::{self, Lane, Window};
 use crate::parts::{Content, Part};
 use crate::recipient::Recipient;
-use crate::settings::Notify;
 
 /// Name of the step that publishes a message of a reply.
 pub(crate) const PUBLISH: &str = "reply.publish";
-/// Name of the step that publishes a session event.
-pub(crate) const NOTIFY: &str = "event.publish";
-
-const CLOUD_EVENT: &str = "application/cloudevents+json";
 
 /// The step that asks the gateway to send one message of a reply.
 pub(crate) fn send(
@@ -87,7 +81,13 @@ fn request<const N: usize>(
             data[name] = value.into();
         }
     }
-    let body = cloud_event(lane, &reference, "reply.requested", item.time, data);
+    let body = cloud_event(
+        &lane.settings.source,
+        &lane.work.session.id,
+        (&reference, "reply.requested"),
+        item.time,
+        data,
+    );
     let publish = Publish {
         exchange: exchange.to_owned(),
         routing_key: routing_key.to_owned(),
@@ -100,122 +100,6 @@ fn request<const N: usize>(
     Step::new(PUBLISH, Repeat::Keyed, publish)
         .claim_as(sent, reference)
         .context(context)
-}
-
-/// The events that an item means for the gateway, each of one type, in the order in which they go.
-pub(crate) fn events(lane: Lane<'_>, item: &Item, notify: &Notify) -> Vec<(&'static str, Value)> {
-    let session = &lane.work.session.id;
-    let own = |value: Result<Value, serde_json::Error>| value.unwrap_or_default();
-    match &item.data {
-        Data::RepEnded(ended) => {
-            let closed =
-                json!({"session": session, "closed_by": ended.target, "reason": ended.status});
-            vec![("session.closed", closed)]
-        }
-        // What a rule has closed, the platform does not know.
-        Data::SessionClosed(closed) if closed.closed_by.as_deref() == Some("handoffd") => {
-            let closed =
-                json!({"session": session, "closed_by": closed.closed_by, "reason": closed.reason});
-            vec![("session.closed", closed)]
-        }
-        Data::SessionHandback(back) if lane.settings.handback => {
-            vec![("session.handback", of(session, back))]
-        }
-        Data::SessionState(state) if notify.state => vec![("session.state", of(session, state))],
-        Data::SessionUnattended(unattended) if notify.unattended => {
-            vec![("session.unattended", of(session, unattended))]
-        }
-        Data::SessionRated(rated) => vec![("session.rated", of(session, rated))],
-        Data::SessionAssigned(assigned) => {
-            vec![("session.assigned", own(serde_json::to_value(assigned)))]
-        }
-        Data::SessionRouting(routing) => {
-            vec![("session.routing", own(serde_json::to_value(routing)))]
-        }
-        // What was read is told once it is known which message of the customer that is.
-        Data::RepActivity(done) if done.record.is_none() || done.message_id.is_some() => {
-            vec![("rep.activity", own(serde_json::to_value(done)))]
-        }
-        Data::SessionUpdated(updated) => {
-            vec![("session.updated", own(serde_json::to_value(updated)))]
-        }
-        Data::HandoffCompleted(completed) => {
-            vec![("handoff.completed", own(serde_json::to_value(completed)))]
-        }
-        Data::HandoffFailed(failed) => vec![("handoff.failed", own(serde_json::to_value(failed)))],
-        Data::ReplyStatus(status) if notify.reply_status && is_news(status) => {
-            vec![("reply.status", own(serde_json::to_value(status)))]
-        }
-        _ => Vec::new(),
-    }
-}
-
-/// A payload with the session's id.
-fn of(session: &str, payload: &impl Serialize) -> Value {
-    let mut value = serde_json::to_value(payload).unwrap_or_default();
-    value["session"] = session.into();
-    value
-}
-
-/// Whether an item says that people have the conversation no longer. It goes after the replies before it.
-pub(crate) fn is_end(data: &Data) -> bool {
-    match data {
-        Data::RepEnded(_) | Data::SessionHandback(_) => true,
-        Data::SessionState(state) => !state.controller.is_people(),
-        _ => false,
-    }
-}
-
-/// The first event of an item that the gateway does not have yet: its type, its payload.
-fn missing(lane: Lane<'_>, item: &Item) -> Option<(&'static str, Value)> {
-    let notify = lane.settings.notify.as_ref()?;
-    events(lane, item, notify)
-        .into_iter()
-        .find(|(kind, _)| !lane.known.is(&facts::out(&item.id, kind)))
-}
-
-/// Whether the gateway does not have every event of an item yet.
-pub(crate) fn lacks(lane: Lane<'_>, item: &Item) -> bool {
-    missing(lane, item).is_some()
-}
-
-/// The step that publishes the first event of an item that the gateway does not have yet. When it
-/// cannot be published, nothing else waits for that: news is tried again by itself.
-pub(crate) fn notify(lane: Lane<'_>, item: &Item) -> Option<Step> {
-    let notify = lane.settings.notify.as_ref()?;
-    let (kind, data) = missing(lane, item)?;
-    let id = ids::short(&[&lane.work.session.id, &item.id, kind]);
-    let fact = facts::out(&item.id, kind);
-    let publish = Publish {
-        exchange: notify.exchange.clone(),
-        routing_key: format!("{}{kind}", notify.prefix),
-        message_id: id.clone(),
-        content_type: CLOUD_EVENT,
-        body: cloud_event(lane, &id, kind, item.time, data),
-    };
-    let failed = lane.news();
-    let context =
-        json!({"fact": fact, "value": id, "ends": failed.is_some().then_some(facts::NEWS)});
-    let later = NewsWaits::after(failed.as_ref(), lane.work.now);
-    Some(
-        Step::new(NOTIFY, Repeat::Keyed, publish)
-            .claim_as(fact, id)
-            .aside(facts::NEWS, later)
-            .context(context),
-    )
-}
-
-/// Gives up the first event of an item that the gateway does not have.
-pub(crate) fn give_up(lane: Lane<'_>, item: &Item) -> Option<Step> {
-    let (kind, _) = missing(lane, item)?;
-    let why = Settled::refused(Reason::LimitExceeded, "too many events came after it");
-    let fact = (facts::out(&item.id, kind), why);
-    Some(facts::record("event.drop", vec![fact], Vec::new()))
-}
-
-fn is_news(status: &ReplyStatus) -> bool {
-    use handoffd_contract::event::DeliveryState::{Failed, Held};
-    matches!(status.state, Held | Failed)
 }
 
 fn expires(window: Window) -> Option<String> {
@@ -247,17 +131,4 @@ fn message(part: &Part, preview_url: bool) -> Value {
         object["voice"] = true.into();
     }
     cloud::typed(word, object)
-}
-
-fn cloud_event(lane: Lane<'_>, id: &str, kind: &str, time: Timestamp, data: Value) -> Value {
-    json!({
-        "specversion": "1.0",
-        "id": id,
-        "source": lane.settings.source,
-        "type": kind,
-        "subject": lane.work.session.id,
-        "time": time.to_string(),
-        "datacontenttype": "application/json",
-        "data": data,
-    })
 }

@@ -1,9 +1,8 @@
 //! WhatsApp: the customer's side of a conversation, written as pure functions.
 //!
 //! This is the same engine pointed the other way. Its lane gets every event of the session; a rep's
-//! reply becomes messages to the customer, a status becomes news for the rep, and what happened in a
-//! CRM becomes events for the gateway. Three exits: the gateway's exchange, the Cloud API, or the
-//! gateway's own API over HTTP, as a file describes it.
+//! reply becomes messages to the customer, and a status becomes news for the rep. Three exits: the
+//! gateway's exchange, the Cloud API, or the gateway's own API over HTTP, as a file describes it.
 //!
 //! ```text
 //! rep.replied ─► parts ─► reply ─┬─► gateway: reply.requested, keyed by its message id
@@ -11,13 +10,13 @@
 //!                                └─► http: send, by the gateway's file; never repeated blindly
 //! customer.notice ─► notice ─► the same exits, or dropped
 //! message.status ─► status ─► reply.status for the rep
-//! rep.ended, session.assigned, handoff.* ─► gateway: session events
+//! rep.ended, session.handback, session.state ─► replies.done, behind the replies before it
 //! ```
 //!
 //! | module | what it holds |
 //! | --- | --- |
 //! | `settings`, `exit` | what can be set |
-//! | `plan` | what comes next for a lane: statuses, news, then replies in order |
+//! | `plan` | what comes next for a lane: statuses, then replies in order, and the endings behind them |
 //! | `facts` | names of the facts, and how the 24-hour window stands |
 //! | `notice` | what the customer is told of the conversation itself |
 //! | `reply` | one reply on its way, message by message |
@@ -206,22 +205,14 @@ impl Connector for WhatsApp {
     }
 
     fn exchanges(&self) -> Vec<Exchange> {
-        let replies = match &self.settings.exit {
-            Exit::Gateway { exchange, .. } => Some(Exchange {
+        match &self.settings.exit {
+            Exit::Gateway { exchange, .. } => vec![Exchange {
                 name: exchange.clone(),
                 what: "replies",
                 primary: true,
-            }),
-            Exit::CloudApi { .. } | Exit::Http(_) => None,
-        };
-        let news = self.settings.notify.as_ref().map(|notify| Exchange {
-            name: notify.exchange.clone(),
-            what: "session events",
-            primary: false,
-        });
-        let same = |news: &Exchange| replies.as_ref().is_some_and(|r| r.name == news.name);
-        let news = news.filter(|news| !same(news));
-        replies.into_iter().chain(news).collect()
+            }],
+            Exit::CloudApi { .. } | Exit::Http(_) => Vec::new(),
+        }
     }
 
     fn webhook(&self) -> Option<WebhookAuth> {

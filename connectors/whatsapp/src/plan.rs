@@ -4,27 +4,21 @@
 //! 2. Replies go out strictly one after the other. While the window is closed they wait, every one of
 //!    them is said to wait, and only templates pass.
 //!    Notices to the customer stand in the same order, and never stop it.
-//! 3. Events for the gateway go out beside them, in their own order; an ending goes after the replies
-//!    before it. When they cannot be published, they are tried again later and no reply waits for that.
+//! 3. An ending is passed on, to whoever tells others of it, when no reply stands before it any more.
 //! 4. What a rep does that is no message is shown to the customer beside all that, or not at all.
 
-use handoffd_contract::event::{DeliveryState, RepReply};
+use handoffd_contract::event::{DeliveryState, RepReply, RepliesDone};
 use handoffd_contract::{Data, Item, Known, Reason, Refusal, Rendered, Step, Stop, Work};
 use serde_json::Value;
 
 use crate::activity;
 use crate::changed;
-use crate::facts::{self, Lane, Mapped, NewsWaits, Window};
-use crate::gateway;
+use crate::facts::{self, Lane, Mapped, Window};
 use crate::notice;
 use crate::reply::{self, Progress};
 use crate::settings::Settings;
 use crate::status::{self, Ledger};
 use crate::unconfirmed;
-
-/// So many events may come while older news cannot be published. The engine loads 200 at a time
-/// unless it is told otherwise.
-const KEPT: usize = 100;
 
 /// The steps that can be taken now.
 ///
@@ -43,43 +37,15 @@ pub(crate) fn next(settings: &Settings, work: &Work, known: &Known) -> Result<Ve
         return Ok(vec![step]);
     }
     let replies = Replies::walk(lane);
-    let news = news(lane, &replies);
     let mut steps = Vec::new();
     steps.extend(activity::show(lane));
-    let waits = match news {
-        News::None => None,
-        News::Next(step) => {
-            steps.push(*step);
-            None
-        }
-        News::Later(waits) => Some(waits),
-    };
+    steps.extend(endings(lane, &replies));
     match replies.next {
         Ok(more) => steps.extend(more),
-        Err(refusal) if steps.is_empty() => return Err(until_news(refusal, waits)),
+        Err(refusal) if steps.is_empty() => return Err(refusal),
         Err(_) => {}
     }
-    match waits {
-        Some(waits) if steps.is_empty() => {
-            let words = "session events for the gateway cannot be published; replies go on";
-            Err(Refusal::Hold {
-                stop: Stop::new(waits.reason, words),
-                until: Some(waits.until),
-            })
-        }
-        _ => Ok(steps),
-    }
-}
-
-/// A reply that waits does not keep the news from being tried again.
-fn until_news(refusal: Refusal, news: Option<NewsWaits>) -> Refusal {
-    match (refusal, news) {
-        (Refusal::Hold { stop, until }, Some(news)) => Refusal::Hold {
-            stop,
-            until: Some(until.map_or(news.until, |until| until.min(news.until))),
-        },
-        (refusal, _) => refusal,
-    }
+    Ok(steps)
 }
 
 /// How the replies of the work stand.
@@ -119,15 +85,6 @@ impl Replies {
                     Some(step) => Ok(vec![step]),
                     None => continue,
                 },
-                // What a rep writes after an ending begins something new, unless the gateway cannot
-                // be told of the ending.
-                Data::RepEnded(_)
-                    if replies.held > n
-                        && !lane.known.is(facts::NEWS)
-                        && gateway::lacks(lane, item) =>
-                {
-                    Ok(Vec::new())
-                }
                 _ => continue,
             };
             return Replies {
@@ -144,44 +101,27 @@ impl Replies {
     }
 }
 
-/// News for the gateway.
-enum News {
-    /// It has everything that it can have now.
-    None,
-    /// This comes next.
-    Next(Box<Step>),
-    /// The last try failed.
-    Later(NewsWaits),
-}
-
-/// The first event that the gateway does not have yet. One at a time, so that "assigned" and "nobody
-/// is assigned any more" cannot pass each other. An ending does not overtake a reply, and news does
-/// not overtake an ending unless it waits for a reply that is held.
-///
-/// While news cannot be published, the oldest of it gives way to what came much later: a lane is given
-/// only so many events at a time, and replies are among them.
-fn news(lane: Lane<'_>, replies: &Replies) -> News {
-    let waits = lane.news().filter(|waits| lane.work.now < waits.until);
-    for (n, item) in lane.work.items.iter().enumerate() {
-        if !gateway::lacks(lane, item) {
+/// Passes on the endings that no reply stands before any more, where somebody tells others of them.
+fn endings(lane: Lane<'_>, replies: &Replies) -> Option<Step> {
+    if !lane.settings.endings {
+        return None;
+    }
+    let reached = replies.busy.min(replies.held);
+    let mut ledger = Ledger::new(lane.known);
+    for item in lane.work.items.iter().take(reached) {
+        let passed = facts::passed(&item.id);
+        if !item.data.is_ending() || lane.known.is(&passed) {
             continue;
         }
-        if gateway::is_end(&item.data) {
-            if replies.held < n {
-                continue;
-            }
-            if replies.busy < n {
-                return News::None;
-            }
-        }
-        let step = match waits {
-            None => gateway::notify(lane, item),
-            Some(_) if lane.work.items.len() - n > KEPT => gateway::give_up(lane, item),
-            Some(waits) => return News::Later(waits),
+        let done = RepliesDone {
+            event: item.id.clone(),
+            time: item.time,
+            ending: Box::new(item.data.clone()),
         };
-        return step.map_or(News::None, |step| News::Next(Box::new(step)));
+        ledger.event(passed.clone(), Data::RepliesDone(done));
+        ledger.set(passed, "");
     }
-    News::None
+    ledger.into_step("ending.pass")
 }
 
 /// Tells the rep, once, that a reply waits.

@@ -49,7 +49,7 @@ pub(crate) fn read(settings: &Settings, step: &Step, reply: &Reply) -> Verdict {
             Some(fact) => shown(fact, reply),
             None => bug(step),
         },
-        (gateway::PUBLISH | gateway::NOTIFY, Reply::Published(said)) => published(step, said),
+        (gateway::PUBLISH, Reply::Published(said)) => published(step, said),
         (gateway::PUBLISH, Reply::Media(problem)) => match text(&step.context, "fact") {
             Some(fact) => not_carried(fact, *problem),
             None => bug(step),
@@ -206,7 +206,6 @@ fn published(step: &Step, said: &Publication) -> Verdict {
             {
                 learned.push(Learned::is(facts::LAST, format!("{reference} {at}")));
             }
-            learned.extend(text(&step.context, "ends").map(Learned::absent));
             Verdict::Known(learned)
         }
         Publication::Unroutable { words } => {

@@ -11,21 +11,6 @@ use serde_json::Value;
 use crate::exit::{Exit, Provider, exit, is_id};
 use crate::parts;
 
-/// Where session events for the gateway are published.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Notify {
-    /// The exchange; empty for the default one.
-    pub(crate) exchange: String,
-    /// Comes before the event's type in the routing key.
-    pub(crate) prefix: String,
-    /// Whether held and failed replies are published too.
-    pub(crate) reply_status: bool,
-    /// Whether it is published who is in charge.
-    pub(crate) state: bool,
-    /// Whether it is published that nobody joined in time.
-    pub(crate) unattended: bool,
-}
-
 /// The template that carries a rep's text when the window is closed.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Fallback {
@@ -80,9 +65,8 @@ pub(crate) struct Settings {
     pub(crate) waba_id: Option<String>,
     /// CloudEvents `source` of what is published.
     pub(crate) source: String,
-    pub(crate) notify: Option<Notify>,
-    /// A rep's ending also hands the session back to the assistant.
-    pub(crate) handback: bool,
+    /// Somebody tells others of endings, once no reply stands before them any more.
+    pub(crate) endings: bool,
     /// The window is taken for closed this much before it is.
     pub(crate) window_margin: SignedDuration,
     /// How long a status is awaited after a send whose outcome is not known.
@@ -123,7 +107,6 @@ impl Settings {
             is_id,
             "write the account's id of digits; WhatsApp Manager shows it",
         );
-        let notify = notify(&mut top);
         let use_template = top.choice("fallback", &[("hold", false), ("template", true)], false);
         let fallback = fallback(&mut top, &exit);
         if let Exit::Http(gateway) = &exit
@@ -168,8 +151,7 @@ impl Settings {
             version: version.unwrap_or_else(|| "v25.0".to_owned()),
             waba_id,
             source: top.text("source").unwrap_or_else(|| "handoffd".to_owned()),
-            notify,
-            handback: top.flag("handback", false),
+            endings: top.flag("endings", false),
             window_margin: seconds(top.number("window_margin_seconds", 0..=3_600, 60)),
             reconcile: seconds(top.number("reconcile_seconds", 1..=86_400, 120)),
             wait_delivered: top.flag("wait_delivered", false),
@@ -263,33 +245,6 @@ fn is_local(base: &str) -> bool {
     let host = host.split('/').next().unwrap_or_default();
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
     matches!(name, "localhost" | "[::1]") || name.starts_with("127.")
-}
-
-fn notify(top: &mut Table<'_>) -> Option<Notify> {
-    let mut table = top.table("notify")?;
-    table.missing(
-        "exchange",
-        "name the exchange for session events (\"\" is RabbitMQ's default one)",
-    );
-    let exchange = table.maybe_empty("exchange").unwrap_or_default();
-    let prefix = table.maybe_empty("prefix").unwrap_or_default();
-    if prefix.len() > 200 {
-        table.problem(
-            "prefix",
-            "is longer than 200 characters; a routing key may have 255",
-        );
-    }
-    let reply_status = table.flag("reply_status", true);
-    let state = table.flag("state", true);
-    let unattended = table.flag("unattended", true);
-    table.finish();
-    Some(Notify {
-        exchange,
-        prefix,
-        reply_status,
-        state,
-        unattended,
-    })
 }
 
 fn fallback(top: &mut Table<'_>, exit: &Exit) -> Option<Fallback> {

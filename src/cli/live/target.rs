@@ -168,10 +168,10 @@ async fn mapped(
                 file.display().to_string(),
                 std::fs::read_to_string(file).ok(),
             ),
-            None => (
-                "the shipped one".to_owned(),
-                connectors::kind(one.kind).map(|kind| kind.mapping.to_owned()),
-            ),
+            None => match connectors::kind(one.kind).map(|kind| kind.mapping) {
+                Some("") => return BTreeMap::new(),
+                shipped => ("the shipped one".to_owned(), shipped.map(str::to_owned)),
+            },
         },
     };
     match mapping_of(one.kind, &from, &text.unwrap_or_default()) {

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use tokio_postgres::Row;
 
+use super::beside::have_events;
 use super::conversation::{put_states, state_row};
 use super::db::{Db, Fault, Outcome, Text, maybe, texts};
 use crate::ledger::Admitted;
@@ -35,7 +36,11 @@ pub(super) async fn admit(db: &Db<'_>, now: i64, arrivals: &[Arrival]) -> Outcom
     if fresh.is_empty() {
         return Ok(vec![Admitted::Duplicate; arrivals.len()]);
     }
-    let (all, states) = move_sessions(now, &fresh, &locked)?;
+    let known = match fresh.iter().any(|one| one.began.is_some()) {
+        true => have_events(db, &sessions).await?,
+        false => HashSet::new(),
+    };
+    let (all, states) = move_sessions(now, &fresh, &locked, known)?;
     let mut numbers = insert_events(db, now, &all).await?;
     if fresh.iter().any(|one| !numbers.contains_key(&one.key)) {
         // Somebody stored it under another session meanwhile: the states are not what they would be.
@@ -109,11 +114,12 @@ async fn stored(db: &Db<'_>, arrivals: &[Arrival]) -> Outcome<HashSet<Vec<u8>>> 
 /// New events with what follows from each right after it, and the states that change, by session.
 type Moves<'a> = (Vec<Cow<'a, Arrival>>, BTreeMap<String, StateRow>);
 
-/// Moves sessions by new events.
+/// Moves sessions by new events. `known` are the sessions of which anything was known, where it matters.
 fn move_sessions<'a>(
     now: i64,
     fresh: &[&'a Arrival],
     locked: &HashMap<String, (Who, StateRow)>,
+    mut known: HashSet<String>,
 ) -> Outcome<Moves<'a>> {
     let mut all = Vec::with_capacity(fresh.len());
     let mut states: BTreeMap<String, StateRow> = BTreeMap::new();
@@ -121,6 +127,10 @@ fn move_sessions<'a>(
     for arrival in fresh {
         all.push(Cow::Borrowed(*arrival));
         let id = Text(&arrival.session).clean().into_owned();
+        let is_first = known.insert(id.clone());
+        if let Some(began) = arrival.began.as_deref().filter(|_| is_first) {
+            all.push(Cow::Borrowed(began));
+        }
         let before = locked.get(&id);
         let wrote = inbound
             .entry(&arrival.session)

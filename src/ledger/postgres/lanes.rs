@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use handoffd_contract::{Event, Settled};
+use handoffd_contract::{Event, Reason, Settled, Stop};
 use jiff::Timestamp;
 use tokio_postgres::Row;
 
@@ -11,7 +11,7 @@ use super::admit::admit;
 use super::db::{Db, Outcome, Text, maybe, texts};
 use super::facts::{insert_attempts, put_facts, remove_facts};
 use super::transact::transact;
-use super::{Postgres, conversation, daemons, feeds, load, mention, unattended};
+use super::{Postgres, beside, conversation, daemons, feeds, load, mention, unattended};
 use crate::ledger::rows::{self, Arrival, FactRow, count};
 use crate::ledger::rules::Rest;
 use crate::ledger::{
@@ -146,6 +146,24 @@ impl LaneLedger for Postgres {
         let arrivals = Arrival::all(&events, &self.followed.rules())?;
         let (now, again) = (now.as_microsecond(), again.map(Timestamp::as_microsecond));
         transact!(self, Write, db => unattended::looked(db, now, lane, &facts, &arrivals, again))
+    }
+
+    async fn open_beside(
+        &self,
+        now: Timestamp,
+        target: &str,
+        beside: &[String],
+        facts: &str,
+    ) -> Result<u64> {
+        let now = now.as_microsecond();
+        transact!(self, Write, db => beside::open_beside(db, now, target, beside, facts))
+    }
+
+    async fn parked_for(&self, target: &str, reason: Reason) -> Result<Option<Stop>> {
+        let label = reason.label();
+        let words: Result<Option<String>> =
+            transact!(self, Read, db => beside::parked_for(db, target, label));
+        Ok(words?.map(|words| Stop::new(reason, words)))
     }
 
     async fn heartbeat(&self, now: Timestamp, daemon: &str, since: Timestamp) -> Result<u32> {

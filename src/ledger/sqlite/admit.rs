@@ -2,6 +2,7 @@
 
 use rusqlite::{Row, params};
 
+use super::beside::has_events;
 use super::conversation::move_session;
 use super::tx::Tx;
 use crate::ledger::rows::Arrival;
@@ -17,9 +18,16 @@ pub(super) fn admit(tx: &Tx<'_>, now: i64, arrivals: &[Arrival]) -> Result<Vec<A
 }
 
 fn admit_one(tx: &Tx<'_>, now: i64, arrival: &Arrival) -> Result<Admitted> {
+    let began = match &arrival.began {
+        Some(_) if has_events(tx, &arrival.session)? => None,
+        began => began.as_deref(),
+    };
     let Some(seq) = insert_event(tx, now, arrival)? else {
         return Ok(Admitted::Duplicate);
     };
+    if let Some(follows) = began {
+        insert_event(tx, now, follows)?;
+    }
     let freed = learn(tx, arrival)?;
     for target in &arrival.opens {
         open_lane(tx, now, &arrival.session, target, seq)?;

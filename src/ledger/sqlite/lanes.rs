@@ -1,14 +1,14 @@
 //! Lanes as workers see them: claimed, written to under a lease, left.
 
 use async_trait::async_trait;
-use handoffd_contract::{Event, Settled};
+use handoffd_contract::{Event, Reason, Settled, Stop};
 use jiff::Timestamp;
 use rusqlite::{Row, params};
 
 use super::admit::admit;
 use super::facts::{insert_attempt, put_fact, remove_fact};
 use super::tx::Tx;
-use super::{Sqlite, conversation, daemons, feeds, load, mention, unattended};
+use super::{Sqlite, beside, conversation, daemons, feeds, load, mention, unattended};
 use crate::ledger::rows::{self, Arrival, FactRow, count};
 use crate::ledger::rules::Rest;
 use crate::ledger::{
@@ -206,6 +206,25 @@ impl LaneLedger for Sqlite {
         let (now, again) = (now.as_microsecond(), again.map(Timestamp::as_microsecond));
         self.write(move |tx| unattended::looked(tx, now, &lane, &facts, &arrivals, again))
             .await
+    }
+
+    async fn open_beside(
+        &self,
+        now: Timestamp,
+        target: &str,
+        beside: &[String],
+        facts: &str,
+    ) -> Result<u64> {
+        let (target, beside, facts) = (target.to_owned(), beside.to_vec(), facts.to_owned());
+        let now = now.as_microsecond();
+        self.write(move |tx| beside::open_beside(tx, now, &target, &beside, &facts))
+            .await
+    }
+
+    async fn parked_for(&self, target: &str, reason: Reason) -> Result<Option<Stop>> {
+        let target = target.to_owned();
+        let words = self.read(move |tx| beside::parked_for(tx, &target, reason.label()));
+        Ok(words.await?.map(|words| Stop::new(reason, words)))
     }
 
     async fn heartbeat(&self, now: Timestamp, daemon: &str, since: Timestamp) -> Result<u32> {

@@ -16,13 +16,16 @@
 //! | `mention` | what an event speaks of |
 //! | `unattended` | lanes that nobody works on, looked at |
 //! | `daemons` | who lives |
+//! | `beside` | lanes of those who are told, beside others |
 //! | `feeds` | feeds, what was heard, finding a lane |
 //! | `webhooks` | the webhook queue |
 //! | `operate`, `retry_skip` | lists, reports, numbers; lanes put back to work |
 //! | `troubles` | what is not well, counted |
 //! | `mappings` | versions of mappings |
+//! | `notifier` | what people are to be told of |
 
 mod admit;
+mod beside;
 mod conversation;
 mod daemons;
 mod disk_space;
@@ -34,6 +37,7 @@ mod lanes;
 mod load;
 mod mappings;
 mod mention;
+mod notifier;
 mod operate;
 mod reader;
 mod retry_skip;

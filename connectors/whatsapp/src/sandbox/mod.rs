@@ -179,7 +179,7 @@ impl Sandbox for Meta {
     fn sign_in(&mut self, _now: Timestamp, auth: &Auth) -> Vec<(String, String)> {
         match auth {
             Auth::None => Vec::new(),
-            Auth::Target | Auth::Customer { .. } => {
+            Auth::Target | Auth::Customer { .. } | Auth::Signed { .. } => {
                 vec![self.switches.api.sign_in()]
             }
         }

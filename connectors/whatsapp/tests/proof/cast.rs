@@ -16,7 +16,7 @@ pub fn start() -> Timestamp {
 pub fn cloud(changes: Value) -> Box<dyn Connector> {
     let mut settings =
         handoffd_whatsapp::sandbox().credentials("https://graph.test")["settings"].clone();
-    settings["notify"] = json!({"exchange": "handoff", "prefix": "handoffd."});
+    settings["endings"] = json!(true);
     change(&mut settings, changes);
     connector(&settings)
 }
@@ -25,7 +25,7 @@ pub fn cloud(changes: Value) -> Box<dyn Connector> {
 pub fn gateway(changes: Value) -> Box<dyn Connector> {
     let mut settings = json!({
         "exit": "gateway", "exchange": "whatsapp", "routing_key": "replies",
-        "notify": {"exchange": "handoff", "prefix": "handoffd."},
+        "endings": true,
     });
     change(&mut settings, changes);
     connector(&settings)

@@ -9,7 +9,6 @@
 //! | `waiting` | what reps are told of replies whose lane is stopped |
 //! | `unconfirmed` | what reps are told of replies of which WhatsApp says nothing |
 //! | `activity` | what reps do that is no message, as the customer sees it |
-//! | `news` | news for the gateway that cannot be published |
 //! | `notices` | what the customer is told of the conversation itself |
 //! | `verdicts`, `webhooks`, `settings` | a table each |
 //! | `gateways` | stories before gateways' own APIs, with every mishap |
@@ -25,7 +24,6 @@ mod exits;
 mod failures;
 mod files;
 mod gateways;
-mod news;
 mod notices;
 mod phones;
 mod relay;

@@ -137,7 +137,7 @@ fn is_notice(text: &str) -> bool {
 
 #[test]
 fn by_the_gateway_every_notice_arrives_once_and_in_order() {
-    let connector = gateway(json!({"notify": null}));
+    let connector = gateway(json!({"endings": false}));
     let runs = enumerate(&*connector, |mishaps, world| {
         assert_eq!(world.texts(), WHOLE, "with {mishaps:?}\n{}", world.tail());
         assert_eq!(world.sandbox.view()["gateway"]["wrong"], json!([]));
@@ -148,7 +148,7 @@ fn by_the_gateway_every_notice_arrives_once_and_in_order() {
 /// There is no idempotency key, so what may have left is not sent again, and replies go on.
 #[test]
 fn by_the_cloud_api_no_notice_arrives_twice_and_none_stands_in_the_way() {
-    let connector = cloud(json!({"notify": null}));
+    let connector = cloud(json!({"endings": false}));
     let runs = enumerate(&*connector, |mishaps, world| {
         let texts = world.texts();
         let mut whole = WHOLE.iter();
@@ -170,7 +170,7 @@ fn by_the_cloud_api_no_notice_arrives_twice_and_none_stands_in_the_way() {
 
 #[test]
 fn the_gateway_is_told_that_it_is_a_notice() {
-    let connector = gateway(json!({"notify": null}));
+    let connector = gateway(json!({"endings": false}));
     let mut world = World::new(&*connector);
     world.play(&[hello()]).expect("settles");
     world.items = vec![rep("s-1"), notice("n-1", Notice::Joined, "Rita is here.")];
@@ -209,7 +209,7 @@ fn dropped(known: &Known, id: &str) -> String {
 
 #[test]
 fn outside_the_window_a_notice_is_dropped_and_a_reply_waits() {
-    let connector = cloud(json!({"notify": null, "fallback": "template",
+    let connector = cloud(json!({"endings": false, "fallback": "template",
         "fallback_template": {"name": "reopen_chat", "language": "en_US", "parameters": ["{reply}"]}}));
     let mut world = play(&*connector, &[hello()]);
     world.now += SignedDuration::from_hours(25);
@@ -222,7 +222,7 @@ fn outside_the_window_a_notice_is_dropped_and_a_reply_waits() {
     assert_eq!(dropped(&world.known, "n-1"), "window-closed");
     assert_eq!(dropped(&world.known, "n-2"), "window-closed");
     // WhatsApp itself says that it is closed.
-    let connector = cloud(json!({"notify": null}));
+    let connector = cloud(json!({"endings": false}));
     let story = [
         hello(),
         Chapter::Switch("window_error_sync", json!(true)),
@@ -237,7 +237,7 @@ fn outside_the_window_a_notice_is_dropped_and_a_reply_waits() {
 
 #[test]
 fn a_refused_notice_is_dropped_and_no_rep_is_told() {
-    let connector = cloud(json!({"notify": null}));
+    let connector = cloud(json!({"endings": false}));
     for (switch, word) in [("fail_next", "recipient"), ("fail_later", "")] {
         let story = [
             hello(),
@@ -274,7 +274,7 @@ type Passed = (
 
 #[test]
 fn what_has_passed_is_not_told() {
-    let connector = cloud(json!({"notify": null}));
+    let connector = cloud(json!({"endings": false}));
     let returned = |id: &str| {
         let by = "customer".to_owned();
         in_charge(id, Controller::Returned { by })
@@ -346,7 +346,7 @@ fn what_has_passed_is_not_told() {
 
 #[test]
 fn an_outage_costs_notices_and_no_reply() {
-    let connector = gateway(json!({"notify": null}));
+    let connector = gateway(json!({"endings": false}));
     let mut world = play(&*connector, &[hello()]);
     let story = [
         Chapter::Switch("gateway_bound", json!(false)),
@@ -365,7 +365,7 @@ fn an_outage_costs_notices_and_no_reply() {
 
 #[test]
 fn a_long_text_is_one_message() {
-    let connector = cloud(json!({"notify": null, "wait_delivered": true}));
+    let connector = cloud(json!({"endings": false, "wait_delivered": true}));
     let story = [
         hello(),
         items(vec![
@@ -389,7 +389,7 @@ fn a_long_text_is_one_message() {
 fn a_reference_of_a_reply_is_still_a_replys() {
     let kept =
         json!({"target": "crm", "message": "m", "item": "e", "slot": "0", "label": "The message"});
-    let connector = cloud(json!({"notify": null}));
+    let connector = cloud(json!({"endings": false}));
     let mut world = World::new(&*connector);
     world
         .known

@@ -201,10 +201,9 @@ fn the_gateways_ids_are_learned_from_what_it_says_it_sent() {
     assert_eq!(states(&world).last().map(String::as_str), Some("m-1 Read"));
 }
 
-/// The gateway ends a session only after it has the replies before the ending, and gets what the rep
-/// writes afterwards only after the ending.
+/// An ending is passed on only after the replies before it, and no reply after it waits for that.
 #[test]
-fn an_ending_stays_between_the_replies_around_it() {
+fn an_ending_is_passed_on_behind_the_replies_before_it() {
     let connector = gateway(json!({}));
     let ended = Data::RepEnded(RepEnded {
         target: "crm".into(),
@@ -219,7 +218,7 @@ fn an_ending_stays_between_the_replies_around_it() {
     let published: Vec<&str> = world
         .plans
         .iter()
-        .filter(|plan| plan.contains("publish"))
+        .filter(|plan| plan.contains("publish") || plan.contains("ending"))
         .map(String::as_str)
         .collect();
     assert_eq!(
@@ -227,8 +226,25 @@ fn an_ending_stays_between_the_replies_around_it() {
         [
             "reply.publish",
             "reply.publish",
-            "event.publish",
+            "ending.pass reply.open",
             "reply.publish"
         ]
     );
+    let Some(Data::RepliesDone(done)) = world.events.get("passed/e-2") else {
+        panic!("{:?}", world.events);
+    };
+    assert_eq!(
+        (done.event.as_str(), done.ending.kind()),
+        ("e-2", "rep.ended")
+    );
+    let connector = gateway(json!({"endings": false}));
+    let story = vec![item(
+        "e-2",
+        Data::RepEnded(RepEnded {
+            target: "crm".into(),
+            status: None,
+        }),
+    )];
+    let world = play(&*connector, &[hello(), items(story)]);
+    assert!(world.events.is_empty(), "nobody tells of endings");
 }

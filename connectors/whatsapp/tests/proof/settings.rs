@@ -174,14 +174,6 @@ fn wrong_settings_are_named_all_at_once() {
             vec![("webhooks.messages", "report")],
         ),
         (
-            ok(json!({"notify": {"prefix": "p."}})),
-            vec![("notify.exchange", "is missing")],
-        ),
-        (
-            ok(json!({"notify": "handoff"})),
-            vec![("notify", "found a text of 7 characters; write a table")],
-        ),
-        (
             ok(json!({"list_button": "Please open the list here"})),
             vec![("list_button", "write at most WhatsApp's 20 characters")],
         ),
