@@ -22,6 +22,8 @@ use super::sections::secret;
 pub enum Trouble {
     /// Conversations that need a person.
     Parked,
+    /// Webhooks that could not be understood or are not taken.
+    Webhooks,
     /// A target does not accept the credential.
     Credential,
     /// WhatsApp does not let a number or account send, or says that a number's quality is low or that the
@@ -35,8 +37,9 @@ pub enum Trouble {
 
 impl Trouble {
     /// All of them.
-    pub const ALL: [Trouble; 5] = [
+    pub const ALL: [Trouble; 6] = [
         Trouble::Parked,
+        Trouble::Webhooks,
         Trouble::Credential,
         Trouble::Account,
         Trouble::DeadLetters,
@@ -48,6 +51,7 @@ impl Trouble {
     pub fn word(self) -> &'static str {
         match self {
             Trouble::Parked => "parked",
+            Trouble::Webhooks => "webhooks",
             Trouble::Credential => "credential",
             Trouble::Account => "account",
             Trouble::DeadLetters => "dead-letters",

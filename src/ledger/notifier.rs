@@ -10,6 +10,8 @@ use super::Result;
 pub struct NotWell {
     /// Parked lanes, by target and reason; at most 1,000 groups.
     pub parked: Vec<Observed>,
+    /// Parked webhooks, likewise.
+    pub webhooks: Vec<Observed>,
     /// Lanes that wait for one of the reasons that were asked for, likewise.
     pub waiting: Vec<Observed>,
     /// Dead letters that came since those that were seen, by origin and reason.

@@ -108,11 +108,17 @@ impl State {
         now: Timestamp,
         group: SignedDuration,
     ) {
-        let kinds = [Trouble::Parked, Trouble::Credential, Trouble::Account];
+        let kinds = [
+            Trouble::Parked,
+            Trouble::Webhooks,
+            Trouble::Credential,
+            Trouble::Account,
+        ];
         let is_account = |one: &&Observed| one.reason == ACCOUNT;
         for kind in kinds {
             let observed: Vec<&Observed> = match kind {
                 Trouble::Parked => found.parked.iter().collect(),
+                Trouble::Webhooks => found.webhooks.iter().collect(),
                 Trouble::Account => {
                     let waiting = found.waiting.iter().filter(is_account);
                     waiting.chain(watched).collect()
@@ -159,16 +165,17 @@ impl State {
         self.seen = Some((found.seen.dead_letter, found.seen.event));
     }
 
-    /// Something that stands until it is mended: what was not there before is told. Of parked lanes each,
+    /// Something that stands until it is mended: what was not there before is told. Of what is parked each,
     /// also one that was put back and is parked again; of a target as a whole once.
     fn stands(&mut self, kind: Trouble, one: &Observed) {
         let Some(cause) = self.cause(kind, one) else {
             return;
         };
         let more = (one.count - cause.count).max(0);
-        let is_new = cause.count == 0 || (kind == Trouble::Parked && one.newest > cause.newest);
+        let is_each = matches!(kind, Trouble::Parked | Trouble::Webhooks);
+        let is_new = cause.count == 0 || (is_each && one.newest > cause.newest);
         cause.untold += match kind {
-            Trouble::Parked => more.max(i64::from(is_new)),
+            Trouble::Parked | Trouble::Webhooks => more.max(i64::from(is_new)),
             _ => i64::from(cause.count == 0),
         };
         if is_new || more > 0 {

@@ -37,6 +37,10 @@ pub fn line(
             "{} a person in {target}: {why}",
             many(count, "needs", "need")
         ),
+        Trouble::Webhooks => {
+            let webhooks = if count == 1 { "webhook" } else { "webhooks" };
+            format!("{count} {webhooks} of {target} could not be taken: {why}")
+        }
         Trouble::Credential => format!("{target} does not accept the credential: {why}"),
         Trouble::Account if is_known => format!("{target} may not send: {why}"),
         Trouble::Account => format!("{target} is not as it must be: {why}"),

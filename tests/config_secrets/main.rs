@@ -127,6 +127,8 @@ fn kinds() -> Vec<(&'static str, Value)> {
         ("creatio", json!({ "auth": { "kind": "forms" } })),
         ("whatsapp", json!({ "exit": "gateway" })),
         ("whatsapp", json!({ "exit": "cloud_api" })),
+        ("events", json!({ "url": "https://flows.example.com" })),
+        ("events", json!({ "exchange": "news" })),
     ]
 }
 

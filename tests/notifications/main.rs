@@ -140,6 +140,22 @@ impl World {
         self.ledger.release(lease, now, release).await.unwrap();
     }
 
+    /// A webhook that names no record of ours.
+    async fn park_webhook(&self, target: &str) {
+        let now = Timestamp::now();
+        let kept = self.ledger.keep_webhook(now, target, "[]", b"{}").await;
+        assert!(kept.unwrap());
+        let until = now + SignedDuration::from_secs(30);
+        let claimed = self
+            .ledger
+            .claim_webhooks(now, "d", target, 1, until)
+            .await
+            .unwrap();
+        let stop = Stop::new(Reason::Unmatched, "no lane has it");
+        let parked = self.ledger.postpone_webhook(&claimed[0], None, stop);
+        parked.await.unwrap();
+    }
+
     async fn until_lines(&self, path: &str, count: usize) -> Vec<String> {
         eventually(SOON, || async { self.receiver.lines(path).len() >= count }).await;
         self.receiver.lines(path)
@@ -297,12 +313,14 @@ async fn everything_that_is_not_well_is_told(ledger: Option<String>) {
         .admit(Timestamp::now(), vec![nobody])
         .await
         .unwrap();
-    let mut lines = world.until_lines("signed", 5).await;
+    world.park_webhook("hubspot").await;
+    let mut lines = world.until_lines("signed", 6).await;
     lines.sort_unstable();
     let wanted = [
         "handoffd: 1 conversation has nobody who has joined. More: handoffd show s-3",
         "handoffd: 1 conversation needs a person in hubspot: invalid (The other side refused a value). More: handoffd show s-0",
         "handoffd: 1 event by amqp could not be understood: undecodable (An event could not be understood). More: handoffd dead-letters list",
+        "handoffd: 1 webhook of hubspot could not be taken: unmatched (A webhook names no record of ours). More: handoffd status",
         "handoffd: creatio does not accept the credential: unauthorized (The credential was rejected). More: handoffd check --live",
         "handoffd: whatsapp may not send: account (The WhatsApp account is blocked). More: handoffd show s-2",
     ];
@@ -434,7 +452,7 @@ async fn what_is_wrong_with_notifications_is_said_with_the_remedy() {
         ),
         (
             "quiet_passes = [\"fire\"]",
-            "notifications.quiet_passes[0]: found a text of 4 characters; write some of parked, credential, account, dead-letters, unattended",
+            "notifications.quiet_passes[0]: found a text of 4 characters; write some of parked, webhooks, credential, account, dead-letters, unattended",
         ),
         (
             "[[notifications.channel]]\nname = \"a\"",

@@ -79,6 +79,14 @@ async fn not_well(
         &[&MAX_ROWS],
     )
     .await?;
+    let webhooks = observed(
+        db,
+        "SELECT target, reason, count(*), max(received_at), NULL::text
+           FROM inbox WHERE state = 'parked'
+          GROUP BY target, reason ORDER BY count(*) DESC LIMIT $1",
+        &[&MAX_ROWS],
+    )
+    .await?;
     let waiting = observed(
         db,
         "SELECT target, reason, count(*), max(updated_at),
@@ -108,6 +116,7 @@ async fn not_well(
     let seen = seen.unwrap_or(now);
     Ok(NotWell {
         parked,
+        webhooks,
         waiting,
         dead_letters: observed(
             db,

@@ -66,6 +66,12 @@ fn not_well(tx: &Tx<'_>, before: i64, seen: Option<Seen>, waiting: &[&str]) -> R
           GROUP BY target, reason ORDER BY count(*) DESC LIMIT ?1",
         params![MAX_ROWS],
     )?;
+    let webhooks = observed(
+        tx,
+        "SELECT target, reason, count(*), max(received_at), NULL FROM inbox
+          WHERE state = 'parked' GROUP BY target, reason ORDER BY count(*) DESC LIMIT ?1",
+        params![MAX_ROWS],
+    )?;
     let mut all = Vec::new();
     for reason in waiting {
         all.extend(observed(
@@ -96,6 +102,7 @@ fn not_well(tx: &Tx<'_>, before: i64, seen: Option<Seen>, waiting: &[&str]) -> R
     let seen = seen.unwrap_or(now);
     Ok(NotWell {
         parked,
+        webhooks,
         waiting: all,
         dead_letters: observed(
             tx,
