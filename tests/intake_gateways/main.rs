@@ -10,6 +10,7 @@ mod files;
 mod hostile;
 #[path = "../intake/mod.rs"]
 mod intake;
+mod simulated;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

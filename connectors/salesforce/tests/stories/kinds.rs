@@ -240,3 +240,33 @@ fn a_reply_says_which_message_it_answers() {
     let (_, head) = head.expect("the head");
     assert_eq!(connector.quoted(&known, head), None);
 }
+
+#[test]
+fn a_choice_is_made_once_whatever_happens_to_calls_and_answers() {
+    // The handoff is in the thread, and so is the offer, before the story begins.
+    for switches in [json!({}), json!({"choices_refused": true})] {
+        let fresh = || offered(&switches).0;
+        let entry = offered(&switches).2;
+        let connector = connector(json!({}));
+        let stage = handoffd_contract::proof::Stage {
+            connector: &*connector,
+            sandbox: &fresh,
+            outcome: &common::outcome,
+            media: &common::media,
+            session: common::session(),
+            contact: common::contact(),
+            start: start(),
+            last_inbound: Some(start()),
+            chapters: vec![
+                vec![handoff("h1", Vec::new())],
+                vec![chose("m1", "o2", "crm", &entry)],
+            ],
+        };
+        let report = handoffd_contract::proof::prove(&stage, 1);
+        assert!(report.runs > 10, "{} runs", report.runs);
+        let shown = lines(&report.outcome);
+        let texts = shown.iter().filter(|line| line.contains("Blue")).count();
+        let refused = switches["choices_refused"] == true;
+        assert_eq!(texts, usize::from(refused), "{shown:?}");
+    }
+}

@@ -82,8 +82,34 @@ fn account() -> Value {
         "currency": "EUR",
         "account_review_status": "APPROVED",
         "business_verification_status": "verified",
+        "status": "ACTIVE",
+        "country": "US",
+        "ownership_type": "SELF",
+        "is_enabled_for_insights": true,
     })
 }
+
+/// Documented fields that have no value here: who asks for them gets nothing, as of a value that is not set.
+/// <https://developers.facebook.com/docs/graph-api/reference/whats-app-business-account/>
+/// <https://developers.facebook.com/docs/graph-api/reference/whats-app-business-account-to-number-current-status/>
+const UNSET: &[&str] = &[
+    "certificate",
+    "conversational_automation",
+    "disable_marketing_messages_on_cloud_api",
+    "eligibility_for_api_business_global_search",
+    "health_status",
+    "last_onboarded_time",
+    "marketing_messages_lite_api_status",
+    "marketing_messages_onboarding_status",
+    "new_certificate",
+    "new_name_status",
+    "on_behalf_of_business_info",
+    "owner_business_info",
+    "search_visibility",
+    "subscribed_apps",
+    "username",
+    "webhook_configuration",
+];
 
 fn number() -> Value {
     json!({
@@ -97,6 +123,14 @@ fn number() -> Value {
         "status": "CONNECTED",
         "account_mode": "LIVE",
         "throughput": {"level": "STANDARD"},
+        "quality_score": {"score": "GREEN"},
+        "is_official_business_account": false,
+        "is_on_biz_app": false,
+        "is_pin_enabled": true,
+        "is_preverified_number": false,
+        "country_code": "US",
+        "country_dial_code": "1",
+        "whatsapp_business_manager_messaging_limit": "TIER_2K",
     })
 }
 
@@ -107,7 +141,8 @@ fn picked(request: &Request, all: &Value, node: &str) -> Result<Response, Fault>
     };
     let mut picked = Map::new();
     picked.insert("id".into(), all["id"].clone());
-    for field in fields.split(',').map(str::trim) {
+    let fields = fields.split(',').map(str::trim);
+    for field in fields.filter(|field| !UNSET.contains(field)) {
         let value = all.get(field).ok_or_else(|| {
             Fault::invalid(format!(
                 "Tried accessing nonexisting field ({field}) on node type ({node})"
@@ -133,6 +168,9 @@ fn profile(meta: &Meta, request: &Request) -> Result<Response, Fault> {
         }
         let value = meta.account.profile.get(field);
         shown.extend(value.map(|value| (field.to_owned(), value.clone())));
+    }
+    if fields.contains("vertical") {
+        shown.entry("vertical").or_insert_with(|| "OTHER".into());
     }
     shown.insert("messaging_product".into(), "whatsapp".into());
     Ok(Response::json(200, &json!({"data": [shown]})))
@@ -196,7 +234,9 @@ fn subscribe(meta: &mut Meta, request: &Request) -> Result<Response, Fault> {
 fn blocked(meta: &Meta) -> Response {
     let phones = meta.phones.0.iter().filter(|phone| phone.shut_out);
     let users: Vec<Value> = phones
-        .map(|phone| json!({"messaging_product": "whatsapp", "wa_id": phone.wa_id, "user_id": phone.user_id}))
+        .map(|phone| {
+            json!({"messaging_product": "whatsapp", "input": phone.key(), "wa_id": phone.wa_id, "user_id": phone.user_id})
+        })
         .collect();
     Response::json(200, &json!({"data": users, "paging": paging()}))
 }

@@ -142,6 +142,11 @@ fn the_account_its_numbers_its_profile_and_its_apps_can_be_read_and_set() {
     assert_eq!(account, json!({"id": WABA, "name": "Sandbox Shop"}));
     let (status, _) = ask("GET", WABA, &[("fields", "nonsense")], get.clone());
     assert_eq!(status, 400);
+    // What is documented and not set is left out.
+    let asked = [("fields", "id,quality_score,certificate")];
+    let (_, number) = ask("GET", NUMBER, &asked, get.clone());
+    let left = json!({"id": NUMBER, "quality_score": {"score": "GREEN"}});
+    assert_eq!(number, left);
     let (_, numbers) = ask("GET", &format!("{WABA}/phone_numbers"), &[], get.clone());
     assert_eq!(numbers["data"][0]["id"], NUMBER);
 
