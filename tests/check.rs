@@ -296,3 +296,64 @@ fn an_endpoint_wants_https_and_a_secret_that_signs() {
     let (code, said) = handoffd(folder.path(), &["check"]);
     assert_eq!(code, Some(0), "{said}");
 }
+
+/// A gateway without a queue: its name, its file, its key, and what is to be set for it.
+#[test]
+fn a_gateway_without_a_queue_is_checked_before_anything_runs() {
+    let folder = Folder::new().unwrap();
+    let own = "kind = \"exit\"\nname = \"mine\"\n[to]\nphone = \"{digits}\"\n[text]\npost = \"/send\"\n\
+               json = { to = \"{to}\", text = \"{txt}\" }\n[answer]\nid = \"id\"\n";
+    write(folder.path(), "mine.toml", own);
+    write(folder.path(), "good.toml", &own.replace("{txt}", "{text}"));
+    let check = |settings: &str| {
+        let right = right(HERE);
+        let (before, _) = right.split_once("exit = ").unwrap();
+        write(
+            folder.path(),
+            "handoffd.toml",
+            &format!("{before}exit = \"http\"\n{settings}"),
+        );
+        handoffd(folder.path(), &["check"])
+    };
+    let base = "base_url = \"https://gateway.example.com\"\n";
+    let instance = "[target.settings.options]\ninstance = \"shop\"\n";
+    for (settings, wanted) in [
+        (
+            format!("gateway = \"evolutoin\"\naccess_token = \"t\"\n{base}{instance}"),
+            "target.wa.settings.gateway: no gateway of this name comes with handoffd (did you mean `evolution`?); write one of",
+        ),
+        (
+            format!("gateway = \"evolution\"\naccess_token = \"nokey\"\n{base}{instance}"),
+            "target.wa.settings: the secret `nokey` is not declared",
+        ),
+        (
+            format!("gateway = \"evolution\"\naccess_token = \"t\"\n{base}"),
+            "target.wa.settings.options.instance: is missing; write the instance's name",
+        ),
+        (
+            format!("gateway_file = \"none.toml\"\naccess_token = \"t\"\n{base}"),
+            "target.wa.settings.gateway_file: ",
+        ),
+        (
+            format!("gateway_file = \"mine.toml\"\naccess_token = \"t\"\n{base}"),
+            "target.wa.settings.gateway.text.json: has a name between { and } that is not known here",
+        ),
+    ] {
+        let (code, said) = check(&settings);
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains(wanted), "{wanted} is not in:\n{said}");
+    }
+    for settings in [
+        format!("gateway = \"evolution\"\naccess_token = \"t\"\n{base}{instance}"),
+        format!("gateway_file = \"good.toml\"\naccess_token = \"t\"\n{base}"),
+    ] {
+        let (code, said) = check(&settings);
+        assert_eq!(code, Some(0), "{said}");
+    }
+    let (code, said) = handoffd(folder.path(), &["mapping", "check", "good.toml"]);
+    assert_eq!(
+        (code, said.contains("fits exit, as mine")),
+        (Some(0), true),
+        "{said}"
+    );
+}

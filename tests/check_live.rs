@@ -406,3 +406,31 @@ async fn fields_of_the_mapping_in_force_that_the_crm_does_not_have_are_told() {
         );
     }
 }
+
+/// Every gateway without a queue is asked one thing that changes nothing: whether it takes the key.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_without_a_queue_is_asked_whether_it_takes_the_key() {
+    let mut place = Place::new(|_| {}).await;
+    for api in ["evolution", "waha", "chatwoot", "twilio", "360dialog"] {
+        let phones = place.sims.target("whatsapp").unwrap();
+        phones.switch("gateway", &json!(api)).unwrap();
+        let credentials = phones.credentials();
+        place
+            .plan
+            .credentials
+            .insert("whatsapp".into(), credentials);
+        let (code, said) = place.check();
+        assert_eq!(
+            (code, causes(&said)),
+            (Some(0), Vec::new()),
+            "{api}: {said}"
+        );
+        let phones = place.sims.target("whatsapp").unwrap();
+        phones.switch("token_expired", &json!(true)).unwrap();
+        let (code, said) = place.check();
+        assert_eq!(code, Some(1), "{api}: {said}");
+        assert!(said.contains("gateway and key"), "{api}: {said}");
+        let phones = place.sims.target("whatsapp").unwrap();
+        phones.switch("token_expired", &json!(false)).unwrap();
+    }
+}

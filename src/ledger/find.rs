@@ -3,7 +3,8 @@
 
 use std::collections::HashSet;
 
-use handoffd_contract::{Data, Event, Message};
+use handoffd_contract::event::{AttachmentKind, RepReply};
+use handoffd_contract::{Attachment, Data, Event, Message, Source};
 
 use super::conversation::PEOPLE;
 use super::rows;
@@ -177,22 +178,85 @@ pub(super) fn fill(admission: &mut Admission, bodies: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Whether a message is word for word what a rep wrote before: the gateway's copy of it.
+/// Whether a message is what a rep wrote before, in the form in which it went out: the gateway's copy of
+/// it, which may be faster than the answer that says under which id it was sent.
 pub(super) fn is_copy(event: &Event, replies: &[String]) -> Result<bool> {
     let Data::MessageSent(said) = &event.data else {
         return Ok(false);
     };
-    let Some(text) = said.message.text.as_deref().map(str::trim) else {
-        return Ok(false);
-    };
     for body in replies {
         if let Data::RepReplied(reply) = rows::decode::<Event>(body)?.data
-            && reply.text.as_deref().map(str::trim) == Some(text)
+            && (is_text_of(&said.message, &reply) || is_file_of(&said.message, &reply))
         {
             return Ok(true);
         }
     }
     Ok(false)
+}
+
+/// A text that is shorter than this is no piece of a longer one.
+const PIECE: usize = 200;
+
+/// Whether a message is a reply's text: all of it, a piece, with its options, or the address of its file.
+fn is_text_of(message: &Message, reply: &RepReply) -> bool {
+    let text = message.text.as_deref().map(str::trim).unwrap_or_default();
+    if text.is_empty() {
+        return false;
+    }
+    let whole = reply.text.as_deref().map(str::trim).unwrap_or_default();
+    let has_options = !reply.options.is_empty()
+        && text.starts_with(whole)
+        && reply
+            .options
+            .iter()
+            .all(|option| text.contains(option.title.trim()));
+    // Some tell a file by its caption alone.
+    let has_caption = reply
+        .attachments
+        .iter()
+        .any(|file| file.caption.as_deref().map(str::trim) == Some(text));
+    let has_address = reply.attachments.iter().any(|file| match &file.source {
+        Some(Source::Url { url }) => text.ends_with(url.as_str()),
+        _ => false,
+    });
+    text == whole
+        || text.len() >= PIECE && whole.contains(text)
+        || has_options
+        || has_caption
+        || has_address
+}
+
+/// Whether a message is a reply's file, by what gateways tell of one: its caption, and its name, else its
+/// kind.
+fn is_file_of(message: &Message, reply: &RepReply) -> bool {
+    let plain = |text: Option<&String>| text.map(|text| text.trim().to_owned()).unwrap_or_default();
+    // Some tell the caption as the message's text.
+    let caption = |file: &Attachment| match plain(file.caption.as_ref()) {
+        caption if caption.is_empty() => plain(message.text.as_ref()),
+        caption => caption,
+    };
+    let same = |sent: &Attachment, file: &Attachment| {
+        let (name, other) = (plain(sent.name.as_ref()), plain(file.name.as_ref()));
+        let is_it = match name.is_empty() || other.is_empty() {
+            true => family(sent) == family(file),
+            false => name == other,
+        };
+        is_it && caption(sent) == plain(file.caption.as_ref())
+    };
+    let sent = message.attachments.iter();
+    let mut sent = sent.filter(|sent| reply.attachments.iter().any(|file| same(sent, file)));
+    sent.next().is_some()
+}
+
+/// What a file is, as far as every gateway tells it.
+fn family(file: &Attachment) -> &str {
+    let mime = file.mime.as_deref().and_then(|mime| mime.split('/').next());
+    match (mime, file.kind) {
+        (Some("image"), _) | (_, AttachmentKind::Image | AttachmentKind::Sticker) => "image",
+        (Some("video"), _) | (_, AttachmentKind::Video) => "video",
+        (Some("audio"), _) | (_, AttachmentKind::Audio | AttachmentKind::Voice) => "audio",
+        _ => "document",
+    }
 }
 
 #[cfg(test)]
@@ -256,5 +320,59 @@ mod tests {
             bot("a"),
             "a late status"
         );
+    }
+
+    #[test]
+    fn what_a_gateway_repeats_of_a_reply_is_a_copy_in_every_form() {
+        let url = "https://files.example.com/label.pdf";
+        let reply = serde_json::json!({"target": "crm", "message_id": "1", "text": "Which one?",
+            "options": [{"id": "a", "title": "Red"}, {"id": "b", "title": "Blue"}],
+            "attachments": [{"id": "f", "kind": "document", "mime": "application/pdf", "name": "label.pdf",
+                "source": {"from": "url", "url": url}}, {"id": "p", "kind": "image", "caption": "look"}]});
+        let reply: RepReply = serde_json::from_value(reply).expect("a reply");
+        let message = |fields: serde_json::Value| {
+            let mut message = serde_json::json!({"id": "m", "time": "2026-01-01T00:00:00Z", "author": {"kind": "assistant"}});
+            for (name, value) in fields.as_object().expect("fields") {
+                message[name] = value.clone();
+            }
+            serde_json::from_value::<Message>(message).expect("a message")
+        };
+        let file = |fields| message(serde_json::json!({"attachments": [fields]}));
+        let is_copy =
+            |message: &Message| is_text_of(message, &reply) || is_file_of(message, &reply);
+        for copy in [
+            message(serde_json::json!({"text": " Which one? "})),
+            message(serde_json::json!({"text": "Which one?\n1. Red\n2. Blue"})),
+            message(serde_json::json!({"text": format!("label.pdf: {url}")})),
+            message(serde_json::json!({"text": "look"})),
+            file(serde_json::json!({"id": "1", "kind": "document", "name": "label.pdf"})),
+            file(serde_json::json!({"id": "1", "mime": "image/jpeg", "caption": "look"})),
+            message(
+                serde_json::json!({"text": "look", "attachments": [{"id": "1", "kind": "image"}]}),
+            ),
+        ] {
+            assert!(is_copy(&copy), "{copy:?}");
+        }
+        for other in [
+            message(serde_json::json!({"text": "Which one is it?"})),
+            message(serde_json::json!({"text": "Which one?\n1. Red"})),
+            message(serde_json::json!({"text": ""})),
+            file(serde_json::json!({"id": "1", "kind": "document", "name": "other.pdf"})),
+            file(serde_json::json!({"id": "1", "mime": "image/jpeg"})),
+            file(serde_json::json!({"id": "1", "kind": "video", "caption": "look"})),
+        ] {
+            assert!(!is_copy(&other), "{other:?}");
+        }
+        let long = RepReply {
+            text: Some("word ".repeat(1_000)),
+            options: Vec::new(),
+            ..reply
+        };
+        let piece = message(serde_json::json!({"text": "word ".repeat(300)}));
+        assert!(is_text_of(&piece, &long));
+        assert!(!is_text_of(
+            &message(serde_json::json!({"text": "word"})),
+            &long
+        ));
     }
 }

@@ -170,6 +170,12 @@ async fn a_reps_file_reaches_the_phone_by_every_gateway_that_takes_bytes() {
         world.until_shown("whatsapp", "That is your label.").await;
         world.until_idle().await;
         assert_eq!(world.phone(), ["label.pdf", "That is your label."], "{api}");
+        // The gateway's copies, which may be faster than its answers, are nobody's messages.
+        let story = world.get(&format!("/v1/sessions/{}", world.session)).await;
+        assert!(
+            !story.to_string().contains("message.sent"),
+            "{api}: {story:#}"
+        );
         let view = world.crm("whatsapp").view();
         let shown = &view["phones"][CUSTOMER]["conversation"][1];
         let hash: String = Sha256::digest(&bytes)

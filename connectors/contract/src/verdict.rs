@@ -239,7 +239,7 @@ reasons! {
     Template, "template", Person, "The template cannot be sent",
     "The template does not exist in this language, is not approved, or its parameters do not match; the message holds WhatsApp's code.\nDo: mend the template or the mapping, then `handoffd retry`.";
     Account, "account", Target, "The WhatsApp account is blocked",
-    "WhatsApp says that the account or number may not send; the message holds its code. Every reply waits, and the reps were told.\nDo: settle it with Meta; the lanes go on by themselves.";
+    "WhatsApp says that the account or number may not send, and the message holds its code; or a gateway is not connected to WhatsApp or not there. Every reply waits, and the reps were told.\nDo: settle it with Meta, or connect the gateway (`handoffd check --live`); the lanes go on by themselves.";
     Unroutable, "unroutable", Time, "No queue takes the gateway's messages",
     "RabbitMQ returned the message: nothing is bound to the gateway's exchange with this key. Replies wait, and the reps were told; session events are put off and hold no reply.\nDo: bind the gateway's queue. The lanes go on by themselves.";
     WrongAddress, "wrong-address", Target, "The address takes no events",

@@ -15,6 +15,9 @@ use crate::facts;
 /// At most so many characters of a gateway's own words are told.
 const WORDS: usize = 160;
 
+/// The longest id, in bytes.
+const MAX_ID: usize = 512;
+
 /// What the answer to a send proves.
 pub(crate) fn read(gateway: &Gateway, memo: &HttpMemo, reply: &HttpReply) -> Verdict {
     let answer = reply.json().unwrap_or_default();
@@ -87,6 +90,9 @@ fn after(reply: &HttpReply) -> Option<Duration> {
 /// The id in an answer, in the form in which statuses name it.
 fn id(gateway: &Gateway, places: &[Place], answer: &Value) -> Option<String> {
     let whole = places.iter().find_map(|place| place.text(answer))?;
+    if whole.len() > MAX_ID {
+        return None;
+    }
     let part = gateway.answer.part.as_ref();
     let part = part.and_then(|(split, n)| whole.split(split.as_str()).nth(*n));
     Some(

@@ -118,11 +118,14 @@ pub(crate) fn gateway(top: &mut Table<'_>, key: Option<Secret>) -> Option<Gatewa
     }
     let mut table = match top.value("gateway") {
         Some(Value::Object(_)) => top.table("gateway")?,
-        _ => {
-            top.problem(
-                "gateway",
-                "is missing; name a gateway whose file comes with handoffd, or your own with `gateway_file`",
-            );
+        found => {
+            let words = match found {
+                None => {
+                    "is missing; name a gateway whose file comes with handoffd, or your own with `gateway_file`"
+                }
+                Some(_) => "was not read; name a gateway whose file comes with handoffd",
+            };
+            top.problem("gateway", words);
             return None;
         }
     };
@@ -134,7 +137,14 @@ pub(crate) fn gateway(top: &mut Table<'_>, key: Option<Secret>) -> Option<Gatewa
     let text_limit = table.number("text_limit", 100..=65_536, 4_096);
     let any_file = table.flag("any_file", false);
     let per_second = table.number("messages_per_second", 1..=1_000, 80);
-    let declared = options::declared(&mut table);
+    let taken = [
+        &EVERYWHERE[..],
+        &OF_FILES,
+        &OF_TEMPLATES,
+        &["text", "preview"],
+    ]
+    .concat();
+    let declared = options::declared(&mut table, &taken);
     let options = options::options(top, &declared);
     let mut known: BTreeSet<String> = declared.keys().cloned().collect();
     let session = form(&mut table);

@@ -46,8 +46,9 @@ impl OptionValue {
 /// A declared name: whether it must be set, and what it is.
 pub(crate) type Declared = BTreeMap<String, (bool, String)>;
 
-/// The names that a gateway's file declares: `options` must be set, `optional` may be.
-pub(crate) fn declared(table: &mut Table<'_>) -> Declared {
+/// The names that a gateway's file declares: `options` must be set, `optional` may be;
+/// `taken` are names that stand for something else.
+pub(crate) fn declared(table: &mut Table<'_>, taken: &[&str]) -> Declared {
     let mut all = Declared::new();
     for (key, must) in [("options", true), ("optional", false)] {
         let entries = table.entries(key, "write names, and what each is");
@@ -57,6 +58,9 @@ pub(crate) fn declared(table: &mut Table<'_>) -> Declared {
             if name.is_empty() || !name.bytes().all(plain) {
                 let words = "is no name; use a-z, 0-9 and _";
                 table.problem(&format!("{key}.{}", printable(name)), words);
+            } else if taken.contains(&name.as_str()) {
+                let words = "has a meaning of its own in requests; take another name";
+                table.problem(&format!("{key}.{name}"), words);
             }
             all.insert(name.clone(), (must, help));
         }

@@ -7,6 +7,9 @@ use handoffd_contract::settings::{Table, printable};
 
 use super::template::{FILE, Node, Text};
 
+/// Names of what people write, and of what is no text.
+const WRITTEN: [&str; 6] = ["text", "name", "caption", "url", "file", "components"];
+
 /// A request.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Request {
@@ -67,6 +70,11 @@ pub(super) fn parts(section: &mut Table<'_>, known: &BTreeSet<String>) -> Option
             found = Some((method, text(section, key, &path, known)?));
         }
     }
+    // A header holds nothing that a rep or a customer wrote: not every text can be one.
+    let plain = known
+        .iter()
+        .filter(|name| !WRITTEN.contains(&name.as_str()));
+    let plain = plain.cloned().collect();
     let mut headers = Vec::new();
     for (name, value) in section
         .entries("headers", "write names and texts")
@@ -76,7 +84,7 @@ pub(super) fn parts(section: &mut Table<'_>, known: &BTreeSet<String>) -> Option
         let value = value.as_str().unwrap_or_default();
         headers.push((
             name.to_ascii_lowercase(),
-            text(section, "headers", value, known)?,
+            text(section, "headers", value, &plain)?,
         ));
     }
     let json = section.value("json").cloned();

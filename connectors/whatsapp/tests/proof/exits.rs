@@ -566,11 +566,15 @@ fn settings_that_are_wrong_are_told_with_the_remedy() {
     own["text"]["json"]["text"] = "{txt}".into();
     own["error"][0]["means"] = "nothing".into();
     own["extra"] = 1.into();
+    own["options"]["to"] = "whom".into();
+    own["file"]["headers"] = json!({"x-name": "{caption}"});
     let found = told("evolution", json!({"gateway": own}));
     for wanted in [
         "gateway.text.json: has a name between { and } that is not known here",
         "gateway.error[0].means: ",
         "gateway.extra: unknown key",
+        "gateway.options.to: has a meaning of its own",
+        "gateway.file.headers: has a name between { and } that is not known here",
     ] {
         assert!(found.contains(wanted), "{wanted} is not in:\n{found}");
     }

@@ -115,14 +115,13 @@ impl Meta {
             "created_at": now.as_second(), "private": false, "source_id": null,
             "sender": {"id": 4, "name": "handoffd", "type": "user"}});
         // Its copy is on its way before the answer is.
-        let copy = self.chatwoot_message(
-            phone,
-            number,
-            "outgoing",
-            content.unwrap_or_default(),
-            None,
-            "sent",
-        );
+        let content = content.unwrap_or_default();
+        let mut copy = self.chatwoot_message(phone, number, "outgoing", content, None, "sent");
+        if let Some(part) = &attachment {
+            let kind = shown["type"].as_str().filter(|kind| *kind != "document");
+            copy["attachments"] = json!([{"id": number, "file_type": kind.unwrap_or("file"),
+                "data_url": format!("https://chatwoot.example.com/blobs/{number}"), "file_size": part.bytes.len()}]);
+        }
         self.chatwoot_event(now, "message_created", copy);
         let digits = self.digits_of(phone);
         self.accept(

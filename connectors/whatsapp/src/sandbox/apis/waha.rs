@@ -146,8 +146,19 @@ impl Meta {
             shown,
             callback: None,
         };
-        self.accept(now, message);
         let whole = format!("true_{chat}_{id}");
+        // What is sent by the API comes back, perhaps before the answer.
+        let said = |name: &str| message.shown.get(name).cloned();
+        let is_file = said("mime").is_some();
+        let media = is_file.then(|| {
+            json!({"url": format!("http://localhost:3000/api/files/{id}"),
+            "mimetype": said("mime"), "filename": said("file_name")})
+        });
+        let copy = json!({"id": whole, "timestamp": now.as_second(), "from": format!("{DISPLAY}@c.us"),
+            "fromMe": true, "source": "api", "to": chat, "body": said("text").or_else(|| said("caption")),
+            "hasMedia": is_file, "media": media, "ack": 0});
+        self.waha_event(now, "message.any", copy);
+        self.accept(now, message);
         let answer = match self.switches.engine.as_str() {
             "WEBJS" => {
                 json!({"id": {"fromMe": true, "remote": chat, "id": id, "_serialized": whole}, "ack": 0,
@@ -180,7 +191,7 @@ impl Meta {
         let payload = json!({"id": format!("false_{chat}_{id}"), "timestamp": now.as_second(), "from": chat,
             "fromMe": false, "to": format!("{DISPLAY}@c.us"), "body": text, "hasMedia": false, "ack": 1,
             "_data": {"notifyName": self.phones.0[phone].name}});
-        self.waha_event(now, "message", payload);
+        self.waha_event(now, "message.any", payload);
     }
 
     fn waha_event(&mut self, due: Timestamp, event: &str, payload: Value) {
