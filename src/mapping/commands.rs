@@ -55,7 +55,6 @@ pub fn check<P: AsRef<Path>>(files: &[P]) -> Report {
         text: match one {
             One::Mapping(mapping) => format!("{file}: fits {}\n", mapping.kind()),
             One::Dialect(dialect) => format!("{file}: fits intake, as {}\n", dialect.name()),
-            One::Exit(name) => format!("{file}: fits exit, as {name}\n"),
         },
         ok: true,
     })
@@ -68,7 +67,6 @@ pub fn test<P: AsRef<Path>>(files: &[P]) -> Report {
         let outcomes = match one {
             One::Mapping(mapping) => mapping.run_tests(),
             One::Dialect(dialect) => dialect.run_tests(),
-            One::Exit(_) => Vec::new(),
         };
         let failed = outcomes
             .iter()
@@ -103,10 +101,6 @@ pub fn preview(file: &Path, event: Option<&Path>) -> Report {
         One::Mapping(mapping) => shown(mapping, &event),
         One::Dialect(_) => Report {
             text: format!("{file}: is a dialect of intake, not a mapping\n"),
-            ok: false,
-        },
-        One::Exit(_) => Report {
-            text: format!("{file}: says how a gateway is called, and is no mapping\n"),
             ok: false,
         },
     })
@@ -340,8 +334,6 @@ pub fn listed(problems: &[MappingProblem]) -> String {
 enum One {
     Mapping(Mapping),
     Dialect(Dialect),
-    /// How a gateway is called, by its name.
-    Exit(String),
 }
 
 fn each<P: AsRef<Path>>(files: &[P], then: impl Fn(&One, &str) -> Report) -> Report {
@@ -351,24 +343,30 @@ fn each<P: AsRef<Path>>(files: &[P], then: impl Fn(&One, &str) -> Report) -> Rep
     };
     for path in files {
         let name = path.as_ref().display().to_string();
-        let parsed = |text: String| {
-            let mapped = |problems: Vec<MappingProblem>| listed(&problems);
-            if exit::is_one(&text) {
-                let told = |words| format!("{name}: {words}\n");
-                let told = |all: Vec<String>| all.into_iter().map(told).collect();
-                exit::judge(&text).map(One::Exit).map_err(told)
-            } else if Dialect::is_one(&text) {
-                Dialect::parse(&name, &text)
-                    .map(One::Dialect)
-                    .map_err(mapped)
-            } else {
-                Mapping::parse(&name, &text)
-                    .map(One::Mapping)
-                    .map_err(mapped)
-            }
+        if let Ok(text) = read(path.as_ref())
+            && exit::is_one(&text)
+        {
+            let (text, ok) = match exit::judge(&text) {
+                Ok(gateway) => (format!("{name}: fits exit, as {gateway}\n"), true),
+                Err(problems) => {
+                    let lines = problems.iter().map(|words| format!("{name}: {words}\n"));
+                    (lines.collect(), false)
+                }
+            };
+            all.text.push_str(&text);
+            all.ok &= ok;
+            continue;
+        }
+        let parsed = |text: String| match Dialect::is_one(&text) {
+            true => Dialect::parse(&name, &text).map(One::Dialect),
+            false => Mapping::parse(&name, &text).map(One::Mapping),
         };
-        let report = match read(path.as_ref()).and_then(parsed) {
-            Ok(one) => then(&one, &name),
+        let report = match read(path.as_ref()).map(parsed) {
+            Ok(Ok(one)) => then(&one, &name),
+            Ok(Err(problems)) => Report {
+                text: listed(&problems),
+                ok: false,
+            },
             Err(text) => Report { text, ok: false },
         };
         all.text.push_str(&report.text);
