@@ -342,21 +342,12 @@ fn each<P: AsRef<Path>>(files: &[P], then: impl Fn(&One, &str) -> Report) -> Rep
         ok: true,
     };
     for path in files {
-        let name = path.as_ref().display().to_string();
-        if let Ok(text) = read(path.as_ref())
-            && exit::is_one(&text)
-        {
-            let (text, ok) = match exit::judge(&text) {
-                Ok(gateway) => (format!("{name}: fits exit, as {gateway}\n"), true),
-                Err(problems) => {
-                    let lines = problems.iter().map(|words| format!("{name}: {words}\n"));
-                    (lines.collect(), false)
-                }
-            };
-            all.text.push_str(&text);
-            all.ok &= ok;
+        if let Some(report) = exit_file(path.as_ref()) {
+            all.text.push_str(&report.text);
+            all.ok &= report.ok;
             continue;
         }
+        let name = path.as_ref().display().to_string();
         let parsed = |text: String| match Dialect::is_one(&text) {
             true => Dialect::parse(&name, &text).map(One::Dialect),
             false => Mapping::parse(&name, &text).map(One::Mapping),
@@ -388,6 +379,25 @@ fn tested(file: &str, outcome: &TestOutcome) -> String {
         "FAILED  {} ({file}:{})\n{failures}",
         outcome.name, outcome.line
     )
+}
+
+/// What is wrong with a file that says how a gateway is called, if it is one.
+fn exit_file(path: &Path) -> Option<Report> {
+    let text = read(path).ok().filter(|text| exit::is_one(text))?;
+    let name = path.display();
+    Some(match exit::judge(&text) {
+        Ok(gateway) => Report {
+            text: format!("{name}: fits exit, as {gateway}\n"),
+            ok: true,
+        },
+        Err(problems) => {
+            let lines = problems.iter().map(|words| format!("{name}: {words}\n"));
+            Report {
+                text: lines.collect(),
+                ok: false,
+            }
+        }
+    })
 }
 
 fn read_event(path: &Path) -> Result<Event, String> {
