@@ -55,7 +55,6 @@ pub fn check<P: AsRef<Path>>(files: &[P]) -> Report {
         text: match one {
             One::Mapping(mapping) => format!("{file}: fits {}\n", mapping.kind()),
             One::Dialect(dialect) => format!("{file}: fits intake, as {}\n", dialect.name()),
-            One::Exit(name) => format!("{file}: fits exit, as {name}\n"),
         },
         ok: true,
     })
@@ -68,7 +67,6 @@ pub fn test<P: AsRef<Path>>(files: &[P]) -> Report {
         let outcomes = match one {
             One::Mapping(mapping) => mapping.run_tests(),
             One::Dialect(dialect) => dialect.run_tests(),
-            One::Exit(_) => Vec::new(),
         };
         let failed = outcomes
             .iter()
@@ -103,10 +101,6 @@ pub fn preview(file: &Path, event: Option<&Path>) -> Report {
         One::Mapping(mapping) => shown(mapping, &event),
         One::Dialect(_) => Report {
             text: format!("{file}: is a dialect of intake, not a mapping\n"),
-            ok: false,
-        },
-        One::Exit(_) => Report {
-            text: format!("{file}: says how a gateway is called, and is no mapping\n"),
             ok: false,
         },
     })
@@ -239,7 +233,6 @@ pub async fn apply(ledger: &dyn MappingLedger, now: Timestamp, change: &Change<'
             format!("intake, as {}", dialect.name()),
             dialect.run_tests(),
         ),
-        One::Exit(name) => (format!("the exit http, as {name}"), Vec::new()),
     };
     if is != change.kind {
         return bad(format!(
@@ -346,19 +339,13 @@ pub fn listed(problems: &[MappingProblem]) -> String {
 enum One {
     Mapping(Mapping),
     Dialect(Dialect),
-    /// How a gateway is called, by its name.
-    Exit(String),
 }
 
 impl One {
     /// What is in a file, or what is wrong with it, one problem a line.
     fn parse(name: &str, text: &str) -> Result<One, String> {
         let mapped = |problems: Vec<MappingProblem>| listed(&problems);
-        if exit::is_one(text) {
-            let told = |words| format!("{name}: {words}\n");
-            let told = |all: Vec<String>| all.into_iter().map(told).collect();
-            exit::judge(text).map(One::Exit).map_err(told)
-        } else if Dialect::is_one(text) {
+        if Dialect::is_one(text) {
             Dialect::parse(name, text).map(One::Dialect).map_err(mapped)
         } else {
             Mapping::parse(name, text).map(One::Mapping).map_err(mapped)
@@ -372,6 +359,11 @@ fn each<P: AsRef<Path>>(files: &[P], then: impl Fn(&One, &str) -> Report) -> Rep
         ok: true,
     };
     for path in files {
+        if let Some(report) = exit_file(path.as_ref()) {
+            all.text.push_str(&report.text);
+            all.ok &= report.ok;
+            continue;
+        }
         let name = path.as_ref().display().to_string();
         let parsed = |text: String| One::parse(&name, &text);
         let report = match read(path.as_ref()).and_then(parsed) {
@@ -397,6 +389,25 @@ fn tested(file: &str, outcome: &TestOutcome) -> String {
         "FAILED  {} ({file}:{})\n{failures}",
         outcome.name, outcome.line
     )
+}
+
+/// What is wrong with a file that says how a gateway is called, if it is one.
+fn exit_file(path: &Path) -> Option<Report> {
+    let text = read(path).ok().filter(|text| exit::is_one(text))?;
+    let name = path.display();
+    Some(match exit::judge(&text) {
+        Ok(gateway) => Report {
+            text: format!("{name}: fits exit, as {gateway}\n"),
+            ok: true,
+        },
+        Err(problems) => {
+            let lines = problems.iter().map(|words| format!("{name}: {words}\n"));
+            Report {
+                text: lines.collect(),
+                ok: false,
+            }
+        }
+    })
 }
 
 fn read_event(path: &Path) -> Result<Event, String> {

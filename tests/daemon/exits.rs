@@ -209,3 +209,35 @@ async fn a_customers_picture_comes_by_360dialog() {
     let view = world.crm("hubspot").view().to_string();
     assert!(view.contains(&format!("\"size\":{size}")), "{view}");
 }
+
+/// Where nothing tells what became of a send, its rep is told that nobody knows, a person decides, and it is
+/// not sent again.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unclear_send_is_told_and_never_repeated() {
+    let mut world = world("chatwoot", json!({"reconcile_seconds": 2})).await;
+    asks(&mut world).await;
+    let rule = json!({"target": "whatsapp", "match": {"method": "POST", "path_contains": "/messages"}, "times": 1,
+        "fault": {"kind": "drop_after"}});
+    world
+        .sims
+        .fault(serde_json::from_value(rule).unwrap())
+        .unwrap();
+    world.act("hubspot", json!({"act": "reply", "text": "Once."}));
+    eventually(SOON, || async {
+        let lane = world.lane("whatsapp").await;
+        (&lane["state"], &lane["reason"]) == (&json!("parked"), &json!("unknown-outcome"))
+    })
+    .await;
+    world
+        .until_shown("hubspot", "Not known whether it reached WhatsApp")
+        .await;
+    world.restart().await;
+    assert_eq!(world.phone(), ["Once."]);
+    let session = world.session.clone();
+    let (code, said) = world.command(&["skip", &session, "--target", "whatsapp"]);
+    assert_eq!(code, 0, "{said}");
+    world.act("hubspot", json!({"act": "reply", "text": "Twice."}));
+    world.until_shown("whatsapp", "Twice.").await;
+    world.until_idle().await;
+    assert_eq!(world.phone(), ["Once.", "Twice."]);
+}
