@@ -6,6 +6,7 @@ mod connect;
 mod deadlines;
 mod examine;
 mod notices;
+mod people;
 mod routes;
 mod site;
 
@@ -41,8 +42,6 @@ use crate::intake::{Dialects, Gate, door};
 use crate::ledger::{self, Ledger, MappingLedger};
 use crate::mapping::Mapping;
 use crate::notifications::Notifier;
-use crate::notifications::channels::Channels;
-use crate::notifications::watched::Watched;
 use crate::open_feeds::OpenFeeds;
 use crate::publisher::Publisher;
 use crate::relay::feeds;
@@ -174,22 +173,7 @@ impl App {
             )
         }));
 
-        let channels = Channels::new(&config.notifications, &config.outbound)
-            .map_err(|(name, why)| anyhow!("notifications.channel {name}: {why}"))?;
-        let is_told = channels.names().next().is_some();
-        let notifier = is_told.then(|| Notifier {
-            ledger: ledger.clone(),
-            config: config.notifications.clone(),
-            channels,
-            watched: Watched::new(
-                targets
-                    .values()
-                    .filter(|target| connectors::is_way_back(target.kind))
-                    .cloned()
-                    .collect(),
-            ),
-            daemon: config.daemon.name.clone(),
-        });
+        let notifier = people::notifier(config, &ledger, &targets).map_err(|why| anyhow!(why))?;
         let desks = Arc::new(Desks::new(&targets));
         let feeds = Arc::new(OpenFeeds::default());
         let engine = Arc::new(Engine {

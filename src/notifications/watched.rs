@@ -12,6 +12,9 @@ use crate::target::Target;
 /// How often each is asked.
 const EVERY: Duration = Duration::from_secs(3_600);
 
+/// What is not well elsewhere is not told later for a target that does not answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Targets that are asked.
 pub struct Watched {
     targets: Vec<Arc<Target>>,
@@ -46,8 +49,9 @@ impl Watched {
     }
 
     async fn ask(&self, target: &Target, check: &Check, found: &mut Vec<Observed>) {
-        let reply = target.wire.send(&check.call).await;
-        let Some(reply) = reply.ok().filter(says_something) else {
+        let reply = tokio::time::timeout(PATIENCE, target.wire.send(&check.call)).await;
+        let reply = reply.ok().and_then(Result::ok);
+        let Some(reply) = reply.filter(says_something) else {
             // What was known of it stays.
             let of = |one: &&Observed| one.target == target.name && one.reason == check.what;
             found.extend(self.found.iter().filter(of).cloned());

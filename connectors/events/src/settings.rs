@@ -73,41 +73,31 @@ impl Settings {
     }
 }
 
+/// Keys of which each belongs to one way.
+const OF_A_WAY: [&str; 6] = [
+    "exchange",
+    "prefix",
+    "url",
+    "allow_plain_http",
+    "secret",
+    "previous_secret",
+];
+
 fn way(top: &mut Table<'_>) -> Option<Way> {
-    match (top.has("exchange"), top.has("url")) {
-        (true, false) => exchange(top),
-        (false, true) => endpoint(top),
-        (true, true) => {
-            top.problem("url", "there is an exchange, too; a target has one way, so begin another target for the other");
-            for key in [
-                "exchange",
-                "url",
-                "prefix",
-                "secret",
-                "previous_secret",
-                "allow_http",
-            ] {
-                top.value(key);
-            }
-            None
-        }
+    let problem = match (top.has("exchange"), top.has("url")) {
+        (true, false) => return exchange(top),
+        (false, true) => return endpoint(top),
+        (true, true) => "there is an exchange, too; write another target for the other way",
         (false, false) => {
-            top.problem(
-                "url",
-                "is missing; write the endpoint's https address, or `exchange` for RabbitMQ",
-            );
-            for key in [
-                "exchange",
-                "prefix",
-                "secret",
-                "previous_secret",
-                "allow_http",
-            ] {
-                top.value(key);
-            }
-            None
+            "is missing; write the endpoint's https address, or `exchange` for RabbitMQ"
         }
+    };
+    top.problem("url", problem);
+    // Which of them is meant is not known, so none of them is unknown.
+    for key in OF_A_WAY {
+        top.value(key);
     }
+    None
 }
 
 fn exchange(top: &mut Table<'_>) -> Option<Way> {
@@ -127,7 +117,7 @@ fn exchange(top: &mut Table<'_>) -> Option<Way> {
 
 fn endpoint(top: &mut Table<'_>) -> Option<Way> {
     let url = top.text("url");
-    let may_be_plain = top.flag("allow_http", false);
+    let may_be_plain = top.flag("allow_plain_http", false);
     if let Some(url) = &url {
         look_at(top, url, may_be_plain);
     }
@@ -164,7 +154,7 @@ fn look_at(top: &Table<'_>, url: &str, may_be_plain: bool) {
     if url.starts_with("http://") && !may_be_plain && !is_loopback(authority) {
         top.problem(
             "url",
-            "begins with http://, by which everybody on the way can read what is said; write https://, or allow_http = true inside a network that nobody listens to",
+            "begins with http://, by which everybody on the way can read what is said; write https://, or allow_plain_http = true inside a network that nobody listens to",
         );
     }
 }

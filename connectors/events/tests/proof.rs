@@ -289,7 +289,7 @@ fn what_is_wrong_with_settings_is_said_with_the_remedy() {
         assert_eq!(told(ok(url)), [""; 0], "{url}");
     }
     assert_eq!(
-        told(json!({"url": "http://10.0.0.1/", "secret": "s", "allow_http": true})),
+        told(json!({"url": "http://10.0.0.1/", "secret": "s", "allow_plain_http": true})),
         [""; 0]
     );
     for (settings, wanted) in [

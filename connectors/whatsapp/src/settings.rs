@@ -217,14 +217,14 @@ fn base(top: &mut Table<'_>, exit: &Exit) -> String {
     };
     let base = top.text("base_url").unwrap_or_else(|| usual.to_owned());
     let base = base.trim_end_matches('/').to_owned();
-    let allow_http = top.flag("allow_http", false);
+    let allow_plain_http = top.flag("allow_plain_http", false);
     if matches!(exit, Exit::Http(_))
         && base.starts_with("http://")
-        && !allow_http
+        && !allow_plain_http
         && !is_local(&base)
     {
         let words = "does not begin with https://, so that the key and every reply could be read on the way; \
-                     where the network is your own, set `allow_http = true`";
+                     where the network is your own, set `allow_plain_http = true`";
         top.problem("base_url", words);
     } else if !base.starts_with("https://") && !base.starts_with("http://") {
         top.problem(

@@ -556,7 +556,10 @@ fn settings_that_are_wrong_are_told_with_the_remedy() {
         ("http://evolution:8080", true),
     ] {
         assert_eq!(
-            told("evolution", json!({"base_url": base, "allow_http": allow})),
+            told(
+                "evolution",
+                json!({"base_url": base, "allow_plain_http": allow})
+            ),
             "",
             "{base}"
         );
