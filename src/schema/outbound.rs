@@ -34,8 +34,9 @@ pub(super) struct ReplyRequested {
     author: Option<String>,
     /// Until when free text may be sent.
     window_expires_at: Option<Timestamp>,
-    /// The message in the Cloud API's own form (`type`, and a field of that name), except that a
-    /// file comes as `attachment` with where its bytes are.
+    /// The message in the Cloud API's own form (`type`, and a field of that name; `context.message_id`
+    /// where the rep answers a certain message), except that a file comes as `attachment` with where
+    /// its bytes are.
     message: Map<String, Value>,
 }
 

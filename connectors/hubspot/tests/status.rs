@@ -90,6 +90,22 @@ fn the_ticket_says_how_the_conversation_stands() {
         "2026-11-20T11:00:00.000Z"
     );
     assert_eq!(property(&desk, "wa_window_end"), "2026-11-21T10:00:00.000Z");
+    // Nor does a reaction. A message of which nothing is shown does.
+    let mut liked = short(4);
+    (liked.text, liked.time) = (None, story::at(7_210));
+    liked.reaction = serde_json::from_value(json!({"emoji": "👍", "to": {"id": "m3"}})).unwrap();
+    let liked = Data::MessageReceived(story::event(liked));
+    desk.work(&[item("e3", 7_210, liked)]).unwrap();
+    assert_eq!(
+        property(&desk, "wa_last_message"),
+        "2026-11-20T11:00:00.000Z"
+    );
+    assert_eq!(property(&desk, "wa_window_end"), "2026-11-21T10:00:00.000Z");
+    let mut hidden = short(5);
+    (hidden.text, hidden.time) = (None, story::at(7_220));
+    let hidden = Data::MessageReceived(story::event(hidden));
+    desk.work(&[item("e4", 7_220, hidden)]).unwrap();
+    assert_eq!(property(&desk, "wa_window_end"), "2026-11-21T11:00:20.000Z");
     // A second handoff says what is so now.
     let Data::HandoffRequested(mut again) = handoff(vec![short(1)]) else {
         unreachable!()

@@ -100,8 +100,14 @@ fn rating(work: &Work) -> Option<u32> {
 /// When the customer or the business last said something, as far as the work holds it.
 fn last_message(work: &Work) -> Option<Timestamp> {
     let said = work.items.iter().filter_map(|item| match &item.data {
-        Data::MessageReceived(event) | Data::MessageSent(event) => Some(event.message.time),
-        Data::HandoffRequested(handoff) => handoff.transcript.last().map(|last| last.time),
+        Data::MessageReceived(event) | Data::MessageSent(event) => {
+            Some(event.message.time).filter(|_| !event.message.is_remark())
+        }
+        Data::HandoffRequested(handoff) => {
+            let mut transcript = handoff.transcript.iter().rev();
+            let last = transcript.find(|message| !message.is_remark());
+            last.map(|last| last.time)
+        }
         Data::RepReplied(_) => Some(item.time),
         _ => None,
     });

@@ -28,7 +28,11 @@ impl Plan<'_> {
     pub(super) fn message(&self, item: &Item, said: &MessageEvent) -> Result<Vec<Step>, Refusal> {
         let message = &said.message;
         if message.is_empty() {
-            return Ok(Vec::new());
+            // Nothing is shown of it; the window is open all the same.
+            let ticket = self.known.get(facts::TICKET);
+            let touched =
+                ticket.and_then(|ticket| self.touch(item, ticket, self.standing_after(message)));
+            return Ok(touched.into_iter().collect());
         }
         let Some(ticket) = self.known.get(facts::TICKET) else {
             return self.opening_for_message(item, said);

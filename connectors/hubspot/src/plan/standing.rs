@@ -29,10 +29,10 @@ impl Plan<'_> {
         let mood = said.sentiment.as_deref();
         let mood = mood.map(|mood| sentiment(mood).unwrap_or(mood).to_owned());
         let language = said.language.clone().or_else(|| session.language.clone());
-        let last = handoff.transcript.iter().map(|message| message.time).max();
-        let of_customer = handoff
-            .transcript
-            .iter()
+        let transcript = handoff.transcript.iter();
+        let messages = transcript.filter(|message| !message.is_remark());
+        let last = messages.clone().map(|message| message.time).max();
+        let of_customer = messages
             .filter(|message| message.author.kind == AuthorKind::Customer)
             .map(|message| message.time)
             .max();
@@ -54,6 +54,10 @@ impl Plan<'_> {
 
     /// What a later message changes.
     pub(super) fn standing_after(&self, message: &Message) -> Values {
+        // A remark is no message, and opens no window.
+        if message.is_remark() {
+            return Vec::new();
+        }
         let mut values = vec![(Field::LastMessage, written(message.time))];
         if message.author.kind == AuthorKind::Customer {
             let end = self.window_end(Some(message.time));
