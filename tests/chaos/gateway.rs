@@ -30,6 +30,9 @@ pub const QUEUE: &str = "handoffd.events";
 /// The gateway's queue of what handoffd publishes.
 pub const TAKEN: &str = "gateway.taken";
 
+/// The routing key of what is published as WAHA writes it, and not as a CloudEvent.
+pub const FOREIGN: &str = "waha.message";
+
 /// So much of what was published is kept, for when a queue is deleted with it.
 const SAID: usize = 3_000;
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -180,9 +183,13 @@ async fn connect(url: &str) -> Result<(Connection, Channel), lapin::Error> {
 }
 
 async fn publish(channel: &Channel, kind: &str, body: &[u8]) -> Result<bool, lapin::Error> {
+    let form = match kind {
+        FOREIGN => "application/json",
+        _ => "application/cloudevents+json",
+    };
     let properties = BasicProperties::default()
         .with_delivery_mode(2)
-        .with_content_type("application/cloudevents+json".into());
+        .with_content_type(form.into());
     let mandatory = BasicPublishOptions {
         mandatory: true,
         ..BasicPublishOptions::default()

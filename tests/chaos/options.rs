@@ -13,7 +13,7 @@ cargo test --release --test chaos -- [OPTIONS]
   --daemons N           daemons on one PostgreSQL ledger, 1 to 3 (2)
   --nodes N             nodes of the broker; more than one are a cluster, 1 to 3 (1)
   --rounds N            so many runs one after the other, each with the next seed (1)
-  --exit KIND           cloud, gateway, or both, or http (WAHA's API): how replies leave (both)
+  --exit KIND           cloud, gateway, or both, or http (WAHA's API, and customers in its words): how replies leave (both)
   --calm                no faults at all: shows that the judge finds nothing in a quiet run
   --without KIND,…      leaves out these kinds of fault
   --clock               steps the clock of a daemon as well; needs libfaketime

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::book::{Book, Reply};
-use crate::gateway::{Line, event};
+use crate::gateway::{FOREIGN, Line, event};
 use crate::options::Exit;
 use crate::rng::Rng;
 use crate::story::{Act, CRMS, RepAct, Story, words};
@@ -70,6 +70,7 @@ pub async fn play(stage: Stage, story: Story, began: Instant) {
         rng: Rng::new(stage.seed, &story.session),
         said: Vec::new(),
         told: 0,
+        closed: false,
     };
     let transcript: Vec<Value> = (0..story.transcript)
         .map(|n| teller.says(n % 2 == 0, false))
@@ -90,6 +91,9 @@ struct Teller<'a> {
     /// Every message until now.
     said: Vec<Value>,
     told: u64,
+    /// It was closed and not handed over since: what the customer writes begins a conversation of its own,
+    /// unless the event names this one.
+    closed: bool,
 }
 
 impl Teller<'_> {
@@ -145,8 +149,12 @@ impl Teller<'_> {
         match act {
             Act::Writes { file } => {
                 let message = self.says(true, file);
-                self.tell("message.received", json!({"message": message}))
-                    .await;
+                if self.is_foreign(file) {
+                    self.tell_as_waha(&message).await;
+                } else {
+                    let data = json!({"message": message});
+                    self.tell("message.received", data).await;
+                }
             }
             Act::Platform => {
                 let message = self.says(false, false);
@@ -169,6 +177,7 @@ impl Teller<'_> {
                 self.tell("session.returned", by).await;
             }
             Act::Closes => {
+                self.closed = true;
                 self.tell(
                     "session.closed",
                     json!({"resolved": true, "reason": "done"}),
@@ -179,6 +188,7 @@ impl Teller<'_> {
     }
 
     async fn hand_over(&mut self, transcript: &[Value]) {
+        self.closed = false;
         self.stage.book.count("handoffs issued");
         let (story, customer) = (self.story, &self.story.customer);
         let mut contact = json!({"name": customer.name});
@@ -202,11 +212,44 @@ impl Teller<'_> {
         self.tell("handoff.requested", data).await;
     }
 
+    /// Whether a message of the customer's is told in the gateway's own words, which name no session.
+    fn is_foreign(&self, file: bool) -> bool {
+        self.stage.exit == Exit::Http && self.story.is_only && !self.closed && !file
+    }
+
+    /// What the customer wrote, as WAHA tells it.
+    /// <https://waha.devlike.pro/docs/how-to/receive-messages/>
+    async fn tell_as_waha(&mut self, message: &Value) {
+        let key = &self.story.customer.key;
+        let chat = match self.story.customer.hidden {
+            true => key.clone(),
+            false => format!("{key}@c.us"),
+        };
+        let business = format!("{}@c.us", BUSINESS.trim_start_matches('+'));
+        let id = message["id"].as_str().unwrap_or_default();
+        let at: Option<Timestamp> = message["time"].as_str().and_then(|at| at.parse().ok());
+        let body = json!({
+            "event": "message", "session": "default", "me": {"id": business},
+            "payload": {
+                "id": format!("false_{chat}_{id}"), "from": chat, "to": business, "fromMe": false,
+                "timestamp": at.unwrap_or_else(Timestamp::now).as_second(),
+                "body": message["text"], "hasMedia": false,
+                "_data": {"notifyName": self.story.customer.name},
+            },
+        });
+        self.stage.book.count("messages told in WAHA's words");
+        self.publish(FOREIGN, body.to_string()).await;
+    }
+
     /// Publishes an event, now and then twice.
     async fn tell(&mut self, kind: &str, data: Value) {
         self.told += 1;
         let id = format!("{}-{}", self.story.session, self.told);
         let body = event(&id, kind, &self.story.session, &data).to_string();
+        self.publish(kind, body).await;
+    }
+
+    async fn publish(&mut self, kind: &str, body: String) {
         self.stage.line.publish(kind, body.as_bytes()).await;
         self.stage.book.count("events issued");
         if self.rng.chance(120) {

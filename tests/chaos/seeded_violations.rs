@@ -184,6 +184,7 @@ fn quiet() -> Plot {
             hidden: false,
             name: "Ana".into(),
         },
+        is_only: true,
         targets: vec!["hubspot"],
         stale: false,
         begins: Duration::ZERO,

@@ -17,6 +17,8 @@ pub struct Story {
     /// The session's id, `S0017`.
     pub session: String,
     pub customer: Customer,
+    /// It is the customer's only one: what they write can be meant for no other.
+    pub is_only: bool,
     /// The CRMs that get it.
     pub targets: Vec<&'static str>,
     /// The customer wrote two days ago: the window is closed at the handoff.
@@ -118,6 +120,7 @@ pub fn plan(seed: u64, count: usize, lasts: Duration) -> Vec<Story> {
             n,
             session: format!("S{n:04}"),
             customer,
+            is_only: true,
             targets,
             stale,
             begins: Duration::from_millis(spread * n as u64 / count as u64),
@@ -128,6 +131,17 @@ pub fn plan(seed: u64, count: usize, lasts: Duration) -> Vec<Story> {
         events(&mut story, &mut rng, lasts);
         reps(&mut story, &mut rng, lasts);
         stories.push(story);
+    }
+    let keys: Vec<String> = stories
+        .iter()
+        .map(|story| story.customer.key.clone())
+        .collect();
+    for story in &mut stories {
+        story.is_only = keys
+            .iter()
+            .filter(|key| **key == story.customer.key)
+            .count()
+            == 1;
     }
     stories
 }

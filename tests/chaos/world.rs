@@ -430,6 +430,7 @@ fn configuration(plan: &Plan, n: usize, amqp: &Proxy) -> String {
     });
     if plan.credentials["whatsapp"]["settings"]["exit"] == "http" {
         plan.over["secrets"] = json!({"waha_hook": {"value": "sandbox-hook-secret"}});
+        plan.over["intake"]["amqp"]["dialects"] = json!(["waha"]);
         plan.over["intake"]["source"] =
             json!({"waha": {"dialects": ["waha"], "proof": "waha", "secret": "waha_hook"}});
     }
