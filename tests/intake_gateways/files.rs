@@ -53,7 +53,10 @@ async fn opened(fetcher: &AttachmentFetcher, url: String) -> Result<(), MediaPro
         attachment,
         max_bytes: 100,
     };
-    fetcher.open(&wanted, &Trouble::default()).await.map(|_| ())
+    fetcher
+        .open(&wanted, None, &Trouble::default())
+        .await
+        .map(|_| ())
 }
 
 #[tokio::test]
