@@ -100,7 +100,15 @@ fn each_part_is_given_the_ledger_that_it_reads() {
         ),
         ("FileLedger", &["src/wire/"]),
         ("OperatorLedger", &["src/admin/", "src/operate", "src/demo"]),
-        ("MappingLedger", &["src/mapping/", "src/engine/", "src/app"]),
+        (
+            "MappingLedger",
+            &[
+                "src/mapping/",
+                "src/engine/",
+                "src/app",
+                "src/intake/dialects/",
+            ],
+        ),
     ];
     for (ledger, may) in readers {
         let may = [may, &["src/ledger/"]].concat();
