@@ -51,6 +51,7 @@ use crate::serving::{Bounds, Certificate};
 use crate::target::Target;
 use crate::wire::breaker::Breaker;
 use crate::wire::credential::SignIn;
+use crate::wire::keep::Keeper;
 use crate::wire::media::AttachmentFetcher;
 use crate::wire::policy::Policy;
 use crate::wire::rate::Budgets;
@@ -126,6 +127,8 @@ pub struct App {
     intake: Option<amqp::AmqpIntake>,
     switches: Switches,
     versions: Versions<dyn Ledger>,
+    /// Who fetches files at once.
+    keeper: Keeper,
     /// Who tells people what is not well, if anybody is told.
     notifier: Option<Notifier>,
     public: Site,
@@ -153,6 +156,14 @@ impl App {
         switches.look().await.context("the mappings")?;
 
         let library = library(config, &connected)?;
+        library.look_first_in(ledger.clone());
+        let keeper = Keeper {
+            ledger: ledger.clone(),
+            library: Arc::clone(&library),
+            daemon: config.daemon.name.clone(),
+            keep_for: config.media.keep_for,
+            keep_bytes: config.media.keep_bytes,
+        };
         let mut targets = BTreeMap::new();
         let mut verifiers = BTreeMap::new();
         for one in &connected {
@@ -207,7 +218,7 @@ impl App {
         let gate = Gate {
             ledger: ledger.clone(),
             router,
-            dialects: Arc::new(Dialects::new(&config.intake.gateways)),
+            dialects: Arc::new(Dialects::new(&config.intake.gateways).keeping(config.media.keep)),
             limits: config.intake.limits,
         };
         let mut versions = Versions::new(ledger.clone(), Arc::clone(&gate.dialects));
@@ -266,6 +277,7 @@ impl App {
             intake,
             switches,
             versions,
+            keeper,
             notifier,
             public,
             admin,
@@ -302,6 +314,7 @@ impl App {
         tasks.spawn(deadlines::run(self.ledger.clone(), stop.clone()));
         tasks.spawn(self.switches.run(stop.clone()));
         tasks.spawn(self.versions.run(stop.clone()));
+        tasks.spawn(self.keeper.run(stop.clone()));
         if let Some(notifier) = self.notifier {
             tasks.spawn(notifier.run(stop.clone()));
         }

@@ -48,7 +48,7 @@ pub use proof::{Hash, Over, Proof};
 pub use secrets::Secrets;
 pub use types::{
     AmqpConfig, Breaker, Config, DaemonConfig, EngineConfig, ExchangeKind, HttpConfig,
-    IntakeConfig, LedgerConfig, Limits, LogConfig, LogFormat, MediaConfig, MediaSignIn,
+    IntakeConfig, KeepFiles, LedgerConfig, Limits, LogConfig, LogFormat, MediaConfig, MediaSignIn,
     StreamProtocol, TargetConfig, TlsFiles, WhenDisabled,
 };
 

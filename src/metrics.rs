@@ -50,6 +50,10 @@ pub const FEEDS: &str = "handoffd_feeds_open";
 pub const QUEUED: &str = "handoffd_queue_events";
 /// Messages to people, by channel and outcome (`sent`, `failed`, `dropped`).
 pub const NOTIFICATIONS: &str = "handoffd_notifications_total";
+/// Files that were to be fetched at once, by result (`kept`, `dropped` for newer ones, or why it failed).
+pub const MEDIA_KEPT: &str = "handoffd_media_kept_total";
+/// How many bytes the kept files take.
+pub const MEDIA_KEPT_BYTES: &str = "handoffd_media_kept_bytes";
 /// 1 while the intake is connected to RabbitMQ.
 pub const BROKER_UP: &str = "handoffd_broker_up";
 
@@ -125,5 +129,14 @@ pub fn describe() {
     describe_gauge!(WORKING, "Lanes being worked on");
     describe_gauge!(FEEDS, "Feeds that are open");
     describe_gauge!(QUEUED, "Events that wait in RabbitMQ, by queue");
+    describe_counter!(
+        MEDIA_KEPT,
+        "Files that were to be fetched at once, by result (kept, dropped for newer ones, or why it failed)"
+    );
+    describe_gauge!(
+        MEDIA_KEPT_BYTES,
+        Unit::Bytes,
+        "How many bytes the kept files take"
+    );
     describe_gauge!(BROKER_UP, "1 while the intake is connected to RabbitMQ");
 }

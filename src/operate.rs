@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use self::conversations::{conversation_json, in_charge, unconfirmed};
 use crate::engine::lost;
+use crate::ledger::files::FileRow;
 use crate::ledger::{
     Group, LaneFilter, LaneRow, LaneState, LedgerError, OperatorLedger, Select, SessionReport,
 };
@@ -65,6 +66,10 @@ pub async fn show_json(
                 "id": one.id, "received_at": one.received_at, "origin": one.origin,
                 "reason": one.stop.reason.label(), "message": one.stop.message,
             })).collect::<Vec<_>>(),
+            "files": story.files.iter().map(|file| json!({
+                "attachment": file.attachment, "state": file.state, "reason": file.reason, "bytes": file.bytes,
+                "wanted_at": file.wanted_at,
+            })).collect::<Vec<_>>(),
             "lanes": story.lanes.iter().map(|(lane, head, known)| {
                 let mut row = lane_json(lane, targets);
                 row["head"] = json!(head);
@@ -82,6 +87,24 @@ pub async fn show_json(
             })).collect::<Vec<_>>(),
         })
     }))
+}
+
+/// What became of a file that was to be fetched at once.
+fn file_line(file: &FileRow) -> String {
+    let FileRow {
+        attachment,
+        state,
+        reason,
+        bytes,
+        ..
+    } = file;
+    match (state.as_str(), reason) {
+        ("kept", _) => format!("{attachment} is kept, {bytes} bytes"),
+        (_, Some(reason)) => format!(
+            "{attachment} is not kept ({reason}); it is fetched when a record needs it, if it is still there"
+        ),
+        _ => format!("{attachment} is being fetched"),
+    }
 }
 
 /// What of the newest events could not be read as they came, by the event's number. They are read one
@@ -182,6 +205,12 @@ fn told(
             one.id,
             one.id
         );
+    }
+    if !story.files.is_empty() {
+        let _ = writeln!(out, "\nfiles fetched at once ({})", story.files.len());
+    }
+    for file in &story.files {
+        let _ = writeln!(out, "  {}", file_line(file));
     }
     for (lane, head, known) in &story.lanes {
         let _ = writeln!(out, "\n{}: {}", lane.target, sentence(lane, targets, now));

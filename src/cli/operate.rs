@@ -172,7 +172,8 @@ pub(super) async fn dialects(
     config: &Config,
     ledger: &Arc<dyn Ledger>,
 ) -> anyhow::Result<Arc<Dialects>> {
-    let dialects = Arc::new(Dialects::new(&config.intake.gateways));
+    let dialects = Dialects::new(&config.intake.gateways).keeping(config.media.keep);
+    let dialects = Arc::new(dialects);
     let mut versions = Versions::new(Arc::clone(ledger), Arc::clone(&dialects));
     versions.look().await?;
     Ok(dialects)

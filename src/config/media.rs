@@ -10,11 +10,17 @@ use secrecy::{ExposeSecret, SecretString};
 use super::reader::Sections as _;
 use super::secrets::Secrets;
 use super::sections::{secret, small};
-use super::types::{MediaConfig, MediaSignIn};
+use super::types::{KeepFiles, MediaConfig, MediaSignIn};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(24 * 3_600);
+const KEEP: [(&str, KeepFiles); 3] = [
+    ("dialects", KeepFiles::Dialects),
+    ("never", KeepFiles::Never),
+    ("always", KeepFiles::Always),
+];
 /// The most sign-ins.
 const MOST: usize = 100;
 
@@ -41,6 +47,9 @@ pub(super) fn media(mut section: Table<'_>, secrets: &Secrets) -> MediaConfig {
         timeout: section.duration("timeout", SECOND..=HOUR, 2 * MINUTE),
         tries: small(section.number("tries", 1..=20, 8)),
         sign_in,
+        keep: section.choice("keep", &KEEP, KeepFiles::Dialects),
+        keep_for: section.duration("keep_for", MINUTE..=30 * DAY, DAY),
+        keep_bytes: section.size("keep_bytes", 1 << 20..=1 << 40, 1 << 30),
     };
     section.finish();
     config

@@ -234,6 +234,24 @@ pub struct MediaConfig {
     pub tries: u32,
     /// What hosts are shown whose files want it.
     pub sign_in: Vec<MediaSignIn>,
+    /// Which files are fetched at once and kept.
+    pub keep: KeepFiles,
+    /// How long they are kept.
+    pub keep_for: Duration,
+    /// How many bytes they take together at most.
+    pub keep_bytes: u64,
+}
+
+/// Which files are fetched at once and kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum KeepFiles {
+    /// Those of which a dialect says so.
+    #[default]
+    Dialects,
+    /// None.
+    Never,
+    /// All that are at an address.
+    Always,
 }
 
 /// `[media.sign_in.NAME]`

@@ -313,6 +313,7 @@ impl Engine {
             contact: None,
             inbound_at: None,
             find: None,
+            files: Vec::new(),
         }
     }
 }

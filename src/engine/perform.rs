@@ -72,7 +72,7 @@ pub async fn perform(
         Some(work) => Stop::new(stop.reason, redact::message_texts(&stop.message, work)),
         None => stop,
     };
-    let answer = call(engine, target, step, tried);
+    let answer = call(engine, target, &lease.session, step, tried);
     let answer = if step.aside.is_some() {
         tokio::time::timeout(ASIDE, answer)
             .await
@@ -141,9 +141,15 @@ async fn spend(target: &Target, step: &Step) -> Result<(), Duration> {
     }
 }
 
-async fn call(engine: &Engine, target: &Target, step: &Step, tried: u32) -> Result<Reply, Failure> {
+async fn call(
+    engine: &Engine,
+    target: &Target,
+    session: &str,
+    step: &Step,
+    tried: u32,
+) -> Result<Reply, Failure> {
     match &step.call {
-        Call::Http(http) => match target.wire.send(http).await {
+        Call::Http(http) => match target.wire.send_in(session, http).await {
             Ok(reply) => Ok(Reply::Http(reply)),
             // A source that stays silent is given up after some tries, so that the handoff goes on.
             Err(Failure::Media(MediaProblem::Unreachable))

@@ -25,9 +25,9 @@ use super::decode;
 use super::incoming::{Incoming, Origin, SOURCE};
 use super::json::{Json, json};
 use super::{Gate, Judged, Verdict, Warning, route};
-use crate::config::{GatewaysConfig, Opening};
+use crate::config::{GatewaysConfig, KeepFiles, Opening};
 use crate::ledger::{Admission, Find};
-use crate::mapping::dialect::{self, Dialect, Payload, Translation, form};
+use crate::mapping::dialect::{self, AT_ONCE, Dialect, FETCH, Payload, Translation, form};
 use crate::metrics::SKIPPED;
 
 /// The name of RabbitMQ as a way.
@@ -44,6 +44,7 @@ pub struct Dialects {
     open: Vec<Opening>,
     signals: bool,
     idle: SignedDuration,
+    keep: KeepFiles,
 }
 
 /// By the way's name: the source's over HTTP, `amqp` from RabbitMQ.
@@ -87,7 +88,14 @@ impl Dialects {
             open: config.open.clone(),
             signals: config.signals,
             idle: SignedDuration::try_from(config.idle).unwrap_or(SignedDuration::from_hours(24)),
+            keep: KeepFiles::default(),
         }
+    }
+
+    /// The same, with these files fetched at once.
+    #[must_use]
+    pub fn keeping(self, keep: KeepFiles) -> Dialects {
+        Dialects { keep, ..self }
     }
 
     /// The names of all that are spoken on some way.
@@ -295,6 +303,11 @@ impl Gate {
         }
         let read = decode::read_value(&whole, &self.limits, now)?;
         let mut judged = self.settled(read, now);
+        if self.dialects.keep == KeepFiles::Dialects {
+            let urls = at_once(event);
+            let admission = judged.admission;
+            judged.admission = admission.wanting(|url| urls.contains(&url));
+        }
         for fault in faults {
             let text = format!("a template of the dialect failed: {fault}");
             judged.admission.event.warnings.push(text.clone());
@@ -345,6 +358,23 @@ impl Gate {
             None => format!("wa-{}", ids::short(&[text("source"), "customer", &key])),
         })
     }
+}
+
+/// The addresses of those files that are fetched at once, because they live for minutes only.
+fn at_once(part: &Value) -> Vec<&str> {
+    let below: Vec<&Value> = match part {
+        Value::Array(items) => items.iter().collect(),
+        Value::Object(members) => {
+            if members.get(FETCH).is_some_and(|word| word == AT_ONCE)
+                && let Some(url) = members.get("url").and_then(Value::as_str)
+            {
+                return vec![url.trim()];
+            }
+            members.values().collect()
+        }
+        _ => Vec::new(),
+    };
+    below.into_iter().flat_map(at_once).collect()
 }
 
 /// Whether a conversation may begin with it. A remark about an earlier message begins none.
@@ -426,6 +456,9 @@ impl Gate {
         let reactions = self.limits.reactions_open_window;
         let data = &admission.event.data;
         admission.inbound_at = route::inbound_at(data, now, &read.unsure, reactions);
+        if self.dialects.keep == KeepFiles::Always {
+            admission = admission.wanting(|_| true);
+        }
         Judged {
             admission,
             warnings: read.warnings,

@@ -86,6 +86,7 @@ impl Router {
             contact: contact.cloned(),
             inbound_at: inbound_at(&event.data, now, &HashSet::new(), false),
             find: None,
+            files: Vec::new(),
             event,
         }
     }

@@ -1,5 +1,5 @@
-//! Who is told that something may be due: those who work on a target's lanes, and those who work off
-//! its webhooks.
+//! Who is told that something may be due: those who work on a target's lanes, those who work off its
+//! webhooks, and those who fetch files.
 //!
 //! A hint: the table is the truth, and whoever waits looks into it from time to time all the same. So
 //! that no hint falls between, who waits reads the number of the last change first, then the table.
@@ -16,6 +16,7 @@ pub(super) struct News {
     everything: bool,
     lanes: BTreeSet<String>,
     webhooks: BTreeSet<String>,
+    files: bool,
 }
 
 impl News {
@@ -46,9 +47,20 @@ impl News {
         }
     }
 
+    /// A file may be due.
+    pub fn of_files(&mut self) {
+        self.files = true;
+    }
+
     /// Whether there is anything to tell.
     pub fn is_empty(&self) -> bool {
-        !self.everything && self.lanes.is_empty() && self.webhooks.is_empty()
+        let Self {
+            everything,
+            lanes,
+            webhooks,
+            files,
+        } = self;
+        !everything && lanes.is_empty() && webhooks.is_empty() && !files
     }
 }
 
@@ -58,6 +70,7 @@ pub struct Changed {
     numbers: Mutex<Numbers>,
     lanes: Notify,
     webhooks: Notify,
+    files: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -66,6 +79,7 @@ struct Numbers {
     everything: u64,
     lanes: BTreeMap<String, u64>,
     webhooks: BTreeMap<String, u64>,
+    files: u64,
 }
 
 impl Changed {
@@ -85,6 +99,13 @@ impl Changed {
         of_target.max(numbers.everything)
     }
 
+    /// The number of the last change after which a file may be due.
+    #[must_use]
+    pub fn files(&self) -> u64 {
+        let numbers = self.lock();
+        numbers.files.max(numbers.everything)
+    }
+
     /// Ends at the next change of any lane after this call.
     pub fn next_of_lanes(&self) -> Notified<'_> {
         self.lanes.notified()
@@ -95,9 +116,15 @@ impl Changed {
         self.webhooks.notified()
     }
 
+    /// Ends at the next change of any file after this call.
+    pub fn next_of_files(&self) -> Notified<'_> {
+        self.files.notified()
+    }
+
     /// Tells what was committed.
     pub(super) fn tell(&self, news: News) {
         let (mut lanes, mut webhooks) = (news.everything, news.everything);
+        let files = news.everything || news.files;
         {
             let mut numbers = self.lock();
             numbers.last += 1;
@@ -113,12 +140,18 @@ impl Changed {
                 webhooks = true;
                 numbers.webhooks.insert(target, last);
             }
+            if news.files {
+                numbers.files = last;
+            }
         }
         if lanes {
             self.lanes.notify_waiters();
         }
         if webhooks {
             self.webhooks.notify_waiters();
+        }
+        if files {
+            self.files.notify_waiters();
         }
     }
 

@@ -196,6 +196,7 @@ fn own_event(session: &str, id: String, time: Timestamp, data: Data) -> Admissio
         contact: None,
         inbound_at: None,
         find: None,
+        files: Vec::new(),
     }
 }
 

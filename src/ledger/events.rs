@@ -5,7 +5,7 @@ use handoffd_contract::event::Session;
 use handoffd_contract::{Contact, Event, Stop};
 use jiff::{SignedDuration, Timestamp};
 
-use super::Result;
+use super::{Result, WantedFile};
 
 /// An event on its way in, with what the ledger must do beside storing it.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +22,8 @@ pub struct Admission {
     pub inbound_at: Option<Timestamp>,
     /// How its session is found, where its producer names none.
     pub find: Option<Find>,
+    /// Files that are fetched at once once it is stored.
+    pub files: Vec<WantedFile>,
 }
 
 /// How the session of a gateway's event is found: where the gateway names none, by customer and business

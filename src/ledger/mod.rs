@@ -14,6 +14,7 @@
 //!         │      └─► fact (name → unsure | value)      attempt (append-only)
 //!         └─► session (who, where, state)  customer (last inbound)
 //! dead letter (table poison)   webhook queue (table inbox)   feed (cursor, lease)
+//! file (wanted with its event, kept for a time) ─► piece
 //! mapping (versions)   daemon (who lives)   notifier (what people were told)
 //! ```
 //!
@@ -24,6 +25,7 @@
 //! | [`LaneLedger`] | the engine |
 //! | [`FeedLedger`] | the relay |
 //! | [`WebhookLedger`] | the door of webhooks, and those who work them off |
+//! | [`FileLedger`] | the wire: who fetches files at once, and who reads them |
 //! | [`OperatorLedger`] | the admin API and operators' commands |
 //! | [`MappingLedger`] | mappings |
 //! | [`NotifierLedger`] | who tells people what is not well |
@@ -33,6 +35,7 @@ mod changed;
 mod conversation;
 mod events;
 mod feeds;
+pub mod files;
 mod find;
 mod lanes;
 mod mappings;
@@ -52,6 +55,7 @@ pub use self::changed::Changed;
 pub use self::conversation::{ConversationLedger, ConversationRow, effect_id};
 pub use self::events::{Admission, Admitted, DeadLetter, DeadLetterRow, EventLedger, Find};
 pub use self::feeds::{FeedLease, FeedLedger, Received};
+pub use self::files::{FileLedger, WantedFile};
 pub use self::lanes::{
     Attempt, Change, LaneLedger, LaneRef, LaneState, Lease, Loaded, Mention, Next, Release,
     Unlooked,
@@ -97,6 +101,7 @@ pub trait Ledger:
     + LaneLedger
     + FeedLedger
     + WebhookLedger
+    + FileLedger
     + OperatorLedger
     + MappingLedger
     + NotifierLedger
@@ -109,6 +114,7 @@ impl<T> Ledger for T where
         + LaneLedger
         + FeedLedger
         + WebhookLedger
+        + FileLedger
         + OperatorLedger
         + MappingLedger
         + NotifierLedger

@@ -6,6 +6,7 @@ use handoffd_contract::event::Session;
 use handoffd_contract::{Contact, Event, Known, Stop};
 use jiff::Timestamp;
 
+use super::files::FileRow;
 use super::troubles::{Letters, Refused, Troubles};
 use super::{Attempt, ConversationRow, LaneRef, LaneState, Result};
 
@@ -85,6 +86,8 @@ pub struct SessionReport {
     pub attempts: Vec<(String, Attempt)>,
     /// What came for it and could not be understood, oldest first, at most the 100 newest.
     pub refused: Vec<Refused>,
+    /// Its files that were to be fetched at once, oldest first.
+    pub files: Vec<FileRow>,
 }
 
 /// Numbers for metrics.

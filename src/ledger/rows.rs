@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::conversation::{Mover, started};
+use super::files;
 use super::rules::{Who, in_sequence};
 use super::{Admission, Change, LaneState, LedgerError, Result};
 use crate::conversation::Rules;
@@ -38,6 +39,8 @@ pub(super) struct Arrival {
     pub who: Who,
     /// How it moves the session's state, if it does.
     pub mover: Option<Mover>,
+    /// Files that it wants kept: key, attachment's id and address.
+    pub files: Vec<(Vec<u8>, String, String)>,
     /// What follows where nothing was known of the session before it.
     pub began: Option<Box<Arrival>>,
 }
@@ -58,7 +61,12 @@ impl Arrival {
             contact,
             inbound_at,
             find: _,
+            files,
         } = admission;
+        let wanted = files.iter().map(|one| {
+            let key = files::key(&event.session, &one.attachment, &one.url);
+            (key, one.attachment.clone(), one.url.clone())
+        });
         Ok(Arrival {
             key: event_key(&event.source, &event.id),
             session: event.session.clone(),
@@ -81,6 +89,7 @@ impl Arrival {
                 inbound_at: inbound_at.map(Timestamp::as_microsecond),
             },
             mover: Mover::of(admission, rules),
+            files: wanted.collect(),
             began: match started(event).filter(|_| rules.starts) {
                 Some(follows) => Some(Box::new(Arrival::of(&follows, rules)?)),
                 None => None,

@@ -34,6 +34,9 @@ pub(super) const MAX_REFUSED: i64 = 100;
 /// At most so many attempts in a report of a session.
 pub(super) const MAX_ATTEMPTS: i64 = 500;
 
+/// At most so many files in a report of a session.
+pub(super) const MAX_REPORTED_FILES: i64 = 500;
+
 /// So many events are looked at to find the first one that a lane does not show yet.
 pub(super) const SKIP_WINDOW: i64 = 100;
 

@@ -134,5 +134,6 @@ pub(super) fn event(
         contact: None,
         inbound_at: None,
         find: None,
+        files: Vec::new(),
     }
 }

@@ -10,10 +10,12 @@ use handoffd_contract::{Connector, MediaProblem, MediaRef, Source};
 use secrecy::ExposeSecret;
 use url::Url;
 
+use super::keep;
 use super::policy::{Policy, PublicOnly};
 use super::token_budget::Priority;
 use super::{Wire, outbound};
 use crate::config::{MediaSignIn, OutboundConfig};
+use crate::ledger::FileLedger;
 
 /// How many redirects a file's address may make, each under the policy.
 const MAX_REDIRECTS: usize = 3;
@@ -37,7 +39,7 @@ impl Trouble {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set(&self, problem: MediaProblem) {
+    pub(super) fn set(&self, problem: MediaProblem) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(problem);
     }
 }
@@ -61,6 +63,8 @@ pub struct AttachmentFetcher {
     judges: bool,
     /// Set once the wires exist, which themselves need the library.
     shelves: OnceLock<BTreeMap<String, Shelf>>,
+    /// Where files are that were fetched before they are needed.
+    kept: OnceLock<Arc<dyn FileLedger>>,
 }
 
 impl AttachmentFetcher {
@@ -88,6 +92,7 @@ impl AttachmentFetcher {
             max_bytes,
             sign_in: Vec::new(),
             shelves: OnceLock::new(),
+            kept: OnceLock::new(),
         })
     }
 
@@ -96,6 +101,17 @@ impl AttachmentFetcher {
     #[must_use]
     pub fn signing_in(self, sign_in: Vec<MediaSignIn>) -> AttachmentFetcher {
         AttachmentFetcher { sign_in, ..self }
+    }
+
+    /// Has it look here first for a file that is at an address. Only the first call counts.
+    pub fn look_first_in(&self, kept: Arc<dyn FileLedger>) {
+        // A second call would be a defect of the caller, and harmless.
+        let _ = self.kept.set(kept);
+    }
+
+    /// The largest file, in bytes.
+    pub(super) fn max_bytes(&self) -> u64 {
+        self.max_bytes
     }
 
     /// The header for an address, if its host has one.
@@ -118,11 +134,16 @@ impl AttachmentFetcher {
         let _ = self.shelves.set(shelves);
     }
 
-    /// Opens an attachment. `trouble` learns what goes wrong after that.
+    /// Opens an attachment, of a session where there is one. `trouble` learns what goes wrong after that.
     ///
     /// # Errors
     /// [`MediaProblem`].
-    pub async fn open(&self, wanted: &MediaRef, trouble: &Trouble) -> Result<File, MediaProblem> {
+    pub async fn open(
+        &self,
+        wanted: &MediaRef,
+        session: Option<&str>,
+        trouble: &Trouble,
+    ) -> Result<File, MediaProblem> {
         let max = wanted.max_bytes.min(self.max_bytes);
         match wanted
             .attachment
@@ -142,7 +163,14 @@ impl AttachmentFetcher {
                     body: bytes.into(),
                 })
             }
-            Source::Url { url } => self.fetch(url, max, trouble).await,
+            Source::Url { url } => {
+                if let (Some(kept), Some(session)) = (self.kept.get(), session)
+                    && let Some(file) = keep::find(kept, session, &wanted.attachment.id, url).await
+                {
+                    return keep::open(Arc::clone(kept), file, max, trouble);
+                }
+                self.fetch(url, max, trouble).await
+            }
             Source::Target { target, url } => {
                 let shelf = self
                     .shelves
@@ -162,7 +190,7 @@ impl AttachmentFetcher {
     /// [`MediaProblem`].
     pub async fn inline(&self, wanted: &MediaRef) -> Result<String, MediaProblem> {
         let trouble = Trouble::default();
-        let file = self.open(wanted, &trouble).await?;
+        let file = self.open(wanted, None, &trouble).await?;
         let bytes = http_body_util::BodyExt::collect(file.body).await;
         match (bytes, trouble.get()) {
             (_, Some(problem)) => Err(problem),
@@ -182,7 +210,8 @@ impl AttachmentFetcher {
         Ok(())
     }
 
-    async fn fetch(
+    /// Opens the file at an address, of at most `max` bytes.
+    pub(super) async fn fetch(
         &self,
         address: &str,
         max: u64,
@@ -321,7 +350,7 @@ fn file(response: reqwest::Response, max: u64, trouble: &Trouble) -> Result<File
 }
 
 /// Passes bytes on until there are more than `max`.
-fn bounded(
+pub(super) fn bounded(
     bytes: impl Stream<Item = Result<bytes::Bytes, MediaProblem>> + Send + 'static,
     max: u64,
     trouble: Trouble,

@@ -7,6 +7,7 @@
 
 pub mod breaker;
 pub mod credential;
+pub mod keep;
 pub mod media;
 pub mod operator;
 pub mod outbound;
@@ -128,17 +129,34 @@ impl Wire {
         self.send_for(call, Priority::Lane).await
     }
 
+    /// The same, for a session: its files may be kept.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn send_in(&self, session: &str, call: &HttpCall) -> Result<HttpReply, Failure> {
+        self.in_time(call, Priority::Lane, Some(session)).await
+    }
+
     /// The same, for a feed when it says so.
     ///
     /// # Errors
     /// [`Failure`].
     pub async fn send_for(&self, call: &HttpCall, asker: Priority) -> Result<HttpReply, Failure> {
+        self.in_time(call, asker, None).await
+    }
+
+    async fn in_time(
+        &self,
+        call: &HttpCall,
+        asker: Priority,
+        session: Option<&str>,
+    ) -> Result<HttpReply, Failure> {
         let limit = if carries_file(&call.body) {
             self.timeout.max(FILE_TIMEOUT)
         } else {
             self.timeout
         };
-        match tokio::time::timeout(limit, self.exchange(call, asker)).await {
+        match tokio::time::timeout(limit, self.exchange(call, asker, session)).await {
             Ok(outcome) => outcome,
             Err(_) => {
                 let words = format!("no answer within {} s", limit.as_secs());
@@ -147,8 +165,13 @@ impl Wire {
         }
     }
 
-    async fn exchange(&self, call: &HttpCall, asker: Priority) -> Result<HttpReply, Failure> {
-        let (request, trouble) = self.request(&self.client, call, asker).await?;
+    async fn exchange(
+        &self,
+        call: &HttpCall,
+        asker: Priority,
+        session: Option<&str>,
+    ) -> Result<HttpReply, Failure> {
+        let (request, trouble) = self.request(&self.client, call, asker, session).await?;
         let response = request.send().await.map_err(|error| match trouble.get() {
             Some(problem) => Failure::Media(problem),
             None => failure(&error),
@@ -208,7 +231,7 @@ impl Wire {
         last_event_id: Option<&str>,
         asker: Priority,
     ) -> Result<Result<reqwest::Response, HttpReply>, Failure> {
-        let (mut request, _) = self.request(client, call, asker).await?;
+        let (mut request, _) = self.request(client, call, asker, None).await?;
         if let Some(id) = last_event_id {
             request = request.header("Last-Event-Id", id);
         }
@@ -263,6 +286,7 @@ impl Wire {
         client: &reqwest::Client,
         call: &HttpCall,
         asker: Priority,
+        session: Option<&str>,
     ) -> Result<(reqwest::RequestBuilder, media::Trouble), Failure> {
         let url = self.address(call)?;
         let mut headers = HeaderMap::new();
@@ -303,7 +327,7 @@ impl Wire {
             Body::Media(wanted) => {
                 let file = self
                     .library
-                    .open(wanted, &trouble)
+                    .open(wanted, session, &trouble)
                     .await
                     .map_err(Failure::Media)?;
                 headers
@@ -314,14 +338,14 @@ impl Wire {
                 }
                 request.body(file.body)
             }
-            Body::Multipart(parts) => request.multipart(self.form(parts, &trouble).await?),
+            Body::Multipart(parts) => request.multipart(self.form(parts, session, &trouble).await?),
             Body::JsonWithFile(wanted) => {
                 headers
                     .entry(CONTENT_TYPE)
                     .or_insert(HeaderValue::from_static("application/json"));
                 let file = self
                     .library
-                    .open(&wanted.media, &trouble)
+                    .open(&wanted.media, session, &trouble)
                     .await
                     .map_err(Failure::Media)?;
                 let (before, after) = wanted.around();
@@ -336,7 +360,12 @@ impl Wire {
         Ok((request.headers(headers), trouble))
     }
 
-    async fn form(&self, parts: &[Part], trouble: &media::Trouble) -> Result<Form, Failure> {
+    async fn form(
+        &self,
+        parts: &[Part],
+        session: Option<&str>,
+        trouble: &media::Trouble,
+    ) -> Result<Form, Failure> {
         let mut form = Form::new();
         for part in parts {
             let mut out = match &part.content {
@@ -344,7 +373,7 @@ impl Wire {
                 Content::Media(wanted) => {
                     let file = self
                         .library
-                        .open(wanted, trouble)
+                        .open(wanted, session, trouble)
                         .await
                         .map_err(Failure::Media)?;
                     match file.len {

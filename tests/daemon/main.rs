@@ -9,6 +9,7 @@ mod disabled;
 mod endpoint;
 mod exits;
 mod gateways;
+mod kept_files;
 mod kill;
 mod kinds;
 mod lost_fields;

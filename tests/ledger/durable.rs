@@ -245,7 +245,7 @@ async fn an_older_ledger_is_brought_up_to_date() {
     drop(ledger);
     let conn = rusqlite::Connection::open(folder.file()).unwrap();
     conn.execute_batch(
-        "DROP TABLE notifier; DROP INDEX event_unattended; DROP TABLE given_up; DROP INDEX poison_of_session; ALTER TABLE poison DROP COLUMN session;
+        "DROP TABLE piece; DROP TABLE file; DROP TABLE file_total; DROP TABLE notifier; DROP INDEX event_unattended; DROP TABLE given_up; DROP INDEX poison_of_session; ALTER TABLE poison DROP COLUMN session;
          ALTER TABLE poison DROP COLUMN source;
          DROP INDEX lane_unlooked; ALTER TABLE lane DROP COLUMN look_at;
          DROP INDEX event_by_producer_id; DROP INDEX event_of_control; DROP INDEX session_due;

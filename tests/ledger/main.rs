@@ -11,6 +11,7 @@
 mod beside;
 mod conversations;
 mod durable;
+mod files;
 mod found;
 mod heard;
 mod in_band;
@@ -156,6 +157,13 @@ conformance! {
         a_webhook_is_kept_once_a_day
         webhooks_are_leased_put_off_and_parked
         webhooks_are_settled;
+    files:
+        a_file_is_wanted_with_its_event_and_once
+        a_fetch_is_leased_and_its_lease_taken_over
+        a_file_is_read_piece_by_piece_as_it_was_stored
+        a_file_that_failed_is_wanted_again_by_another_event
+        the_oldest_files_go_where_there_is_no_room
+        what_is_too_old_goes_a_little_at_a_time;
     operated:
         lists_lanes_by_what_is_asked
         groups_parked_lanes

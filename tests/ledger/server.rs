@@ -38,7 +38,7 @@ async fn an_older_schema_is_brought_up_to_date() {
     drop(ledger);
     schema
         .sql(
-            "DROP TABLE notifier; DROP INDEX event_unattended; DROP TABLE given_up; ALTER TABLE fact DROP COLUMN reason, DROP COLUMN message;
+            "DROP TABLE piece; DROP TABLE file; DROP TABLE file_total; DROP TABLE notifier; DROP INDEX event_unattended; DROP TABLE given_up; ALTER TABLE fact DROP COLUMN reason, DROP COLUMN message;
              ALTER TABLE fact ADD CONSTRAINT fact_check
                  CHECK ((value IS NULL) = (unsure_since IS NOT NULL));
              ALTER TABLE poison DROP COLUMN session, DROP COLUMN source; ALTER TABLE lane DROP COLUMN look_at;

@@ -290,6 +290,7 @@ pub fn plain(event: Event) -> Admission {
         contact: None,
         inbound_at: None,
         find: None,
+        files: Vec::new(),
     }
 }
 

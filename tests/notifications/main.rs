@@ -179,6 +179,7 @@ fn admission(session: &str, opens: &[&str], kind: &str, data: Value) -> Admissio
         contact: None,
         inbound_at: None,
         find: None,
+        files: Vec::new(),
     }
 }
 

@@ -12,6 +12,7 @@ use tokio_postgres::Row;
 use super::beside::have_events;
 use super::conversation::{put_states, state_row};
 use super::db::{Db, Fault, Outcome, Text, maybe, texts};
+use super::files::want_files;
 use crate::ledger::Admitted;
 use crate::ledger::conversation::{StateRow, moved};
 use crate::ledger::rows::Arrival;
@@ -51,6 +52,9 @@ pub(super) async fn admit(db: &Db<'_>, now: i64, arrivals: &[Arrival]) -> Outcom
         .iter()
         .filter_map(|one| Some((*numbers.get(&one.key)?, one.as_ref())))
         .collect();
+    for (_, one) in &new {
+        want_files(db, now, one).await?;
+    }
     let admitted = arrivals
         .iter()
         .map(|one| {

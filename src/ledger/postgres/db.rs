@@ -189,6 +189,11 @@ impl<'c> Db<'c> {
         self.news().of_webhooks(target);
     }
 
+    /// Notes that a file may have become due.
+    pub fn files_changed(&self) {
+        self.news().of_files();
+    }
+
     /// Notes that anything may have become due.
     pub fn everything_changed(&self) {
         self.news().of_everything();

@@ -12,7 +12,7 @@ use super::db::{Db, Outcome, Text};
 use super::facts::facts;
 use super::lanes::{lane_ref, tally};
 use super::transact::transact;
-use super::{Postgres, conversation, retry_skip, troubles};
+use super::{Postgres, conversation, files, retry_skip, troubles};
 use crate::ledger::rows;
 use crate::ledger::rules::{self, Tally};
 use crate::ledger::troubles::{Letters, Troubles};
@@ -218,6 +218,7 @@ async fn session_report(db: &Db<'_>, session: &str) -> Outcome<SessionReport> {
         lanes,
         attempts: attempts(db, session).await?,
         refused: troubles::refused(db, session).await?,
+        files: files::of_session(db, session).await?,
     })
 }
 

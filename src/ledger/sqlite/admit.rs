@@ -4,6 +4,7 @@ use rusqlite::{Row, params};
 
 use super::beside::has_events;
 use super::conversation::move_session;
+use super::files::want_files;
 use super::tx::Tx;
 use crate::ledger::rows::Arrival;
 use crate::ledger::rules::Who;
@@ -28,6 +29,7 @@ fn admit_one(tx: &Tx<'_>, now: i64, arrival: &Arrival) -> Result<Admitted> {
     if let Some(follows) = began {
         insert_event(tx, now, follows)?;
     }
+    want_files(tx, now, arrival)?;
     let freed = learn(tx, arrival)?;
     for target in &arrival.opens {
         open_lane(tx, now, &arrival.session, target, seq)?;

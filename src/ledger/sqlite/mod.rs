@@ -19,6 +19,7 @@
 //! | `beside` | lanes of those who are told, beside others |
 //! | `feeds` | feeds, what was heard, finding a lane |
 //! | `webhooks` | the webhook queue |
+//! | `files` | files that are kept |
 //! | `operate`, `retry_skip` | lists, reports, numbers; lanes put back to work |
 //! | `troubles` | what is not well, counted |
 //! | `mappings` | versions of mappings |
@@ -32,6 +33,7 @@ mod disk_space;
 mod events;
 mod facts;
 mod feeds;
+mod files;
 mod find;
 mod lanes;
 mod load;

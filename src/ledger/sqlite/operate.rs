@@ -10,7 +10,7 @@ use rusqlite::{Row, params};
 use super::facts::facts;
 use super::lanes::lane_ref;
 use super::tx::Tx;
-use super::{Sqlite, admit, conversation, retry_skip, troubles};
+use super::{Sqlite, admit, conversation, files, retry_skip, troubles};
 use crate::ledger::rows;
 use crate::ledger::rules::{self, Tally};
 use crate::ledger::troubles::{Letters, Troubles};
@@ -214,6 +214,7 @@ fn session_report(tx: &Tx<'_>, session: &str) -> Result<SessionReport> {
     }
     report.attempts = attempts(tx, session)?;
     report.refused = troubles::refused(tx, session)?;
+    report.files = files::of_session(tx, session)?;
     Ok(report)
 }
 

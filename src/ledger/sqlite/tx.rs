@@ -83,6 +83,11 @@ impl<'c> Tx<'c> {
         self.news.borrow_mut().of_webhooks(target);
     }
 
+    /// Notes that a file may have become due.
+    pub fn files_changed(&self) {
+        self.news.borrow_mut().of_files();
+    }
+
     /// Notes that anything may have become due.
     pub fn everything_changed(&self) {
         self.news.borrow_mut().of_everything();

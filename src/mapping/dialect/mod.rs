@@ -89,6 +89,11 @@ enum What {
     },
 }
 
+/// In a file's source: when it is fetched.
+pub const FETCH: &str = "fetch";
+/// The file's address lives for minutes: it is fetched at once and kept.
+pub const AT_ONCE: &str = "at once";
+
 /// What came in, for dialects.
 #[derive(Clone, Copy)]
 pub struct Payload<'a> {

@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::path::{List, Path, Scope};
 use super::secrets::is_secret;
+use super::{AT_ONCE, FETCH};
 use crate::mapping::document::{Reading, by_line, literal};
 use crate::mapping::field::{Field, Outcome};
 use crate::mapping::template::{Fault, Id, Templates};
@@ -106,12 +107,25 @@ impl Reading<'_> {
                 "when" => read.when = self.condition(path, value),
                 "list" => read.list = self.one_list(path, value),
                 name => {
+                    if name == FETCH && path.ends_with(".source") {
+                        self.fetch(path, key, value);
+                    }
                     let node = self.node(path, key, value, depth);
                     read.parts.extend(node.map(|node| (name.to_owned(), node)));
                 }
             }
         }
         (self.problems.len() == before).then_some(read)
+    }
+
+    /// When a file is fetched: one word, or templates that make it or nothing.
+    fn fetch(&mut self, path: &str, key: &Spanned<impl AsRef<str>>, value: &Spanned<DeValue<'_>>) {
+        let is_known = |text: &str| text == AT_ONCE || text.contains('{');
+        if !value.get_ref().as_str().is_some_and(is_known) {
+            let line = self.line(key.span().start);
+            let words = format!("write fetch = \"{AT_ONCE}\", or leave it out");
+            self.problem(line, path, words);
+        }
     }
 
     fn take(&mut self, path: &str, table: &DeTable<'_>) -> Option<Take> {
