@@ -411,6 +411,9 @@ async fn fields_of_the_mapping_in_force_that_the_crm_does_not_have_are_told() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gateway_without_a_queue_is_asked_whether_it_takes_the_key() {
     let mut place = Place::new(|_| {}).await;
+    // Every check asks all targets, and HubSpot counts.
+    let hubspot = place.sims.target("hubspot").unwrap();
+    hubspot.switch("api_per_10s", &json!(10_000)).unwrap();
     for api in ["evolution", "waha", "chatwoot", "twilio", "360dialog"] {
         let phones = place.sims.target("whatsapp").unwrap();
         phones.switch("gateway", &json!(api)).unwrap();
