@@ -5,6 +5,7 @@
 mod after_end;
 mod cases;
 mod conversation;
+mod dialects;
 mod disabled;
 mod endpoint;
 mod exits;

@@ -6,7 +6,8 @@ use std::net::IpAddr;
 
 use handoffd::config::Limits;
 use handoffd::intake::{Incoming, Warning, decode, read};
-use handoffd::mapping::{Input, Mapping};
+use handoffd::mapping::dialect::Dialect;
+use handoffd::mapping::{Input, Mapping, exit};
 use handoffd::relay::webhooks::Verifier;
 use handoffd::wire::credential::signing_key;
 use handoffd::wire::policy::{Policy, is_public};
@@ -247,6 +248,33 @@ pub fn address(address: &str) {
 pub fn key(text: &str) {
     if let Err(words) = signing_key(&SecretString::from(text)) {
         assert!(words.len() < 120 && !words.contains("MII"), "{words}");
+    }
+}
+
+/// A file of a gateway's: what it sends, or how it is called. What is wrong is told by line or place, and a
+/// dialect's own tests end.
+pub fn gateway_file(text: &str) -> Result<(), String> {
+    if exit::is_one(text) {
+        return exit::judge(text).map(|_| ()).map_err(|problems| {
+            assert!(problems.iter().all(|words| !words.is_empty()) && !problems.is_empty());
+            problems.join("\n")
+        });
+    }
+    let lines = text.lines().count() + 1;
+    let dialect = Dialect::parse("d.toml", text).map_err(|problems| {
+        assert!(!problems.is_empty());
+        for problem in &problems {
+            assert!(!problem.message.is_empty());
+            assert!(problem.line <= lines, "{problem:?} of {lines} lines");
+        }
+        format!("{problems:?}")
+    })?;
+    let outcomes = dialect.run_tests();
+    let failed: Vec<String> = outcomes.into_iter().flat_map(|one| one.failures).collect();
+    if failed.is_empty() {
+        Ok(())
+    } else {
+        Err(failed.join("\n"))
     }
 }
 

@@ -3,6 +3,8 @@
 use handoffd::config::Limits;
 use handoffd::connectors::KINDS;
 use handoffd::intake::{Incoming, Origin, decode};
+use handoffd::mapping::dialect::shipped;
+use handoffd::mapping::exit;
 use handoffd_contract::Event;
 use jiff::Timestamp;
 use proptest::collection::vec;
@@ -39,6 +41,11 @@ const PIECES: &[&str] = &[
     "[[test]]",
     "[ticket.subject]",
     "[a.b.c.d]",
+    "kind = \"exit\"",
+    "[[error]]",
+    "at = \"a[0][0].b\"",
+    "{id}{to}{",
+    "list = [\"a in body\", \"b in a\"]",
     "\"\"\"",
     "'",
     "\n",
@@ -46,9 +53,8 @@ const PIECES: &[&str] = &[
     "=",
 ];
 
-/// A shipped mapping with a few edits.
-fn text() -> impl Strategy<Value = String> {
-    let files: Vec<&'static str> = KINDS.iter().map(|kind| kind.mapping).collect();
+/// One of these files with a few edits.
+fn edited(files: Vec<&'static str>) -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         5 => select(PIECES).prop_map(str::to_owned),
         1 => mutated::text(),
@@ -82,7 +88,21 @@ fn handoff() -> Value {
 #[test]
 fn no_mapping_panics_or_works_without_end() {
     let plain = [event(&handoff()).unwrap()];
-    check(300, &text(), |text| judges::mapping(&text, &plain));
+    let files = KINDS.iter().map(|kind| kind.mapping).collect();
+    check(300, &edited(files), |text| judges::mapping(&text, &plain));
+}
+
+#[test]
+fn no_file_of_a_dialect_or_an_exit_panics_or_works_without_end() {
+    let dialects = shipped::FILES.iter().map(|(_, file)| *file);
+    let exits = exit::FILES.iter().map(|(_, file)| *file);
+    let files: Vec<&str> = dialects.chain(exits).collect();
+    for file in &files {
+        assert_eq!(judges::gateway_file(file), Ok(()));
+    }
+    check(300, &edited(files), |text| {
+        let _ = judges::gateway_file(&text);
+    });
 }
 
 #[test]
