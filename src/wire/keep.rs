@@ -68,7 +68,7 @@ impl Keeper {
         let keeper = Arc::new(self);
         let mut fetching = JoinSet::new();
         let changed = keeper.ledger.changed();
-        let mut told: Option<Instant> = None;
+        let (mut told, mut look_at): (Option<Instant>, Instant) = (None, Instant::now());
         while !stop.is_cancelled() {
             // Registered before the look, so that no wake-up falls between the two.
             let next = changed.next_of_files();
@@ -76,7 +76,10 @@ impl Keeper {
                 let (keeper, stop) = (Arc::clone(&keeper), stop.clone());
                 fetching.spawn(async move { keeper.one(lease, &stop).await });
             }
-            let removed = keeper.remove().await;
+            if look_at <= Instant::now() {
+                let pause = if keeper.remove().await { PAUSE } else { LOOK };
+                look_at = Instant::now() + pause;
+            }
             if told.is_none_or(|at| at.elapsed() >= TELL) {
                 told = Some(Instant::now());
                 if let Ok(bytes) = keeper.ledger.file_bytes().await {
@@ -86,7 +89,7 @@ impl Keeper {
             tokio::select! {
                 () = next, if fetching.len() < AT_A_TIME => {}
                 _ = fetching.join_next(), if !fetching.is_empty() => {}
-                () = tokio::time::sleep(if removed { PAUSE } else { LOOK }) => {}
+                () = tokio::time::sleep_until(look_at) => {}
                 () = stop.cancelled() => {}
             }
             while fetching.try_join_next().is_some() {}

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use axum::Router;
+use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use handoffd_test_support::eventually;
 use jiff::Timestamp;
@@ -24,6 +25,8 @@ struct Files {
     port: u16,
     there: Arc<AtomicBool>,
     given: Arc<AtomicUsize>,
+    /// So many answers fail first: the last of them breaks off.
+    failing: Arc<AtomicUsize>,
 }
 
 impl Files {
@@ -33,6 +36,7 @@ impl Files {
             port: listener.local_addr().unwrap().port(),
             there: Arc::new(AtomicBool::new(true)),
             given: Arc::default(),
+            failing: Arc::default(),
         };
         let served = files.clone();
         let file = move |headers: HeaderMap| async move {
@@ -41,6 +45,15 @@ impl Files {
             }
             if headers.get("x-api-key").is_none_or(|key| key != "KEY-1") {
                 return (StatusCode::UNAUTHORIZED, Vec::new()).into_response();
+            }
+            let fails = |n: usize| n.checked_sub(1);
+            match served
+                .failing
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, fails)
+            {
+                Ok(1) => return half(),
+                Ok(_) => return (StatusCode::SERVICE_UNAVAILABLE, Vec::new()).into_response(),
+                Err(_) => {}
             }
             served.given.fetch_add(1, Ordering::SeqCst);
             (StatusCode::OK, photo()).into_response()
@@ -55,6 +68,15 @@ impl Files {
         self.there.store(false, Ordering::SeqCst);
         self.given.load(Ordering::SeqCst)
     }
+}
+
+/// An answer that breaks off.
+fn half() -> Response {
+    let mut half = photo();
+    half.truncate(SIZE / 2);
+    let broken = std::io::Error::other("it breaks off");
+    let pieces = futures::stream::iter([Ok(half), Err(broken)]);
+    Body::from_stream(pieces).into_response()
 }
 
 fn photo() -> Vec<u8> {
@@ -186,6 +208,22 @@ async fn a_file_reaches_crms_that_are_down_for_longer_than_its_address_lives() {
         "{metrics}"
     );
     assert!(!world.log().contains("KEY-1"));
+}
+
+/// A source that fails and breaks off is asked again within seconds, and no half of a file is kept.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_fails_at_first_is_asked_again() {
+    let files = Files::serve().await;
+    files.failing.store(2, Ordering::SeqCst);
+    let mut world = world(json!({})).await;
+    all_down(&world);
+    waha(&world, &files, "E1").await;
+    began(&mut world).await;
+    until_state(&world, "kept").await;
+    assert_eq!(known(&world).await[0]["bytes"], SIZE);
+    assert_eq!(files.end(), 1);
+    world.sims.clear_faults(None);
+    eventually(SOON, || async { seen(&world, "creatio") == 1 }).await;
 }
 
 /// There is room for one of two files: the older one goes, and what is too large is not kept at all.
