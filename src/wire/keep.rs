@@ -20,6 +20,7 @@ use super::media::{self, AttachmentFetcher, File, Trouble};
 use crate::ledger::files::{Fetched, FileLease, KeptFile, NO_ROOM, PIECE, Stored, word};
 use crate::ledger::{FileLedger, LedgerError};
 use crate::metrics::{MEDIA_KEPT, MEDIA_KEPT_BYTES};
+use crate::seldom::Seldom;
 
 /// So many files are fetched at a time.
 const AT_A_TIME: usize = 8;
@@ -123,6 +124,7 @@ impl Keeper {
     }
 
     async fn one(&self, lease: FileLease, stop: &CancellationToken) {
+        static FAILED: Seldom = Seldom::new();
         let fetched = tokio::select! {
             fetched = self.fetch(&lease) => fetched,
             () = self.renewed(&lease) => Err(LedgerError::Stale),
@@ -140,11 +142,14 @@ impl Keeper {
         match fetched {
             Fetched::Whole { .. } => counter!(MEDIA_KEPT, "result" => "kept").increment(1),
             Fetched::Failed(why) => {
-                tracing::warn!(
-                    file = lease.id,
-                    reason = why,
-                    "a file could not be kept; it is fetched when it is needed"
-                );
+                if let Some(more) = FAILED.now() {
+                    tracing::warn!(
+                        file = lease.id,
+                        reason = why,
+                        more,
+                        "a file could not be kept; it is fetched when it is needed"
+                    );
+                }
                 counter!(MEDIA_KEPT, "result" => why).increment(1);
             }
             Fetched::Again(_) => {}

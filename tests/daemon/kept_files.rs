@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use futures::{StreamExt, stream};
 use handoffd_test_support::eventually;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -74,8 +75,12 @@ impl Files {
 fn half() -> Response {
     let mut half = photo();
     half.truncate(SIZE / 2);
-    let broken = std::io::Error::other("it breaks off");
-    let pieces = futures::stream::iter([Ok(half), Err(broken)]);
+    let end = async {
+        // What there is leaves before it breaks off.
+        tokio::task::yield_now().await;
+        Err(std::io::Error::other("it breaks off"))
+    };
+    let pieces = stream::once(async { Ok(half) }).chain(stream::once(end));
     Body::from_stream(pieces).into_response()
 }
 
