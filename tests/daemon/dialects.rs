@@ -36,8 +36,8 @@ fn said(dialect: &str, from: &str, id: &str, text: &str) -> (&'static str, Strin
         }
         "chatwoot" => {
             json!({"event": "message_created", "account": {"id": 3}, "content": text, "content_type": "text", "message_type": "incoming",
-            "id": seconds, "source_id": id, "private": false, "created_at": now, "sender": {"id": 8801, "name": "Ana"}, "inbox": {"id": 17},
-            "conversation": {"id": from[8..], "inbox_id": 17, "channel": "Channel::Whatsapp", "status": "open",
+            "id": format!("{}{}", &from[8..], &id[id.len() - 1..]), "source_id": id, "private": false, "created_at": now, "sender": {"id": 8801, "name": "Ana"}, "inbox": {"id": 17},
+            "conversation": {"id": &from[8..], "inbox_id": 17, "channel": "Channel::Whatsapp", "status": "open",
                 "contact_inbox": {"source_id": from}, "meta": {"sender": {"id": 8801, "name": "Ana", "phone_number": format!("+{from}")}}}})
         }
         "ycloud" => {
