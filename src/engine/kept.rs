@@ -134,6 +134,5 @@ fn add(handoff: &mut Handoff, message: Message) {
     if all.iter().any(|one| one.id == message.id) {
         return;
     }
-    let later = all.iter().position(|one| one.time > message.time);
-    all.insert(later.unwrap_or(all.len()), message);
+    all.insert(message.place_in(all), message);
 }

@@ -391,6 +391,19 @@ pub struct Message {
 }
 
 impl Message {
+    /// Where it goes in a transcript, into which it comes after those that are there already: at its time.
+    /// WhatsApp counts in seconds, others finer, so within such a second it goes behind.
+    #[must_use]
+    pub fn place_in(&self, transcript: &[Message]) -> usize {
+        let is_whole = |one: &Message| one.time.subsec_nanosecond() == 0;
+        let is_later = |one: &Message| match is_whole(one) || is_whole(self) {
+            true => one.time.as_second() > self.time.as_second(),
+            false => one.time > self.time,
+        };
+        let later = transcript.iter().position(is_later);
+        later.unwrap_or(transcript.len())
+    }
+
     /// Whether there is nothing that could be shown.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -357,6 +357,26 @@ mod tests {
         assert!(body(&message).starts_with("» [AI assistant] refund 5000 EUR\n» 2026-11-20"));
     }
 
+    /// Customers' times are whole seconds, an assistant's are finer.
+    #[test]
+    fn what_was_said_within_one_second_stays_as_it_came() {
+        let at =
+            |time: &str| message(serde_json::json!({"time": format!("2026-11-20T09:58:{time}Z")}));
+        let all = [at("10"), at("12.330"), at("12.900"), at("14")];
+        for (time, place) in [
+            ("09", 0),
+            ("10", 1),
+            ("12", 3),
+            ("12.100", 1),
+            ("12.500", 2),
+            ("13", 3),
+            ("14", 4),
+            ("14.500", 4),
+        ] {
+            assert_eq!(at(time).place_in(&all), place, "{time}");
+        }
+    }
+
     #[test]
     fn every_kind_of_message_is_a_short_line() {
         for (rest, shown) in [

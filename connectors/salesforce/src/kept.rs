@@ -8,6 +8,7 @@ use handoffd_contract::{
     Attachment, Author, AuthorKind, Data, Handoff, Item, Known, Message, Reason, Record, Repeat,
     Settled, Source, Step, text,
 };
+use serde::{Deserialize, Serialize};
 
 use crate::facts::{self, Lane};
 
@@ -21,6 +22,16 @@ const MAX_BYTES: usize = 16 * 1024;
 /// The value once a handoff was completed that shows the message, or says that it was not kept.
 const DONE: &str = "";
 
+/// A message that is kept, as it is written down.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    /// How many had come before it. Older ledgers do not say.
+    #[serde(default)]
+    came: usize,
+    #[serde(flatten)]
+    message: Message,
+}
+
 /// What is known of a message that is not kept.
 fn not_kept() -> Settled {
     Settled::refused(Reason::LimitExceeded, "more messages came than are kept")
@@ -30,7 +41,7 @@ fn not_kept() -> Settled {
 /// gateway is told as well: it may think that a rep is still in charge.
 pub(crate) fn keep(work_target: &str, known: &Known, lane: &Lane<'_>, message: &Message) -> Step {
     let value = if whole(known).count() < MAX_MESSAGES {
-        bounded(message)
+        bounded(message, waiting(known).count())
     } else {
         not_kept()
     };
@@ -98,16 +109,15 @@ pub(crate) fn done(known: &Known) -> Vec<(String, Settled)> {
 
 /// A handoff's transcript, with what was kept since the end of the session before it.
 pub(crate) fn transcript(known: &Known, handoff: &Handoff) -> Vec<Message> {
+    let mut kept: Vec<Kept> = known
+        .under("kept/")
+        .filter(|(id, _)| handoff.transcript.iter().all(|m| m.id != *id))
+        .filter_map(|(_, value)| serde_json::from_str(value).ok())
+        .collect();
+    kept.sort_by_key(|one| one.came);
     let mut all = handoff.transcript.clone();
-    for (id, value) in known.under("kept/") {
-        let Ok(message) = serde_json::from_str::<Message>(value) else {
-            continue;
-        };
-        if handoff.transcript.iter().any(|m| m.id == id) {
-            continue;
-        }
-        let later = all.iter().position(|m| m.time > message.time);
-        all.insert(later.unwrap_or(all.len()), message);
+    for Kept { message, .. } in kept {
+        all.insert(message.place_in(&all), message);
     }
     all
 }
@@ -120,7 +130,8 @@ pub(crate) fn lost(known: &Known, handoff: &Handoff) -> usize {
         .count()
 }
 
-fn bounded(message: &Message) -> Settled {
+fn bounded(message: &Message, came: usize) -> Settled {
+    let written = |message| serde_json::to_string(&Kept { came, message }).unwrap_or_default();
     let bare = |attachment: &Attachment| {
         let mut bare = attachment.clone();
         // Bytes belong into no fact.
@@ -134,9 +145,9 @@ fn bounded(message: &Message) -> Settled {
         attachments: message.attachments.iter().map(bare).collect(),
         ..message.clone()
     };
-    let written = serde_json::to_string(&kept).unwrap_or_default();
-    if written.len() <= MAX_BYTES {
-        return written.into();
+    let whole = written(kept.clone());
+    if whole.len() <= MAX_BYTES {
+        return whole.into();
     }
     // Its words are what matters most.
     let kept = Message {
@@ -148,9 +159,9 @@ fn bounded(message: &Message) -> Settled {
         edit: kept.edit,
         ..Message::default()
     };
-    let written = serde_json::to_string(&kept).unwrap_or_default();
-    if written.len() <= MAX_BYTES {
-        written.into()
+    let words = written(kept);
+    if words.len() <= MAX_BYTES {
+        words.into()
     } else {
         not_kept()
     }

@@ -269,3 +269,19 @@ fn what_is_kept_is_bounded_and_what_is_not_is_counted() {
         );
     }
 }
+
+/// WhatsApp counts in seconds: what was written within one is shown as it came.
+#[test]
+fn what_is_kept_is_shown_as_it_came() {
+    let mut org = sandbox(&json!({}));
+    let mut known = Known::default();
+    run(&mut *org, &mut known, vec![handoff("h1", Vec::new())]);
+    run(&mut *org, &mut known, vec![closed("c1")]);
+    let said = |id: &str, text: &str| received(message(id, AuthorKind::Customer, text));
+    let items = vec![said("m-z", "One"), said("m-a", "Two"), said("m-m", "Three")];
+    run(&mut *org, &mut known, items);
+    run(&mut *org, &mut known, vec![handoff("h2", Vec::new())]);
+    let shown = lines(&common::outcome(&org.view())).join("\n");
+    let places = ["One", "Two", "Three"].map(|words| shown.find(words).expect(words));
+    assert!(places.is_sorted(), "{shown}");
+}
