@@ -127,7 +127,7 @@ impl Creatio {
             let start = if shown {
                 start
             } else {
-                after(start, latest(known, &item.id))
+                after(start, known, &item.id, None)
             };
             last = Some(start);
             rows.extend(self.unsaid(work, known, message, place(start)));

@@ -83,8 +83,7 @@ impl Creatio {
             }
             let message = &event.message;
             let time = message.time.as_millisecond();
-            let before = last.or_else(|| latest(known, &item.id));
-            let start = after(time, before);
+            let start = after(time, known, &item.id, last);
             last = Some(start);
             let place = Place {
                 case: records.case,
@@ -220,7 +219,7 @@ impl Creatio {
             return Vec::new();
         };
         let key = ["creatio", "line", &work.session.id, &work.target, key];
-        let start = after(item.time.as_millisecond(), latest(known, &item.id));
+        let start = after(item.time.as_millisecond(), known, &item.id, None);
         let place = Place {
             case: records.case,
             contact: records.contact,
@@ -301,10 +300,31 @@ pub(super) fn latest(known: &Known, item: &str) -> Option<i64> {
         .max()
 }
 
-/// When a row sorts that comes after another: its own time, and within the same second just behind.
-pub(super) fn after(time: i64, before: Option<i64>) -> i64 {
-    match before {
-        Some(before) if before >= time && before - time < 1_000 => before + 1,
-        _ => time,
+/// When a row of an item sorts: at its own time, and behind what sorts within the same second already,
+/// rows of earlier items and the one `before`. WhatsApp counts in seconds, and what was told of others may
+/// sort much later.
+pub(super) fn after(time: i64, known: &Known, item: &str, before: Option<i64>) -> i64 {
+    let earlier = known.under("last/").filter(|(id, _)| *id != item);
+    let earlier = earlier.filter_map(|(_, at)| at.parse().ok());
+    let within = |at: &i64| (time..time.saturating_add(1_000)).contains(at);
+    let last = earlier.chain(before).filter(within).max();
+    last.map_or(time, |at| at + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_sorts_behind_what_its_own_second_holds_whatever_sorts_later() {
+        let mut known = Known::default();
+        for (item, at) in [("h", "48202"), ("status", "53100"), ("m", "48900")] {
+            known.set(format!("last/{item}"), at);
+        }
+        assert_eq!(after(48_000, &known, "m", None), 48_203, "not its own");
+        assert_eq!(after(48_000, &known, "n", None), 48_901);
+        assert_eq!(after(48_000, &known, "n", Some(48_950)), 48_951);
+        assert_eq!(after(48_901, &known, "n", None), 48_901);
+        assert_eq!(after(47_000, &known, "n", Some(46_999)), 47_000);
     }
 }

@@ -11,7 +11,7 @@ use handoffd_contract::{
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::later::{after, latest};
+use super::later::after;
 use super::open::{Records, records};
 use super::rows::Row;
 use crate::facts::{
@@ -224,7 +224,7 @@ impl Creatio {
                 key.push(&item.id);
             }
             let id = ids::uuid(&key);
-            let start = after(item.time.as_millisecond(), latest(known, &item.id));
+            let start = after(item.time.as_millisecond(), known, &item.id, None);
             let place = Place {
                 case: records.case,
                 contact: records.contact,
