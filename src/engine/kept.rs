@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use handoffd_contract::{Connector, Controller, Data, Event, Handoff, Message};
+use handoffd_contract::{Connector, Controller, Data, Event, Message};
 
 use crate::conversation::notices::{MAX_WORD, RATED};
 use crate::ledger::{LaneLedger, LedgerError, Loaded, effect_id};
@@ -58,6 +58,7 @@ pub async fn settle(
             let unshown = ledger
                 .unshown(session, *seq, &hidden, MAX_MESSAGES, bytes)
                 .await?;
+            let mut came = Vec::new();
             for event in unshown {
                 let is_rating = rating(ledger, session, &event).await?.is_some();
                 if let Data::MessageReceived(said) | Data::MessageSent(said) = event.data
@@ -65,9 +66,16 @@ pub async fn settle(
                     && !said.message.is_empty()
                     && !is_rating
                 {
-                    add(handoff, said.message);
+                    came.push(said.message);
                 }
             }
+            let mut ids: BTreeSet<String> = handoff
+                .transcript
+                .iter()
+                .map(|one| one.id.clone())
+                .collect();
+            came.retain(|one: &Message| ids.insert(one.id.clone()));
+            Message::weave(&mut handoff.transcript, came);
         }
     }
     Ok(())
@@ -126,13 +134,4 @@ async fn rating(
     }
     let found = ledger.recall(session, &effect_id(event, RATED)).await?;
     Ok(found.map(|(_, event)| event))
-}
-
-/// Puts a message into a transcript, at its time, unless it is there.
-fn add(handoff: &mut Handoff, message: Message) {
-    let all = &mut handoff.transcript;
-    if all.iter().any(|one| one.id == message.id) {
-        return;
-    }
-    all.insert(message.place_in(all), message);
 }

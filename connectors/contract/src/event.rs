@@ -391,17 +391,23 @@ pub struct Message {
 }
 
 impl Message {
-    /// Where it goes in a transcript, into which it comes after those that are there already: at its time.
-    /// WhatsApp counts in seconds, others finer, so within such a second it goes behind.
-    #[must_use]
-    pub fn place_in(&self, transcript: &[Message]) -> usize {
+    /// Puts messages that came before a handoff, in the order in which they came, into the handoff's own
+    /// transcript: each before the first that was said after it. WhatsApp counts in seconds, others finer;
+    /// within such a second what came before the handoff was said before what only the handoff tells.
+    pub fn weave(transcript: &mut Vec<Message>, came: impl IntoIterator<Item = Message>) {
         let is_whole = |one: &Message| one.time.subsec_nanosecond() == 0;
-        let is_later = |one: &Message| match is_whole(one) || is_whole(self) {
-            true => one.time.as_second() > self.time.as_second(),
-            false => one.time > self.time,
+        let is_after = |one: &Message, other: &Message| match is_whole(one) || is_whole(other) {
+            true => one.time.as_second() >= other.time.as_second(),
+            false => one.time > other.time,
         };
-        let later = transcript.iter().position(is_later);
-        later.unwrap_or(transcript.len())
+        let mut from = 0;
+        for message in came {
+            let rest = &transcript[from..];
+            let before = rest.iter().position(|one| is_after(one, &message));
+            let at = before.map_or(transcript.len(), |before| from + before);
+            transcript.insert(at, message);
+            from = at + 1;
+        }
     }
 
     /// Whether there is nothing that could be shown.

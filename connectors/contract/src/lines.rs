@@ -359,21 +359,30 @@ mod tests {
 
     /// Customers' times are whole seconds, an assistant's are finer.
     #[test]
-    fn what_was_said_within_one_second_stays_as_it_came() {
-        let at =
-            |time: &str| message(serde_json::json!({"time": format!("2026-11-20T09:58:{time}Z")}));
-        let all = [at("10"), at("12.330"), at("12.900"), at("14")];
-        for (time, place) in [
-            ("09", 0),
-            ("10", 1),
-            ("12", 3),
-            ("12.100", 1),
-            ("12.500", 2),
-            ("13", 3),
-            ("14", 4),
-            ("14.500", 4),
+    fn what_came_before_a_handoff_is_woven_into_its_transcript_as_it_came() {
+        let said = |id: &str, time: &str| {
+            message(serde_json::json!({"id": id, "time": format!("2026-11-20T09:58:{time}Z")}))
+        };
+        for (own, came, wanted) in [
+            (vec!["a 10", "b 14"], vec!["c 11", "d 12"], "acdb"),
+            // The assistant's line before the customer's, whose second had begun earlier.
+            (vec![], vec!["a 12.330", "b 12"], "ab"),
+            (vec!["z 12.900"], vec!["a 12.330", "b 12"], "abz"),
+            (vec!["z 12"], vec!["a 12", "b 12"], "abz"),
+            (vec!["a 11.900", "z 13"], vec!["b 12.100", "c 12"], "abcz"),
+            (vec!["a 12.100", "z 12.500"], vec!["b 12.300"], "abz"),
+            (vec!["a 12.100"], vec!["b 12.100"], "ab"),
         ] {
-            assert_eq!(at(time).place_in(&all), place, "{time}");
+            let all = |list: Vec<&str>| -> Vec<Message> {
+                let parts = list
+                    .iter()
+                    .map(|one| one.split_once(' ').expect("two words"));
+                parts.map(|(id, time)| said(id, time)).collect()
+            };
+            let mut transcript = all(own);
+            Message::weave(&mut transcript, all(came));
+            let ids: String = transcript.iter().map(|one| one.id.as_str()).collect();
+            assert_eq!(ids, wanted);
         }
     }
 

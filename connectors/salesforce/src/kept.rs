@@ -116,9 +116,7 @@ pub(crate) fn transcript(known: &Known, handoff: &Handoff) -> Vec<Message> {
         .collect();
     kept.sort_by_key(|one| one.came);
     let mut all = handoff.transcript.clone();
-    for Kept { message, .. } in kept {
-        all.insert(message.place_in(&all), message);
-    }
+    Message::weave(&mut all, kept.into_iter().map(|one| one.message));
     all
 }
 
