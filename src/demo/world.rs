@@ -59,9 +59,13 @@ pub async fn simulators(stop: CancellationToken) -> Result<Running, sandbox::Err
 /// # Errors
 /// There is none.
 pub fn free_port() -> std::io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-        .local_addr()?
-        .port())
+    let bound = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+    // Below those that the system gives to outgoing connections: nobody takes it between here and its use.
+    let mut tried = (0..50).map(|_| rand::random_range(10_000..20_000));
+    match tried.find(|port| bound(*port).is_ok()) {
+        Some(port) => Ok(port),
+        None => Ok(bound(0)?.local_addr()?.port()),
+    }
 }
 
 /// What a daemon's configuration is made from.
