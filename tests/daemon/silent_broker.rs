@@ -84,7 +84,7 @@ async fn replies_go_out_at_once_while_the_broker_is_silent() {
         assert!(took < Duration::from_secs(3), "reply {n} took {took:?}");
     }
     silent.store(false, Ordering::Relaxed);
-    let state = world.taken("session.state").await;
-    assert_eq!(state["data"]["controller"], "rep", "{state:#}");
+    // Where it waited may have been told once more before.
+    while world.taken("session.state").await["data"]["controller"] != "rep" {}
     world.until_idle().await;
 }
