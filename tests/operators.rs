@@ -132,6 +132,14 @@ fn whoever_publishes_needs_a_broker() {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_hangup_ends_the_daemon_in_order() {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = u64::from_str_radix(ignored.unwrap().trim(), 16).unwrap();
+    assert_eq!(
+        ignored & 1,
+        0,
+        "SIGHUP is ignored here, as under nohup, and by every program that is started here: run the tests without it"
+    );
     let mut daemon = Alone::start().await;
     daemon.signal("-HUP");
     assert_eq!(daemon.ended().await.code(), Some(0));
