@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use jiff::Timestamp;
@@ -114,6 +115,9 @@ pub fn library(config: &Config, connected: &[Connected]) -> anyhow::Result<Arc<A
     )?;
     Ok(Arc::new(fetcher.signing_in(config.media.sign_in.clone())))
 }
+
+/// How often it is looked whether a mapping or dialect was applied.
+const VERSIONS_EVERY: Duration = Duration::from_secs(3);
 
 /// The daemon, ready to run.
 pub struct App {
@@ -312,8 +316,11 @@ impl App {
         ));
         tasks.spawn(webhook_queue::run(self.relay, stop.clone()));
         tasks.spawn(deadlines::run(self.ledger.clone(), stop.clone()));
-        tasks.spawn(self.switches.run(stop.clone()));
-        tasks.spawn(self.versions.run(stop.clone()));
+        tasks.spawn(look_for_versions(
+            self.switches,
+            self.versions,
+            stop.clone(),
+        ));
         tasks.spawn(self.keeper.run(stop.clone()));
         if let Some(notifier) = self.notifier {
             tasks.spawn(notifier.run(stop.clone()));
@@ -385,6 +392,24 @@ pub fn mapping_of(kind: &str, file: &str, text: &str) -> Result<Mapping, Vec<Str
             "{file}: it is a mapping for {}, and the target is {kind}",
             mapping.kind(),
         )])
+    }
+}
+
+/// Puts mappings and dialects in force that are applied while the daemon runs, until stopped.
+async fn look_for_versions(
+    mut switches: Switches,
+    mut versions: Versions<dyn Ledger>,
+    stop: CancellationToken,
+) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(VERSIONS_EVERY) => {}
+            () = stop.cancelled() => return,
+        }
+        let (notices, dialects) = (switches.look().await, versions.look().await);
+        if let Err(error) = notices.and(dialects) {
+            tracing::warn!(%error, "whether mappings or dialects have changed could not be seen");
+        }
     }
 }
 

@@ -110,8 +110,8 @@ impl Notifier {
                 Ok(()) => {
                     tracing::info!(channel = %message.channel, kind = %message.kind, "people were told")
                 }
-                Err(words) => {
-                    tracing::warn!(channel = %message.channel, kind = %message.kind, outcome = told, %words, "people were not told");
+                Err(error) => {
+                    tracing::warn!(channel = %message.channel, kind = %message.kind, outcome = told, %error, "people were not told");
                 }
             }
             self.keep(&state).await?;

@@ -244,10 +244,10 @@ impl Letters {
     async fn meant(&self, admin: &Admin) -> Result<(Vec<i64>, bool), Response> {
         let ledger = &*admin.gate.ledger;
         let mut meant = match (self.like, self.all) {
-            (Some(id), false) => dead_letters::alike(ledger, id)
+            (Some(id), false) => dead_letters::alike(ledger, id, PAGE + 1)
                 .await
                 .map_err(|words| worded(Err(words)))?,
-            (None, true) => dead_letters::numbers(ledger, |_| true)
+            (None, true) => dead_letters::numbers(ledger, PAGE + 1, |_| true)
                 .await
                 .map_err(|error| failed(&error))?,
             _ => return Err(refuse("say either like (a number) or all (true)")),

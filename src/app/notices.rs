@@ -3,17 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use handoffd_contract::notice::Notice;
-use tokio_util::sync::CancellationToken;
 
 use crate::conversation::Rules;
 use crate::ledger::{Ledger, LedgerError, MappingLedger};
 use crate::mapping::Mapping;
-
-/// How often the mappings are looked at.
-const EVERY: Duration = Duration::from_secs(3);
 
 /// The notices that are on, by the version of each mapping that says so.
 pub(super) struct Switches {
@@ -68,18 +63,5 @@ impl Switches {
             self.ledger.follow(self.rules.clone());
         }
         Ok(())
-    }
-
-    /// Looks until stopped.
-    pub async fn run(mut self, stop: CancellationToken) {
-        loop {
-            tokio::select! {
-                () = tokio::time::sleep(EVERY) => {}
-                () = stop.cancelled() => return,
-            }
-            if let Err(error) = self.look().await {
-                tracing::warn!(%error, "whether mappings have changed could not be seen");
-            }
-        }
     }
 }

@@ -187,9 +187,9 @@ async fn meant(ledger: &dyn Ledger, which: &Which) -> anyhow::Result<Vec<i64>> {
     match (which.number, which.like) {
         (Some(number), _) => Ok(vec![number]),
         (None, Some(like)) => {
-            let alike = dead_letters::alike(ledger, like).await;
+            let alike = dead_letters::alike(ledger, like, usize::MAX).await;
             alike.map_err(|words| anyhow!(words))
         }
-        (None, None) => Ok(dead_letters::numbers(ledger, |_| true).await?),
+        (None, None) => Ok(dead_letters::numbers(ledger, usize::MAX, |_| true).await?),
     }
 }

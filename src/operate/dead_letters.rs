@@ -230,14 +230,14 @@ fn quiet(text: &str) -> String {
 }
 
 /// The numbers of all that have this one's cause and source, its own among them, oldest first: in this
-/// order they are judged again, so that what a session waited for is taken as it came.
+/// order they are judged again, so that what a session waited for is taken as it came. At most `limit`.
 ///
 /// # Errors
 /// It is not there, or the ledger failed.
-pub async fn alike(ledger: &dyn EventLedger, id: i64) -> Result<Vec<i64>, String> {
+pub async fn alike(ledger: &dyn EventLedger, id: i64, limit: usize) -> Result<Vec<i64>, String> {
     let one = find(ledger, id).await.map_err(|error| error.to_string())?;
     let one = one.ok_or_else(|| none(id))?.letter;
-    numbers(ledger, |row| {
+    numbers(ledger, limit, |row| {
         let letter = &row.letter;
         (&letter.origin, &letter.stop, &letter.source) == (&one.origin, &one.stop, &one.source)
     })
@@ -245,23 +245,24 @@ pub async fn alike(ledger: &dyn EventLedger, id: i64) -> Result<Vec<i64>, String
     .map_err(|error| error.to_string())
 }
 
-/// The numbers of all that are meant, oldest first.
+/// The numbers of all that are meant, oldest first, at most `limit`: each is read whole.
 ///
 /// # Errors
 /// The ledger failed.
 pub async fn numbers(
     ledger: &dyn EventLedger,
+    limit: usize,
     is_meant: impl Fn(&DeadLetterRow) -> bool,
 ) -> Result<Vec<i64>, LedgerError> {
     let (mut last, mut meant) = (0, Vec::new());
-    loop {
+    while meant.len() < limit {
         let rows = ledger.dead_letters(last, PAGE).await?;
-        let Some(row) = rows.last() else {
-            return Ok(meant);
-        };
+        let Some(row) = rows.last() else { break };
         last = row.id;
         meant.extend(rows.iter().filter(|row| is_meant(row)).map(|row| row.id));
     }
+    meant.truncate(limit);
+    Ok(meant)
 }
 
 /// Judges a dead letter again: admits it if it can now be understood.

@@ -187,9 +187,12 @@ async fn those_of_one_cause_and_source_are_judged_again_in_the_order_in_which_th
     assert!(take(&before, &[evolution("2", "tudo bem?")]).await[0].is_err());
     let letters = file.ledger.dead_letters(0, 10).await.unwrap();
     let ids: Vec<i64> = letters.iter().map(|letter| letter.id).collect();
-    assert_eq!(alike(&*file.ledger, ids[2]).await, Ok(vec![ids[0], ids[2]]));
-    assert_eq!(alike(&*file.ledger, ids[1]).await, Ok(vec![ids[1]]));
-    let words = alike(&*file.ledger, 9_999).await.unwrap_err();
+    assert_eq!(
+        alike(&*file.ledger, ids[2], 10).await,
+        Ok(vec![ids[0], ids[2]])
+    );
+    assert_eq!(alike(&*file.ledger, ids[1], 10).await, Ok(vec![ids[1]]));
+    let words = alike(&*file.ledger, 9_999, 10).await.unwrap_err();
     assert_eq!(words, "there is no dead letter 9999");
 }
 

@@ -107,6 +107,19 @@ pub async fn a_fetch_is_leased_and_its_lease_taken_over(w: &World) {
     assert_eq!(claimed(w, 80).await[0].tries, 3);
 }
 
+pub async fn an_empty_file_gives_way_to_a_newer_one(w: &World) {
+    keep(w, 0, "s1", "https://files.example.com/empty", &[]).await;
+    keep(w, 1, "s1", "https://files.example.com/full", &[vec![1; 10]]).await;
+    w.a.admit(t(2), vec![with_file("s2", "1", URL)])
+        .await
+        .unwrap();
+    let lease = claimed(w, 2).await.remove(0);
+    let stored = w.a.store_piece(&lease, 0, vec![2; 10], 10).await;
+    assert_eq!(stored, Ok(Stored::Yes { dropped: 2 }));
+    let dropped = ("failed".to_owned(), Some(DROPPED.to_owned()));
+    assert_eq!(states(w, "s1").await, [dropped.clone(), dropped]);
+}
+
 pub async fn a_file_is_read_piece_by_piece_as_it_was_stored(w: &World) {
     w.a.admit(t(0), vec![with_file("s1", "1", URL)])
         .await

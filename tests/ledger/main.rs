@@ -160,6 +160,7 @@ conformance! {
     files:
         a_file_is_wanted_with_its_event_and_once
         a_fetch_is_leased_and_its_lease_taken_over
+        an_empty_file_gives_way_to_a_newer_one
         a_file_is_read_piece_by_piece_as_it_was_stored
         a_file_that_failed_is_wanted_again_by_another_event
         the_oldest_files_go_where_there_is_no_room

@@ -3,16 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
-
-use tokio_util::sync::CancellationToken;
 
 use super::Dialects;
 use crate::ledger::{LedgerError, MappingLedger};
 use crate::mapping::dialect::Dialect;
-
-/// How often the ledger is looked at.
-const EVERY: Duration = Duration::from_secs(3);
 
 /// What stands before a dialect's name where its versions are kept; no target's name can hold it.
 pub const INTAKE: &str = "intake/";
@@ -66,18 +60,5 @@ impl<L: MappingLedger + ?Sized> Versions<L> {
             }
         }
         Ok(())
-    }
-
-    /// Looks until stopped.
-    pub async fn run(mut self, stop: CancellationToken) {
-        loop {
-            tokio::select! {
-                () = tokio::time::sleep(EVERY) => {}
-                () = stop.cancelled() => return,
-            }
-            if let Err(error) = self.look().await {
-                tracing::warn!(%error, "whether dialects have changed could not be seen");
-            }
-        }
     }
 }

@@ -196,6 +196,8 @@ async fn store(
         if was_kept {
             fail(db, oldest, DROPPED).await?;
             dropped += 1;
+            // Its pieces are what is left of it, and an empty one has none.
+            continue;
         }
         left += drop_piece(db, oldest).await?;
     }

@@ -179,6 +179,8 @@ fn store(tx: &Tx<'_>, id: i64, epoch: i64, number: u32, piece: &[u8], most: i64)
         if was_kept {
             fail(tx, oldest, DROPPED)?;
             dropped += 1;
+            // Its pieces are what is left of it, and an empty one has none.
+            continue;
         }
         left += drop_piece(tx, oldest)?;
     }
