@@ -47,6 +47,8 @@
 //! | [`serving`], [`seldom`] | HTTP comes in, within bounds; warnings that strangers can cause | hyper |
 //! | [`availability`] | whether reps are there, for a gateway that asks | |
 //! | [`notifications`] | people are told what is not well: webhook, chat, e-mail | lettre |
+//! | [`access`] | who asks, and what they may | argon2, openidconnect |
+//! | [`console`] | pages for operators and admins | |
 //! | [`config`], [`app`], [`admin`], [`operate`] | configured, put together, looked at | |
 //! | [`cli`], [`log`], [`stdout`] | the commands, and what they print | |
 //! | `sandbox`, `demo` | the simulators over HTTP; the whole loop on a laptop (feature `simulators`) | |
@@ -72,6 +74,7 @@
 //! 12. A customer is one contact in each CRM, and nobody is put on a contact that may be somebody else.
 //! 13. What became of a rep's reply stands on the rep's record; what waits or failed is told there.
 
+pub mod access;
 pub mod admin;
 pub mod app;
 pub mod availability;
@@ -79,6 +82,7 @@ pub mod backoff;
 pub mod cli;
 pub mod config;
 pub mod connectors;
+pub mod console;
 pub mod conversation;
 #[cfg(feature = "simulators")]
 pub mod demo;

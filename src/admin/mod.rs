@@ -39,6 +39,7 @@ use subtle::ConstantTimeEq;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Person;
 use crate::config::AmqpConfig;
 use crate::engine::Engine;
 use crate::intake::Gate;
@@ -131,7 +132,7 @@ pub fn routes(admin: Arc<Admin>) -> Router {
         .with_state(admin)
 }
 
-async fn guard(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
+async fn guard(State(admin): State<Arc<Admin>>, mut request: Request, next: Next) -> Response {
     if let Some(token) = &admin.token {
         let given = request
             .headers()
@@ -148,6 +149,7 @@ async fn guard(State(admin): State<Arc<Admin>>, request: Request, next: Next) ->
                 .into_response();
         }
     }
+    request.extensions_mut().insert(Person::of_admin_token());
     next.run(request).await
 }
 

@@ -20,6 +20,8 @@ const STEPS: &[&str] = &[
     include_str!("schema/0007.sql"),
     include_str!("schema/0008.sql"),
     include_str!("schema/0009.sql"),
+    include_str!("schema/0010.sql"),
+    include_str!("schema/0011.sql"),
 ];
 
 /// Marks a file as a ledger of handoffd: "hndf". <https://sqlite.org/pragma.html#pragma_application_id>

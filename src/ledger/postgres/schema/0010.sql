@@ -1,0 +1,1 @@
+-- Who may ask: sign-ins, tokens, and what was done by whom.
