@@ -40,7 +40,7 @@ use std::time::Duration;
 use handoffd_contract::feed::Read;
 use handoffd_contract::settings::AfterEnd;
 use handoffd_contract::{
-    Budget, Check, Connector, Controller, Credential, Feed, Finding, Frame, FrameContent,
+    Budget, Check, Connector, Controller, Credential, Data, Feed, Finding, Frame, FrameContent,
     HttpReply, Known, Problem, Refusal, Reply, Step, Verdict, WebhookAuth, Work,
 };
 use serde_json::Value;
@@ -94,6 +94,11 @@ impl Connector for HubSpot {
 
     fn hear(&self, frame: &Frame<'_>) -> Result<FrameContent, Refusal> {
         hear::hear(&self.settings, frame)
+    }
+
+    /// What became of a reply is told by the way back, as `reply.status`.
+    fn acts_on(&self, data: &Data) -> bool {
+        !matches!(data, Data::MessageStatus(_))
     }
 
     fn shows(&self, controller: &Controller) -> bool {

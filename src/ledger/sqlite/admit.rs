@@ -26,8 +26,10 @@ fn admit_one(tx: &Tx<'_>, now: i64, arrival: &Arrival) -> Result<Admitted> {
     let Some(seq) = insert_event(tx, now, arrival)? else {
         return Ok(Admitted::Duplicate);
     };
+    let mut follows_any = false;
     if let Some(follows) = began {
         insert_event(tx, now, follows)?;
+        follows_any = true;
     }
     want_files(tx, now, arrival)?;
     let freed = learn(tx, arrival)?;
@@ -38,9 +40,13 @@ fn admit_one(tx: &Tx<'_>, now: i64, arrival: &Arrival) -> Result<Admitted> {
         // What follows comes right after its cause, opens and moves nothing, and is woken for with it.
         for follows in move_session(tx, now, &arrival.session, mover)? {
             insert_event(tx, now, &follows)?;
+            follows_any = true;
         }
     }
-    wake_session(tx, now, &arrival.session)?;
+    if !follows_any {
+        pass(tx, now, arrival, seq)?;
+    }
+    wake_session(tx, now, &arrival.session, seq)?;
     if arrival.is_reply() {
         have_looked_at(tx, now, &arrival.session)?;
     }
@@ -162,17 +168,31 @@ fn open_lane(tx: &Tx<'_>, now: i64, session: &str, target: &str, seq: i64) -> Re
     Ok(())
 }
 
-/// Something happened in the session: lanes that were idle or waited for it are due now, those that
-/// are being worked on will be due when they are left. A backoff keeps its time, and parked lanes
-/// stay parked.
-fn wake_session(tx: &Tx<'_>, now: i64, session: &str) -> Result<()> {
+/// Idle lanes of targets that never act on the event have shown it, as they have all before it.
+fn pass(tx: &Tx<'_>, now: i64, arrival: &Arrival, seq: i64) -> Result<()> {
+    for target in &arrival.passes {
+        tx.run(
+            "UPDATE lane SET head = ?3, updated_at = ?4
+              WHERE session = ?1 AND target = ?2 AND state = 'idle' AND lease_owner IS NULL
+                AND NOT EXISTS (SELECT 1 FROM event
+                                 WHERE session = ?1 AND seq > lane.head AND seq < ?3)",
+            params![arrival.session, target, seq, now],
+        )?;
+    }
+    Ok(())
+}
+
+/// Something happened in the session: lanes that were idle and have not shown it, or waited for it, are
+/// due now, those that are being worked on will be due when they are left. A backoff keeps its time, and
+/// parked lanes stay parked.
+fn wake_session(tx: &Tx<'_>, now: i64, session: &str, seq: i64) -> Result<()> {
     let sleepers = tx.all(
         "SELECT id, target, lease_owner IS NOT NULL FROM lane
           WHERE session = ?1
             AND CASE WHEN lease_owner IS NOT NULL THEN woken = 0
-                     ELSE state IN ('idle', 'held')
+                     ELSE state = 'held' OR (state = 'idle' AND head < ?3)
                           OR (state = 'due' AND reason IS NULL AND due_at > ?2) END",
-        params![session, now],
+        params![session, now, seq],
         sleeper,
     )?;
     wake(tx, now, &sleepers)
