@@ -264,7 +264,7 @@ async fn an_older_ledger_is_brought_up_to_date() {
     let version: i32 = conn
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .unwrap();
-    assert_eq!(version, 9);
+    assert_eq!(version, 11);
 }
 
 #[test]

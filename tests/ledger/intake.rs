@@ -350,7 +350,7 @@ pub async fn an_idle_lane_is_not_woken_for_what_its_target_never_acts_on(w: &Wor
     let behind = self::lane(w, "behind", "wa", Next::Idle).await;
     let one = Admission {
         passes: vec!["wa".into()],
-        ..plain(message("behind", "1"))
+        ..plain(message("behind", "6"))
     };
     w.a.put(t(9), one).await;
     let lanes = w.b.lanes(LaneFilter::default()).await.unwrap();
@@ -363,7 +363,7 @@ pub async fn a_lane_that_waits_is_woken_for_everything(w: &World) {
         lane(w, session, "wa", next).await;
         let event = Admission {
             passes: vec!["wa".into()],
-            ..plain(message(session, "1"))
+            ..plain(message(session, session))
         };
         w.a.put(t(5), event).await;
     }
@@ -375,5 +375,5 @@ pub async fn a_lane_that_waits_is_woken_for_everything(w: &World) {
     assert_eq!((held.state, held.due_at), (LaneState::Due, Some(t(5))));
     let backoff = w.b.lanes(filter("backoff")).await.unwrap().remove(0);
     assert_eq!(backoff.due_at, Some(t(500)), "a backoff keeps its time");
-    assert_eq!(backoff.pending, 1);
+    assert_eq!(backoff.pending, 2);
 }

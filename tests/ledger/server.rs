@@ -53,7 +53,10 @@ async fn an_older_schema_is_brought_up_to_date() {
     assert_eq!(ledger.load(&lease, 9, 9_999).await.unwrap().events.len(), 1);
     crate::durable::people_have_it(&ledger).await;
     drop(ledger);
-    assert_eq!(schema.sql("SELECT version FROM handoffd_schema").await, "9");
+    assert_eq!(
+        schema.sql("SELECT version FROM handoffd_schema").await,
+        "11"
+    );
     schema.drop().await;
 }
 

@@ -68,9 +68,8 @@ pub(super) async fn admit(db: &Db<'_>, now: i64, arrivals: &[Arrival]) -> Outcom
     let others = sessions_of(db, &freed).await?;
     lock_lanes(db, &touched, &others).await?;
     open_lanes(db, now, &new).await?;
-    pass(db, now, &new).await?;
-    let first = new.iter().map(|(seq, _)| *seq).min().unwrap_or(0);
-    wake_sessions(db, now, &touched, first).await?;
+    let passed = pass(db, now, &new).await?;
+    wake_sessions(db, now, &touched, &passed).await?;
     let replied: BTreeSet<&str> = new
         .iter()
         .filter(|(_, one)| one.is_reply())
@@ -376,8 +375,8 @@ async fn open_lanes(db: &Db<'_>, now: i64, new: &[(i64, &Arrival)]) -> Outcome<(
 }
 
 /// Idle lanes of targets that never act on any of a session's new events have shown them, as they have all
-/// before them. They are locked.
-async fn pass(db: &Db<'_>, now: i64, new: &[(i64, &Arrival)]) -> Outcome<()> {
+/// before them. Returns which. They are locked.
+async fn pass(db: &Db<'_>, now: i64, new: &[(i64, &Arrival)]) -> Outcome<Vec<i64>> {
     let mut passed: BTreeMap<&str, (i64, i64, Vec<&String>)> = BTreeMap::new();
     for (seq, one) in new {
         let (first, last, targets) = passed
@@ -397,9 +396,9 @@ async fn pass(db: &Db<'_>, now: i64, new: &[(i64, &Arrival)]) -> Outcome<()> {
         }
     }
     if sessions.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
-    db.run(
+    db.all(
         "UPDATE lane SET head = passed.last, updated_at = $5
            FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[])
                 AS passed (session, target, first, last)
@@ -407,21 +406,22 @@ async fn pass(db: &Db<'_>, now: i64, new: &[(i64, &Arrival)]) -> Outcome<()> {
             AND lane.state = 'idle' AND lane.lease_owner IS NULL
             AND NOT EXISTS (SELECT 1 FROM event
                              WHERE event.session = lane.session AND event.seq > lane.head
-                               AND event.seq < passed.first)",
+                               AND event.seq < passed.first)
+         RETURNING lane.id",
         &[&sessions, &targets, &firsts, &lasts, &now],
+        |row| Ok(row.try_get(0)?),
     )
-    .await?;
-    Ok(())
+    .await
 }
 
-/// Something happened in the sessions: lanes that were idle and have not shown it, or waited for it, are
-/// due now, those that are being worked on will be due when they are left. A backoff keeps its time, and
-/// parked lanes stay parked. The lanes are locked. `first` is the number of the first new event.
+/// Something happened in the sessions: lanes that were idle or waited for it are due now, those that are
+/// being worked on will be due when they are left. A backoff keeps its time, and parked lanes stay
+/// parked. Those that have shown it already stay idle. The lanes are locked.
 async fn wake_sessions(
     db: &Db<'_>,
     now: i64,
     sessions: &BTreeSet<&str>,
-    first: i64,
+    shown: &[i64],
 ) -> Outcome<()> {
     let woken: Vec<String> = db
         .all(
@@ -431,10 +431,11 @@ async fn wake_sessions(
              UPDATE lane
                 SET state = 'due', due_at = $2, reason = NULL, words = NULL, updated_at = $2
               WHERE session = ANY ($1) AND lease_owner IS NULL
-                AND (state = 'held' OR (state = 'idle' AND head < $3)
+                AND (state IN ('idle', 'held')
                      OR (state = 'due' AND reason IS NULL AND due_at > $2))
+                AND id <> ALL ($3)
              RETURNING target",
-            &[&texts(sessions), &now, &first],
+            &[&texts(sessions), &now, &shown],
             |row| Ok(row.try_get(0)?),
         )
         .await?;

@@ -43,10 +43,11 @@ fn admit_one(tx: &Tx<'_>, now: i64, arrival: &Arrival) -> Result<Admitted> {
             follows_any = true;
         }
     }
-    if !follows_any {
-        pass(tx, now, arrival, seq)?;
-    }
-    wake_session(tx, now, &arrival.session, seq)?;
+    let passed = match follows_any {
+        true => Vec::new(),
+        false => pass(tx, now, arrival, seq)?,
+    };
+    wake_session(tx, now, &arrival.session, &passed)?;
     if arrival.is_reply() {
         have_looked_at(tx, now, &arrival.session)?;
     }
@@ -168,33 +169,39 @@ fn open_lane(tx: &Tx<'_>, now: i64, session: &str, target: &str, seq: i64) -> Re
     Ok(())
 }
 
-/// Idle lanes of targets that never act on the event have shown it, as they have all before it.
-fn pass(tx: &Tx<'_>, now: i64, arrival: &Arrival, seq: i64) -> Result<()> {
+/// Idle lanes of targets that never act on the event have shown it, as they have all before it. Returns
+/// which.
+fn pass(tx: &Tx<'_>, now: i64, arrival: &Arrival, seq: i64) -> Result<Vec<i64>> {
+    let mut passed = Vec::new();
     for target in &arrival.passes {
-        tx.run(
+        let lane = tx.one(
             "UPDATE lane SET head = ?3, updated_at = ?4
               WHERE session = ?1 AND target = ?2 AND state = 'idle' AND lease_owner IS NULL
                 AND NOT EXISTS (SELECT 1 FROM event
-                                 WHERE session = ?1 AND seq > lane.head AND seq < ?3)",
+                                 WHERE session = ?1 AND seq > lane.head AND seq < ?3)
+             RETURNING id",
             params![arrival.session, target, seq, now],
+            |row| row.get::<_, i64>(0),
         )?;
+        passed.extend(lane);
     }
-    Ok(())
+    Ok(passed)
 }
 
-/// Something happened in the session: lanes that were idle and have not shown it, or waited for it, are
-/// due now, those that are being worked on will be due when they are left. A backoff keeps its time, and
-/// parked lanes stay parked.
-fn wake_session(tx: &Tx<'_>, now: i64, session: &str, seq: i64) -> Result<()> {
-    let sleepers = tx.all(
+/// Something happened in the session: lanes that were idle or waited for it are due now, those that
+/// are being worked on will be due when they are left. A backoff keeps its time, and parked lanes
+/// stay parked. Those that have shown it already stay idle.
+fn wake_session(tx: &Tx<'_>, now: i64, session: &str, shown: &[i64]) -> Result<()> {
+    let mut sleepers = tx.all(
         "SELECT id, target, lease_owner IS NOT NULL FROM lane
           WHERE session = ?1
             AND CASE WHEN lease_owner IS NOT NULL THEN woken = 0
-                     ELSE state = 'held' OR (state = 'idle' AND head < ?3)
+                     ELSE state IN ('idle', 'held')
                           OR (state = 'due' AND reason IS NULL AND due_at > ?2) END",
-        params![session, now, seq],
+        params![session, now],
         sleeper,
     )?;
+    sleepers.retain(|sleeper| !shown.contains(&sleeper.lane));
     wake(tx, now, &sleepers)
 }
 
