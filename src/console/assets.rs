@@ -18,6 +18,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("dialogs.js", include_str!("assets/dialogs.js")),
     ("keys.js", include_str!("assets/keys.js")),
     ("live.js", include_str!("assets/live.js")),
+    ("judge.js", include_str!("assets/judge.js")),
     ("console.js", include_str!("assets/console.js")),
 ];
 

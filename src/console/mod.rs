@@ -115,7 +115,8 @@ impl Console {
         self.rendered(visit, template, json!({"shell": shell, "page": value}))
     }
 
-    fn rendered(&self, visit: &Visit, template: &str, value: Value) -> Answer {
+    fn rendered(&self, visit: &Visit, template: &str, mut value: Value) -> Answer {
+        value["shell"]["name"] = template.trim_end_matches(".html").into();
         let html = self
             .renderer
             .render(template, &value, visit.part())

@@ -30,6 +30,27 @@ pub const TEMPLATES: &[(&str, &str)] = &[
     ("nav.html", include_str!("templates/nav.html")),
     ("nav_list.html", include_str!("templates/nav_list.html")),
     ("overview.html", include_str!("templates/overview.html")),
+    ("parked.html", include_str!("templates/parked.html")),
+    (
+        "parked_parts.html",
+        include_str!("templates/parked_parts.html"),
+    ),
+    (
+        "parked_group.html",
+        include_str!("templates/parked_group.html"),
+    ),
+    ("letter.html", include_str!("templates/letter.html")),
+    (
+        "letter_drop.html",
+        include_str!("templates/letter_drop.html"),
+    ),
+    ("reason.html", include_str!("templates/reason.html")),
+    ("confirm.html", include_str!("templates/confirm.html")),
+    ("target.html", include_str!("templates/target.html")),
+    (
+        "problem_parts.html",
+        include_str!("templates/problem_parts.html"),
+    ),
     ("error.html", include_str!("templates/error.html")),
     ("keys.html", include_str!("templates/keys.html")),
     ("sign_in.html", include_str!("templates/sign_in.html")),

@@ -3,6 +3,7 @@
 import { keepTimes, say } from './times.js';
 import { openPage } from './dialogs.js';
 import { areOn, listen } from './keys.js';
+import { judge } from './judge.js';
 import { live } from './live.js';
 
 function themes() {
@@ -134,5 +135,6 @@ waits();
 copies();
 boxes();
 dialogs();
+judge();
 listen();
 live();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use serde_json::{Value, json};
 
-use super::problems::{self, Problem};
+use super::problems::{self, Trouble};
 use crate::console::{Answer, Console, Failure, Visit};
 use crate::operate::status::{Circuit, Presence, Status, Target};
 
@@ -16,11 +16,11 @@ const MAX_ROWS: usize = 6;
 pub(super) async fn show(State(console): State<Arc<Console>>, visit: Visit) -> Answer {
     let status = console.status(&visit).await?;
     let rows = problems::of(&status);
-    let needs = rows.iter().filter(|row| !row.by_itself).count();
+    let needs = rows.iter().filter(|row| row.needs_person).count();
     let more = rows.len().saturating_sub(MAX_ROWS);
     let value = json!({
         "needs": needs, "at": status.at, "more": more,
-        "problems": rows.iter().take(MAX_ROWS).map(Problem::json).collect::<Vec<_>>(),
+        "problems": rows.iter().take(MAX_ROWS).map(Trouble::row).collect::<Vec<_>>(),
         "targets": status.targets.iter().map(|target| console.target_row(target, &status)).collect::<Vec<_>>(),
         "broker": broker(&status),
     });

@@ -4,31 +4,47 @@
 use handoffd_contract::Reason;
 use handoffd_contract::verdict::Class;
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 use crate::operate::status::{Arrivals, Circuit, Lanes, Presence, Status, Target};
 
-/// A row.
-pub(super) struct Problem {
-    tone: &'static str,
-    icon: &'static str,
-    title: Value,
-    why: Value,
-    quote: Option<String>,
-    /// Whether it mends itself.
-    pub by_itself: bool,
-    acts: Vec<Value>,
+/// What kind of trouble it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Kind {
+    Ledger,
+    Parked,
+    Unknown,
+    DeadLetters,
+    Webhooks,
+    Credential,
+    Broker,
+    NotConfigured,
+    Closing,
+    Down,
+    Waiting,
 }
 
-impl Problem {
-    /// As the template reads it.
-    pub fn json(&self) -> Value {
-        let id = format!("{}-{}", self.title["key"], self.title["values"]["target"]);
-        json!({
-            "id": id.replace('"', ""), "tone": self.tone, "icon": self.icon, "title": self.title, "why": self.why,
-            "quote": self.quote, "by_itself": self.by_itself, "acts": self.acts,
-        })
-    }
+/// Something that is not well.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub(super) struct Trouble {
+    pub kind: Kind,
+    pub needs_person: bool,
+    /// The other side's own words.
+    #[serde(default)]
+    pub words: String,
+    #[serde(default)]
+    pub target: Option<String>,
+    /// The reason's label.
+    #[serde(default)]
+    pub reason: Option<String>,
+    pub count: i64,
+    #[serde(default)]
+    pub since: Option<Timestamp>,
+    /// Milliseconds to the next try, where that is known.
+    #[serde(default)]
+    pub next_millis: Option<i64>,
 }
 
 /// A text with its values.
@@ -36,227 +52,199 @@ pub(super) fn said(key: &str, values: Value) -> Value {
     json!({"key": key, "values": values})
 }
 
-/// A button that leads to a page.
-fn link(key: &str, values: Value, href: String) -> Value {
-    json!({"key": key, "values": values, "href": href})
-}
-
-/// Everything that is not well.
-pub(super) fn of(status: &Status) -> Vec<Problem> {
-    let mut rows = Vec::new();
-    if !status.ledger.ok {
-        rows.push(ledger(status));
-    }
-    let (unsure, mut parked): (Vec<&Lanes>, Vec<&Lanes>) = status
-        .parked
-        .iter()
-        .partition(|group| group.reason == Reason::UnknownOutcome);
-    parked.sort_by_key(|group| std::cmp::Reverse(group.count));
-    rows.extend(parked.into_iter().map(of_parked));
-    rows.extend(unsure.into_iter().map(of_unsure));
-    rows.extend(letters(&status.dead_letters));
-    rows.extend(webhooks(&status.webhooks));
-    rows.extend(status.unroutable.iter().map(of_unroutable));
-    rows.extend(status.targets.iter().filter_map(of_target));
-    if !status.broker.message.is_empty() {
-        rows.push(broker(status));
-    }
-    let by_itself = status.targets.iter();
-    rows.extend(by_itself.filter_map(|target| trying_again(target, status)));
-    rows
-}
-
-fn address(group: &Lanes) -> String {
-    format!("/parked/{}/{}", group.reason.label(), group.target)
-}
-
 /// A text's key for a reason.
-pub(super) fn of_reason(reason: Reason) -> String {
-    format!("reason.{}", reason.label())
+pub(super) fn of_reason(label: &str) -> String {
+    format!("reason.{label}")
 }
 
-fn oldest(count: i64, at: Timestamp) -> Value {
-    let mut values = Map::new();
-    values.insert("count".into(), count.into());
-    values.insert("since".into(), at.to_string().into());
-    Value::Object(values)
-}
+impl Trouble {
+    /// As the template reads it.
+    pub fn row(&self) -> Value {
+        let (icon, tone) = self.shape();
+        let target = self.target.as_deref().unwrap_or_default();
+        let reason = self.reason.as_deref().unwrap_or_default();
+        json!({
+            "id": format!("{:?}-{target}-{reason}", self.kind), "icon": icon, "tone": tone,
+            "title": self.title(), "why": self.why(), "quote": self.words, "acts": self.acts(),
+            "by_itself": !self.needs_person,
+        })
+    }
 
-fn of_parked(group: &Lanes) -> Problem {
-    let icon = match group.reason {
-        Reason::Forbidden => "lock",
-        _ => "parked",
-    };
-    Problem {
-        tone: "bad",
-        icon,
-        title: said(&of_reason(group.reason), json!({"target": group.target})),
-        why: said("problem.parked", oldest(group.count, group.oldest)),
-        quote: Some(group.message.clone()),
-        by_itself: false,
-        acts: vec![link(
-            "act.see",
-            json!({"count": group.count}),
-            address(group),
-        )],
+    fn shape(&self) -> (&'static str, &'static str) {
+        match self.kind {
+            _ if !self.needs_person => ("clock", "wait"),
+            Kind::Unknown => ("unsure", "unsure"),
+            Kind::Parked if self.reason.as_deref() == Some(Reason::Forbidden.label()) => {
+                ("lock", "bad")
+            }
+            Kind::Parked => ("parked", "bad"),
+            Kind::Credential => ("lock", "bad"),
+            Kind::Broker | Kind::Closing => ("down", "warn"),
+            _ => ("refused", "bad"),
+        }
+    }
+
+    fn title(&self) -> Value {
+        let key = match self.kind {
+            Kind::Ledger => "problem.ledger",
+            Kind::Unknown => "problem.unsure",
+            Kind::DeadLetters => "problem.letters",
+            Kind::Webhooks => "problem.webhooks",
+            Kind::Broker if self.target.is_some() => "problem.unroutable",
+            Kind::Broker => "problem.broker",
+            Kind::NotConfigured => "problem.not_configured",
+            Kind::Closing => "problem.closing",
+            Kind::Parked | Kind::Credential | Kind::Down | Kind::Waiting => match &self.reason {
+                Some(label) => return said(&of_reason(label), json!({"target": self.target})),
+                None => "problem.down",
+            },
+        };
+        said(key, json!({"target": self.target, "count": self.count}))
+    }
+
+    fn why(&self) -> Value {
+        let key = match self.kind {
+            Kind::Ledger => "problem.ledger_why",
+            Kind::Parked if self.since.is_some() => "problem.parked",
+            Kind::Unknown => "problem.unsure_why",
+            Kind::DeadLetters => "problem.letters_why",
+            Kind::Webhooks => "problem.webhooks_why",
+            Kind::Broker if self.target.is_some() => "problem.unroutable_why",
+            Kind::Broker => "problem.broker_why",
+            Kind::Closing => "problem.closing_why",
+            Kind::Down | Kind::Waiting if self.next_millis.is_some() => "problem.tried_again",
+            Kind::Down | Kind::Waiting => "problem.tried_again_soon",
+            Kind::Parked | Kind::Credential | Kind::NotConfigured => "problem.waits_there",
+        };
+        said(
+            key,
+            json!({"count": self.count, "since": self.since, "span": self.next_millis}),
+        )
+    }
+
+    /// At most two buttons, the first of which mends it.
+    fn acts(&self) -> Vec<Value> {
+        let target = self.target.as_deref().unwrap_or_default();
+        let reason = self.reason.as_deref().unwrap_or_default();
+        let act = |key: &str, href: String| json!({"key": key, "values": {"count": self.count}, "href": href});
+        let explain = || act("act.explain", format!("/reasons/{reason}"));
+        match self.kind {
+            Kind::Parked => vec![
+                act("act.see", format!("/parked/{reason}/{target}")),
+                explain(),
+            ],
+            Kind::Unknown => vec![act("act.look", format!("/parked/{reason}/{target}"))],
+            Kind::DeadLetters => vec![act("act.letters", "/parked#dead-letters".into())],
+            Kind::Webhooks => vec![act("act.webhooks", "/parked#webhooks".into())],
+            Kind::Closing => vec![act("act.look", "/conversations?window=closing".into())],
+            Kind::Credential | Kind::Broker if !reason.is_empty() => vec![explain()],
+            Kind::Down | Kind::Waiting => vec![act("act.target", format!("/targets/{target}"))],
+            Kind::Ledger | Kind::Credential | Kind::Broker | Kind::NotConfigured => Vec::new(),
+        }
     }
 }
 
-fn of_unsure(group: &Lanes) -> Problem {
-    Problem {
-        tone: "unsure",
-        icon: "unsure",
-        title: said("problem.unsure", json!({"count": group.count})),
-        why: said("problem.unsure_why", json!({})),
-        quote: None,
-        by_itself: false,
-        acts: vec![link(
-            "act.look",
-            json!({"count": group.count}),
-            address(group),
-        )],
+/// Everything that is not well, from a status.
+pub(super) fn of(status: &Status) -> Vec<Trouble> {
+    let mut all = Vec::new();
+    if !status.ledger.ok {
+        all.push(Trouble {
+            words: status.ledger.message.clone(),
+            ..plain(Kind::Ledger, 1)
+        });
+    }
+    all.extend(status.parked.iter().map(|group| {
+        let kind = if group.reason == Reason::UnknownOutcome {
+            Kind::Unknown
+        } else {
+            Kind::Parked
+        };
+        of_lanes(kind, group)
+    }));
+    all.extend(arrivals(Kind::DeadLetters, &status.dead_letters));
+    all.extend(arrivals(Kind::Webhooks, &status.webhooks));
+    all.extend(
+        status
+            .unroutable
+            .iter()
+            .map(|group| of_lanes(Kind::Broker, group)),
+    );
+    all.extend(
+        status
+            .targets
+            .iter()
+            .filter_map(|target| of_target(target, status)),
+    );
+    if !status.broker.message.is_empty() {
+        all.push(Trouble {
+            words: status.broker.message.clone(),
+            ..plain(Kind::Broker, 1)
+        });
+    }
+    all.sort_by_key(|one| (!one.needs_person, one.kind, -one.count));
+    all
+}
+
+fn plain(kind: Kind, count: i64) -> Trouble {
+    Trouble {
+        kind,
+        needs_person: true,
+        words: String::new(),
+        target: None,
+        reason: None,
+        count,
+        since: None,
+        next_millis: None,
     }
 }
 
-fn letters(causes: &[Arrivals]) -> Option<Problem> {
+fn of_lanes(kind: Kind, group: &Lanes) -> Trouble {
+    Trouble {
+        words: group.message.clone(),
+        target: Some(group.target.clone()),
+        reason: Some(group.reason.label().to_owned()),
+        since: Some(group.oldest),
+        ..plain(kind, group.count)
+    }
+}
+
+fn arrivals(kind: Kind, causes: &[Arrivals]) -> Option<Trouble> {
     let newest = causes.iter().max_by_key(|cause| cause.oldest)?;
-    let count: i64 = causes.iter().map(|cause| cause.count).sum();
-    Some(Problem {
-        tone: "bad",
-        icon: "refused",
-        title: said("problem.letters", json!({"count": count})),
-        why: said("problem.letters_why", json!({})),
-        quote: Some(newest.message.clone()),
-        by_itself: false,
-        acts: vec![link(
-            "act.letters",
-            json!({}),
-            "/parked#dead-letters".into(),
-        )],
+    let count = causes.iter().map(|cause| cause.count).sum();
+    Some(Trouble {
+        words: newest.message.clone(),
+        target: (kind == Kind::Webhooks).then(|| newest.origin.clone()),
+        reason: Some(newest.reason.label().to_owned()),
+        ..plain(kind, count)
     })
 }
 
-fn webhooks(causes: &[Arrivals]) -> Option<Problem> {
-    let newest = causes.iter().max_by_key(|cause| cause.oldest)?;
-    let count: i64 = causes.iter().map(|cause| cause.count).sum();
-    Some(Problem {
-        tone: "bad",
-        icon: "refused",
-        title: said(
-            "problem.webhooks",
-            json!({"count": count, "target": newest.origin}),
-        ),
-        why: said("problem.webhooks_why", json!({})),
-        quote: Some(newest.message.clone()),
-        by_itself: false,
-        acts: vec![link("act.webhooks", json!({}), "/parked#webhooks".into())],
-    })
-}
-
-fn of_unroutable(group: &Lanes) -> Problem {
-    Problem {
-        tone: "bad",
-        icon: "down",
-        title: said("problem.unroutable", json!({"count": group.count})),
-        why: said("problem.unroutable_why", json!({})),
-        quote: Some(group.message.clone()),
-        by_itself: false,
-        acts: vec![what_to_do(group.reason)],
-    }
-}
-
-fn what_to_do(reason: Reason) -> Value {
-    link(
-        "act.explain",
-        json!({}),
-        format!("/reasons/{}", reason.label()),
-    )
-}
-
-/// A target that needs a person: its credential was rejected, or nobody works on it.
-fn of_target(target: &Target) -> Option<Problem> {
-    let is_missing = target.state == Presence::NotConfigured && target.due > 0;
-    if !target.credential_rejected && !is_missing {
-        return None;
-    }
-    let (title, quote) = if is_missing {
-        ("problem.not_configured", None)
-    } else {
-        ("problem.rejected", Some(target.message.clone()))
+fn of_target(target: &Target, status: &Status) -> Option<Trouble> {
+    let of = |kind, needs_person, count, next_millis| Trouble {
+        needs_person,
+        words: target.message.clone(),
+        target: Some(target.name.clone()),
+        reason: target.reason.map(|reason| reason.label().to_owned()),
+        next_millis,
+        ..plain(kind, count)
     };
-    let acts = target.reason.map(what_to_do).into_iter().collect();
-    Some(Problem {
-        tone: "bad",
-        icon: "lock",
-        title: said(title, json!({"target": target.name})),
-        why: said("problem.waits_there", json!({"count": target.due})),
-        quote,
-        by_itself: false,
-        acts,
-    })
-}
-
-fn ledger(status: &Status) -> Problem {
-    Problem {
-        tone: "bad",
-        icon: "refused",
-        title: said("problem.ledger", json!({})),
-        why: said("problem.ledger_why", json!({})),
-        quote: Some(status.ledger.message.clone()),
-        by_itself: false,
-        acts: Vec::new(),
+    if target.state == Presence::NotConfigured && target.due > 0 {
+        return Some(of(Kind::NotConfigured, true, target.due, None));
     }
-}
-
-fn broker(status: &Status) -> Problem {
-    Problem {
-        tone: "warn",
-        icon: "down",
-        title: said("problem.broker", json!({})),
-        why: said("problem.broker_why", json!({})),
-        quote: Some(status.broker.message.clone()),
-        by_itself: false,
-        acts: Vec::new(),
-    }
-}
-
-/// A target whose circuit is open, or for which conversations wait: it goes on by itself.
-fn trying_again(target: &Target, status: &Status) -> Option<Problem> {
-    if target.credential_rejected || target.state != Presence::Enabled {
-        return None;
+    if target.credential_rejected {
+        return Some(of(Kind::Credential, true, target.due, None));
     }
     let seconds = match target.circuit {
         Some(Circuit::Open { seconds }) => seconds,
         Some(Circuit::Probing) => 0,
         _ => return None,
     };
-    let waiting =
+    let waits =
         |group: &&Lanes| group.target == target.name && group.reason.class() == Class::Target;
-    let count: i64 = status
-        .waiting
-        .iter()
-        .filter(waiting)
-        .map(|group| group.count)
-        .sum();
+    let waiting = status.waiting.iter().filter(waits);
+    let count = waiting.map(|group| group.count).sum();
     let next = i64::try_from(seconds)
         .unwrap_or(i64::MAX)
         .saturating_mul(1_000);
-    Some(Problem {
-        tone: "wait",
-        icon: "clock",
-        title: said(
-            &target
-                .reason
-                .map_or_else(|| "problem.down".to_owned(), of_reason),
-            json!({"target": target.name}),
-        ),
-        why: said("problem.tried_again", json!({"count": count, "span": next})),
-        quote: Some(target.message.clone()).filter(|words| !words.is_empty()),
-        by_itself: true,
-        acts: vec![link(
-            "act.target",
-            json!({}),
-            format!("/targets/{}", target.name),
-        )],
-    })
+    Some(of(Kind::Down, false, count, Some(next)))
 }
