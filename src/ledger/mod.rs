@@ -16,6 +16,7 @@
 //! dead letter (table poison)   webhook queue (table inbox)   feed (cursor, lease)
 //! file (wanted with its event, kept for a time) ─► piece
 //! mapping (versions)   daemon (who lives)   notifier (what people were told)
+//! sign-in, link, token, person (who may ask)   audit (what was done by whom, only added to)
 //! ```
 //!
 //! | trait | who is given it |
@@ -29,8 +30,10 @@
 //! | [`OperatorLedger`] | the admin API and operators' commands |
 //! | [`MappingLedger`] | mappings |
 //! | [`NotifierLedger`] | who tells people what is not well |
+//! | [`AccessLedger`] | who tells who asks |
 //! | [`Ledger`] | what opens a ledger and hands out its parts |
 
+pub mod access;
 mod changed;
 mod conversation;
 mod events;
@@ -51,6 +54,7 @@ mod webhooks;
 
 use std::sync::Arc;
 
+pub use self::access::AccessLedger;
 pub use self::changed::Changed;
 pub use self::conversation::{ConversationLedger, ConversationRow, effect_id};
 pub use self::events::{Admission, Admitted, DeadLetter, DeadLetterRow, EventLedger, Find};
@@ -105,6 +109,7 @@ pub trait Ledger:
     + OperatorLedger
     + MappingLedger
     + NotifierLedger
+    + AccessLedger
 {
 }
 
@@ -118,5 +123,6 @@ impl<T> Ledger for T where
         + OperatorLedger
         + MappingLedger
         + NotifierLedger
+        + AccessLedger
 {
 }

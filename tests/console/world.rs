@@ -192,7 +192,7 @@ impl Drop for World {
 fn handoff(session: &str, targets: &[&str], name: &str) -> Value {
     json!({
         "session": {"id": session, "business_number": "+15550783881", "language": "es"},
-        "contact": {"phone": "+4915112345678", "wa_id": "4915112345678", "name": name},
+        "contact": {"phone": "+4915199887766", "wa_id": "4915199887766", "name": name},
         "handoff": {"reasons": ["user_requested_human_assistance"], "summary": "She wants a refund.",
             "sentiment": "angry", "language": "es", "topic": "Refund"},
         "transcript": [
