@@ -67,7 +67,7 @@ const NAVIGATION: [(&str, &[Entry]); 4] = [
 ];
 
 /// Pages of the navigation that are there. What is not is left out, so that no link leads nowhere.
-const THERE: [&str; 3] = ["/", "/parked", "/v1/openapi.json"];
+const THERE: [&str; 5] = ["/", "/parked", "/audit", "/access", "/v1/openapi.json"];
 
 /// Whether parts of pages change by themselves.
 const LIVE: bool = false;
