@@ -241,7 +241,9 @@ impl App {
         let admin = Admin {
             ledger: ledger.clone(),
             webhooks: ledger.clone(),
-            conversations: ledger.clone(),
+            view: ledger.clone(),
+            searches: Default::default(),
+            unmasked: Default::default(),
             engine: Arc::clone(&engine),
             broker: state,
             token: config.http.admin_token.clone(),

@@ -6,14 +6,12 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use handoffd_contract::Controller;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Admin;
 use crate::ledger::{LaneFilter, LaneRef, LaneState, LedgerError};
-use crate::operate::conversations::conversation_json;
 use crate::operate::dead_letters::{self, Listed, Mode};
 use crate::operate::status::{Health, Sources, gather};
 use crate::operate::{group_json, lane_json, select, show_json};
@@ -54,22 +52,26 @@ pub(super) async fn lanes(
     )
 }
 
-pub(super) async fn status(State(admin): State<Arc<Admin>>) -> Response {
+/// What a status is gathered from.
+pub(super) fn sources(admin: &Admin) -> Sources<'_> {
     let targets = admin.engine.targets.iter();
     let health = targets.map(|(name, target)| (name.clone(), Health::of(target)));
     let trouble = admin.broker.as_ref().and_then(|state| {
         let state = state.borrow();
         (!state.message.is_empty()).then(|| format!("nothing is taken from it: {}", state.message))
     });
-    let sources = Sources {
+    Sources {
         ledger: &*admin.ledger,
         events: &*admin.gate.ledger,
         targets: &admin.configured,
         broker: admin.amqp.as_ref(),
         daemon: Some((health.collect(), trouble)),
         alone: String::new(),
-    };
-    answer(gather(sources).await, |status| json!(status))
+    }
+}
+
+pub(super) async fn status(State(admin): State<Arc<Admin>>) -> Response {
+    answer(gather(sources(&admin)).await, |status| json!(status))
 }
 
 pub(super) async fn parked(State(admin): State<Arc<Admin>>) -> Response {
@@ -88,32 +90,6 @@ pub(super) async fn parked(State(admin): State<Arc<Admin>>) -> Response {
             })).collect::<Vec<_>>(),
         })
     })
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ConversationQuery {
-    controller: String,
-    #[serde(default)]
-    limit: usize,
-}
-
-pub(super) async fn conversations(
-    State(admin): State<Arc<Admin>>,
-    Query(query): Query<ConversationQuery>,
-) -> Response {
-    let controller = query.controller.as_str();
-    if !Controller::WORDS[1..].contains(&controller) {
-        return refuse("controller must be queued, rep, returned or closed");
-    }
-    let limit = match query.limit {
-        0 => 1_000,
-        limit => limit.min(1_000),
-    };
-    answer(
-        admin.conversations.conversations(controller, limit).await,
-        |rows| json!({"sessions": rows.iter().map(conversation_json).collect::<Vec<_>>()}),
-    )
 }
 
 pub(super) async fn session(State(admin): State<Arc<Admin>>, Path(id): Path<String>) -> Response {
@@ -324,7 +300,7 @@ fn answer<T>(outcome: Result<T, LedgerError>, shape: impl FnOnce(T) -> Value) ->
     }
 }
 
-fn failed(error: &LedgerError) -> Response {
+pub(super) fn failed(error: &LedgerError) -> Response {
     (
         StatusCode::SERVICE_UNAVAILABLE,
         Json(json!({"error": error.to_string()})),
@@ -332,6 +308,6 @@ fn failed(error: &LedgerError) -> Response {
         .into_response()
 }
 
-fn refuse(words: &str) -> Response {
+pub(super) fn refuse(words: &str) -> Response {
     (StatusCode::BAD_REQUEST, Json(json!({"error": words}))).into_response()
 }
