@@ -5,6 +5,7 @@ mod broker;
 mod connect;
 mod deadlines;
 mod examine;
+mod figures;
 mod notices;
 mod people;
 mod routes;
@@ -137,6 +138,8 @@ pub struct App {
     notifier: Option<Notifier>,
     public: Site,
     admin: Site,
+    /// Ends the streams of the admin API.
+    streams: CancellationToken,
     /// The names of disabled targets.
     disabled: Vec<String>,
 }
@@ -243,6 +246,7 @@ impl App {
             webhooks: ledger.clone(),
             view: ledger.clone(),
             searches: Default::default(),
+            streams: Default::default(),
             unmasked: Default::default(),
             engine: Arc::clone(&engine),
             broker: state,
@@ -270,6 +274,7 @@ impl App {
             .await
             .with_context(|| format!("http.listen: {listen} cannot be bound"))?;
         let of_desks = availability::routes(desks, config.http.admin_token.clone());
+        let streams = admin.streams.stop.clone();
         let routes = admin::routes(Arc::new(admin)).merge(of_desks);
         let admin = Site::bind(admin_listen, routes, Bounds::for_operators(), None)
             .await
@@ -287,6 +292,7 @@ impl App {
             notifier,
             public,
             admin,
+            streams,
             disabled: config
                 .targets
                 .iter()
@@ -318,6 +324,12 @@ impl App {
         ));
         tasks.spawn(webhook_queue::run(self.relay, stop.clone()));
         tasks.spawn(deadlines::run(self.ledger.clone(), stop.clone()));
+        tasks.spawn(figures::run(self.ledger.clone(), stop.clone()));
+        let (stopping, streams) = (stop.clone(), self.streams);
+        tasks.spawn(async move {
+            stopping.cancelled().await;
+            streams.cancel();
+        });
         tasks.spawn(look_for_versions(
             self.switches,
             self.versions,

@@ -11,6 +11,7 @@ pub mod overview;
 pub mod search;
 pub mod sentences;
 pub mod status;
+pub mod stream;
 pub mod timeline;
 pub mod unmask;
 

@@ -14,6 +14,8 @@
 //! | `POST /v1/search` | conversations by what a customer is known by, which belongs into no address |
 //! | `GET /v1/sessions/{id}/timeline` | what happened to one conversation, entry by entry |
 //! | `POST /v1/sessions/{id}/unmask` | shows names and texts of one to who asks, for ten minutes |
+//! | `GET /v1/tap` | a stream of what happens: `?target=&type=&session=` |
+//! | `GET /v1/live` | a stream of which parts of pages changed |
 //! | `GET /v1/sessions/{id}` | what happened to one conversation |
 //! | `GET /v1/targets/{name}/availability` | whether reps are there; see [`availability`](crate::availability) |
 //! | `POST /v1/retry`, `POST /v1/skip` | `{"session": …}`, `{"reason": …}`, `{"target": …}` or `{"all": true}`, with `"dry_run": true` |
@@ -26,6 +28,7 @@
 
 mod operate;
 mod ready;
+mod streams;
 mod view;
 
 use std::sync::{Arc, OnceLock};
@@ -45,6 +48,7 @@ use subtle::ConstantTimeEq;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+pub use self::streams::Streams;
 use crate::access::Person;
 use crate::config::AmqpConfig;
 use crate::engine::Engine;
@@ -65,6 +69,8 @@ pub struct Admin {
     pub view: Arc<dyn ViewLedger>,
     /// Searches that words stand for.
     pub searches: Remembered,
+    /// Streams that are open.
+    pub streams: Streams,
     /// Who sees names and texts of which conversation.
     pub unmasked: Unmasked,
     /// The engine, for the state of its targets.
@@ -122,6 +128,8 @@ pub fn routes(admin: Arc<Admin>) -> Router {
         .route("/v1/parked", get(operate::parked))
         .route("/v1/overview", get(view::overview))
         .route("/v1/search", post(view::find))
+        .route("/v1/tap", get(streams::tap))
+        .route("/v1/live", get(streams::live))
         .route("/v1/sessions", get(view::sessions))
         .route("/v1/sessions/{id}", get(operate::session))
         .route("/v1/sessions/{id}/timeline", get(view::session_timeline))

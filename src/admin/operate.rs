@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::Admin;
 use crate::ledger::{LaneFilter, LaneRef, LaneState, LedgerError};
 use crate::operate::dead_letters::{self, Listed, Mode};
+use crate::operate::listing::{hidden, values};
 use crate::operate::status::{Health, Sources, gather};
 use crate::operate::{group_json, lane_json, select, show_json};
 
@@ -46,10 +47,22 @@ pub(super) async fn lanes(
         after: query.after,
         limit: query.limit.min(1_000),
     };
-    answer(
-        admin.ledger.lanes(filter).await,
-        |rows| json!({"lanes": rows.iter().map(|row| lane_json(row, &admin.configured)).collect::<Vec<_>>()}),
-    )
+    let found = async {
+        let rows = admin.ledger.lanes(filter).await?;
+        let sessions = rows.iter().filter(|row| row.stop.is_some());
+        let values = values(&*admin.view, sessions.map(|row| &row.session)).await?;
+        Ok((rows, values))
+    };
+    answer(found.await, |(rows, values)| {
+        let each = rows.iter().map(|row| {
+            let mut shown = lane_json(row, &admin.configured);
+            if let Some(stop) = &row.stop {
+                shown["message"] = json!(hidden(&values, &row.session, &stop.message));
+            }
+            shown
+        });
+        json!({"lanes": each.collect::<Vec<_>>()})
+    })
 }
 
 /// What a status is gathered from.
@@ -79,11 +92,17 @@ pub(super) async fn parked(State(admin): State<Arc<Admin>>) -> Response {
         let groups = admin.ledger.groups().await?;
         let kept = dead_letters::page(&*admin.gate.ledger, &admin.gate.limits, 0, PAGE).await?;
         let webhooks = admin.webhooks.parked_webhooks(200).await?;
-        Ok::<_, LedgerError>((groups, kept, webhooks))
+        let values = values(&*admin.view, groups.iter().map(|group| &group.example)).await?;
+        Ok::<_, LedgerError>((groups, kept, webhooks, values))
     };
-    answer(gathered.await, |(groups, kept, webhooks)| {
+    answer(gathered.await, |(groups, kept, webhooks, values)| {
+        let shown = groups.iter().map(|group| {
+            let mut shown = group_json(group);
+            shown["message"] = json!(hidden(&values, &group.example, &group.stop.message));
+            shown
+        });
         json!({
-            "groups": groups.iter().map(group_json).collect::<Vec<_>>(),
+            "groups": shown.collect::<Vec<_>>(),
             "dead_letters": kept.iter().map(Listed::json).collect::<Vec<_>>(),
             "webhooks": webhooks.iter().map(|(id, target, at, stop)| json!({
                 "id": id, "target": target, "received_at": at, "reason": stop.reason.label(), "message": stop.message,
@@ -93,7 +112,13 @@ pub(super) async fn parked(State(admin): State<Arc<Admin>>) -> Response {
 }
 
 pub(super) async fn session(State(admin): State<Arc<Admin>>, Path(id): Path<String>) -> Response {
-    match show_json(&*admin.ledger, &id, &admin.configured).await {
+    let story = async {
+        let Some(session) = admin.session_called(&id).await? else {
+            return Ok(None);
+        };
+        show_json(&*admin.ledger, &session, &admin.configured).await
+    };
+    match story.await {
         Ok(Some(story)) => Json(story).into_response(),
         Ok(None) => (
             StatusCode::NOT_FOUND,
@@ -118,7 +143,11 @@ pub(super) struct Which {
 
 pub(super) async fn retry(State(admin): State<Arc<Admin>>, Json(which): Json<Which>) -> Response {
     let dry_run = which.dry_run;
-    match select(which.session, which.target, which.reason, which.all) {
+    let session = match admin.named(which.session).await {
+        Ok(session) => session,
+        Err(error) => return failed(&error),
+    };
+    match select(session, which.target, which.reason, which.all) {
         Err(words) => refuse(&words),
         Ok(select) => lanes_done(
             admin.ledger.retry(Timestamp::now(), select, dry_run).await,
@@ -129,7 +158,11 @@ pub(super) async fn retry(State(admin): State<Arc<Admin>>, Json(which): Json<Whi
 
 pub(super) async fn skip(State(admin): State<Arc<Admin>>, Json(which): Json<Which>) -> Response {
     let dry_run = which.dry_run;
-    match select(which.session, which.target, which.reason, which.all) {
+    let session = match admin.named(which.session).await {
+        Ok(session) => session,
+        Err(error) => return failed(&error),
+    };
+    match select(session, which.target, which.reason, which.all) {
         Err(words) => refuse(&words),
         Ok(select) => lanes_done(
             admin.ledger.skip(Timestamp::now(), select, dry_run).await,

@@ -91,6 +91,18 @@ impl Admin {
         }
     }
 
+    /// The session that is meant by a name that may be its number; what is not known stays as it is.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub(super) async fn named(
+        &self,
+        session: Option<String>,
+    ) -> Result<Option<String>, LedgerError> {
+        let Some(key) = session else { return Ok(None) };
+        Ok(Some(self.session_called(&key).await?.unwrap_or(key)))
+    }
+
     /// A page of conversations, as this person may see them.
     ///
     /// # Errors

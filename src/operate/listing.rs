@@ -196,6 +196,39 @@ pub async fn page(
     })
 }
 
+/// The values of these sessions' customers that nobody is to read in a CRM's words; of the first 200.
+///
+/// # Errors
+/// The ledger cannot be read.
+pub async fn values(
+    ledger: &dyn ViewLedger,
+    sessions: impl Iterator<Item = &String>,
+) -> Result<BTreeMap<String, Values>, LedgerError> {
+    let mut sessions: Vec<String> = sessions.cloned().collect();
+    sessions.sort();
+    sessions.dedup();
+    if sessions.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let filter = ConversationFilter {
+        sessions: Some(sessions),
+        limit: 200,
+        ..ConversationFilter::default()
+    };
+    let listed = ledger.listing(Timestamp::now(), filter).await?;
+    let each = listed.rows.into_iter();
+    Ok(each
+        .map(|row| (row.session, Values::of_contact(row.contact.as_ref())))
+        .collect())
+}
+
+/// A CRM's words without a customer's values.
+#[must_use]
+pub fn hidden(values: &BTreeMap<String, Values>, session: &str, words: &str) -> String {
+    let none = Values::default();
+    mask::words(words, values.get(session).unwrap_or(&none))
+}
+
 fn row(one: &Conversation, shown: &Shown, now: Timestamp) -> Row {
     let open = shown.until(&one.session, now).is_some();
     let contact = one.contact.as_ref();
