@@ -85,7 +85,7 @@ async fn view_counts(db: &Db<'_>, now: Timestamp) -> Outcome<ViewCounts> {
             db,
             "SELECT count(*) FROM (SELECT DISTINCT session FROM lane
               WHERE state = $1 AND reason IS NOT NULL AND ($2::text IS NULL OR reason = $2)
-              LIMIT $3) AS some",
+              LIMIT $3) AS few",
             &[&state, &reason, &(COUNTED_TO + 1)],
         )
         .await
@@ -97,7 +97,7 @@ async fn view_counts(db: &Db<'_>, now: Timestamp) -> Outcome<ViewCounts> {
         waiting: number(
             db,
             "SELECT count(*) FROM (SELECT 1 FROM session
-              WHERE controller IS NOT NULL AND controller = 'queued' LIMIT $1) AS some",
+              WHERE controller IS NOT NULL AND controller = 'queued' LIMIT $1) AS few",
             &[&(COUNTED_TO + 1)],
         )
         .await?,
@@ -106,7 +106,7 @@ async fn view_counts(db: &Db<'_>, now: Timestamp) -> Outcome<ViewCounts> {
             &format!(
                 "SELECT count(*) FROM (SELECT 1 FROM session AS s
                   WHERE controller IS NOT NULL AND controller IN ('queued', 'rep')
-                    AND {0} >= $1 AND {0} < $2 LIMIT $3) AS some",
+                    AND {0} >= $1 AND {0} < $2 LIMIT $3) AS few",
                 listing::WROTE
             ),
             &[&from, &until, &(COUNTED_TO + 1)],
@@ -162,7 +162,7 @@ async fn session_events(
                             row_number() OVER (ORDER BY seq {order}) AS place
                        FROM (SELECT seq, received_at, body FROM event
                               WHERE session = $1 AND {bound} AND ($3::text IS NULL OR kind = $3)
-                              ORDER BY seq {order} LIMIT $4) AS some) AS sized
+                              ORDER BY seq {order} LIMIT $4) AS few) AS sized
                   WHERE place = 1 OR size <= $5 ORDER BY seq {order}"
             ),
             &[
@@ -237,7 +237,7 @@ async fn marks(db: &Db<'_>) -> Outcome<Marks> {
         parked: number(
             db,
             "SELECT count(*) FROM (SELECT 1 FROM lane
-              WHERE state = 'parked' AND reason IS NOT NULL LIMIT $1) AS some",
+              WHERE state = 'parked' AND reason IS NOT NULL LIMIT $1) AS few",
             &[&(COUNTED_TO + 1)],
         )
         .await?,
