@@ -7,6 +7,7 @@ mod deadlines;
 mod examine;
 mod figures;
 mod notices;
+mod pages;
 mod people;
 mod routes;
 mod site;
@@ -275,7 +276,10 @@ impl App {
             .with_context(|| format!("http.listen: {listen} cannot be bound"))?;
         let of_desks = availability::routes(desks, config.http.admin_token.clone());
         let streams = admin.streams.stop.clone();
-        let routes = admin::routes(Arc::new(admin)).merge(of_desks);
+        let admin = Arc::new(admin);
+        let routes = admin::routes(Arc::clone(&admin)).merge(of_desks);
+        let routes =
+            pages::over(config, admin, routes).map_err(|why| anyhow!("the console: {why}"))?;
         let admin = Site::bind(admin_listen, routes, Bounds::for_operators(), None)
             .await
             .with_context(|| format!("http.admin_listen: {admin_listen} cannot be bound"))?;

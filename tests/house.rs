@@ -153,8 +153,11 @@ fn only_one_file_knows_lettre() {
 }
 
 #[test]
-fn only_mappings_know_templates() {
-    assert_eq!(who_knows(&["minijinja::"], &["src/mapping"]), [""; 0]);
+fn only_mappings_and_pages_know_templates() {
+    assert_eq!(
+        who_knows(&["minijinja::"], &["src/mapping", "src/console"]),
+        [""; 0]
+    );
 }
 
 /// Which modules of the daemon a module's code names.

@@ -177,6 +177,14 @@ async fn guard(State(admin): State<Arc<Admin>>, mut request: Request, next: Next
     next.run(request).await
 }
 
+/// Tells pages who asks, where it is known; whether they may is judged by what a page asks of `/v1`.
+pub async fn know(State(admin): State<Arc<Admin>>, mut request: Request, next: Next) -> Response {
+    if admin.token.is_none() {
+        request.extensions_mut().insert(Person::of_admin_token());
+    }
+    next.run(request).await
+}
+
 async fn metrics_page(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
     (
         [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],

@@ -214,7 +214,10 @@ pub(super) async fn dead_letter(State(admin): State<Arc<Admin>>, Path(id): Path<
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Edit {
-    patch: Value,
+    /// What a JSON merge patch changes in the body as it came.
+    patch: Option<Value>,
+    /// The whole body as it was shown, with what was changed in it.
+    body: Option<Value>,
     #[serde(default)]
     dry_run: bool,
 }
@@ -224,7 +227,12 @@ pub(super) async fn edit(
     Path(id): Path<i64>,
     Json(edit): Json<Edit>,
 ) -> Response {
-    worded(dead_letters::edit(&admin.gate, id, edit.patch, mode(edit.dry_run)).await)
+    let mode = mode(edit.dry_run);
+    match (edit.patch, edit.body) {
+        (Some(patch), None) => worded(dead_letters::edit(&admin.gate, id, patch, mode).await),
+        (None, Some(body)) => worded(dead_letters::rewrite(&admin.gate, id, &body, mode).await),
+        _ => refuse("say either patch (a merge patch) or body (the whole body as it was shown)"),
+    }
 }
 
 pub(super) async fn readmit(State(admin): State<Arc<Admin>>, Path(id): Path<i64>) -> Response {

@@ -64,6 +64,9 @@ pub struct Trouble {
     #[schema(value_type = Option<String>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
+    /// In how many milliseconds it is tried again, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_millis: Option<i64>,
     /// What can be done, the act that mends it first; at most two.
     pub ways: Vec<Way>,
 }
@@ -131,6 +134,7 @@ fn plain(kind: TroubleKind, what: impl Into<String>) -> Trouble {
         reason: None,
         count: 1,
         since: None,
+        next_millis: None,
         ways: Vec::new(),
     }
 }
@@ -262,9 +266,12 @@ fn of_target(target: &Target, status: &Status) -> Option<Trouble> {
             ..shared(TroubleKind::NotConfigured, what)
         });
     }
-    let next = match target.circuit {
-        Some(Circuit::Open { seconds }) => format!("Next try in {seconds} s"),
-        Some(Circuit::Probing) => "It is tried now".to_owned(),
+    let (next, next_millis) = match target.circuit {
+        Some(Circuit::Open { seconds }) => (
+            format!("Next try in {seconds} s"),
+            i64::try_from(seconds).ok().map(|seconds| seconds * 1_000),
+        ),
+        Some(Circuit::Probing) => ("It is tried now".to_owned(), Some(0)),
         _ => return None,
     };
     // The account's being blocked is nothing that passes.
@@ -274,6 +281,7 @@ fn of_target(target: &Target, status: &Status) -> Option<Trouble> {
         needs_person,
         why: format!("{waits} {next}; other targets go on."),
         since: since.map(|group| group.oldest),
+        next_millis,
         ways: vec![Way::new("Look at the target", page.clone())],
         ..shared(
             TroubleKind::Down,

@@ -1,0 +1,47 @@
+//! The pages and their forms. A page is one read of the admin API; a button is one call of it.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | `acts` | retry and skip by form: what it would do, then that it is done |
+//! | `letter` | one dead letter: seen, changed, judged, dropped |
+//! | `lines` | a JSON body as lines, with the one that is wrong |
+//! | `overview` | what needs a person, the targets, the flow |
+//! | `parked` | parked work: groups, dead letters, webhooks |
+//! | `problems` | what is not well as rows: what, why, and the way out |
+//! | `reasons` | what each reason means |
+//! | `small` | sign-in, keys, the navigation as a page, the theme |
+//! | `target` | one target |
+
+mod acts;
+mod letter;
+mod lines;
+mod overview;
+mod parked;
+mod problems;
+mod reasons;
+mod small;
+mod target;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{get, post};
+
+use super::Console;
+
+/// Every page's address.
+pub(super) fn routes() -> Router<Arc<Console>> {
+    Router::new()
+        .route("/", get(overview::show))
+        .route("/parked", get(parked::show))
+        .route("/parked/ask", post(acts::ask))
+        .route("/parked/do", post(acts::act))
+        .route("/parked/{reason}/{target}", get(parked::group))
+        .route("/dead-letters/{id}", get(letter::show).post(letter::act))
+        .route("/reasons/{label}", get(reasons::show))
+        .route("/targets/{name}", get(target::show))
+        .route("/keys", get(small::keys))
+        .route("/nav", get(small::navigation))
+        .route("/sign-in", get(small::sign_in))
+        .route("/theme", post(small::theme))
+}
