@@ -13,7 +13,7 @@
 //! | `GET /v1/sessions` | conversations, found and listed: `?q=&controller=&target=&state=&window=&number=&since=&after=` |
 //! | `POST /v1/search` | conversations by what a customer is known by, which belongs into no address |
 //! | `GET /v1/sessions/{id}/timeline` | what happened to one conversation, entry by entry |
-//! | `POST /v1/sessions/{id}/unmask` | shows names and texts of one to who asks, for ten minutes |
+//! | `POST`, `DELETE /v1/sessions/{id}/unmask` | shows names and texts of one to who asks, for ten minutes; hides them again |
 //! | `GET /v1/tap` | a stream of what happens: `?target=&type=&session=` |
 //! | `GET /v1/live` | a stream of which parts of pages changed |
 //! | `GET /v1/sessions/{id}` | what happened to one conversation |
@@ -133,7 +133,10 @@ pub fn routes(admin: Arc<Admin>) -> Router {
         .route("/v1/sessions", get(view::sessions))
         .route("/v1/sessions/{id}", get(operate::session))
         .route("/v1/sessions/{id}/timeline", get(view::session_timeline))
-        .route("/v1/sessions/{id}/unmask", post(view::unmask))
+        .route(
+            "/v1/sessions/{id}/unmask",
+            post(view::unmask).delete(view::mask),
+        )
         .route("/v1/retry", post(operate::retry))
         .route("/v1/skip", post(operate::skip))
         .route("/v1/dead-letters", get(operate::list_dead_letters))

@@ -20,7 +20,7 @@ use crate::connectors;
 use crate::ledger::LedgerError;
 use crate::ledger::view::{ConversationFilter, Standing, WindowState};
 use crate::operate::listing::{self, Page};
-use crate::operate::mask;
+use crate::operate::mask as masks;
 use crate::operate::overview::{self, Live, Overview, Range};
 use crate::operate::search::{self, MAX_SEARCH, Remembered, Search};
 use crate::operate::status::gather;
@@ -447,6 +447,29 @@ pub(crate) async fn unmask(
     }
 }
 
+/// Hides names and texts of a conversation from who asks again.
+#[utoipa::path(
+    delete, path = "/v1/sessions/{id}/unmask", tag = "conversations",
+    params(("id" = String, Path, description = "The session, or its `key`.")),
+    responses(
+        (status = 204, description = "They are hidden."),
+        (status = 503, description = "The ledger cannot be read."),
+    )
+)]
+pub(crate) async fn mask(
+    State(admin): State<Arc<Admin>>,
+    Extension(person): Extension<Person>,
+    Path(id): Path<String>,
+) -> Response {
+    match admin.session_called(&id).await {
+        Ok(session) => {
+            admin.unmasked.end(&person.name, &session.unwrap_or(id));
+            StatusCode::NO_CONTENT.into_response()
+        }
+        Err(error) => failed(&error),
+    }
+}
+
 /// Why names and texts are not shown.
 pub enum StillMasked {
     /// Who asks may not.
@@ -521,7 +544,7 @@ impl Admin {
     ) -> Result<(), StillMasked> {
         tracing::info!(
             who = %person.name,
-            session = %mask::session(session, None),
+            session = %masks::session(session, None),
             characters = reason.chars().count(),
             "names and texts of a conversation are shown for ten minutes"
         );

@@ -67,7 +67,7 @@ const NAVIGATION: [(&str, &[Entry]); 4] = [
 ];
 
 /// Pages of the navigation that are there. What is not is left out, so that no link leads nowhere.
-const THERE: [&str; 3] = ["/", "/parked", "/v1/openapi.json"];
+const THERE: [&str; 5] = ["/", "/conversations", "/parked", "/tap", "/v1/openapi.json"];
 
 /// The numbers beside the navigation, and when they were read.
 #[derive(Default)]
@@ -145,6 +145,15 @@ impl Console {
             "searches": THERE.contains(&"/conversations"),
             "may_operate": visit.may(Role::Operator), "is_admin": visit.may(Role::Admin),
         })
+    }
+
+    /// Whether a page of the navigation, or one below it, is there.
+    pub(super) fn has_page(&self, path: &str) -> bool {
+        let path = path.split(['?', '#']).next().unwrap_or_default();
+        let others = ["/dead-letters/", "/reasons/", "/targets/"];
+        let mut there = THERE.iter().filter(|there| **there != "/");
+        there.any(|there| is_here(there, path))
+            || others.iter().any(|other| path.starts_with(other))
     }
 
     fn shows(&self, visit: &Visit, entry: &Entry) -> bool {

@@ -14,7 +14,12 @@ use super::parked::done;
 use crate::console::{Answer, Console, Visit};
 
 /// Where the four rails stand, in units of the drawing.
-const RAILS: [(&str, i32); 4] = [("gateway", 9), ("handoffd", 37), ("crm", 65), ("whatsapp", 93)];
+const RAILS: [(&str, i32); 4] = [
+    ("gateway", 9),
+    ("handoffd", 37),
+    ("crm", 65),
+    ("whatsapp", 93),
+];
 
 /// How far an arrow's head is from its rail.
 const HEAD: i32 = 6;
@@ -25,15 +30,12 @@ pub(super) async fn show(
     Path(key): Path<String>,
     visit: Visit,
 ) -> Answer {
-    let mut query = Serializer::new(String::new());
-    for name in ["after", "order", "only"] {
-        if let Some(value) = visit.asked(name) {
-            query.append_pair(name, value);
-        }
-    }
-    let path = format!("/v1/sessions/{}/timeline?{}", segment(&key), query.finish());
+    let path = path(&visit, &key);
     let story = console.api().get(&visit, &path).await?;
-    let may_unmask = visit.person.as_ref().is_some_and(|person| person.may_unmask);
+    let may_unmask = visit
+        .person
+        .as_ref()
+        .is_some_and(|person| person.may_unmask);
     let entries = story["entries"].as_array().cloned().unwrap_or_default();
     let oldest_first = visit.asked("order") == Some("oldest");
     let value = json!({
@@ -53,6 +55,17 @@ pub(super) async fn show(
     console.page(&visit, "conversation.html", value).await
 }
 
+/// Where the API tells it.
+fn path(visit: &Visit, key: &str) -> String {
+    let mut query = Serializer::new(String::new());
+    for name in ["after", "order", "only"] {
+        if let Some(value) = visit.asked(name) {
+            query.append_pair(name, value);
+        }
+    }
+    format!("/v1/sessions/{}/timeline?{}", segment(key), query.finish())
+}
+
 /// Shows or hides names and texts.
 pub(super) async fn unmask(
     State(console): State<Arc<Console>>,
@@ -64,7 +77,10 @@ pub(super) async fn unmask(
         console.api().delete(&visit, &path).await?;
     } else {
         let reason = visit.field("reason").unwrap_or_default();
-        console.api().post(&visit, &path, &json!({"reason": reason})).await?;
+        console
+            .api()
+            .post(&visit, &path, &json!({"reason": reason}))
+            .await?;
     }
     Ok(Redirect::to(&format!("/conversations/{}", segment(&key))).into_response())
 }
@@ -119,7 +135,10 @@ fn hop(entry: &Value) -> Value {
 }
 
 fn millis_of(calls: &[Value]) -> i64 {
-    calls.iter().filter_map(|call| call["millis"].as_i64()).sum()
+    calls
+        .iter()
+        .filter_map(|call| call["millis"].as_i64())
+        .sum()
 }
 
 impl Console {
@@ -132,14 +151,24 @@ impl Console {
             let begins = date != day;
             day = date;
             let mut shown = self.entry(entry);
-            shown["day"] = if begins { entry["at"].clone() } else { Value::Null };
+            shown["day"] = if begins {
+                entry["at"].clone()
+            } else {
+                Value::Null
+            };
             shown
         });
         each.collect()
     }
 
     fn entry(&self, entry: &Value) -> Value {
-        let list = |name: &str| entry.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
+        let list = |name: &str| {
+            entry
+                .get(name)
+                .and_then(Value::as_array)
+                .cloned()
+                .unwrap_or_default()
+        };
         let calls = list("calls");
         let target = entry.get("target").and_then(Value::as_str);
         let receipts: Vec<Value> = list("receipts").iter().rev().map(receipt).collect();

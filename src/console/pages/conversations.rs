@@ -11,12 +11,25 @@ use super::problems::said;
 use crate::console::{Answer, Console, Failure, Visit};
 
 /// What an address of the list may say, beside where a page begins.
-const FILTERS: [&str; 7] = ["q", "controller", "target", "state", "window", "number", "since"];
+const FILTERS: [&str; 7] = [
+    "q",
+    "controller",
+    "target",
+    "state",
+    "window",
+    "number",
+    "since",
+];
 
 /// The views: the text's key, what they filter by, and which count stands beside them.
 const VIEWS: [(&str, &str, &str, &str); 5] = [
     ("conversations.all", "", "", "all"),
-    ("conversations.needs_person", "state", "parked", "needs_person"),
+    (
+        "conversations.needs_person",
+        "state",
+        "parked",
+        "needs_person",
+    ),
     ("conversations.waiting", "controller", "queued", "waiting"),
     ("conversations.closing", "window", "closing", "closing"),
     ("conversations.held", "state", "held", "held"),
@@ -69,22 +82,28 @@ const CHOICES: [(&str, &str, &[(&str, &str)]); 4] = [
 
 /// The list.
 pub(super) async fn show(State(console): State<Arc<Console>>, visit: Visit) -> Answer {
-    let mut query = Serializer::new(String::new());
-    for name in FILTERS.iter().chain(&["after"]) {
-        if let Some(value) = visit.asked(name) {
-            query.append_pair(name, value);
-        }
-    }
-    let asked = query.finish();
-    let found = console.api().get(&visit, &format!("/v1/sessions?{asked}")).await;
+    let asked = asked(&visit);
+    let found = console
+        .api()
+        .get(&visit, &format!("/v1/sessions?{asked}"))
+        .await;
     let (found, forgotten) = match found {
         Err(failure) if failure.status == 410 => (json!({"sessions": [], "counts": {}}), true),
         other => (other?, false),
     };
     let rows = found["sessions"].as_array().cloned().unwrap_or_default();
-    let seen: i64 = visit.asked("seen").and_then(|seen| seen.parse().ok()).unwrap_or(i64::MAX);
-    let newer = rows.iter().filter(|row| row["seq"].as_i64().is_some_and(|seq| seq > seen)).count();
-    let filters = FILTERS.iter().filter(|name| visit.asked(name).is_some()).count();
+    let seen: i64 = visit
+        .asked("seen")
+        .and_then(|seen| seen.parse().ok())
+        .unwrap_or(i64::MAX);
+    let newer = rows
+        .iter()
+        .filter(|row| row["seq"].as_i64().is_some_and(|seq| seq > seen))
+        .count();
+    let filters = FILTERS
+        .iter()
+        .filter(|name| visit.asked(name).is_some())
+        .count();
     let newest = rows.first().and_then(|row| row["seq"].as_i64());
     let value = json!({
         "counts": found["counts"], "forgotten": forgotten, "newer": newer,
@@ -99,16 +118,36 @@ pub(super) async fn show(State(console): State<Arc<Console>>, visit: Visit) -> A
     console.page(&visit, "conversations.html", value).await
 }
 
+/// What the address says, as the API takes it.
+fn asked(visit: &Visit) -> String {
+    let mut query = Serializer::new(String::new());
+    for name in FILTERS.iter().chain(&["after"]) {
+        if let Some(value) = visit.asked(name) {
+            query.append_pair(name, value);
+        }
+    }
+    query.finish()
+}
+
 /// Finds what somebody looks for: one opens, several are listed.
 pub(super) async fn search(State(console): State<Arc<Console>>, visit: Visit) -> Answer {
     let Some(text) = visit.field("q") else {
         return Ok(Redirect::to("/conversations").into_response());
     };
-    let found = console.api().post(&visit, "/v1/search", &json!({"q": text})).await?;
+    let found = console
+        .api()
+        .post(&visit, "/v1/search", &json!({"q": text}))
+        .await?;
     let keys = found["keys"].as_array().cloned().unwrap_or_default();
     let to = match (keys.as_slice(), found["q"].as_str()) {
-        ([one], _) => format!("/conversations/{}", segment(one.as_str().unwrap_or_default())),
-        (_, Some(q)) => format!("/conversations?{}", Serializer::new(String::new()).append_pair("q", q).finish()),
+        ([one], _) => format!(
+            "/conversations/{}",
+            segment(one.as_str().unwrap_or_default())
+        ),
+        (_, Some(q)) => format!(
+            "/conversations?{}",
+            Serializer::new(String::new()).append_pair("q", q).finish()
+        ),
         (_, None) => return Err(Failure::not_found()),
     };
     Ok(Redirect::to(&to).into_response())
@@ -145,14 +184,20 @@ fn without(visit: &Visit, name: &str) -> String {
 fn kept(visit: &Visit) -> Vec<Value> {
     let named = ["q", "number"].into_iter();
     named
-        .filter_map(|name| visit.asked(name).map(|value| json!({"name": name, "value": value})))
+        .filter_map(|name| {
+            visit
+                .asked(name)
+                .map(|value| json!({"name": name, "value": value}))
+        })
         .collect()
 }
 
 fn views(visit: &Visit, counts: &Value) -> Vec<Value> {
     let is = |name: &str, value: &str| {
         if name.is_empty() {
-            return ["state", "controller", "window"].iter().all(|name| visit.asked(name).is_none());
+            return ["state", "controller", "window"]
+                .iter()
+                .all(|name| visit.asked(name).is_none());
         }
         visit.asked(name) == Some(value)
     };

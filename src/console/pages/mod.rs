@@ -3,6 +3,8 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | `acts` | retry and skip by form: what it would do, then that it is done |
+//! | `conversation` | one conversation: its timeline, and what to do next |
+//! | `conversations` | conversations, found and listed |
 //! | `letter` | one dead letter: seen, changed, judged, dropped |
 //! | `lines` | a JSON body as lines, with the one that is wrong |
 //! | `overview` | what needs a person, the targets, the flow |
@@ -10,9 +12,12 @@
 //! | `problems` | what is not well as rows: what, why, and the way out |
 //! | `reasons` | what each reason means |
 //! | `small` | sign-in, keys, the navigation as a page, the theme |
+//! | `tap` | what happens now |
 //! | `target` | one target |
 
 mod acts;
+mod conversation;
+mod conversations;
 mod letter;
 mod lines;
 mod overview;
@@ -20,6 +25,7 @@ mod parked;
 mod problems;
 mod reasons;
 mod small;
+mod tap;
 mod target;
 
 use std::sync::Arc;
@@ -33,6 +39,11 @@ use super::Console;
 pub(super) fn routes() -> Router<Arc<Console>> {
     Router::new()
         .route("/", get(overview::show))
+        .route("/conversations", get(conversations::show))
+        .route("/conversations/{key}", get(conversation::show))
+        .route("/conversations/{key}/unmask", post(conversation::unmask))
+        .route("/search", post(conversations::search))
+        .route("/tap", get(tap::show))
         .route("/parked", get(parked::show))
         .route("/parked/ask", post(acts::ask))
         .route("/parked/do", post(acts::act))
