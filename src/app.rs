@@ -19,6 +19,7 @@ use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use axum::middleware;
 use jiff::Timestamp;
 use secrecy::SecretString;
 use tokio::sync::{Notify, Semaphore};
@@ -31,6 +32,7 @@ pub use self::examine::{Examined, examine};
 use self::notices::Switches;
 pub use self::routes::router;
 use self::site::Site;
+use crate::access::{self, Access, guard_api};
 use crate::admin::{self, Admin};
 use crate::availability::{self, Desks};
 use crate::config::{Config, TargetConfig};
@@ -242,6 +244,8 @@ impl App {
             token: config.http.events_token.clone(),
             max_body: usize::try_from(config.http.max_body).unwrap_or(usize::MAX),
         };
+        let access = Access::new(config, config.http.admin_listen, ledger.clone());
+        let access = Arc::new(access.map_err(|why| anyhow!(why))?);
         let admin = Admin {
             ledger: ledger.clone(),
             webhooks: ledger.clone(),
@@ -251,7 +255,7 @@ impl App {
             unmasked: Default::default(),
             engine: Arc::clone(&engine),
             broker: state,
-            token: config.http.admin_token.clone(),
+            access: Arc::clone(&access),
             gate: gate.clone(),
             prometheus: admin::prometheus(),
             amqp: config.intake.amqp.clone(),
@@ -274,12 +278,16 @@ impl App {
         let public = Site::bind(listen, routes, bounds, certificate)
             .await
             .with_context(|| format!("http.listen: {listen} cannot be bound"))?;
-        let of_desks = availability::routes(desks, config.http.admin_token.clone());
+        let of_desks = availability::unguarded(desks).route_layer(middleware::from_fn_with_state(
+            Arc::clone(&access),
+            guard_api,
+        ));
         let streams = admin.streams.stop.clone();
-        let admin = Arc::new(admin);
-        let routes = admin::routes(Arc::clone(&admin)).merge(of_desks);
-        let routes =
-            pages::over(config, admin, routes).map_err(|why| anyhow!("the console: {why}"))?;
+        let routes = admin::routes(Arc::new(admin))
+            .merge(of_desks)
+            .merge(access::routes(Arc::clone(&access)));
+        let routes = pages::over(config, access, routes);
+        let routes = routes.map_err(|why| anyhow!("the console: {why}"))?;
         let admin = Site::bind(admin_listen, routes, Bounds::for_operators(), None)
             .await
             .with_context(|| format!("http.admin_listen: {admin_listen} cannot be bound"))?;

@@ -529,7 +529,8 @@ impl Admin {
         if number.is_none() {
             return Err(StillMasked::Unknown);
         }
-        self.note_unmasking(person, &session, reason).await?;
+        let called = timeline::key(&session, number, None);
+        self.note_unmasking(person, &called, reason).await?;
         Ok(self
             .unmasked
             .begin(&person.name, &session, Timestamp::now()))
@@ -542,13 +543,18 @@ impl Admin {
         session: &str,
         reason: &str,
     ) -> Result<(), StillMasked> {
-        tracing::info!(
-            who = %person.name,
-            session = %masks::session(session, None),
-            characters = reason.chars().count(),
-            "names and texts of a conversation are shown for ten minutes"
-        );
-        Ok(())
+        let noted = self
+            .access
+            .audit()
+            .note(
+                person,
+                "unmask",
+                &masks::session(session, None),
+                None,
+                Some(json!({"reason": reason})),
+            )
+            .await;
+        noted.map_err(StillMasked::Failed)
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::{Router, middleware};
+use axum::Router;
+use url::Url;
 
-use crate::admin::{self, Admin};
+use crate::access::Access;
 use crate::config::Config;
 use crate::console::{self, About, Console, Ways};
 
@@ -12,16 +13,24 @@ use crate::console::{self, About, Console, Ways};
 ///
 /// # Errors
 /// A template or the texts are not well formed.
-pub(super) fn over(config: &Config, admin: Arc<Admin>, api: Router) -> Result<Router, String> {
+pub(super) fn over(config: &Config, access: Arc<Access>, api: Router) -> Result<Router, String> {
     let kinds = config.targets.iter();
     let kinds = kinds.map(|target| (target.name.clone(), target.kind.clone()));
+    let provider = config.access.openid.as_ref();
+    let provider = provider.and_then(|openid| {
+        let issuer = Url::parse(&openid.issuer).ok()?;
+        Some(issuer.host_str()?.to_owned())
+    });
+    let ways = access.ways();
     let about = About {
         daemon: config.daemon.name.clone(),
         kinds: kinds.collect(),
         playground: false,
-        ways: Ways::default(),
+        ways: Ways {
+            password: ways.password,
+            openid: provider.filter(|_| ways.openid),
+        },
     };
-    let console = Console::new(api.clone(), about)?;
-    let pages = console::routes(Arc::new(console));
-    Ok(api.merge(pages.layer(middleware::from_fn_with_state(admin, admin::know))))
+    let console = Arc::new(Console::new(api.clone(), about)?);
+    Ok(api.merge(console::routes(console, access)))
 }

@@ -5,7 +5,6 @@
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::extract::MatchedPath;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hyper::service::Service as _;
@@ -139,8 +138,9 @@ impl Api {
             .body(body.map_or_else(Body::empty, Body::from))
             .map_err(|error| Failure::broken(&error))?;
         *request.headers_mut() = passed_on(visit);
-        *request.extensions_mut() = visit.extensions().clone();
-        request.extensions_mut().remove::<MatchedPath>();
+        if let Some(peer) = visit.peer() {
+            request.extensions_mut().insert(peer);
+        }
         let Ok(response) = self.routes.call(request).await;
         let status = response.status();
         let body = to_bytes(response.into_body(), MAX_ANSWER)

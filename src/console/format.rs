@@ -4,7 +4,6 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use minijinja::HtmlEscape;
 use minijinja::value::Value;
 
 use super::texts::Texts;
@@ -22,6 +21,23 @@ pub fn number(number: i64) -> String {
             out.push(',');
         }
         out.push(digit);
+    }
+    out
+}
+
+/// A text as it stands in HTML, in an element or in an attribute between double quotation marks.
+#[must_use]
+pub fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            other => out.push(other),
+        }
     }
     out
 }
@@ -126,8 +142,8 @@ pub fn time(texts: &Texts, at: Timestamp, now: Timestamp, shape: Shape) -> Value
     Value::from_safe_string(format!(
         "<time datetime=\"{at:.3}\" data-as=\"{}\" title=\"{}\">{}</time>",
         shape.word(),
-        HtmlEscape(&full),
-        HtmlEscape(&shown)
+        escaped(&full),
+        escaped(&shown)
     ))
 }
 

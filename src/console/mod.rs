@@ -35,6 +35,8 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use serde_json::{Value, json};
 
+use crate::access::{Access, Refusal, guard_pages};
+
 pub use self::api::{Answer, Api, Failure};
 pub use self::assets::Assets;
 use self::render::Renderer;
@@ -157,9 +159,11 @@ impl Console {
     }
 }
 
-/// Every page, its forms, and the assets. Who asks must be known before.
-pub fn routes(console: Arc<Console>) -> Router {
+/// Every page, its forms, and the assets.
+pub fn routes(console: Arc<Console>, access: Arc<Access>) -> Router {
     pages::routes()
+        .route_layer(middleware::from_fn_with_state(access, guard_pages))
+        .merge(pages::open_routes())
         .fallback(nothing_there)
         .layer(middleware::from_fn_with_state(Arc::clone(&console), dress))
         .route("/assets/{file}", get(asset))
@@ -181,6 +185,10 @@ async fn dress(State(console): State<Arc<Console>>, request: Request, next: Next
     let mut response = next.run(request).await;
     if is_api {
         return response;
+    }
+    if let Some(refusal) = response.extensions_mut().remove::<Refusal>() {
+        let (status, message) = (refusal.status(), refusal.message());
+        response = console.failure(&visit, &Failure { status, message }).await;
     }
     if let Some(failure) = response.extensions_mut().remove::<Failure>() {
         response = console.failure(&visit, &failure).await;

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use minijinja::value::{Kwargs, Value};
-use minijinja::{Environment, Error, ErrorKind, HtmlEscape, UndefinedBehavior};
+use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, escape_formatter};
 
 use super::assets::Assets;
 use super::format::{self, Shape};
@@ -80,6 +80,10 @@ impl Renderer {
         env.set_undefined_behavior(UndefinedBehavior::Strict);
         env.set_debug(false);
         env.set_recursion_limit(64);
+        env.set_formatter(|out, state, value| match value.as_str() {
+            Some(text) if !value.is_safe() => Ok(out.write_str(&format::escaped(text))?),
+            _ => escape_formatter(out, state, value),
+        });
         functions(&mut env, &texts, &assets);
         for (name, source) in TEMPLATES {
             env.add_template(name, source)?;
@@ -142,7 +146,7 @@ fn functions(env: &mut Environment<'static>, texts: &Arc<Texts>, assets: &Arc<As
     env.add_function("icon", move |name: &str| {
         Value::from_safe_string(format!(
             "<svg class=\"i\" width=\"16\" height=\"16\" aria-hidden=\"true\"><use href=\"{sprite}#{}\"/></svg>",
-            HtmlEscape(name)
+            format::escaped(name)
         ))
     });
     let of_times = Arc::clone(texts);

@@ -69,6 +69,9 @@ const NAVIGATION: [(&str, &[Entry]); 4] = [
 /// Pages of the navigation that are there. What is not is left out, so that no link leads nowhere.
 const THERE: [&str; 5] = ["/", "/conversations", "/parked", "/tap", "/v1/openapi.json"];
 
+/// Whether parts of pages change by themselves.
+const LIVE: bool = false;
+
 /// The numbers beside the navigation, and when they were read.
 #[derive(Default)]
 pub(super) struct Badges {
@@ -142,7 +145,7 @@ impl Console {
             "is_rail": visit.is_narrow_nav(), "address": visit.address(),
             "who": visit.person.as_ref().map(who),
             "csrf": visit.person.as_ref().and_then(|person| person.csrf.as_deref()),
-            "searches": THERE.contains(&"/conversations"),
+            "live": LIVE, "searches": THERE.contains(&"/conversations"),
             "may_operate": visit.may(Role::Operator), "is_admin": visit.may(Role::Admin),
         })
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use minijinja::value::{Kwargs, Value};
-use minijinja::{Error, ErrorKind, HtmlEscape};
+use minijinja::{Error, ErrorKind};
 
 use super::format::{self, Shape};
 
@@ -104,13 +104,13 @@ impl Texts {
             let (name, tail) = after
                 .split_once('}')
                 .ok_or_else(|| wrong(format!("text {key} opens a brace and closes none")))?;
-            out.push_str(&HtmlEscape(before).to_string());
+            out.push_str(&format::escaped(before));
             let value =
                 values(name).ok_or_else(|| wrong(format!("text {key} wants the value {name}")))?;
             out.push_str(&self.shown(name, &value));
             rest = tail;
         }
-        out.push_str(&HtmlEscape(rest).to_string());
+        out.push_str(&format::escaped(rest));
         Ok(out)
     }
 
@@ -133,7 +133,7 @@ impl Texts {
             }
             (_, Some(number), _) if value.is_integer() => format::number(number),
             _ if value.is_safe() => value.to_string(),
-            _ => HtmlEscape(&value.to_string()).to_string(),
+            _ => format::escaped(&value.to_string()),
         }
     }
 }

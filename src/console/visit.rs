@@ -2,10 +2,11 @@
 
 use axum::body::to_bytes;
 use axum::extract::{FromRequest, Request};
-use axum::http::{Extensions, HeaderMap, Method, header};
+use axum::http::{HeaderMap, Method, header};
 
 use super::api::Failure;
 use crate::access::{Person, Role};
+use crate::serving::Peer;
 
 /// The most bytes of a form: a dead letter's body, encoded.
 const MAX_FORM: usize = 512 << 10;
@@ -19,7 +20,7 @@ pub struct Visit {
     query: Vec<(String, String)>,
     form: Vec<(String, String)>,
     headers: HeaderMap,
-    extensions: Extensions,
+    peer: Option<Peer>,
 }
 
 impl Visit {
@@ -37,7 +38,7 @@ impl Visit {
             query: pairs(request.uri().query().unwrap_or_default()),
             form: Vec::new(),
             headers: request.headers().clone(),
-            extensions: request.extensions().clone(),
+            peer: request.extensions().get::<Peer>().copied(),
         }
     }
 
@@ -124,8 +125,9 @@ impl Visit {
         &self.headers
     }
 
-    pub(super) fn extensions(&self) -> &Extensions {
-        &self.extensions
+    /// The other end of the connection.
+    pub(super) fn peer(&self) -> Option<Peer> {
+        self.peer
     }
 }
 

@@ -17,6 +17,7 @@
 //! file (wanted with its event, kept for a time) ─► piece
 //! mapping (versions)   daemon (who lives)   notifier (what people were told)
 //! handle (by what a session is found)   figure (how much happened), counted
+//! sign-in, link, token, person (who may ask)   audit (what was done by whom, only added to)
 //! ```
 //!
 //! | trait | who is given it |
@@ -31,8 +32,10 @@
 //! | [`OperatorLedger`] | the admin API and operators' commands |
 //! | [`MappingLedger`] | mappings |
 //! | [`NotifierLedger`] | who tells people what is not well |
+//! | [`AccessLedger`] | who tells who asks |
 //! | [`Ledger`] | what opens a ledger and hands out its parts |
 
+pub mod access;
 mod changed;
 mod conversation;
 mod events;
@@ -55,6 +58,7 @@ mod webhooks;
 
 use std::sync::Arc;
 
+pub use self::access::AccessLedger;
 pub use self::changed::Changed;
 pub use self::conversation::{ConversationLedger, ConversationRow, effect_id};
 pub use self::events::{Admission, Admitted, DeadLetter, DeadLetterRow, EventLedger, Find};
@@ -111,6 +115,7 @@ pub trait Ledger:
     + MappingLedger
     + NotifierLedger
     + ViewLedger
+    + AccessLedger
 {
 }
 
@@ -125,5 +130,6 @@ impl<T> Ledger for T where
         + MappingLedger
         + NotifierLedger
         + ViewLedger
+        + AccessLedger
 {
 }

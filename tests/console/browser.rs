@@ -66,13 +66,16 @@ impl Browser {
     /// A browser for the pages below an address.
     pub async fn open(base: &str) -> Browser {
         let port = free_port().unwrap();
-        let driver = Command::new(program("HANDOFFD_TEST_CHROMEDRIVER", "/usr/bin/chromedriver"))
-            .arg(format!("--port={port}"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let driver = Command::new(program(
+            "HANDOFFD_TEST_CHROMEDRIVER",
+            "/usr/bin/chromedriver",
+        ))
+        .arg(format!("--port={port}"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
         let at = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         eventually(SOON, || async { TcpStream::connect(at).is_ok() }).await;
         let profile = Folder::new().unwrap();
@@ -107,7 +110,12 @@ impl Browser {
             base: base.to_owned(),
             _profile: profile,
         };
-        browser.devtools("Page.addScriptToEvaluateOnNewDocument", json!({"source": WATCH})).await;
+        browser
+            .devtools(
+                "Page.addScriptToEvaluateOnNewDocument",
+                json!({"source": WATCH}),
+            )
+            .await;
         browser.size(1440, 900).await;
         browser
     }
@@ -123,7 +131,11 @@ impl Browser {
 
     /// A command of the browser's own protocol.
     pub async fn devtools(&self, command: &str, parameters: Value) -> Value {
-        self.beyond("goog/cdp/execute", json!({"cmd": command, "params": parameters})).await
+        self.beyond(
+            "goog/cdp/execute",
+            json!({"cmd": command, "params": parameters}),
+        )
+        .await
     }
 
     /// The page's size in CSS pixels.
@@ -139,17 +151,25 @@ impl Browser {
     /// Which theme the system prefers: `light` or `dark`.
     pub async fn prefers(&self, theme: &str) {
         let features = json!([{"name": "prefers-color-scheme", "value": theme}]);
-        self.devtools("Emulation.setEmulatedMedia", json!({"features": features})).await;
+        self.devtools("Emulation.setEmulatedMedia", json!({"features": features}))
+            .await;
     }
 
     /// Whether scripts run.
     pub async fn scripts(&self, run: bool) {
-        self.devtools("Emulation.setScriptExecutionDisabled", json!({"value": !run})).await;
+        self.devtools(
+            "Emulation.setScriptExecutionDisabled",
+            json!({"value": !run}),
+        )
+        .await;
     }
 
     /// Goes to a path.
     pub async fn go(&self, path: &str) {
-        self.client.goto(&format!("{}{path}", self.base)).await.unwrap();
+        self.client
+            .goto(&format!("{}{path}", self.base))
+            .await
+            .unwrap();
     }
 
     /// The path and query where the browser is.
@@ -166,7 +186,11 @@ impl Browser {
     /// The text of the first element of a selector.
     pub async fn text(&self, selector: &str) -> String {
         let found = self.client.find(Locator::Css(selector)).await;
-        found.unwrap_or_else(|error| panic!("{selector}: {error}")).text().await.unwrap()
+        found
+            .unwrap_or_else(|error| panic!("{selector}: {error}"))
+            .text()
+            .await
+            .unwrap()
     }
 
     /// Waits until a script returns true.
@@ -183,7 +207,11 @@ impl Browser {
     /// Presses the first element of a selector.
     pub async fn press(&self, selector: &str) {
         let found = self.client.find(Locator::Css(selector)).await;
-        found.unwrap_or_else(|error| panic!("{selector}: {error}")).click().await.unwrap();
+        found
+            .unwrap_or_else(|error| panic!("{selector}: {error}"))
+            .click()
+            .await
+            .unwrap();
     }
 
     /// Nothing was forbidden by the policy, and the log is empty but for answers that the test expects.
@@ -214,11 +242,16 @@ impl Browser {
     /// What axe finds: WCAG 2.2 A and AA, and best practice.
     pub async fn axe(&self) {
         let file = std::env::var(AXE).unwrap_or_else(|_| {
-            panic!("{AXE} is not set: run tests/run, or npm pack axe-core@4 and name its axe.min.js")
+            panic!(
+                "{AXE} is not set: run tests/run, or npm pack axe-core@4 and name its axe.min.js"
+            )
         });
         let axe = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file}: {error}"));
         // Injected by the driver: the page's own policy would not let it in.
-        self.run(&format!("if (!window.axe) {{ {axe}; window.axe = axe; }} return true;")).await;
+        self.run(&format!(
+            "if (!window.axe) {{ {axe}; window.axe = axe; }} return true;"
+        ))
+        .await;
         let script = "const done = arguments[0];
             axe.run(document, { resultTypes: ['violations'] }).then((found) => done(found.violations.map((one) =>
               `${one.id} (${one.impact}): ${one.nodes.slice(0, 3).map((node) => `${node.html} ${node.failureSummary}`).join(' | ')}`)),

@@ -6,7 +6,9 @@
     reason = "a test that cannot go on has failed, and says what the daemon wrote"
 )]
 
+mod browser;
 mod contrast;
+mod pictures;
 mod plain;
 mod texts;
 mod world;

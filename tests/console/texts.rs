@@ -29,6 +29,7 @@ fn files(folder: &str, ending: &str) -> Vec<(PathBuf, String)> {
 fn literals(text: &str, quote: char) -> BTreeSet<String> {
     let is_key = |word: &&str| {
         word.contains('.')
+            && !word.ends_with('_')
             && word.split('.').all(|part| {
                 !part.is_empty()
                     && part

@@ -147,8 +147,10 @@ impl World {
         let world = World::new().await;
         let refused = json!({"status": "error", "category": "VALIDATION_ERROR",
             "message": "Property values were not valid: \"hs_ticket_category\": REFUND was not one of the allowed options"});
-        world.fault(json!({"target": "hubspot", "match": {"method": "POST", "path_contains": "/objects/tickets"},
-            "fault": {"kind": "status", "status": 400, "body": refused}}));
+        world.fault(
+            json!({"target": "hubspot", "match": {"method": "POST", "path_contains": "tickets"},
+            "fault": {"kind": "status", "status": 400, "body": refused}}),
+        );
         for n in 1..=4 {
             let session = format!("s-47{n:02}");
             world.hand_over(&session, &["hubspot"], "Ana López").await;
@@ -190,7 +192,7 @@ impl Drop for World {
 fn handoff(session: &str, targets: &[&str], name: &str) -> Value {
     json!({
         "session": {"id": session, "business_number": "+15550783881", "language": "es"},
-        "contact": {"phone": "+4915112345678", "wa_id": "4915112345678", "name": name},
+        "contact": {"phone": "+4915199887766", "wa_id": "4915199887766", "name": name},
         "handoff": {"reasons": ["user_requested_human_assistance"], "summary": "She wants a refund.",
             "sentiment": "angry", "language": "es", "topic": "Refund"},
         "transcript": [

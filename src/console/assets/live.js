@@ -121,7 +121,7 @@ function takeTurns() {
 
 /** Begins to listen where the page has parts that change. */
 export function live() {
-  if (names().length === 0 || document.body.classList.contains('bare')) return;
+  if (names().length === 0 || document.documentElement.dataset.live === undefined) return;
   addEventListener('pointerdown', () => { pointerDown = true; });
   addEventListener('pointerup', () => { pointerDown = false; });
   addEventListener('keydown', () => { keyPressed = Date.now(); });

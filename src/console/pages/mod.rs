@@ -35,7 +35,7 @@ use axum::routing::{get, post};
 
 use super::Console;
 
-/// Every page's address.
+/// Every page's address, of those for whom somebody must be known.
 pub(super) fn routes() -> Router<Arc<Console>> {
     Router::new()
         .route("/", get(overview::show))
@@ -53,6 +53,11 @@ pub(super) fn routes() -> Router<Arc<Console>> {
         .route("/targets/{name}", get(target::show))
         .route("/keys", get(small::keys))
         .route("/nav", get(small::navigation))
+}
+
+/// Pages that need nobody to be signed in.
+pub(super) fn open_routes() -> Router<Arc<Console>> {
+    Router::new()
         .route("/sign-in", get(small::sign_in))
         .route("/theme", post(small::theme))
 }

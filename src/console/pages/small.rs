@@ -53,7 +53,7 @@ pub(super) async fn sign_in(State(console): State<Arc<Console>>, visit: Visit) -
         .and_then(|wait| wait.parse::<u32>().ok());
     let value = json!({
         "next": local(visit.asked("next")),
-        "error": visit.asked("error").filter(|error| ["mismatch", "throttled", "openid_failed"].contains(error)),
+        "error": visit.asked("error").filter(|error| ["mismatch", "throttled", "openid", "link", "role"].contains(error)),
         "wait": wait,
         "ways": console.ways(),
     });

@@ -27,7 +27,9 @@
 //! | `troubles` | what is not well, counted |
 //! | `mappings` | versions of mappings |
 //! | `notifier` | what people are to be told of |
+//! | `access` | sign-ins, links, tokens, people, and the audit log |
 
+mod access;
 mod admit;
 mod beside;
 mod connect;
