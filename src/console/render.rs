@@ -168,9 +168,7 @@ fn functions(env: &mut Environment<'static>, texts: &Arc<Texts>, assets: &Arc<As
         let at: Timestamp = at
             .parse()
             .map_err(|_| wrong("since wants a time".to_owned()))?;
-        let passed = Timestamp::now().duration_since(at).as_millis();
-        let passed = i64::try_from(passed).unwrap_or(i64::MAX).max(0);
-        Ok::<_, Error>(format::duration(&of_since, passed))
+        Ok::<_, Error>(format::duration(&of_since, format::since(at)))
     });
     env.add_function("kind_letters", |kind: &str| {
         let found = connectors::marks().find(|(known, _)| *known == kind);

@@ -8,6 +8,7 @@
 
 mod browser;
 mod contrast;
+mod keyboard;
 mod pictures;
 mod plain;
 mod texts;
