@@ -9,6 +9,7 @@
 mod browser;
 mod contrast;
 mod keyboard;
+mod people;
 mod pictures;
 mod plain;
 mod texts;
