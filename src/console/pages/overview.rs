@@ -192,8 +192,7 @@ impl Rate {
 impl Flow {
     /// As a card: its name, its number, its line, and the table behind the line.
     fn figure(&self) -> Value {
-        let is_timed =
-            self.p50_millis.is_some() || self.points.iter().any(|point| point.p50_millis.is_some());
+        let is_timed = self.name == "handoff-to-record";
         let numbers: Vec<i64> = self.points.iter().map(|point| point.n).collect();
         let of = |time: fn(&Point) -> Option<i64>| -> Vec<Option<i64>> {
             self.points.iter().map(time).collect()
