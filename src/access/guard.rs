@@ -180,6 +180,9 @@ impl Access {
         {
             return Err(Refusal::Foreign);
         }
+        if person.csrf.is_none() && origin::may_be_form(request.method(), request.headers()) {
+            return Err(Refusal::Foreign);
+        }
         if !changes || person.csrf.is_none() {
             return Ok((request, known));
         }

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 /// Lanes.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only its shape is told")]
-pub(super) struct Lanes {
+pub(super) struct LaneList {
     /// In the order of their numbers.
     lanes: Vec<Lane>,
 }
@@ -152,7 +152,7 @@ pub(super) struct LaneName {
 /// Dead letters.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only its shape is told")]
-pub(super) struct Letters {
+pub(super) struct LetterList {
     /// How many there are.
     count: i64,
     /// All of them by cause and source, at most 1,000 groups.

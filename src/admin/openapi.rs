@@ -1,7 +1,8 @@
 //! `GET /v1/openapi.json`: every operation under `/v1` of the admin listener, as OpenAPI 3.1.
 //!
 //! An operation stands with its handler (`#[utoipa::path]`); here is the list of them. A test compares it
-//! with the routes. The role that an operation needs, and what all of them answer alike, is added here.
+//! with the routes. Two types of one name would be one schema: name them apart, or say
+//! `#[schema(as = …)]`. The role that an operation needs, and what all of them answer alike, is added here.
 
 use std::sync::OnceLock;
 
