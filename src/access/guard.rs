@@ -14,6 +14,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::known::Known;
 use super::origin::{self, Asked};
+use super::told::as_json;
 use super::{Access, By, Person, Role, needed};
 use crate::ledger::LedgerError;
 use crate::serving::Peer;
@@ -93,7 +94,7 @@ pub async fn guard_api(
     next: Next,
 ) -> Response {
     match access.admitted(request).await {
-        Ok(request) => next.run(request).await,
+        Ok(request) => as_json(next.run(request).await).await,
         Err(refusal) => refusal.json(),
     }
 }

@@ -90,11 +90,28 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
         json!({"description": description,
             "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Wrong"}}}})
     };
-    let answers = [
+    let mut answers = vec![
         ("401", "It is not known who asks".to_owned()),
         ("403", format!("It needs the role {}", role.word())),
         ("503", "The ledger cannot be reached".to_owned()),
     ];
+    if operation["parameters"].is_array() {
+        answers.push(("400", "A parameter is wrong".to_owned()));
+    }
+    if operation["requestBody"].is_object() {
+        answers.extend([
+            (
+                "400",
+                "The body is no JSON, or what it says does not fit".to_owned(),
+            ),
+            ("413", "The body is too long".to_owned()),
+            ("415", "The body is not called application/json".to_owned()),
+            (
+                "422",
+                "The body is JSON and not what is described".to_owned(),
+            ),
+        ]);
+    }
     for (status, description) in answers {
         let known = operation["responses"].get(status).is_some();
         if !known {

@@ -29,7 +29,8 @@ pub(super) struct LaneQuery {
     session: Option<String>,
     /// Only of this target.
     target: Option<String>,
-    /// Only in this state: `idle`, `due`, `held` or `parked`.
+    /// Only in this state.
+    #[param(value_type = Option<answers::State>)]
     state: Option<String>,
     /// Only with this reason's label.
     reason: Option<String>,
