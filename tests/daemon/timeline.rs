@@ -157,7 +157,7 @@ async fn what_a_crm_refuses_is_told_in_its_own_words_with_the_way_out() {
         format!("Property values were not valid: \"hs_ticket_category\": REFUND was not one of the allowed options, López {CUSTOMER}")});
     fault(
         &world,
-        json!({"target": "hubspot", "match": {"method": "POST", "path_contains": "/objects/tickets"},
+        json!({"target": "hubspot", "match": {"method": "POST", "path_contains": "/tickets"},
         "fault": {"kind": "status", "status": 400, "body": body}}),
     );
     let handoff = world.handoff(&["hubspot", "creatio"]);
