@@ -15,6 +15,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("icons.svg", include_str!("assets/icons.svg")),
     ("mark.svg", include_str!("assets/mark.svg")),
     ("times.js", include_str!("assets/times.js")),
+    ("charts.js", include_str!("assets/charts.js")),
     ("dialogs.js", include_str!("assets/dialogs.js")),
     ("keys.js", include_str!("assets/keys.js")),
     ("live.js", include_str!("assets/live.js")),

@@ -9,6 +9,7 @@
 //! | --- | --- |
 //! | `api` | the admin API, called from inside; why a page cannot be shown |
 //! | `assets` | style, scripts and icons, under names that change with their content |
+//! | `charts` | lines over time |
 //! | `format` | numbers, sizes, durations and times |
 //! | `pages` | the pages and their forms |
 //! | `render` | templates, and the functions that they call |
@@ -18,6 +19,7 @@
 
 mod api;
 mod assets;
+mod charts;
 mod format;
 mod pages;
 mod render;

@@ -60,6 +60,12 @@ pub const TEMPLATES: &[(&str, &str)] = &[
         "problem_parts.html",
         include_str!("templates/problem_parts.html"),
     ),
+    ("audit.html", include_str!("templates/audit.html")),
+    ("access.html", include_str!("templates/access.html")),
+    (
+        "token_revoke.html",
+        include_str!("templates/token_revoke.html"),
+    ),
     ("error.html", include_str!("templates/error.html")),
     ("keys.html", include_str!("templates/keys.html")),
     ("sign_in.html", include_str!("templates/sign_in.html")),

@@ -67,10 +67,18 @@ const NAVIGATION: [(&str, &[Entry]); 4] = [
 ];
 
 /// Pages of the navigation that are there. What is not is left out, so that no link leads nowhere.
-const THERE: [&str; 5] = ["/", "/conversations", "/parked", "/tap", "/v1/openapi.json"];
+const THERE: [&str; 7] = [
+    "/",
+    "/conversations",
+    "/parked",
+    "/tap",
+    "/audit",
+    "/access",
+    "/v1/openapi.json",
+];
 
 /// Whether parts of pages change by themselves.
-const LIVE: bool = false;
+const LIVE: bool = true;
 
 /// The numbers beside the navigation, and when they were read.
 #[derive(Default)]

@@ -7,7 +7,7 @@ use handoffd_test_support::eventually;
 use crate::world::{HOSTILE, SOON, World};
 
 /// Every page, with what stands behind it in a daemon that is not well.
-pub const PAGES: [&str; 16] = [
+pub const PAGES: [&str; 18] = [
     "/conversations",
     "/conversations?state=parked",
     "/conversations?q=s-4701",
@@ -20,6 +20,8 @@ pub const PAGES: [&str; 16] = [
     "/dead-letters/1",
     "/dead-letters/2",
     "/reasons/invalid",
+    "/audit",
+    "/access",
     "/keys",
     "/nav",
     "/sign-in",
@@ -110,10 +112,8 @@ async fn every_link_and_every_asset_leads_somewhere() {
         }
         assert!(status == 200, "{without}: {status}");
         let is_page = reply.headers()["content-type"] == "text/html; charset=utf-8";
-        let cache = reply.headers()["cache-control"]
-            .to_str()
-            .unwrap()
-            .to_owned();
+        let cache = reply.headers().get("cache-control");
+        let cache = cache.map_or(String::new(), |cache| cache.to_str().unwrap().to_owned());
         let text = reply.text().await.unwrap();
         if without.starts_with("/assets/") {
             assert!(
@@ -314,4 +314,78 @@ async fn a_theme_is_remembered_and_leads_back_to_this_host_only() {
         .header("cookie", "theme=dark");
     let page = page.send().await.unwrap().text().await.unwrap();
     assert!(page.contains("data-theme=\"dark\""), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_made_shown_once_and_revoked_and_all_of_it_is_in_the_audit_log() {
+    let world = World::new().await;
+    let fields = [("name", "a script <b>"), ("role", "viewer"), ("days", "30")];
+    let made = world.form("/access/tokens", &fields).await;
+    let page = made.text().await.unwrap();
+    let secret = page.split("hndf_").nth(1).expect("it is shown");
+    let secret: String = secret
+        .chars()
+        .take_while(char::is_ascii_alphanumeric)
+        .collect();
+    assert!(page.contains("a script &lt;b&gt;"), "{page}");
+    assert!(
+        !world.page("/access").await.contains(&secret),
+        "it is shown once"
+    );
+    let tokens = world.json("/v1/tokens").await;
+    let id = tokens["tokens"][0]["id"].as_str().unwrap().to_owned();
+    let path = format!("/access/tokens/{id}");
+    let asked = world.form(&path, &[]).await.text().await.unwrap();
+    assert!(asked.contains("Revoke the token a script"), "{asked}");
+    let done = world.form(&path, &[("act", "revoke-it")]).await;
+    assert_eq!(done.status(), 303);
+    assert_eq!(
+        world.json("/v1/tokens").await["tokens"],
+        serde_json::json!([])
+    );
+    let log = world.page("/audit").await;
+    assert!(
+        log.contains("token") && log.contains("this machine"),
+        "{log}"
+    );
+    let wrong = world
+        .form("/access/tokens", &[("name", "")])
+        .await
+        .text()
+        .await
+        .unwrap();
+    assert!(wrong.contains("aria-invalid"), "{wrong}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_foreign_page_can_send_no_form() {
+    let world = World::new().await;
+    let client = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap();
+    for path in [
+        "/parked/ask",
+        "/parked/do",
+        "/dead-letters/1",
+        "/access/tokens",
+    ] {
+        let sent =
+            client
+                .post(world.url(path))
+                .form(&[("act", "retry"), ("all", "yes"), ("name", "x")]);
+        let sent = sent
+            .header("origin", "https://evil.example")
+            .header("sec-fetch-site", "cross-site");
+        let answer = sent.send().await.unwrap();
+        assert_eq!(answer.status(), 403, "{path}");
+        assert!(
+            answer.text().await.unwrap().contains("<h1"),
+            "{path} says so on a page"
+        );
+    }
+    assert_eq!(
+        world.json("/v1/tokens").await["tokens"],
+        serde_json::json!([])
+    );
 }

@@ -1,6 +1,7 @@
 // What every page does with a script; without it every page works by links and forms.
 
 import { keepTimes, say } from './times.js';
+import { charts } from './charts.js';
 import { openPage } from './dialogs.js';
 import { areOn, listen } from './keys.js';
 import { judge } from './judge.js';
@@ -148,6 +149,7 @@ waits();
 copies();
 boxes();
 dialogs();
+charts();
 judge();
 filters();
 listen();

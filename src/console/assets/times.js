@@ -17,6 +17,14 @@ const year = of({ day: 'numeric', month: 'short', year: 'numeric' });
 const whole = of({ weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' });
 const full = of({ dateStyle: 'medium', timeStyle: 'long' });
 
+const grouped = new Intl.NumberFormat(language);
+
+/** A number in groups of three. */
+export const number = (value) => grouped.format(value);
+
+/** A time of today by the clock, an older one with its day. */
+export const clockOf = (at) => moment(at, new Date());
+
 function moment(at, now) {
   if (at.toDateString() === now.toDateString()) return clock.format(at);
   if (at.getFullYear() === now.getFullYear()) return `${day.format(at)}, ${clock.format(at)}`;

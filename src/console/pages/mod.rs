@@ -3,12 +3,14 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | `acts` | retry and skip by form: what it would do, then that it is done |
+//! | `audit` | the audit log |
 //! | `conversation` | one conversation: its timeline, and what to do next |
 //! | `conversations` | conversations, found and listed |
 //! | `letter` | one dead letter: seen, changed, judged, dropped |
 //! | `lines` | a JSON body as lines, with the one that is wrong |
 //! | `overview` | what needs a person, the targets, the flow |
 //! | `parked` | parked work: groups, dead letters, webhooks |
+//! | `people` | users and tokens |
 //! | `problems` | what is not well as rows: what, why, and the way out |
 //! | `reasons` | what each reason means |
 //! | `small` | sign-in, keys, the navigation as a page, the theme |
@@ -16,12 +18,14 @@
 //! | `target` | one target |
 
 mod acts;
+mod audit;
 mod conversation;
 mod conversations;
 mod letter;
 mod lines;
 mod overview;
 mod parked;
+mod people;
 mod problems;
 mod reasons;
 mod small;
@@ -51,6 +55,10 @@ pub(super) fn routes() -> Router<Arc<Console>> {
         .route("/dead-letters/{id}", get(letter::show).post(letter::act))
         .route("/reasons/{label}", get(reasons::show))
         .route("/targets/{name}", get(target::show))
+        .route("/audit", get(audit::show))
+        .route("/access", get(people::show))
+        .route("/access/tokens", post(people::make))
+        .route("/access/tokens/{id}", post(people::revoke))
         .route("/keys", get(small::keys))
         .route("/nav", get(small::navigation))
 }

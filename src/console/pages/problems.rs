@@ -2,12 +2,9 @@
 //! out. What goes on by itself comes last, and is not counted among what needs a person.
 
 use handoffd_contract::Reason;
-use handoffd_contract::verdict::Class;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
-
-use crate::operate::status::{Arrivals, Circuit, Lanes, Presence, Status, Target};
 
 /// What kind of trouble it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
@@ -42,9 +39,6 @@ pub(super) struct Trouble {
     pub count: i64,
     #[serde(default)]
     pub since: Option<Timestamp>,
-    /// Milliseconds to the next try, where that is known.
-    #[serde(default)]
-    pub next_millis: Option<i64>,
 }
 
 /// A text with its values.
@@ -112,14 +106,10 @@ impl Trouble {
             Kind::Broker if self.target.is_some() => "problem.unroutable_why",
             Kind::Broker => "problem.broker_why",
             Kind::Closing => "problem.closing_why",
-            Kind::Down | Kind::Waiting if self.next_millis.is_some() => "problem.tried_again",
-            Kind::Down | Kind::Waiting => "problem.tried_again_soon",
+            Kind::Down | Kind::Waiting => "problem.tried_again",
             Kind::Parked | Kind::Credential | Kind::NotConfigured => "problem.waits_there",
         };
-        said(
-            key,
-            json!({"count": self.count, "since": self.since, "span": self.next_millis}),
-        )
+        said(key, json!({"count": self.count, "since": self.since}))
     }
 
     /// At most two buttons, the first of which mends it.
@@ -142,109 +132,4 @@ impl Trouble {
             Kind::Ledger | Kind::Credential | Kind::Broker | Kind::NotConfigured => Vec::new(),
         }
     }
-}
-
-/// Everything that is not well, from a status.
-pub(super) fn of(status: &Status) -> Vec<Trouble> {
-    let mut all = Vec::new();
-    if !status.ledger.ok {
-        all.push(Trouble {
-            words: status.ledger.message.clone(),
-            ..plain(Kind::Ledger, 1)
-        });
-    }
-    all.extend(status.parked.iter().map(|group| {
-        let kind = if group.reason == Reason::UnknownOutcome {
-            Kind::Unknown
-        } else {
-            Kind::Parked
-        };
-        of_lanes(kind, group)
-    }));
-    all.extend(arrivals(Kind::DeadLetters, &status.dead_letters));
-    all.extend(arrivals(Kind::Webhooks, &status.webhooks));
-    all.extend(
-        status
-            .unroutable
-            .iter()
-            .map(|group| of_lanes(Kind::Broker, group)),
-    );
-    all.extend(
-        status
-            .targets
-            .iter()
-            .filter_map(|target| of_target(target, status)),
-    );
-    if !status.broker.message.is_empty() {
-        all.push(Trouble {
-            words: status.broker.message.clone(),
-            ..plain(Kind::Broker, 1)
-        });
-    }
-    all.sort_by_key(|one| (!one.needs_person, one.kind, -one.count));
-    all
-}
-
-fn plain(kind: Kind, count: i64) -> Trouble {
-    Trouble {
-        kind,
-        needs_person: true,
-        words: String::new(),
-        target: None,
-        reason: None,
-        count,
-        since: None,
-        next_millis: None,
-    }
-}
-
-fn of_lanes(kind: Kind, group: &Lanes) -> Trouble {
-    Trouble {
-        words: group.message.clone(),
-        target: Some(group.target.clone()),
-        reason: Some(group.reason.label().to_owned()),
-        since: Some(group.oldest),
-        ..plain(kind, group.count)
-    }
-}
-
-fn arrivals(kind: Kind, causes: &[Arrivals]) -> Option<Trouble> {
-    let newest = causes.iter().max_by_key(|cause| cause.oldest)?;
-    let count = causes.iter().map(|cause| cause.count).sum();
-    Some(Trouble {
-        words: newest.message.clone(),
-        target: (kind == Kind::Webhooks).then(|| newest.origin.clone()),
-        reason: Some(newest.reason.label().to_owned()),
-        ..plain(kind, count)
-    })
-}
-
-fn of_target(target: &Target, status: &Status) -> Option<Trouble> {
-    let of = |kind, needs_person, count, next_millis| Trouble {
-        needs_person,
-        words: target.message.clone(),
-        target: Some(target.name.clone()),
-        reason: target.reason.map(|reason| reason.label().to_owned()),
-        next_millis,
-        ..plain(kind, count)
-    };
-    if target.state == Presence::NotConfigured && target.due > 0 {
-        return Some(of(Kind::NotConfigured, true, target.due, None));
-    }
-    if target.credential_rejected {
-        return Some(of(Kind::Credential, true, target.due, None));
-    }
-    let seconds = match target.circuit {
-        Some(Circuit::Open { seconds }) => seconds,
-        Some(Circuit::Probing) => 0,
-        _ => return None,
-    };
-    let waits =
-        |group: &&Lanes| group.target == target.name && group.reason.class() == Class::Target;
-    let waiting = status.waiting.iter().filter(waits);
-    let count = waiting.map(|group| group.count).sum();
-    let next = i64::try_from(seconds)
-        .unwrap_or(i64::MAX)
-        .saturating_mul(1_000);
-    Some(of(Kind::Down, false, count, Some(next)))
 }

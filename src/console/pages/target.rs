@@ -5,7 +5,8 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use serde_json::{Value, json};
 
-use super::problems::{self, Trouble};
+use super::overview::Target;
+use super::problems::Trouble;
 use crate::console::{Answer, Console, Failure, Visit};
 
 /// One target.
@@ -14,17 +15,20 @@ pub(super) async fn show(
     Path(name): Path<String>,
     visit: Visit,
 ) -> Answer {
-    let status = console.status(&visit).await?;
-    let target = status.targets.iter().find(|target| target.name == name);
-    let target = target.ok_or_else(Failure::not_found)?;
-    let rows: Vec<Value> = problems::of(&status)
+    let overview = console.overview(&visit).await?;
+    let target = overview.targets.iter().find(|target| target.name == name);
+    let target = target.map(Target::row).ok_or_else(Failure::not_found)?;
+    let rows: Vec<Value> = overview
+        .troubles
         .iter()
         .filter(|row| row.target.as_deref() == Some(&name))
         .map(Trouble::row)
         .collect();
-    let value = json!({
-        "target": console.target_row(target, &status), "problems": rows,
-        "message": target.message, "reason": target.reason,
-    });
-    console.page(&visit, "target.html", value).await
+    console
+        .page(
+            &visit,
+            "target.html",
+            json!({"target": target, "problems": rows}),
+        )
+        .await
 }
