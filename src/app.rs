@@ -5,7 +5,9 @@ mod broker;
 mod connect;
 mod deadlines;
 mod examine;
+mod figures;
 mod notices;
+mod pages;
 mod people;
 mod routes;
 mod site;
@@ -17,6 +19,7 @@ use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use axum::middleware;
 use jiff::Timestamp;
 use secrecy::SecretString;
 use tokio::sync::{Notify, Semaphore};
@@ -29,6 +32,7 @@ pub use self::examine::{Examined, examine};
 use self::notices::Switches;
 pub use self::routes::router;
 use self::site::Site;
+use crate::access::{self, Access, guard_api};
 use crate::admin::{self, Admin};
 use crate::availability::{self, Desks};
 use crate::config::{Config, TargetConfig};
@@ -137,6 +141,8 @@ pub struct App {
     notifier: Option<Notifier>,
     public: Site,
     admin: Site,
+    /// Ends the streams of the admin API.
+    streams: CancellationToken,
     /// The names of disabled targets.
     disabled: Vec<String>,
 }
@@ -238,13 +244,18 @@ impl App {
             token: config.http.events_token.clone(),
             max_body: usize::try_from(config.http.max_body).unwrap_or(usize::MAX),
         };
+        let access = Access::new(config, config.http.admin_listen, ledger.clone());
+        let access = Arc::new(access.map_err(|why| anyhow!(why))?);
         let admin = Admin {
             ledger: ledger.clone(),
             webhooks: ledger.clone(),
-            conversations: ledger.clone(),
+            view: ledger.clone(),
+            searches: Default::default(),
+            streams: Default::default(),
+            unmasked: Default::default(),
             engine: Arc::clone(&engine),
             broker: state,
-            token: config.http.admin_token.clone(),
+            access: Arc::clone(&access),
             gate: gate.clone(),
             prometheus: admin::prometheus(),
             amqp: config.intake.amqp.clone(),
@@ -267,8 +278,16 @@ impl App {
         let public = Site::bind(listen, routes, bounds, certificate)
             .await
             .with_context(|| format!("http.listen: {listen} cannot be bound"))?;
-        let of_desks = availability::routes(desks, config.http.admin_token.clone());
-        let routes = admin::routes(Arc::new(admin)).merge(of_desks);
+        let of_desks = availability::unguarded(desks).route_layer(middleware::from_fn_with_state(
+            Arc::clone(&access),
+            guard_api,
+        ));
+        let streams = admin.streams.stop.clone();
+        let routes = admin::routes(Arc::new(admin))
+            .merge(of_desks)
+            .merge(access::routes(Arc::clone(&access)));
+        let routes = pages::over(config, access, routes);
+        let routes = routes.map_err(|why| anyhow!("the console: {why}"))?;
         let admin = Site::bind(admin_listen, routes, Bounds::for_operators(), None)
             .await
             .with_context(|| format!("http.admin_listen: {admin_listen} cannot be bound"))?;
@@ -285,6 +304,7 @@ impl App {
             notifier,
             public,
             admin,
+            streams,
             disabled: config
                 .targets
                 .iter()
@@ -316,6 +336,12 @@ impl App {
         ));
         tasks.spawn(webhook_queue::run(self.relay, stop.clone()));
         tasks.spawn(deadlines::run(self.ledger.clone(), stop.clone()));
+        tasks.spawn(figures::run(self.ledger.clone(), stop.clone()));
+        let (stopping, streams) = (stop.clone(), self.streams);
+        tasks.spawn(async move {
+            stopping.cancelled().await;
+            streams.cancel();
+        });
         tasks.spawn(look_for_versions(
             self.switches,
             self.versions,

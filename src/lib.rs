@@ -39,7 +39,7 @@
 //! | [`relay`] | streams, polls and webhooks become events | |
 //! | [`wire`] | the way out: HTTP, credentials, attachments, rates, circuits | reqwest |
 //! | [`target`], [`open_feeds`] | what engine and relay know together | |
-//! | [`mapping`] | which CRM field gets which value; what a gateway's words mean | minijinja |
+//! | [`mapping`] | which CRM field gets which value; what a gateway's words mean | minijinja (with `console`) |
 //! | [`schema`] | the published JSON Schemas and AsyncAPI document | |
 //! | [`publisher`] | messages to exchanges: replies, and what others are told | lapin |
 //! | [`connectors`] | the table of kinds | the connectors' names |

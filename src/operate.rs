@@ -5,8 +5,15 @@
 
 pub mod conversations;
 pub mod dead_letters;
+pub mod listing;
+pub mod mask;
+pub mod overview;
+pub mod search;
 pub mod sentences;
 pub mod status;
+pub mod stream;
+pub mod timeline;
+pub mod unmask;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -457,6 +464,25 @@ pub fn done(word: &str, sessions: &[crate::ledger::LaneRef], dry_run: bool) -> S
     let lanes = if sessions.len() == 1 { "lane" } else { "lanes" };
     let _ = writeln!(out, "{} {lanes} {would}{word}", sessions.len());
     out
+}
+
+/// Which work somebody means, in words for the audit log.
+#[must_use]
+pub fn meant(
+    session: Option<&str>,
+    target: Option<&str>,
+    reason: Option<&str>,
+    all: bool,
+) -> String {
+    let parts = [("session", session), ("target", target), ("reason", reason)];
+    let words = parts
+        .into_iter()
+        .filter_map(|(name, value)| Some(format!("{name} {}", value?)));
+    let mut words: Vec<String> = words.collect();
+    if all {
+        words.push("all".into());
+    }
+    words.join(", ")
 }
 
 /// Which lanes an operator means, from what was given.

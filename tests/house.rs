@@ -89,7 +89,7 @@ fn only_the_ledger_knows_sql() {
 /// So a webhook's handler cannot skip a lane, and intake cannot read one.
 #[test]
 fn each_part_is_given_the_ledger_that_it_reads() {
-    let readers: [(&str, &[&str]); 8] = [
+    let readers: [(&str, &[&str]); 9] = [
         ("dyn Ledger", &["src/app", "src/cli/", "src/operate"]),
         ("EventLedger", &["src/intake/", "src/cli/", "src/operate"]),
         ("LaneLedger", &["src/engine/"]),
@@ -100,6 +100,7 @@ fn each_part_is_given_the_ledger_that_it_reads() {
         ),
         ("FileLedger", &["src/wire/"]),
         ("OperatorLedger", &["src/admin/", "src/operate", "src/demo"]),
+        ("AccessLedger", &["src/access/"]),
         (
             "MappingLedger",
             &[
@@ -153,8 +154,19 @@ fn only_one_file_knows_lettre() {
 }
 
 #[test]
-fn only_mappings_know_templates() {
-    assert_eq!(who_knows(&["minijinja::"], &["src/mapping"]), [""; 0]);
+fn only_mappings_and_pages_know_templates() {
+    assert_eq!(
+        who_knows(&["minijinja::"], &["src/mapping", "src/console"]),
+        [""; 0]
+    );
+}
+
+#[test]
+fn only_who_asks_knows_passwords_and_providers() {
+    assert_eq!(
+        who_knows(&["argon2::", "openidconnect::"], &["src/access/"]),
+        [""; 0]
+    );
 }
 
 /// Which modules of the daemon a module's code names.

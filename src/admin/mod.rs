@@ -9,6 +9,13 @@
 //! | `GET /v1/lanes` | lanes: `?state=parked&target=…&reason=…&session=…&after=…` |
 //! | `GET /v1/status` | everything that is not well, in order of weight |
 //! | `GET /v1/parked` | parked lanes by reason, dead letters and webhooks |
+//! | `GET /v1/overview` | how things are: what needs a person, each target, how much flows |
+//! | `GET /v1/sessions` | conversations, found and listed: `?q=&controller=&target=&state=&window=&number=&since=&after=` |
+//! | `POST /v1/search` | conversations by what a customer is known by, which belongs into no address |
+//! | `GET /v1/sessions/{id}/timeline` | what happened to one conversation, entry by entry |
+//! | `POST`, `DELETE /v1/sessions/{id}/unmask` | shows names and texts of one to who asks, for ten minutes; hides them again |
+//! | `GET /v1/tap` | a stream of what happens: `?target=&type=&session=` |
+//! | `GET /v1/live` | a stream of which parts of pages changed |
 //! | `GET /v1/sessions/{id}` | what happened to one conversation |
 //! | `GET /v1/targets/{name}/availability` | whether reps are there; see [`availability`](crate::availability) |
 //! | `POST /v1/retry`, `POST /v1/skip` | `{"session": …}`, `{"reason": …}`, `{"target": …}` or `{"all": true}`, with `"dry_run": true` |
@@ -17,35 +24,47 @@
 //! | `POST /v1/dead-letters/{id}/retry`, `…/edit`, `…/drop` | judge one again, as it came or changed, or give it up |
 //! | `POST /v1/dead-letters/retry`, `…/drop` | the same for all of one cause and source, or for all |
 //!
-//! Everything under `/v1` wants the admin token.
+//! | `GET /v1/openapi.json` | all of this as an OpenAPI 3.1 document |
+//! | `GET /v1/me` | who asks, and what they may |
+//! | `GET /v1/users` | who may sign in, and who did |
+//! | `GET /v1/tokens`, `POST`, `DELETE /v1/tokens/{id}` | tokens of scripts: listed, made, taken away |
+//! | `GET /v1/audit` | what was done by whom: `?who=…&what=…&after=…` |
+//!
+//! Everything under `/v1` wants to know who asks; see [`access`](crate::access).
 
+mod access;
+mod answers;
+pub(crate) mod openapi;
 mod operate;
 mod ready;
+mod streams;
+mod view;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{StatusCode, header};
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::header;
+use axum::middleware;
+use axum::response::IntoResponse;
+use axum::routing::{delete, get, post};
 use jiff::Timestamp;
 use metrics::gauge;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use secrecy::{ExposeSecret, SecretString};
-use subtle::ConstantTimeEq;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::Person;
+pub use self::streams::Streams;
+use crate::access::{Access, guard_api};
 use crate::config::AmqpConfig;
 use crate::engine::Engine;
 use crate::intake::Gate;
 use crate::intake::amqp::IntakeState;
-use crate::ledger::{ConversationLedger, LaneState, OperatorLedger, WebhookLedger};
+use crate::ledger::{LaneState, OperatorLedger, ViewLedger, WebhookLedger};
 use crate::metrics as names;
+use crate::operate::search::Remembered;
+use crate::operate::unmask::Unmasked;
 
 /// What the admin routes need.
 pub struct Admin {
@@ -53,14 +72,20 @@ pub struct Admin {
     pub ledger: Arc<dyn OperatorLedger>,
     /// The webhook queue.
     pub webhooks: Arc<dyn WebhookLedger>,
-    /// Who is in charge of conversations.
-    pub conversations: Arc<dyn ConversationLedger>,
+    /// What the pages read.
+    pub view: Arc<dyn ViewLedger>,
+    /// Searches that words stand for.
+    pub searches: Remembered,
+    /// Streams that are open.
+    pub streams: Streams,
+    /// Who sees names and texts of which conversation.
+    pub unmasked: Unmasked,
     /// The engine, for the state of its targets.
     pub engine: Arc<Engine>,
     /// The intake's state; `None` when no broker is configured.
     pub broker: Option<watch::Receiver<IntakeState>>,
-    /// What an operator must show; nothing when `None`.
-    pub token: Option<SecretString>,
+    /// Who asks, and what they may.
+    pub access: Arc<Access>,
     /// For judging a dead letter again.
     pub gate: Gate,
     /// The metrics.
@@ -69,6 +94,13 @@ pub struct Admin {
     pub amqp: Option<AmqpConfig>,
     /// Every configured target, and whether it is enabled.
     pub configured: Vec<(String, bool)>,
+}
+
+/// What is wrong with a request, in a sentence.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(crate) struct Wrong {
+    /// What, and what to do.
+    error: String,
 }
 
 /// The most bytes of a request: a selection of lanes is small.
@@ -108,8 +140,17 @@ pub fn routes(admin: Arc<Admin>) -> Router {
         .route("/v1/lanes", get(operate::lanes))
         .route("/v1/status", get(operate::status))
         .route("/v1/parked", get(operate::parked))
-        .route("/v1/sessions", get(operate::conversations))
+        .route("/v1/overview", get(view::overview))
+        .route("/v1/search", post(view::find))
+        .route("/v1/tap", get(streams::tap))
+        .route("/v1/live", get(streams::live))
+        .route("/v1/sessions", get(view::sessions))
         .route("/v1/sessions/{id}", get(operate::session))
+        .route("/v1/sessions/{id}/timeline", get(view::session_timeline))
+        .route(
+            "/v1/sessions/{id}/unmask",
+            post(view::unmask).delete(view::mask),
+        )
         .route("/v1/retry", post(operate::retry))
         .route("/v1/skip", post(operate::skip))
         .route("/v1/dead-letters", get(operate::list_dead_letters))
@@ -122,7 +163,16 @@ pub fn routes(admin: Arc<Admin>) -> Router {
             "/v1/dead-letters/{id}/drop",
             post(operate::drop_dead_letter),
         )
-        .route_layer(middleware::from_fn_with_state(Arc::clone(&admin), guard));
+        .route("/v1/openapi.json", get(openapi::openapi))
+        .route("/v1/me", get(access::me))
+        .route("/v1/users", get(access::users))
+        .route("/v1/tokens", get(access::tokens).post(access::make_token))
+        .route("/v1/tokens/{id}", delete(access::revoke_token))
+        .route("/v1/audit", get(access::audit))
+        .route_layer(middleware::from_fn_with_state(
+            Arc::clone(&admin.access),
+            guard_api,
+        ));
     Router::new()
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(ready::readyz))
@@ -130,27 +180,6 @@ pub fn routes(admin: Arc<Admin>) -> Router {
         .merge(guarded)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(admin)
-}
-
-async fn guard(State(admin): State<Arc<Admin>>, mut request: Request, next: Next) -> Response {
-    if let Some(token) = &admin.token {
-        let given = request
-            .headers()
-            .get(header::AUTHORIZATION)
-            .and_then(|value| value.to_str().ok());
-        let given = given
-            .and_then(|value| value.strip_prefix("Bearer "))
-            .unwrap_or("");
-        if !bool::from(given.as_bytes().ct_eq(token.expose_secret().as_bytes())) {
-            return (
-                StatusCode::UNAUTHORIZED,
-                "show the admin token: Authorization: Bearer …\n",
-            )
-                .into_response();
-        }
-    }
-    request.extensions_mut().insert(Person::of_admin_token());
-    next.run(request).await
 }
 
 async fn metrics_page(State(admin): State<Arc<Admin>>) -> impl IntoResponse {

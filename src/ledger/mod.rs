@@ -16,6 +16,8 @@
 //! dead letter (table poison)   webhook queue (table inbox)   feed (cursor, lease)
 //! file (wanted with its event, kept for a time) ─► piece
 //! mapping (versions)   daemon (who lives)   notifier (what people were told)
+//! handle (by what a session is found)   figure (how much happened), counted
+//! sign-in, link, token, person (who may ask)   audit (what was done by whom, only added to)
 //! ```
 //!
 //! | trait | who is given it |
@@ -26,15 +28,19 @@
 //! | [`FeedLedger`] | the relay |
 //! | [`WebhookLedger`] | the door of webhooks, and those who work them off |
 //! | [`FileLedger`] | the wire: who fetches files at once, and who reads them |
+//! | [`ViewLedger`] | the pages of operators, and the admin API that they read |
 //! | [`OperatorLedger`] | the admin API and operators' commands |
 //! | [`MappingLedger`] | mappings |
 //! | [`NotifierLedger`] | who tells people what is not well |
+//! | [`AccessLedger`] | who tells who asks |
 //! | [`Ledger`] | what opens a ledger and hands out its parts |
 
+pub mod access;
 mod changed;
 mod conversation;
 mod events;
 mod feeds;
+pub mod figures;
 pub mod files;
 mod find;
 mod lanes;
@@ -47,10 +53,12 @@ mod rows;
 mod rules;
 pub mod sqlite;
 pub mod troubles;
+pub mod view;
 mod webhooks;
 
 use std::sync::Arc;
 
+pub use self::access::AccessLedger;
 pub use self::changed::Changed;
 pub use self::conversation::{ConversationLedger, ConversationRow, effect_id};
 pub use self::events::{Admission, Admitted, DeadLetter, DeadLetterRow, EventLedger, Find};
@@ -64,6 +72,7 @@ pub use self::mappings::{MappingLedger, MappingRow};
 pub use self::notifier::NotifierLedger;
 pub use self::open::{exists, open, open_existing};
 pub use self::operate::{Group, LaneFilter, LaneRow, OperatorLedger, Select, SessionReport, Stats};
+pub use self::view::ViewLedger;
 pub use self::webhooks::{WebhookLedger, WebhookRow};
 
 /// What went wrong inside the ledger. What went wrong on the other side is never an error but a
@@ -105,6 +114,8 @@ pub trait Ledger:
     + OperatorLedger
     + MappingLedger
     + NotifierLedger
+    + ViewLedger
+    + AccessLedger
 {
 }
 
@@ -118,5 +129,7 @@ impl<T> Ledger for T where
         + OperatorLedger
         + MappingLedger
         + NotifierLedger
+        + ViewLedger
+        + AccessLedger
 {
 }

@@ -8,6 +8,7 @@
     reason = "a test stops at the first surprise, and its line tells which"
 )]
 
+mod access;
 mod beside;
 mod conversations;
 mod durable;
@@ -26,6 +27,7 @@ mod server;
 mod together;
 mod troubles;
 mod upkeep;
+mod viewed;
 mod webhooks;
 mod world;
 
@@ -103,6 +105,13 @@ conformance! {
         lanes_open_once_beside_others_with_their_heads_and_facts
         it_is_known_whether_a_lane_is_parked_for_a_reason
         a_conversation_starts_once_with_the_customers_first_message;
+    access:
+        a_sign_in_is_known_to_every_daemon_until_it_ends
+        sign_ins_that_have_ended_are_forgotten
+        who_was_seen_is_remembered
+        a_link_signs_in_once
+        a_token_is_found_by_its_digest_until_it_is_revoked
+        the_audit_log_is_told_newest_first;
     notifier:
         one_tells_people_and_its_word_is_kept
         what_is_not_well_is_found_in_groups
@@ -187,6 +196,14 @@ conformance! {
         releasing_all_leases_frees_everything
         numbers_for_metrics
         can_be_pinged;
+    viewed:
+        conversations_are_listed_the_latest_first
+        a_filter_finds_what_fits
+        windows_and_people_are_filtered
+        a_conversation_is_found_by_what_is_known
+        a_sessions_events_are_read_in_both_directions
+        what_happened_since_is_told
+        figures_are_counted_once;
     together:
         two_daemons_never_get_the_same_lane
         the_same_event_from_many_sides_is_one

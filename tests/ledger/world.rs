@@ -156,6 +156,13 @@ impl Schema {
         first.unwrap_or_default()
     }
 
+    /// Why a statement is refused, which must be.
+    pub async fn refused(&self, sql: &str) -> String {
+        let error = self.admin.batch_execute(sql).await.expect_err(sql);
+        let said = error.as_db_error().expect("PostgreSQL's own words");
+        said.message().to_owned()
+    }
+
     /// Waits until no connection to this schema is left.
     async fn alone(&self) {
         let left = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1";
@@ -345,6 +352,7 @@ pub fn stop(reason: Reason) -> Stop {
 pub fn attempt(step: &str, outcome: &str) -> Attempt {
     Attempt {
         step: step.into(),
+        call: Some("POST /records".into()),
         started_at: t(5),
         millis: 12,
         status: Some(200),

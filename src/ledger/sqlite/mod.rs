@@ -20,11 +20,14 @@
 //! | `feeds` | feeds, what was heard, finding a lane |
 //! | `webhooks` | the webhook queue |
 //! | `files` | files that are kept |
+//! | `view`, `listing`, `figures` | what the pages of operators read |
 //! | `operate`, `retry_skip` | lists, reports, numbers; lanes put back to work |
 //! | `troubles` | what is not well, counted |
 //! | `mappings` | versions of mappings |
 //! | `notifier` | what people are to be told of |
+//! | `access` | sign-ins, links, tokens, people, and the audit log |
 
+mod access;
 mod admit;
 mod beside;
 mod conversation;
@@ -33,9 +36,11 @@ mod disk_space;
 mod events;
 mod facts;
 mod feeds;
+mod figures;
 mod files;
 mod find;
 mod lanes;
+mod listing;
 mod load;
 mod mappings;
 mod mention;
@@ -47,6 +52,7 @@ mod schema;
 mod troubles;
 mod tx;
 mod unattended;
+mod view;
 mod webhooks;
 mod writer;
 
