@@ -50,7 +50,10 @@ pub(super) fn line(values: &[i64]) -> Value {
 /// Two lines together, such as the middle and the slowest of times; what is not known is a gap.
 pub(super) fn pair(first: &[Option<i64>], second: &[Option<i64>]) -> Value {
     let floats = |values: &[Option<i64>]| -> Vec<Option<f64>> {
-        values.iter().map(|value| value.map(|value| value as f64)).collect()
+        values
+            .iter()
+            .map(|value| value.map(|value| value as f64))
+            .collect()
     };
     let (first, second) = (floats(first), floats(second));
     let top = top(first.iter().chain(&second));
@@ -91,7 +94,10 @@ mod tests {
         let drawn = line(&[0, 5, 10]);
         assert_eq!(drawn["path"], "M0.0 39.0L72.0 20.5L144.0 2.0");
         let drawn = pair(&[Some(1), None, Some(2)], &[Some(4), Some(4), Some(4)]);
-        assert_eq!(drawn["path"].as_str().map(|path| path.matches('M').count()), Some(2));
+        assert_eq!(
+            drawn["path"].as_str().map(|path| path.matches('M').count()),
+            Some(2)
+        );
         assert_eq!(line(&[])["path"], "");
         assert_eq!(line(&[7])["path"], "M0.0 2.0");
     }

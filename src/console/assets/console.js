@@ -6,6 +6,7 @@ import { openPage } from './dialogs.js';
 import { areOn, listen } from './keys.js';
 import { judge } from './judge.js';
 import { live } from './live.js';
+import { playground } from './playground.js';
 
 function themes() {
   const form = document.querySelector('form.theme');
@@ -140,3 +141,4 @@ charts();
 judge();
 listen();
 live();
+playground();

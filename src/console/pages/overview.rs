@@ -123,7 +123,9 @@ pub(super) async fn show(State(console): State<Arc<Console>>, visit: Visit) -> A
 impl Console {
     /// How things are.
     pub(super) async fn overview(&self, visit: &Visit) -> Result<Overview, Failure> {
-        let range = visit.asked("range").filter(|range| ["1h", "24h", "7d"].contains(range));
+        let range = visit
+            .asked("range")
+            .filter(|range| ["1h", "24h", "7d"].contains(range));
         let path = format!("/v1/overview?range={}", range.unwrap_or("24h"));
         let value = self.api().get(visit, &path).await?;
         serde_json::from_value(value).map_err(|error| Failure::broken(&error))
@@ -158,7 +160,11 @@ impl Target {
         let none = json!({});
         let (icon, tone, text) = match self.state {
             Standing::Well => ("ok", "ok", said("state.well", none)),
-            Standing::Parked => ("parked", "bad", said("state.parked", json!({"count": self.parked}))),
+            Standing::Parked => (
+                "parked",
+                "bad",
+                said("state.parked", json!({"count": self.parked})),
+            ),
             Standing::Down => ("down", "warn", said("state.down", none)),
             Standing::Credential => ("lock", "bad", said("state.rejected", none)),
             Standing::Off => ("off", "off", said("state.off", none)),
@@ -186,7 +192,8 @@ impl Rate {
 impl Flow {
     /// As a card: its name, its number, its line, and the table behind the line.
     fn figure(&self) -> Value {
-        let is_timed = self.p50_millis.is_some() || self.points.iter().any(|point| point.p50_millis.is_some());
+        let is_timed =
+            self.p50_millis.is_some() || self.points.iter().any(|point| point.p50_millis.is_some());
         let numbers: Vec<i64> = self.points.iter().map(|point| point.n).collect();
         let of = |time: fn(&Point) -> Option<i64>| -> Vec<Option<i64>> {
             self.points.iter().map(time).collect()

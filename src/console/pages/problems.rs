@@ -109,10 +109,7 @@ impl Trouble {
             Kind::Down | Kind::Waiting => "problem.tried_again",
             Kind::Parked | Kind::Credential | Kind::NotConfigured => "problem.waits_there",
         };
-        said(
-            key,
-            json!({"count": self.count, "since": self.since}),
-        )
+        said(key, json!({"count": self.count, "since": self.since}))
     }
 
     /// At most two buttons, the first of which mends it.

@@ -25,6 +25,10 @@ pub(super) async fn show(
         .map(Trouble::row)
         .collect();
     console
-        .page(&visit, "target.html", json!({"target": target, "problems": rows}))
+        .page(
+            &visit,
+            "target.html",
+            json!({"target": target, "problems": rows}),
+        )
         .await
 }
