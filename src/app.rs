@@ -5,6 +5,7 @@ mod broker;
 mod connect;
 mod deadlines;
 mod examine;
+mod figures;
 mod notices;
 mod pages;
 mod people;
@@ -140,6 +141,8 @@ pub struct App {
     notifier: Option<Notifier>,
     public: Site,
     admin: Site,
+    /// Ends the streams of the admin API.
+    streams: CancellationToken,
     /// The names of disabled targets.
     disabled: Vec<String>,
 }
@@ -254,7 +257,10 @@ impl App {
         let admin = Admin {
             ledger: ledger.clone(),
             webhooks: ledger.clone(),
-            conversations: ledger.clone(),
+            view: ledger.clone(),
+            searches: Default::default(),
+            streams: Default::default(),
+            unmasked: Default::default(),
             engine: Arc::clone(&engine),
             broker: state,
             access: Arc::clone(&access),
@@ -286,6 +292,7 @@ impl App {
             Arc::clone(&access),
             guard_api,
         ));
+        let streams = admin.streams.stop.clone();
         let routes = admin::routes(Arc::new(admin))
             .merge(beside)
             .merge(access::routes(Arc::clone(&access)));
@@ -307,6 +314,7 @@ impl App {
             notifier,
             public,
             admin,
+            streams,
             disabled: config
                 .targets
                 .iter()
@@ -338,6 +346,12 @@ impl App {
         ));
         tasks.spawn(webhook_queue::run(self.relay, stop.clone()));
         tasks.spawn(deadlines::run(self.ledger.clone(), stop.clone()));
+        tasks.spawn(figures::run(self.ledger.clone(), stop.clone()));
+        let (stopping, streams) = (stop.clone(), self.streams);
+        tasks.spawn(async move {
+            stopping.cancelled().await;
+            streams.cancel();
+        });
         tasks.spawn(look_for_versions(
             self.switches,
             self.versions,

@@ -98,6 +98,8 @@ pub enum Shape {
     Moment,
     /// With seconds: `11:42:07`.
     Clock,
+    /// The day: `28 Nov 2026`.
+    Day,
 }
 
 impl Shape {
@@ -108,13 +110,14 @@ impl Shape {
             Shape::Ago => "ago",
             Shape::Moment => "moment",
             Shape::Clock => "clock",
+            Shape::Day => "day",
         }
     }
 
     /// The shape with this word.
     #[must_use]
     pub fn parse(word: &str) -> Option<Shape> {
-        [Shape::Ago, Shape::Moment, Shape::Clock]
+        [Shape::Ago, Shape::Moment, Shape::Clock, Shape::Day]
             .into_iter()
             .find(|shape| shape.word() == word)
     }
@@ -126,6 +129,7 @@ pub fn time(texts: &Texts, at: Timestamp, now: Timestamp, shape: Shape) -> Value
     let shown = match shape {
         Shape::Ago => ago(texts, at, now).unwrap_or_else(|| utc(texts, &moment(texts, at, now))),
         Shape::Moment => utc(texts, &moment(texts, at, now)),
+        Shape::Day => utc(texts, &day(texts, at)),
         Shape::Clock => utc(
             texts,
             &at.to_zoned(TimeZone::UTC).strftime("%H:%M:%S").to_string(),
@@ -160,14 +164,23 @@ fn ago(texts: &Texts, at: Timestamp, now: Timestamp) -> Option<String> {
     }
 }
 
+fn day(texts: &Texts, at: Timestamp) -> String {
+    let at = at.to_zoned(TimeZone::UTC);
+    format!("{} {} {}", at.day(), month(texts, at.month()), at.year())
+}
+
+fn month(texts: &Texts, number: i8) -> String {
+    let months = texts.plain("unit.months").unwrap_or_default();
+    let at = usize::try_from(number - 1).unwrap_or_default();
+    months.split(' ').nth(at).unwrap_or_default().to_owned()
+}
+
 fn moment(texts: &Texts, at: Timestamp, now: Timestamp) -> String {
     let (at, now) = (at.to_zoned(TimeZone::UTC), now.to_zoned(TimeZone::UTC));
     if at.date() == now.date() {
         return at.strftime("%H:%M").to_string();
     }
-    let months = texts.plain("unit.months").unwrap_or_default();
-    let month = usize::try_from(at.month() - 1).unwrap_or_default();
-    let month = months.split(' ').nth(month).unwrap_or_default().to_owned();
+    let month = month(texts, at.month());
     if at.year() == now.year() {
         format!("{} {month}, {}", at.day(), at.strftime("%H:%M"))
     } else {

@@ -107,6 +107,11 @@ impl Console {
         self.about.kinds.get(target).map(String::as_str)
     }
 
+    /// The names of the configured targets.
+    pub fn targets(&self) -> impl Iterator<Item = &str> {
+        self.about.kinds.keys().map(String::as_str)
+    }
+
     /// How people sign in, as the page reads it.
     fn ways(&self) -> Value {
         json!({"password": self.about.ways.password, "openid": self.about.ways.openid})

@@ -5,7 +5,7 @@
 //! | `t(key, …)` | a text, with named values or a map of them |
 //! | `asset(name)` | an asset's address |
 //! | `icon(name)` | an icon from the sprite |
-//! | `when(time, shape)` | a time: `ago`, `moment` or `clock` |
+//! | `when(time, shape)` | a time: `ago`, `moment`, `clock` or `day` |
 //! | `since(time)` | how long ago a time is |
 //! | `kind_letters(kind)` | the two letters of a target's mark |
 //! | `num`, `bytes`, `span` (filters) | a number, a size, a duration in milliseconds |
@@ -30,6 +30,15 @@ pub const TEMPLATES: &[(&str, &str)] = &[
     ("nav.html", include_str!("templates/nav.html")),
     ("nav_list.html", include_str!("templates/nav_list.html")),
     ("overview.html", include_str!("templates/overview.html")),
+    (
+        "conversations.html",
+        include_str!("templates/conversations.html"),
+    ),
+    (
+        "conversation.html",
+        include_str!("templates/conversation.html"),
+    ),
+    ("tap.html", include_str!("templates/tap.html")),
     ("parked.html", include_str!("templates/parked.html")),
     (
         "parked_parts.html",

@@ -67,10 +67,18 @@ const NAVIGATION: [(&str, &[Entry]); 4] = [
 ];
 
 /// Pages of the navigation that are there. What is not is left out, so that no link leads nowhere.
-const THERE: [&str; 5] = ["/", "/parked", "/audit", "/access", "/v1/openapi.json"];
+const THERE: [&str; 7] = [
+    "/",
+    "/conversations",
+    "/parked",
+    "/tap",
+    "/audit",
+    "/access",
+    "/v1/openapi.json",
+];
 
 /// Whether parts of pages change by themselves.
-const LIVE: bool = false;
+const LIVE: bool = true;
 
 /// The numbers beside the navigation, and when they were read.
 #[derive(Default)]
@@ -148,6 +156,15 @@ impl Console {
             "live": LIVE, "searches": THERE.contains(&"/conversations"),
             "may_operate": visit.may(Role::Operator), "is_admin": visit.may(Role::Admin),
         })
+    }
+
+    /// Whether a page of the navigation, or one below it, is there.
+    pub(super) fn has_page(&self, path: &str) -> bool {
+        let path = path.split(['?', '#']).next().unwrap_or_default();
+        let others = ["/dead-letters/", "/reasons/", "/targets/"];
+        let mut there = THERE.iter().filter(|there| **there != "/");
+        there.any(|there| is_here(there, path))
+            || others.iter().any(|other| path.starts_with(other))
     }
 
     fn shows(&self, visit: &Visit, entry: &Entry) -> bool {

@@ -16,6 +16,7 @@
 //! dead letter (table poison)   webhook queue (table inbox)   feed (cursor, lease)
 //! file (wanted with its event, kept for a time) ─► piece
 //! mapping (versions)   daemon (who lives)   notifier (what people were told)
+//! handle (by what a session is found)   figure (how much happened), counted
 //! sign-in, link, token, person (who may ask)   audit (what was done by whom, only added to)
 //! ```
 //!
@@ -27,6 +28,7 @@
 //! | [`FeedLedger`] | the relay |
 //! | [`WebhookLedger`] | the door of webhooks, and those who work them off |
 //! | [`FileLedger`] | the wire: who fetches files at once, and who reads them |
+//! | [`ViewLedger`] | the pages of operators, and the admin API that they read |
 //! | [`OperatorLedger`] | the admin API and operators' commands |
 //! | [`MappingLedger`] | mappings |
 //! | [`NotifierLedger`] | who tells people what is not well |
@@ -38,6 +40,7 @@ mod changed;
 mod conversation;
 mod events;
 mod feeds;
+pub mod figures;
 pub mod files;
 mod find;
 mod lanes;
@@ -50,6 +53,7 @@ mod rows;
 mod rules;
 pub mod sqlite;
 pub mod troubles;
+pub mod view;
 mod webhooks;
 
 use std::sync::Arc;
@@ -68,6 +72,7 @@ pub use self::mappings::{MappingLedger, MappingRow};
 pub use self::notifier::NotifierLedger;
 pub use self::open::{exists, open, open_existing};
 pub use self::operate::{Group, LaneFilter, LaneRow, OperatorLedger, Select, SessionReport, Stats};
+pub use self::view::ViewLedger;
 pub use self::webhooks::{WebhookLedger, WebhookRow};
 
 /// What went wrong inside the ledger. What went wrong on the other side is never an error but a
@@ -109,6 +114,7 @@ pub trait Ledger:
     + OperatorLedger
     + MappingLedger
     + NotifierLedger
+    + ViewLedger
     + AccessLedger
 {
 }
@@ -123,6 +129,7 @@ impl<T> Ledger for T where
         + OperatorLedger
         + MappingLedger
         + NotifierLedger
+        + ViewLedger
         + AccessLedger
 {
 }

@@ -7,13 +7,16 @@ use handoffd_test_support::eventually;
 use crate::world::{HOSTILE, SOON, World};
 
 /// Every page, with what stands behind it in a daemon that is not well.
-pub const PAGES: [&str; 12] = [
+pub const PAGES: [&str; 15] = [
     "/",
     "/parked",
     "/parked/invalid/hubspot",
     "/dead-letters/1",
     "/dead-letters/2",
     "/reasons/invalid",
+    "/conversations",
+    "/conversations/s-4701",
+    "/tap",
     "/audit",
     "/access",
     "/keys",

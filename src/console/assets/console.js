@@ -7,6 +7,7 @@ import { areOn, listen } from './keys.js';
 import { judge } from './judge.js';
 import { live } from './live.js';
 import { playground } from './playground.js';
+import { tap } from './tap.js';
 
 function themes() {
   const form = document.querySelector('form.theme');
@@ -101,6 +102,18 @@ function boxes() {
   });
 }
 
+/** A filter that is chosen is in force at once. */
+function filters() {
+  document.addEventListener('change', (event) => {
+    if (event.target.dataset?.submit !== undefined) event.target.form?.requestSubmit();
+  });
+  for (const form of document.querySelectorAll('form.filters')) {
+    form.addEventListener('submit', () => {
+      for (const field of form.elements) if (field.name && !field.value) field.disabled = true;
+    });
+  }
+}
+
 function dialogs() {
   for (const [selector, address] of [['a.burger', '/nav'], ['a[href="/keys"]', '/keys']]) {
     for (const link of document.querySelectorAll(selector)) {
@@ -139,6 +152,8 @@ boxes();
 dialogs();
 charts();
 judge();
+filters();
 listen();
 live();
 playground();
+tap();

@@ -42,6 +42,14 @@ function isHeld(node) {
 function replaceByKey(now, fresh) {
   const keyed = new Map([...fresh.querySelectorAll('[data-key]')].map((node) => [node.dataset.key, node]));
   const mine = [...now.querySelectorAll('[data-key]')];
+  if (now.dataset.inPlace !== undefined) {
+    // What is shown changes in its place; what is new is told by the bar above.
+    for (const node of mine) {
+      const other = keyed.get(node.dataset.key);
+      if (other && !node.isEqualNode(other) && !isHeld(node)) node.replaceWith(other);
+    }
+    return;
+  }
   const sameKeys = mine.length === keyed.size && mine.every((node) => keyed.has(node.dataset.key));
   if (sameKeys && mine.length > 0) {
     for (const node of mine) {
@@ -50,12 +58,16 @@ function replaceByKey(now, fresh) {
     }
     return;
   }
+  const bar = now.dataset.top === undefined ? null : document.querySelector('[data-newer]');
+  if (bar && (scrollY > 200 || isHeld(now))) { bar.hidden = false; return; }
   if (!isHeld(now) && Date.now() - keyPressed > 5000) now.replaceChildren(...fresh.childNodes);
 }
 
 async function refresh(name) {
   const address = new URL(location.href);
   address.searchParams.set('part', name);
+  const seen = document.querySelector('[data-seen]')?.dataset.seen;
+  if (seen) address.searchParams.set('seen', seen);
   address.hash = '';
   const answer = await fetch(address, { headers: { accept: 'text/html' } });
   if (answer.status === 401 || answer.redirected) { show(false); return; }
@@ -79,7 +91,7 @@ function hear(part, version) {
 
 function open() {
   if (source || document.hidden || names().length === 0) return;
-  const query = new URLSearchParams({ parts: names().join(',') });
+  const query = new URLSearchParams({ parts: names().join(','), page: location.pathname });
   if (lastId) query.set('after', lastId);
   source = new EventSource(`/v1/live?${query}`);
   source.onmessage = (event) => {

@@ -14,6 +14,7 @@ const clock = of({ hour: '2-digit', minute: '2-digit' });
 const seconds = of({ hour: '2-digit', minute: '2-digit', second: '2-digit' });
 const day = of({ day: 'numeric', month: 'short' });
 const year = of({ day: 'numeric', month: 'short', year: 'numeric' });
+const whole = of({ weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' });
 const full = of({ dateStyle: 'medium', timeStyle: 'long' });
 
 const grouped = new Intl.NumberFormat(language);
@@ -44,9 +45,13 @@ export function times(root = document) {
     const at = new Date(element.dateTime);
     if (Number.isNaN(at.getTime())) continue;
     const shape = element.dataset.as;
-    const shown = shape === 'ago' ? ago(at, now) : shape === 'clock' ? seconds.format(at) : moment(at, now);
+    const shown = shape === 'ago' ? ago(at, now) : shape === 'clock' ? seconds.format(at) : shape === 'day' ? whole.format(at) : moment(at, now);
     if (element.textContent !== shown) element.textContent = shown;
     element.title = full.format(at);
+  }
+  for (const head of root.querySelectorAll('[data-zone]')) {
+    const parts = new Intl.DateTimeFormat('en-GB', { timeZoneName: 'shortOffset' }).formatToParts(now);
+    head.textContent = parts.find((part) => part.type === 'timeZoneName')?.value.replace('GMT', 'UTC') ?? 'UTC';
   }
 }
 

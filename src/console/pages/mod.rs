@@ -4,6 +4,8 @@
 //! | --- | --- |
 //! | `acts` | retry and skip by form: what it would do, then that it is done |
 //! | `audit` | the audit log |
+//! | `conversation` | one conversation: its timeline, and what to do next |
+//! | `conversations` | conversations, found and listed |
 //! | `letter` | one dead letter: seen, changed, judged, dropped |
 //! | `lines` | a JSON body as lines, with the one that is wrong |
 //! | `overview` | what needs a person, the targets, the flow |
@@ -13,10 +15,13 @@
 //! | `problems` | what is not well as rows: what, why, and the way out |
 //! | `reasons` | what each reason means |
 //! | `small` | sign-in, keys, the navigation as a page, the theme |
+//! | `tap` | what happens now |
 //! | `target` | one target |
 
 mod acts;
 mod audit;
+mod conversation;
+mod conversations;
 mod letter;
 mod lines;
 mod overview;
@@ -26,6 +31,7 @@ mod playground;
 mod problems;
 mod reasons;
 mod small;
+mod tap;
 mod target;
 
 use std::sync::Arc;
@@ -39,6 +45,11 @@ use super::Console;
 pub(super) fn routes() -> Router<Arc<Console>> {
     Router::new()
         .route("/", get(overview::show))
+        .route("/conversations", get(conversations::show))
+        .route("/conversations/{key}", get(conversation::show))
+        .route("/conversations/{key}/unmask", post(conversation::unmask))
+        .route("/search", post(conversations::search))
+        .route("/tap", get(tap::show))
         .route("/parked", get(parked::show))
         .route("/parked/ask", post(acts::ask))
         .route("/parked/do", post(acts::act))
