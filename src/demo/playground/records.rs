@@ -47,8 +47,8 @@ pub(super) fn of(running: &Running, session: &str, broken: &Broken) -> Vec<Value
             _ => creatio(record),
         });
         let is_there = shown.is_some();
-        let mut record =
-            shown.unwrap_or_else(|| json!({"number": null, "fields": [], "lines": []}));
+        let mut record = shown
+            .unwrap_or_else(|| json!({"number": null, "state": null, "fields": [], "lines": []}));
         record["target"] = target.into();
         record["is_there"] = is_there.into();
         record["is_down"] = is_down.into();
