@@ -20,6 +20,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("keys.js", include_str!("assets/keys.js")),
     ("live.js", include_str!("assets/live.js")),
     ("judge.js", include_str!("assets/judge.js")),
+    ("playground.js", include_str!("assets/playground.js")),
     ("tap.js", include_str!("assets/tap.js")),
     ("console.js", include_str!("assets/console.js")),
 ];

@@ -66,6 +66,7 @@ pub const TEMPLATES: &[(&str, &str)] = &[
         "token_revoke.html",
         include_str!("templates/token_revoke.html"),
     ),
+    ("playground.html", include_str!("templates/playground.html")),
     ("error.html", include_str!("templates/error.html")),
     ("keys.html", include_str!("templates/keys.html")),
     ("sign_in.html", include_str!("templates/sign_in.html")),
