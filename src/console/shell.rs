@@ -67,13 +67,14 @@ const NAVIGATION: [(&str, &[Entry]); 4] = [
 ];
 
 /// Pages of the navigation that are there. What is not is left out, so that no link leads nowhere.
-const THERE: [&str; 7] = [
+const THERE: [&str; 8] = [
     "/",
     "/conversations",
     "/parked",
     "/tap",
     "/audit",
     "/access",
+    "/playground",
     "/v1/openapi.json",
 ];
 

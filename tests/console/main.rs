@@ -12,5 +12,6 @@ mod keyboard;
 mod people;
 mod pictures;
 mod plain;
+mod playground;
 mod texts;
 mod world;

@@ -1,6 +1,5 @@
 //! What reps see in the record of one conversation, and the customer on the phone.
 
-use handoffd_contract::text::plain;
 use serde_json::{Value, json};
 
 use super::faults::{Broken, Fault};
@@ -130,8 +129,8 @@ fn creatio(record: &Value) -> Value {
             (_, title) if title.starts_with("Customer") => "customer",
             _ => "handoffd",
         };
-        let said = plain(text(activity, "text"));
-        line(activity, who, &said, &activity["files"][0]["name"])
+        let said = text(activity, "text");
+        line(activity, who, said, &activity["files"][0]["name"])
     });
     let feed =
         list(record, "feed").map(|post| line(post, "internal", text(post, "text"), &Value::Null));
