@@ -292,6 +292,7 @@ pub(super) struct AuditPage {
 
 /// What somebody did.
 #[derive(Serialize, ToSchema)]
+#[schema(as = AuditEntry)]
 struct Entry {
     /// Its number.
     id: i64,
