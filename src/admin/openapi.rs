@@ -11,7 +11,7 @@ use axum::http::Method;
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 
-use super::{access, operate, streams, view};
+use super::{access, dead_letters, operate, streams, view};
 use crate::access::needed;
 
 #[derive(OpenApi)]
@@ -43,13 +43,13 @@ use crate::access::needed;
         streams::tap,
         streams::live,
         operate::session,
-        operate::list_dead_letters,
-        operate::dead_letter,
-        operate::edit,
-        operate::readmit,
-        operate::readmit_all,
-        operate::drop_dead_letter,
-        operate::drop_all,
+        dead_letters::list_dead_letters,
+        dead_letters::dead_letter,
+        dead_letters::edit,
+        dead_letters::readmit,
+        dead_letters::readmit_all,
+        dead_letters::drop_dead_letter,
+        dead_letters::drop_all,
         crate::availability::availability,
     ),
     components(schemas(super::Wrong))
