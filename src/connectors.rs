@@ -23,6 +23,8 @@ pub type Connect = fn(&str, &Value) -> Result<Box<dyn Connector>, Vec<Problem>>;
 pub struct Kind {
     /// Its name in the configuration.
     pub name: &'static str,
+    /// What its product is called.
+    pub title: &'static str,
     /// What its targets are for.
     pub role: Role,
     /// The sections of its mappings.
@@ -40,6 +42,7 @@ pub struct Kind {
 pub const KINDS: &[Kind] = &[
     Kind {
         name: "salesforce",
+        title: "Salesforce",
         role: Role::Desk,
         sections: &["routing"],
         connector: handoffd_salesforce::connector,
@@ -49,6 +52,7 @@ pub const KINDS: &[Kind] = &[
     },
     Kind {
         name: "hubspot",
+        title: "HubSpot",
         role: Role::Desk,
         sections: &["ticket", "contact"],
         connector: handoffd_hubspot::connector,
@@ -58,6 +62,7 @@ pub const KINDS: &[Kind] = &[
     },
     Kind {
         name: "creatio",
+        title: "Creatio",
         role: Role::Desk,
         sections: &["case", "contact"],
         connector: handoffd_creatio::connector,
@@ -67,6 +72,7 @@ pub const KINDS: &[Kind] = &[
     },
     Kind {
         name: "whatsapp",
+        title: "WhatsApp",
         role: Role::WayBack,
         sections: &["template", "notices"],
         connector: handoffd_whatsapp::connector,
@@ -80,6 +86,7 @@ pub const KINDS: &[Kind] = &[
 /// needs none of it.
 pub const EVENTS: Kind = Kind {
     name: "events",
+    title: "Events",
     role: Role::Events,
     sections: &[],
     connector: handoffd_events::connector,

@@ -36,20 +36,42 @@
 //! The same language read the other way says what a gateway's payload means: [`dialect`]. How a gateway is
 //! called, a file in a language of its own says: [`exit`].
 //!
+//! What editing a mapping takes is here as well, pure like the rest:
+//!
+//! | module | what it says |
+//! | --- | --- |
+//! | [`states`] | the state of each field for one event, also by what the CRM's records can hold |
+//! | [`captions`] | a caption as the code or id that it stands for |
+//! | [`sources`] | what a template can take, with its values over many events |
+//! | [`chips`] | a template as chips, and back |
+//! | [`edit`] | a file with one field changed, and all else as it was |
+//! | [`suggest`] | which source might fill which field |
+//! | [`compare`] | one mapping beside another over real events |
+//! | [`keep`] | a handoff as a test, without the person's words |
+//! | [`commands`] | what `handoffd mapping` does |
+//!
 //! Templates are bounded in work: fuel, output, size of the source, and a language without
 //! variables and multiplication (see `lint`).
 
+pub mod captions;
 mod cases;
+pub mod chips;
 pub mod commands;
+pub mod compare;
 pub mod dialect;
 mod document;
+pub mod edit;
 pub mod exit;
 mod field;
 mod filters;
+pub mod keep;
 mod keys;
 mod lint;
 mod names;
 mod sample;
+pub mod sources;
+pub mod states;
+pub mod suggest;
 mod template;
 mod values;
 
@@ -267,7 +289,7 @@ impl Mapping {
             with_input(&event, |input| {
                 for (field, outcome) in self.evaluate_all(input) {
                     if let Err(fault) = outcome
-                        && !fault.wanted
+                        && fault.lack.is_none()
                         && !problems.iter().any(|known| known.field == field.path())
                     {
                         let mut problem = self.problem(field, fault);
@@ -292,7 +314,7 @@ fn tell(rendered: &mut Rendered, field: &Field, loss: Option<field::Loss>) {
 }
 
 /// Calls `then` with an event's own session and contact; a notice is about those of the sample.
-fn with_input<T>(event: &Event, then: impl FnOnce(&Input<'_>) -> T) -> T {
+pub fn with_input<T>(event: &Event, then: impl FnOnce(&Input<'_>) -> T) -> T {
     let of_sample;
     let data = match &event.data {
         Data::CustomerNotice(_) => {

@@ -41,6 +41,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::Person;
 use crate::config::AmqpConfig;
+use crate::editor::{self, Editor};
 use crate::engine::Engine;
 use crate::intake::Gate;
 use crate::intake::amqp::IntakeState;
@@ -69,6 +70,8 @@ pub struct Admin {
     pub amqp: Option<AmqpConfig>,
     /// Every configured target, and whether it is enabled.
     pub configured: Vec<(String, bool)>,
+    /// Mappings edited.
+    pub editor: Arc<Editor>,
 }
 
 /// The most bytes of a request: a selection of lanes is small.
@@ -122,6 +125,7 @@ pub fn routes(admin: Arc<Admin>) -> Router {
             "/v1/dead-letters/{id}/drop",
             post(operate::drop_dead_letter),
         )
+        .merge(editor::routes(Arc::clone(&admin.editor)))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&admin), guard));
     Router::new()
         .route("/healthz", get(|| async { "alive\n" }))

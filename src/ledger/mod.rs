@@ -15,7 +15,8 @@
 //!         └─► session (who, where, state)  customer (last inbound)
 //! dead letter (table poison)   webhook queue (table inbox)   feed (cursor, lease)
 //! file (wanted with its event, kept for a time) ─► piece
-//! mapping (versions)   daemon (who lives)   notifier (what people were told)
+//! mapping (versions) ─► draft   crm_schema (what a target's records can hold)
+//! daemon (who lives)   notifier (what people were told)
 //! ```
 //!
 //! | trait | who is given it |
@@ -28,11 +29,13 @@
 //! | [`FileLedger`] | the wire: who fetches files at once, and who reads them |
 //! | [`OperatorLedger`] | the admin API and operators' commands |
 //! | [`MappingLedger`] | mappings |
+//! | [`EditorLedger`] | those who edit mappings, and those who read what a CRM's records can hold |
 //! | [`NotifierLedger`] | who tells people what is not well |
 //! | [`Ledger`] | what opens a ledger and hands out its parts |
 
 mod changed;
 mod conversation;
+pub mod editor;
 mod events;
 mod feeds;
 pub mod files;
@@ -53,6 +56,7 @@ use std::sync::Arc;
 
 pub use self::changed::Changed;
 pub use self::conversation::{ConversationLedger, ConversationRow, effect_id};
+pub use self::editor::{Draft, EditorLedger, HandoffRow, SchemaRow};
 pub use self::events::{Admission, Admitted, DeadLetter, DeadLetterRow, EventLedger, Find};
 pub use self::feeds::{FeedLease, FeedLedger, Received};
 pub use self::files::{FileLedger, WantedFile};
@@ -104,6 +108,7 @@ pub trait Ledger:
     + FileLedger
     + OperatorLedger
     + MappingLedger
+    + EditorLedger
     + NotifierLedger
 {
 }
@@ -117,6 +122,7 @@ impl<T> Ledger for T where
         + FileLedger
         + OperatorLedger
         + MappingLedger
+        + EditorLedger
         + NotifierLedger
 {
 }
