@@ -5,7 +5,6 @@
 
 pub mod conversations;
 pub mod dead_letters;
-pub mod mask;
 pub mod sentences;
 pub mod status;
 
