@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use arc_swap::ArcSwapOption;
+use axum::middleware;
 use jiff::Timestamp;
 use secrecy::SecretString;
 use tokio::sync::{Notify, Semaphore};
@@ -30,6 +31,7 @@ pub use self::examine::{Examined, examine};
 use self::notices::Switches;
 pub use self::routes::router;
 use self::site::Site;
+use crate::access::{self, Access, guard_api};
 use crate::admin::{self, Admin};
 use crate::availability::{self, Desks};
 use crate::config::{Config, TargetConfig};
@@ -247,13 +249,15 @@ impl App {
             token: config.http.events_token.clone(),
             max_body: usize::try_from(config.http.max_body).unwrap_or(usize::MAX),
         };
+        let access = Access::new(config, config.http.admin_listen, ledger.clone());
+        let access = Arc::new(access.map_err(|why| anyhow!(why))?);
         let editor = Editor {
             mappings: ledger.clone(),
             ledger: ledger.clone(),
             operators: ledger.clone(),
             targets: engine.targets.clone(),
             dialects: Arc::clone(&gate.dialects),
-            audit: crate::editor::StubAudit,
+            audit: access.audit.clone(),
         };
         let admin = Admin {
             ledger: ledger.clone(),
@@ -261,7 +265,7 @@ impl App {
             conversations: ledger.clone(),
             engine: Arc::clone(&engine),
             broker: state,
-            token: config.http.admin_token.clone(),
+            access: Arc::clone(&access),
             gate: gate.clone(),
             prometheus: admin::prometheus(),
             amqp: config.intake.amqp.clone(),
@@ -285,8 +289,13 @@ impl App {
         let public = Site::bind(listen, routes, bounds, certificate)
             .await
             .with_context(|| format!("http.listen: {listen} cannot be bound"))?;
-        let of_desks = availability::routes(desks, config.http.admin_token.clone());
-        let routes = admin::routes(Arc::new(admin)).merge(of_desks);
+        let of_desks = availability::unguarded(desks).route_layer(middleware::from_fn_with_state(
+            Arc::clone(&access),
+            guard_api,
+        ));
+        let routes = admin::routes(Arc::new(admin))
+            .merge(of_desks)
+            .merge(access::routes(access));
         let admin = Site::bind(admin_listen, routes, Bounds::for_operators(), None)
             .await
             .with_context(|| format!("http.admin_listen: {admin_listen} cannot be bound"))?;

@@ -1,5 +1,5 @@
 //! `GET /v1/targets/{name}/availability`: whether reps are there, for a gateway that asks before it hands
-//! over. Served with the events token where events come in, and with the admin token to operators.
+//! over. Served with the events token where events come in, and to whoever may read at the admin API.
 //!
 //! | status | meaning |
 //! | --- | --- |
@@ -113,13 +113,24 @@ pub fn routes(desks: Arc<Desks>, token: Option<SecretString>) -> Router {
             }
         }
     };
+    unguarded(desks).route_layer(middleware::from_fn(guard))
+}
+
+/// The route, behind whatever the caller puts before it.
+pub fn unguarded(desks: Arc<Desks>) -> Router {
     Router::new()
         .route("/v1/targets/{name}/availability", get(availability))
-        .route_layer(middleware::from_fn(guard))
         .with_state(desks)
 }
 
-async fn availability(State(desks): State<Arc<Desks>>, Path(name): Path<String>) -> Response {
+/// Whether reps are there.
+#[utoipa::path(get, path = "/v1/targets/{name}/availability", tag = "targets",
+    params(("name" = String, Path, description = "The target")),
+    responses((status = 200, body = Answer), (status = 404, description = "There is no enabled CRM of this name", body = Wrong)))]
+pub(crate) async fn availability(
+    State(desks): State<Arc<Desks>>,
+    Path(name): Path<String>,
+) -> Response {
     match desks.ask(&name).await {
         Some(said) => Json(shown(&name, &said)).into_response(),
         None => refuse(
@@ -127,6 +138,30 @@ async fn availability(State(desks): State<Arc<Desks>>, Path(name): Path<String>)
             "there is no enabled CRM of this name",
         ),
     }
+}
+
+/// What a CRM says.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "only its shape is told")]
+pub(crate) struct Answer {
+    /// The target.
+    target: String,
+    /// Whether reps are there; null where it is not known.
+    available: Option<bool>,
+    /// `available`, `unavailable` or `unknown`.
+    status: String,
+    /// Why it is so, in words.
+    reason: Option<String>,
+    /// When it changes, if that is known.
+    until: Option<Timestamp>,
+}
+
+/// What is wrong with a request, in a sentence.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "only its shape is told")]
+pub(crate) struct Wrong {
+    /// What, and what to do.
+    error: String,
 }
 
 fn shown(name: &str, said: &Availability) -> Value {

@@ -8,6 +8,7 @@
 //! parted by commas. A target is named: `HANDOFFD__TARGET__HUBSPOT_EU__ENABLED=false` is for the
 //! target `hubspot-eu`.
 
+mod access;
 mod conversation;
 mod customer;
 mod gateways;
@@ -34,6 +35,7 @@ use config::{Environment, File, FileFormat};
 use serde_json::Value;
 
 use crate::conversation::Terms;
+pub use access::{AccessConfig, OpenIdConfig, ProxyConfig, Role, RoleRules, UserConfig};
 pub use gateways::{DialectConfig, GatewaysConfig, On, Opening, SourceConfig};
 pub use handoffd_contract::Problem;
 use handoffd_contract::settings::Table;
@@ -161,7 +163,13 @@ fn read(
         &secrets,
         overridden("ledger.url", &env),
     );
-    let http = sections::http(top.section("http"), folder, &secrets);
+    let given = |path: &str| merged.pointer(path).is_some_and(|value| !value.is_null());
+    let others_sign_in = ["user", "openid", "proxy"]
+        .iter()
+        .any(|key| given(&format!("/access/{key}")));
+    let proxies_are_named = given("/http/trusted_proxies");
+    let http = sections::http(top.section("http"), folder, &secrets, others_sign_in);
+    let access = access::access(top.section("access"), &secrets, proxies_are_named);
     let mut intake = top.section("intake");
     let mut dialects = Vec::new();
     let amqp = intake
@@ -203,6 +211,7 @@ fn read(
         daemon,
         ledger,
         http,
+        access,
         intake: IntakeConfig {
             amqp,
             limits,

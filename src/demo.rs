@@ -15,6 +15,7 @@ use anyhow::Context as _;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use crate::access;
 use crate::app::App;
 use crate::config;
 use crate::stdout::say;
@@ -67,6 +68,7 @@ pub async fn run(args: Args) -> anyhow::Result<u8> {
     let daemon = tokio::spawn(app.run(stop.clone()));
 
     say("handoffd demo: a WhatsApp conversation goes to three CRMs, and their reps answer\n");
+    let link = access::link(&*ledger, &format!("http://{}", plan.admin)).await?;
     let story = Story::new(&simulators, ledger, listen, &plan.events_token)?;
     let told = story.play().await;
     for served in simulators.targets() {
@@ -96,7 +98,7 @@ pub async fn run(args: Args) -> anyhow::Result<u8> {
     });
     if !args.once {
         say(&format!(
-            "\nstill running; stop with Ctrl-C\n  events      http://{listen}   (POST /v1/events)\n  operators   http://{}   (/healthz /readyz /metrics /v1/lanes)",
+            "\nstill running; stop with Ctrl-C\n  events      http://{listen}   (POST /v1/events)\n  operators   http://{}   (/healthz /readyz /metrics /v1/lanes)\n  console     {link}   (signs in once, within ten minutes)",
             plan.admin
         ));
         for served in simulators.targets() {

@@ -459,6 +459,25 @@ pub fn done(word: &str, sessions: &[crate::ledger::LaneRef], dry_run: bool) -> S
     out
 }
 
+/// Which work somebody means, in words for the audit log.
+#[must_use]
+pub fn meant(
+    session: Option<&str>,
+    target: Option<&str>,
+    reason: Option<&str>,
+    all: bool,
+) -> String {
+    let parts = [("session", session), ("target", target), ("reason", reason)];
+    let words = parts
+        .into_iter()
+        .filter_map(|(name, value)| Some(format!("{name} {}", value?)));
+    let mut words: Vec<String> = words.collect();
+    if all {
+        words.push("all".into());
+    }
+    words.join(", ")
+}
+
 /// Which lanes an operator means, from what was given.
 ///
 /// # Errors

@@ -20,6 +20,7 @@ mod peers;
 mod tls;
 mod token;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,11 +41,13 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::bodies::{Held, Room, Unread};
 use self::forwarded::ByProxy;
+pub(crate) use self::forwarded::client;
 use self::patience::Patient;
+pub(crate) use self::peers::owner;
 use self::peers::{Peers, Seat};
 pub use self::tls::{Certificate, Unusable};
 pub use self::token::authorised;
-pub(crate) use self::token::unhex;
+pub(crate) use self::token::{bearer, unhex};
 use crate::config::Network;
 use crate::seldom::Seldom;
 
@@ -99,6 +102,10 @@ impl Bounds {
     }
 }
 
+/// The other end of a request's connection, in its extensions: a client, or a proxy.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub IpAddr);
+
 /// An answer to a request whose body was not wanted: the connection ends with it.
 #[must_use]
 pub fn unread(mut response: Response) -> Response {
@@ -139,9 +146,10 @@ pub async fn serve(
         // Answers are small; waiting to fill a packet would only delay them. It works without, too.
         let _ = accepted.stream.set_nodelay(true);
         let stream = Patient::new(accepted.stream, bounds.write);
-        let by_proxy = accepted.by_proxy;
+        let (by_proxy, peer) = (accepted.by_proxy, accepted.peer);
         let routes = TowerToHyperService::new(routes.clone());
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+            request.extensions_mut().insert(Peer(peer));
             if by_proxy {
                 request.extensions_mut().insert(ByProxy);
             }
@@ -181,6 +189,7 @@ struct Accepted {
     permit: OwnedSemaphorePermit,
     seat: Seat,
     by_proxy: bool,
+    peer: IpAddr,
 }
 
 /// The next connection, once there is room for it.
@@ -196,6 +205,7 @@ async fn accept(listener: &TcpListener, room: &Arc<Semaphore>, peers: &Peers) ->
                         permit,
                         seat,
                         by_proxy: peers.is_proxy(peer.ip()),
+                        peer: peer.ip(),
                     });
                 }
                 None => {

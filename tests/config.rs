@@ -69,7 +69,7 @@ fn each_wrong_configuration_gets_its_problem() {
         ("a = 1\na = 2".into(), &["DIR/handoffd.toml:2:1: not TOML: duplicate key"]),
         (
             "[htpp]\nlisten = 1".into(),
-            &["htpp: unknown key (did you mean `http`?); known here: conversation, daemon, engine, http, intake, ledger, log, media, notifications, outbound, secrets, target"],
+            &["htpp: unknown key (did you mean `http`?); known here: access, conversation, daemon, engine, http, intake, ledger, log, media, notifications, outbound, secrets, target"],
         ),
         (
             "[http]\nlisten = \"everywhere\"\nlisen = 2".into(),
@@ -112,6 +112,39 @@ fn each_wrong_configuration_gets_its_problem() {
         (
             "[http]\nevents_token = \"S3cret-Token-Value\"".into(),
             &["http.events_token: a secret's name is expected, found a text of 18 characters; put the secret itself under [secrets] and its name (a-z, 0-9, _) here"],
+        ),
+        (
+            "[access]\nurl = \"console.example.com\"\n[access.session]\nidle = \"1s\"\nlongest = \"1m\"\n\
+             [[access.user]]\nname = \"link\"\nrole = \"boss\"\n\
+             [[access.user]]\nname = \"ana\"\nrole = \"viewer\"\npassword = \"p\"\n\
+             [[access.user]]\nname = \"bob\"\nrole = \"viewer\"\npassword = \"h\"\n\
+             [[access.user]]\nname = \"bob\"\nrole = \"viewer\"\npassword = \"h\"\n\
+             [secrets]\np = { value = \"hunter2\" }\n\
+             h = { value = \"$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21l$aGFzaGhhc2hoYXNoaGFzaA\" }".into(),
+            &[
+                "access.url: not an http or https address without a path; write \"https://console.example.com\"",
+                "access.user[0].name: found a text of 4 characters; use at most 80 characters, and none of: admin token, this machine, link, command",
+                "access.user[0].role: found a text of 4 characters; write one of viewer, operator, admin",
+                "access.user[0].password: is missing; name a secret that holds what `handoffd access hash` prints",
+                "access.user[1].password: the secret is not an argon2id hash within bounds; put into it what `handoffd access hash` prints",
+                "access.user[3].name: two users have this name; rename one",
+                "access.session.longest: found a text of 2 characters; write a duration from 1h to 90d, such as \"30s\", \"5m\" or \"250ms\"",
+                "access.session.idle: found a text of 2 characters; write a duration from 5m to 7d, such as \"30s\", \"5m\" or \"250ms\"",
+            ],
+        ),
+        (
+            "[access.openid]\nissuer = \"http://login.example.com\"\nscopes = [\"a b\"]\n[access.openid.roles]\n\
+             [access.proxy]\nuser_header = \"X User\"\nroles = { viewer = \"*\" }".into(),
+            &[
+                "access.openid.issuer: not an https address; write \"https://login.example.com\"",
+                "access.openid.client_id: is missing; write the id that the provider gave",
+                "access.openid.scopes[0]: found a text of 3 characters; write such as [\"openid\", \"email\"]",
+                "access.openid.roles.viewer: nobody has a role by it; write [\"*\"] for everybody",
+                "access.proxy.user_header: found a text of 6 characters; write the name of a header, such as \"X-Forwarded-User\"",
+                "access.proxy.user_header: it is not said whose header is believed; write http.trusted_proxies: the addresses of the proxy, and of nothing else",
+                "access.proxy.roles.viewer: found a text of 1 characters; write a list of texts",
+                "access.proxy.roles.viewer: nobody has a role by it; write [\"*\"] for everybody",
+            ],
         ),
         (
             "[http]\npublic_url = \"handoff.example.com\"".into(),

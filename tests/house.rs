@@ -89,7 +89,7 @@ fn only_the_ledger_knows_sql() {
 /// So a webhook's handler cannot skip a lane, and intake cannot read one.
 #[test]
 fn each_part_is_given_the_ledger_that_it_reads() {
-    let readers: [(&str, &[&str]); 8] = [
+    let readers: [(&str, &[&str]); 9] = [
         ("dyn Ledger", &["src/app", "src/cli/", "src/operate"]),
         ("EventLedger", &["src/intake/", "src/cli/", "src/operate"]),
         ("LaneLedger", &["src/engine/"]),
@@ -100,6 +100,7 @@ fn each_part_is_given_the_ledger_that_it_reads() {
         ),
         ("FileLedger", &["src/wire/"]),
         ("OperatorLedger", &["src/admin/", "src/operate", "src/demo"]),
+        ("AccessLedger", &["src/access/"]),
         (
             "MappingLedger",
             &[
@@ -148,6 +149,14 @@ fn only_one_file_knows_the_backoff_crate() {
 fn only_one_file_knows_lettre() {
     assert_eq!(
         who_knows(&["lettre::"], &["src/notifications/mail.rs"]),
+        [""; 0]
+    );
+}
+
+#[test]
+fn only_who_asks_knows_passwords_and_providers() {
+    assert_eq!(
+        who_knows(&["argon2::", "openidconnect::"], &["src/access/"]),
         [""; 0]
     );
 }

@@ -17,8 +17,17 @@
 //! | `POST /v1/dead-letters/{id}/retry`, `…/edit`, `…/drop` | judge one again, as it came or changed, or give it up |
 //! | `POST /v1/dead-letters/retry`, `…/drop` | the same for all of one cause and source, or for all |
 //!
-//! Everything under `/v1` wants the admin token.
+//! | `GET /v1/openapi.json` | all of this as an OpenAPI 3.1 document |
+//! | `GET /v1/me` | who asks, and what they may |
+//! | `GET /v1/users` | who may sign in, and who did |
+//! | `GET /v1/tokens`, `POST`, `DELETE /v1/tokens/{id}` | tokens of scripts: listed, made, taken away |
+//! | `GET /v1/audit` | what was done by whom: `?who=…&what=…&after=…` |
+//!
+//! Everything under `/v1` wants to know who asks; see [`access`](crate::access).
 
+mod access;
+mod answers;
+pub(crate) mod openapi;
 mod operate;
 mod ready;
 
@@ -26,20 +35,18 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{StatusCode, header};
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::header;
+use axum::middleware;
+use axum::response::IntoResponse;
+use axum::routing::{delete, get, post};
 use jiff::Timestamp;
 use metrics::gauge;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use secrecy::{ExposeSecret, SecretString};
-use subtle::ConstantTimeEq;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::Person;
+use crate::access::{Access, guard_api};
 use crate::config::AmqpConfig;
 use crate::editor::{self, Editor};
 use crate::engine::Engine;
@@ -60,8 +67,8 @@ pub struct Admin {
     pub engine: Arc<Engine>,
     /// The intake's state; `None` when no broker is configured.
     pub broker: Option<watch::Receiver<IntakeState>>,
-    /// What an operator must show; nothing when `None`.
-    pub token: Option<SecretString>,
+    /// Who asks, and what they may.
+    pub access: Arc<Access>,
     /// For judging a dead letter again.
     pub gate: Gate,
     /// The metrics.
@@ -72,6 +79,13 @@ pub struct Admin {
     pub configured: Vec<(String, bool)>,
     /// Mappings edited.
     pub editor: Arc<Editor>,
+}
+
+/// What is wrong with a request, in a sentence.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+pub(crate) struct Wrong {
+    /// What, and what to do.
+    error: String,
 }
 
 /// The most bytes of a request: a selection of lanes is small.
@@ -126,7 +140,16 @@ pub fn routes(admin: Arc<Admin>) -> Router {
             post(operate::drop_dead_letter),
         )
         .merge(editor::routes(Arc::clone(&admin.editor)))
-        .route_layer(middleware::from_fn_with_state(Arc::clone(&admin), guard));
+        .route("/v1/openapi.json", get(openapi::openapi))
+        .route("/v1/me", get(access::me))
+        .route("/v1/users", get(access::users))
+        .route("/v1/tokens", get(access::tokens).post(access::make_token))
+        .route("/v1/tokens/{id}", delete(access::revoke_token))
+        .route("/v1/audit", get(access::audit))
+        .route_layer(middleware::from_fn_with_state(
+            Arc::clone(&admin.access),
+            guard_api,
+        ));
     Router::new()
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(ready::readyz))
@@ -134,27 +157,6 @@ pub fn routes(admin: Arc<Admin>) -> Router {
         .merge(guarded)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(admin)
-}
-
-async fn guard(State(admin): State<Arc<Admin>>, mut request: Request, next: Next) -> Response {
-    if let Some(token) = &admin.token {
-        let given = request
-            .headers()
-            .get(header::AUTHORIZATION)
-            .and_then(|value| value.to_str().ok());
-        let given = given
-            .and_then(|value| value.strip_prefix("Bearer "))
-            .unwrap_or("");
-        if !bool::from(given.as_bytes().ct_eq(token.expose_secret().as_bytes())) {
-            return (
-                StatusCode::UNAUTHORIZED,
-                "show the admin token: Authorization: Bearer …\n",
-            )
-                .into_response();
-        }
-    }
-    request.extensions_mut().insert(Person::of_admin_token());
-    next.run(request).await
 }
 
 async fn metrics_page(State(admin): State<Arc<Admin>>) -> impl IntoResponse {

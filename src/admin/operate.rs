@@ -2,35 +2,48 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use handoffd_contract::Controller;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa::{IntoParams, ToSchema};
 
-use super::Admin;
+use super::{Admin, Wrong, answers};
+use crate::access::Person;
 use crate::ledger::{LaneFilter, LaneRef, LaneState, LedgerError};
 use crate::operate::conversations::conversation_json;
 use crate::operate::dead_letters::{self, Listed, Mode};
 use crate::operate::status::{Health, Sources, gather};
-use crate::operate::{group_json, lane_json, select, show_json};
+use crate::operate::{group_json, lane_json, meant, select, show_json};
 
-#[derive(Deserialize)]
+/// Which lanes.
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct LaneQuery {
+    /// Only of this session.
     session: Option<String>,
+    /// Only of this target.
     target: Option<String>,
+    /// Only in this state: `idle`, `due`, `held` or `parked`.
     state: Option<String>,
+    /// Only with this reason's label.
     reason: Option<String>,
+    /// Only after the lane with this number.
     #[serde(default)]
     after: i64,
+    /// How many; 1,000 where it is left out, which is the most.
     #[serde(default)]
     limit: usize,
 }
 
+/// Lanes, and what they wait for.
+#[utoipa::path(get, path = "/v1/lanes", tag = "work", params(LaneQuery),
+    responses((status = 200, body = answers::Lanes), (status = 400, description = "The request is wrong", body = Wrong)))]
 pub(super) async fn lanes(
     State(admin): State<Arc<Admin>>,
     Query(query): Query<LaneQuery>,
@@ -54,6 +67,8 @@ pub(super) async fn lanes(
     )
 }
 
+/// Everything that is not well, in order of weight.
+#[utoipa::path(get, path = "/v1/status", tag = "work", responses((status = 200, body = crate::operate::status::Status)))]
 pub(super) async fn status(State(admin): State<Arc<Admin>>) -> Response {
     let targets = admin.engine.targets.iter();
     let health = targets.map(|(name, target)| (name.clone(), Health::of(target)));
@@ -72,6 +87,8 @@ pub(super) async fn status(State(admin): State<Arc<Admin>>) -> Response {
     answer(gather(sources).await, |status| json!(status))
 }
 
+/// Parked lanes by reason, dead letters and webhooks.
+#[utoipa::path(get, path = "/v1/parked", tag = "work", responses((status = 200, body = answers::Parked)))]
 pub(super) async fn parked(State(admin): State<Arc<Admin>>) -> Response {
     let gathered = async {
         let groups = admin.ledger.groups().await?;
@@ -90,14 +107,21 @@ pub(super) async fn parked(State(admin): State<Arc<Admin>>) -> Response {
     })
 }
 
-#[derive(Deserialize)]
+/// Which conversations.
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ConversationQuery {
+    /// Who is in charge: `queued`, `rep`, `returned` or `closed`.
     controller: String,
+    /// How many; 1,000 where it is left out, which is the most.
     #[serde(default)]
     limit: usize,
 }
 
+/// Conversations by who is in charge of them.
+#[utoipa::path(get, path = "/v1/sessions", tag = "conversations", params(ConversationQuery),
+    responses((status = 200, body = answers::Sessions), (status = 400, description = "The request is wrong", body = Wrong)))]
 pub(super) async fn conversations(
     State(admin): State<Arc<Admin>>,
     Query(query): Query<ConversationQuery>,
@@ -116,6 +140,9 @@ pub(super) async fn conversations(
     )
 }
 
+/// What happened to one conversation.
+#[utoipa::path(get, path = "/v1/sessions/{id}", tag = "conversations", params(("id" = String, Path, description = "The session")),
+    responses((status = 200, body = answers::Session), (status = 404, description = "There is none", body = Wrong)))]
 pub(super) async fn session(State(admin): State<Arc<Admin>>, Path(id): Path<String>) -> Response {
     match show_json(&*admin.ledger, &id, &admin.configured).await {
         Ok(Some(story)) => Json(story).into_response(),
@@ -128,51 +155,88 @@ pub(super) async fn session(State(admin): State<Arc<Admin>>, Path(id): Path<Stri
     }
 }
 
-#[derive(Deserialize)]
+/// Which work: by session, target or reason, or all.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Which {
+    /// Every lane of this session that waits or is parked.
     session: Option<String>,
+    /// Every parked lane of this target; beside the others, only there.
     target: Option<String>,
+    /// Every lane parked for this reason.
     reason: Option<String>,
+    /// Every parked lane.
     #[serde(default)]
     all: bool,
+    /// Only say which.
     #[serde(default)]
     dry_run: bool,
 }
 
-pub(super) async fn retry(State(admin): State<Arc<Admin>>, Json(which): Json<Which>) -> Response {
-    let dry_run = which.dry_run;
-    match select(which.session, which.target, which.reason, which.all) {
-        Err(words) => refuse(&words),
-        Ok(select) => lanes_done(
-            admin.ledger.retry(Timestamp::now(), select, dry_run).await,
-            dry_run,
-        ),
+impl Which {
+    /// What is meant, as the audit log has it.
+    fn object(&self) -> String {
+        meant(
+            self.session.as_deref(),
+            self.target.as_deref(),
+            self.reason.as_deref(),
+            self.all,
+        )
     }
 }
 
-pub(super) async fn skip(State(admin): State<Arc<Admin>>, Json(which): Json<Which>) -> Response {
-    let dry_run = which.dry_run;
+/// Tries parked or waiting work again now.
+#[utoipa::path(post, path = "/v1/retry", tag = "work", request_body = Which,
+    responses((status = 200, body = answers::LanesDone), (status = 400, description = "The request is wrong", body = Wrong)))]
+pub(super) async fn retry(
+    State(admin): State<Arc<Admin>>,
+    Extension(person): Extension<Person>,
+    Json(which): Json<Which>,
+) -> Response {
+    let (dry_run, object) = (which.dry_run, which.object());
     match select(which.session, which.target, which.reason, which.all) {
         Err(words) => refuse(&words),
-        Ok(select) => lanes_done(
-            admin.ledger.skip(Timestamp::now(), select, dry_run).await,
-            dry_run,
-        ),
+        Ok(select) => {
+            let done = admin.ledger.retry(Timestamp::now(), select, dry_run).await;
+            lanes_done(&admin, &person, ("retry", &object), done, dry_run).await
+        }
+    }
+}
+
+/// Gives up what stands in the way of lanes, and goes on with what follows.
+#[utoipa::path(post, path = "/v1/skip", tag = "work", request_body = Which,
+    responses((status = 200, body = answers::LanesDone), (status = 400, description = "The request is wrong", body = Wrong)))]
+pub(super) async fn skip(
+    State(admin): State<Arc<Admin>>,
+    Extension(person): Extension<Person>,
+    Json(which): Json<Which>,
+) -> Response {
+    let (dry_run, object) = (which.dry_run, which.object());
+    match select(which.session, which.target, which.reason, which.all) {
+        Err(words) => refuse(&words),
+        Ok(select) => {
+            let done = admin.ledger.skip(Timestamp::now(), select, dry_run).await;
+            lanes_done(&admin, &person, ("skip", &object), done, dry_run).await
+        }
     }
 }
 
 /// The dead letters that are looked at by one request.
 const PAGE: usize = 200;
 
-#[derive(Deserialize)]
+/// From where on.
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct After {
     /// The number of the last one seen.
     #[serde(default)]
     after: i64,
 }
 
+/// Events that could not be understood.
+#[utoipa::path(get, path = "/v1/dead-letters", tag = "dead letters", params(After),
+    responses((status = 200, body = answers::Letters), (status = 400, description = "The request is wrong", body = Wrong)))]
 pub(super) async fn list_dead_letters(
     State(admin): State<Arc<Admin>>,
     Query(page): Query<After>,
@@ -190,6 +254,9 @@ pub(super) async fn list_dead_letters(
     )
 }
 
+/// One event that could not be understood, with its body.
+#[utoipa::path(get, path = "/v1/dead-letters/{id}", tag = "dead letters", params(("id" = i64, Path, description = "The dead letter's number")),
+    responses((status = 200, body = answers::WholeLetter), (status = 400, description = "The request is wrong", body = Wrong), (status = 404, description = "There is none", body = Wrong)))]
 pub(super) async fn dead_letter(State(admin): State<Arc<Admin>>, Path(id): Path<i64>) -> Response {
     let gate = &admin.gate;
     match dead_letters::show(&*gate.ledger, &gate.limits, &gate.dialects, id).await {
@@ -202,39 +269,71 @@ pub(super) async fn dead_letter(State(admin): State<Arc<Admin>>, Path(id): Path<
     }
 }
 
-#[derive(Deserialize)]
+/// A change of a dead letter.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Edit {
+    /// A JSON merge patch (RFC 7386) of its body.
     patch: Value,
+    /// Only say what it would become.
     #[serde(default)]
     dry_run: bool,
 }
 
+/// Changes one and judges it again; it stays as it came while it is no event.
+#[utoipa::path(post, path = "/v1/dead-letters/{id}/edit", tag = "dead letters", params(("id" = i64, Path, description = "The dead letter's number")), request_body = Edit,
+    responses((status = 200, body = answers::InWords), (status = 400, description = "The request is wrong", body = Wrong), (status = 409, description = "It was not done; why", body = Wrong)))]
 pub(super) async fn edit(
     State(admin): State<Arc<Admin>>,
+    Extension(person): Extension<Person>,
     Path(id): Path<i64>,
     Json(edit): Json<Edit>,
 ) -> Response {
-    worded(dead_letters::edit(&admin.gate, id, edit.patch, mode(edit.dry_run)).await)
+    let done = dead_letters::edit(&admin.gate, id, edit.patch, mode(edit.dry_run)).await;
+    letter_done(
+        &admin,
+        &person,
+        ("dead letter edit", id),
+        done,
+        edit.dry_run,
+    )
+    .await
 }
 
-pub(super) async fn readmit(State(admin): State<Arc<Admin>>, Path(id): Path<i64>) -> Response {
-    worded(dead_letters::readmit(&admin.gate, id, Mode::Do).await)
-}
-
-pub(super) async fn drop_dead_letter(
+/// Judges one again, after a fix.
+#[utoipa::path(post, path = "/v1/dead-letters/{id}/retry", tag = "dead letters", params(("id" = i64, Path, description = "The dead letter's number")),
+    responses((status = 200, body = answers::InWords), (status = 400, description = "The request is wrong", body = Wrong), (status = 409, description = "It was not done; why", body = Wrong)))]
+pub(super) async fn readmit(
     State(admin): State<Arc<Admin>>,
+    Extension(person): Extension<Person>,
     Path(id): Path<i64>,
 ) -> Response {
-    worded(dead_letters::give_up(&*admin.gate.ledger, id, Mode::Do).await)
+    let done = dead_letters::readmit(&admin.gate, id, Mode::Do).await;
+    letter_done(&admin, &person, ("dead letter retry", id), done, false).await
 }
 
-#[derive(Deserialize)]
+/// Gives one up.
+#[utoipa::path(post, path = "/v1/dead-letters/{id}/drop", tag = "dead letters", params(("id" = i64, Path, description = "The dead letter's number")),
+    responses((status = 200, body = answers::InWords), (status = 400, description = "The request is wrong", body = Wrong), (status = 409, description = "It was not done; why", body = Wrong)))]
+pub(super) async fn drop_dead_letter(
+    State(admin): State<Arc<Admin>>,
+    Extension(person): Extension<Person>,
+    Path(id): Path<i64>,
+) -> Response {
+    let done = dead_letters::give_up(&*admin.gate.ledger, id, Mode::Do).await;
+    letter_done(&admin, &person, ("dead letter drop", id), done, false).await
+}
+
+/// Which dead letters: either those like one, or all.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Letters {
+    /// All with the cause and source of this one.
     like: Option<i64>,
+    /// Every one.
     #[serde(default)]
     all: bool,
+    /// Only say what it would come to.
     #[serde(default)]
     dry_run: bool,
 }
@@ -258,8 +357,12 @@ impl Letters {
     }
 }
 
+/// Judges many again, after a fix: the oldest 200 of those that are meant.
+#[utoipa::path(post, path = "/v1/dead-letters/retry", tag = "dead letters", request_body = Letters,
+    responses((status = 200, body = answers::LettersDone), (status = 400, description = "The request is wrong", body = Wrong), (status = 409, description = "It was not done; why", body = Wrong)))]
 pub(super) async fn readmit_all(
     State(admin): State<Arc<Admin>>,
+    Extension(person): Extension<Person>,
     Json(letters): Json<Letters>,
 ) -> Response {
     let (meant, more) = match letters.meant(&admin).await {
@@ -273,27 +376,35 @@ pub(super) async fn readmit_all(
             Err(words) => still.push(words),
         }
     }
-    Json(json!({"dry_run": letters.dry_run, "done": done, "failed": still, "more": more}))
-        .into_response()
+    let all = Done { done, still, more };
+    letters_done(&admin, &person, ("dead letter retry", &letters), all).await
 }
 
+/// Gives many up: the oldest 200 of those that are meant.
+#[utoipa::path(post, path = "/v1/dead-letters/drop", tag = "dead letters", request_body = Letters,
+    responses((status = 200, body = answers::LettersDone), (status = 400, description = "The request is wrong", body = Wrong), (status = 409, description = "It was not done; why", body = Wrong)))]
 pub(super) async fn drop_all(
     State(admin): State<Arc<Admin>>,
+    Extension(person): Extension<Person>,
     Json(letters): Json<Letters>,
 ) -> Response {
     let (meant, more) = match letters.meant(&admin).await {
         Ok(meant) => meant,
         Err(response) => return response,
     };
-    let mut done = Vec::new();
+    let (mut done, mut still) = (Vec::new(), Vec::new());
     for id in meant {
         match dead_letters::give_up(&*admin.gate.ledger, id, mode(letters.dry_run)).await {
             Ok(words) => done.push(words),
-            Err(words) => return worded(Err(words)),
+            // What was given up until here is told and noted all the same.
+            Err(words) => {
+                still.push(words);
+                break;
+            }
         }
     }
-    Json(json!({"dry_run": letters.dry_run, "done": done, "failed": [], "more": more}))
-        .into_response()
+    let all = Done { done, still, more };
+    letters_done(&admin, &person, ("dead letter drop", &letters), all).await
 }
 
 fn mode(dry_run: bool) -> Mode {
@@ -307,14 +418,83 @@ fn worded(outcome: Result<String, String>) -> Response {
     }
 }
 
-fn lanes_done(outcome: Result<Vec<LaneRef>, LedgerError>, dry_run: bool) -> Response {
-    answer(outcome, |lanes| {
-        let lanes: Vec<Value> = lanes
-            .iter()
-            .map(|lane| json!({"session": lane.session, "target": lane.target}))
-            .collect();
-        json!({"dry_run": dry_run, "count": lanes.len(), "lanes": lanes})
-    })
+/// What was done with one dead letter, noted before it is told.
+async fn letter_done(
+    admin: &Admin,
+    person: &Person,
+    (what, id): (&str, i64),
+    outcome: Result<String, String>,
+    dry_run: bool,
+) -> Response {
+    let audit = admin.access.audit();
+    let object = format!("dead letter {id}");
+    let noted = match (&outcome, dry_run) {
+        (_, true) => Ok(()),
+        (Ok(_), false) => audit.note(person, what, &object, None, None).await,
+        (Err(_), false) => audit.refused(person, what, &object, "not done").await,
+    };
+    match noted {
+        Ok(()) => worded(outcome),
+        Err(error) => failed(&error),
+    }
+}
+
+/// What came of many dead letters, in words.
+struct Done {
+    done: Vec<String>,
+    still: Vec<String>,
+    more: bool,
+}
+
+/// What was done with many dead letters, noted before it is told.
+async fn letters_done(
+    admin: &Admin,
+    person: &Person,
+    (what, letters): (&str, &Letters),
+    all: Done,
+) -> Response {
+    if !letters.dry_run {
+        let object = match letters.like {
+            Some(id) => format!("dead letters like {id}"),
+            None => "all dead letters".to_owned(),
+        };
+        let after = json!({"done": all.done.len(), "failed": all.still.len(), "more": all.more});
+        let noted = admin.access.audit();
+        let noted = noted.note(person, what, &object, None, Some(after)).await;
+        if let Err(error) = noted {
+            return failed(&error);
+        }
+    }
+    let Done { done, still, more } = all;
+    Json(json!({"dry_run": letters.dry_run, "done": done, "failed": still, "more": more}))
+        .into_response()
+}
+
+/// What was done with lanes, noted before it is told.
+async fn lanes_done(
+    admin: &Admin,
+    person: &Person,
+    (what, object): (&str, &str),
+    outcome: Result<Vec<LaneRef>, LedgerError>,
+    dry_run: bool,
+) -> Response {
+    let lanes = match outcome {
+        Ok(lanes) => lanes,
+        Err(error) => return failed(&error),
+    };
+    let lanes: Vec<Value> = lanes
+        .iter()
+        .map(|lane| json!({"session": lane.session, "target": lane.target}))
+        .collect();
+    if !dry_run {
+        let after = json!({"count": lanes.len(), "lanes": lanes});
+        let noted = admin.access.audit();
+        let noted = noted.note(person, what, object, None, Some(after)).await;
+        if let Err(error) = noted {
+            return failed(&error);
+        }
+    }
+    Json(json!({"dry_run": dry_run, "count": lanes.len(), "lanes": lanes})).into_response()
 }
 
 fn answer<T>(outcome: Result<T, LedgerError>, shape: impl FnOnce(T) -> Value) -> Response {
@@ -324,7 +504,7 @@ fn answer<T>(outcome: Result<T, LedgerError>, shape: impl FnOnce(T) -> Value) ->
     }
 }
 
-fn failed(error: &LedgerError) -> Response {
+pub(super) fn failed(error: &LedgerError) -> Response {
     (
         StatusCode::SERVICE_UNAVAILABLE,
         Json(json!({"error": error.to_string()})),
@@ -332,6 +512,6 @@ fn failed(error: &LedgerError) -> Response {
         .into_response()
 }
 
-fn refuse(words: &str) -> Response {
+pub(super) fn refuse(words: &str) -> Response {
     (StatusCode::BAD_REQUEST, Json(json!({"error": words}))).into_response()
 }

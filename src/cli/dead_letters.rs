@@ -10,7 +10,7 @@ use anyhow::anyhow;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use super::operate::{dialects, gate, open};
+use super::operate::{dialects, gate, noted, open};
 use crate::config::Limits;
 use crate::ledger::Ledger;
 use crate::operate::dead_letters::{self, Mode};
@@ -106,6 +106,9 @@ pub(super) async fn run(path: Option<&Path>, command: Command) -> anyhow::Result
             let gate = gate(&config, &ledger).await?;
             let edited = dead_letters::edit(&gate, number, patch, mode(dry_run)).await;
             let failed = u8::from(edited.is_err());
+            if edited.is_ok() && !dry_run {
+                noted(&ledger, "dead letter edit", &object(number), None).await?;
+            }
             say(&edited.unwrap_or_else(|words| words));
             Ok(failed)
         }
@@ -115,6 +118,9 @@ pub(super) async fn run(path: Option<&Path>, command: Command) -> anyhow::Result
             for id in meant(&*ledger, &which).await? {
                 let judged = dead_letters::readmit(&gate, id, mode(which.dry_run)).await;
                 failed |= u8::from(judged.is_err());
+                if judged.is_ok() && !which.dry_run {
+                    noted(&ledger, "dead letter retry", &object(id), None).await?;
+                }
                 say(&judged.unwrap_or_else(|words| words));
             }
             Ok(failed)
@@ -122,11 +128,20 @@ pub(super) async fn run(path: Option<&Path>, command: Command) -> anyhow::Result
         Command::Drop(which) => {
             for id in meant(&*ledger, &which).await? {
                 let words = dead_letters::give_up(&*ledger, id, mode(which.dry_run)).await;
-                say(&words.map_err(|words| anyhow!(words))?);
+                let words = words.map_err(|words| anyhow!(words))?;
+                if !which.dry_run {
+                    noted(&ledger, "dead letter drop", &object(id), None).await?;
+                }
+                say(&words);
             }
             Ok(0)
         }
     }
+}
+
+/// One, as the audit log has it.
+fn object(number: i64) -> String {
+    format!("dead letter {number}")
 }
 
 fn mode(dry_run: bool) -> Mode {

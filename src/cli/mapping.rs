@@ -7,11 +7,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow};
 use clap::Subcommand;
 use jiff::Timestamp;
+use serde_json::json;
 
 use super::operate;
+use crate::access::{Audit, Person};
 use crate::config::Config;
 use crate::intake::Dialects;
 use crate::intake::dialects::INTAKE;
+use crate::ledger::MappingRow;
 use crate::mapping::commands::{self, Report};
 use crate::stdout::say;
 
@@ -127,7 +130,24 @@ pub(super) async fn run(config: Option<&Path>, command: Command) -> anyhow::Resu
                 why: &why,
                 expect,
             };
-            commands::apply(&*ledger, Timestamp::now(), &change).await
+            let before = ledger.mapping_get(&target, None).await?;
+            let report = commands::apply(&*ledger, Timestamp::now(), &change).await;
+            let after = ledger.mapping_get(&target, None).await?;
+            if report.ok && before != after {
+                let version =
+                    |row: Option<MappingRow>| row.map(|row| json!({"version": row.version}));
+                let audit = Audit::new(ledger.clone());
+                audit
+                    .note(
+                        &Person::of_command(&who),
+                        "mapping apply",
+                        &target,
+                        version(before),
+                        version(after),
+                    )
+                    .await?;
+            }
+            report
         }
         Command::Export { target, version } => {
             let (_, ledger) = operate::open(config).await?;

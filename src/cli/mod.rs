@@ -1,5 +1,6 @@
 //! The command line.
 
+mod access;
 mod check;
 mod dead_letters;
 mod folder;
@@ -68,6 +69,9 @@ enum Command {
     /// Check, preview, test, apply, export mappings, or list their versions
     #[command(subcommand)]
     Mapping(mapping::Command),
+    /// Hash a password for [access], or print a link that signs in once
+    #[command(subcommand)]
+    Access(access::Command),
     /// Print the JSON Schemas of all events and an AsyncAPI document
     Schema,
     #[command(flatten)]
@@ -92,6 +96,7 @@ pub async fn main(cli: Cli) -> anyhow::Result<u8> {
         Command::Notify(args) => notify::notify(config, &args).await,
         Command::Explain { reason } => Ok(operate::explain(reason.as_deref())),
         Command::Mapping(command) => mapping::run(config, command).await,
+        Command::Access(command) => access::run(config, command).await,
         Command::Schema => {
             say(&crate::schema::document());
             Ok(0)

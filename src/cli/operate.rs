@@ -7,11 +7,13 @@ use anyhow::anyhow;
 use clap::Args;
 use handoffd_contract::Reason;
 use jiff::Timestamp;
+use serde_json::{Value, json};
 
+use crate::access::{Audit, Person};
 use crate::config::{self, Config};
 use crate::intake::dialects::Versions;
 use crate::intake::{Dialects, Gate};
-use crate::ledger::{self, LaneFilter, LaneState, Ledger, WebhookLedger};
+use crate::ledger::{self, LaneFilter, LaneRef, LaneState, Ledger, WebhookLedger};
 use crate::stdout::say;
 use crate::{app, operate};
 
@@ -49,6 +51,18 @@ pub(super) struct WhichArgs {
     dry_run: bool,
 }
 
+impl WhichArgs {
+    /// What is meant, as the audit log has it.
+    fn object(&self) -> String {
+        operate::meant(
+            self.session.as_deref(),
+            self.target.as_deref(),
+            self.reason.as_deref(),
+            self.all,
+        )
+    }
+}
+
 /// The configuration.
 pub(super) fn config(path: Option<&Path>) -> anyhow::Result<Config> {
     let path = super::configured(path)?;
@@ -62,6 +76,33 @@ pub(super) async fn open(path: Option<&Path>) -> anyhow::Result<(Config, Arc<dyn
     let ledger = ledger::open_existing(&config.ledger.url).await?;
     ledger.follow(app::rules(&config));
     Ok((config, ledger))
+}
+
+/// Notes in the audit log what a command has done: by whom of this machine.
+pub(super) async fn noted(
+    ledger: &Arc<dyn Ledger>,
+    what: &str,
+    object: &str,
+    after: Option<Value>,
+) -> anyhow::Result<()> {
+    let user = std::env::var("USER").unwrap_or_default();
+    let person = Person::of_command(&user);
+    let audit = Audit::new(ledger.clone());
+    audit.note(&person, what, object, None, after).await?;
+    Ok(())
+}
+
+/// What a command did to lanes, as the audit log has it.
+async fn lanes_noted(
+    ledger: &Arc<dyn Ledger>,
+    what: &str,
+    object: &str,
+    lanes: &[LaneRef],
+) -> anyhow::Result<()> {
+    let named = lanes.iter();
+    let named = named.map(|lane| json!({"session": lane.session, "target": lane.target}));
+    let after = json!({"count": lanes.len(), "lanes": named.collect::<Vec<_>>()});
+    noted(ledger, what, object, Some(after)).await
 }
 
 pub(super) async fn show(path: Option<&Path>, session: &str, json: bool) -> anyhow::Result<u8> {
@@ -112,12 +153,17 @@ pub(super) async fn retry(path: Option<&Path>, args: WhichArgs) -> anyhow::Resul
     }
     if args.webhooks {
         let count = ledger.settle_webhooks(Timestamp::now(), None, true).await?;
+        noted(&ledger, "retry", "webhooks", Some(json!({"count": count}))).await?;
         say(&format!("{count} webhooks are tried again"));
         return Ok(0);
     }
+    let object = args.object();
     let select = operate::select(args.session, args.target, args.reason, args.all)
         .map_err(|words| anyhow!(words))?;
     let lanes = ledger.retry(Timestamp::now(), select, args.dry_run).await?;
+    if !args.dry_run {
+        lanes_noted(&ledger, "retry", &object, &lanes).await?;
+    }
     say(&operate::done("tried again", &lanes, args.dry_run));
     Ok(0)
 }
@@ -131,12 +177,17 @@ pub(super) async fn skip(path: Option<&Path>, args: WhichArgs) -> anyhow::Result
         let count = ledger
             .settle_webhooks(Timestamp::now(), None, false)
             .await?;
+        noted(&ledger, "skip", "webhooks", Some(json!({"count": count}))).await?;
         say(&format!("{count} webhooks are given up"));
         return Ok(0);
     }
+    let object = args.object();
     let select = operate::select(args.session, args.target, args.reason, args.all)
         .map_err(|words| anyhow!(words))?;
     let lanes = ledger.skip(Timestamp::now(), select, args.dry_run).await?;
+    if !args.dry_run {
+        lanes_noted(&ledger, "skip", &object, &lanes).await?;
+    }
     say(&operate::done("skipped", &lanes, args.dry_run));
     Ok(0)
 }

@@ -91,7 +91,12 @@ pub(super) fn ledger(
     LedgerConfig { url }
 }
 
-pub(super) fn http(mut section: Table<'_>, folder: &Path, secrets: &Secrets) -> HttpConfig {
+pub(super) fn http(
+    mut section: Table<'_>,
+    folder: &Path,
+    secrets: &Secrets,
+    others_sign_in: bool,
+) -> HttpConfig {
     let listen = section.address("listen", SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)));
     let public_url = section.text("public_url").and_then(|text| {
         let parsed = Url::parse(&text).ok();
@@ -154,7 +159,12 @@ pub(super) fn http(mut section: Table<'_>, folder: &Path, secrets: &Secrets) -> 
     let admin_token = secret(&mut section, "admin_token", secrets);
     for (key, there, at, by) in [
         ("events_token", had_events, listen, "listen"),
-        ("admin_token", had_admin, admin_listen, "admin_listen"),
+        (
+            "admin_token",
+            had_admin || others_sign_in,
+            admin_listen,
+            "admin_listen",
+        ),
     ] {
         if !there && !at.ip().is_loopback() {
             section.complain(

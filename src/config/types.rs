@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::backoff::Backoff;
 use crate::conversation::{CustomerRules, Terms};
 
+use super::access::AccessConfig;
 use super::gateways::GatewaysConfig;
 use super::network::Network;
 use super::notifications::NotificationsConfig;
@@ -27,6 +28,8 @@ pub struct Config {
     pub ledger: LedgerConfig,
     /// What is served over HTTP.
     pub http: HttpConfig,
+    /// Who may ask for what.
+    pub access: AccessConfig,
     /// How events come in.
     pub intake: IntakeConfig,
     /// How work is done.
@@ -81,8 +84,8 @@ pub struct HttpConfig {
     pub public_url: Option<String>,
     /// What a producer must show to post events. Always there when `listen` is not loopback.
     pub events_token: Option<SecretString>,
-    /// What an operator must show for the admin API. Always there when `admin_listen` is not
-    /// loopback.
+    /// What an operator may show for the admin API. Where `admin_listen` is not loopback, it is there
+    /// or `[access]` says who may ask.
     pub admin_token: Option<SecretString>,
     /// The longest request body, in bytes.
     pub max_body: u64,

@@ -55,6 +55,7 @@ pub use preview::{Asked, FieldView, Previewed};
 pub use publish::{PublishAsked, Published};
 pub use wrong::Wrong;
 
+use crate::access::Audit;
 use crate::intake::Dialects;
 use crate::ledger::{EditorLedger, MappingLedger, OperatorLedger};
 use crate::target::Target;
@@ -75,7 +76,7 @@ pub struct Editor {
     /// The dialects that are spoken.
     pub dialects: Arc<Dialects>,
     /// What was done by whom.
-    pub audit: StubAudit,
+    pub audit: Audit,
 }
 
 /// The routes; who asks stands in each request already.
@@ -124,26 +125,3 @@ pub fn routes<S: Clone + Send + Sync + 'static>(editor: Arc<Editor>) -> Router<S
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(editor)
 }
-
-/// Stands in until the audit log is there.
-mod stub {
-    use serde_json::Value;
-
-    /// The audit log.
-    pub struct Audit;
-
-    impl Audit {
-        /// Notes.
-        pub async fn note(
-            &self,
-            _: &crate::access::Person,
-            _: &str,
-            _: &str,
-            _: Option<Value>,
-            _: Option<Value>,
-        ) -> crate::ledger::Result<()> {
-            Ok(())
-        }
-    }
-}
-pub use stub::Audit as StubAudit;

@@ -17,6 +17,7 @@
 //! file (wanted with its event, kept for a time) ─► piece
 //! mapping (versions) ─► draft   crm_schema (what a target's records can hold)
 //! daemon (who lives)   notifier (what people were told)
+//! sign-in, link, token, person (who may ask)   audit (what was done by whom, only added to)
 //! ```
 //!
 //! | trait | who is given it |
@@ -31,8 +32,10 @@
 //! | [`MappingLedger`] | mappings |
 //! | [`EditorLedger`] | those who edit mappings, and those who read what a CRM's records can hold |
 //! | [`NotifierLedger`] | who tells people what is not well |
+//! | [`AccessLedger`] | who tells who asks |
 //! | [`Ledger`] | what opens a ledger and hands out its parts |
 
+pub mod access;
 mod changed;
 mod conversation;
 pub mod editor;
@@ -54,6 +57,7 @@ mod webhooks;
 
 use std::sync::Arc;
 
+pub use self::access::AccessLedger;
 pub use self::changed::Changed;
 pub use self::conversation::{ConversationLedger, ConversationRow, effect_id};
 pub use self::editor::{Draft, EditorLedger, HandoffRow, SchemaRow};
@@ -110,6 +114,7 @@ pub trait Ledger:
     + MappingLedger
     + EditorLedger
     + NotifierLedger
+    + AccessLedger
 {
 }
 
@@ -124,5 +129,6 @@ impl<T> Ledger for T where
         + MappingLedger
         + EditorLedger
         + NotifierLedger
+        + AccessLedger
 {
 }

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use handoffd_contract::{Reason, Stop};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::config::AmqpConfig;
 use crate::intake::amqp;
@@ -31,7 +32,7 @@ const PERSON_MUST_ACT: [Reason; 4] = [
 ];
 
 /// How things are.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Status {
     /// Whether a person is needed.
     pub needs_person: bool,
@@ -60,7 +61,8 @@ pub struct Status {
 }
 
 /// Who tells a status.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = StatusDaemon)]
 pub struct Daemon {
     /// Whether a running daemon tells it; otherwise it was read from the ledger alone.
     pub answers: bool,
@@ -69,7 +71,8 @@ pub struct Daemon {
 }
 
 /// Whether something works.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = StatusPart)]
 pub struct Part {
     /// Whether it does.
     pub ok: bool,
@@ -78,11 +81,13 @@ pub struct Part {
 }
 
 /// Lanes with the same target, reason and message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = StatusLanes)]
 pub struct Lanes {
     /// The target.
     pub target: String,
     /// The reason's label.
+    #[schema(value_type = String)]
     pub reason: Reason,
     /// The other side's own words.
     pub message: String,
@@ -95,11 +100,13 @@ pub struct Lanes {
 }
 
 /// Events or webhooks with the same cause.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = StatusArrivals)]
 pub struct Arrivals {
     /// `amqp`, `http`, or a target.
     pub origin: String,
     /// The reason's label.
+    #[schema(value_type = String)]
     pub reason: Reason,
     /// What is wrong.
     pub message: String,
@@ -114,7 +121,8 @@ pub struct Arrivals {
 }
 
 /// A target.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = StatusTarget)]
 pub struct Target {
     /// Its name.
     pub name: String,
@@ -125,6 +133,7 @@ pub struct Target {
     /// Whether its credential was rejected and no call has succeeded since.
     pub credential_rejected: bool,
     /// Why the circuit is not closed, or the credential was rejected.
+    #[schema(value_type = Option<String>)]
     pub reason: Option<Reason>,
     /// The same in the other side's own words.
     pub message: String,
@@ -135,7 +144,8 @@ pub struct Target {
 }
 
 /// Whether a target is in the configuration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = StatusPresence)]
 #[serde(rename_all = "kebab-case")]
 pub enum Presence {
     /// It is, and enabled.
@@ -147,7 +157,8 @@ pub enum Presence {
 }
 
 /// A target's circuit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = StatusCircuit)]
 #[serde(rename_all = "kebab-case")]
 pub enum Circuit {
     /// Everything is sent.
@@ -162,7 +173,8 @@ pub enum Circuit {
 }
 
 /// RabbitMQ.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = StatusBroker)]
 pub struct Broker {
     /// Whether one is configured.
     pub configured: bool,
@@ -173,7 +185,8 @@ pub struct Broker {
 }
 
 /// A queue.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = StatusQueue)]
 pub struct Queue {
     /// Its name.
     pub name: String,
@@ -184,7 +197,8 @@ pub struct Queue {
 }
 
 /// The lane that is due longest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = StatusOldestDue)]
 pub struct OldestDue {
     /// Its target.
     pub target: String,

@@ -6,7 +6,6 @@
 //! address has without a proxy.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -51,7 +50,7 @@ pub(super) async fn seated(State(peers): State<Peers>, request: Request, next: N
 /// The right-most address of `X-Forwarded-For` that is no proxy of ours: everything left of it is
 /// that client's own word.
 /// <https://developer.mozilla.org/en-US/docs/Web/HTTP/Reference/Headers/X-Forwarded-For#selecting_an_ip_address>
-fn client(headers: &HeaderMap, proxies: &Arc<[Network]>) -> Option<IpAddr> {
+pub(crate) fn client(headers: &HeaderMap, proxies: &[Network]) -> Option<IpAddr> {
     let lines: Vec<&HeaderValue> = headers.get_all("x-forwarded-for").iter().collect();
     for line in lines.into_iter().rev() {
         // What is not ASCII names nobody.
@@ -87,7 +86,7 @@ mod tests {
             Network::parse("10.0.0.0/8").unwrap(),
             Network::parse("fd00::/8").unwrap(),
         ];
-        client(&headers, &proxies.into()).map(|address| address.to_string())
+        client(&headers, &proxies).map(|address| address.to_string())
     }
 
     #[test]

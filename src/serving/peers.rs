@@ -79,7 +79,7 @@ impl Drop for Seat {
 }
 
 /// Whom an address belongs to: who has one IPv6 address has all that share its first 64 bits.
-fn owner(address: IpAddr) -> IpAddr {
+pub(crate) fn owner(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
         v4 => v4,

@@ -8,12 +8,16 @@ use subtle::ConstantTimeEq;
 #[must_use]
 pub fn authorised(token: Option<&SecretString>, headers: &HeaderMap) -> bool {
     let Some(token) = token else { return true };
-    let shown = headers
+    bearer(headers).is_some_and(|shown| shown.ct_eq(token.expose_secret().as_bytes()).into())
+}
+
+/// The token that a request shows, if it shows one.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.as_bytes().split_at_checked(7))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "))
-        .map(|(_, shown)| shown);
-    shown.is_some_and(|shown| shown.ct_eq(token.expose_secret().as_bytes()).into())
+        .map(|(_, shown)| shown)
 }
 
 /// The bytes of a signature in hexadecimal digits.

@@ -13,6 +13,7 @@ pub mod operator;
 pub mod outbound;
 pub mod policy;
 pub mod post;
+pub mod provider;
 pub mod rate;
 pub mod redact;
 pub mod signature;

@@ -242,6 +242,9 @@ fn no_setting_of_the_daemon_comes_out() {
         "intake.amqp.reconnect.max",
         "http.listen",
         "log.level",
+        "access.session.idle",
+        "access.openid.roles.viewer",
+        "access.proxy.user_header",
     ] {
         let path: Vec<String> = key.split('.').map(str::to_owned).collect();
         assert!(paths.contains(&path), "{key} was not asked for: {paths:?}");
@@ -262,6 +265,23 @@ fn no_setting_of_the_daemon_comes_out() {
             keeps(&told, &format!("{path:?} {shape}"));
         }
     }
+}
+
+#[test]
+fn no_setting_of_a_user_comes_out() {
+    let folder = Folder::new();
+    let one = |user: Value| json!({ "access": { "user": [user] }, "secrets": { "p": { "value": SECRET } } });
+    for key in ["name", "role", "unmask", "password", SECRET] {
+        for shape in shapes() {
+            let told = folder.told(&one(set(&json!({}), &[key.to_owned()], shape.clone())));
+            keeps(&told, &format!("a user's {key} {shape}"));
+        }
+    }
+    let told = folder.told(&one(
+        json!({ "name": "ana", "role": "admin", "password": "p" }),
+    ));
+    keeps(&told, "a password that is no hash");
+    assert!(told.contains("access.user[0].password"), "{told}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Barrier};
 
 use handoffd::ledger::sqlite::Sqlite;
-use handoffd::ledger::{EventLedger, Ledger, LedgerError, OperatorLedger};
+use handoffd::ledger::{AccessLedger, EventLedger, Ledger, LedgerError, OperatorLedger};
 use handoffd_contract::Data;
 use handoffd_contract::event::RepEnded;
 use tokio::task::JoinSet;
@@ -245,7 +245,8 @@ async fn an_older_ledger_is_brought_up_to_date() {
     drop(ledger);
     let conn = rusqlite::Connection::open(folder.file()).unwrap();
     conn.execute_batch(
-        "DROP TABLE piece; DROP TABLE file; DROP TABLE file_total; DROP TABLE notifier; DROP INDEX event_unattended; DROP TABLE given_up; DROP INDEX poison_of_session; ALTER TABLE poison DROP COLUMN session;
+        "DROP TABLE sign_in; DROP TABLE sign_in_link; DROP TABLE token; DROP TABLE person; DROP TABLE audit;
+         DROP TABLE piece; DROP TABLE file; DROP TABLE file_total; DROP TABLE notifier; DROP INDEX event_unattended; DROP TABLE given_up; DROP INDEX poison_of_session; ALTER TABLE poison DROP COLUMN session;
          ALTER TABLE poison DROP COLUMN source;
          DROP INDEX lane_unlooked; ALTER TABLE lane DROP COLUMN look_at;
          DROP INDEX event_by_producer_id; DROP INDEX event_of_control; DROP INDEX session_due;
@@ -264,7 +265,26 @@ async fn an_older_ledger_is_brought_up_to_date() {
     let version: i32 = conn
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .unwrap();
-    assert_eq!(version, 9);
+    assert_eq!(version, 11);
+}
+
+/// What was done by whom stays, whoever has the file in hand.
+#[tokio::test]
+async fn the_audit_log_is_only_added_to() {
+    let folder = Folder::new();
+    let ledger = Sqlite::open(folder.file()).unwrap();
+    let entry = crate::access::entry("ana", "retry", 0);
+    ledger.note(&entry).await.unwrap();
+    drop(ledger);
+    let conn = rusqlite::Connection::open(folder.file()).unwrap();
+    for change in ["UPDATE audit SET who = 'bob'", "DELETE FROM audit"] {
+        let refused = conn.execute_batch(change).unwrap_err().to_string();
+        assert!(refused.contains("only added to"), "{change}: {refused}");
+    }
+    let who: String = conn
+        .query_row("SELECT who FROM audit", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(who, "ana");
 }
 
 #[test]

@@ -8,6 +8,7 @@
     reason = "a test stops at the first surprise, and its line tells which"
 )]
 
+mod access;
 mod beside;
 mod conversations;
 mod durable;
@@ -101,6 +102,13 @@ conformance! {
         lanes_open_once_beside_others_with_their_heads_and_facts
         it_is_known_whether_a_lane_is_parked_for_a_reason
         a_conversation_starts_once_with_the_customers_first_message;
+    access:
+        a_sign_in_is_known_to_every_daemon_until_it_ends
+        sign_ins_that_have_ended_are_forgotten
+        who_was_seen_is_remembered
+        a_link_signs_in_once
+        a_token_is_found_by_its_digest_until_it_is_revoked
+        the_audit_log_is_told_newest_first;
     notifier:
         one_tells_people_and_its_word_is_kept
         what_is_not_well_is_found_in_groups

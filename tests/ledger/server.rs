@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use handoffd::ledger::postgres::Postgres;
-use handoffd::ledger::{EventLedger, Ledger, LedgerError, Next, Select};
+use handoffd::ledger::{AccessLedger, EventLedger, Ledger, LedgerError, Next, Select};
 use handoffd_contract::Reason;
 use tokio::task::JoinSet;
 
@@ -29,6 +29,26 @@ async fn many_may_open_a_fresh_schema_at_once() {
     schema.drop().await;
 }
 
+/// What was done by whom stays, whoever has the database in hand.
+#[tokio::test]
+async fn the_audit_log_is_only_added_to() {
+    let schema = Schema::new().await;
+    let ledger = schema.open().await;
+    let entry = crate::access::entry("ana", "retry", 0);
+    ledger.note(&entry).await.unwrap();
+    drop(ledger);
+    for change in [
+        "UPDATE audit SET who = 'bob'",
+        "DELETE FROM audit",
+        "TRUNCATE audit",
+    ] {
+        let refused = schema.refused(change).await;
+        assert!(refused.contains("only added to"), "{change}: {refused}");
+    }
+    assert_eq!(schema.sql("SELECT who FROM audit").await, "ana");
+    schema.drop().await;
+}
+
 /// A schema that was made before its second step.
 #[tokio::test]
 async fn an_older_schema_is_brought_up_to_date() {
@@ -38,7 +58,8 @@ async fn an_older_schema_is_brought_up_to_date() {
     drop(ledger);
     schema
         .sql(
-            "DROP TABLE piece; DROP TABLE file; DROP TABLE file_total; DROP TABLE notifier; DROP INDEX event_unattended; DROP TABLE given_up; ALTER TABLE fact DROP COLUMN reason, DROP COLUMN message;
+            "DROP TABLE sign_in; DROP TABLE sign_in_link; DROP TABLE token; DROP TABLE person; DROP TABLE audit; DROP FUNCTION audit_stays();
+             DROP TABLE piece; DROP TABLE file; DROP TABLE file_total; DROP TABLE notifier; DROP INDEX event_unattended; DROP TABLE given_up; ALTER TABLE fact DROP COLUMN reason, DROP COLUMN message;
              ALTER TABLE fact ADD CONSTRAINT fact_check
                  CHECK ((value IS NULL) = (unsure_since IS NOT NULL));
              ALTER TABLE poison DROP COLUMN session, DROP COLUMN source; ALTER TABLE lane DROP COLUMN look_at;
@@ -53,7 +74,10 @@ async fn an_older_schema_is_brought_up_to_date() {
     assert_eq!(ledger.load(&lease, 9, 9_999).await.unwrap().events.len(), 1);
     crate::durable::people_have_it(&ledger).await;
     drop(ledger);
-    assert_eq!(schema.sql("SELECT version FROM handoffd_schema").await, "9");
+    assert_eq!(
+        schema.sql("SELECT version FROM handoffd_schema").await,
+        "11"
+    );
     schema.drop().await;
 }
 

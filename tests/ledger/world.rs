@@ -156,6 +156,13 @@ impl Schema {
         first.unwrap_or_default()
     }
 
+    /// Why a statement is refused, which must be.
+    pub async fn refused(&self, sql: &str) -> String {
+        let error = self.admin.batch_execute(sql).await.expect_err(sql);
+        let said = error.as_db_error().expect("PostgreSQL's own words");
+        said.message().to_owned()
+    }
+
     /// Waits until no connection to this schema is left.
     async fn alone(&self) {
         let left = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1";

@@ -27,7 +27,9 @@
 //! | `mappings` | versions of mappings |
 //! | `editor` | drafts of mappings, what CRMs' records can hold, and handoffs to look at |
 //! | `notifier` | what people are to be told of |
+//! | `access` | sign-ins, links, tokens, people, and the audit log |
 
+mod access;
 mod admit;
 mod beside;
 mod connect;

@@ -1,0 +1,103 @@
+//! `GET /v1/openapi.json`: every operation under `/v1` of the admin listener, as OpenAPI 3.1.
+//!
+//! An operation stands with its handler (`#[utoipa::path]`); here is the list of them. A test compares it
+//! with the routes. The role that an operation needs, and what all of them answer alike, is added here.
+
+use std::sync::OnceLock;
+
+use axum::Json;
+use axum::http::Method;
+use serde_json::{Value, json};
+use utoipa::OpenApi;
+
+use super::{access, operate};
+use crate::access::needed;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "handoffd",
+        description = "What operators, admins and their scripts ask a running handoffd. Served on http.admin_listen.",
+        license(name = "Apache-2.0")
+    ),
+    paths(
+        openapi,
+        access::me,
+        access::users,
+        access::tokens,
+        access::make_token,
+        access::revoke_token,
+        access::audit,
+        operate::status,
+        operate::lanes,
+        operate::parked,
+        operate::retry,
+        operate::skip,
+        operate::conversations,
+        operate::session,
+        operate::list_dead_letters,
+        operate::dead_letter,
+        operate::edit,
+        operate::readmit,
+        operate::readmit_all,
+        operate::drop_dead_letter,
+        operate::drop_all,
+        crate::availability::availability,
+    ),
+    components(schemas(super::Wrong))
+)]
+struct Operations;
+
+/// This document.
+#[utoipa::path(get, path = "/v1/openapi.json", tag = "document",
+    responses((status = 200, body = serde_json::Value)))]
+pub(super) async fn openapi() -> Json<&'static Value> {
+    Json(document())
+}
+
+/// The document.
+#[must_use]
+pub fn document() -> &'static Value {
+    static DOCUMENT: OnceLock<Value> = OnceLock::new();
+    DOCUMENT.get_or_init(|| {
+        let mut document = serde_json::to_value(Operations::openapi()).unwrap_or_default();
+        document["components"]["securitySchemes"] = json!({
+            "token": {"type": "http", "scheme": "bearer",
+                "description": "The admin token, or one that somebody made: hndf_…"},
+            "cookie": {"type": "apiKey", "in": "cookie", "name": "handoffd",
+                "description": "A browser that is signed in; what is changed needs X-CSRF-Token, too. Its name is __Host-handoffd where the connection is private"},
+        });
+        document["security"] = json!([{"token": []}, {"cookie": []}]);
+        let paths = document["paths"].as_object_mut();
+        for (path, operations) in paths.into_iter().flatten() {
+            for (method, operation) in operations.as_object_mut().into_iter().flatten() {
+                complete(path, method, operation);
+            }
+        }
+        document
+    })
+}
+
+/// What holds for every operation: the role that it needs, and how it is refused.
+fn complete(path: &str, method: &str, operation: &mut Value) {
+    let Ok(method) = Method::from_bytes(method.to_ascii_uppercase().as_bytes()) else {
+        return;
+    };
+    let role = needed(&method, path);
+    operation["x-role"] = json!(role.word());
+    let wrong = |description: String| {
+        json!({"description": description,
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Wrong"}}}})
+    };
+    let answers = [
+        ("401", "It is not known who asks".to_owned()),
+        ("403", format!("It needs the role {}", role.word())),
+        ("503", "The ledger cannot be reached".to_owned()),
+    ];
+    for (status, description) in answers {
+        let known = operation["responses"].get(status).is_some();
+        if !known {
+            operation["responses"][status] = wrong(description);
+        }
+    }
+}
