@@ -257,7 +257,7 @@ impl App {
             operators: ledger.clone(),
             targets: engine.targets.clone(),
             dialects: Arc::clone(&gate.dialects),
-            audit: access.audit.clone(),
+            audit: access.audit().clone(),
         };
         let admin = Admin {
             ledger: ledger.clone(),

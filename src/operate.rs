@@ -5,6 +5,7 @@
 
 pub mod conversations;
 pub mod dead_letters;
+pub mod mask;
 pub mod sentences;
 pub mod status;
 

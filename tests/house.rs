@@ -99,7 +99,10 @@ fn each_part_is_given_the_ledger_that_it_reads() {
             &["src/relay/", "src/admin/", "src/cli/operate"],
         ),
         ("FileLedger", &["src/wire/"]),
-        ("OperatorLedger", &["src/admin/", "src/operate", "src/demo"]),
+        (
+            "OperatorLedger",
+            &["src/admin/", "src/operate", "src/demo", "src/editor/"],
+        ),
         ("AccessLedger", &["src/access/"]),
         (
             "MappingLedger",
@@ -108,8 +111,10 @@ fn each_part_is_given_the_ledger_that_it_reads() {
                 "src/engine/",
                 "src/app",
                 "src/intake/dialects/",
+                "src/editor/",
             ],
         ),
+        ("EditorLedger", &["src/editor/", "src/crm_schema/"]),
     ];
     for (ledger, may) in readers {
         let may = [may, &["src/ledger/"]].concat();

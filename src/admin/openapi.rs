@@ -60,7 +60,9 @@ pub(super) async fn openapi() -> Json<&'static Value> {
 pub fn document() -> &'static Value {
     static DOCUMENT: OnceLock<Value> = OnceLock::new();
     DOCUMENT.get_or_init(|| {
-        let mut document = serde_json::to_value(Operations::openapi()).unwrap_or_default();
+        let mut all = Operations::openapi();
+        all.merge(crate::editor::operations());
+        let mut document = serde_json::to_value(all).unwrap_or_default();
         document["components"]["securitySchemes"] = json!({
             "token": {"type": "http", "scheme": "bearer",
                 "description": "The admin token, or one that somebody made: hndf_…"},

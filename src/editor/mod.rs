@@ -125,3 +125,47 @@ pub fn routes<S: Clone + Send + Sync + 'static>(editor: Arc<Editor>) -> Router<S
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(editor)
 }
+
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(
+    document::list,
+    document::show,
+    drafts::show,
+    drafts::save,
+    drafts::discard,
+    drafts::rebase,
+    preview::preview,
+    compared::compare,
+    dry_run::dry_run,
+    publish::publish,
+    look::sources,
+    look::values,
+    look::condition,
+    look::chips,
+    look::suggestions,
+    saved_tests::list,
+    saved_tests::run,
+    saved_tests::keep,
+    versions::list,
+    versions::between,
+    versions::restore,
+    versions::import,
+    versions::export,
+    crm::show,
+    crm::read_again,
+    handoffs::list,
+    dialects::list,
+    dialects::show,
+    dialects::draft,
+    dialects::save,
+    dialects::discard,
+    dialects::preview,
+    dialects::publish,
+))]
+struct Operations;
+
+/// What stands of these calls in the API's document.
+#[must_use]
+pub fn operations() -> utoipa::openapi::OpenApi {
+    <Operations as utoipa::OpenApi>::openapi()
+}

@@ -74,11 +74,19 @@ fn work(category: &str) -> Work {
 #[test]
 fn a_ticket_is_tried_and_nothing_of_it_is_left() {
     let connector = connector();
-    for (category, complaint) in [("BILLING_ISSUE", None), ("REFUND", Some("hs_ticket_category"))] {
+    for (category, complaint) in [
+        ("BILLING_ISSUE", None),
+        ("REFUND", Some("hs_ticket_category")),
+    ] {
         let mut portal = handoffd_hubspot::sandbox();
         let before = portal.view();
         let planned = rehearse(&*connector, &work(category), 12);
-        assert!(planned.steps.iter().any(|step| step.name == "contact.create" || step.name.starts_with("contact")));
+        assert!(
+            planned
+                .steps
+                .iter()
+                .any(|step| step.name == "contact.create" || step.name.starts_with("contact"))
+        );
         let trial = connector.trial(&planned.steps, "handoffd-test-1").unwrap();
         let reply = call(&mut *portal, at(20), &trial.make);
         let tried = connector.tried(&trial, &reply);
@@ -87,7 +95,11 @@ fn a_ticket_is_tried_and_nothing_of_it_is_left() {
             .iter()
             .filter_map(|one| one.field.as_deref())
             .collect();
-        assert_eq!(named, complaint.into_iter().collect::<Vec<_>>(), "{category}");
+        assert_eq!(
+            named,
+            complaint.into_iter().collect::<Vec<_>>(),
+            "{category}"
+        );
         assert_eq!(tried.id.is_some(), complaint.is_none());
         if let Some(id) = &tried.id {
             // Where the answer is lost, the record is found by its mark.
