@@ -232,7 +232,10 @@ fn change(
         }
         let mut inline = InlineTable::new();
         if let Some(value) = item.as_value() {
-            inline.insert("value", value.clone().decorated("", ""));
+            *inline.decor_mut() = value.decor().clone();
+            let mut value = value.clone();
+            value.decor_mut().clear();
+            inline.insert("value", value);
         }
         *item = Item::Value(Value::InlineTable(inline));
     }
@@ -460,7 +463,7 @@ mod tests {
         );
         let after = edit(text, "ticket.subject", json!({"max": 3}));
         assert!(
-            after.contains("subject = { value = \"a\", max = 3 }"),
+            after.contains("subject = { value = \"a\", max = 3 } # short"),
             "{after}"
         );
         assert!(after.contains("# who") && Mapping::parse("m.toml", &after).is_ok());
