@@ -41,6 +41,10 @@ pub struct PublishAsked {
     /// Only those with these words of the CRM.
     #[serde(default)]
     pub message: Option<String>,
+    /// Only those that are parked for the same reason, with the same words of the CRM, as this handoff; by its
+    /// event's number.
+    #[serde(default)]
+    pub event: Option<i64>,
     /// Only say what would happen.
     #[serde(default)]
     pub dry_run: bool,
@@ -212,8 +216,16 @@ impl Editor {
     async fn retried(&self, name: &str, asked: &PublishAsked) -> Result<Vec<RetriedLane>, Wrong> {
         let now = Timestamp::now();
         let mut retried = Vec::new();
+        let (mut reason, mut message) = (asked.reason.clone(), asked.message.clone());
+        if let Some(seq) = asked.event {
+            let Some(stop) = self.stop_of(name, seq).await? else {
+                return Ok(retried);
+            };
+            reason = Some(stop.reason.label().to_owned());
+            message = Some(stop.message);
+        }
         for lane in self
-            .parked(name, asked.reason.as_deref(), asked.message.as_deref())
+            .parked(name, reason.as_deref(), message.as_deref())
             .await?
         {
             let select = Select::Session(lane.session, Some(name.to_owned()));
@@ -224,6 +236,20 @@ impl Editor {
             }));
         }
         Ok(retried)
+    }
+
+    /// Why the lane of a handoff is parked, if it is.
+    async fn stop_of(&self, name: &str, seq: i64) -> Result<Option<Stop>, Wrong> {
+        let event = self.event(Some(seq), None).await?;
+        let filter = LaneFilter {
+            session: Some(event.session),
+            target: Some(name.to_owned()),
+            state: Some(LaneState::Parked),
+            limit: 1,
+            ..LaneFilter::default()
+        };
+        let lanes = self.operators.lanes(filter).await?;
+        Ok(lanes.into_iter().next().and_then(|lane| lane.stop))
     }
 
     /// The lanes that are parked in a target, for one reason and with one message where they are named.

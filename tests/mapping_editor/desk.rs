@@ -15,18 +15,23 @@ pub struct Desk {
     client: Client,
 }
 
-/// Somebody who asks: the token that they show.
+/// Somebody who asks.
 pub struct Admin<'d> {
     desk: &'d Desk,
-    token: String,
+    /// Their name and role as a proxy tells them; whoever shows the admin token where there are none.
+    named: Option<(&'static str, &'static str)>,
 }
 
 impl Desk {
     pub async fn start() -> Desk {
         let daemon = Alone::under("exec \"$0\" \"$@\"", |plan| {
             plan.over = json!({
-                "http": {"admin_token": "admin_token"},
+                "http": {"admin_token": "admin_token", "trusted_proxies": ["127.0.0.1"]},
                 "secrets": {"admin_token": {"value": ADMIN}},
+                "access": {"proxy": {
+                    "user_header": "X-Forwarded-User", "roles_header": "X-Forwarded-Groups",
+                    "roles": {"admin": ["admin"], "operator": ["operator"], "viewer": ["*"]},
+                }},
                 "engine": {"backoff": {"first": "200ms", "max": "2s"}},
             });
         })
@@ -39,20 +44,15 @@ impl Desk {
     pub fn first(&self) -> Admin<'_> {
         Admin {
             desk: self,
-            token: ADMIN.to_owned(),
+            named: None,
         }
     }
 
-    /// Somebody with a token of their own and this role.
-    pub async fn other(&self, name: &str, role: &str) -> Admin<'_> {
-        let made = self
-            .first()
-            .post("/v1/tokens", json!({"name": name, "role": role}))
-            .await;
-        let token = made["token"].as_str().unwrap_or_else(|| panic!("{made}"));
+    /// Somebody else with this role.
+    pub fn other(&self, name: &'static str, role: &'static str) -> Admin<'_> {
         Admin {
             desk: self,
-            token: token.to_owned(),
+            named: Some((name, role)),
         }
     }
 
@@ -98,11 +98,14 @@ impl Admin<'_> {
         body: Option<Value>,
     ) -> (u16, Value) {
         let url = format!("http://{}{path}", self.desk.daemon.admin);
-        let mut request = self
-            .desk
-            .client
-            .request(method, url)
-            .bearer_auth(&self.token);
+        let request = self.desk.client.request(method, url);
+        let mut request = match self.named {
+            None => request.bearer_auth(ADMIN),
+            Some((name, role)) => request
+                .header("x-forwarded-user", name)
+                .header("x-forwarded-groups", role)
+                .header("sec-fetch-site", "same-origin"),
+        };
         if let Some(revision) = matches {
             request = request.header("if-match", format!("\"{revision}\""));
         }

@@ -10,7 +10,7 @@ use handoffd_test_support::eventually;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_admins_the_second_one_sees_both_changes_and_loses_nothing() {
     let desk = Desk::start().await;
-    let (mara, jonas) = (desk.first(), desk.other("jonas", "admin").await);
+    let (mara, jonas) = (desk.first(), desk.other("jonas", "admin"));
     let (status, draft) = mara
         .edits("hubspot", 0, json!({"ticket.subject": {"max": 100}, "ticket.order_number": {"value": "{{ fields.order_id }}"}}))
         .await;
@@ -135,7 +135,7 @@ async fn a_draft_is_saved_over_a_named_revision_by_admins_only() {
     let (status, _) = admin.ask(Method::PUT, path, None, Some(body.clone())).await;
     assert_eq!(status, 428);
     for role in ["viewer", "operator"] {
-        let other = desk.other(role, role).await;
+        let other = desk.other(role, role);
         let (status, _) = other
             .ask(Method::PUT, path, Some(0), Some(body.clone()))
             .await;
@@ -227,7 +227,7 @@ async fn just_the_handoffs_that_are_parked_for_a_field_go_on_after_its_change() 
         compared["fields"][0]["examples"][0]["after"]["value"], "PRODUCT_ISSUE",
         "{compared:#}"
     );
-    let asked = |dry_run: bool| json!({"why": "warranty", "expect": 2, "retry": true, "reason": "mapping", "message": stuck["message"], "dry_run": dry_run});
+    let asked = |dry_run: bool| json!({"why": "warranty", "expect": 2, "retry": true, "event": stuck["event"], "dry_run": dry_run});
     let dry = admin
         .post("/v1/mappings/hubspot/publish", asked(true))
         .await;
