@@ -5,7 +5,9 @@ mod broker;
 mod connect;
 mod deadlines;
 mod examine;
+mod figures;
 mod notices;
+mod pages;
 mod people;
 mod routes;
 mod site;
@@ -142,6 +144,8 @@ pub struct App {
     notifier: Option<Notifier>,
     public: Site,
     admin: Site,
+    /// Ends the streams of the admin API.
+    streams: CancellationToken,
     /// The names of disabled targets.
     disabled: Vec<String>,
 }
@@ -262,7 +266,10 @@ impl App {
         let admin = Admin {
             ledger: ledger.clone(),
             webhooks: ledger.clone(),
-            conversations: ledger.clone(),
+            view: ledger.clone(),
+            searches: Default::default(),
+            streams: Default::default(),
+            unmasked: Default::default(),
             engine: Arc::clone(&engine),
             broker: state,
             access: Arc::clone(&access),
@@ -293,9 +300,12 @@ impl App {
             Arc::clone(&access),
             guard_api,
         ));
+        let streams = admin.streams.stop.clone();
         let routes = admin::routes(Arc::new(admin))
             .merge(of_desks)
-            .merge(access::routes(access));
+            .merge(access::routes(Arc::clone(&access)));
+        let routes = pages::over(config, access, routes);
+        let routes = routes.map_err(|why| anyhow!("the console: {why}"))?;
         let admin = Site::bind(admin_listen, routes, Bounds::for_operators(), None)
             .await
             .with_context(|| format!("http.admin_listen: {admin_listen} cannot be bound"))?;
@@ -312,6 +322,7 @@ impl App {
             notifier,
             public,
             admin,
+            streams,
             disabled: config
                 .targets
                 .iter()
@@ -343,6 +354,12 @@ impl App {
         ));
         tasks.spawn(webhook_queue::run(self.relay, stop.clone()));
         tasks.spawn(deadlines::run(self.ledger.clone(), stop.clone()));
+        tasks.spawn(figures::run(self.ledger.clone(), stop.clone()));
+        let (stopping, streams) = (stop.clone(), self.streams);
+        tasks.spawn(async move {
+            stopping.cancelled().await;
+            streams.cancel();
+        });
         tasks.spawn(look_for_versions(
             self.switches,
             self.versions,

@@ -19,6 +19,16 @@ pub enum Role {
 /// Makes a connector of a target's settings, or says everything that is wrong with them.
 pub type Connect = fn(&str, &Value) -> Result<Box<dyn Connector>, Vec<Problem>>;
 
+/// How a kind of target is marked on pages: never by a maker's logo.
+pub struct Mark {
+    /// Two letters.
+    pub letters: &'static str,
+    /// Ground and letters in the light theme.
+    pub light: (&'static str, &'static str),
+    /// The same in the dark theme.
+    pub dark: (&'static str, &'static str),
+}
+
 /// A kind of target.
 pub struct Kind {
     /// Its name in the configuration.
@@ -36,6 +46,8 @@ pub struct Kind {
     pub sandbox: fn() -> Box<dyn Sandbox>,
     /// The shipped mapping; empty where nothing is mapped.
     pub mapping: &'static str,
+    /// How it is marked on pages.
+    pub mark: Mark,
 }
 
 /// Every kind of a product's API.
@@ -49,6 +61,11 @@ pub const KINDS: &[Kind] = &[
         #[cfg(feature = "simulators")]
         sandbox: handoffd_salesforce::sandbox,
         mapping: include_str!("../mappings/salesforce.toml"),
+        mark: Mark {
+            letters: "SF",
+            light: ("#dcebfb", "#0b4f8a"),
+            dark: ("#10304e", "#8ec5fb"),
+        },
     },
     Kind {
         name: "hubspot",
@@ -59,6 +76,11 @@ pub const KINDS: &[Kind] = &[
         #[cfg(feature = "simulators")]
         sandbox: handoffd_hubspot::sandbox,
         mapping: include_str!("../mappings/hubspot.toml"),
+        mark: Mark {
+            letters: "HS",
+            light: ("#fde6dc", "#97340c"),
+            dark: ("#43210f", "#ffab86"),
+        },
     },
     Kind {
         name: "creatio",
@@ -69,6 +91,11 @@ pub const KINDS: &[Kind] = &[
         #[cfg(feature = "simulators")]
         sandbox: handoffd_creatio::sandbox,
         mapping: include_str!("../mappings/creatio.toml"),
+        mark: Mark {
+            letters: "CR",
+            light: ("#e4e3fb", "#43399e"),
+            dark: ("#27245a", "#b9b3ff"),
+        },
     },
     Kind {
         name: "whatsapp",
@@ -79,6 +106,11 @@ pub const KINDS: &[Kind] = &[
         #[cfg(feature = "simulators")]
         sandbox: handoffd_whatsapp::sandbox,
         mapping: include_str!("../mappings/whatsapp.toml"),
+        mark: Mark {
+            letters: "WA",
+            light: ("#d9f2e1", "#0d6436"),
+            dark: ("#0f3320", "#79d9a2"),
+        },
     },
 ];
 
@@ -93,9 +125,20 @@ pub const EVENTS: Kind = Kind {
     #[cfg(feature = "simulators")]
     sandbox: handoffd_events::sandbox,
     mapping: "",
+    mark: Mark {
+        letters: "EV",
+        light: ("#e5e8ed", "#3a4352"),
+        dark: ("#28303c", "#bcc5d2"),
+    },
 };
 
 static ALL: &[&[Kind]] = &[KINDS, &[EVENTS]];
+
+/// The marks of all kinds: the kind's name, and its mark.
+pub fn marks() -> impl Iterator<Item = (&'static str, &'static Mark)> {
+    let all = ALL.iter().flat_map(|kinds| kinds.iter());
+    all.map(|kind| (kind.name, &kind.mark))
+}
 
 /// The names of all kinds of products' APIs.
 pub fn names() -> impl Iterator<Item = &'static str> {

@@ -39,7 +39,7 @@
 //! | [`relay`] | streams, polls and webhooks become events | |
 //! | [`wire`] | the way out: HTTP, credentials, attachments, rates, circuits | reqwest |
 //! | [`target`], [`open_feeds`] | what engine and relay know together | |
-//! | [`mapping`] | which CRM field gets which value; what a gateway's words mean | minijinja |
+//! | [`mapping`] | which CRM field gets which value; what a gateway's words mean | minijinja (with `console`) |
 //! | [`crm_schema`] | what CRMs' records can hold, read and kept | |
 //! | [`editor`] | mappings edited: drafts, previews, comparisons, dry runs, versions | |
 //! | [`schema`] | the published JSON Schemas and AsyncAPI document | |

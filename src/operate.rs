@@ -5,9 +5,15 @@
 
 pub mod conversations;
 pub mod dead_letters;
+pub mod listing;
 pub mod mask;
+pub mod overview;
+pub mod search;
 pub mod sentences;
 pub mod status;
+pub mod stream;
+pub mod timeline;
+pub mod unmask;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

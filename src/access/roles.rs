@@ -22,8 +22,15 @@ const OTHERWISE: &[(&str, &str, Role)] = &[
     ("POST", "/v1/dialects/{name}/preview", Role::Viewer),
     // What is looked for must stand in no address. It changes nothing.
     ("POST", "/v1/search", Role::Viewer),
+    // Forms of the console: what they ask of `/v1` is judged there once more.
+    ("POST", "/search", Role::Viewer),
+    ("POST", "/conversations/{key}/unmask", Role::Viewer),
+    ("POST", "/parked/ask", Role::Operator),
+    ("POST", "/parked/do", Role::Operator),
+    ("POST", "/dead-letters/{id}", Role::Operator),
     // A right of its own, which its handler asks for.
     ("POST", "/v1/sessions/{id}/unmask", Role::Viewer),
+    ("DELETE", "/v1/sessions/{id}/unmask", Role::Viewer),
 ];
 
 /// The least role for a request. `path` is the route's, such as `/v1/sessions/{id}`.

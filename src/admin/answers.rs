@@ -93,14 +93,6 @@ pub(super) struct Webhook {
     message: String,
 }
 
-/// Conversations.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "only its shape is told")]
-pub(super) struct Sessions {
-    /// Those that are in this state longest first.
-    sessions: Vec<Value>,
-}
-
 /// What happened to one conversation.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only its shape is told")]

@@ -9,6 +9,13 @@
 //! | `GET /v1/lanes` | lanes: `?state=parked&target=…&reason=…&session=…&after=…` |
 //! | `GET /v1/status` | everything that is not well, in order of weight |
 //! | `GET /v1/parked` | parked lanes by reason, dead letters and webhooks |
+//! | `GET /v1/overview` | how things are: what needs a person, each target, how much flows |
+//! | `GET /v1/sessions` | conversations, found and listed: `?q=&controller=&target=&state=&window=&number=&since=&after=` |
+//! | `POST /v1/search` | conversations by what a customer is known by, which belongs into no address |
+//! | `GET /v1/sessions/{id}/timeline` | what happened to one conversation, entry by entry |
+//! | `POST`, `DELETE /v1/sessions/{id}/unmask` | shows names and texts of one to who asks, for ten minutes; hides them again |
+//! | `GET /v1/tap` | a stream of what happens: `?target=&type=&session=` |
+//! | `GET /v1/live` | a stream of which parts of pages changed |
 //! | `GET /v1/sessions/{id}` | what happened to one conversation |
 //! | `GET /v1/targets/{name}/availability` | whether reps are there; see [`availability`](crate::availability) |
 //! | `POST /v1/retry`, `POST /v1/skip` | `{"session": …}`, `{"reason": …}`, `{"target": …}` or `{"all": true}`, with `"dry_run": true` |
@@ -30,6 +37,8 @@ mod answers;
 pub(crate) mod openapi;
 mod operate;
 mod ready;
+mod streams;
+mod view;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -46,14 +55,17 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+pub use self::streams::Streams;
 use crate::access::{Access, guard_api};
 use crate::config::AmqpConfig;
 use crate::editor::{self, Editor};
 use crate::engine::Engine;
 use crate::intake::Gate;
 use crate::intake::amqp::IntakeState;
-use crate::ledger::{ConversationLedger, LaneState, OperatorLedger, WebhookLedger};
+use crate::ledger::{LaneState, OperatorLedger, ViewLedger, WebhookLedger};
 use crate::metrics as names;
+use crate::operate::search::Remembered;
+use crate::operate::unmask::Unmasked;
 
 /// What the admin routes need.
 pub struct Admin {
@@ -61,8 +73,14 @@ pub struct Admin {
     pub ledger: Arc<dyn OperatorLedger>,
     /// The webhook queue.
     pub webhooks: Arc<dyn WebhookLedger>,
-    /// Who is in charge of conversations.
-    pub conversations: Arc<dyn ConversationLedger>,
+    /// What the pages read.
+    pub view: Arc<dyn ViewLedger>,
+    /// Searches that words stand for.
+    pub searches: Remembered,
+    /// Streams that are open.
+    pub streams: Streams,
+    /// Who sees names and texts of which conversation.
+    pub unmasked: Unmasked,
     /// The engine, for the state of its targets.
     pub engine: Arc<Engine>,
     /// The intake's state; `None` when no broker is configured.
@@ -125,8 +143,17 @@ pub fn routes(admin: Arc<Admin>) -> Router {
         .route("/v1/lanes", get(operate::lanes))
         .route("/v1/status", get(operate::status))
         .route("/v1/parked", get(operate::parked))
-        .route("/v1/sessions", get(operate::conversations))
+        .route("/v1/overview", get(view::overview))
+        .route("/v1/search", post(view::find))
+        .route("/v1/tap", get(streams::tap))
+        .route("/v1/live", get(streams::live))
+        .route("/v1/sessions", get(view::sessions))
         .route("/v1/sessions/{id}", get(operate::session))
+        .route("/v1/sessions/{id}/timeline", get(view::session_timeline))
+        .route(
+            "/v1/sessions/{id}/unmask",
+            post(view::unmask).delete(view::mask),
+        )
         .route("/v1/retry", post(operate::retry))
         .route("/v1/skip", post(operate::skip))
         .route("/v1/dead-letters", get(operate::list_dead_letters))

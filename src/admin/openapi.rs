@@ -10,7 +10,7 @@ use axum::http::Method;
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 
-use super::{access, operate};
+use super::{access, operate, streams, view};
 use crate::access::needed;
 
 #[derive(OpenApi)]
@@ -33,7 +33,14 @@ use crate::access::needed;
         operate::parked,
         operate::retry,
         operate::skip,
-        operate::conversations,
+        view::overview,
+        view::sessions,
+        view::find,
+        view::session_timeline,
+        view::unmask,
+        view::mask,
+        streams::tap,
+        streams::live,
         operate::session,
         operate::list_dead_letters,
         operate::dead_letter,

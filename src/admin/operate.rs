@@ -6,7 +6,6 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use handoffd_contract::Controller;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -15,8 +14,8 @@ use utoipa::{IntoParams, ToSchema};
 use super::{Admin, Wrong, answers};
 use crate::access::Person;
 use crate::ledger::{LaneFilter, LaneRef, LaneState, LedgerError};
-use crate::operate::conversations::conversation_json;
 use crate::operate::dead_letters::{self, Listed, Mode};
+use crate::operate::listing::{hidden, values};
 use crate::operate::status::{Health, Sources, gather};
 use crate::operate::{group_json, lane_json, meant, select, show_json};
 
@@ -61,30 +60,46 @@ pub(super) async fn lanes(
         after: query.after,
         limit: query.limit.min(1_000),
     };
-    answer(
-        admin.ledger.lanes(filter).await,
-        |rows| json!({"lanes": rows.iter().map(|row| lane_json(row, &admin.configured)).collect::<Vec<_>>()}),
-    )
+    let found = async {
+        let rows = admin.ledger.lanes(filter).await?;
+        let sessions = rows.iter().filter(|row| row.stop.is_some());
+        let values = values(&*admin.view, sessions.map(|row| &row.session)).await?;
+        Ok((rows, values))
+    };
+    answer(found.await, |(rows, values)| {
+        let each = rows.iter().map(|row| {
+            let mut shown = lane_json(row, &admin.configured);
+            if let Some(stop) = &row.stop {
+                shown["message"] = json!(hidden(&values, &row.session, &stop.message));
+            }
+            shown
+        });
+        json!({"lanes": each.collect::<Vec<_>>()})
+    })
 }
 
-/// Everything that is not well, in order of weight.
-#[utoipa::path(get, path = "/v1/status", tag = "work", responses((status = 200, body = crate::operate::status::Status)))]
-pub(super) async fn status(State(admin): State<Arc<Admin>>) -> Response {
+/// What a status is gathered from.
+pub(super) fn sources(admin: &Admin) -> Sources<'_> {
     let targets = admin.engine.targets.iter();
     let health = targets.map(|(name, target)| (name.clone(), Health::of(target)));
     let trouble = admin.broker.as_ref().and_then(|state| {
         let state = state.borrow();
         (!state.message.is_empty()).then(|| format!("nothing is taken from it: {}", state.message))
     });
-    let sources = Sources {
+    Sources {
         ledger: &*admin.ledger,
         events: &*admin.gate.ledger,
         targets: &admin.configured,
         broker: admin.amqp.as_ref(),
         daemon: Some((health.collect(), trouble)),
         alone: String::new(),
-    };
-    answer(gather(sources).await, |status| json!(status))
+    }
+}
+
+/// Everything that is not well, in order of weight.
+#[utoipa::path(get, path = "/v1/status", tag = "work", responses((status = 200, body = crate::operate::status::Status)))]
+pub(super) async fn status(State(admin): State<Arc<Admin>>) -> Response {
+    answer(gather(sources(&admin)).await, |status| json!(status))
 }
 
 /// Parked lanes by reason, dead letters and webhooks.
@@ -94,11 +109,17 @@ pub(super) async fn parked(State(admin): State<Arc<Admin>>) -> Response {
         let groups = admin.ledger.groups().await?;
         let kept = dead_letters::page(&*admin.gate.ledger, &admin.gate.limits, 0, PAGE).await?;
         let webhooks = admin.webhooks.parked_webhooks(200).await?;
-        Ok::<_, LedgerError>((groups, kept, webhooks))
+        let values = values(&*admin.view, groups.iter().map(|group| &group.example)).await?;
+        Ok::<_, LedgerError>((groups, kept, webhooks, values))
     };
-    answer(gathered.await, |(groups, kept, webhooks)| {
+    answer(gathered.await, |(groups, kept, webhooks, values)| {
+        let shown = groups.iter().map(|group| {
+            let mut shown = group_json(group);
+            shown["message"] = json!(hidden(&values, &group.example, &group.stop.message));
+            shown
+        });
         json!({
-            "groups": groups.iter().map(group_json).collect::<Vec<_>>(),
+            "groups": shown.collect::<Vec<_>>(),
             "dead_letters": kept.iter().map(Listed::json).collect::<Vec<_>>(),
             "webhooks": webhooks.iter().map(|(id, target, at, stop)| json!({
                 "id": id, "target": target, "received_at": at, "reason": stop.reason.label(), "message": stop.message,
@@ -107,44 +128,17 @@ pub(super) async fn parked(State(admin): State<Arc<Admin>>) -> Response {
     })
 }
 
-/// Which conversations.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct ConversationQuery {
-    /// Who is in charge: `queued`, `rep`, `returned` or `closed`.
-    controller: String,
-    /// How many; 1,000 where it is left out, which is the most.
-    #[serde(default)]
-    limit: usize,
-}
-
-/// Conversations by who is in charge of them.
-#[utoipa::path(get, path = "/v1/sessions", tag = "conversations", params(ConversationQuery),
-    responses((status = 200, body = answers::Sessions), (status = 400, description = "The request is wrong", body = Wrong)))]
-pub(super) async fn conversations(
-    State(admin): State<Arc<Admin>>,
-    Query(query): Query<ConversationQuery>,
-) -> Response {
-    let controller = query.controller.as_str();
-    if !Controller::WORDS[1..].contains(&controller) {
-        return refuse("controller must be queued, rep, returned or closed");
-    }
-    let limit = match query.limit {
-        0 => 1_000,
-        limit => limit.min(1_000),
-    };
-    answer(
-        admin.conversations.conversations(controller, limit).await,
-        |rows| json!({"sessions": rows.iter().map(conversation_json).collect::<Vec<_>>()}),
-    )
-}
-
 /// What happened to one conversation.
 #[utoipa::path(get, path = "/v1/sessions/{id}", tag = "conversations", params(("id" = String, Path, description = "The session")),
     responses((status = 200, body = answers::Session), (status = 404, description = "There is none", body = Wrong)))]
 pub(super) async fn session(State(admin): State<Arc<Admin>>, Path(id): Path<String>) -> Response {
-    match show_json(&*admin.ledger, &id, &admin.configured).await {
+    let story = async {
+        let Some(session) = admin.session_called(&id).await? else {
+            return Ok(None);
+        };
+        show_json(&*admin.ledger, &session, &admin.configured).await
+    };
+    match story.await {
         Ok(Some(story)) => Json(story).into_response(),
         Ok(None) => (
             StatusCode::NOT_FOUND,
@@ -194,7 +188,11 @@ pub(super) async fn retry(
     Json(which): Json<Which>,
 ) -> Response {
     let (dry_run, object) = (which.dry_run, which.object());
-    match select(which.session, which.target, which.reason, which.all) {
+    let session = match admin.named(which.session).await {
+        Ok(session) => session,
+        Err(error) => return failed(&error),
+    };
+    match select(session, which.target, which.reason, which.all) {
         Err(words) => refuse(&words),
         Ok(select) => {
             let done = admin.ledger.retry(Timestamp::now(), select, dry_run).await;
@@ -212,7 +210,11 @@ pub(super) async fn skip(
     Json(which): Json<Which>,
 ) -> Response {
     let (dry_run, object) = (which.dry_run, which.object());
-    match select(which.session, which.target, which.reason, which.all) {
+    let session = match admin.named(which.session).await {
+        Ok(session) => session,
+        Err(error) => return failed(&error),
+    };
+    match select(session, which.target, which.reason, which.all) {
         Err(words) => refuse(&words),
         Ok(select) => {
             let done = admin.ledger.skip(Timestamp::now(), select, dry_run).await;
@@ -273,8 +275,10 @@ pub(super) async fn dead_letter(State(admin): State<Arc<Admin>>, Path(id): Path<
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Edit {
-    /// A JSON merge patch (RFC 7386) of its body.
-    patch: Value,
+    /// What a JSON merge patch (RFC 7386) changes in its body as it came.
+    patch: Option<Value>,
+    /// The whole body as it was shown, with what was changed in it.
+    body: Option<Value>,
     /// Only say what it would become.
     #[serde(default)]
     dry_run: bool,
@@ -289,7 +293,16 @@ pub(super) async fn edit(
     Path(id): Path<i64>,
     Json(edit): Json<Edit>,
 ) -> Response {
-    let done = dead_letters::edit(&admin.gate, id, edit.patch, mode(edit.dry_run)).await;
+    let mode = mode(edit.dry_run);
+    let done = match (edit.patch, edit.body) {
+        (Some(patch), None) => dead_letters::edit(&admin.gate, id, patch, mode).await,
+        (None, Some(body)) => dead_letters::rewrite(&admin.gate, id, &body, mode).await,
+        _ => {
+            return refuse(
+                "say either patch (a merge patch) or body (the whole body as it was shown)",
+            );
+        }
+    };
     letter_done(
         &admin,
         &person,

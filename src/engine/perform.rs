@@ -86,6 +86,7 @@ pub async fn perform(
     let took = started.elapsed();
     let mut attempt = Attempt {
         step: step.name.to_owned(),
+        call: called(step),
         started_at,
         millis: i64::try_from(took.as_millis()).unwrap_or(i64::MAX),
         status: None,
@@ -301,6 +302,22 @@ async fn judge(
         }
     }
     Outcome::Judged(attempt, verdict)
+}
+
+/// The method and path of a call by HTTP, without its query, which may hold what people wrote.
+fn called(step: &Step) -> Option<String> {
+    const LONGEST: usize = 200;
+    let Call::Http(http) = &step.call else {
+        return None;
+    };
+    let path = http.path.split(['?', '#']).next().unwrap_or_default();
+    let path = match path.split_once("://") {
+        Some((_, rest)) => rest.find('/').map_or("/", |at| &rest[at..]),
+        None => path,
+    };
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    let path: String = path.chars().take(LONGEST).collect();
+    Some(format!("{} {slash}{path}", http.method.as_str()))
 }
 
 fn auth(step: &Step) -> &Auth {

@@ -109,6 +109,8 @@ impl Mention {
 pub struct Attempt {
     /// The step's name.
     pub step: String,
+    /// The method and the path that was called, without its query, where it went by HTTP.
+    pub call: Option<String>,
     /// When it began.
     pub started_at: Timestamp,
     /// How long it took, in milliseconds.

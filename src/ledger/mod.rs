@@ -17,6 +17,7 @@
 //! file (wanted with its event, kept for a time) ─► piece
 //! mapping (versions) ─► draft   crm_schema (what a target's records can hold)
 //! daemon (who lives)   notifier (what people were told)
+//! handle (by what a session is found)   figure (how much happened), counted
 //! sign-in, link, token, person (who may ask)   audit (what was done by whom, only added to)
 //! ```
 //!
@@ -28,6 +29,7 @@
 //! | [`FeedLedger`] | the relay |
 //! | [`WebhookLedger`] | the door of webhooks, and those who work them off |
 //! | [`FileLedger`] | the wire: who fetches files at once, and who reads them |
+//! | [`ViewLedger`] | the pages of operators, and the admin API that they read |
 //! | [`OperatorLedger`] | the admin API and operators' commands |
 //! | [`MappingLedger`] | mappings |
 //! | [`EditorLedger`] | those who edit mappings, and those who read what a CRM's records can hold |
@@ -41,6 +43,7 @@ mod conversation;
 pub mod editor;
 mod events;
 mod feeds;
+pub mod figures;
 pub mod files;
 mod find;
 mod lanes;
@@ -53,6 +56,7 @@ mod rows;
 mod rules;
 pub mod sqlite;
 pub mod troubles;
+pub mod view;
 mod webhooks;
 
 use std::sync::Arc;
@@ -72,6 +76,7 @@ pub use self::mappings::{MappingLedger, MappingRow};
 pub use self::notifier::NotifierLedger;
 pub use self::open::{exists, open, open_existing};
 pub use self::operate::{Group, LaneFilter, LaneRow, OperatorLedger, Select, SessionReport, Stats};
+pub use self::view::ViewLedger;
 pub use self::webhooks::{WebhookLedger, WebhookRow};
 
 /// What went wrong inside the ledger. What went wrong on the other side is never an error but a
@@ -114,6 +119,7 @@ pub trait Ledger:
     + MappingLedger
     + EditorLedger
     + NotifierLedger
+    + ViewLedger
     + AccessLedger
 {
 }
@@ -129,6 +135,7 @@ impl<T> Ledger for T where
         + MappingLedger
         + EditorLedger
         + NotifierLedger
+        + ViewLedger
         + AccessLedger
 {
 }

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::conversation::{Mover, started};
 use super::files;
 use super::rules::{Who, in_sequence};
+use super::view::words;
 use super::{Admission, Change, LaneState, LedgerError, Result};
 use crate::conversation::Rules;
 
@@ -41,6 +42,8 @@ pub(super) struct Arrival {
     pub mover: Option<Mover>,
     /// Files that it wants kept: key, attachment's id and address.
     pub files: Vec<(Vec<u8>, String, String)>,
+    /// By what its session is found from now on, beside its customer.
+    pub handles: Vec<String>,
     /// What follows where nothing was known of the session before it.
     pub began: Option<Box<Arrival>>,
 }
@@ -90,6 +93,7 @@ impl Arrival {
             },
             mover: Mover::of(admission, rules),
             files: wanted.collect(),
+            handles: words::of_event(&event.data),
             began: match started(event).filter(|_| rules.starts) {
                 Some(follows) => Some(Box::new(Arrival::of(&follows, rules)?)),
                 None => None,

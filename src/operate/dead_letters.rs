@@ -1,6 +1,7 @@
 //! Dead letters: counted, listed, shown, judged again, changed, given up, one by one or all of a kind.
 
 mod edited;
+mod masked;
 mod shown;
 
 use std::fmt::Write as _;
@@ -15,7 +16,7 @@ use crate::ledger::{Admission, DeadLetterRow, EventLedger, LedgerError, Operator
 use crate::mapping::dialect;
 use crate::wire::redact;
 
-pub use self::edited::{edit, patch_between};
+pub use self::edited::{edit, patch_between, rewrite};
 pub use self::shown::Shown;
 
 /// Dead letters read at a time: each may be as large as an event.

@@ -134,6 +134,15 @@ impl Bucket {
         }
     }
 
+    /// What was taken and has not come back.
+    fn used(&mut self, now: Instant) -> u32 {
+        self.refill(now);
+        match &self.window {
+            Some(window) => u32::try_from(window.taken.len()).unwrap_or(u32::MAX),
+            None => (self.burst - self.tokens).max(0.0).round() as u32,
+        }
+    }
+
     fn full(&mut self, now: Instant) -> bool {
         self.refill(now);
         match &self.window {
@@ -150,6 +159,17 @@ pub struct Budgets {
     state: Mutex<State>,
     /// Whose turn it is among the reads that wait for the target's bucket, in the order of asking.
     turn: tokio::sync::Mutex<()>,
+}
+
+/// How much of a rate is in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InUse {
+    /// Calls that are not given back yet.
+    pub used: u32,
+    /// Calls that may come at once, by this daemon.
+    pub of: u32,
+    /// In which time they are given back.
+    pub per: Duration,
 }
 
 /// How long to wait for what lacks.
@@ -314,6 +334,26 @@ impl Budgets {
             }
         }
         Ok(())
+    }
+
+    /// How much of the target's own rate is in use now; `None` where it has none.
+    #[must_use]
+    pub fn in_use(&self) -> Option<InUse> {
+        let budget = self.declared.iter().find(|budget| budget.name == API)?;
+        let now = Instant::now();
+        let mut state = self.lock();
+        let share = if budget.shared { state.living } else { 1 };
+        let of = (budget.burst / share).max(1);
+        let key = (API, String::new());
+        let used = state
+            .buckets
+            .get_mut(&key)
+            .map_or(0, |bucket| bucket.used(now));
+        Some(InUse {
+            used: used.min(of),
+            of,
+            per: budget.per,
+        })
     }
 
     fn open(&self, name: &str, living: u32, now: Instant) -> Bucket {

@@ -28,6 +28,7 @@ mod server;
 mod together;
 mod troubles;
 mod upkeep;
+mod viewed;
 mod webhooks;
 mod world;
 
@@ -199,6 +200,14 @@ conformance! {
         releasing_all_leases_frees_everything
         numbers_for_metrics
         can_be_pinged;
+    viewed:
+        conversations_are_listed_the_latest_first
+        a_filter_finds_what_fits
+        windows_and_people_are_filtered
+        a_conversation_is_found_by_what_is_known
+        a_sessions_events_are_read_in_both_directions
+        what_happened_since_is_told
+        figures_are_counted_once;
     together:
         two_daemons_never_get_the_same_lane
         the_same_event_from_many_sides_is_one

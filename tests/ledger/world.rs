@@ -351,6 +351,7 @@ pub fn stop(reason: Reason) -> Stop {
 pub fn attempt(step: &str, outcome: &str) -> Attempt {
     Attempt {
         step: step.into(),
+        call: Some("POST /records".into()),
         started_at: t(5),
         millis: 12,
         status: Some(200),

@@ -13,10 +13,12 @@ use super::beside::have_events;
 use super::conversation::{put_states, state_row};
 use super::db::{Db, Fault, Outcome, Text, maybe, texts};
 use super::files::want_files;
+use super::view::put_handles;
 use crate::ledger::Admitted;
 use crate::ledger::conversation::{StateRow, moved};
 use crate::ledger::rows::Arrival;
 use crate::ledger::rules::Who;
+use crate::ledger::view::words;
 
 /// A business number and a customer's key.
 type Pair = (String, String);
@@ -55,6 +57,15 @@ pub(super) async fn admit(db: &Db<'_>, now: i64, arrivals: &[Arrival]) -> Outcom
     for (_, one) in &new {
         want_files(db, now, one).await?;
     }
+    let each = new.iter();
+    let handles: Vec<(String, String)> = each
+        .flat_map(|(_, one)| {
+            one.handles
+                .iter()
+                .map(|word| (one.session.clone(), word.clone()))
+        })
+        .collect();
+    put_handles(db, &handles).await?;
     let admitted = arrivals
         .iter()
         .map(|one| {
@@ -206,6 +217,7 @@ async fn learn(
     mut known: HashMap<String, Who>,
 ) -> Outcome<Vec<Pair>> {
     let mut changed: BTreeSet<String> = BTreeSet::new();
+    let mut handles: Vec<(String, String)> = Vec::new();
     let mut wrote: BTreeMap<Pair, i64> = BTreeMap::new();
     for (_, arrival) in new {
         // The row's id differs from the event's where the event's could not be stored as it is.
@@ -214,6 +226,10 @@ async fn learn(
         let before = who.clone();
         if !who.learn(&arrival.who) {
             continue;
+        }
+        if who.contact != before.contact {
+            let words = words::of_stored(who.contact.as_deref());
+            handles.extend(words.into_iter().map(|word| (id.clone(), word)));
         }
         changed.insert(id);
         let Some(pair) = pair(who) else { continue };
@@ -233,6 +249,7 @@ async fn learn(
         changed.iter().filter_map(|id| Some((id, known.get(id)?))),
     )
     .await?;
+    put_handles(db, &handles).await?;
     put_customers(db, &wrote).await
 }
 

@@ -125,16 +125,20 @@ pub(super) async fn insert_attempts(db: &Db<'_>, lane: i64, attempts: &[Attempt]
     let words: Vec<_> = stops()
         .map(|stop| stop.map(|stop| Text(&stop.message)))
         .collect();
+    let calls: Vec<_> = attempts
+        .iter()
+        .map(|one| maybe(one.call.as_ref()))
+        .collect();
     db.run(
-        "INSERT INTO attempt (lane, step, started_at, millis, status, outcome, reason, words)
-         SELECT $1, step, started_at, millis, status, outcome, reason, words
+        "INSERT INTO attempt (lane, step, started_at, millis, status, outcome, reason, words, call)
+         SELECT $1, step, started_at, millis, status, outcome, reason, words, call
            FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::integer[], $6::text[],
-                       $7::text[], $8::text[])
+                       $7::text[], $8::text[], $9::text[])
                 WITH ORDINALITY
-                AS new (step, started_at, millis, status, outcome, reason, words, place)
+                AS new (step, started_at, millis, status, outcome, reason, words, call, place)
           ORDER BY place",
         &[
-            &lane, &steps, &began, &millis, &status, &outcomes, &reasons, &words,
+            &lane, &steps, &began, &millis, &status, &outcomes, &reasons, &words, &calls,
         ],
     )
     .await?;

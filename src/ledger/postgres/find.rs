@@ -142,7 +142,7 @@ async fn has_people(db: &Db<'_>, session: &str) -> Outcome<bool> {
 }
 
 /// The session of the newest lane that has one of these facts.
-async fn by_fact(db: &Db<'_>, names: &[String]) -> Outcome<Option<String>> {
+pub(super) async fn by_fact(db: &Db<'_>, names: &[String]) -> Outcome<Option<String>> {
     for name in names {
         let session = db
             .one(

@@ -22,6 +22,7 @@
 //! | `feeds` | feeds, what was heard, finding a lane |
 //! | `webhooks` | the webhook queue |
 //! | `files` | files that are kept |
+//! | `view`, `listing`, `figures` | what the pages of operators read |
 //! | `operate`, `retry_skip` | lists, reports, numbers; lanes put back to work |
 //! | `troubles` | what is not well, counted |
 //! | `mappings` | versions of mappings |
@@ -40,10 +41,12 @@ mod editor;
 mod events;
 mod facts;
 mod feeds;
+mod figures;
 mod files;
 mod find;
 mod hints;
 mod lanes;
+mod listing;
 mod load;
 mod mappings;
 mod mention;
@@ -54,6 +57,7 @@ mod schema;
 mod transact;
 mod troubles;
 mod unattended;
+mod view;
 mod webhooks;
 
 use std::sync::Arc;

@@ -226,7 +226,8 @@ async fn session_report(db: &Db<'_>, session: &str) -> Outcome<SessionReport> {
 async fn attempts(db: &Db<'_>, session: &str) -> Outcome<Vec<(String, Attempt)>> {
     let mut attempts = db
         .all(
-            "SELECT target, step, started_at, millis, status, outcome, newest.reason, newest.words
+            "SELECT target, step, started_at, millis, status, outcome, newest.reason, newest.words,
+                    newest.call
                FROM lane CROSS JOIN LATERAL (
                         SELECT * FROM attempt WHERE attempt.lane = lane.id
                          ORDER BY attempt.id DESC LIMIT $2) AS newest
@@ -236,6 +237,7 @@ async fn attempts(db: &Db<'_>, session: &str) -> Outcome<Vec<(String, Attempt)>>
                 let status: Option<i32> = row.try_get(4)?;
                 let attempt = Attempt {
                     step: row.try_get(1)?,
+                    call: row.try_get(8)?,
                     started_at: rows::at(row.try_get(2)?)?,
                     millis: row.try_get(3)?,
                     status: status.and_then(|status| u16::try_from(status).ok()),

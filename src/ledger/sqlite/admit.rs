@@ -6,8 +6,10 @@ use super::beside::has_events;
 use super::conversation::move_session;
 use super::files::want_files;
 use super::tx::Tx;
+use super::view::put_handles;
 use crate::ledger::rows::Arrival;
 use crate::ledger::rules::Who;
+use crate::ledger::view::words;
 use crate::ledger::{Admitted, Result};
 
 /// Stores events, oldest first.
@@ -30,6 +32,7 @@ fn admit_one(tx: &Tx<'_>, now: i64, arrival: &Arrival) -> Result<Admitted> {
         insert_event(tx, now, follows)?;
     }
     want_files(tx, now, arrival)?;
+    put_handles(tx, &arrival.session, &arrival.handles)?;
     let freed = learn(tx, arrival)?;
     for target in &arrival.opens {
         open_lane(tx, now, &arrival.session, target, seq)?;
@@ -98,6 +101,10 @@ fn learn(tx: &Tx<'_>, arrival: &Arrival) -> Result<Option<(String, String)>> {
             after.inbound_at
         ],
     )?;
+    if after.contact != before.contact {
+        let words = words::of_stored(after.contact.as_deref());
+        put_handles(tx, &arrival.session, &words)?;
+    }
     let Some((business_number, customer)) = after.pair() else {
         return Ok(None);
     };

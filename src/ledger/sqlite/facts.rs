@@ -68,8 +68,8 @@ pub(super) fn remove_fact(tx: &Tx<'_>, lane: i64, name: &str) -> Result<()> {
 
 pub(super) fn insert_attempt(tx: &Tx<'_>, lane: i64, attempt: &Attempt) -> Result<()> {
     tx.run(
-        "INSERT INTO attempt (lane, step, started_at, millis, status, outcome, reason, words)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO attempt (lane, step, started_at, millis, status, outcome, reason, words, call)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         params![
             lane,
             attempt.step,
@@ -78,7 +78,8 @@ pub(super) fn insert_attempt(tx: &Tx<'_>, lane: i64, attempt: &Attempt) -> Resul
             attempt.status,
             attempt.outcome,
             attempt.stop.as_ref().map(|stop| stop.reason.label()),
-            attempt.stop.as_ref().map(|stop| &stop.message)
+            attempt.stop.as_ref().map(|stop| &stop.message),
+            attempt.call
         ],
     )?;
     Ok(())

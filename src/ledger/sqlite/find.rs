@@ -116,7 +116,7 @@ fn has_people(tx: &Tx<'_>, session: &str) -> Result<bool> {
 }
 
 /// The session of the newest lane that has one of these facts.
-fn by_fact(tx: &Tx<'_>, names: &[String]) -> Result<Option<String>> {
+pub(super) fn by_fact(tx: &Tx<'_>, names: &[String]) -> Result<Option<String>> {
     for name in names {
         let session = tx.one(
             "SELECT lane.session FROM fact JOIN lane ON lane.id = fact.lane

@@ -20,6 +20,7 @@
 //! | `feeds` | feeds, what was heard, finding a lane |
 //! | `webhooks` | the webhook queue |
 //! | `files` | files that are kept |
+//! | `view`, `listing`, `figures` | what the pages of operators read |
 //! | `operate`, `retry_skip` | lists, reports, numbers; lanes put back to work |
 //! | `troubles` | what is not well, counted |
 //! | `mappings` | versions of mappings |
@@ -37,9 +38,11 @@ mod editor;
 mod events;
 mod facts;
 mod feeds;
+mod figures;
 mod files;
 mod find;
 mod lanes;
+mod listing;
 mod load;
 mod mappings;
 mod mention;
@@ -51,6 +54,7 @@ mod schema;
 mod troubles;
 mod tx;
 mod unattended;
+mod view;
 mod webhooks;
 mod writer;
 

@@ -220,7 +220,8 @@ fn session_report(tx: &Tx<'_>, session: &str) -> Result<SessionReport> {
 
 fn attempts(tx: &Tx<'_>, session: &str) -> Result<Vec<(String, Attempt)>> {
     let rows = tx.all(
-        "SELECT target, step, started_at, millis, status, outcome, attempt.reason, attempt.words
+        "SELECT target, step, started_at, millis, status, outcome, attempt.reason, attempt.words,
+                attempt.call
            FROM attempt JOIN lane ON lane.id = attempt.lane
           WHERE session = ?1 ORDER BY attempt.id DESC LIMIT ?2",
         params![session, rules::MAX_ATTEMPTS],
@@ -228,6 +229,7 @@ fn attempts(tx: &Tx<'_>, session: &str) -> Result<Vec<(String, Attempt)>> {
             let stop = rows::stop(row.get(6)?, row.get(7)?);
             let attempt = Attempt {
                 step: row.get(1)?,
+                call: row.get(8)?,
                 started_at: Timestamp::UNIX_EPOCH,
                 millis: row.get(3)?,
                 status: row.get(4)?,

@@ -2,8 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use super::{Mode, find, none, settle};
+use super::shown::without_secrets;
+use super::{Mode, find, masked, none, settle};
 use crate::intake::{Gate, Incoming};
+use crate::ledger::DeadLetterRow;
 
 /// What stands where a secret was, or what looked like one.
 const MASK: &str = "***";
@@ -16,18 +18,47 @@ const MASK: &str = "***";
 /// Why it still cannot be understood or cannot be changed, or that it is not there, or that the ledger
 /// failed.
 pub async fn edit(gate: &Gate, id: i64, patch: Value, mode: Mode) -> Result<String, String> {
+    let (row, mut body) = json_of(gate, id).await?;
+    merge(&mut body, patch);
+    judge(gate, row, &body, mode).await
+}
+
+/// The same by the whole body, as it was shown masked and then changed: what is masked and was not touched
+/// stays as it came.
+///
+/// # Errors
+/// As [`edit`], and where a changed value still holds a mask.
+pub async fn rewrite(gate: &Gate, id: i64, edited: &Value, mode: Mode) -> Result<String, String> {
+    let (row, body) = json_of(gate, id).await?;
+    let incoming = Incoming::of_dead_letter(row.letter.clone());
+    let shown = masked::masked(&without_secrets(&incoming, &gate.dialects).unwrap_or(Value::Null));
+    let body = masked::restored(&body, &shown, edited)?;
+    judge(gate, row, &body, mode).await
+}
+
+/// A dead letter and its body, which must be JSON.
+async fn json_of(gate: &Gate, id: i64) -> Result<(DeadLetterRow, Value), String> {
     let row = find(&*gate.ledger, id)
         .await
         .map_err(|error| error.to_string())?
         .ok_or_else(|| none(id))?;
-    let mut incoming = Incoming::of_dead_letter(row.letter);
-    let mut body: Value = serde_json::from_slice(&incoming.body).map_err(|error| {
+    let body = serde_json::from_slice(&row.letter.raw).map_err(|error| {
         format!(
-            "the body of dead letter {id} is no JSON ({error}), so that a merge patch cannot change it: \
+            "the body of dead letter {id} is no JSON ({error}), so that it cannot be changed: \
              send the event again and drop this one"
         )
     })?;
-    merge(&mut body, patch);
+    Ok((row, body))
+}
+
+async fn judge(
+    gate: &Gate,
+    row: DeadLetterRow,
+    body: &Value,
+    mode: Mode,
+) -> Result<String, String> {
+    let id = row.id;
+    let mut incoming = Incoming::of_dead_letter(row.letter);
     incoming.body = body.to_string().into_bytes();
     let verdict = gate.verdict(&incoming, row.received_at);
     if verdict.refused.is_none() && verdict.events.is_empty() {

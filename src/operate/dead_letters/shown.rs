@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
-use super::{Listed, quiet};
+use super::{Listed, masked, quiet};
 use crate::config::Limits;
 use crate::intake::{Dialects, Incoming};
 use crate::ledger::DeadLetterRow;
@@ -24,6 +24,8 @@ pub struct Shown {
     form: &'static str,
     body: String,
     is_cut: bool,
+    /// The body without what people wrote.
+    masked: String,
 }
 
 impl Shown {
@@ -37,6 +39,8 @@ impl Shown {
             incoming.body = body;
         }
         let (form, mut body) = readable(&incoming);
+        let mut hidden = without_texts(&incoming);
+        hidden.truncate(hidden.floor_char_boundary(MAX_SHOWN));
         let is_cut = body.len() > MAX_SHOWN;
         body.truncate(body.floor_char_boundary(MAX_SHOWN));
         let headers = incoming.headers.into_iter();
@@ -57,6 +61,7 @@ impl Shown {
             form,
             body,
             is_cut,
+            masked: hidden,
         }
     }
 
@@ -103,36 +108,59 @@ impl Shown {
         out
     }
 
-    /// As JSON.
+    /// As JSON, without what people wrote: of the values, lengths and forms are shown.
     #[must_use]
     pub fn json(&self) -> Value {
         let mut shown = self.listed.json();
         shown["content_type"] = self.content_type.clone().into();
         shown["headers"] = Value::Object(self.headers.clone());
         shown["body_form"] = self.form.into();
-        shown["body"] = self.body.as_str().into();
+        shown["body"] = self.masked.as_str().into();
         shown["body_is_cut"] = self.is_cut.into();
         shown
     }
 }
 
+/// A body that is JSON, without what is secret.
+pub(super) fn without_secrets(incoming: &Incoming, dialects: &Dialects) -> Option<Value> {
+    let body = dialects.masked(incoming);
+    let body = body.as_deref().unwrap_or(&incoming.body);
+    let mut value = serde_json::from_slice::<Value>(body).ok()?;
+    dialect::mask(&mut value);
+    quiet_texts(&mut value);
+    Some(value)
+}
+
+/// The body without what people wrote.
+fn without_texts(incoming: &Incoming) -> String {
+    match valued(incoming) {
+        Some((_, value)) => plain(&format!("{:#}", masked::masked(&value))),
+        None => masked::dotted(&plain(&String::from_utf8_lossy(&incoming.body))),
+    }
+}
+
 /// The body to be read by people, without what is secret.
 fn readable(incoming: &Incoming) -> (&'static str, String) {
-    let media_type = incoming.content_type.as_deref().unwrap_or_default();
-    let (form, value) = if media_type.trim().starts_with(dialect::FORM) {
-        ("form", Some(dialect::form(&incoming.body)))
-    } else {
-        ("json", serde_json::from_slice::<Value>(&incoming.body).ok())
-    };
-    let Some(mut value) = value else {
-        return (
+    match valued(incoming) {
+        Some((form, value)) => (form, plain(&redact::tokens(&format!("{value:#}")))),
+        None => (
             "text",
             plain(&quiet(&String::from_utf8_lossy(&incoming.body))),
-        );
+        ),
+    }
+}
+
+/// The body as a value without what is secret, where it is one.
+fn valued(incoming: &Incoming) -> Option<(&'static str, Value)> {
+    let media_type = incoming.content_type.as_deref().unwrap_or_default();
+    let (form, mut value) = if media_type.trim().starts_with(dialect::FORM) {
+        ("form", dialect::form(&incoming.body))
+    } else {
+        ("json", serde_json::from_slice(&incoming.body).ok()?)
     };
     dialect::mask(&mut value);
     quiet_texts(&mut value);
-    (form, plain(&redact::tokens(&format!("{value:#}"))))
+    Some((form, value))
 }
 
 fn quiet_texts(value: &mut Value) {
