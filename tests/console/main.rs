@@ -9,6 +9,7 @@
 mod browser;
 mod contrast;
 mod keyboard;
+mod mappings;
 mod pictures;
 mod plain;
 mod texts;

@@ -7,7 +7,7 @@ use handoffd_test_support::eventually;
 use crate::world::{HOSTILE, SOON, World};
 
 /// Every page, with what stands behind it in a daemon that is not well.
-pub const PAGES: [&str; 15] = [
+pub const PAGES: [&str; 19] = [
     "/",
     "/parked",
     "/parked/invalid/hubspot",
@@ -23,6 +23,10 @@ pub const PAGES: [&str; 15] = [
     "/nav",
     "/sign-in",
     "/targets/hubspot",
+    "/mappings",
+    "/mappings/hubspot",
+    "/mappings/hubspot?field=ticket.hs_ticket_priority&pane=last",
+    "/mappings/hubspot/versions",
 ];
 
 /// What a page's attributes with this name hold.
