@@ -20,7 +20,6 @@ use crate::connectors;
 use crate::ledger::LedgerError;
 use crate::ledger::view::{ConversationFilter, Standing, WindowState};
 use crate::operate::listing::{self, Page};
-use crate::operate::mask as masks;
 use crate::operate::overview::{self, Live, Overview, Range};
 use crate::operate::search::{self, MAX_SEARCH, Remembered, Search};
 use crate::operate::status::gather;
@@ -540,7 +539,7 @@ impl Admin {
     async fn note_unmasking(
         &self,
         person: &Person,
-        session: &str,
+        called: &str,
         reason: &str,
     ) -> Result<(), StillMasked> {
         let noted = self
@@ -549,7 +548,7 @@ impl Admin {
             .note(
                 person,
                 "unmask",
-                &masks::session(session, None),
+                called,
                 None,
                 Some(json!({"reason": reason})),
             )

@@ -332,6 +332,8 @@ pub trait ViewLedger: Send + Sync {
 
 /// The words by which a conversation is found.
 pub mod words {
+    use handoffd_contract::ids;
+
     use super::{Contact, Data};
 
     /// So many digits at the end of a telephone number lead to it.
@@ -358,6 +360,12 @@ pub mod words {
         format!("record:{}", id.to_lowercase())
     }
 
+    /// The word of a message, by its id on its own side. The id is not kept in it.
+    #[must_use]
+    pub fn message(id: &str) -> String {
+        format!("message:{}", ids::short(&[id]))
+    }
+
     /// The words of a customer.
     #[must_use]
     pub fn of_contact(contact: &Contact) -> Vec<String> {
@@ -377,6 +385,11 @@ pub mod words {
             Data::HandoffCompleted(done) => {
                 let ids = done.records.values().filter(|id| !id.is_empty());
                 ids.map(|id| record(id)).collect()
+            }
+            Data::MessageReceived(said) | Data::MessageSent(said)
+                if !said.message.id.is_empty() =>
+            {
+                vec![message(&said.message.id)]
             }
             _ => Vec::new(),
         }

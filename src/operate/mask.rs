@@ -173,6 +173,18 @@ pub fn hides_session(id: &str, contact: Option<&Contact>) -> bool {
 /// or the path of a call.
 #[must_use]
 pub fn words(words: &str, values: &Values) -> String {
+    let shown = known(words, values);
+    let shown = shown.split_inclusive(|c: char| c.is_whitespace() || "\"'<>(),;“”".contains(c));
+    let shown: String = shown.map(address_hidden).collect();
+    runs(&shown, |run| {
+        run.len() >= 10 && run.len() <= 15 && !is_open_number(run)
+    })
+}
+
+/// The same where other digits are ids, such as in the path of a call: only what is known of this conversation
+/// is hidden.
+#[must_use]
+pub fn known(words: &str, values: &Values) -> String {
     let mut shown = words.to_owned();
     // The longest first, so that a part of it does not stand in its way.
     let mut all: Vec<&String> = values.0.iter().collect();
@@ -180,11 +192,7 @@ pub fn words(words: &str, values: &Values) -> String {
     for value in all {
         shown = replaced(&shown, value);
     }
-    let shown = shown.split_inclusive(|c: char| c.is_whitespace() || "\"'<>(),;“”".contains(c));
-    let shown: String = shown.map(address_hidden).collect();
-    runs(&shown, |run| {
-        run.len() >= 10 && run.len() <= 15 && !is_open_number(run)
-    })
+    wamids(&shown)
 }
 
 /// The values of a conversation that nobody is to read in other people's words.

@@ -189,12 +189,16 @@ async fn of_phone(ledger: &dyn ViewLedger, digits: &str) -> Result<Vec<String>, 
     Ok(fitting.map(|(session, _)| session).collect())
 }
 
-/// A message of ours is a fact. One of the customer's holds their number in its id; their conversations are
-/// looked through for it.
+/// A message of ours is a fact, others lead to their session. One from before that was so, or of before the
+/// handoff, holds the customer's number in its id; their conversations are looked through for it.
 async fn of_message(ledger: &dyn ViewLedger, id: &str) -> Result<Vec<String>, LedgerError> {
     let sent = ledger.session_with_fact(&[format!("wamid/{id}")]).await?;
     if sent.is_some() {
         return Ok(sent.into_iter().collect());
+    }
+    let said = by_words(ledger, vec![words::message(id)]).await?;
+    if !said.is_empty() {
+        return Ok(said);
     }
     let Some(digits) = digits_of(id) else {
         return Ok(Vec::new());

@@ -332,6 +332,13 @@ impl Story<'_> {
         mask::wamids(&mask::words(words, &self.values))
     }
 
+    fn known(&self, words: &str) -> String {
+        if self.open {
+            return words.to_owned();
+        }
+        mask::known(words, &self.values)
+    }
+
     fn is_way_back(&self, target: &str) -> bool {
         self.ways_back.iter().any(|known| known == target)
     }

@@ -7,16 +7,19 @@ use handoffd_test_support::eventually;
 use crate::world::{HOSTILE, SOON, World};
 
 /// Every page, with what stands behind it in a daemon that is not well.
-pub const PAGES: [&str; 19] = [
+pub const PAGES: [&str; 22] = [
+    "/conversations",
+    "/conversations?state=parked",
+    "/conversations?q=s-4701",
+    "/conversations/s-4701",
+    "/conversations/s-4801?order=oldest",
+    "/tap",
     "/",
     "/parked",
     "/parked/invalid/hubspot",
     "/dead-letters/1",
     "/dead-letters/2",
     "/reasons/invalid",
-    "/conversations",
-    "/conversations/s-4701",
-    "/tap",
     "/audit",
     "/access",
     "/keys",
@@ -77,12 +80,18 @@ async fn every_page_has_its_headers_and_holds_nothing_inline_and_nothing_foreign
         );
         assert_eq!(page.matches("<script").count(), 1, "{path}");
         assert_eq!(page.matches("<h1").count(), 1, "{path}");
+        // A record in a CRM is elsewhere; nothing is told there of where one comes from.
+        let leads_out =
+            |address: &str| page.contains(&format!("href=\"{address}\" rel=\"noreferrer\""));
         for address in attributes(&page, "src")
             .into_iter()
             .chain(attributes(&page, "href"))
         {
             assert!(
-                address.starts_with('/') || address.starts_with('#') || address.starts_with('?'),
+                address.starts_with('/')
+                    || address.starts_with('#')
+                    || address.starts_with('?')
+                    || leads_out(address),
                 "{path}: {address}"
             );
         }
@@ -101,8 +110,8 @@ async fn every_link_and_every_asset_leads_somewhere() {
         }
         let reply = world.get(&without).await;
         let status = reply.status();
-        // The pages of conversations stand on branches of their own until they are there.
-        if without.starts_with("/conversations") && status == 404 {
+        // The address may name a conversation of which nothing came in: a dead letter's.
+        if without == "/conversations/s-dead" && status == 404 {
             continue;
         }
         assert!(status == 200, "{without}: {status}");

@@ -23,6 +23,7 @@ mod silent_broker;
 mod states;
 mod status;
 mod terms;
+mod timeline;
 mod waiting;
 mod window;
 mod world;

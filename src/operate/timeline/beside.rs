@@ -9,7 +9,6 @@ use utoipa::ToSchema;
 use super::{Story, in_charge};
 use crate::ledger::LaneState;
 use crate::ledger::view::{CLOSES_SOON, WINDOW};
-use crate::operate::mask;
 
 /// So many facts are told.
 const FACTS: usize = 200;
@@ -228,9 +227,9 @@ fn facts(story: &Story<'_>) -> (Vec<FactView>, usize, usize) {
             unsure += usize::from(state == "unsure");
             all.push(FactView {
                 target: lane.target.clone(),
-                name: mask::wamids(&story.words(name)),
+                name: story.known(name),
                 state,
-                value: mask::wamids(&story.words(&value)),
+                value: story.known(&value),
             });
         }
     }

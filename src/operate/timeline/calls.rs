@@ -115,7 +115,7 @@ pub(super) fn view(story: &Story<'_>, target: &str, attempt: &Attempt) -> CallVi
     CallView {
         target: target.to_owned(),
         step: attempt.step.clone(),
-        call: attempt.call.as_deref().map(|call| story.words(call)),
+        call: attempt.call.as_deref().map(|call| story.known(call)),
         at: attempt.started_at,
         millis: attempt.millis,
         status: attempt.status,
