@@ -246,3 +246,39 @@ async fn a_drift_is_told_with_the_fields_that_it_touches() {
         (&json!(false), &json!([]))
     );
 }
+
+/// A person who types waits for no preview: what is measured is the whole way of a long handoff, without the
+/// connection.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handoff_of_fifty_messages_is_previewed_while_one_types() {
+    let desk = Desk::start().await;
+    let admin = desk.first();
+    let text = "a message of some length that a customer writes on a phone ".repeat(4);
+    let said = |n: usize| {
+        json!({"id": format!("wamid.{n}"), "time": "2026-11-20T09:59:00Z", "author": {"kind": if n % 2 == 0 { "customer" } else { "assistant" }}, "text": text})
+    };
+    let payload = json!({
+        "id": "long", "source": "/gateway/test", "type": "handoff.requested", "subject": "session-long", "time": "2026-11-20T10:00:00Z",
+        "data": {
+            "session": {"id": "session-long", "business_number": "+15550783881"},
+            "contact": {"wa_id": "4915112345678", "name": "Ana López"},
+            "handoff": {"reasons": ["asks for a person"], "summary": text},
+            "transcript": (0..50).map(said).collect::<Vec<_>>(),
+        }
+    });
+    for target in ["hubspot", "creatio", "salesforce"] {
+        let mut fastest = f64::MAX;
+        for _ in 0..5 {
+            let asked = json!({"payload": payload});
+            let seen = admin.post(&format!("/v1/mappings/{target}/preview"), asked).await;
+            assert!(seen["calls"].as_array().is_some_and(|calls| !calls.is_empty()), "{target}: {seen:#}");
+            fastest = fastest.min(seen["millis"].as_f64().unwrap());
+        }
+        #[expect(clippy::print_stderr, reason = "a figure to be read")]
+        {
+            eprintln!("{target}: {fastest} ms for 50 messages");
+        }
+        // Unoptimised, on a busy machine.
+        assert!(fastest < 400.0, "{target}: {fastest} ms");
+    }
+}
