@@ -36,19 +36,17 @@
 //! The same language read the other way says what a gateway's payload means: [`dialect`]. How a gateway is
 //! called, a file in a language of its own says: [`exit`].
 //!
-//! What editing a mapping takes is here as well, pure like the rest:
-//!
-//! | module | what it says |
+//! | module | what it holds |
 //! | --- | --- |
-//! | [`states`] | the state of each field for one event, also by what the CRM's records can hold |
-//! | [`captions`] | a caption as the code or id that it stands for |
-//! | [`sources`] | what a template can take, with its values over many events |
-//! | [`chips`] | a template as chips, and back |
-//! | [`edit`] | a file with one field changed, and all else as it was |
-//! | [`suggest`] | which source might fill which field |
-//! | [`compare`] | one mapping beside another over real events |
-//! | [`keep`] | a handoff as a test, without the person's words |
+//! | `document`, `keys`, `field` | a file read into fields; a field's keys; from its templates to a value that fits |
+//! | `template`, `filters`, `lint` | templates: compiled, what they may call, what they may hold |
+//! | `names`, `values`, `sample` | what a template can name, with an event's values; the built-in events |
+//! | `cases`, [`keep`] | tests in the file; a handoff kept as one, without the person's words |
+//! | [`states`], [`captions`] | the state of each field for one event; a caption as the code that it stands for |
+//! | [`sources`], [`suggest`] | what many events have at a source; which source might fill which field |
+//! | [`chips`], [`edit`], [`compare`] | a template as chips; a file with one field changed; one mapping beside another |
 //! | [`commands`] | what `handoffd mapping` does |
+//! | [`dialect`], [`exit`] | what a gateway's payload means; how a gateway is called |
 //!
 //! Templates are bounded in work: fuel, output, size of the source, and a language without
 //! variables and multiplication (see `lint`).

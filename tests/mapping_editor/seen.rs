@@ -254,9 +254,7 @@ async fn a_handoff_of_fifty_messages_is_previewed_while_one_types() {
     let desk = Desk::start().await;
     let admin = desk.first();
     let text = "a message of some length that a customer writes on a phone ".repeat(4);
-    let said = |n: usize| {
-        json!({"id": format!("wamid.{n}"), "time": "2026-11-20T09:59:00Z", "author": {"kind": if n % 2 == 0 { "customer" } else { "assistant" }}, "text": text})
-    };
+    let said = |n: usize| json!({"id": format!("wamid.{n}"), "time": "2026-11-20T09:59:00Z", "author": {"kind": if n % 2 == 0 { "customer" } else { "assistant" }}, "text": text});
     let payload = json!({
         "id": "long", "source": "/gateway/test", "type": "handoff.requested", "subject": "session-long", "time": "2026-11-20T10:00:00Z",
         "data": {
@@ -270,8 +268,15 @@ async fn a_handoff_of_fifty_messages_is_previewed_while_one_types() {
         let mut fastest = f64::MAX;
         for _ in 0..5 {
             let asked = json!({"payload": payload});
-            let seen = admin.post(&format!("/v1/mappings/{target}/preview"), asked).await;
-            assert!(seen["calls"].as_array().is_some_and(|calls| !calls.is_empty()), "{target}: {seen:#}");
+            let seen = admin
+                .post(&format!("/v1/mappings/{target}/preview"), asked)
+                .await;
+            assert!(
+                seen["calls"]
+                    .as_array()
+                    .is_some_and(|calls| !calls.is_empty()),
+                "{target}: {seen:#}"
+            );
             fastest = fastest.min(seen["millis"].as_f64().unwrap());
         }
         #[expect(clippy::print_stderr, reason = "a figure to be read")]
