@@ -59,6 +59,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::streams::Streams;
 use crate::access::{Access, guard_api};
 use crate::config::AmqpConfig;
+use crate::editor::{self, Editor};
 use crate::engine::Engine;
 use crate::intake::Gate;
 use crate::intake::amqp::IntakeState;
@@ -95,6 +96,8 @@ pub struct Admin {
     pub amqp: Option<AmqpConfig>,
     /// Every configured target, and whether it is enabled.
     pub configured: Vec<(String, bool)>,
+    /// Mappings edited.
+    pub editor: Arc<Editor>,
 }
 
 /// What is wrong with a request, in a sentence.
@@ -164,6 +167,7 @@ pub fn routes(admin: Arc<Admin>) -> Router {
             "/v1/dead-letters/{id}/drop",
             post(dead_letters::drop_dead_letter),
         )
+        .merge(editor::routes(Arc::clone(&admin.editor)))
         .route("/v1/openapi.json", get(openapi::openapi))
         .route("/v1/me", get(access::me))
         .route("/v1/users", get(access::users))

@@ -21,6 +21,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("live.js", include_str!("assets/live.js")),
     ("judge.js", include_str!("assets/judge.js")),
     ("tap.js", include_str!("assets/tap.js")),
+    ("editor.js", include_str!("assets/editor.js")),
     ("console.js", include_str!("assets/console.js")),
 ];
 

@@ -89,6 +89,16 @@ pub fn duration(texts: &Texts, millis: i64) -> String {
     }
 }
 
+/// How long ago a time is, in milliseconds, to the second.
+#[must_use]
+pub fn since(at: Timestamp) -> i64 {
+    Timestamp::now()
+        .duration_since(at)
+        .as_secs()
+        .max(1)
+        .saturating_mul(1_000)
+}
+
 /// How a time is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {

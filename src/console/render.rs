@@ -66,6 +66,24 @@ pub const TEMPLATES: &[(&str, &str)] = &[
         "token_revoke.html",
         include_str!("templates/token_revoke.html"),
     ),
+    ("mappings.html", include_str!("templates/mappings.html")),
+    ("mapping.html", include_str!("templates/mapping.html")),
+    (
+        "mapping_parts.html",
+        include_str!("templates/mapping_parts.html"),
+    ),
+    (
+        "mapping_publish.html",
+        include_str!("templates/mapping_publish.html"),
+    ),
+    (
+        "mapping_conflict.html",
+        include_str!("templates/mapping_conflict.html"),
+    ),
+    (
+        "mapping_versions.html",
+        include_str!("templates/mapping_versions.html"),
+    ),
     ("error.html", include_str!("templates/error.html")),
     ("keys.html", include_str!("templates/keys.html")),
     ("sign_in.html", include_str!("templates/sign_in.html")),
@@ -168,9 +186,7 @@ fn functions(env: &mut Environment<'static>, texts: &Arc<Texts>, assets: &Arc<As
         let at: Timestamp = at
             .parse()
             .map_err(|_| wrong("since wants a time".to_owned()))?;
-        let passed = Timestamp::now().duration_since(at).as_millis();
-        let passed = i64::try_from(passed).unwrap_or(i64::MAX).max(0);
-        Ok::<_, Error>(format::duration(&of_since, passed))
+        Ok::<_, Error>(format::duration(&of_since, format::since(at)))
     });
     env.add_function("kind_letters", |kind: &str| {
         let found = connectors::marks().find(|(known, _)| *known == kind);

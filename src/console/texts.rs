@@ -124,10 +124,7 @@ impl Texts {
         match (name, value.as_i64(), at) {
             ("span", Some(millis), _) => format::duration(self, millis),
             ("bytes", Some(size), _) => format::bytes(self, size),
-            ("since", _, Some(at)) => {
-                let passed = Timestamp::now().duration_since(at).as_millis().max(0);
-                format::duration(self, i64::try_from(passed).unwrap_or(i64::MAX))
-            }
+            ("since", _, Some(at)) => format::duration(self, format::since(at)),
             ("at", _, Some(at)) => {
                 format::time(self, at, Timestamp::now(), Shape::Moment).to_string()
             }

@@ -8,6 +8,8 @@
 
 mod browser;
 mod contrast;
+mod keyboard;
+mod mappings;
 mod pictures;
 mod plain;
 mod texts;

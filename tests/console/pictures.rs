@@ -2,9 +2,11 @@
 //!
 //! With `HANDOFFD_PICTURES=folder` the pages' pictures are written there.
 
+use handoffd_test_support::eventually;
+
 use crate::browser::Browser;
 use crate::plain::PAGES;
-use crate::world::World;
+use crate::world::{SOON, World};
 
 /// A page's name for its picture.
 fn name(path: &str) -> String {
@@ -18,6 +20,14 @@ fn name(path: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_page_is_accessible_quiet_and_narrow_enough() {
     let world = World::with_trouble().await;
+    // The figures are counted now and then.
+    eventually(SOON, || async {
+        let counted = world.json("/v1/overview").await;
+        counted["events_last_hour"]
+            .as_i64()
+            .is_some_and(|count| count > 0)
+    })
+    .await;
     let browser = Browser::open(&world.url("")).await;
     for (width, height) in [(1440, 900), (320, 640), (390, 844)] {
         browser.size(width, height).await;

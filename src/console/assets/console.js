@@ -7,6 +7,7 @@ import { areOn, listen } from './keys.js';
 import { judge } from './judge.js';
 import { live } from './live.js';
 import { tap } from './tap.js';
+import { editor } from './editor.js';
 
 function themes() {
   const form = document.querySelector('form.theme');
@@ -155,3 +156,4 @@ filters();
 listen();
 live();
 tap();
+editor();
