@@ -19,6 +19,7 @@ use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use arc_swap::ArcSwapOption;
 use axum::{Router, middleware};
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -38,6 +39,8 @@ use crate::availability::{self, Desks};
 use crate::config::{Config, TargetConfig};
 use crate::connectors;
 use crate::conversation::Rules;
+use crate::crm_schema;
+use crate::editor::Editor;
 use crate::engine::plan::Mappings;
 use crate::engine::{Engine, Left, Settings};
 use crate::intake::amqp;
@@ -202,6 +205,12 @@ impl App {
             )
         }));
 
+        for target in targets.values() {
+            crm_schema::look(&*ledger, target)
+                .await
+                .context("what the CRMs' records can hold")?;
+        }
+
         let notifier = people::notifier(config, &ledger, &targets).map_err(|why| anyhow!(why))?;
         let desks = Arc::new(Desks::new(&targets));
         let feeds = Arc::new(OpenFeeds::default());
@@ -254,6 +263,14 @@ impl App {
         };
         let access = Access::new(config, config.http.admin_listen, ledger.clone());
         let access = Arc::new(access.map_err(|why| anyhow!(why))?);
+        let editor = Editor {
+            mappings: ledger.clone(),
+            ledger: ledger.clone(),
+            operators: ledger.clone(),
+            targets: engine.targets.clone(),
+            dialects: Arc::clone(&gate.dialects),
+            audit: access.audit().clone(),
+        };
         let admin = Admin {
             ledger: ledger.clone(),
             webhooks: ledger.clone(),
@@ -268,6 +285,7 @@ impl App {
             prometheus: admin::prometheus(),
             amqp: config.intake.amqp.clone(),
             configured: config.presence(),
+            editor: Arc::new(editor),
         };
         let routes = crate::intake::http::routes(Arc::new(http))
             .merge(webhooks::routes(ledger.clone(), verifiers))
@@ -358,6 +376,11 @@ impl App {
             stop.clone(),
         ));
         tasks.spawn(self.keeper.run(stop.clone()));
+        tasks.spawn(crm_schema::keep(
+            self.ledger.clone(),
+            self.engine.targets.clone(),
+            stop.clone(),
+        ));
         if let Some(notifier) = self.notifier {
             tasks.spawn(notifier.run(stop.clone()));
         }
@@ -411,6 +434,7 @@ fn target(config: &Config, one: &Connected, wire: Arc<Wire>) -> Target {
         last_heard: AtomicI64::new(0),
         breaker: Breaker::new(breaker.failures, breaker.backoff),
         budgets: Budgets::new(one.connector.budgets()),
+        schema: ArcSwapOption::empty(),
     }
 }
 

@@ -33,6 +33,8 @@ pub struct Mark {
 pub struct Kind {
     /// Its name in the configuration.
     pub name: &'static str,
+    /// What its product is called.
+    pub title: &'static str,
     /// What its targets are for.
     pub role: Role,
     /// The sections of its mappings.
@@ -52,6 +54,7 @@ pub struct Kind {
 pub const KINDS: &[Kind] = &[
     Kind {
         name: "salesforce",
+        title: "Salesforce",
         role: Role::Desk,
         sections: &["routing"],
         connector: handoffd_salesforce::connector,
@@ -66,6 +69,7 @@ pub const KINDS: &[Kind] = &[
     },
     Kind {
         name: "hubspot",
+        title: "HubSpot",
         role: Role::Desk,
         sections: &["ticket", "contact"],
         connector: handoffd_hubspot::connector,
@@ -80,6 +84,7 @@ pub const KINDS: &[Kind] = &[
     },
     Kind {
         name: "creatio",
+        title: "Creatio",
         role: Role::Desk,
         sections: &["case", "contact"],
         connector: handoffd_creatio::connector,
@@ -94,6 +99,7 @@ pub const KINDS: &[Kind] = &[
     },
     Kind {
         name: "whatsapp",
+        title: "WhatsApp",
         role: Role::WayBack,
         sections: &["template", "notices"],
         connector: handoffd_whatsapp::connector,
@@ -112,6 +118,7 @@ pub const KINDS: &[Kind] = &[
 /// needs none of it.
 pub const EVENTS: Kind = Kind {
     name: "events",
+    title: "Events",
     role: Role::Events,
     sections: &[],
     connector: handoffd_events::connector,

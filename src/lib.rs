@@ -40,6 +40,8 @@
 //! | [`wire`] | the way out: HTTP, credentials, attachments, rates, circuits | reqwest |
 //! | [`target`], [`open_feeds`] | what engine and relay know together | |
 //! | [`mapping`] | which CRM field gets which value; what a gateway's words mean | minijinja (with `console`) |
+//! | [`crm_schema`] | what CRMs' records can hold, read and kept | |
+//! | [`editor`] | mappings edited: drafts, previews, comparisons, dry runs, versions | |
 //! | [`schema`] | the published JSON Schemas and AsyncAPI document | |
 //! | [`publisher`] | messages to exchanges: replies, and what others are told | lapin |
 //! | [`connectors`] | the table of kinds | the connectors' names |
@@ -84,8 +86,10 @@ pub mod config;
 pub mod connectors;
 pub mod console;
 pub mod conversation;
+pub mod crm_schema;
 #[cfg(feature = "simulators")]
 pub mod demo;
+pub mod editor;
 pub mod engine;
 pub mod intake;
 pub mod ledger;

@@ -36,20 +36,40 @@
 //! The same language read the other way says what a gateway's payload means: [`dialect`]. How a gateway is
 //! called, a file in a language of its own says: [`exit`].
 //!
+//! | module | what it holds |
+//! | --- | --- |
+//! | `document`, `keys`, `field` | a file read into fields; a field's keys; from its templates to a value that fits |
+//! | `template`, `filters`, `lint` | templates: compiled, what they may call, what they may hold |
+//! | `names`, `values`, `sample` | what a template can name, with an event's values; the built-in events |
+//! | `cases`, [`keep`] | tests in the file; a handoff kept as one, without the person's words |
+//! | [`states`], [`captions`] | the state of each field for one event; a caption as the code that it stands for |
+//! | [`sources`], [`suggest`] | what many events have at a source; which source might fill which field |
+//! | [`chips`], [`edit`], [`compare`] | a template as chips; a file with one field changed; one mapping beside another |
+//! | [`commands`] | what `handoffd mapping` does |
+//! | [`dialect`], [`exit`] | what a gateway's payload means; how a gateway is called |
+//!
 //! Templates are bounded in work: fuel, output, size of the source, and a language without
 //! variables and multiplication (see `lint`).
 
+pub mod captions;
 mod cases;
+pub mod chips;
 pub mod commands;
+pub mod compare;
 pub mod dialect;
 mod document;
+pub mod edit;
 pub mod exit;
 mod field;
 mod filters;
+pub mod keep;
 mod keys;
 mod lint;
 mod names;
 mod sample;
+pub mod sources;
+pub mod states;
+pub mod suggest;
 mod template;
 mod values;
 
@@ -267,7 +287,7 @@ impl Mapping {
             with_input(&event, |input| {
                 for (field, outcome) in self.evaluate_all(input) {
                     if let Err(fault) = outcome
-                        && !fault.wanted
+                        && fault.lack.is_none()
                         && !problems.iter().any(|known| known.field == field.path())
                     {
                         let mut problem = self.problem(field, fault);
@@ -292,7 +312,7 @@ fn tell(rendered: &mut Rendered, field: &Field, loss: Option<field::Loss>) {
 }
 
 /// Calls `then` with an event's own session and contact; a notice is about those of the sample.
-fn with_input<T>(event: &Event, then: impl FnOnce(&Input<'_>) -> T) -> T {
+pub fn with_input<T>(event: &Event, then: impl FnOnce(&Input<'_>) -> T) -> T {
     let of_sample;
     let data = match &event.data {
         Data::CustomerNotice(_) => {

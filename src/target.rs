@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
-use handoffd_contract::Connector;
+use arc_swap::ArcSwapOption;
+use handoffd_contract::{Connector, Schema};
 use tokio::sync::Semaphore;
 
 use crate::wire::Wire;
@@ -30,4 +31,6 @@ pub struct Target {
     pub breaker: Breaker,
     /// Its rates.
     pub budgets: Budgets,
+    /// What its records can hold, as last read, and by what that is told from another reading.
+    pub schema: ArcSwapOption<(String, Schema)>,
 }

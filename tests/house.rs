@@ -89,7 +89,7 @@ fn only_the_ledger_knows_sql() {
 /// So a webhook's handler cannot skip a lane, and intake cannot read one.
 #[test]
 fn each_part_is_given_the_ledger_that_it_reads() {
-    let readers: [(&str, &[&str]); 9] = [
+    let readers: [(&str, &[&str]); 10] = [
         ("dyn Ledger", &["src/app", "src/cli/", "src/operate"]),
         ("EventLedger", &["src/intake/", "src/cli/", "src/operate"]),
         ("LaneLedger", &["src/engine/"]),
@@ -99,7 +99,10 @@ fn each_part_is_given_the_ledger_that_it_reads() {
             &["src/relay/", "src/admin/", "src/cli/operate"],
         ),
         ("FileLedger", &["src/wire/"]),
-        ("OperatorLedger", &["src/admin/", "src/operate", "src/demo"]),
+        (
+            "OperatorLedger",
+            &["src/admin/", "src/operate", "src/demo", "src/editor/"],
+        ),
         ("AccessLedger", &["src/access/"]),
         (
             "MappingLedger",
@@ -108,8 +111,10 @@ fn each_part_is_given_the_ledger_that_it_reads() {
                 "src/engine/",
                 "src/app",
                 "src/intake/dialects/",
+                "src/editor/",
             ],
         ),
+        ("EditorLedger", &["src/editor/", "src/crm_schema/"]),
     ];
     for (ledger, may) in readers {
         let may = [may, &["src/ledger/"]].concat();

@@ -13,6 +13,13 @@ const OTHERWISE: &[(&str, &str, Role)] = &[
     ("POST", "/v1/dead-letters/{id}/retry", Role::Operator),
     ("POST", "/v1/dead-letters/{id}/edit", Role::Operator),
     ("POST", "/v1/dead-letters/{id}/drop", Role::Operator),
+    // These compute and change nothing.
+    ("POST", "/v1/mappings/{target}/preview", Role::Viewer),
+    ("POST", "/v1/mappings/{target}/compare", Role::Viewer),
+    ("POST", "/v1/mappings/{target}/condition", Role::Viewer),
+    ("POST", "/v1/mappings/{target}/chips", Role::Viewer),
+    ("POST", "/v1/mappings/{target}/tests/run", Role::Viewer),
+    ("POST", "/v1/dialects/{name}/preview", Role::Viewer),
     // What is looked for must stand in no address. It changes nothing.
     ("POST", "/v1/search", Role::Viewer),
     // Forms of the console: what they ask of `/v1` is judged there once more.

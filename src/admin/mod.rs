@@ -34,6 +34,7 @@
 
 mod access;
 mod answers;
+mod dead_letters;
 pub(crate) mod openapi;
 mod operate;
 mod ready;
@@ -58,6 +59,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::streams::Streams;
 use crate::access::{Access, guard_api};
 use crate::config::AmqpConfig;
+use crate::editor::{self, Editor};
 use crate::engine::Engine;
 use crate::intake::Gate;
 use crate::intake::amqp::IntakeState;
@@ -94,6 +96,8 @@ pub struct Admin {
     pub amqp: Option<AmqpConfig>,
     /// Every configured target, and whether it is enabled.
     pub configured: Vec<(String, bool)>,
+    /// Mappings edited.
+    pub editor: Arc<Editor>,
 }
 
 /// What is wrong with a request, in a sentence.
@@ -153,16 +157,17 @@ pub fn routes(admin: Arc<Admin>) -> Router {
         )
         .route("/v1/retry", post(operate::retry))
         .route("/v1/skip", post(operate::skip))
-        .route("/v1/dead-letters", get(operate::list_dead_letters))
-        .route("/v1/dead-letters/{id}", get(operate::dead_letter))
-        .route("/v1/dead-letters/retry", post(operate::readmit_all))
-        .route("/v1/dead-letters/drop", post(operate::drop_all))
-        .route("/v1/dead-letters/{id}/retry", post(operate::readmit))
-        .route("/v1/dead-letters/{id}/edit", post(operate::edit))
+        .route("/v1/dead-letters", get(dead_letters::list_dead_letters))
+        .route("/v1/dead-letters/{id}", get(dead_letters::dead_letter))
+        .route("/v1/dead-letters/retry", post(dead_letters::readmit_all))
+        .route("/v1/dead-letters/drop", post(dead_letters::drop_all))
+        .route("/v1/dead-letters/{id}/retry", post(dead_letters::readmit))
+        .route("/v1/dead-letters/{id}/edit", post(dead_letters::edit))
         .route(
             "/v1/dead-letters/{id}/drop",
-            post(operate::drop_dead_letter),
+            post(dead_letters::drop_dead_letter),
         )
+        .merge(editor::routes(Arc::clone(&admin.editor)))
         .route("/v1/openapi.json", get(openapi::openapi))
         .route("/v1/me", get(access::me))
         .route("/v1/users", get(access::users))

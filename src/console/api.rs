@@ -131,6 +131,31 @@ impl Api {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Value, Failure> {
+        let (status, value) = self.answer(visit, method, path, None, body).await?;
+        if status.is_success() {
+            return Ok(value);
+        }
+        let message = match (&value, value["error"].as_str()) {
+            (_, Some(message)) => message.to_owned(),
+            (Value::String(words), None) => words.trim().to_owned(),
+            _ => String::new(),
+        };
+        Err(Failure { status, message })
+    }
+
+    /// Status and body of what is answered, whatever it is. `revision` is what must be there, for a call that
+    /// wants it named.
+    ///
+    /// # Errors
+    /// The call could not be made.
+    pub async fn answer(
+        &self,
+        visit: &Visit,
+        method: Method,
+        path: &str,
+        revision: Option<i64>,
+        body: Option<&Value>,
+    ) -> Result<(StatusCode, Value), Failure> {
         let body = body.map(Value::to_string);
         let mut request = Request::builder()
             .method(method)
@@ -138,6 +163,11 @@ impl Api {
             .body(body.map_or_else(Body::empty, Body::from))
             .map_err(|error| Failure::broken(&error))?;
         *request.headers_mut() = passed_on(visit);
+        if let Some(revision) = revision {
+            request
+                .headers_mut()
+                .insert(header::IF_MATCH, HeaderValue::from(revision));
+        }
         if let Some(peer) = visit.peer() {
             request.extensions_mut().insert(peer);
         }
@@ -146,15 +176,9 @@ impl Api {
         let body = to_bytes(response.into_body(), MAX_ANSWER)
             .await
             .map_err(|error| Failure::broken(&error))?;
-        let value: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
-        if status.is_success() {
-            return Ok(value);
-        }
-        let message = match value["error"].as_str() {
-            Some(message) => message.to_owned(),
-            None => String::from_utf8_lossy(&body).trim().to_owned(),
-        };
-        Err(Failure { status, message })
+        let value = serde_json::from_slice(&body)
+            .unwrap_or_else(|_| String::from_utf8_lossy(&body).into_owned().into());
+        Ok((status, value))
     }
 }
 

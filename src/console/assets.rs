@@ -23,6 +23,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("judge.js", include_str!("assets/judge.js")),
     ("playground.js", include_str!("assets/playground.js")),
     ("tap.js", include_str!("assets/tap.js")),
+    ("editor.js", include_str!("assets/editor.js")),
     ("console.js", include_str!("assets/console.js")),
 ];
 

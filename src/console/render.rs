@@ -67,6 +67,24 @@ pub const TEMPLATES: &[(&str, &str)] = &[
         include_str!("templates/token_revoke.html"),
     ),
     ("playground.html", include_str!("templates/playground.html")),
+    ("mappings.html", include_str!("templates/mappings.html")),
+    ("mapping.html", include_str!("templates/mapping.html")),
+    (
+        "mapping_parts.html",
+        include_str!("templates/mapping_parts.html"),
+    ),
+    (
+        "mapping_publish.html",
+        include_str!("templates/mapping_publish.html"),
+    ),
+    (
+        "mapping_conflict.html",
+        include_str!("templates/mapping_conflict.html"),
+    ),
+    (
+        "mapping_versions.html",
+        include_str!("templates/mapping_versions.html"),
+    ),
     ("error.html", include_str!("templates/error.html")),
     ("keys.html", include_str!("templates/keys.html")),
     ("sign_in.html", include_str!("templates/sign_in.html")),

@@ -176,12 +176,14 @@ async fn run(
         progressed: false,
         idle_rounds: 0,
     };
+    let schema = target.schema.load_full();
     let planned = match assemble(
         &engine.mappings,
         &*engine.versions,
         &target.name,
         &loaded,
         connector,
+        schema.as_deref().map(|(_, schema)| schema),
     )
     .await
     {

@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use handoffd_contract::event::Session;
 use handoffd_contract::lane::mapping_fact;
 use handoffd_contract::{
-    Connector, Contact, Data, Event, Item, Known, Reason, Refusal, Rendered, Stop, Work,
+    Connector, Contact, Data, Event, Item, Known, Reason, Refusal, Rendered, Schema, Stop, Work,
 };
 use jiff::Timestamp;
 
 use super::lost;
 use crate::ledger::{Change, LedgerError, Loaded, MappingLedger};
-use crate::mapping::{Input, Mapping};
+use crate::mapping::{Input, Mapping, captions};
 
 /// The mappings of every target, compiled once per version.
 #[derive(Default)]
@@ -120,6 +120,7 @@ pub async fn assemble(
     target: &str,
     loaded: &Loaded,
     connector: &dyn Connector,
+    schema: Option<&Schema>,
 ) -> Result<Planned, Refused> {
     let (session, contact) = who(loaded);
     let mut pinned = Vec::new();
@@ -144,6 +145,7 @@ pub async fn assemble(
                 session,
                 contact,
                 &loaded.known,
+                schema,
                 &mut pinned,
             );
             rendered = match made.await {
@@ -203,6 +205,7 @@ async fn render(
     session: &Session,
     contact: &Contact,
     known: &Known,
+    schema: Option<&Schema>,
     pinned: &mut Vec<Change>,
 ) -> Result<Option<Rendered>, Refused> {
     let fact = mapping_fact(&event.id);
@@ -216,12 +219,15 @@ async fn render(
         contact,
         target,
     };
-    let rendered = mapping.render(used, &input).map_err(|problem| {
+    let mut rendered = mapping.render(used, &input).map_err(|problem| {
         Refused::Connector(Refusal::Park(Stop::new(
             Reason::Mapping,
             problem.to_string(),
         )))
     })?;
+    if let Some(schema) = schema {
+        captions::resolve(&mut rendered, schema);
+    }
     if version.is_none() {
         pinned.push(Change::Set(fact, used.to_string()));
         pinned.extend(lost::by_mapping(

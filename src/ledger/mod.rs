@@ -15,7 +15,8 @@
 //!         └─► session (who, where, state)  customer (last inbound)
 //! dead letter (table poison)   webhook queue (table inbox)   feed (cursor, lease)
 //! file (wanted with its event, kept for a time) ─► piece
-//! mapping (versions)   daemon (who lives)   notifier (what people were told)
+//! mapping (versions) ─► draft   crm_schema (what a target's records can hold)
+//! daemon (who lives)   notifier (what people were told)
 //! handle (by what a session is found)   figure (how much happened), counted
 //! sign-in, link, token, person (who may ask)   audit (what was done by whom, only added to)
 //! ```
@@ -31,6 +32,7 @@
 //! | [`ViewLedger`] | the pages of operators, and the admin API that they read |
 //! | [`OperatorLedger`] | the admin API and operators' commands |
 //! | [`MappingLedger`] | mappings |
+//! | [`EditorLedger`] | those who edit mappings, and those who read what a CRM's records can hold |
 //! | [`NotifierLedger`] | who tells people what is not well |
 //! | [`AccessLedger`] | who tells who asks |
 //! | [`Ledger`] | what opens a ledger and hands out its parts |
@@ -38,6 +40,7 @@
 pub mod access;
 mod changed;
 mod conversation;
+pub mod editor;
 mod events;
 mod feeds;
 pub mod figures;
@@ -61,6 +64,7 @@ use std::sync::Arc;
 pub use self::access::AccessLedger;
 pub use self::changed::Changed;
 pub use self::conversation::{ConversationLedger, ConversationRow, effect_id};
+pub use self::editor::{Draft, EditorLedger, HandoffRow, SchemaRow};
 pub use self::events::{Admission, Admitted, DeadLetter, DeadLetterRow, EventLedger, Find};
 pub use self::feeds::{FeedLease, FeedLedger, Received};
 pub use self::files::{FileLedger, WantedFile};
@@ -113,6 +117,7 @@ pub trait Ledger:
     + FileLedger
     + OperatorLedger
     + MappingLedger
+    + EditorLedger
     + NotifierLedger
     + ViewLedger
     + AccessLedger
@@ -128,6 +133,7 @@ impl<T> Ledger for T where
         + FileLedger
         + OperatorLedger
         + MappingLedger
+        + EditorLedger
         + NotifierLedger
         + ViewLedger
         + AccessLedger

@@ -286,6 +286,59 @@ impl NewMapping {
     }
 }
 
+/// So many of all targets' handoffs are looked at for those of one target.
+pub(super) const LOOKED_AT: i64 = 5_000;
+
+/// A draft on its way in.
+#[derive(Debug, Clone)]
+pub(super) struct NewDraft {
+    /// The target.
+    pub target: String,
+    /// Whose it is.
+    pub who: String,
+    /// The file's text.
+    pub text: String,
+    /// The version that it was begun with.
+    pub base: i64,
+    /// The revision that it was made of; 0 when it is meant to be the first.
+    pub expect: i64,
+    /// When, in microseconds.
+    pub at: i64,
+}
+
+impl NewDraft {
+    /// A draft of `who` that comes at `now`.
+    pub fn new(
+        now: Timestamp,
+        target: &str,
+        who: &str,
+        text: &str,
+        base: i64,
+        expect: i64,
+    ) -> NewDraft {
+        NewDraft {
+            target: target.into(),
+            who: who.into(),
+            text: text.into(),
+            base,
+            expect,
+            at: now.as_microsecond(),
+        }
+    }
+
+    /// The revision that it gets, over the one that is there.
+    pub fn next(&self, there: Option<i64>) -> Result<i64> {
+        let there = there.unwrap_or(0);
+        if there == self.expect {
+            return Ok(there + 1);
+        }
+        Err(LedgerError::Conflict(format!(
+            "the draft of {} for {} is at revision {there}, not at {}",
+            self.who, self.target, self.expect
+        )))
+    }
+}
+
 /// The first 16 bytes of the SHA-256 of the parts, each with its length before it.
 pub(super) fn digest(parts: &[&[u8]]) -> Vec<u8> {
     let mut hash = Sha256::new();

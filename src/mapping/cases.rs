@@ -257,7 +257,7 @@ fn texts(value: Option<Value>, key: &str) -> Result<Vec<String>, String> {
     }
 }
 
-fn lay_over(base: &mut Value, change: &Value) {
+pub(super) fn lay_over(base: &mut Value, change: &Value) {
     match (base, change) {
         (Value::Object(base), Value::Object(change)) => {
             for (key, value) in change {
@@ -268,7 +268,7 @@ fn lay_over(base: &mut Value, change: &Value) {
     }
 }
 
-fn take_out(data: &mut Value, path: &str) -> Option<Value> {
+pub(super) fn take_out(data: &mut Value, path: &str) -> Option<Value> {
     let (parents, last) = path.rsplit_once('.').unwrap_or(("", path));
     let mut place = data;
     for key in parents.split('.').filter(|key| !key.is_empty()) {

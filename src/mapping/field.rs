@@ -104,9 +104,26 @@ pub(super) enum Outcome {
     Dropped(Loss),
 }
 
+/// In what way a value does not fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lack {
+    /// It was cut, from so many UTF-16 units to so many.
+    Shortened { from: usize, to: usize },
+    /// It has so many UTF-16 units, and so many fit.
+    TooLong { from: usize, to: usize },
+    /// It is not of the field's type, which is this.
+    WrongType(&'static str),
+    /// The map does not have it.
+    Unmapped,
+    /// It is required, and empty.
+    Empty,
+}
+
 /// What a field lost.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Loss {
+    /// In what way.
+    pub lack: Lack,
     /// In words for the rep.
     pub note: String,
     /// The same without the value.
@@ -174,7 +191,8 @@ impl Field {
         };
         let (mapped, known) = self.mapped(raw);
         if !known {
-            return self.misfit(&mapped, "is not among the values of `map`");
+            let lack = Lack::Unmapped;
+            return self.misfit(lack, &mapped, "is not among the values of `map`");
         }
         let mut value = mapped;
         if value.is_empty()
@@ -184,13 +202,17 @@ impl Field {
         }
         if value.is_empty() {
             return if self.required {
-                Err(self.fault("is required, but its value is empty and it has no default"))
+                let message = "is required, but its value is empty and it has no default";
+                Err(self.fault(Lack::Empty, message))
             } else {
                 Ok(Outcome::Out("its value is empty"))
             };
         }
         match self.typed(&value) {
-            Err(wanted) => self.misfit(&value, &format!("is not {wanted}")),
+            Err(wanted) => {
+                let lack = Lack::WrongType(wanted);
+                self.misfit(lack, &value, &format!("is not {wanted}"))
+            }
             Ok(Value::String(text)) => self.within(text),
             Ok(other) => Ok(Outcome::Value(other, None)),
         }
@@ -283,10 +305,18 @@ impl Field {
             return Ok(Outcome::Value(Value::from(value), None));
         }
         let max = self.max;
+        let too_long = Lack::TooLong {
+            from: length,
+            to: max,
+        };
         match self.too_long {
             Policy::Truncate => {
                 let why = format!("shortened from {length} to {max} characters");
                 let note = Loss {
+                    lack: Lack::Shortened {
+                        from: length,
+                        to: max,
+                    },
                     note: format!("{} was {why}.", self.path()),
                     why,
                 };
@@ -298,31 +328,34 @@ impl Field {
             Policy::Drop => {
                 let why = format!("{length} characters, {max} fit");
                 Ok(Outcome::Dropped(Loss {
+                    lack: too_long,
                     note: format!("{} was left out: {why}.", self.path()),
                     why: format!("left out: {why}"),
                 }))
             }
             Policy::Park => {
-                Err(self.fault(&format!("has {length} characters, but only {max} fit")))
+                let message = format!("has {length} characters, but only {max} fit");
+                Err(self.fault(too_long, &message))
             }
         }
     }
 
     /// The value is shown to the rep, but not in the reason why a lane stops, which is logged.
-    fn misfit(&self, value: &str, what: &str) -> Result<Outcome, Fault> {
+    fn misfit(&self, lack: Lack, value: &str, what: &str) -> Result<Outcome, Fault> {
         if self.misfit == Policy::Park {
-            return Err(self.fault(&format!("its value {what}")));
+            return Err(self.fault(lack, &format!("its value {what}")));
         }
         let value = text::truncate(value, 60);
         Ok(Outcome::Dropped(Loss {
+            lack,
             note: format!("{} was left out: \"{value}\" {what}.", self.path()),
             why: format!("left out: its value {what}"),
         }))
     }
 
-    fn fault(&self, message: &str) -> Fault {
+    fn fault(&self, lack: Lack, message: &str) -> Fault {
         Fault {
-            wanted: true,
+            lack: Some(lack),
             ..Fault::new(self.value_line, message)
         }
     }

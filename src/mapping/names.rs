@@ -50,6 +50,11 @@ pub struct Input<'a> {
     pub target: &'a str,
 }
 
+/// The names at the top, each with what it has; nothing where it is a value, or its names are free.
+pub(super) fn known() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
+    KNOWN.iter().copied()
+}
+
 /// What is wrong with a name such as `contact.nmae`, if anything is.
 pub(super) fn unknown(path: &str) -> Option<String> {
     let mut parts = path.split('.');

@@ -6,6 +6,7 @@ use std::io;
 use minijinja::value::Value;
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
 
+use super::field::Lack;
 use super::filters;
 use super::lint::lint;
 use super::names;
@@ -24,6 +25,8 @@ pub(super) struct Templates {
     env: Environment<'static>,
     count: usize,
     uses: BTreeSet<String>,
+    /// Which templates use no name, and so are always the same.
+    constant: BTreeSet<usize>,
     /// The names of a dialect, whose payloads have any shape; `None` where the names are an event's.
     foreign: Option<BTreeSet<String>>,
 }
@@ -34,8 +37,8 @@ pub(super) struct Templates {
 pub(super) struct Fault {
     pub(super) line: usize,
     pub(super) message: String,
-    /// Whether the mapping wants it so: the value does not fit, and the field's policy is to park.
-    pub(super) wanted: bool,
+    /// In what way the value does not fit, where the mapping wants that to stop: its policy is to park.
+    pub(super) lack: Option<Lack>,
 }
 
 impl Fault {
@@ -44,7 +47,7 @@ impl Fault {
         Fault {
             line,
             message: message.into(),
-            wanted: false,
+            lack: None,
         }
     }
 }
@@ -62,6 +65,7 @@ impl Templates {
             env,
             count: 0,
             uses: BTreeSet::new(),
+            constant: BTreeSet::new(),
             foreign: None,
         }
     }
@@ -132,6 +136,9 @@ impl Templates {
                 .iter()
                 .map(|path| path.split('.').next().unwrap_or(path).to_owned()),
         );
+        if paths.is_empty() {
+            self.constant.insert(self.count);
+        }
         self.count += 1;
         Ok(Id(self.count - 1))
     }
@@ -144,6 +151,11 @@ impl Templates {
             return Err(vec![Fault::new(0, message)]);
         }
         self.add(&format!("{{% if {expression} %}}1{{% endif %}}"))
+    }
+
+    /// Whether this template uses any name; what uses none is always the same.
+    pub(super) fn has_names(&self, id: Id) -> bool {
+        !self.constant.contains(&id.0)
     }
 
     /// Whether any template uses a name.

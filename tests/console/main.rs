@@ -9,6 +9,7 @@
 mod browser;
 mod contrast;
 mod keyboard;
+mod mappings;
 mod people;
 mod pictures;
 mod plain;

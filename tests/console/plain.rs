@@ -7,7 +7,7 @@ use handoffd_test_support::eventually;
 use crate::world::{HOSTILE, SOON, World};
 
 /// Every page, with what stands behind it in a daemon that is not well.
-pub const PAGES: [&str; 18] = [
+pub const PAGES: [&str; 22] = [
     "/conversations",
     "/conversations?state=parked",
     "/conversations?q=s-4701",
@@ -26,6 +26,10 @@ pub const PAGES: [&str; 18] = [
     "/nav",
     "/sign-in",
     "/targets/hubspot",
+    "/mappings",
+    "/mappings/hubspot",
+    "/mappings/hubspot?field=ticket.hs_ticket_priority&pane=last",
+    "/mappings/hubspot/versions",
 ];
 
 /// What a page's attributes with this name hold.

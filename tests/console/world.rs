@@ -124,6 +124,20 @@ impl World {
         self.get(path).await.json().await.unwrap()
     }
 
+    /// What a command of an operator says, whose last argument is a file with this text.
+    pub fn command(&self, arguments: &[&str], text: &str) -> String {
+        let file = self.folder.path().join("given.toml");
+        std::fs::write(&file, text).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_handoffd"))
+            .args(arguments)
+            .arg(&file)
+            .arg("--config")
+            .arg(self.folder.path().join("handoffd.toml"))
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }

@@ -12,6 +12,7 @@ mod access;
 mod beside;
 mod conversations;
 mod durable;
+mod editor;
 mod files;
 mod found;
 mod heard;
@@ -168,6 +169,11 @@ conformance! {
         a_webhook_is_kept_once_a_day
         webhooks_are_leased_put_off_and_parked
         webhooks_are_settled;
+    editor:
+        a_schema_is_kept_with_the_one_before
+        a_draft_is_one_for_each_person_and_changes_over_its_revision
+        handoffs_of_a_target_are_found_and_the_parked_ones_alone
+        a_parked_lane_tells_its_newest_handoff;
     files:
         a_file_is_wanted_with_its_event_and_once
         a_fetch_is_leased_and_its_lease_taken_over

@@ -92,6 +92,7 @@ impl World {
             last_heard: AtomicI64::new(0),
             breaker: Breaker::new(5, self.config.engine.backoff),
             budgets: Budgets::new(Vec::new()),
+            schema: Default::default(),
         };
         connected.iter().map(|one| Arc::new(target(one))).collect()
     }

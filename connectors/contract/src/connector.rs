@@ -1,6 +1,5 @@
 //! The trait, and the data that describes a target to the engine.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -11,7 +10,9 @@ use crate::controller::Controller;
 use crate::event::Data;
 use crate::feed::{Feed, Frame, FrameContent, Read};
 use crate::known::Known;
+use crate::schema::{Schema, SchemaRead};
 use crate::step::{HttpCall, HttpReply, Record, Reply, Step};
+use crate::trial::{Trial, Tried};
 use crate::verdict::{Refusal, Stop, Verdict};
 use crate::work::Work;
 
@@ -184,21 +185,68 @@ pub trait Connector: Send + Sync {
         Availability::unknown("the CRM does not tell")
     }
 
-    /// Reads that tell which fields the CRM has; none where it cannot be asked.
-    fn field_checks(&self) -> Vec<Check> {
+    /// What is known of the CRM's fields before anything is asked, from the settings alone.
+    fn schema(&self) -> Schema {
+        Schema::default()
+    }
+
+    /// What is left to be read of the CRM's fields, given what is known; none when everything is read, and
+    /// where the CRM cannot be asked.
+    fn schema_reads(&self, known: &Schema) -> Vec<SchemaRead> {
+        let _ = known;
         Vec::new()
     }
 
-    /// What the reply to one of [`field_checks`](Connector::field_checks) says of a mapping's fields,
-    /// which are given by section.
-    fn fields_checked(
+    /// What the answer to such a read adds to what is known. The read is then among the answered ones.
+    ///
+    /// # Errors
+    /// What the other side said instead of an answer, in words. Nothing is learned from it.
+    fn schema_told(
         &self,
-        check: &Check,
+        read: &SchemaRead,
         reply: &HttpReply,
-        fields: &BTreeMap<String, Vec<String>>,
-    ) -> Vec<Finding> {
-        let _ = (check, reply, fields);
-        Vec::new()
+        known: Schema,
+    ) -> Result<Schema, String> {
+        let _ = (read, reply);
+        Ok(known)
+    }
+
+    /// That the CRM lacks a field of the mapping, and what to do about it.
+    fn lacks_field(&self, section: &str, field: &str) -> String {
+        format!("the {section} has no field {field}; add it, or take it out of the mapping")
+    }
+
+    /// The field, as `section.name` of its mapping, of which a CRM's words complain, where they name one
+    /// among these.
+    fn field_named(&self, message: &str, fields: &[String]) -> Option<String> {
+        let words: Vec<&str> = message
+            .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .collect();
+        let named = |field: &&String| {
+            let name = field.rsplit('.').next().unwrap_or(field);
+            // `Name` and `Id` are words of every message; they name no field.
+            !matches!(name, "Id" | "Name") && words.contains(&name)
+        };
+        fields.iter().find(named).cloned()
+    }
+
+    /// Of planned steps, the one whose fields can be tried with a record that is removed again. `mark` is
+    /// what the record is recognised by. `None` where nothing can be tried without leaving something behind.
+    fn trial(&self, steps: &[Step], mark: &str) -> Option<Trial> {
+        let _ = (steps, mark);
+        None
+    }
+
+    /// What the CRM's answer to a trial says, or to the read that finds it.
+    fn tried(&self, trial: &Trial, reply: &HttpReply) -> Tried {
+        let _ = (trial, reply);
+        Tried::default()
+    }
+
+    /// The call that removes a trial's record.
+    fn trial_undo(&self, id: &str) -> Option<HttpCall> {
+        let _ = id;
+        None
     }
 }
 

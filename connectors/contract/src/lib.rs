@@ -28,6 +28,9 @@
 //! | [`desk`] | what happens at a CRM's desk beside assignments and replies |
 //! | [`feed`] | where a rep's side is heard, and what was heard |
 //! | [`availability`] | whether reps are there, as far as a CRM tells |
+//! | [`schema`] | what a CRM's records can hold |
+//! | [`rehearsal`] | the calls that some work would take, planned without one |
+//! | [`trial`] | a record that is made to hear the CRM's answer, and removed again |
 //! | [`connector`] | the trait, and the data that describes a target to the engine |
 //! | [`marker`] | what of a rep's writing is a reply to the customer |
 //! | [`settings`] | how settings are read, and how what is wrong is told without values |
@@ -57,12 +60,15 @@ pub mod phone;
 #[cfg(feature = "proof")]
 pub mod proof;
 pub mod quote;
+pub mod rehearsal;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
+pub mod schema;
 pub mod settings;
 pub mod state;
 pub mod step;
 pub mod text;
+pub mod trial;
 pub mod verdict;
 pub mod work;
 
@@ -77,9 +83,11 @@ pub use event::{
 };
 pub use feed::{Feed, Frame, FrameContent, Inbound, InboundKind, Subject};
 pub use known::{Fact, Known, Settled};
+pub use schema::{Schema, SchemaRead};
 pub use step::{
     Auth, Body, Call, Claim, Content, HttpCall, HttpReply, JsonWithFile, MediaProblem, MediaRef,
     Method, Part, Publication, Publish, Record, Repeat, Reply, Spend, Step,
 };
+pub use trial::{Complaint, Trial, Tried};
 pub use verdict::{Effect, Learned, Reason, Refusal, Stop, Verdict};
 pub use work::{Item, LostField, Rendered, Work};

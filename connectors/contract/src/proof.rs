@@ -18,6 +18,7 @@ use crate::event::{Contact, Data, Session};
 use crate::known::Known;
 use crate::lane::{self, Progress};
 use crate::sandbox::{Request, Response, Sandbox};
+use crate::schema::Schema;
 use crate::step::{
     Body, Call, Content, HttpCall, HttpReply, MediaProblem, MediaRef, Publication, Repeat, Reply,
     Step,
@@ -165,6 +166,84 @@ pub fn prove(stage: &Stage<'_>, depth: usize) -> Report {
         known: quiet.known,
         events: quiet.events,
     }
+}
+
+/// Reads the schema from the simulator, as the daemon does: what is left is asked until nothing is. At every
+/// read each mishap is tried once more: an answer that is none teaches nothing, and the read made again ends
+/// in the same schema.
+///
+/// # Panics
+/// When reading is no function, does not end, or ends otherwise after a mishap.
+#[must_use]
+pub fn prove_schema(connector: &dyn Connector, sandbox: &dyn Fn() -> Box<dyn Sandbox>) -> Schema {
+    let quiet = read_schema(connector, &mut *sandbox(), None);
+    for at in 0..quiet.answered.len() {
+        for status in [401, 429, 500, 503] {
+            let again = read_schema(connector, &mut *sandbox(), Some((at, status)));
+            assert_eq!(again, quiet, "with {status} at read {at}");
+        }
+    }
+    quiet
+}
+
+/// The most reads of one schema.
+const MAX_READS: usize = 500;
+
+fn read_schema(
+    connector: &dyn Connector,
+    sandbox: &mut dyn Sandbox,
+    mut mishap: Option<(usize, u16)>,
+) -> Schema {
+    let mut known = connector.schema();
+    let mut now = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(24 * 365 * 56);
+    for at in 0.. {
+        assert!(at < MAX_READS, "no end after {MAX_READS} reads");
+        let left = connector.schema_reads(&known);
+        assert_eq!(
+            left,
+            connector.schema_reads(&known),
+            "reading is no function"
+        );
+        let Some(read) = left.first() else { break };
+        now += SignedDuration::from_secs(1);
+        let no_file = |_: &MediaRef| Err(MediaProblem::Gone);
+        let Ok(request) = encode(&read.call, sandbox, now, &no_file) else {
+            panic!("{}: a read carries no file", read.what)
+        };
+        let response = sandbox.handle(now, &request);
+        let mut reply = HttpReply {
+            status: response.status,
+            headers: response.headers,
+            body: response.body,
+        };
+        if let Some((when, status)) = mishap
+            && when == at
+        {
+            mishap = None;
+            let sound = std::mem::replace(
+                &mut reply,
+                HttpReply {
+                    status,
+                    ..HttpReply::default()
+                },
+            );
+            let told = connector.schema_told(read, &reply, known.clone());
+            assert!(told.is_err(), "{}: {status} is no answer", read.what);
+            reply = sound;
+        }
+        let told = connector.schema_told(read, &reply, known.clone());
+        assert_eq!(
+            told,
+            connector.schema_told(read, &reply, known),
+            "no function"
+        );
+        known = match told {
+            Ok(told) => told,
+            Err(words) => panic!("{}: {words}", read.what),
+        };
+        assert!(known.has(&read.what), "{} stays to be read", read.what);
+    }
+    known
 }
 
 const MAX_ROUNDS: usize = 4_000;

@@ -4,8 +4,6 @@
 mod columns;
 mod inactive;
 
-use std::collections::BTreeMap;
-
 use handoffd_contract::{Check, Finding, HttpCall, HttpReply};
 use serde_json::{Value, json};
 
@@ -13,11 +11,10 @@ use crate::errors::Answer;
 use crate::plan::part_headers;
 use crate::settings::SignIn;
 use crate::{Creatio, wire};
-use columns::entity_type;
+pub(crate) use columns::entity_type;
 use inactive::INACTIVE;
 
 const METADATA: &str = "objects and columns";
-const MAPPED: &str = "columns of the mapping";
 const STATUSES: &str = "case statuses";
 /// Creatio judges the right to add a row only when it is added.
 const MAY_WRITE: &str = "whether this user may add and edit cannot be tried without leaving a record: it needs the permissions \
@@ -78,14 +75,6 @@ impl Creatio {
             });
         }
         checks
-    }
-
-    /// What tells the columns that there are.
-    pub(crate) fn live_field_checks(&self) -> Vec<Check> {
-        vec![Check {
-            what: MAPPED,
-            call: HttpCall::get(self.path("$metadata")).header("accept", "application/xml"),
-        }]
     }
 
     fn lookups(&self) -> Vec<Lookup> {
@@ -331,35 +320,6 @@ fn there_are(rows: &[(String, String)]) -> String {
         .map(|(id, name)| format!("{name} = {id}"))
         .collect();
     format!("there are: {}", there.join(", "))
-}
-
-/// The mapping's fields that are no columns.
-pub(crate) fn live_fields(
-    reply: &HttpReply,
-    fields: &BTreeMap<String, Vec<String>>,
-) -> Vec<Finding> {
-    let xml = String::from_utf8_lossy(&reply.body);
-    let mut findings = Vec::new();
-    for (section, entity) in [("case", "Case"), ("contact", "Contact")] {
-        let wanted = fields.get(section).into_iter().flatten();
-        // A site without the object is told by another check.
-        let Some(declared) = entity_type(&xml, entity).filter(|_| reply.ok()) else {
-            continue;
-        };
-        findings.extend(wanted.map(|column| {
-            let what = format!("{section}.{column} of the mapping");
-            if declared.contains(&format!("Name=\"{column}\"")) {
-                return Finding::ok(what);
-            }
-            Finding::missing(
-                what,
-                format!(
-                    "{entity} has no column {column} in OData; add it in the object designer and publish, or take it out of the mapping"
-                ),
-            )
-        }));
-    }
-    findings
 }
 
 fn lookup_findings(lookup: &Lookup, body: Option<&Value>) -> Vec<Finding> {

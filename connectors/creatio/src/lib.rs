@@ -14,6 +14,8 @@
 //! | `read` | what a reply proves; `errors` sorts statuses and the texts of errors |
 //! | `hear` | what webhooks and polls say |
 //! | `checks` | what `handoffd check --live` reads |
+//! | `schema` | the columns and lookups that there are |
+//! | `trial` | a case that is made to hear the answer, and deleted again |
 //! | `wire`, `standard` | literals, and ids of the default configuration |
 //! | `sandbox` | a simulator of the documented API (feature `sandbox`) |
 //!
@@ -29,18 +31,19 @@ mod plan;
 mod read;
 #[cfg(feature = "sandbox")]
 mod sandbox;
+mod schema;
 pub mod settings;
 mod standard;
+mod trial;
 mod wire;
 mod words;
-
-use std::collections::BTreeMap;
 
 use handoffd_contract::feed::Read;
 use handoffd_contract::settings::AfterEnd;
 use handoffd_contract::{
-    Check, Connector, Controller, Credential, Data, Feed, Finding, Frame, FrameContent, HttpReply,
-    Known, Problem, Refusal, Reply, Step, Verdict, WebhookAuth, Work,
+    Check, Connector, Controller, Credential, Data, Feed, Finding, Frame, FrameContent, HttpCall,
+    HttpReply, Known, Method, Problem, Refusal, Reply, Schema, SchemaRead, Step, Trial, Tried,
+    Verdict, WebhookAuth, Work,
 };
 use serde_json::Value;
 
@@ -98,18 +101,36 @@ impl Connector for Creatio {
         self.listen(frame)
     }
 
-    fn field_checks(&self) -> Vec<Check> {
-        self.live_field_checks()
+    fn schema_reads(&self, known: &Schema) -> Vec<SchemaRead> {
+        self.left_of_schema(known)
     }
 
-    fn fields_checked(
+    fn schema_told(
         &self,
-        check: &Check,
+        read: &SchemaRead,
         reply: &HttpReply,
-        fields: &BTreeMap<String, Vec<String>>,
-    ) -> Vec<Finding> {
-        let _ = check;
-        checks::live_fields(reply, fields)
+        known: Schema,
+    ) -> Result<Schema, String> {
+        schema::told(read, reply, known)
+    }
+
+    fn lacks_field(&self, section: &str, field: &str) -> String {
+        let entity = if section == "case" { "Case" } else { "Contact" };
+        format!(
+            "{entity} has no column {field} in OData; add it in the object designer and publish, or take it out of the mapping"
+        )
+    }
+
+    fn trial(&self, steps: &[Step], mark: &str) -> Option<Trial> {
+        self.trial_of(steps, mark)
+    }
+
+    fn tried(&self, trial: &Trial, reply: &HttpReply) -> Tried {
+        trial::tried(trial, reply)
+    }
+
+    fn trial_undo(&self, id: &str) -> Option<HttpCall> {
+        Some(HttpCall::new(Method::Delete, self.record("Case", id)))
     }
 
     fn refused_field(&self, fact: &str) -> Option<String> {

@@ -1,15 +1,11 @@
 //! What the portal must have, and how to add what is missing.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use handoffd_contract::{Check, Credential, Finding, HttpCall, HttpReply, Step};
 use serde_json::{Value, json};
 
 use crate::errors::words;
 use crate::settings::{Field, Settings, is_id};
 
-const TICKET_FIELDS: &str = "ticket properties of the mapping";
-const CONTACT_FIELDS: &str = "contact properties of the mapping";
 const MAY_CREATE_CONTACTS: &str = "right to create contacts";
 const MAY_CREATE_TICKETS: &str = "right to create tickets";
 const ACCOUNT: &str = "HubSpot account";
@@ -90,57 +86,6 @@ pub fn checks(settings: &Settings) -> Vec<Check> {
         call: property("tickets", name),
     }));
     checks
-}
-
-/// What tells the properties that there are.
-pub fn field_checks(settings: &Settings) -> Vec<Check> {
-    [(TICKET_FIELDS, "tickets"), (CONTACT_FIELDS, "contacts")]
-        .into_iter()
-        .map(|(what, kind)| Check {
-            what,
-            call: HttpCall::get(settings.paths.properties(kind)),
-        })
-        .collect()
-}
-
-/// The mapping's fields that are no properties. Of what cannot be read nothing is said: another check
-/// does.
-pub fn fields_checked(
-    check: &Check,
-    reply: &HttpReply,
-    fields: &BTreeMap<String, Vec<String>>,
-) -> Vec<Finding> {
-    let section = if check.what == TICKET_FIELDS {
-        "ticket"
-    } else {
-        "contact"
-    };
-    let body = reply.json().unwrap_or_default();
-    let Some(list) = body["results"].as_array().filter(|_| reply.ok()) else {
-        return vec![Finding::missing(
-            check.what,
-            format!(
-                "they could not be listed (HubSpot answered {})",
-                reply.status
-            ),
-        )];
-    };
-    let there: BTreeSet<&str> = list.iter().filter_map(|one| one["name"].as_str()).collect();
-    let wanted = fields.get(section).into_iter().flatten();
-    wanted
-        .map(|field| {
-            let what = format!("{section}.{field} of the mapping");
-            if there.contains(field.as_str()) {
-                return Finding::ok(what);
-            }
-            Finding::missing(
-                what,
-                format!(
-                    "the {section} has no property {field}; add it under Settings > Properties, or take it out of the mapping"
-                ),
-            )
-        })
-        .collect()
 }
 
 /// What the answer to a check means.

@@ -16,6 +16,8 @@
 //! | `errors`, `read` | what a reply proves; `errors` says what statuses and bodies mean |
 //! | `hear` | what webhooks and polls tell |
 //! | `checks` | what the portal must have |
+//! | `schema` | the properties that there are |
+//! | `trial` | a ticket that is made to hear the answer, and archived again |
 //! | `sandbox` | the other side (feature `sandbox`) |
 //!
 //! Invariants: one ticket per session (and, where the settings say so, per end), by a unique property; a note is looked for by its printed
@@ -30,18 +32,20 @@ mod plan;
 mod read;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
+mod schema;
 pub mod settings;
+mod trial;
 mod whose;
 pub mod words;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use handoffd_contract::feed::Read;
 use handoffd_contract::settings::AfterEnd;
 use handoffd_contract::{
-    Budget, Check, Connector, Controller, Credential, Data, Feed, Finding, Frame, FrameContent,
-    HttpReply, Known, Problem, Refusal, Reply, Step, Verdict, WebhookAuth, Work,
+    Budget, Check, Connector, Controller, Credential, Data, Feed, Finding, Frame, FrameContent, HttpCall,
+    HttpReply, Known, Problem, Refusal, Reply, Schema, SchemaRead, Step, Trial, Tried, Verdict,
+    WebhookAuth, Work,
 };
 use serde_json::Value;
 
@@ -147,17 +151,35 @@ impl Connector for HubSpot {
         })
     }
 
-    fn field_checks(&self) -> Vec<Check> {
-        checks::field_checks(&self.settings)
+    fn schema_reads(&self, known: &Schema) -> Vec<SchemaRead> {
+        schema::reads(&self.settings, known)
     }
 
-    fn fields_checked(
+    fn schema_told(
         &self,
-        check: &Check,
+        read: &SchemaRead,
         reply: &HttpReply,
-        fields: &BTreeMap<String, Vec<String>>,
-    ) -> Vec<Finding> {
-        checks::fields_checked(check, reply, fields)
+        known: Schema,
+    ) -> Result<Schema, String> {
+        schema::told(read, reply, known)
+    }
+
+    fn lacks_field(&self, section: &str, field: &str) -> String {
+        format!(
+            "the {section} has no property {field}; add it under Settings > Properties, or take it out of the mapping"
+        )
+    }
+
+    fn trial(&self, steps: &[Step], mark: &str) -> Option<Trial> {
+        trial::trial(&self.settings, steps, mark)
+    }
+
+    fn tried(&self, trial: &Trial, reply: &HttpReply) -> Tried {
+        trial::tried(trial, reply)
+    }
+
+    fn trial_undo(&self, id: &str) -> Option<HttpCall> {
+        Some(trial::undo(&self.settings, id))
     }
 
     fn refused_field(&self, fact: &str) -> Option<String> {

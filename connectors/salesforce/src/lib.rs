@@ -21,6 +21,7 @@
 //! | `pickers` | lists, carousels and times that a customer may choose from |
 //! | `availability` | whether reps are there: the business hours |
 //! | `checks` | what `handoffd check --live` reads |
+//! | `schema` | the channel's parameters, as the settings list them |
 //! | `sandbox` | a simulator of the documented API (feature `sandbox`) |
 //!
 //! Order of calls: event stream → conversation → transcript (texts, or one file with the handoff's
@@ -43,6 +44,7 @@ mod read;
 mod routing;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
+mod schema;
 mod send;
 pub mod settings;
 mod told;
@@ -50,7 +52,7 @@ mod words;
 
 use handoffd_contract::{
     Availability, Budget, Check, Connector, Credential, Data, Feed, Finding, Frame, FrameContent,
-    HttpCall, HttpReply, Known, Problem, Refusal, Reply, Step, Verdict, Work,
+    HttpCall, HttpReply, Known, Problem, Refusal, Reply, Schema, Step, Verdict, Work,
 };
 use jiff::Timestamp;
 use std::time::Duration;
@@ -176,6 +178,17 @@ impl Connector for Salesforce {
 
     fn available(&self, reply: &HttpReply, now: Timestamp) -> Availability {
         availability::read(reply, now)
+    }
+
+    fn schema(&self) -> Schema {
+        schema::schema(&self.settings)
+    }
+
+    fn lacks_field(&self, section: &str, field: &str) -> String {
+        format!(
+            "{field} is none of the channel's `parameters` of the settings, so that Salesforce would drop it without a word; \
+             add it under Setup → Messaging Settings → Custom Parameters and to `parameters`, or take it out of [{section}]"
+        )
     }
 
     fn checks(&self) -> Vec<Check> {

@@ -6,14 +6,17 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use handoffd_contract::{Check, Finding, HttpCall, HttpReply, Reason};
+use handoffd_contract::{Finding, HttpCall, HttpReply, Reason};
 
 use super::{MISSING, Page};
 use crate::app::{Connected, mapping_of};
 use crate::connectors;
+use crate::crm_schema;
 use crate::ledger::Ledger;
 use crate::wire::Wire;
 
+/// What is read to know the mapping's fields.
+const FIELDS: &str = "fields of the mapping";
 /// Between a call that failed and the one more that is made.
 const AGAIN: Duration = Duration::from_secs(1);
 /// At most so long is waited when the target asks for a pause.
@@ -41,17 +44,17 @@ pub(super) async fn verify(
     let mut page = Page::new(title);
     let checks = one.connector.checks();
     let fields = mapped(one, ledger, &mut page).await;
-    let of_mapping = one.connector.field_checks();
-    let all = checks.iter().map(|check| (check, false));
-    let all = all.chain(of_mapping.iter().map(|check| (check, true)));
-    let all: Vec<(&Check, bool)> = all.collect();
-    for (at, (check, is_mapping)) in all.iter().enumerate() {
+    let asks_schema = !one
+        .connector
+        .schema_reads(&one.connector.schema())
+        .is_empty();
+    for (at, check) in checks.iter().enumerate() {
+        let left = checks.len() - at - 1 + usize::from(asks_schema);
         let reply = match ask(wire, &check.call).await {
             Ok(reply) => reply,
             Err(trouble) => {
-                let left = all.len() - at - 1;
                 page.bad(trouble.kind, check.what, and_no_more(trouble.words, left));
-                break;
+                return page;
             }
         };
         if reply.status == 401 {
@@ -59,20 +62,41 @@ pub(super) async fn verify(
             let findings = one.connector.checked(check, &reply);
             let said = findings.into_iter().find_map(|finding| finding.problem);
             let words = said.unwrap_or_else(|| "the sign-in was not accepted".to_owned());
-            let left = all.len() - at - 1;
             page.bad("REFUSED", check.what, and_no_more(words, left));
-            break;
+            return page;
         }
-        let findings = if *is_mapping {
-            one.connector.fields_checked(check, &reply, &fields)
-        } else {
-            one.connector.checked(check, &reply)
-        };
-        for finding in findings {
+        for finding in one.connector.checked(check, &reply) {
             note(wire, &mut page, finding, create).await;
         }
     }
+    fields_there(one, wire, &fields, &mut page).await;
     page
+}
+
+/// Whether the CRM has the mapping's fields. Of what cannot be told nothing is said.
+async fn fields_there(
+    one: &Connected,
+    wire: &Wire,
+    fields: &BTreeMap<String, Vec<String>>,
+    page: &mut Page,
+) {
+    let schema = match crm_schema::read(&*one.connector, wire).await {
+        Ok(schema) => schema,
+        Err(words) => {
+            page.bad(MISSING, FIELDS, words);
+            return;
+        }
+    };
+    for (section, names) in fields {
+        for name in names {
+            let what = format!("{section}.{name} of the mapping");
+            match schema.lacks(section, name) {
+                Some(true) => page.bad(MISSING, what, one.connector.lacks_field(section, name)),
+                Some(false) => page.well("ok", what),
+                None => {}
+            }
+        }
+    }
 }
 
 fn and_no_more(words: String, left: usize) -> String {

@@ -8,6 +8,7 @@ import { judge } from './judge.js';
 import { live } from './live.js';
 import { playground } from './playground.js';
 import { tap } from './tap.js';
+import { editor } from './editor.js';
 
 function themes() {
   const form = document.querySelector('form.theme');
@@ -157,3 +158,4 @@ listen();
 live();
 playground();
 tap();
+editor();

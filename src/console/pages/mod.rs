@@ -6,8 +6,10 @@
 //! | `audit` | the audit log |
 //! | `conversation` | one conversation: its timeline, and what to do next |
 //! | `conversations` | conversations, found and listed |
+//! | `field_rows` | a mapping's fields as rows, and the one that is open |
 //! | `letter` | one dead letter: seen, changed, judged, dropped |
 //! | `lines` | a JSON body as lines, with the one that is wrong |
+//! | `mappings`, `mapping_acts` | mappings: seen, edited, published; their versions |
 //! | `overview` | what needs a person, the targets, the flow |
 //! | `parked` | parked work: groups, dead letters, webhooks |
 //! | `people` | users and tokens |
@@ -22,8 +24,11 @@ mod acts;
 mod audit;
 mod conversation;
 mod conversations;
+mod field_rows;
 mod letter;
 mod lines;
+mod mapping_acts;
+mod mappings;
 mod overview;
 mod parked;
 mod people;
@@ -57,6 +62,12 @@ pub(super) fn routes() -> Router<Arc<Console>> {
         .route("/dead-letters/{id}", get(letter::show).post(letter::act))
         .route("/reasons/{label}", get(reasons::show))
         .route("/targets/{name}", get(target::show))
+        .route("/mappings", get(mappings::list))
+        .route(
+            "/mappings/{target}",
+            get(mappings::show).post(mapping_acts::act),
+        )
+        .route("/mappings/{target}/versions", get(mappings::versions))
         .route("/audit", get(audit::show))
         .route("/access", get(people::show))
         .route("/access/tokens", post(people::make))

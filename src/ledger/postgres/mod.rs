@@ -26,6 +26,7 @@
 //! | `operate`, `retry_skip` | lists, reports, numbers; lanes put back to work |
 //! | `troubles` | what is not well, counted |
 //! | `mappings` | versions of mappings |
+//! | `editor` | drafts of mappings, what CRMs' records can hold, and handoffs to look at |
 //! | `notifier` | what people are to be told of |
 //! | `access` | sign-ins, links, tokens, people, and the audit log |
 
@@ -36,6 +37,7 @@ mod connect;
 mod conversation;
 mod daemons;
 mod db;
+mod editor;
 mod events;
 mod facts;
 mod feeds;

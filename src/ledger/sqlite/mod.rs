@@ -24,6 +24,7 @@
 //! | `operate`, `retry_skip` | lists, reports, numbers; lanes put back to work |
 //! | `troubles` | what is not well, counted |
 //! | `mappings` | versions of mappings |
+//! | `editor` | drafts of mappings, what CRMs' records can hold, and handoffs to look at |
 //! | `notifier` | what people are to be told of |
 //! | `access` | sign-ins, links, tokens, people, and the audit log |
 
@@ -33,6 +34,7 @@ mod beside;
 mod conversation;
 mod daemons;
 mod disk_space;
+mod editor;
 mod events;
 mod facts;
 mod feeds;

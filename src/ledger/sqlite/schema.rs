@@ -22,6 +22,7 @@ const STEPS: &[&str] = &[
     include_str!("schema/0009.sql"),
     include_str!("schema/0010.sql"),
     include_str!("schema/0011.sql"),
+    include_str!("schema/0012.sql"),
 ];
 
 /// Marks a file as a ledger of handoffd: "hndf". <https://sqlite.org/pragma.html#pragma_application_id>

@@ -104,7 +104,7 @@ impl Creatio {
 }
 
 /// The text of one entity type's declaration.
-pub(super) fn entity_type<'a>(xml: &'a str, entity: &str) -> Option<&'a str> {
+pub(crate) fn entity_type<'a>(xml: &'a str, entity: &str) -> Option<&'a str> {
     let from = xml.find(&format!("<EntityType Name=\"{entity}\""))?;
     let rest = &xml[from..];
     Some(&rest[..rest.find("</EntityType>").unwrap_or(rest.len())])

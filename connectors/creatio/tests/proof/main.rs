@@ -20,6 +20,7 @@ mod reopened;
 mod reply_states;
 mod reported;
 mod returned;
+mod schema;
 mod settings;
 mod shared;
 mod site;

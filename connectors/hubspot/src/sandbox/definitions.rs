@@ -1,6 +1,8 @@
 //! Properties' definitions: changed, put away, and in batches.
 //! <https://developers.hubspot.com/docs/api-reference/latest/crm/properties/guide>
 
+use std::collections::BTreeMap;
+
 use handoffd_contract::sandbox::Response;
 use serde_json::{Value, json};
 
@@ -63,6 +65,7 @@ impl Portal {
         if let Some(options) = body["options"].as_array() {
             let values = options.iter().filter_map(|option| option["value"].as_str());
             property.options = values.map(str::to_owned).collect();
+            property.captions = captions(&body["options"]);
         }
         Ok(Response::json(200, &property.json(name)))
     }
@@ -138,6 +141,16 @@ impl Portal {
         answer["errors"] = json!(errors);
         Ok(Response::json(207, &answer))
     }
+}
+
+/// The options' labels, by value.
+pub(super) fn captions(options: &Value) -> BTreeMap<String, String> {
+    let options = options.as_array().into_iter().flatten();
+    let named = options.filter_map(|option| {
+        let (value, label) = (option["value"].as_str()?, option["label"].as_str()?);
+        Some((value.to_owned(), label.to_owned()))
+    });
+    named.collect()
 }
 
 fn missing(name: &str) -> Response {

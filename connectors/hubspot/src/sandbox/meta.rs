@@ -399,6 +399,7 @@ impl Portal {
                 .filter_map(|option| option["value"].as_str())
                 .map(str::to_owned)
                 .collect(),
+            captions: super::definitions::captions(&body["options"]),
         };
         let shown = property.json(name);
         self.schema

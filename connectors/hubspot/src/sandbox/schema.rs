@@ -167,6 +167,8 @@ pub(super) struct Property {
     pub read_only: bool,
     pub custom: bool,
     pub options: Vec<String>,
+    /// Labels of options, where they are not the value in other letters.
+    pub captions: BTreeMap<String, String>,
 }
 
 impl Property {
@@ -180,7 +182,23 @@ impl Property {
             read_only: false,
             custom: false,
             options: Vec::new(),
+            captions: BTreeMap::new(),
         }
+    }
+
+    /// An option's label: as it was given, else as HubSpot's own options have it, `Billing issue` for
+    /// `BILLING_ISSUE`.
+    fn caption(&self, value: &str) -> String {
+        if let Some(caption) = self.captions.get(value) {
+            return caption.clone();
+        }
+        let is_code = value.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
+        if self.custom || !is_code {
+            return value.to_owned();
+        }
+        let words = value.to_lowercase().replace('_', " ");
+        let (first, rest) = words.split_at(words.len().min(1));
+        format!("{}{rest}", first.to_uppercase())
     }
 
     pub(super) fn json(&self, name: &str) -> Value {
@@ -188,7 +206,7 @@ impl Property {
             .options
             .iter()
             .enumerate()
-            .map(|(n, value)| json!({"label": value, "value": value, "displayOrder": n, "hidden": false}))
+            .map(|(n, value)| json!({"label": self.caption(value), "value": value, "displayOrder": n, "hidden": false}))
             .collect();
         json!({
             "name": name, "label": if self.label.is_empty() { name } else { &self.label }, "groupName": self.group, "type": self.kind,

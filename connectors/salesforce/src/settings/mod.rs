@@ -81,6 +81,9 @@ pub struct Settings {
     /// The most UTF-16 units of a routing attribute's value: the shortest *maximum length* among
     /// the channel's custom parameters.
     pub attribute_limit: usize,
+    /// The channel's custom parameters, where an administrator lists them: Salesforce drops every other
+    /// attribute without a word. Empty where they are not listed.
+    pub parameters: Vec<String>,
     /// The most bytes of a file.
     pub max_file_bytes: u64,
     /// Hosts from which reps' files may be fetched.

@@ -69,6 +69,7 @@ pub(super) fn read(value: &Value) -> Result<Settings, Vec<Problem>> {
         transcript: transcript(&mut top),
         message_limit: size(top.number("message_limit", 200..=30_000, 3_000)),
         attribute_limit: size(top.number("attribute_limit", 20..=10_000, 255)),
+        parameters: parameters(&mut top),
         max_file_bytes: top.number("max_file_bytes", 1_024..=25 * 1024 * 1024, 5 * 1024 * 1024),
         file_hosts: file_hosts(&mut top),
         relay_chatbot: top.flag("relay_chatbot", false),
@@ -202,6 +203,13 @@ fn transcript(top: &mut Table<'_>) -> Transcript {
         ("file", Transcript::File),
     ];
     top.choice("transcript", &words, auto)
+}
+
+fn parameters(top: &mut Table<'_>) -> Vec<String> {
+    let remedy = "copy the API names of the channel's custom parameters (Setup → Messaging Settings → the channel → \
+                  Custom Parameters)";
+    top.texts_if("parameters", is_developer_name, remedy)
+        .unwrap_or_default()
 }
 
 fn file_hosts(top: &mut Table<'_>) -> Vec<String> {
