@@ -142,7 +142,7 @@ fn each_wrong_configuration_gets_its_problem() {
                 "access.openid.roles.viewer: nobody has a role by it; write [\"*\"] for everybody",
                 "access.proxy.user_header: found a text of 6 characters; write the name of a header, such as \"X-Forwarded-User\"",
                 "access.proxy.user_header: it is not said whose header is believed; write http.trusted_proxies: the addresses of the proxy, and of nothing else",
-                "access.proxy.roles.viewer: found a text of 1 characters; write a list of texts",
+                "access.proxy.roles.viewer: found a text of 1 character; write a list of texts",
                 "access.proxy.roles.viewer: nobody has a role by it; write [\"*\"] for everybody",
             ],
         ),

@@ -14,6 +14,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::known::Known;
 use super::origin::{self, Asked};
+use super::told::as_json;
 use super::{Access, By, Person, Role, needed};
 use crate::ledger::LedgerError;
 use crate::serving::Peer;
@@ -93,7 +94,7 @@ pub async fn guard_api(
     next: Next,
 ) -> Response {
     match access.admitted(request).await {
-        Ok(request) => next.run(request).await,
+        Ok(request) => as_json(next.run(request).await).await,
         Err(refusal) => refusal.json(),
     }
 }
@@ -178,6 +179,9 @@ impl Access {
         if (changes || person.csrf.is_none())
             && origin::is_foreign(request.method(), request.headers(), own)
         {
+            return Err(Refusal::Foreign);
+        }
+        if person.csrf.is_none() && origin::may_be_form(request.method(), request.headers()) {
             return Err(Refusal::Foreign);
         }
         if !changes || person.csrf.is_none() {

@@ -23,6 +23,7 @@
 //! | `password` | passwords: hashed, verified, off the threads that serve |
 //! | `throttle` | tries by name and by address |
 //! | `openid` | signing in at a provider |
+//! | `told` | what is wrong with a request, told as JSON |
 //! | `tokens` | tokens of scripts |
 //! | `audit` | what was done by whom |
 
@@ -38,6 +39,7 @@ mod roles;
 mod sign_in;
 mod throttle;
 pub mod tokens;
+mod told;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -39,9 +39,15 @@ pub(super) fn is_foreign(method: &Method, headers: &HeaderMap, own: Option<&Url>
         // A page that sends no referrer sends no origin either.
         (Some(false), None | Some("null")) => false,
         (_, Some(origin)) => !is_own(origin, headers, own),
-        // Neither said: no browser, or one of old with a form; only a form can be sent without a word.
-        (None, None) => !method.is_safe() && is_form(headers),
+        (None, None) => false,
     }
+}
+
+/// Whether a request could be a form of a foreign page in a browser so old that it does not say so: nothing
+/// else can be sent without a word.
+pub(super) fn may_be_form(method: &Method, headers: &HeaderMap) -> bool {
+    let says = word(headers, "sec-fetch-site").or(word(headers, "origin"));
+    !method.is_safe() && says.is_none() && is_form(headers)
 }
 
 /// Whether an origin is the one that is asked for.
@@ -188,14 +194,7 @@ mod tests {
                 vec![("origin", "https://console.example.com"), host],
                 false,
             ),
-            ("POST", vec![form], true),
-            (
-                "POST",
-                vec![("content-type", "text/plain;charset=UTF-8")],
-                true,
-            ),
-            ("POST", vec![json], false),
-            ("POST", vec![], false),
+            ("POST", vec![form], false),
             ("GET", vec![], false),
         ] {
             let method: Method = method.parse().unwrap();
@@ -204,6 +203,31 @@ mod tests {
                 foreign,
                 "{method} {lines:?}"
             );
+        }
+    }
+
+    #[test]
+    fn only_a_form_is_sent_without_a_word() {
+        for (lines, may_be) in [
+            (
+                vec![("content-type", "application/x-www-form-urlencoded")],
+                true,
+            ),
+            (vec![("content-type", "text/plain;charset=UTF-8")], true),
+            (
+                vec![("content-type", "Multipart/Form-Data; boundary=x")],
+                true,
+            ),
+            (vec![("content-type", "application/json")], false),
+            (vec![], false),
+            (
+                vec![("content-type", "text/plain"), ("sec-fetch-site", "none")],
+                false,
+            ),
+        ] {
+            let headers = headers(&lines);
+            assert_eq!(may_be_form(&Method::POST, &headers), may_be, "{lines:?}");
+            assert!(!may_be_form(&Method::GET, &headers));
         }
     }
 

@@ -50,6 +50,14 @@ struct Count {
     free_at: Instant,
 }
 
+impl Count {
+    /// Whether nothing was tried for long after it could have been.
+    fn is_forgotten(&self, now: Instant) -> bool {
+        let since = self.last.max(self.free_at);
+        now.saturating_duration_since(since) >= FORGOTTEN
+    }
+}
+
 impl Throttle {
     /// Counts a try of this name from this address.
     ///
@@ -94,7 +102,7 @@ fn wait<K: Hash + Eq>(counts: &HashMap<K, Count>, key: &K, now: Instant) -> Opti
 
 fn count<K: Hash + Eq + Clone>(counts: &mut HashMap<K, Count>, key: K, rule: &Rule, now: Instant) {
     if counts.len() >= MOST && !counts.contains_key(&key) {
-        counts.retain(|_, count| now.saturating_duration_since(count.last) < FORGOTTEN);
+        counts.retain(|_, count| !count.is_forgotten(now));
         // Where all are new, the one that has the least to wait for goes.
         if counts.len() >= MOST {
             let least = counts.iter().min_by_key(|(_, count)| count.free_at);
@@ -108,7 +116,7 @@ fn count<K: Hash + Eq + Clone>(counts: &mut HashMap<K, Count>, key: K, rule: &Ru
         last: now,
         free_at: now,
     });
-    if now.saturating_duration_since(known.last) >= FORGOTTEN {
+    if known.is_forgotten(now) {
         known.tries = 0;
     }
     known.tries = known.tries.saturating_add(1);

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Admin;
-use super::operate::failed;
+use super::operate::{failed, refuse};
 use crate::access::tokens::{NotMade, Wanted};
 use crate::access::{Person, Role};
 use crate::ledger::LedgerError;
@@ -224,8 +224,6 @@ pub(super) async fn make_token(
         unmask: wanted.unmask,
         days: wanted.days,
     };
-    let refuse =
-        |status: StatusCode, words: &str| (status, Json(json!({"error": words}))).into_response();
     match admin.access.make_token(&person, wanted).await {
         Ok((secret, row)) => match Token::of(row) {
             Some(token) => {
@@ -234,8 +232,10 @@ pub(super) async fn make_token(
             }
             None => failed(&LedgerError::Failed("a token without a role".into())),
         },
-        Err(NotMade::Wrong(words)) => refuse(StatusCode::BAD_REQUEST, &words),
-        Err(NotMade::May(words)) => refuse(StatusCode::FORBIDDEN, &words),
+        Err(NotMade::Wrong(words)) => refuse(&words),
+        Err(NotMade::May(words)) => {
+            (StatusCode::FORBIDDEN, Json(json!({"error": words}))).into_response()
+        }
         Err(NotMade::Ledger(error)) => failed(&error),
     }
 }
@@ -292,6 +292,7 @@ pub(super) struct AuditPage {
 
 /// What somebody did.
 #[derive(Serialize, ToSchema)]
+#[schema(as = AuditEntry)]
 struct Entry {
     /// Its number.
     id: i64,
@@ -320,7 +321,10 @@ pub(super) async fn audit(
     State(admin): State<Arc<Admin>>,
     Query(query): Query<AuditQuery>,
 ) -> Response {
-    let limit = query.limit.unwrap_or(PAGE).clamp(1, MAX_PAGE);
+    let limit = query.limit.unwrap_or(PAGE);
+    if !(1..=MAX_PAGE).contains(&limit) {
+        return refuse(&format!("limit: the number {limit}; write 1 to {MAX_PAGE}"));
+    }
     let filter = AuditFilter {
         who: query.who,
         what: query.what,

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 /// Lanes.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only its shape is told")]
-pub(super) struct Lanes {
+pub(super) struct LaneList {
     /// In the order of their numbers.
     lanes: Vec<Lane>,
 }
@@ -27,8 +27,8 @@ pub(super) struct Lane {
     session: String,
     /// The target.
     target: String,
-    /// `idle`, `due`, `held` or `parked`.
-    state: String,
+    /// Its state.
+    state: State,
     /// When it is tried next.
     due_at: Option<Timestamp>,
     /// Events that are not shown at the target yet.
@@ -45,6 +45,22 @@ pub(super) struct Lane {
     updated_at: Timestamp,
     /// Why nobody works on it, if nobody does.
     nobody_works: Option<String>,
+}
+
+/// How a lane stands.
+#[derive(Serialize, ToSchema)]
+#[schema(as = LaneState)]
+#[serde(rename_all = "lowercase")]
+#[expect(dead_code, reason = "only its shape is told")]
+pub(super) enum State {
+    /// Nothing is to be done.
+    Idle,
+    /// Something is to be done, now or at a time.
+    Due,
+    /// It waits for something to happen.
+    Held,
+    /// It waits for a person.
+    Parked,
 }
 
 /// Parked work.
@@ -144,7 +160,7 @@ pub(super) struct LaneName {
 /// Dead letters.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only its shape is told")]
-pub(super) struct Letters {
+pub(super) struct LetterList {
     /// How many there are.
     count: i64,
     /// All of them by cause and source, at most 1,000 groups.

@@ -1,7 +1,8 @@
 //! `GET /v1/openapi.json`: every operation under `/v1` of the admin listener, as OpenAPI 3.1.
 //!
 //! An operation stands with its handler (`#[utoipa::path]`); here is the list of them. A test compares it
-//! with the routes. The role that an operation needs, and what all of them answer alike, is added here.
+//! with the routes. Two types of one name would be one schema: name them apart, or say
+//! `#[schema(as = …)]`. The role that an operation needs, and what all of them answer alike, is added here.
 
 use std::sync::OnceLock;
 
@@ -96,11 +97,28 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
         json!({"description": description,
             "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Wrong"}}}})
     };
-    let answers = [
+    let mut answers = vec![
         ("401", "It is not known who asks".to_owned()),
         ("403", format!("It needs the role {}", role.word())),
         ("503", "The ledger cannot be reached".to_owned()),
     ];
+    if operation["parameters"].is_array() {
+        answers.push(("400", "A parameter is wrong".to_owned()));
+    }
+    if operation["requestBody"].is_object() {
+        answers.extend([
+            (
+                "400",
+                "The body is no JSON, or what it says does not fit".to_owned(),
+            ),
+            ("413", "The body is too long".to_owned()),
+            ("415", "The body is not called application/json".to_owned()),
+            (
+                "422",
+                "The body is JSON and not what is described".to_owned(),
+            ),
+        ]);
+    }
     for (status, description) in answers {
         let known = operation["responses"].get(status).is_some();
         if !known {

@@ -28,7 +28,8 @@ pub(super) struct LaneQuery {
     session: Option<String>,
     /// Only of this target.
     target: Option<String>,
-    /// Only in this state: `idle`, `due`, `held` or `parked`.
+    /// Only in this state.
+    #[param(value_type = Option<answers::State>)]
     state: Option<String>,
     /// Only with this reason's label.
     reason: Option<String>,
@@ -42,7 +43,7 @@ pub(super) struct LaneQuery {
 
 /// Lanes, and what they wait for.
 #[utoipa::path(get, path = "/v1/lanes", tag = "work", params(LaneQuery),
-    responses((status = 200, body = answers::Lanes), (status = 400, description = "The request is wrong", body = Wrong)))]
+    responses((status = 200, body = answers::LaneList), (status = 400, description = "The request is wrong", body = Wrong)))]
 pub(super) async fn lanes(
     State(admin): State<Arc<Admin>>,
     Query(query): Query<LaneQuery>,
@@ -238,7 +239,7 @@ pub(super) struct After {
 
 /// Events that could not be understood.
 #[utoipa::path(get, path = "/v1/dead-letters", tag = "dead letters", params(After),
-    responses((status = 200, body = answers::Letters), (status = 400, description = "The request is wrong", body = Wrong)))]
+    responses((status = 200, body = answers::LetterList), (status = 400, description = "The request is wrong", body = Wrong)))]
 pub(super) async fn list_dead_letters(
     State(admin): State<Arc<Admin>>,
     Query(page): Query<After>,

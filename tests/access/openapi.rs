@@ -118,6 +118,45 @@ fn schema(document: &Value, method: &str, path: &str, status: &str) -> Option<Va
     }))
 }
 
+#[tokio::test]
+async fn what_is_wrong_is_told_as_json_and_without_what_was_sent() {
+    let console = Console::start().await;
+    let body = |path: &str, body: &'static str| {
+        let request = console.post(path).bearer_auth(ADMIN);
+        request
+            .header("content-type", "application/json")
+            .body(body)
+    };
+    for (request, status) in [
+        (body("/v1/retry", "{\"all\":\"s3cr3t\"}"), 422),
+        (body("/v1/retry", "{\"s3cr3t\":1}"), 422),
+        (body("/v1/retry", "s3cr3t"), 400),
+        (
+            body("/v1/tokens", "{\"name\":\"x\",\"role\":\"s3cr3t\"}"),
+            422,
+        ),
+        (
+            console.post("/v1/retry").bearer_auth(ADMIN).body("s3cr3t"),
+            415,
+        ),
+        (
+            console.get("/v1/dead-letters/s3cr3t").bearer_auth(ADMIN),
+            400,
+        ),
+        (
+            console.get("/v1/audit?limit=s3cr3t").bearer_auth(ADMIN),
+            400,
+        ),
+        (console.get("/v1/audit?s3cr3t=1").bearer_auth(ADMIN), 400),
+    ] {
+        let reply = request.send().await.unwrap();
+        assert_eq!(reply.status(), status, "{}", reply.url());
+        let told: Value = reply.json().await.unwrap();
+        let words = told["error"].as_str().unwrap();
+        assert!(!words.is_empty() && !words.contains("s3cr3t"), "{words}");
+    }
+}
+
 async fn answers_fit_their_schemas(place: Where) {
     let console = Console::with(place, &json!({})).await;
     let ana = console.sign_in("ana").await;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use axum::extract::{Form, Query, State};
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -131,8 +131,11 @@ async fn authorize(
 async fn token(
     State(provider): State<Provider>,
     headers: HeaderMap,
-    Form(asked): Form<HashMap<String, String>>,
+    form: String,
 ) -> (StatusCode, Json<Value>) {
+    let asked: HashMap<String, String> = url::form_urlencoded::parse(form.as_bytes())
+        .into_owned()
+        .collect();
     let mut state = provider.state.lock().unwrap();
     let shown = headers["authorization"].to_str().unwrap();
     let own = STANDARD.encode(format!("{CLIENT}:{SECRET}"));

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::world::{ADMIN, Console, PEOPLE, Where};
 
 /// What is written by others than admins, or read by others than everybody.
-const OTHERWISE: [(&str, &str, &str); 9] = [
+const OTHERWISE: [(&str, &str, &str); 10] = [
     ("post", "/v1/retry", "operator"),
     ("post", "/v1/skip", "operator"),
     ("post", "/v1/dead-letters/retry", "operator"),
@@ -16,6 +16,7 @@ const OTHERWISE: [(&str, &str, &str); 9] = [
     ("post", "/v1/dead-letters/{id}/drop", "operator"),
     ("post", "/v1/search", "viewer"),
     ("post", "/v1/sessions/{id}/unmask", "viewer"),
+    ("delete", "/v1/sessions/{id}/unmask", "viewer"),
 ];
 
 /// Every operation of the document: method, path, role that it must need.

@@ -1,6 +1,5 @@
 //! Signing in, what the browser is given, and how it ends.
 
-use handoffd::ledger::AccessLedger as _;
 use handoffd::ledger::access::SignInRow;
 use jiff::{SignedDuration, Timestamp};
 use reqwest::StatusCode;

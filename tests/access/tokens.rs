@@ -1,6 +1,5 @@
 //! Tokens of scripts.
 
-use handoffd::ledger::AccessLedger as _;
 use handoffd::ledger::access::TokenRow;
 use jiff::{SignedDuration, Timestamp};
 use reqwest::{Method, StatusCode};

@@ -80,7 +80,8 @@ pub async fn who_was_seen_is_remembered(w: &World) {
 pub async fn a_link_signs_in_once(w: &World) {
     w.a.put_link(&key(1), t(0), t(600)).await.unwrap();
     w.a.put_link(&key(2), t(0), t(600)).await.unwrap();
-    let both = tokio::join!(w.a.take_link(&key(1), t(1)), w.b.take_link(&key(1), t(1)));
+    let one = key(1);
+    let both = tokio::join!(w.a.take_link(&one, t(1)), w.b.take_link(&one, t(1)));
     assert!(matches!(
         both,
         (Ok(true), Ok(false)) | (Ok(false), Ok(true))
