@@ -43,9 +43,9 @@ use std::time::Duration;
 use handoffd_contract::feed::Read;
 use handoffd_contract::settings::AfterEnd;
 use handoffd_contract::{
-    Budget, Check, Connector, Controller, Credential, Data, Feed, Finding, Frame, FrameContent, HttpCall,
-    HttpReply, Known, Problem, Refusal, Reply, Schema, SchemaRead, Step, Trial, Tried, Verdict,
-    WebhookAuth, Work,
+    Budget, Check, Connector, Controller, Credential, Data, Feed, Finding, Frame, FrameContent,
+    HttpCall, HttpReply, Known, Problem, Refusal, Reply, Schema, SchemaRead, Step, Trial, Tried,
+    Verdict, WebhookAuth, Work,
 };
 use serde_json::Value;
 
