@@ -85,6 +85,8 @@ pub const TEMPLATES: &[(&str, &str)] = &[
         "mapping_versions.html",
         include_str!("templates/mapping_versions.html"),
     ),
+    ("dialects.html", include_str!("templates/dialects.html")),
+    ("dialect.html", include_str!("templates/dialect.html")),
     ("error.html", include_str!("templates/error.html")),
     ("keys.html", include_str!("templates/keys.html")),
     ("sign_in.html", include_str!("templates/sign_in.html")),

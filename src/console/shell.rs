@@ -67,11 +67,13 @@ const NAVIGATION: [(&str, &[Entry]); 4] = [
 ];
 
 /// Pages of the navigation that are there. What is not is left out, so that no link leads nowhere.
-const THERE: [&str; 8] = [
+const THERE: [&str; 10] = [
     "/",
     "/conversations",
     "/parked",
     "/tap",
+    "/mappings",
+    "/dialects",
     "/audit",
     "/access",
     "/playground",

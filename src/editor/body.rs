@@ -206,7 +206,13 @@ struct Writer<'a> {
     lines: Vec<Line>,
 }
 
-impl Writer<'_> {
+impl<'a> Writer<'a> {
+    /// The field of the mapping that fills this key.
+    fn field(&self, key: &str) -> Option<&'a FieldView> {
+        let mut fields = self.fields.iter().copied();
+        fields.find(|field| field.sent && field.name == key)
+    }
+
     fn push(&mut self, text: String, field: Option<&FieldView>) {
         if self.lines.len() >= MAX_LINES {
             return;
@@ -228,8 +234,14 @@ impl Writer<'_> {
             Value::Object(members) if !members.is_empty() => {
                 self.push(format!("{indent}{label}{{"), None);
                 let last = members.len() - 1;
+                let is_record = members.keys().any(|key| self.field(key).is_some());
                 for (at, (key, value)) in members.iter().enumerate() {
-                    self.value(&inner, value, Some(key), if at == last { "" } else { "," });
+                    let end = if at == last { "" } else { "," };
+                    self.value(&inner, value, Some(key), end);
+                    let is_ours = is_record && self.field(key).is_none();
+                    if let Some(line) = self.lines.last_mut().filter(|_| is_ours) {
+                        line.note = Some("set by handoffd".to_owned());
+                    }
                 }
                 self.push(format!("{indent}}}{end}"), None);
             }
@@ -242,19 +254,9 @@ impl Writer<'_> {
                 self.push(format!("{indent}]{end}"), None);
             }
             leaf => {
-                let field = key.and_then(|key| {
-                    self.fields
-                        .iter()
-                        .copied()
-                        .find(|field| field.sent && field.name == key)
-                });
+                let field = key.and_then(|key| self.field(key));
                 let shown = self.leaf(leaf, field);
                 self.push(format!("{indent}{label}{shown}{end}"), field);
-                if let (None, Some(_), Some(line)) = (field, key, self.lines.last_mut())
-                    && !self.fields.is_empty()
-                {
-                    line.note = Some("set by handoffd".to_owned());
-                }
             }
         }
     }

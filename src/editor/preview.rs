@@ -23,7 +23,8 @@ use crate::access::Person;
 use crate::connectors;
 use crate::mapping::edit::{FieldEdit, all_fields};
 use crate::mapping::states::{FieldState, State as FieldStateIs};
-use crate::mapping::{Mapping, bare, captions, with_input};
+use crate::mapping::{Mapping, bare, captions, sample, with_input};
+use crate::operate::mask;
 use crate::target::Target;
 
 /// The most requests of one handoff that are shown.
@@ -238,10 +239,31 @@ pub(super) fn rehearsed(
     (rehearse(&*target.connector, &work, MAX_CALLS), lost)
 }
 
-/// Texts that stand in the requests for any handoff: those for one in which nothing is given.
+/// Texts that stand in the requests for any handoff: those for one in which nothing is given, and those for the
+/// built-in one that hold nothing of it.
 fn neutral(target: &Target, mapping: &Mapping, schema: Option<&Schema>) -> BTreeSet<String> {
-    let (rehearsal, _) = rehearsed(target, mapping, &bare(), schema);
-    body::constants(&rehearsal.steps)
+    let texts = |event: &Event| {
+        let (rehearsal, _) = rehearsed(target, mapping, event, schema);
+        body::constants(&rehearsal.steps)
+    };
+    let sample = sample();
+    let mut values = mask::Values::default();
+    values.also_of(&sample);
+    let mut found = texts(&bare());
+    let own = texts(&sample);
+    found.extend(
+        own.into_iter()
+            .filter(|text| is_word(text) && mask::words(text, &values) == *text),
+    );
+    found
+}
+
+/// One word, as a property's or a type's name is.
+fn is_word(text: &str) -> bool {
+    text.len() <= 60
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c))
 }
 
 /// The work that an event alone would be.

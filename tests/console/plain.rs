@@ -7,7 +7,7 @@ use handoffd_test_support::eventually;
 use crate::world::{HOSTILE, SOON, World};
 
 /// Every page, with what stands behind it in a daemon that is not well.
-pub const PAGES: [&str; 22] = [
+pub const PAGES: [&str; 23] = [
     "/conversations",
     "/conversations?state=parked",
     "/conversations?q=s-4701",
@@ -30,6 +30,7 @@ pub const PAGES: [&str; 22] = [
     "/mappings/hubspot",
     "/mappings/hubspot?field=ticket.hs_ticket_priority&pane=last",
     "/mappings/hubspot/versions",
+    "/dialects",
 ];
 
 /// What a page's attributes with this name hold.

@@ -107,7 +107,14 @@ impl Console {
             .get(visit, &format!("/v1/targets/{name}/schema"))
             .await?;
         let tests = api.get(visit, &format!("{path}/tests")).await?;
-        let field = visit.asked("field").unwrap_or_default();
+        // A parked handoff opens the field of which the CRM complained.
+        let complained = handoffs["handoffs"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|one| one["event"].as_i64() == event && one["state"] == "parked")
+            .and_then(|one| one["field"].as_str());
+        let field = visit.asked("field").or(complained).unwrap_or_default();
         let mut open = open_field(&view, &seen, &schema, field);
         if !open.is_null() {
             let source = open["source"].as_str().unwrap_or_default();

@@ -6,6 +6,7 @@
 //! | `audit` | the audit log |
 //! | `conversation` | one conversation: its timeline, and what to do next |
 //! | `conversations` | conversations, found and listed |
+//! | `dialects` | the words of gateways: a pasted payload judged, drafts |
 //! | `field_rows` | a mapping's fields as rows, and the one that is open |
 //! | `letter` | one dead letter: seen, changed, judged, dropped |
 //! | `lines` | a JSON body as lines, with the one that is wrong |
@@ -24,6 +25,7 @@ mod acts;
 mod audit;
 mod conversation;
 mod conversations;
+mod dialects;
 mod field_rows;
 mod letter;
 mod lines;
@@ -68,6 +70,8 @@ pub(super) fn routes() -> Router<Arc<Console>> {
             get(mappings::show).post(mapping_acts::act),
         )
         .route("/mappings/{target}/versions", get(mappings::versions))
+        .route("/dialects", get(dialects::list))
+        .route("/dialects/{name}", get(dialects::show).post(dialects::act))
         .route("/audit", get(audit::show))
         .route("/access", get(people::show))
         .route("/access/tokens", post(people::make))

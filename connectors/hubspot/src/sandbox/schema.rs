@@ -255,6 +255,21 @@ pub(super) const OWNERS: [Owner; 2] = [
     ("41629780", 9_586_505, "Sam", "Service", "sam@acme.test"),
 ];
 
+/// What HubSpot calls its own properties, as far as mappings fill them.
+/// <https://knowledge.hubspot.com/properties/hubspots-default-ticket-properties>
+const LABELS: &[(Kind, &str, &str)] = &[
+    (Kind::Ticket, "subject", "Ticket name"),
+    (Kind::Ticket, "content", "Ticket description"),
+    (Kind::Ticket, "hs_ticket_priority", "Priority"),
+    (Kind::Ticket, "hs_ticket_category", "Category"),
+    (Kind::Ticket, "source_type", "Source"),
+    (Kind::Ticket, "createdate", "Create date"),
+    (Kind::Contact, "firstname", "First name"),
+    (Kind::Contact, "lastname", "Last name"),
+    (Kind::Contact, "email", "Email"),
+    (Kind::Contact, "createdate", "Create date"),
+];
+
 /// All definitions, by kind and name.
 pub(super) struct Schema {
     pub properties: BTreeMap<(Kind, String), Property>,
@@ -389,6 +404,11 @@ impl Schema {
             "hs_communication_logged_from",
             &["CRM"],
         );
+        for (kind, name, label) in LABELS {
+            if let Some(property) = schema.properties.get_mut(&(*kind, (*name).to_owned())) {
+                property.label = (*label).to_owned();
+            }
+        }
         for (kind, name, unique, of) in [
             (Kind::Contact, "wa_id", true, "string"),
             (Kind::Contact, "wa_user_id", true, "string"),
