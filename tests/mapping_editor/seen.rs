@@ -107,7 +107,6 @@ async fn a_handoff_is_seen_as_the_crm_would_get_it_and_masked() {
                 && call["carries_fields"] == true),
         "{calls:#?}"
     );
-    assert!(seen["millis"].as_f64().unwrap() < 2_000.0);
 
     // Whoever may see it, and says so, sees it; and that stands in the audit log.
     let open = admin

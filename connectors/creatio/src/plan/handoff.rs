@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::distinct;
 use super::files::{UPLOADS, placeholders};
-use super::later::{after, latest};
+use super::later::{TRANSCRIPT, after, latest};
 use super::open::{Records, records};
 use super::rows::{Row, left_out, tells, told_by_note};
 use crate::Creatio;
@@ -114,6 +114,8 @@ impl Creatio {
 
         let mut rows = Vec::new();
         let mut last: Option<i64> = None;
+        // The last row that is made now, and when it sorts.
+        let mut newest = None;
         for message in handoff
             .transcript
             .iter()
@@ -130,7 +132,15 @@ impl Creatio {
                 after(start, known, &item.id, None)
             };
             last = Some(start);
-            rows.extend(self.unsaid(work, known, message, place(start)));
+            if let Some(row) = self.unsaid(work, known, message, place(start)) {
+                newest = Some((rows.len(), start));
+                rows.push(row);
+            }
+        }
+        // The note may sort much later; what is said within the same second goes behind the transcript.
+        if let Some((row, start)) = newest {
+            let fact = format!("last/{}{TRANSCRIPT}", item.id);
+            rows[row].claims.push((fact, start.to_string().into()));
         }
         let first = handoff.transcript.first().map(|m| m.time.as_millisecond());
         // The note that opens a case is its first activity; a later one comes after what was said.

@@ -291,11 +291,19 @@ pub(super) fn unopened(known: &Known) -> bool {
         && known.under("completed/").next().is_none()
 }
 
+/// What ends the name of the fact that says when the last message of a handoff's transcript sorts.
+pub(super) const TRANSCRIPT: &str = "/transcript";
+
+/// Whether when something sorts was noted for an item itself.
+fn is_of(id: &str, item: &str) -> bool {
+    id.strip_suffix(TRANSCRIPT).unwrap_or(id) == item
+}
+
 /// When the last row of an earlier item sorts.
 pub(super) fn latest(known: &Known, item: &str) -> Option<i64> {
     known
         .under("last/")
-        .filter(|(id, _)| *id != item)
+        .filter(|(id, _)| !is_of(id, item))
         .filter_map(|(_, at)| at.parse().ok())
         .max()
 }
@@ -304,7 +312,7 @@ pub(super) fn latest(known: &Known, item: &str) -> Option<i64> {
 /// rows of earlier items and the one `before`. WhatsApp counts in seconds, and what was told of others may
 /// sort much later.
 pub(super) fn after(time: i64, known: &Known, item: &str, before: Option<i64>) -> i64 {
-    let earlier = known.under("last/").filter(|(id, _)| *id != item);
+    let earlier = known.under("last/").filter(|(id, _)| !is_of(id, item));
     let earlier = earlier.filter_map(|(_, at)| at.parse().ok());
     let within = |at: &i64| (time..time.saturating_add(1_000)).contains(at);
     let last = earlier.chain(before).filter(within).max();

@@ -97,6 +97,47 @@ fn a_second_handoff_within_the_same_second_comes_after_the_first() {
     assert_eq!(lines, expected);
 }
 
+/// What was told late in a second pushes a transcript behind it; what is said next goes behind both.
+#[test]
+fn a_message_after_a_transcript_that_was_pushed_back_stands_behind_it() {
+    let millis = jiff::SignedDuration::from_millis;
+    let said = |id: &str, at: i64, kind| {
+        let mut said = message(id, 0, kind, &format!("line {id}"));
+        said.time += millis(at);
+        said
+    };
+    let heard = |id: &str, at: i64| {
+        let mut heard = received(id, 0, &format!("line {id}"));
+        heard.time += millis(at);
+        if let Data::MessageReceived(event) = &mut heard.data {
+            event.message.time += millis(at);
+        }
+        heard
+    };
+    let (customer, assistant) = (AuthorKind::Customer, AuthorKind::Assistant);
+    let first = vec![said("1", -9_000, customer)];
+    let second = vec![
+        said("1", -9_000, customer),
+        said("3", -177, customer),
+        said("4", -176, assistant),
+    ];
+    let connector = connector(json!({}));
+    let story = vec![
+        vec![item("h1", -8, handoff(first))],
+        vec![heard("2", 738)],
+        vec![item("h2", 4, handoff(second))],
+        vec![heard("5", 334)],
+    ];
+    let report = prove(&stage(&*connector, &site, story), 0);
+    let timeline = case(&report)["timeline"].as_array().unwrap().clone();
+    let lines: Vec<&str> = timeline
+        .iter()
+        .filter_map(|row| row["text"].as_str())
+        .filter(|text| text.starts_with("line "))
+        .collect();
+    assert_eq!(lines, ["line 1", "line 2", "line 3", "line 4", "line 5"]);
+}
+
 #[test]
 fn one_message_of_sixty_thousand_characters_arrives_whole() {
     let long = "word with <b>tags</b> & \"quotes\" 👩‍👩‍👧 مرحبا\n".repeat(1_400);
