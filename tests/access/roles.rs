@@ -14,6 +14,12 @@ const OTHERWISE: [(&str, &str, &str); 9] = [
     ("post", "/v1/dead-letters/{id}/retry", "operator"),
     ("post", "/v1/dead-letters/{id}/edit", "operator"),
     ("post", "/v1/dead-letters/{id}/drop", "operator"),
+    ("post", "/v1/mappings/{target}/preview", "viewer"),
+    ("post", "/v1/mappings/{target}/compare", "viewer"),
+    ("post", "/v1/mappings/{target}/condition", "viewer"),
+    ("post", "/v1/mappings/{target}/chips", "viewer"),
+    ("post", "/v1/mappings/{target}/tests/run", "viewer"),
+    ("post", "/v1/dialects/{name}/preview", "viewer"),
     ("post", "/v1/search", "viewer"),
     ("post", "/v1/sessions/{id}/unmask", "viewer"),
 ];
