@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use arc_swap::ArcSwapOption;
-use axum::middleware;
+use axum::{Router, middleware};
 use jiff::Timestamp;
 use secrecy::SecretString;
 use tokio::sync::{Notify, Semaphore};
@@ -156,6 +156,14 @@ impl App {
     /// # Errors
     /// What is wrong with the configuration, the ledger or the address.
     pub async fn new(config: &Config) -> anyhow::Result<App> {
+        App::with(config, None).await
+    }
+
+    /// The same with a playground beside the admin API: its routes, which stand behind the same guard.
+    ///
+    /// # Errors
+    /// As for [`App::new`].
+    pub async fn with(config: &Config, playground: Option<Router>) -> anyhow::Result<App> {
         let connected =
             connect(config).map_err(|problems| anyhow!("{}", crate::config::tidy(&problems)))?;
         let ledger = ledger::open(&config.ledger.url)
@@ -296,15 +304,17 @@ impl App {
         let public = Site::bind(listen, routes, bounds, certificate)
             .await
             .with_context(|| format!("http.listen: {listen} cannot be bound"))?;
-        let of_desks = availability::unguarded(desks).route_layer(middleware::from_fn_with_state(
+        let has_playground = playground.is_some();
+        let beside = availability::unguarded(desks).merge(playground.unwrap_or_default());
+        let beside = beside.route_layer(middleware::from_fn_with_state(
             Arc::clone(&access),
             guard_api,
         ));
         let streams = admin.streams.stop.clone();
         let routes = admin::routes(Arc::new(admin))
-            .merge(of_desks)
+            .merge(beside)
             .merge(access::routes(Arc::clone(&access)));
-        let routes = pages::over(config, access, routes);
+        let routes = pages::over(config, access, routes, has_playground);
         let routes = routes.map_err(|why| anyhow!("the console: {why}"))?;
         let admin = Site::bind(admin_listen, routes, Bounds::for_operators(), None)
             .await

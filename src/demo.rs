@@ -3,13 +3,25 @@
 //! The simulators, the ledger (SQLite in a temporary folder) and the daemon run in this process and
 //! talk over real HTTP on loopback. A conversation is played through handoff, three CRM records, a
 //! message after the handoff, a reply with a file from each CRM, receipts, and closure; then it is
-//! printed what each rep sees and what the customer's phone shows.
+//! printed what each rep sees and what the customer's phone shows. The playground goes on from there, in
+//! the hands of whoever looks at it.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | `gateway` | between the customers' phones and the daemon |
+//! | `playground` | the page on which people play: its API |
+//! | `seen` | what each simulator shows, as lines |
+//! | `story` | the conversation that is played by itself |
+//! | `world` | the simulators, and a configuration that uses them |
 
+mod gateway;
+pub mod playground;
 mod seen;
 mod story;
 pub mod world;
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use serde_json::json;
@@ -19,6 +31,7 @@ use crate::access;
 use crate::app::App;
 use crate::config;
 use crate::stdout::say;
+use playground::Playground;
 use seen::seen;
 use story::Story;
 use world::{Folder, Plan, free_port, simulators};
@@ -38,7 +51,7 @@ pub struct Args {
 pub async fn run(args: Args) -> anyhow::Result<u8> {
     let stop = CancellationToken::new();
     let folder = Folder::new().context("no temporary folder can be made")?;
-    let simulators = simulators(stop.clone()).await?;
+    let simulators = Arc::new(simulators(stop.clone()).await?);
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
     let ledger = format!("sqlite:{}", folder.path().join("ledger.db").display());
     let mut plan = Plan::new(&simulators, ledger, listen);
@@ -56,7 +69,8 @@ pub async fn run(args: Args) -> anyhow::Result<u8> {
     )
     .map_err(|problems| anyhow::anyhow!("{}", config::tidy(&problems)))?;
     crate::log::warnings_only();
-    let app = App::new(&config).await?;
+    let playground = Playground::new(Arc::clone(&simulators), listen, &plan.events_token)?;
+    let app = App::with(&config, Some(playground::routes(Arc::new(playground)))).await?;
     for served in simulators.targets() {
         if let Some(url) = plan.webhook_url(served.name())? {
             served
@@ -98,7 +112,7 @@ pub async fn run(args: Args) -> anyhow::Result<u8> {
     });
     if !args.once {
         say(&format!(
-            "\nstill running; stop with Ctrl-C\n  events      http://{listen}   (POST /v1/events)\n  operators   http://{}   (/healthz /readyz /metrics /v1/lanes)\n  console     {link}   (signs in once, within ten minutes)",
+            "\nstill running; stop with Ctrl-C\n  events      http://{listen}   (POST /v1/events)\n  operators   http://{}   (/healthz /readyz /metrics /v1/lanes)\n  playground  {link}&next=%2Fplayground   (signs in once, within ten minutes)",
             plan.admin
         ));
         for served in simulators.targets() {

@@ -205,7 +205,7 @@ impl Broker {
                 Ok(connection)
             }
             Err(words) => {
-                tracing::warn!(%words, "RabbitMQ: cannot publish");
+                tracing::warn!(error = %words, "RabbitMQ: cannot publish");
                 link.failed = Some((words.clone(), Instant::now() + link.waits.wait()));
                 Err(PublishError::Unreachable(words))
             }

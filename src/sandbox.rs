@@ -308,7 +308,7 @@ impl Running {
     }
 
     /// Waits until everything has ended, which begins with the stop; cuts what takes longer than two seconds.
-    pub async fn join(self) {
+    pub async fn join(&self) {
         self.stop.cancelled().await;
         if tokio::time::timeout(GRACE, self.tasks.wait())
             .await

@@ -74,7 +74,7 @@ impl Access {
         };
         if !fits(name) {
             let words = format!(
-                "name: a text of {} characters; write what the token is for in 1 to {MAX_NAME}",
+                "name: a text of {} characters; write what the token is for in 1 to {MAX_NAME}, no control characters",
                 name.chars().count()
             );
             return Err(NotMade::Wrong(words));

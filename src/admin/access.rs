@@ -18,6 +18,7 @@ use crate::access::tokens::{NotMade, Wanted};
 use crate::access::{Person, Role};
 use crate::ledger::LedgerError;
 use crate::ledger::access::{AuditFilter, TokenRow};
+use crate::operate::mask;
 
 /// Entries of the audit log in one answer, where nothing else is asked for; and at most.
 const PAGE: usize = 50;
@@ -292,6 +293,7 @@ pub(super) struct AuditPage {
 
 /// What somebody did.
 #[derive(Serialize, ToSchema)]
+#[schema(as = AuditEntry)]
 struct Entry {
     /// Its number.
     id: i64,
@@ -338,18 +340,38 @@ pub(super) async fn audit(
     let is_more = rows.len() > limit;
     rows.truncate(limit);
     let next = rows.last().filter(|_| is_more).map(|(id, _)| *id);
-    let value = |text: Option<String>| text.and_then(|text| serde_json::from_str(&text).ok());
+    let value = |text: Option<String>| {
+        let mut value = serde_json::from_str(&text?).ok()?;
+        hide_sessions(&mut value);
+        Some(value)
+    };
     let entries = rows.into_iter().map(|(id, entry)| Entry {
         id,
         at: entry.at,
         who: entry.who,
         by: entry.way,
         what: entry.what,
-        object: entry.object,
+        object: mask::session(&entry.object, None),
         before: value(entry.before),
         after: value(entry.after),
         outcome: entry.outcome,
     });
     let entries = entries.collect();
     Json(AuditPage { entries, next }).into_response()
+}
+
+/// Hides the customers' digits in the ids of sessions that stand in a value.
+fn hide_sessions(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(hide_sessions),
+        Value::Object(members) => {
+            for (name, value) in members {
+                match value {
+                    Value::String(id) if name == "session" => *id = mask::session(id, None),
+                    other => hide_sessions(other),
+                }
+            }
+        }
+        _ => {}
+    }
 }

@@ -34,6 +34,7 @@
 
 mod access;
 mod answers;
+mod dead_letters;
 pub(crate) mod openapi;
 mod operate;
 mod ready;
@@ -156,15 +157,15 @@ pub fn routes(admin: Arc<Admin>) -> Router {
         )
         .route("/v1/retry", post(operate::retry))
         .route("/v1/skip", post(operate::skip))
-        .route("/v1/dead-letters", get(operate::list_dead_letters))
-        .route("/v1/dead-letters/{id}", get(operate::dead_letter))
-        .route("/v1/dead-letters/retry", post(operate::readmit_all))
-        .route("/v1/dead-letters/drop", post(operate::drop_all))
-        .route("/v1/dead-letters/{id}/retry", post(operate::readmit))
-        .route("/v1/dead-letters/{id}/edit", post(operate::edit))
+        .route("/v1/dead-letters", get(dead_letters::list_dead_letters))
+        .route("/v1/dead-letters/{id}", get(dead_letters::dead_letter))
+        .route("/v1/dead-letters/retry", post(dead_letters::readmit_all))
+        .route("/v1/dead-letters/drop", post(dead_letters::drop_all))
+        .route("/v1/dead-letters/{id}/retry", post(dead_letters::readmit))
+        .route("/v1/dead-letters/{id}/edit", post(dead_letters::edit))
         .route(
             "/v1/dead-letters/{id}/drop",
-            post(operate::drop_dead_letter),
+            post(dead_letters::drop_dead_letter),
         )
         .merge(editor::routes(Arc::clone(&admin.editor)))
         .route("/v1/openapi.json", get(openapi::openapi))

@@ -11,7 +11,7 @@ use axum::http::Method;
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 
-use super::{access, operate, streams, view};
+use super::{access, dead_letters, operate, streams, view};
 use crate::access::needed;
 
 #[derive(OpenApi)]
@@ -43,13 +43,13 @@ use crate::access::needed;
         streams::tap,
         streams::live,
         operate::session,
-        operate::list_dead_letters,
-        operate::dead_letter,
-        operate::edit,
-        operate::readmit,
-        operate::readmit_all,
-        operate::drop_dead_letter,
-        operate::drop_all,
+        dead_letters::list_dead_letters,
+        dead_letters::dead_letter,
+        dead_letters::edit,
+        dead_letters::readmit,
+        dead_letters::readmit_all,
+        dead_letters::drop_dead_letter,
+        dead_letters::drop_all,
         crate::availability::availability,
     ),
     components(schemas(super::Wrong))
@@ -94,6 +94,7 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
         return;
     };
     let role = needed(&method, path);
+    operation["operationId"] = json!(name(&method, path));
     operation["x-role"] = json!(role.word());
     let wrong = |description: String| {
         json!({"description": description,
@@ -104,6 +105,9 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
         ("403", format!("It needs the role {}", role.word())),
         ("503", "The ledger cannot be reached".to_owned()),
     ];
+    if path.contains('{') {
+        answers.push(("404", "There is none".to_owned()));
+    }
     if operation["parameters"].is_array() {
         answers.push(("400", "A parameter is wrong".to_owned()));
     }
@@ -126,5 +130,36 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
         if !known {
             operation["responses"][status] = wrong(description);
         }
+    }
+}
+
+/// An operation's name, which no other has: `GET /v1/sessions/{id}/timeline` is `getSessionsIdTimeline`.
+fn name(method: &Method, path: &str) -> String {
+    let words = path
+        .trim_start_matches("/v1")
+        .split(|c: char| !c.is_ascii_alphanumeric());
+    let mut name = method.as_str().to_ascii_lowercase();
+    for word in words {
+        let mut letters = word.chars();
+        name.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+        name.extend(letters);
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operation_is_named_by_what_it_is() {
+        assert_eq!(
+            name(&Method::GET, "/v1/sessions/{id}/timeline"),
+            "getSessionsIdTimeline"
+        );
+        assert_eq!(
+            name(&Method::POST, "/v1/dead-letters/retry"),
+            "postDeadLettersRetry"
+        );
     }
 }

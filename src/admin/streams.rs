@@ -54,13 +54,16 @@ impl Default for Streams {
 }
 
 impl Streams {
-    /// Room for one more; the refusal where there is none.
-    fn begin(&self) -> Result<OwnedSemaphorePermit, Response> {
-        Arc::clone(&self.room).try_acquire_owned().map_err(|_| {
-            let words = json!({"error": format!("{MOST} streams are open already: close one, or ask again later")});
-            (StatusCode::SERVICE_UNAVAILABLE, Json(words)).into_response()
-        })
+    /// Room for one more, if there is any.
+    fn begin(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.room).try_acquire_owned().ok()
     }
+}
+
+fn full() -> Response {
+    let words = format!("{MOST} streams are open already: close one, or ask again later");
+    let words = json!({"error": words});
+    (StatusCode::SERVICE_UNAVAILABLE, Json(words)).into_response()
 }
 
 /// Which lines.
@@ -90,9 +93,8 @@ pub(crate) async fn tap(
     State(admin): State<Arc<Admin>>,
     Query(query): Query<TapQuery>,
 ) -> Response {
-    let permit = match admin.streams.begin() {
-        Ok(permit) => permit,
-        Err(refusal) => return refusal,
+    let Some(permit) = admin.streams.begin() else {
+        return full();
     };
     let given = |word: Option<String>| word.filter(|word| !word.is_empty());
     let session = match given(query.session) {
@@ -224,15 +226,14 @@ pub(crate) async fn live(
     if parts.is_empty() || parts.len() > MAX_PARTS || !parts.iter().all(is_name) {
         return refuse("parts must name 1 to 32 parts of a page, with commas between them");
     }
-    let permit = match admin.streams.begin() {
-        Ok(permit) => permit,
-        Err(refusal) => return refusal,
+    let Some(permit) = admin.streams.begin() else {
+        return full();
     };
     let key = query
         .page
         .as_deref()
         .and_then(|page| page.strip_prefix("/conversations/"))
-        .map(|key| percent_decoded(key));
+        .map(percent_decoded);
     let session = match key {
         None => None,
         Some(key) => match admin.session_called(&key).await {

@@ -13,7 +13,12 @@ use crate::console::{self, About, Console, Ways};
 ///
 /// # Errors
 /// A template or the texts are not well formed.
-pub(super) fn over(config: &Config, access: Arc<Access>, api: Router) -> Result<Router, String> {
+pub(super) fn over(
+    config: &Config,
+    access: Arc<Access>,
+    api: Router,
+    playground: bool,
+) -> Result<Router, String> {
     let kinds = config.targets.iter();
     let kinds = kinds.map(|target| (target.name.clone(), target.kind.clone()));
     let provider = config.access.openid.as_ref();
@@ -25,7 +30,7 @@ pub(super) fn over(config: &Config, access: Arc<Access>, api: Router) -> Result<
     let about = About {
         daemon: config.daemon.name.clone(),
         kinds: kinds.collect(),
-        playground: false,
+        playground,
         ways: Ways {
             password: ways.password,
             openid: provider.filter(|_| ways.openid),

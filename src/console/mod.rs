@@ -32,6 +32,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Path, Request, State};
+use axum::http::{HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
@@ -157,6 +158,12 @@ impl Console {
             Err(_) => failure.status.into_response(),
         };
         *response.status_mut() = failure.status;
+        if kind == "ledger_away" {
+            // The page tries by itself.
+            response
+                .headers_mut()
+                .insert(header::REFRESH, HeaderValue::from_static("10"));
+        }
         response
     }
 }
@@ -197,4 +204,78 @@ async fn dress(State(console): State<Arc<Console>>, request: Request, next: Next
     }
     shell::protect(&mut response);
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+    use axum::routing::get;
+
+    use super::*;
+
+    /// What a page answers whose read of the API fails like this.
+    async fn failing(status: StatusCode, path: &str) -> (Response, String) {
+        let words = r#"{"error": "<b>why</b>"}"#;
+        let api = Router::new().fallback(get(move || async move { (status, words) }));
+        let console = Arc::new(Console::new(api, About::default()).expect("well formed"));
+        let pages = pages::routes()
+            .merge(pages::open_routes())
+            .fallback(nothing_there);
+        let pages = pages
+            .layer(middleware::from_fn_with_state(Arc::clone(&console), dress))
+            .with_state(console);
+        let service = hyper_util::service::TowerToHyperService::new(pages);
+        let request = Request::get(path).body(axum::body::Body::empty());
+        let request = request.expect("well formed");
+        let Ok(response) = hyper::service::Service::call(&service, request).await;
+        let (parts, body) = response.into_parts();
+        let text = axum::body::to_bytes(body, 1 << 20)
+            .await
+            .expect("it was made");
+        let text = String::from_utf8_lossy(&text).into_owned();
+        (Response::from_parts(parts, axum::body::Body::empty()), text)
+    }
+
+    #[tokio::test]
+    async fn what_fails_says_so_on_a_page_with_its_shell() {
+        for (status, words) in [
+            (503, "The ledger cannot be reached"),
+            (500, "This page could not be made"),
+            (404, "There is no such page"),
+            (403, "Your role does not allow this"),
+        ] {
+            let status = StatusCode::from_u16(status).expect("a status");
+            let (response, page) = failing(status, "/parked").await;
+            assert_eq!(response.status(), status);
+            assert!(page.contains(words) && page.contains("<nav"), "{page}");
+            assert!(
+                page.contains("&lt;b&gt;why"),
+                "what others say is escaped: {page}"
+            );
+            let tries = response.headers().contains_key(header::REFRESH);
+            assert_eq!(tries, status == 503, "{status}");
+            assert!(
+                response
+                    .headers()
+                    .contains_key(header::CONTENT_SECURITY_POLICY)
+            );
+        }
+        let (response, _) = failing(StatusCode::UNAUTHORIZED, "/parked?a=b").await;
+        assert_eq!(
+            response.headers()[header::LOCATION],
+            "/sign-in?next=%2Fparked%3Fa%3Db"
+        );
+    }
+
+    #[tokio::test]
+    async fn an_unknown_address_is_a_page_and_one_of_the_api_is_not() {
+        let (response, page) = failing(StatusCode::OK, "/nowhere").await;
+        assert_eq!(response.status(), 404);
+        assert!(page.contains("There is no such page"), "{page}");
+        let (response, page) = failing(StatusCode::OK, "/v1/nowhere").await;
+        assert_eq!(
+            (response.status(), page.as_str()),
+            (StatusCode::NOT_FOUND, "")
+        );
+    }
 }

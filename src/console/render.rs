@@ -66,6 +66,7 @@ pub const TEMPLATES: &[(&str, &str)] = &[
         "token_revoke.html",
         include_str!("templates/token_revoke.html"),
     ),
+    ("playground.html", include_str!("templates/playground.html")),
     ("mappings.html", include_str!("templates/mappings.html")),
     ("mapping.html", include_str!("templates/mapping.html")),
     (

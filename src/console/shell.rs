@@ -67,7 +67,7 @@ const NAVIGATION: [(&str, &[Entry]); 4] = [
 ];
 
 /// Pages of the navigation that are there. What is not is left out, so that no link leads nowhere.
-const THERE: [&str; 9] = [
+const THERE: [&str; 10] = [
     "/",
     "/conversations",
     "/parked",
@@ -76,6 +76,7 @@ const THERE: [&str; 9] = [
     "/dialects",
     "/audit",
     "/access",
+    "/playground",
     "/v1/openapi.json",
 ];
 

@@ -4,12 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::gateway::{BUSINESS, Gateway, message};
 use crate::ledger::{LaneState, OperatorLedger};
 use crate::sandbox::{Running, Served};
 
@@ -35,9 +36,7 @@ pub(super) struct Story {
     creatio: Arc<Served>,
     phone: Arc<Served>,
     ledger: Arc<dyn OperatorLedger>,
-    client: reqwest::Client,
-    events: String,
-    token: String,
+    gateway: Gateway,
 }
 
 impl Story {
@@ -59,9 +58,7 @@ impl Story {
             creatio: served("creatio")?,
             phone: served("whatsapp")?,
             ledger,
-            client: reqwest::Client::builder().no_proxy().build()?,
-            events: format!("http://{daemon}/v1/events"),
-            token: token.to_owned(),
+            gateway: Gateway::new(running, daemon, token)?,
         })
     }
 
@@ -275,69 +272,21 @@ impl Story {
         Ok(transcript)
     }
 
-    fn customer(&self, mut act: Value) -> anyhow::Result<Value> {
-        act["from"] = json!(CUSTOMER);
-        self.phone
-            .act(&act)
-            .map_err(|words| anyhow!("the customer: {words}"))
+    fn customer(&self, act: Value) -> anyhow::Result<Value> {
+        self.gateway.customer(CUSTOMER, act)
     }
 
-    /// The assistant writes through the Cloud API, as the platform does before the handoff.
     async fn assistant(&self, text: &str) -> anyhow::Result<Value> {
-        let given = self.phone.credentials();
-        let (settings, secrets) = (&given["settings"], &given["secrets"]);
-        let part = |name: &str| settings[name].as_str().unwrap_or_default();
-        let url = format!(
-            "{}/{}/{}/messages",
-            self.phone.base(),
-            part("version"),
-            part("phone_number_id")
-        );
-        let token = secrets[part("access_token")].as_str().unwrap_or_default();
-        let body = json!({"messaging_product": "whatsapp", "recipient_type": "individual", "to": format!("+{CUSTOMER}"),
-            "type": "text", "text": {"body": text}});
-        let reply = self
-            .client
-            .post(url)
-            .bearer_auth(token)
-            .json(&body)
-            .send()
-            .await?
-            .error_for_status()?;
-        let reply: Value = reply.json().await?;
-        let id = reply
-            .pointer("/messages/0/id")
-            .and_then(Value::as_str)
-            .context("the send has no id")?;
-        Ok(
-            json!({"id": id, "time": Timestamp::now(), "author": {"kind": "assistant"}, "text": text}),
-        )
+        self.gateway.assistant(CUSTOMER, text).await
     }
 
     /// The gateway tells that the customer wrote.
     async fn received(&self, said: &Value, content: Value) -> anyhow::Result<()> {
-        let message = message(said, content);
-        let id = format!("received-{}", message["id"].as_str().unwrap_or_default());
-        self.post("message.received", &id, json!({"message": message}))
-            .await
+        self.gateway.received(SESSION, message(said, content)).await
     }
 
     async fn post(&self, kind: &str, id: &str, data: Value) -> anyhow::Result<()> {
-        let event = json!({"specversion": "1.0", "id": id, "source": "/demo/gateway", "type": kind, "subject": SESSION,
-            "time": Timestamp::now(), "datacontenttype": "application/json", "data": data});
-        let request = self.client.post(&self.events).bearer_auth(&self.token);
-        let reply = request
-            .header("content-type", "application/cloudevents+json")
-            .body(event.to_string())
-            .send()
-            .await?;
-        let status = reply.status().as_u16();
-        let words = reply.text().await?;
-        if status == 202 {
-            Ok(())
-        } else {
-            Err(anyhow!("the daemon answered {status} to {kind}: {words}"))
-        }
+        self.gateway.post(SESSION, kind, id, data).await
     }
 
     async fn expect(&self, told: &mut Told, what: impl Into<String>, condition: impl Fn() -> bool) {
@@ -398,19 +347,10 @@ impl Told {
     }
 }
 
-fn message(said: &Value, content: Value) -> Value {
-    let mut message =
-        json!({"id": said["id"], "time": said["timestamp"], "author": {"kind": "customer"}});
-    if let (Value::Object(message), Value::Object(content)) = (&mut message, content) {
-        message.extend(content);
-    }
-    message
-}
-
 fn handoff(transcript: Vec<Value>) -> Value {
     json!({
         "session": {"id": SESSION, "url": "https://assistant.example.com/sessions/demo-session", "channel": "whatsapp",
-            "business_number": "+15550783881", "language": "es", "opened_at": Timestamp::now()},
+            "business_number": BUSINESS, "language": "es", "opened_at": Timestamp::now()},
         "contact": {"phone": format!("+{CUSTOMER}"), "wa_id": CUSTOMER, "username": "ana.maria",
             "name": "Ana María \"Anita\" <López> 🌸", "email": "ana@example.com"},
         "handoff": {"reasons": ["user_requested_human_assistance", "insufficient_tools"],

@@ -174,7 +174,7 @@ pub struct DialectText {
 #[utoipa::path(put, path = "/v1/dialects/{name}/draft", tag = "mappings",
     params(("name" = String, Path, description = "The dialect"), ("If-Match" = String, Header, description = "The draft's revision")),
     request_body = DialectText,
-    responses((status = 200, body = DialectView), (status = 409, description = "The draft is at another revision")))]
+    responses((status = 200, body = DialectView), (status = 409, description = "The draft is at another revision"), (status = 428, description = "`If-Match` is missing")))]
 pub(super) async fn save(
     State(editor): State<Arc<Editor>>,
     Extension(person): Extension<Person>,

@@ -215,7 +215,7 @@ pub struct RebaseAsked {
 /// published by it.
 #[utoipa::path(post, path = "/v1/mappings/{target}/draft/rebase", tag = "mappings",
     params(("target" = String, Path, description = "The target"), ("If-Match" = String, Header, description = "The draft's revision")),
-    request_body = RebaseAsked, responses((status = 200, body = DraftText), (status = 409, description = "The draft is at another revision")))]
+    request_body = RebaseAsked, responses((status = 200, body = DraftText), (status = 409, description = "The draft is at another revision"), (status = 428, description = "`If-Match` is missing")))]
 pub(super) async fn rebase(
     State(editor): State<Arc<Editor>>,
     Extension(person): Extension<Person>,

@@ -133,7 +133,7 @@ pub struct KeepAsked {
 /// Keeps a handoff as a test in your draft, with invented words in the place of the person's.
 #[utoipa::path(post, path = "/v1/mappings/{target}/tests/keep", tag = "mappings",
     params(("target" = String, Path, description = "The target")), request_body = KeepAsked,
-    responses((status = 200, body = DraftText), (status = 409, description = "Your draft is at another revision")))]
+    responses((status = 200, body = DraftText), (status = 409, description = "Your draft is at another revision"), (status = 428, description = "`If-Match` is missing")))]
 pub(super) async fn keep(
     State(editor): State<Arc<Editor>>,
     Extension(person): Extension<Person>,

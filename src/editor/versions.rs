@@ -127,7 +127,7 @@ pub struct RestoreAsked {
 /// Makes a draft of an old version; it is published like any other.
 #[utoipa::path(post, path = "/v1/mappings/{target}/restore", tag = "mappings",
     params(("target" = String, Path, description = "The target")), request_body = RestoreAsked,
-    responses((status = 200, body = DraftText), (status = 409, description = "Your draft is at another revision")))]
+    responses((status = 200, body = DraftText), (status = 409, description = "Your draft is at another revision"), (status = 428, description = "`If-Match` is missing")))]
 pub(super) async fn restore(
     State(editor): State<Arc<Editor>>,
     Extension(person): Extension<Person>,
@@ -156,7 +156,7 @@ pub struct ImportAsked {
 /// Makes a draft of a file; the difference from the version in force is answered.
 #[utoipa::path(post, path = "/v1/mappings/{target}/import", tag = "mappings",
     params(("target" = String, Path, description = "The target")), request_body = ImportAsked,
-    responses((status = 200, body = DraftText), (status = 409, description = "Your draft is at another revision")))]
+    responses((status = 200, body = DraftText), (status = 409, description = "Your draft is at another revision"), (status = 428, description = "`If-Match` is missing")))]
 pub(super) async fn import(
     State(editor): State<Arc<Editor>>,
     Extension(person): Extension<Person>,

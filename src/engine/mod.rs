@@ -309,6 +309,7 @@ impl Engine {
         Admission {
             event,
             opens: Vec::new(),
+            passes: Vec::new(),
             session: None,
             contact: None,
             inbound_at: None,

@@ -124,7 +124,7 @@ impl AmqpIntake {
                 waits.reset();
             }
             let wait = waits.wait();
-            tracing::warn!(%words, wait_ms = wait.as_millis() as u64, "RabbitMQ: not consuming");
+            tracing::warn!(error = %words, wait_ms = wait.as_millis() as u64, "RabbitMQ: not consuming");
             self.say(|state| {
                 state.connected = false;
                 state.blocked = false;
@@ -341,7 +341,7 @@ impl AmqpIntake {
     fn note(&self, event: Event) {
         match event {
             Event::ConnectionBlocked(words) => {
-                tracing::warn!(%words, "RabbitMQ: connection blocked");
+                tracing::warn!(reason = %words, "RabbitMQ: connection blocked");
                 self.say(|state| {
                     state.blocked = true;
                     state.message = format!("the broker has blocked the connection: {words}");

@@ -82,6 +82,7 @@ impl Router {
         }
         Admission {
             opens,
+            passes: self.passes(&event.data),
             session,
             contact: contact.cloned(),
             inbound_at: inbound_at(&event.data, now, &HashSet::new(), false),
@@ -89,6 +90,16 @@ impl Router {
             files: Vec::new(),
             event,
         }
+    }
+
+    /// Targets that never act on such an event.
+    fn passes(&self, data: &Data) -> Vec<String> {
+        let routes = self.routes.iter();
+        let passes = routes.filter(|route| {
+            let connector = route.connector.as_ref();
+            connector.is_some_and(|connector| !connector.acts_on(data))
+        });
+        passes.map(|route| route.name.clone()).collect()
     }
 
     /// Names of the facts by which the message that an event tells of is one of ours.

@@ -192,6 +192,7 @@ fn own_event(session: &str, id: String, time: Timestamp, data: Data) -> Admissio
     Admission {
         event,
         opens: Vec::new(),
+        passes: Vec::new(),
         session: None,
         contact: None,
         inbound_at: None,

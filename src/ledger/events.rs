@@ -14,6 +14,8 @@ pub struct Admission {
     pub event: Event,
     /// Targets in which this event opens a lane, if the session has none there yet.
     pub opens: Vec<String>,
+    /// Targets that never act on it: a lane there that is idle stays so, and counts it as shown.
+    pub passes: Vec<String>,
     /// The session's data, if the event carries them; stored as the session's latest.
     pub session: Option<Session>,
     /// The customer's data, likewise.
@@ -105,7 +107,8 @@ pub trait EventLedger: Send + Sync {
     /// that a newer inbound message may free are woken, in every session of that customer and
     /// business number.
     ///
-    /// A new event makes every idle or held lane of its session due at `now`. A lane that is being
+    /// A new event makes every idle or held lane of its session due at `now`, but an idle one whose target
+    /// never acts on it ([`Admission::passes`]) nor on what follows from it: that one has shown it. A lane that is being
     /// worked on becomes due when it is left; a backoff keeps its time; parked lanes stay parked.
     /// An inbound message that is newer than the last one known frees held lanes in the customer's
     /// other sessions too. A duplicate does nothing at all.

@@ -36,6 +36,8 @@ pub(super) struct Arrival {
     pub body: String,
     /// Targets in which it opens a lane.
     pub opens: Vec<String>,
+    /// Targets that never act on it.
+    pub passes: Vec<String>,
     /// What it says about the session.
     pub who: Who,
     /// How it moves the session's state, if it does.
@@ -60,6 +62,7 @@ impl Arrival {
         let Admission {
             event,
             opens,
+            passes,
             session,
             contact,
             inbound_at,
@@ -81,6 +84,7 @@ impl Arrival {
                 .map(|number| i64::try_from(number).unwrap_or(i64::MAX)),
             body: encode(event)?,
             opens: opens.clone(),
+            passes: passes.clone(),
             who: Who {
                 data: session.as_ref().map(encode).transpose()?,
                 contact: contact.as_ref().map(encode).transpose()?,

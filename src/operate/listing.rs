@@ -290,7 +290,7 @@ fn row(one: &Conversation, shown: &Shown, now: Timestamp) -> Row {
         }),
         last_at: one.last_at,
         state,
-        why: lane.map(|lane| why(lane, &values)).unwrap_or_default(),
+        why: lane.map(why).unwrap_or_default(),
         until: lane.and_then(|lane| lane.due_at),
         seq: one.seq,
     }
@@ -340,14 +340,12 @@ fn standing(lanes: &[LaneBrief]) -> (&'static str, Option<&LaneBrief>) {
     }
 }
 
-fn why(lane: &LaneBrief, values: &Values) -> String {
+fn why(lane: &LaneBrief) -> String {
     let Some(stop) = &lane.stop else {
         return String::new();
     };
     if lane.state == LaneState::Held && stop.reason == Reason::WindowClosed {
         return "a reply waits for the customer to write".to_owned();
     }
-    let words = mask::words(&stop.message, values);
-    let words: String = words.chars().take(120).collect();
-    format!("{}: {} ({words})", lane.target, stop.reason.title())
+    format!("{}: {}", lane.target, stop.reason.title())
 }

@@ -218,7 +218,7 @@ impl Values {
             }
             // A name's parts are names.
             for part in contact.name.iter().flat_map(|name| name.split_whitespace()) {
-                values.add(part);
+                values.add(part.trim_matches(|c: char| !c.is_alphanumeric()));
             }
             for id in [&contact.phone, &contact.wa_id].into_iter().flatten() {
                 values.add(&digits(id));
@@ -233,7 +233,12 @@ impl Values {
             Data::HandoffRequested(handoff) => {
                 self.0.extend(Values::of_contact(Some(&handoff.contact)).0);
                 let said = &handoff.handoff;
-                for text in [&said.summary, &said.topic].into_iter().flatten() {
+                // A topic of one word is a category, which the CRM may name as well.
+                let topic = said
+                    .topic
+                    .as_ref()
+                    .filter(|topic| topic.trim().contains(' '));
+                for text in said.summary.iter().chain(topic) {
                     self.add(text);
                 }
                 for text in handoff
@@ -521,6 +526,16 @@ mod tests {
         (short.wa_id, short.phone) = (Some("12345678".into()), None);
         assert_eq!(session("wa-12345678", Some(&short)), "wa-••••5678");
         assert!(hides_session("wa-491712345678", None) && !hides_session("s-20261120", None));
+    }
+
+    #[test]
+    fn a_name_in_signs_is_hidden_part_by_part() {
+        let contact = Contact {
+            name: Some("Ana \"A\" <López>".into()),
+            ..Contact::default()
+        };
+        let values = Values::of_contact(Some(&contact));
+        assert_eq!(words("for López, REFUND", &values), "for •••••, REFUND");
     }
 
     #[test]

@@ -130,6 +130,7 @@ pub(super) fn event(
     Admission {
         event,
         opens: Vec::new(),
+        passes: Vec::new(),
         session: None,
         contact: None,
         inbound_at: None,

@@ -95,6 +95,17 @@ async fn what_is_done_is_written_down_with_postgresql() {
     what_is_done_is_written_down(Where::Postgres).await;
 }
 
+/// A customer's number in a session's id is no more to be seen here than elsewhere.
+#[tokio::test]
+async fn no_number_of_a_customer_is_told() {
+    let console = Console::start().await;
+    let retry = console.post("/v1/retry").bearer_auth(ADMIN);
+    let session = json!({"session": "wa-491712345678-2026"});
+    assert_eq!(retry.json(&session).send().await.unwrap().status(), 200);
+    let told = console.told("/v1/audit?what=retry").await;
+    assert_eq!(told["entries"][0]["object"], "session wa-••••5678-2026");
+}
+
 #[tokio::test]
 async fn a_mapping_that_is_applied_is_written_down_with_both_versions() {
     let console = Console::start().await;

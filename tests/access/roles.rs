@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::world::{ADMIN, Console, PEOPLE, Where};
 
 /// What is written by others than admins, or read by others than everybody.
-const OTHERWISE: [(&str, &str, &str); 9] = [
+const OTHERWISE: [(&str, &str, &str); 16] = [
     ("post", "/v1/retry", "operator"),
     ("post", "/v1/skip", "operator"),
     ("post", "/v1/dead-letters/retry", "operator"),
@@ -22,6 +22,13 @@ const OTHERWISE: [(&str, &str, &str); 9] = [
     ("post", "/v1/dialects/{name}/preview", "viewer"),
     ("post", "/v1/search", "viewer"),
     ("post", "/v1/sessions/{id}/unmask", "viewer"),
+    ("delete", "/v1/sessions/{id}/unmask", "viewer"),
+    ("post", "/v1/mappings/{target}/preview", "viewer"),
+    ("post", "/v1/mappings/{target}/compare", "viewer"),
+    ("post", "/v1/mappings/{target}/condition", "viewer"),
+    ("post", "/v1/mappings/{target}/chips", "viewer"),
+    ("post", "/v1/mappings/{target}/tests/run", "viewer"),
+    ("post", "/v1/dialects/{name}/preview", "viewer"),
 ];
 
 /// Every operation of the document: method, path, role that it must need.

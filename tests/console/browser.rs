@@ -120,11 +120,6 @@ impl Browser {
         browser
     }
 
-    /// The WebDriver client, for what this harness does not have.
-    pub fn client(&self) -> &Client {
-        &self.client
-    }
-
     async fn beyond(&self, path: &'static str, body: Value) -> Value {
         self.client.issue_cmd(Beyond(path, body)).await.unwrap()
     }
@@ -153,15 +148,6 @@ impl Browser {
         let features = json!([{"name": "prefers-color-scheme", "value": theme}]);
         self.devtools("Emulation.setEmulatedMedia", json!({"features": features}))
             .await;
-    }
-
-    /// Whether scripts run.
-    pub async fn scripts(&self, run: bool) {
-        self.devtools(
-            "Emulation.setScriptExecutionDisabled",
-            json!({"value": !run}),
-        )
-        .await;
     }
 
     /// Goes to a path.

@@ -254,6 +254,33 @@ async fn many_are_skipped_only_when_their_number_is_typed() {
     assert_eq!(world.form("/parked/do", &one).await.status(), 303);
     let typed = [&fields[..], &[("number", "3")]].concat();
     assert_eq!(world.form("/parked/do", &typed).await.status(), 303);
+    let unsure = [
+        ("act", "skip"),
+        ("reason", "unknown-outcome"),
+        ("target", "whatsapp"),
+    ];
+    let page = world
+        .form("/parked/ask", &unsure)
+        .await
+        .text()
+        .await
+        .unwrap();
+    assert!(
+        page.contains("did arrive") && page.contains("Nothing of this waits any more."),
+        "{page}"
+    );
+    let again = [
+        ("act", "retry"),
+        ("reason", "unknown-outcome"),
+        ("target", "whatsapp"),
+    ];
+    let page = world
+        .form("/parked/ask", &again)
+        .await
+        .text()
+        .await
+        .unwrap();
+    assert!(page.contains("may get their reply twice"), "{page}");
     let wrong = world.form("/parked/do", &[("act", "explode")]).await;
     assert_eq!(wrong.status(), 400);
 }

@@ -15,6 +15,9 @@ use tokio_util::sync::CancellationToken;
 
 pub const SOON: Duration = Duration::from_secs(30);
 
+/// What Mara and Vic sign in with.
+pub const PASSWORD: &str = "a long enough password";
+
 /// What somebody may write who wants a page to run it.
 pub const HOSTILE: &str = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{ 7*7 }}";
 
@@ -29,6 +32,24 @@ pub struct World {
 impl World {
     /// Simulators and a running daemon.
     pub async fn new() -> World {
+        World::with(|_| {}).await
+    }
+
+    /// The same, where Mara signs in as an operator and Vic as a viewer.
+    pub async fn with_people() -> World {
+        World::with(|plan| {
+            let hash = handoffd::access::password::hash(PASSWORD).unwrap();
+            plan.over["secrets"] = json!({"hash": {"value": hash}});
+            plan.over["access"] = json!({"user": [
+                {"name": "mara", "role": "operator", "password": "hash"},
+                {"name": "vic", "role": "viewer", "password": "hash"},
+            ]});
+        })
+        .await
+    }
+
+    /// The same, with the plan changed first.
+    pub async fn with(change: impl FnOnce(&mut Plan)) -> World {
         let sims = simulators(CancellationToken::new()).await.unwrap();
         let folder = Folder::new().unwrap();
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port().unwrap()));
@@ -40,6 +61,7 @@ impl World {
                 "breaker": {"failures": 2, "first": "2s", "max": "20s"}},
             "log": {"format": "json", "level": "info"},
         });
+        change(&mut plan);
         let config = folder.path().join("handoffd.toml");
         std::fs::write(&config, plan.toml().unwrap()).unwrap();
         let log = File::create(folder.path().join("log")).unwrap();

@@ -22,6 +22,7 @@ mod salesforce_sessions;
 mod silent_broker;
 mod states;
 mod status;
+mod streams;
 mod terms;
 mod timeline;
 mod waiting;

@@ -61,6 +61,7 @@ fn handed(id: &str, wa_id: &str) -> Admission {
         session: Some(handoff.session.clone()),
         contact: Some(handoff.contact.clone()),
         opens: vec!["hub".into()],
+        passes: Vec::new(),
         ..plain(Event {
             data: Data::HandoffRequested(Box::new(handoff)),
             ..message(&format!("new-{id}"), id)

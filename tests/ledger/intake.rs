@@ -1,6 +1,6 @@
 //! What comes in.
 
-use handoffd::ledger::{Admitted, DeadLetter, LaneFilter, LedgerError, Next};
+use handoffd::ledger::{Admission, Admitted, DeadLetter, LaneFilter, LaneState, LedgerError, Next};
 use handoffd_contract::{Contact, Reason};
 
 use crate::world::*;
@@ -315,4 +315,65 @@ pub async fn a_dead_letter_leaves_with_the_events_that_it_became(w: &World) {
         1,
         "it may come again"
     );
+}
+
+pub async fn an_idle_lane_is_not_woken_for_what_its_target_never_acts_on(w: &World) {
+    let first = w.a.put(t(0), opening("s", "0", &["wa"])).await;
+    let lease = w.a.take(t(0), "wa").await;
+    let idle = leaving(first, Next::Idle);
+    w.a.release(lease, t(1), idle).await.unwrap();
+    let passed = |id: &str| Admission {
+        passes: vec!["wa".into(), "elsewhere".into()],
+        ..plain(message("s", id))
+    };
+    let lane = async || w.b.lanes(LaneFilter::default()).await.unwrap().remove(0);
+    w.a.put(t(5), passed("1")).await;
+    let idle = lane().await;
+    assert_eq!((idle.state, idle.pending), (LaneState::Idle, 0));
+    // What comes with something on which it may act is loaded with it.
+    let both = vec![passed("2"), plain(message("s", "3")), passed("4")];
+    let stored = w.a.admit(t(6), both).await.unwrap();
+    let due = lane().await;
+    assert_eq!((due.state, due.due_at), (LaneState::Due, Some(t(6))));
+    let lease = w.b.take(t(6), "wa").await;
+    let events = w.b.load(&lease, 10, 10_000).await.unwrap().events;
+    let ids: Vec<_> = events.iter().map(|(_, event)| event.id.as_str()).collect();
+    assert!(ids.ends_with(&["3", "4"]), "{ids:?}");
+    // While somebody works on it, it is woken as for everything else: who works may not have seen it.
+    w.a.put(t(7), passed("5")).await;
+    w.b.release(lease, t(8), leaving(seq(&stored[2..]), Next::Idle))
+        .await
+        .unwrap();
+    let due = lane().await;
+    assert_eq!((due.state, due.pending), (LaneState::Due, 1));
+    // What an idle lane has not shown is not passed over.
+    let behind = self::lane(w, "behind", "wa", Next::Idle).await;
+    let one = Admission {
+        passes: vec!["wa".into()],
+        ..plain(message("behind", "6"))
+    };
+    w.a.put(t(9), one).await;
+    let lanes = w.b.lanes(LaneFilter::default()).await.unwrap();
+    let due = lanes.iter().find(|lane| lane.id == behind.lane).unwrap();
+    assert_eq!((due.state, due.pending), (LaneState::Due, 2));
+}
+
+pub async fn a_lane_that_waits_is_woken_for_everything(w: &World) {
+    for (session, next) in [("held", held(None)), ("backoff", backoff(t(500)))] {
+        lane(w, session, "wa", next).await;
+        let event = Admission {
+            passes: vec!["wa".into()],
+            ..plain(message(session, session))
+        };
+        w.a.put(t(5), event).await;
+    }
+    let filter = |session: &str| LaneFilter {
+        session: Some(session.into()),
+        ..LaneFilter::default()
+    };
+    let held = w.b.lanes(filter("held")).await.unwrap().remove(0);
+    assert_eq!((held.state, held.due_at), (LaneState::Due, Some(t(5))));
+    let backoff = w.b.lanes(filter("backoff")).await.unwrap().remove(0);
+    assert_eq!(backoff.due_at, Some(t(500)), "a backoff keeps its time");
+    assert_eq!(backoff.pending, 2);
 }

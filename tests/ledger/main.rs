@@ -68,6 +68,8 @@ conformance! {
         all_or_none
         an_event_without_lanes_is_stored
         an_opening_event_is_the_lanes_first
+        an_idle_lane_is_not_woken_for_what_its_target_never_acts_on
+        a_lane_that_waits_is_woken_for_everything
         remembers_session_and_contact
         the_last_inbound_only_grows
         an_inbound_counts_in_every_session_of_the_customer

@@ -293,6 +293,7 @@ pub fn plain(event: Event) -> Admission {
     Admission {
         event,
         opens: Vec::new(),
+        passes: Vec::new(),
         session: None,
         contact: None,
         inbound_at: None,

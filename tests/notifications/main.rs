@@ -176,6 +176,7 @@ fn admission(session: &str, opens: &[&str], kind: &str, data: Value) -> Admissio
             data,
         },
         opens: opens.iter().map(|name| (*name).to_owned()).collect(),
+        passes: Vec::new(),
         session: None,
         contact: None,
         inbound_at: None,

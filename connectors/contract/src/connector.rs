@@ -96,6 +96,13 @@ pub trait Connector: Send + Sync {
         matches!(data, Data::HandoffRequested(_))
     }
 
+    /// Whether this event, whatever is known, may be work for a lane that has nothing else to do. Where it
+    /// never is, the lane is not woken for it and never sees it.
+    fn acts_on(&self, data: &Data) -> bool {
+        let _ = data;
+        true
+    }
+
     /// Whether the target's mapping has something to say of this event, although it opens no record. What
     /// fails for such an event is left out and stops nothing.
     fn renders(&self, data: &Data) -> bool {

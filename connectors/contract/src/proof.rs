@@ -262,6 +262,10 @@ fn play(stage: &Stage<'_>, mishaps: &BTreeMap<usize, Mishap>) -> Result<Run, Str
     let mut late: Option<Request> = None;
     let mut items: Vec<Item> = Vec::new();
     for chapter in &stage.chapters {
+        let is_passed = items.is_empty()
+            && chapter
+                .iter()
+                .all(|item| !stage.connector.acts_on(&item.data));
         items.extend(chapter.iter().cloned());
         let mut rounds = 0;
         loop {
@@ -282,6 +286,13 @@ fn play(stage: &Stage<'_>, mishaps: &BTreeMap<usize, Mishap>) -> Result<Run, Str
                 controller: crate::Controller::queued(None),
             };
             let steps = match stage.connector.next(&work, &run.known) {
+                Ok(steps) if is_passed && !steps.is_empty() => {
+                    let kinds: Vec<_> = items.iter().map(|item| item.data.kind()).collect();
+                    return Err(format!(
+                        "it plans {} for {kinds:?}, on which it says that it does not act",
+                        steps[0].name
+                    ));
+                }
                 Ok(steps) if steps.is_empty() => {
                     items.clear();
                     break;

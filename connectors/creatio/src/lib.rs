@@ -137,6 +137,11 @@ impl Connector for Creatio {
         facts::dropped_field(fact)
     }
 
+    /// What became of a reply is told by the way back, as `reply.status`.
+    fn acts_on(&self, data: &Data) -> bool {
+        !matches!(data, Data::MessageStatus(_))
+    }
+
     fn opens(&self, data: &Data) -> bool {
         match data {
             Data::HandoffRequested(_) => true,

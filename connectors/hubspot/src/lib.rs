@@ -43,9 +43,9 @@ use std::time::Duration;
 use handoffd_contract::feed::Read;
 use handoffd_contract::settings::AfterEnd;
 use handoffd_contract::{
-    Budget, Check, Connector, Controller, Credential, Feed, Finding, Frame, FrameContent, HttpCall,
-    HttpReply, Known, Problem, Refusal, Reply, Schema, SchemaRead, Step, Trial, Tried, Verdict,
-    WebhookAuth, Work,
+    Budget, Check, Connector, Controller, Credential, Data, Feed, Finding, Frame, FrameContent,
+    HttpCall, HttpReply, Known, Problem, Refusal, Reply, Schema, SchemaRead, Step, Trial, Tried,
+    Verdict, WebhookAuth, Work,
 };
 use serde_json::Value;
 
@@ -98,6 +98,11 @@ impl Connector for HubSpot {
 
     fn hear(&self, frame: &Frame<'_>) -> Result<FrameContent, Refusal> {
         hear::hear(&self.settings, frame)
+    }
+
+    /// What became of a reply is told by the way back, as `reply.status`.
+    fn acts_on(&self, data: &Data) -> bool {
+        !matches!(data, Data::MessageStatus(_))
     }
 
     fn shows(&self, controller: &Controller) -> bool {

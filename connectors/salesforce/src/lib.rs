@@ -51,7 +51,7 @@ mod told;
 mod words;
 
 use handoffd_contract::{
-    Availability, Budget, Check, Connector, Credential, Feed, Finding, Frame, FrameContent,
+    Availability, Budget, Check, Connector, Credential, Data, Feed, Finding, Frame, FrameContent,
     HttpCall, HttpReply, Known, Problem, Refusal, Reply, Schema, Step, Verdict, Work,
 };
 use jiff::Timestamp;
@@ -109,6 +109,11 @@ impl Connector for Salesforce {
 
     fn quoted(&self, known: &Known, record: &str) -> Option<String> {
         facts::shown_by(known, record).map(str::to_owned)
+    }
+
+    /// What became of a reply is told by the way back, as `reply.status`.
+    fn acts_on(&self, data: &Data) -> bool {
+        !matches!(data, Data::MessageStatus(_))
     }
 
     fn base(&self) -> &str {

@@ -147,6 +147,16 @@ impl Connector for WhatsApp {
         matches!(data, Data::HandoffRequested(_))
     }
 
+    /// When the customer wrote last is the ledger's knowledge; which message it was is needed only to show
+    /// a rep's activity.
+    fn acts_on(&self, data: &Data) -> bool {
+        match data {
+            Data::MessageReceived(_) => self.settings.show_activity,
+            Data::MessageSent(said) => said.reference.is_some(),
+            _ => true,
+        }
+    }
+
     fn renders(&self, data: &Data) -> bool {
         matches!(data, Data::CustomerNotice(_))
     }

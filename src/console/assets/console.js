@@ -6,6 +6,7 @@ import { openPage } from './dialogs.js';
 import { areOn, listen } from './keys.js';
 import { judge } from './judge.js';
 import { live } from './live.js';
+import { playground } from './playground.js';
 import { tap } from './tap.js';
 import { editor } from './editor.js';
 
@@ -155,5 +156,6 @@ judge();
 filters();
 listen();
 live();
+playground();
 tap();
 editor();

@@ -38,7 +38,7 @@ function cell(name, text) {
 }
 
 function row(line) {
-  const item = document.createElement('li');
+  const item = document.createElement('div');
   const time = document.createElement('time');
   time.dateTime = line.at;
   time.dataset.as = 'clock';

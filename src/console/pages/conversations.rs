@@ -35,8 +35,11 @@ const VIEWS: [(&str, &str, &str, &str); 5] = [
     ("conversations.held", "state", "held", "held"),
 ];
 
-/// The filters with what may be chosen; of targets and numbers, what there is.
-const CHOICES: [(&str, &str, &[(&str, &str)]); 4] = [
+/// What may be chosen of one filter: the word, and the text's key.
+type Options = &'static [(&'static str, &'static str)];
+
+/// The filters with their text's key and what may be chosen.
+const CHOICES: [(&str, &str, Options); 4] = [
     (
         "controller",
         "conversations.in_charge",

@@ -14,6 +14,7 @@
 //! | `overview` | what needs a person, the targets, the flow |
 //! | `parked` | parked work: groups, dead letters, webhooks |
 //! | `people` | users and tokens |
+//! | `playground` | a phone and three records beside each other |
 //! | `problems` | what is not well as rows: what, why, and the way out |
 //! | `reasons` | what each reason means |
 //! | `small` | sign-in, keys, the navigation as a page, the theme |
@@ -33,6 +34,7 @@ mod mappings;
 mod overview;
 mod parked;
 mod people;
+mod playground;
 mod problems;
 mod reasons;
 mod small;
@@ -74,6 +76,7 @@ pub(super) fn routes() -> Router<Arc<Console>> {
         .route("/access", get(people::show))
         .route("/access/tokens", post(people::make))
         .route("/access/tokens/{id}", post(people::revoke))
+        .route("/playground", get(playground::show).post(playground::act))
         .route("/keys", get(small::keys))
         .route("/nav", get(small::navigation))
 }

@@ -108,10 +108,11 @@ struct Point {
 pub(super) async fn show(State(console): State<Arc<Console>>, visit: Visit) -> Answer {
     let overview = console.overview(&visit).await?;
     let is_new = overview.flow.iter().all(|flow| flow.total == 0) && overview.troubles.is_empty();
+    let edits = console.has_page("/mappings");
     let value = json!({
         "needs": overview.needs_person, "at": overview.at, "range": overview.range,
         "more": overview.troubles.len().saturating_sub(MAX_ROWS),
-        "problems": overview.troubles.iter().take(MAX_ROWS).map(Trouble::row).collect::<Vec<_>>(),
+        "problems": overview.troubles.iter().take(MAX_ROWS).map(|row| row.row(edits)).collect::<Vec<_>>(),
         "targets": overview.targets.iter().map(Target::row).collect::<Vec<_>>(),
         "broker": overview.broker.line(), "figures": overview.flow.iter().map(Flow::figure).collect::<Vec<_>>(),
         "events": overview.events_last_hour, "replies": overview.replies_last_hour,
@@ -192,8 +193,7 @@ impl Rate {
 impl Flow {
     /// As a card: its name, its number, its line, and the table behind the line.
     fn figure(&self) -> Value {
-        let is_timed =
-            self.p50_millis.is_some() || self.points.iter().any(|point| point.p50_millis.is_some());
+        let is_timed = self.name == "handoff-to-record";
         let numbers: Vec<i64> = self.points.iter().map(|point| point.n).collect();
         let of = |time: fn(&Point) -> Option<i64>| -> Vec<Option<i64>> {
             self.points.iter().map(time).collect()

@@ -52,14 +52,14 @@ pub(super) fn of_reason(label: &str) -> String {
 }
 
 impl Trouble {
-    /// As the template reads it.
-    pub fn row(&self) -> Value {
+    /// As the template reads it; `edits` where there is an editor of mappings to lead to.
+    pub fn row(&self, edits: bool) -> Value {
         let (icon, tone) = self.shape();
         let target = self.target.as_deref().unwrap_or_default();
         let reason = self.reason.as_deref().unwrap_or_default();
         json!({
             "id": format!("{:?}-{target}-{reason}", self.kind), "icon": icon, "tone": tone,
-            "title": self.title(), "why": self.why(), "quote": self.words, "acts": self.acts(),
+            "title": self.title(), "why": self.why(), "quote": self.words, "acts": self.acts(edits),
             "by_itself": !self.needs_person,
         })
     }
@@ -113,12 +113,17 @@ impl Trouble {
     }
 
     /// At most two buttons, the first of which mends it.
-    fn acts(&self) -> Vec<Value> {
+    fn acts(&self, edits: bool) -> Vec<Value> {
         let target = self.target.as_deref().unwrap_or_default();
         let reason = self.reason.as_deref().unwrap_or_default();
         let act = |key: &str, href: String| json!({"key": key, "values": {"count": self.count}, "href": href});
         let explain = || act("act.explain", format!("/reasons/{reason}"));
+        let is_mapped = ["invalid", "mapping", "too-large"].contains(&reason);
         match self.kind {
+            Kind::Parked if edits && is_mapped => vec![
+                act("act.mapping", format!("/mappings/{target}")),
+                act("act.see", format!("/parked/{reason}/{target}")),
+            ],
             Kind::Parked => vec![
                 act("act.see", format!("/parked/{reason}/{target}")),
                 explain(),

@@ -6,7 +6,6 @@ use axum::extract::{Path, State};
 use serde_json::{Value, json};
 
 use super::overview::Target;
-use super::problems::Trouble;
 use crate::console::{Answer, Console, Failure, Visit};
 
 /// One target.
@@ -18,11 +17,12 @@ pub(super) async fn show(
     let overview = console.overview(&visit).await?;
     let target = overview.targets.iter().find(|target| target.name == name);
     let target = target.map(Target::row).ok_or_else(Failure::not_found)?;
+    let edits = console.has_page("/mappings");
     let rows: Vec<Value> = overview
         .troubles
         .iter()
         .filter(|row| row.target.as_deref() == Some(&name))
-        .map(Trouble::row)
+        .map(|row| row.row(edits))
         .collect();
     console
         .page(

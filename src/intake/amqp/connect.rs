@@ -53,7 +53,7 @@ pub(crate) async fn connect(
             Ok(connection) => {
                 if !failed.is_empty() {
                     let words = failed.join("; ");
-                    tracing::warn!(%words, node = %format_args!("{host}:{port}"), "RabbitMQ: another node");
+                    tracing::warn!(error = %words, node = %format_args!("{host}:{port}"), "RabbitMQ: another node");
                 }
                 return Ok(connection);
             }

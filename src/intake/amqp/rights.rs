@@ -216,7 +216,7 @@ impl Trial<'_> {
             channel.exchange_delete(short(name), unused).await
         };
         if let Err(error) = removed.await {
-            tracing::debug!(words = %explain(&error), "the exchange that was made for the check stays");
+            tracing::debug!(error = %explain(&error), "the exchange that was made for the check stays");
         }
     }
 

@@ -79,7 +79,8 @@ pub(super) async fn admit(db: &Db<'_>, now: i64, arrivals: &[Arrival]) -> Outcom
     let others = sessions_of(db, &freed).await?;
     lock_lanes(db, &touched, &others).await?;
     open_lanes(db, now, &new).await?;
-    wake_sessions(db, now, &touched).await?;
+    let passed = pass(db, now, &new).await?;
+    wake_sessions(db, now, &touched, &passed).await?;
     let replied: BTreeSet<&str> = new
         .iter()
         .filter(|(_, one)| one.is_reply())
@@ -390,10 +391,55 @@ async fn open_lanes(db: &Db<'_>, now: i64, new: &[(i64, &Arrival)]) -> Outcome<(
     Ok(())
 }
 
-/// Something happened in the sessions: lanes that were idle or waited for it are due now, those
-/// that are being worked on will be due when they are left. A backoff keeps its time, and parked
-/// lanes stay parked. The lanes are locked.
-async fn wake_sessions(db: &Db<'_>, now: i64, sessions: &BTreeSet<&str>) -> Outcome<()> {
+/// Idle lanes of targets that never act on any of a session's new events have shown them, as they have all
+/// before them. Returns which. They are locked.
+async fn pass(db: &Db<'_>, now: i64, new: &[(i64, &Arrival)]) -> Outcome<Vec<i64>> {
+    let mut passed: BTreeMap<&str, (i64, i64, Vec<&String>)> = BTreeMap::new();
+    for (seq, one) in new {
+        let (first, last, targets) = passed
+            .entry(&one.session)
+            .or_insert_with(|| (*seq, *seq, one.passes.iter().collect()));
+        (*first, *last) = ((*first).min(*seq), (*last).max(*seq));
+        targets.retain(|target| one.passes.contains(target));
+    }
+    let (mut sessions, mut targets) = (Vec::new(), Vec::new());
+    let (mut firsts, mut lasts) = (Vec::new(), Vec::new());
+    for (session, (first, last, passes)) in &passed {
+        for target in passes {
+            sessions.push(Text(session));
+            targets.push(Text(target));
+            firsts.push(*first);
+            lasts.push(*last);
+        }
+    }
+    if sessions.is_empty() {
+        return Ok(Vec::new());
+    }
+    db.all(
+        "UPDATE lane SET head = passed.last, updated_at = $5
+           FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[])
+                AS passed (session, target, first, last)
+          WHERE lane.session = passed.session AND lane.target = passed.target
+            AND lane.state = 'idle' AND lane.lease_owner IS NULL
+            AND NOT EXISTS (SELECT 1 FROM event
+                             WHERE event.session = lane.session AND event.seq > lane.head
+                               AND event.seq < passed.first)
+         RETURNING lane.id",
+        &[&sessions, &targets, &firsts, &lasts, &now],
+        |row| Ok(row.try_get(0)?),
+    )
+    .await
+}
+
+/// Something happened in the sessions: lanes that were idle or waited for it are due now, those that are
+/// being worked on will be due when they are left. A backoff keeps its time, and parked lanes stay
+/// parked. Those that have shown it already stay idle. The lanes are locked.
+async fn wake_sessions(
+    db: &Db<'_>,
+    now: i64,
+    sessions: &BTreeSet<&str>,
+    shown: &[i64],
+) -> Outcome<()> {
     let woken: Vec<String> = db
         .all(
             "WITH busy AS (
@@ -404,8 +450,9 @@ async fn wake_sessions(db: &Db<'_>, now: i64, sessions: &BTreeSet<&str>) -> Outc
               WHERE session = ANY ($1) AND lease_owner IS NULL
                 AND (state IN ('idle', 'held')
                      OR (state = 'due' AND reason IS NULL AND due_at > $2))
+                AND id <> ALL ($3)
              RETURNING target",
-            &[&texts(sessions), &now],
+            &[&texts(sessions), &now, &shown],
             |row| Ok(row.try_get(0)?),
         )
         .await?;

@@ -28,8 +28,10 @@ fn admit_one(tx: &Tx<'_>, now: i64, arrival: &Arrival) -> Result<Admitted> {
     let Some(seq) = insert_event(tx, now, arrival)? else {
         return Ok(Admitted::Duplicate);
     };
+    let mut follows_any = false;
     if let Some(follows) = began {
         insert_event(tx, now, follows)?;
+        follows_any = true;
     }
     want_files(tx, now, arrival)?;
     put_handles(tx, &arrival.session, &arrival.handles)?;
@@ -41,9 +43,14 @@ fn admit_one(tx: &Tx<'_>, now: i64, arrival: &Arrival) -> Result<Admitted> {
         // What follows comes right after its cause, opens and moves nothing, and is woken for with it.
         for follows in move_session(tx, now, &arrival.session, mover)? {
             insert_event(tx, now, &follows)?;
+            follows_any = true;
         }
     }
-    wake_session(tx, now, &arrival.session)?;
+    let passed = match follows_any {
+        true => Vec::new(),
+        false => pass(tx, now, arrival, seq)?,
+    };
+    wake_session(tx, now, &arrival.session, &passed)?;
     if arrival.is_reply() {
         have_looked_at(tx, now, &arrival.session)?;
     }
@@ -169,11 +176,30 @@ fn open_lane(tx: &Tx<'_>, now: i64, session: &str, target: &str, seq: i64) -> Re
     Ok(())
 }
 
+/// Idle lanes of targets that never act on the event have shown it, as they have all before it. Returns
+/// which.
+fn pass(tx: &Tx<'_>, now: i64, arrival: &Arrival, seq: i64) -> Result<Vec<i64>> {
+    let mut passed = Vec::new();
+    for target in &arrival.passes {
+        let lane = tx.one(
+            "UPDATE lane SET head = ?3, updated_at = ?4
+              WHERE session = ?1 AND target = ?2 AND state = 'idle' AND lease_owner IS NULL
+                AND NOT EXISTS (SELECT 1 FROM event
+                                 WHERE session = ?1 AND seq > lane.head AND seq < ?3)
+             RETURNING id",
+            params![arrival.session, target, seq, now],
+            |row| row.get::<_, i64>(0),
+        )?;
+        passed.extend(lane);
+    }
+    Ok(passed)
+}
+
 /// Something happened in the session: lanes that were idle or waited for it are due now, those that
 /// are being worked on will be due when they are left. A backoff keeps its time, and parked lanes
-/// stay parked.
-fn wake_session(tx: &Tx<'_>, now: i64, session: &str) -> Result<()> {
-    let sleepers = tx.all(
+/// stay parked. Those that have shown it already stay idle.
+fn wake_session(tx: &Tx<'_>, now: i64, session: &str, shown: &[i64]) -> Result<()> {
+    let mut sleepers = tx.all(
         "SELECT id, target, lease_owner IS NOT NULL FROM lane
           WHERE session = ?1
             AND CASE WHEN lease_owner IS NOT NULL THEN woken = 0
@@ -182,6 +208,7 @@ fn wake_session(tx: &Tx<'_>, now: i64, session: &str) -> Result<()> {
         params![session, now],
         sleeper,
     )?;
+    sleepers.retain(|sleeper| !shown.contains(&sleeper.lane));
     wake(tx, now, &sleepers)
 }
 

@@ -20,7 +20,8 @@ pub(super) const WROTE: &str = "max(coalesce(s.inbound_at, 0), coalesce(
     (SELECT customer.inbound_at FROM customer
       WHERE customer.business_number = s.business_number AND customer.key = s.customer), 0))";
 
-/// Which sessions fit: `?1` to `?9`.
+/// Which sessions fit: `?1` to `?9`. A plus keeps SQLite from looking for a session's lane among all that are
+/// stopped alike. <https://sqlite.org/optoverview.html#disqualifying_where_clause_terms_using_unary_>
 fn fits() -> String {
     format!(
         "(?1 IS NULL OR coalesce(s.controller, 'assistant') = ?1)
@@ -28,8 +29,8 @@ fn fits() -> String {
      AND (?3 IS NULL OR ?4 IS NOT NULL
           OR EXISTS (SELECT 1 FROM lane WHERE lane.session = s.id AND lane.target = ?3))
      AND (?4 IS NULL OR EXISTS (SELECT 1 FROM lane
-           WHERE lane.session = s.id AND lane.state = ?4 AND lane.reason IS NOT NULL
-             AND (?5 IS NULL OR lane.reason = ?5) AND (?3 IS NULL OR lane.target = ?3)))
+           WHERE lane.session = s.id AND +lane.state = ?4 AND lane.reason IS NOT NULL
+             AND (?5 IS NULL OR +lane.reason = ?5) AND (?3 IS NULL OR lane.target = ?3)))
      AND (?6 = 0 OR NOT EXISTS (SELECT 1 FROM lane
            WHERE lane.session = s.id AND lane.reason IS NOT NULL
              AND (?3 IS NULL OR lane.target = ?3)))

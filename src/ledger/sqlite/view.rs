@@ -150,7 +150,7 @@ fn handled(tx: &Tx<'_>, words: &[String], limit: i64) -> Result<Vec<(String, Opt
         )?;
         found.extend(led);
     }
-    found.sort_by(|a, b| b.0.cmp(&a.0));
+    found.sort_by_key(|(number, ..)| std::cmp::Reverse(*number));
     found.dedup_by(|a, b| a.0 == b.0);
     found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     let each = found.into_iter();

@@ -6,8 +6,8 @@
 
 use serde_json::Value;
 
-/// Stands for a letter or a digit.
-const DOT: char = '•';
+use crate::operate::mask::{DOT, dotted};
+
 /// What stands where a secret was.
 const SECRET: &str = "***";
 
@@ -30,13 +30,6 @@ const OPEN: [&str; 16] = [
     "status",
     "controller",
 ];
-
-/// Each letter and digit a dot.
-#[must_use]
-pub fn dotted(text: &str) -> String {
-    let hide = |c: char| if c.is_alphanumeric() { DOT } else { c };
-    text.chars().map(hide).collect()
-}
 
 /// A body as it is shown to people who did not ask for what others wrote.
 #[must_use]
@@ -97,24 +90,35 @@ fn put_back(original: &Value, shown: &Value, edited: &Value, place: &str) -> Res
             }
             Ok(Value::Object(members))
         }
-        (Value::Array(original), Value::Array(shown), Value::Array(edited))
-            if shown.len() == edited.len() && original.len() == shown.len() =>
-        {
-            let each = original.iter().zip(shown).zip(edited).enumerate();
-            each.map(|(at, ((original, shown), edited))| {
-                put_back(original, shown, edited, &format!("{place}[{at}]"))
-            })
-            .collect()
-        }
         (Value::Array(original), Value::Array(shown), Value::Array(edited)) => {
-            edited_items(original, shown, edited, place)
+            let in_place = (original.len() == edited.len() && shown.len() == edited.len())
+                .then(|| changed_in_place(original, shown, edited, place));
+            match in_place {
+                Some(Ok(items)) => Ok(items),
+                _ => edited_items(original, shown, edited, place),
+            }
         }
         _ => unmasked(edited, place),
     }
 }
 
+/// Items of which none was added or removed.
+fn changed_in_place(
+    original: &[Value],
+    shown: &[Value],
+    edited: &[Value],
+    place: &str,
+) -> Result<Value, String> {
+    let each = original.iter().zip(shown).zip(edited).enumerate();
+    each.map(|(at, ((original, shown), edited))| {
+        put_back(original, shown, edited, &format!("{place}[{at}]"))
+    })
+    .collect()
+}
+
 /// Items that were added or removed: those that stayed as they were shown are told by their masked form,
-/// in order.
+/// in order. Where several items have the same masked form and are not the same, nobody can tell which of
+/// them stayed.
 fn edited_items(
     original: &[Value],
     shown: &[Value],
@@ -124,14 +128,27 @@ fn edited_items(
     let mut next = 0;
     let mut items = Vec::with_capacity(edited.len());
     for (at, item) in edited.iter().enumerate() {
-        let rest = shown.iter().enumerate().skip(next);
-        let same = rest.into_iter().find(|(_, shown)| *shown == item);
-        match same.and_then(|(at, _)| Some((at, original.get(at)?))) {
-            Some((found, value)) => {
+        let place = format!("{place}[{at}]");
+        let alike = original
+            .iter()
+            .zip(shown)
+            .filter(|(_, shown)| *shown == item);
+        let mut alike = alike.map(|(original, _)| original);
+        if let Some(first) = alike.next()
+            && alike.any(|other| other != first)
+        {
+            return Err(format!(
+                "{place} looks like another item while both are masked, so that it cannot be told which of \
+                 them stayed: change it by a merge patch (handoffd dead-letters edit)"
+            ));
+        }
+        let mut rest = original.iter().zip(shown).enumerate().skip(next);
+        match rest.find(|(_, (_, shown))| *shown == item) {
+            Some((found, (value, _))) => {
                 next = found + 1;
                 items.push(value.clone());
             }
-            None => items.push(unmasked(item, &format!("{place}[{at}]"))?),
+            None => items.push(unmasked(item, &place)?),
         }
     }
     Ok(Value::Array(items))
@@ -196,6 +213,19 @@ mod tests {
             back["data"]["transcript"],
             json!([{"text": "Hi", "time": "x"}, {"text": "new", "time": "y"}])
         );
+    }
+
+    #[test]
+    fn items_that_look_the_same_are_not_mixed_up() {
+        let original = json!([{"text": "Yes"}, {"text": "Noo"}, {"text": "Or else"}]);
+        let shown = masked(&original);
+        let words =
+            restored(&original, &shown, &json!([shown[1], shown[2]])).expect_err("ambiguous");
+        assert!(words.contains("body[0]"), "{words}");
+        let same = json!([{"text": "Yes"}, {"text": "Yes"}, {"text": "Or else"}]);
+        let shown = masked(&same);
+        let back = restored(&same, &shown, &json!([shown[1], shown[2]]));
+        assert_eq!(back, Ok(json!([{"text": "Yes"}, {"text": "Or else"}])));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::config::Limits;
 use crate::intake::{Dialects, Incoming};
 use crate::ledger::DeadLetterRow;
 use crate::mapping::dialect;
+use crate::operate::mask::dotted;
 use crate::wire::redact;
 
 /// So many bytes of a body are shown.
@@ -135,7 +136,7 @@ pub(super) fn without_secrets(incoming: &Incoming, dialects: &Dialects) -> Optio
 fn without_texts(incoming: &Incoming) -> String {
     match valued(incoming) {
         Some((_, value)) => plain(&format!("{:#}", masked::masked(&value))),
-        None => masked::dotted(&plain(&String::from_utf8_lossy(&incoming.body))),
+        None => dotted(&plain(&String::from_utf8_lossy(&incoming.body))),
     }
 }
 

@@ -99,7 +99,7 @@ pub struct TargetLine {
     /// The reason's label, where it stands still.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
-    /// The same in words, with the other side's own.
+    /// The same in words.
     pub words: String,
     /// Where a person finds the record.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -149,9 +149,7 @@ fn targets(story: &Story<'_>) -> Vec<TargetLine> {
             let reason = lane.stop.as_ref().map(|stop| stop.reason);
             let state = standing(story, lane);
             let words = match (&lane.stop, state) {
-                (Some(stop), _) => {
-                    format!("{}: {}", stop.reason.title(), story.words(&stop.message))
-                }
+                (Some(stop), _) => stop.reason.title().to_owned(),
                 (None, _) if story.is_way_back(&lane.target) => receipts(story),
                 (None, Standing::Shown) => "Shown".to_owned(),
                 (None, _) => "Has work to do".to_owned(),

@@ -142,6 +142,8 @@ pub(crate) fn send(
         (content, _) => {
             values.insert("text".into(), text(content).into());
             values.insert("preview".into(), lane.settings.preview_url.into());
+            let quoted = part.quotes.as_deref();
+            values.extend(quoted.map(|id| ("quoted".to_owned(), id.into())));
             &gateway.text
         }
     };

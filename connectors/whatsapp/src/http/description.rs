@@ -21,6 +21,8 @@ pub(crate) const FILES: [&str; 7] = [
 
 /// Names that every request may hold.
 const EVERYWHERE: [&str; 4] = ["to", "from", "reference", "id"];
+/// Names of a text.
+const OF_TEXTS: [&str; 3] = ["text", "preview", "quoted"];
 /// Names of a file.
 const OF_FILES: [&str; 6] = [FILE, "url", "name", "mime", "kind", "caption"];
 /// Names of a template.
@@ -137,13 +139,7 @@ pub(crate) fn gateway(top: &mut Table<'_>, key: Option<Secret>) -> Option<Gatewa
     let text_limit = table.number("text_limit", 100..=65_536, 4_096);
     let any_file = table.flag("any_file", false);
     let per_second = table.number("messages_per_second", 1..=1_000, 80);
-    let taken = [
-        &EVERYWHERE[..],
-        &OF_FILES,
-        &OF_TEMPLATES,
-        &["text", "preview"],
-    ]
-    .concat();
+    let taken = [&EVERYWHERE[..], &OF_FILES, &OF_TEMPLATES, &OF_TEXTS].concat();
     let declared = options::declared(&mut table, &taken);
     let options = options::options(top, &declared);
     let mut known: BTreeSet<String> = declared.keys().cloned().collect();
@@ -166,7 +162,7 @@ pub(crate) fn gateway(top: &mut Table<'_>, key: Option<Secret>) -> Option<Gatewa
         known.iter().cloned().chain(more).collect::<BTreeSet<_>>()
     };
     table.missing("text", "say how a text is sent");
-    let text = request(&mut table, "text", &with(&["text", "preview"]));
+    let text = request(&mut table, "text", &with(&OF_TEXTS));
     let files = FILES.iter().filter_map(|section| {
         let request = request(&mut table, section, &with(&OF_FILES))?;
         Some((*section, request))

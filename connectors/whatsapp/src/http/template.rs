@@ -206,7 +206,7 @@ impl Node {
     pub(crate) fn render(&self, values: &Values) -> (Value, Option<String>) {
         let mut file = None;
         let body = self.at(values, String::new(), &mut file);
-        (body.unwrap_or_default(), file)
+        (body.unwrap_or_else(|| Value::Object(Map::new())), file)
     }
 
     fn at(&self, values: &Values, place: String, file: &mut Option<String>) -> Option<Value> {
@@ -232,7 +232,9 @@ impl Node {
                     let member = member.at(values, format!("{place}/{step}"), file);
                     table.extend(member.map(|member| (name.clone(), member)));
                 }
-                Some(Value::Object(table))
+                // A table of which nothing is there says nothing.
+                let is_left_out = table.is_empty() && !members.is_empty();
+                (!is_left_out).then_some(Value::Object(table))
             }
         }
     }
@@ -263,13 +265,15 @@ mod tests {
     #[test]
     fn a_value_stays_a_value_whatever_is_written_in_it() {
         let node = json!({"n": {"to": "x-{to}", "text": "{text}", "flag": "{flag}", "one": 1},
-            "caption": "{caption}", "half": "{text} {caption}", "list": ["{caption}", "{file}", "{to}"]});
+            "caption": "{caption}", "half": "{text} {caption}", "list": ["{caption}", "{file}", "{to}"],
+            "none": {"deep": {"caption": "{caption}"}}, "empty": {}});
         let node = Node::parse(&node, &known()).expect("a body");
         let (body, file) = node.render(&values());
         let text = values()["text"].clone();
         assert_eq!(
             body,
-            json!({"n": {"to": "x-49 1/5?x", "text": text, "flag": true, "one": 1}, "list": ["", "49 1/5?x"]})
+            json!({"n": {"to": "x-49 1/5?x", "text": text, "flag": true, "one": 1}, "list": ["", "49 1/5?x"],
+                "empty": {}})
         );
         assert_eq!(file.as_deref(), Some("/list/0"));
         let path = Text::parse("/send/{to}", &known()).expect("a path");

@@ -35,6 +35,7 @@ impl Meta {
             .json()
             .filter(|_| json)
             .ok_or_else(|| Fault::invalid("The body must be JSON."))?;
+        let body = read_texts(body);
         if body.get("status").is_some() {
             return self.mark_read(&body);
         }
@@ -341,6 +342,18 @@ impl Meta {
             STANDARD.encode(format!("HBgL{NUMBER_ID}FQIAERgS{:012}", self.made))
         )
     }
+}
+
+/// The Graph API takes a parameter that is a list or an object also as JSON in a text, as some clients send
+/// contact cards. <https://developers.facebook.com/docs/graph-api/overview>
+fn read_texts(mut body: Value) -> Value {
+    for (_, member) in body.as_object_mut().into_iter().flatten() {
+        let text = member.as_str().filter(|text| text.starts_with(['[', '{']));
+        if let Some(read) = text.and_then(|text| serde_json::from_str(text).ok()) {
+            *member = read;
+        }
+    }
+    body
 }
 
 /// A customer as webhooks name them.

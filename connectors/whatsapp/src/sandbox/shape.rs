@@ -88,7 +88,15 @@ pub(super) fn send(body: &Value) -> Result<Send<'_>, Fault> {
                 .text("emoji", 0, 32)?
                 .ok_or_else(|| missing("reaction['emoji']"))?;
         }
-        "contacts" => {}
+        "contacts" => {
+            // <https://developers.facebook.com/documentation/business-messaging/whatsapp/messages/contacts-messages>
+            for card in root.list("contacts", 1, 257)? {
+                let name = card
+                    .child("name")?
+                    .ok_or_else(|| missing("contacts['name']"))?;
+                name.need("formatted_name", 1_024)?;
+            }
+        }
         "interactive" => interactive::check(&object)?,
         _ => template(&object)?,
     }

@@ -348,3 +348,19 @@ fn a_reaction_opens_the_window_where_that_is_switched_on() {
         assert_eq!(until.is_string(), opens, "{until}");
     }
 }
+
+/// As whatsapp-api-js 6.3 sends contact cards.
+#[test]
+fn a_list_may_be_json_in_a_text() {
+    let cards = json!([{"name": {"formatted_name": "Ana", "first_name": "Ana"}}]);
+    let mut body = to_ana("contacts", json!(cards.to_string()));
+    let (status, answer) = post(&mut *meta(), &body);
+    assert_eq!(status, 200, "{answer}");
+    for wrong in ["no JSON", "[", "{}"] {
+        body["contacts"] = wrong.into();
+        assert_eq!(post(&mut *meta(), &body).0, 400, "{wrong}");
+    }
+    // A text is a text, whatever stands in it.
+    let (status, _) = post(&mut *meta(), &to_ana("text", json!({"body": "[1]"})));
+    assert_eq!(status, 200);
+}

@@ -157,6 +157,36 @@ fn options_go_as_numbers_and_long_texts_in_pieces() {
     assert_eq!(texts[1..].join(" ").split_whitespace().count(), 600);
 }
 
+/// What a rep quotes is quoted where the gateway can; where it cannot, the words go all the same.
+#[test]
+fn a_quote_goes_where_the_gateway_has_them() {
+    for (api, shown) in [
+        ("evolution", json!("3A20")),
+        ("waha", json!("3A20")),
+        ("chatwoot", Value::Null),
+        ("twilio", Value::Null),
+    ] {
+        let mut quoting = reply("m", "On Monday.");
+        quoting.quotes = Some("3A20".into());
+        let connector = gateway(api, &json!({}));
+        let mut world = World::before(&*connector, api);
+        let plain = reply("m-2", "Anything else?");
+        world
+            .play(&[
+                hello(),
+                items(vec![replied("e-1", quoting), replied("e-2", plain)]),
+            ])
+            .unwrap_or_else(|error| panic!("{api}: {error}"));
+        let conversation = world.conversation();
+        let of = |text: &str| {
+            let found = conversation.iter().find(|one| one["text"] == text);
+            found.unwrap_or_else(|| panic!("{api}: {conversation:?}"))["answers"].clone()
+        };
+        assert_eq!(of("On Monday."), shown, "{api}");
+        assert_eq!(of("Anything else?"), Value::Null, "{api}");
+    }
+}
+
 /// A file goes as its gateway takes it: as a part of a form, in base64, or by its address; where it
 /// cannot, the rep is told.
 #[test]

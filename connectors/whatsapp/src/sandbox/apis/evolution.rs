@@ -128,7 +128,12 @@ impl Meta {
             "sendText" => {
                 let words = given("text").filter(|text| !text.is_empty());
                 let words = words.ok_or_else(|| invalid("instance requires property \"text\""))?;
-                (text(words), json!({"conversation": words}))
+                let mut shown = text(words);
+                let quoted = &body["quoted"]["key"]["id"];
+                if quoted.is_string() {
+                    shown.insert("answers".into(), quoted.clone());
+                }
+                (shown, json!({"conversation": words}))
             }
             "sendMedia" => {
                 let kind = given("mediatype")

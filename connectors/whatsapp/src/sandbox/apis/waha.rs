@@ -111,7 +111,15 @@ impl Meta {
         let shown = match what {
             "sendText" => {
                 let words = body["text"].as_str().filter(|text| !text.is_empty());
-                text(words.ok_or_else(|| refused(400, "text should not be empty"))?)
+                let mut shown =
+                    text(words.ok_or_else(|| refused(400, "text should not be empty"))?);
+                // A whole id, of this chat; another is left out.
+                let whole = body["reply_to"].as_str().unwrap_or_default();
+                let quoted = ["false", "true"]
+                    .iter()
+                    .find_map(|mine| whole.strip_prefix(&format!("{mine}_{chat}_")));
+                shown.extend(quoted.map(|id| ("answers".to_owned(), id.into())));
+                shown
             }
             _ => {
                 let part = |name: &str| body["file"][name].as_str();
