@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn a_difference_is_told_by_field_and_makes_one_of_the_other() {
-        let after = edit(
+        let after = changed(
             FILE,
             "ticket.subject",
             json!({"max": null, "too_long": "park"}),
