@@ -77,7 +77,7 @@ async fn an_older_schema_is_brought_up_to_date() {
     drop(ledger);
     assert_eq!(
         schema.sql("SELECT version FROM handoffd_schema").await,
-        "11"
+        "12"
     );
     schema.drop().await;
 }
