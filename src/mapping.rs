@@ -44,7 +44,8 @@
 //! | `cases`, [`keep`] | tests in the file; a handoff kept as one, without the person's words |
 //! | [`states`], [`captions`] | the state of each field for one event; a caption as the code that it stands for |
 //! | [`sources`], [`suggest`] | what many events have at a source; which source might fill which field |
-//! | [`chips`], [`edit`], [`compare`] | a template as chips; a file with one field changed; one mapping beside another |
+//! | [`chips`], [`edit`], [`difference`] | a template as chips; a file with one field changed; what differs between two files |
+//! | [`compare`] | one mapping beside another over real events |
 //! | [`commands`] | what `handoffd mapping` does |
 //! | [`dialect`], [`exit`] | what a gateway's payload means; how a gateway is called |
 //!
@@ -57,6 +58,7 @@ pub mod chips;
 pub mod commands;
 pub mod compare;
 pub mod dialect;
+pub mod difference;
 mod document;
 pub mod edit;
 pub mod exit;

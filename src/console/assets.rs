@@ -14,6 +14,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("console.css", include_str!("assets/console.css")),
     ("mapping.css", include_str!("assets/mapping.css")),
     ("playground.css", include_str!("assets/playground.css")),
+    ("mappings.css", include_str!("assets/mappings.css")),
     ("icons.svg", include_str!("assets/icons.svg")),
     ("mark.svg", include_str!("assets/mark.svg")),
     ("times.js", include_str!("assets/times.js")),

@@ -15,7 +15,8 @@ use super::document::{DraftView, MappedField, Problem, mapped_fields, parsed};
 use super::{Editor, Wrong};
 use crate::access::Person;
 use crate::ledger::LedgerError;
-use crate::mapping::edit::{self, Difference, FieldEdit};
+use crate::mapping::difference::{Difference, difference};
+use crate::mapping::edit::{self, FieldEdit};
 
 /// The longest file, in bytes.
 const MAX_FILE: usize = 256 << 10;
@@ -64,7 +65,7 @@ impl Editor {
             draft: edited.draft.as_ref().map(DraftView::from),
             version: edited.live.version,
             fields: mapped_fields(edited.text()),
-            changes: edit::difference(&base, edited.text()).unwrap_or_default(),
+            changes: difference(&base, edited.text()).unwrap_or_default(),
             problems: parsed(kind, name, edited.text()).err().unwrap_or_default(),
             text: edited.text().to_owned(),
         })
@@ -246,7 +247,7 @@ impl Editor {
             return Err(Wrong::NotFound("you have no draft of this mapping".into()));
         };
         let base = self.text_of(name, draft.base).await?;
-        let mine = edit::difference(&base, &draft.text).map_err(Wrong::Bad)?;
+        let mine = difference(&base, &draft.text).map_err(Wrong::Bad)?;
         let kept = mine.iter().filter(|one| !asked.theirs.contains(&one.field));
         let edits = kept.map(|one| (one.field.clone(), one.edit())).collect();
         let text = edit::fields(&edited.live.text, &edits).map_err(Wrong::Bad)?;

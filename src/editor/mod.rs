@@ -11,7 +11,8 @@
 //! | `events` | the handoff that is looked at |
 //! | `preview` | the state of each field, and the requests that the CRM would get |
 //! | `body` | a request as lines that lead to fields |
-//! | `look` | sources with their values, conditions, suggestions, chips |
+//! | `look` | sources with their values |
+//! | `hints` | conditions, suggestions, chips |
 //! | `drafts` | drafts saved, given up, brought up to date |
 //! | `publish` | a draft put in force, and parked handoffs tried again |
 //! | `versions` | versions, differences, restored, imported, exported |
@@ -31,6 +32,7 @@ mod drafts;
 mod dry_run;
 mod events;
 mod handoffs;
+mod hints;
 mod look;
 mod masked;
 mod preview;
@@ -44,7 +46,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
+use serde_json::Value;
 
 pub use compared::{CompareAsked, Compared};
 pub use crm::{CrmSchema, Read};
@@ -95,9 +98,9 @@ pub fn routes<S: Clone + Send + Sync + 'static>(editor: Arc<Editor>) -> Router<S
         .route("/v1/mappings/{target}/publish", post(publish::publish))
         .route("/v1/mappings/{target}/sources", get(look::sources))
         .route("/v1/mappings/{target}/values", get(look::values))
-        .route("/v1/mappings/{target}/condition", post(look::condition))
-        .route("/v1/mappings/{target}/chips", post(look::chips))
-        .route("/v1/mappings/{target}/suggestions", get(look::suggestions))
+        .route("/v1/mappings/{target}/condition", post(hints::condition))
+        .route("/v1/mappings/{target}/chips", post(hints::chips))
+        .route("/v1/mappings/{target}/suggestions", get(hints::suggestions))
         .route("/v1/mappings/{target}/tests", get(saved_tests::list))
         .route("/v1/mappings/{target}/tests/run", post(saved_tests::run))
         .route("/v1/mappings/{target}/tests/keep", post(saved_tests::keep))
@@ -114,11 +117,10 @@ pub fn routes<S: Clone + Send + Sync + 'static>(editor: Arc<Editor>) -> Router<S
         .route("/v1/handoffs", get(handoffs::list))
         .route("/v1/dialects", get(dialects::list))
         .route("/v1/dialects/{name}", get(dialects::show))
+        .route("/v1/dialects/{name}/draft", get(dialects::draft))
         .route(
             "/v1/dialects/{name}/draft",
-            get(dialects::draft)
-                .put(dialects::save)
-                .delete(dialects::discard),
+            put(dialects::save).delete(dialects::discard),
         )
         .route("/v1/dialects/{name}/preview", post(dialects::preview))
         .route("/v1/dialects/{name}/publish", post(dialects::publish))
@@ -140,9 +142,9 @@ pub fn routes<S: Clone + Send + Sync + 'static>(editor: Arc<Editor>) -> Router<S
     publish::publish,
     look::sources,
     look::values,
-    look::condition,
-    look::chips,
-    look::suggestions,
+    hints::condition,
+    hints::chips,
+    hints::suggestions,
     saved_tests::list,
     saved_tests::run,
     saved_tests::keep,
@@ -164,8 +166,29 @@ pub fn routes<S: Clone + Send + Sync + 'static>(editor: Arc<Editor>) -> Router<S
 ))]
 struct Operations;
 
-/// What stands of these calls in the API's document.
+/// What stands of these calls in the API's document. Their ids and the names of their schemas are made of where
+/// they stand, so that they are nobody else's.
 #[must_use]
 pub fn operations() -> utoipa::openapi::OpenApi {
-    <Operations as utoipa::OpenApi>::openapi()
+    const SCHEMAS: &str = "#/components/schemas/";
+    let own = <Operations as utoipa::OpenApi>::openapi();
+    let Ok(text) = serde_json::to_string(&own) else {
+        return own;
+    };
+    let text = text.replace(SCHEMAS, &format!("{SCHEMAS}Mapping"));
+    let Ok(mut document) = serde_json::from_str::<Value>(&text) else {
+        return own;
+    };
+    if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
+        let named = std::mem::take(schemas).into_iter();
+        schemas.extend(named.map(|(name, schema)| (format!("Mapping{name}"), schema)));
+    }
+    let paths = document["paths"].as_object_mut().into_iter().flatten();
+    for (path, operations) in paths {
+        for (method, operation) in operations.as_object_mut().into_iter().flatten() {
+            let words = format!("{method}{path}").replace(|c: char| !c.is_alphanumeric(), "_");
+            operation["operationId"] = words.trim_end_matches('_').replace("__", "_").into();
+        }
+    }
+    serde_json::from_value(document).unwrap_or(own)
 }

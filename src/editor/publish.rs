@@ -15,7 +15,7 @@ use super::saved_tests::{TestView, ran};
 use super::{Editor, Wrong};
 use crate::access::Person;
 use crate::ledger::{Draft, LaneFilter, LaneRow, LaneState, LedgerError, MappingRow, Select};
-use crate::mapping::edit::{Difference, difference};
+use crate::mapping::difference::{Difference, difference};
 
 /// The longest reason, in characters.
 const MAX_WHY: usize = 500;

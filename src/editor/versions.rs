@@ -13,7 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::drafts::DraftText;
 use super::{Editor, Wrong};
 use crate::access::Person;
-use crate::mapping::edit::{self, Difference};
+use crate::mapping::difference::{Difference, difference};
 
 /// The most versions that are listed.
 const MAX: usize = 500;
@@ -108,7 +108,7 @@ impl Editor {
             self.text_of(name, from).await?,
             self.text_of(name, to).await?,
         );
-        let fields = edit::difference(&before, &after).map_err(Wrong::Bad)?;
+        let fields = difference(&before, &after).map_err(Wrong::Bad)?;
         Ok(Differences { from, to, fields })
     }
 }

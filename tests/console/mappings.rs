@@ -2,6 +2,7 @@
 
 use handoffd_test_support::eventually;
 
+use crate::browser::Browser;
 use crate::world::{SOON, World};
 
 /// Where a form leads.
@@ -165,4 +166,38 @@ async fn a_dry_run_says_what_it_writes_then_what_hubspot_says() {
         done.contains("HubSpot took every field") && done.contains("Nothing of the test is left."),
         "{done}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn states_and_requests_follow_as_one_types_and_a_source_is_put_in_by_a_press() {
+    let world = with_handoff().await;
+    let browser = Browser::open(&world.url("")).await;
+    browser.go("/mappings/hubspot?field=ticket.subject").await;
+    browser
+        .until("return document.querySelector('form[data-editor]') !== null")
+        .await;
+    browser
+        .run("const value = document.querySelector('#value'); value.value = ''; value.focus(); return true;")
+        .await;
+    browser.press("[data-source=\"fields.order_id\"]").await;
+    browser
+        .until("return document.querySelector('#value').value.includes('{{ fields.order_id }}')")
+        .await;
+    // The draft was saved by itself, and what HubSpot would get is the new one.
+    browser
+        .until("return document.querySelector('[data-part=result]').textContent.includes('\"subject\": \"••••\"')")
+        .await;
+    let saved = world.json("/v1/mappings/hubspot/draft").await;
+    assert_eq!(saved["draft"]["revision"], 1, "{saved}");
+    browser.keys("{{").await;
+    browser
+        .until("return document.querySelector('[data-part=problems] .notice.bad') !== null")
+        .await;
+    assert_eq!(
+        browser.run("return document.activeElement.id").await,
+        "value",
+        "nobody is pulled out of what they write"
+    );
+    browser.is_quiet(&[]).await;
+    browser.close().await;
 }

@@ -165,7 +165,8 @@ async fn refusals_of_an_older_file_are_read() {
     drop(ledger);
     let conn = rusqlite::Connection::open(folder.file()).unwrap();
     conn.execute_batch(
-        "DROP TABLE sign_in; DROP TABLE sign_in_link; DROP TABLE token; DROP TABLE person; DROP TABLE audit;
+        "DROP TABLE crm_schema; DROP TABLE mapping_draft; DROP INDEX event_handoff; DROP TABLE handle; DROP TABLE figure; DROP TABLE counted; ALTER TABLE attempt DROP COLUMN call;
+         DROP TABLE sign_in; DROP TABLE sign_in_link; DROP TABLE token; DROP TABLE person; DROP TABLE audit;
          DROP TABLE piece; DROP TABLE file; DROP TABLE file_total;
          DROP TABLE notifier; DROP INDEX event_unattended; DROP TABLE given_up; DROP TABLE fact; ALTER TABLE poison DROP COLUMN source;
          CREATE TABLE fact (
@@ -194,7 +195,8 @@ async fn refusals_of_an_older_schema_are_read() {
     let ledger: Arc<dyn Ledger> = Arc::new(schema.open().await);
     fill(&ledger).await;
     drop(ledger);
-    let back = "DROP TABLE sign_in; DROP TABLE sign_in_link; DROP TABLE token; DROP TABLE person; DROP TABLE audit; DROP FUNCTION audit_stays();
+    let back = "DROP TABLE crm_schema; DROP TABLE mapping_draft; DROP INDEX event_handoff; DROP TABLE handle; DROP TABLE figure; DROP TABLE counted; ALTER TABLE attempt DROP COLUMN call; DROP INDEX session_by_number;
+                DROP TABLE sign_in; DROP TABLE sign_in_link; DROP TABLE token; DROP TABLE person; DROP TABLE audit; DROP FUNCTION audit_stays();
                 DROP TABLE piece; DROP TABLE file; DROP TABLE file_total; DROP TABLE notifier; DROP INDEX event_unattended; DROP TABLE given_up; ALTER TABLE poison DROP COLUMN source;
                 ALTER TABLE fact DROP COLUMN reason, DROP COLUMN message;
                 ALTER TABLE fact ADD CONSTRAINT fact_check

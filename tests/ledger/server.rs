@@ -58,7 +58,8 @@ async fn an_older_schema_is_brought_up_to_date() {
     drop(ledger);
     schema
         .sql(
-            "DROP TABLE sign_in; DROP TABLE sign_in_link; DROP TABLE token; DROP TABLE person; DROP TABLE audit; DROP FUNCTION audit_stays();
+            "DROP TABLE crm_schema; DROP TABLE mapping_draft; DROP INDEX event_handoff; DROP TABLE handle; DROP TABLE figure; DROP TABLE counted; ALTER TABLE attempt DROP COLUMN call; DROP INDEX session_by_number;
+             DROP TABLE sign_in; DROP TABLE sign_in_link; DROP TABLE token; DROP TABLE person; DROP TABLE audit; DROP FUNCTION audit_stays();
              DROP TABLE piece; DROP TABLE file; DROP TABLE file_total; DROP TABLE notifier; DROP INDEX event_unattended; DROP TABLE given_up; ALTER TABLE fact DROP COLUMN reason, DROP COLUMN message;
              ALTER TABLE fact ADD CONSTRAINT fact_check
                  CHECK ((value IS NULL) = (unsure_since IS NOT NULL));
@@ -76,7 +77,7 @@ async fn an_older_schema_is_brought_up_to_date() {
     drop(ledger);
     assert_eq!(
         schema.sql("SELECT version FROM handoffd_schema").await,
-        "11"
+        "12"
     );
     schema.drop().await;
 }
