@@ -12,7 +12,6 @@ use crate::connectors;
 /// What is embedded: name and content. A module stands below those that it imports.
 pub const FILES: &[(&str, &str)] = &[
     ("console.css", include_str!("assets/console.css")),
-    ("mapping.css", include_str!("assets/mapping.css")),
     ("playground.css", include_str!("assets/playground.css")),
     ("mappings.css", include_str!("assets/mappings.css")),
     ("icons.svg", include_str!("assets/icons.svg")),
