@@ -76,10 +76,15 @@ impl Find {
 }
 
 /// Admissions whose sessions are found, and the place of each that is for nobody or was there already.
+/// What was found and may decide where the next one belongs is stored before that is looked for.
 #[derive(Default)]
 pub(super) struct Found {
     /// To be stored, in order.
-    pub admissions: Vec<Admission>,
+    pending: Vec<Admission>,
+    /// Whether one of them named its session itself.
+    is_named: bool,
+    /// The customers of the others.
+    customers: HashSet<String>,
     /// What became of each that came; `None` of one that is to be stored.
     told: Vec<Option<Admitted>>,
     /// The session of the last one, and whether people have it; `None` when that one is not stored anew.
@@ -89,11 +94,23 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// Stores one in a session.
-    pub fn admit(&mut self, mut admission: Admission, session: &str, is_people: bool) {
+    /// Stores one that names its session.
+    pub fn named(&mut self, admission: Admission) {
+        self.is_named = true;
+        let session = admission.event.session.clone();
+        self.admit(admission, &session, false);
+    }
+
+    /// Stores one in the session that was found for it.
+    pub fn found(&mut self, admission: Admission, find: &Find, session: &str, is_people: bool) {
+        self.customers.extend(find.customers.iter().cloned());
+        self.admit(admission, session, is_people);
+    }
+
+    fn admit(&mut self, mut admission: Admission, session: &str, is_people: bool) {
         assign(&mut admission, session);
         self.last = Some((session.to_owned(), is_people));
-        self.admissions.push(admission);
+        self.pending.push(admission);
         self.told.push(None);
     }
 
@@ -101,6 +118,30 @@ impl Found {
     pub fn leave(&mut self, why: Admitted) {
         self.last = None;
         self.told.push(Some(why));
+    }
+
+    /// Whether what is to be stored may decide where this one belongs: it may be of the same customer. One
+    /// that goes with the one before it needs no look.
+    pub fn decides(&self, find: &Find) -> bool {
+        let is_known = |customer: &String| self.customers.contains(customer);
+        !find.follows && (self.is_named || find.customers.iter().any(is_known))
+    }
+
+    /// What is to be stored now.
+    pub fn pending(&self) -> &[Admission] {
+        &self.pending
+    }
+
+    /// It is stored: the ledger knows of the sessions that began.
+    pub fn stored(&mut self, admitted: Vec<Admitted>) {
+        let mut admitted = admitted.into_iter();
+        for told in self.told.iter_mut().filter(|told| told.is_none()) {
+            *told = Some(admitted.next().unwrap_or(Admitted::Duplicate));
+        }
+        self.pending.clear();
+        self.customers.clear();
+        self.begun.clear();
+        self.is_named = false;
     }
 
     /// The session of the one before, if that is stored anew, and whether people have it.
@@ -131,11 +172,10 @@ impl Found {
         self.begun.push((find.clone(), session.to_owned()));
     }
 
-    /// What became of each that came, by what became of those that were stored.
-    pub fn told(self, admitted: Vec<Admitted>) -> Vec<Admitted> {
-        let mut admitted = admitted.into_iter();
-        let each = self.told.into_iter();
-        each.map(|told| told.unwrap_or_else(|| admitted.next().unwrap_or(Admitted::Duplicate)))
+    /// What became of each that came. Everything is stored.
+    pub fn told(self) -> Vec<Admitted> {
+        let told = self.told.into_iter();
+        told.map(|told| told.unwrap_or(Admitted::Duplicate))
             .collect()
     }
 }

@@ -135,6 +135,39 @@ pub async fn what_is_found_is_written_into_the_event(w: &World) {
     assert!(lane.is_some(), "its lane is the conversation's");
 }
 
+pub async fn what_comes_together_is_found_as_if_it_came_one_by_one(w: &World) {
+    // A producer that names its sessions beside one that does not.
+    let named = Admission {
+        session: Some(session_data("named")),
+        contact: Some(customer("491")),
+        ..handing("named", "h", &["hub"])
+    };
+    let end = told("2", "491", closed());
+    let together = vec![named, wrote("1", "491", t(1)), end, wrote("3", "491", t(3))];
+    let admissions = admitted(w, 0, together).await;
+    assert!(
+        admissions.iter().all(|one| matches!(one, Admitted::New(_))),
+        "{admissions:?}"
+    );
+    assert_eq!(ids(w, "named").await, ["h", "1", "2"]);
+    assert_eq!(ids(w, "new-3").await, ["3"], "a new one after the end");
+    // A handoff has what was said right before it.
+    let mut handoff = handed("5", "492");
+    if let Some(find) = &mut handoff.find {
+        find.transcript = 10;
+    }
+    let together = admitted(w, 4, vec![wrote("4", "492", t(4)), handoff]).await;
+    let Data::HandoffRequested(handoff) = stored(w, together[1]).await.data else {
+        panic!("a handoff")
+    };
+    let said: Vec<&str> = handoff
+        .transcript
+        .iter()
+        .map(|one| one.id.as_str())
+        .collect();
+    assert_eq!(said.len(), 1, "{said:?}");
+}
+
 pub async fn the_same_again_begins_nothing(w: &World) {
     let one = || vec![wrote("1", "491", t(0))];
     admitted(w, 0, one()).await;

@@ -80,6 +80,7 @@ conformance! {
     found:
         an_open_conversation_goes_on_else_a_new_one_begins
         what_is_found_is_written_into_the_event
+        what_comes_together_is_found_as_if_it_came_one_by_one
         the_same_again_begins_nothing
         a_conversation_that_people_have_goes_on_for_ever
         what_tells_of_no_conversation_is_for_nobody

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::Postgres;
 use super::admit::admit;
 use super::db::{Db, Outcome, Text};
-use super::find::find;
+use super::find::admit_found;
 use super::transact::transact;
 use crate::conversation::Rules;
 use crate::ledger::rows::{self, Arrival, count};
@@ -22,7 +22,7 @@ impl EventLedger for Postgres {
     async fn admit(&self, now: Timestamp, events: Vec<Admission>) -> Result<Vec<Admitted>> {
         let (now, rules) = (now.as_microsecond(), self.followed.rules());
         if events.iter().any(|event| event.find.is_some()) {
-            return transact!(self, Write, db => found(db, now, &events, &rules));
+            return transact!(self, Write, db => admit_found(db, now, &events, &rules));
         }
         let arrivals = Arrival::all(&events, &rules)?;
         transact!(self, Write, db => admit(db, now, &arrivals))
@@ -104,19 +104,6 @@ async fn dead_letters(db: &Db<'_>, after: i64, limit: i64) -> Outcome<Vec<DeadLe
     .await
 }
 
-/// Stores events, some of whose sessions are to be found.
-async fn found(
-    db: &Db<'_>,
-    now: i64,
-    events: &[Admission],
-    rules: &Arc<Rules>,
-) -> Outcome<Vec<Admitted>> {
-    let found = find(db, now, events).await?;
-    let arrivals = Arrival::all(&found.admissions, rules)?;
-    let admitted = admit(db, now, &arrivals).await?;
-    Ok(found.told(admitted))
-}
-
 /// Takes a dead letter out, and stores the events that it became.
 async fn resolve_dead_letter(
     db: &Db<'_>,
@@ -128,7 +115,7 @@ async fn resolve_dead_letter(
     if db.run("DELETE FROM poison WHERE id = $1", &[&id]).await? == 0 {
         return Err(LedgerError::Conflict(format!("there is no dead letter {id}")).into());
     }
-    found(db, now, events, rules).await.map(|_| ())
+    admit_found(db, now, events, rules).await.map(|_| ())
 }
 
 /// Grows by half a megabyte and gives it back, to know that there is room: what exists already can

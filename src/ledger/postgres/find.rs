@@ -1,29 +1,46 @@
 //! Sessions of events whose producer names none.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use super::admit::admit;
 use super::db::{Db, Outcome, Text, texts};
+use crate::conversation::Rules;
 use crate::ledger::find::{
     COPIED_WITHIN, Candidate, Found, Place, REPLIES, TRANSCRIPT_BYTES, fill, is_copy, is_people,
     place,
 };
-use crate::ledger::rows::{count, digest, event_key};
+use crate::ledger::rows::{Arrival, count, digest, event_key};
 use crate::ledger::{Admission, Admitted, Find};
 
-/// Finds the sessions of what came, in order.
-pub(super) async fn find(db: &Db<'_>, now: i64, events: &[Admission]) -> Outcome<Found> {
+/// Stores what came in the sessions that are found for it, in order.
+pub(super) async fn admit_found(
+    db: &Db<'_>,
+    now: i64,
+    events: &[Admission],
+    rules: &Arc<Rules>,
+) -> Outcome<Vec<Admitted>> {
     lock(db, events).await?;
     let mut found = Found::default();
     for admission in events {
-        match admission.find.clone() {
-            None => {
-                let session = admission.event.session.clone();
-                found.admit(admission.clone(), &session, false);
+        match &admission.find {
+            None => found.named(admission.clone()),
+            Some(find) => {
+                if found.decides(find) {
+                    store(db, now, &mut found, rules).await?;
+                }
+                one(db, now, admission.clone(), find, &mut found).await?;
             }
-            Some(find) => one(db, now, admission.clone(), &find, &mut found).await?,
         }
     }
-    Ok(found)
+    store(db, now, &mut found, rules).await?;
+    Ok(found.told())
+}
+
+async fn store(db: &Db<'_>, now: i64, found: &mut Found, rules: &Arc<Rules>) -> Outcome<()> {
+    let arrivals = Arrival::all(found.pending(), rules)?;
+    found.stored(admit(db, now, &arrivals).await?);
+    Ok(())
 }
 
 /// Nobody else looks for a session of the same customers until the transaction ends. The locks are
@@ -100,7 +117,7 @@ async fn one(
         let said = said(db, &session, find.transcript).await?;
         fill(&mut admission, &said)?;
     }
-    found.admit(admission, &session, is_people);
+    found.found(admission, find, &session, is_people);
     Ok(())
 }
 

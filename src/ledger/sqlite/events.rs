@@ -1,6 +1,5 @@
 //! What intake needs: events in, and dead letters (table `poison`).
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
@@ -8,10 +7,9 @@ use jiff::Timestamp;
 use rusqlite::{Row, params};
 
 use super::admit::admit;
-use super::find::find;
+use super::find::admit_found;
 use super::tx::Tx;
 use super::{Sqlite, disk_space};
-use crate::conversation::Rules;
 use crate::ledger::rows::{self, Arrival, count};
 use crate::ledger::{
     Admission, Admitted, DeadLetter, DeadLetterRow, EventLedger, LedgerError, Result,
@@ -22,7 +20,7 @@ impl EventLedger for Sqlite {
     async fn admit(&self, now: Timestamp, events: Vec<Admission>) -> Result<Vec<Admitted>> {
         let (now, rules) = (now.as_microsecond(), self.followed.rules());
         if events.iter().any(|event| event.find.is_some()) {
-            let stored = move |tx: &Tx<'_>| found(tx, now, &events, &rules);
+            let stored = move |tx: &Tx<'_>| admit_found(tx, now, &events, &rules);
             return self.write(stored).await;
         }
         let arrivals = Arrival::all(&events, &rules)?;
@@ -48,7 +46,7 @@ impl EventLedger for Sqlite {
         let (now, rules) = (now.as_microsecond(), self.followed.rules());
         self.write(move |tx| {
             resolve_dead_letter(tx, id)?;
-            found(tx, now, &events, &rules).map(|_| ())
+            admit_found(tx, now, &events, &rules).map(|_| ())
         })
         .await
     }
@@ -122,14 +120,6 @@ fn dead_letter_row(row: &Row<'_>) -> rusqlite::Result<Result<DeadLetterRow>> {
             },
         })
     }))
-}
-
-/// Stores events, some of whose sessions are to be found.
-fn found(tx: &Tx<'_>, now: i64, events: &[Admission], rules: &Arc<Rules>) -> Result<Vec<Admitted>> {
-    let found = find(tx, now, events)?;
-    let arrivals = Arrival::all(&found.admissions, rules)?;
-    let admitted = admit(tx, now, &arrivals)?;
-    Ok(found.told(admitted))
 }
 
 /// Takes a dead letter out.

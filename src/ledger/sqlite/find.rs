@@ -1,28 +1,46 @@
 //! Sessions of events whose producer names none.
 
+use std::sync::Arc;
+
 use rusqlite::params;
 
+use super::admit::admit;
 use super::tx::Tx;
+use crate::conversation::Rules;
 use crate::ledger::find::{
     COPIED_WITHIN, Candidate, Found, Place, REPLIES, TRANSCRIPT_BYTES, fill, is_copy, is_people,
     place,
 };
-use crate::ledger::rows::{count, event_key};
+use crate::ledger::rows::{Arrival, count, event_key};
 use crate::ledger::{Admission, Admitted, Find, Result};
 
-/// Finds the sessions of what came, in order. Nothing else writes meanwhile.
-pub(super) fn find(tx: &Tx<'_>, now: i64, events: &[Admission]) -> Result<Found> {
+/// Stores what came in the sessions that are found for it, in order. Nothing else writes meanwhile.
+pub(super) fn admit_found(
+    tx: &Tx<'_>,
+    now: i64,
+    events: &[Admission],
+    rules: &Arc<Rules>,
+) -> Result<Vec<Admitted>> {
     let mut found = Found::default();
     for admission in events {
-        match admission.find.clone() {
-            None => {
-                let session = admission.event.session.clone();
-                found.admit(admission.clone(), &session, false);
+        match &admission.find {
+            None => found.named(admission.clone()),
+            Some(find) => {
+                if found.decides(find) {
+                    store(tx, now, &mut found, rules)?;
+                }
+                one(tx, now, admission.clone(), find, &mut found)?;
             }
-            Some(find) => one(tx, now, admission.clone(), &find, &mut found)?,
         }
     }
-    Ok(found)
+    store(tx, now, &mut found, rules)?;
+    Ok(found.told())
+}
+
+fn store(tx: &Tx<'_>, now: i64, found: &mut Found, rules: &Arc<Rules>) -> Result<()> {
+    let arrivals = Arrival::all(found.pending(), rules)?;
+    found.stored(admit(tx, now, &arrivals)?);
+    Ok(())
 }
 
 fn one(
@@ -76,7 +94,7 @@ fn one(
     if find.transcript > 0 {
         fill(&mut admission, &said(tx, &session, find.transcript)?)?;
     }
-    found.admit(admission, &session, is_people);
+    found.found(admission, find, &session, is_people);
     Ok(())
 }
 
