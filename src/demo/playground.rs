@@ -26,7 +26,6 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use self::acts::Act;
@@ -54,7 +53,7 @@ impl Play {
     fn new(number: usize) -> Play {
         Play {
             number,
-            session: format!("play-{}-{number}", Timestamp::now().as_second()),
+            session: format!("play-{}", &uuid::Uuid::new_v4().simple().to_string()[..8]),
             customer: format!("4915112300{:03}", number % 1_000),
             transcript: Vec::new(),
             is_handed_over: false,

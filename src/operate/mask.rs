@@ -157,9 +157,14 @@ pub fn session(id: &str, contact: Option<&Contact>) -> String {
         each.into_iter().flatten().map(|one| digits(one))
     });
     let known: Vec<String> = known.filter(|digits| digits.len() >= 5).collect();
+    // Digits between letters are a piece of something random, such as the ids that handoffd makes.
+    let numbers: Vec<&str> = id
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| word.len() >= NUMBER && word.bytes().all(|b| b.is_ascii_digit()))
+        .collect();
     runs(id, |run| {
         let is_theirs = known.iter().any(|known| run.contains(known.as_str()));
-        is_theirs || run.len() >= NUMBER
+        is_theirs || numbers.contains(&run)
     })
 }
 
@@ -526,6 +531,9 @@ mod tests {
         (short.wa_id, short.phone) = (Some("12345678".into()), None);
         assert_eq!(session("wa-12345678", Some(&short)), "wa-••••5678");
         assert!(hides_session("wa-491712345678", None) && !hides_session("s-20261120", None));
+        assert!(!hides_session("wa-83f5840571114bb9b3c1", Some(&ana())));
+        let theirs = format!("user{}x", ana().wa_id.unwrap());
+        assert!(hides_session(&theirs, Some(&ana())));
     }
 
     #[test]
