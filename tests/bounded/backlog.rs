@@ -26,7 +26,7 @@ const PROMPT: Duration = Duration::from_secs(30);
 /// holds.
 const SHOWN: i64 = 500;
 /// What nothing here may reach, in megabytes.
-const BOUND: u64 = 160;
+const BOUND: u64 = 112;
 
 pub async fn run(options: &Options) {
     let mut fleet = Fleet::with(None, 1, |plan| {

@@ -12,7 +12,7 @@ use crate::options::Options;
 /// How much slower the other CRM may become, beside a factor of three.
 const SLACK: Duration = Duration::from_secs(2);
 /// What nothing here may reach, in megabytes.
-const BOUND: u64 = 160;
+const BOUND: u64 = 112;
 
 pub async fn run(options: &Options) {
     let fleet = Fleet::with(None, 1, |plan| {

@@ -16,7 +16,7 @@ const TIMES: usize = 3;
 /// As many connections as the public listener takes.
 const HEADS: usize = 512;
 /// What nothing here may reach, in megabytes.
-const BOUND: u64 = 160;
+const BOUND: u64 = 128;
 /// How long a stranger keeps on writing; what the daemon does not take by then stays unsent.
 const PATIENCE: Duration = Duration::from_secs(5);
 
