@@ -150,7 +150,8 @@ impl Editor {
             .collect();
         // What was begun is also removed where whoever asked has gone.
         let target = Arc::clone(target);
-        let run = tokio::spawn(async move { carried_out(&target, trial, &fields, &values).await });
+        let run =
+            tokio::spawn(async move { carried_out(&target, trial, &mark, &fields, &values).await });
         run.await
             .map_err(|_| Wrong::Unreachable("the dry run broke off".into()))?
     }
@@ -172,6 +173,7 @@ fn impossible() -> DryRun {
 async fn carried_out(
     target: &Target,
     trial: Trial,
+    mark: &str,
     fields: &[String],
     values: &mask::Values,
 ) -> Result<DryRun, Wrong> {
@@ -185,11 +187,18 @@ async fn carried_out(
         Some(id) => removed(target, id).await,
         None => None,
     };
+    if left.is_some() || made.is_err() && tried.id.is_none() {
+        tracing::warn!(target_name = %target.name, %mark, "a test record may be left in the CRM; look for its mark");
+    }
     let reply = made.map_err(|failure| {
         let words = target.wire.conceal(&failure.stop().message);
         Wrong::Unreachable(match &left {
             Some(left) => format!("the CRM did not answer: {words}; {left}"),
-            None => format!("the CRM did not answer: {words}. Nothing of the test is left"),
+            // It may come late, and some CRMs find what is new only seconds later.
+            None if tried.id.is_none() => format!(
+                "the CRM did not answer: {words}; no record marked {mark} was found, but look for one later and remove it"
+            ),
+            None => format!("the CRM did not answer: {words}; the record that it made all the same is removed"),
         })
     })?;
     if tried.id.is_none()

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::{Extension, Json};
-use handoffd_contract::Stop;
+use handoffd_contract::{Reason, Stop};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -32,7 +32,7 @@ pub struct PublishAsked {
     /// The draft's revision, where it matters that it is this one.
     #[serde(default)]
     pub revision: Option<i64>,
-    /// Afterwards try the handoffs again that are parked in this target.
+    /// Afterwards try the handoffs again that are parked in this target, but none whose outcome is unknown.
     #[serde(default)]
     pub retry: bool,
     /// Only those that are parked for this reason, by its label.
@@ -131,19 +131,20 @@ impl Editor {
         } else {
             self.put(name, person, draft, why, asked.expect).await?
         };
+        if !asked.dry_run {
+            let fields: Vec<&str> = changes.iter().map(|change| change.field.as_str()).collect();
+            let after =
+                json!({"version": version, "why": why, "fields": fields, "retry": asked.retry});
+            let before = json!({"version": edited.live.version});
+            self.note(person, "mapping publish", name, Some(before), Some(after))
+                .await?;
+            self.ledger.draft_drop(name, &person.name).await?;
+        }
         let retried = if asked.retry {
             self.retried(name, &asked).await?
         } else {
             Vec::new()
         };
-        if !asked.dry_run {
-            let fields: Vec<&str> = changes.iter().map(|change| change.field.as_str()).collect();
-            let after =
-                json!({"version": version, "why": why, "fields": fields, "retried": retried.len()});
-            let before = json!({"version": edited.live.version});
-            self.note(person, "mapping publish", name, Some(before), Some(after))
-                .await?;
-        }
         Ok(Published {
             dry_run: asked.dry_run,
             version,
@@ -170,10 +171,7 @@ impl Editor {
             Some(expect),
         );
         match put.await {
-            Ok(version) => {
-                self.ledger.draft_drop(name, &person.name).await?;
-                Ok(version)
-            }
+            Ok(version) => Ok(version),
             Err(LedgerError::Conflict(_)) => {
                 let live = self.live(name).await?;
                 Err(self.conflict(name, draft, &live).await?)
@@ -272,7 +270,12 @@ impl Editor {
             let page = self.operators.lanes(filter).await?;
             let Some(last) = page.last() else { break };
             after = last.id;
-            let is_meant = |stop: &Stop| message.is_none_or(|message| stop.message == message);
+            // A mapping says nothing of whether a call was carried out: that is a person's to say, one by one,
+            // since a retry of such a lane may send twice.
+            let is_meant = |stop: &Stop| {
+                stop.reason != Reason::UnknownOutcome
+                    && message.is_none_or(|message| stop.message == message)
+            };
             parked.extend(
                 page.into_iter()
                     .filter(|lane| lane.stop.as_ref().is_some_and(is_meant)),
