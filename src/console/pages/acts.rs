@@ -57,9 +57,6 @@ impl<'a> Meant<'a> {
         if !self.sessions.is_empty() {
             return self.sessions.iter().map(session).collect();
         }
-        if self.is_all {
-            return vec![json!({"all": true, "dry_run": dry_run})];
-        }
         vec![without_nulls(
             json!({"reason": self.reason, "target": self.target, "dry_run": dry_run}),
         )]
@@ -72,8 +69,12 @@ impl<'a> Meant<'a> {
         visit: &Visit,
         dry_run: bool,
     ) -> Result<Vec<Value>, Failure> {
+        let calls = match self.is_all && self.sessions.is_empty() {
+            true => every_group(console, visit, dry_run).await?,
+            false => self.calls(dry_run),
+        };
         let mut lanes = Vec::new();
-        for call in self.calls(dry_run) {
+        for call in calls {
             let path = format!("/v1/{}", self.act);
             let done = console.api().post(visit, &path, &call).await?;
             lanes.extend(done["lanes"].as_array().cloned().unwrap_or_default());
@@ -101,6 +102,35 @@ impl<'a> Meant<'a> {
         };
         format!("ask.{act}_{what}")
     }
+}
+
+/// Everything that is parked, but where nobody knows whether a message went out: that has its own two
+/// buttons, since another try may send it twice.
+async fn every_group(
+    console: &Console,
+    visit: &Visit,
+    dry_run: bool,
+) -> Result<Vec<Value>, Failure> {
+    let parked = console.api().get(visit, "/v1/parked").await?;
+    let groups = parked["groups"].as_array().into_iter().flatten();
+    let mut meant: Vec<Value> = groups
+        .filter(|group| !is_unknown(group))
+        .map(|group| {
+            json!({"reason": group["reason"], "target": group["target"], "dry_run": dry_run})
+        })
+        .collect();
+    let mut seen = Vec::new();
+    meant.retain(|call| {
+        let is_new = !seen.contains(call);
+        seen.push(call.clone());
+        is_new
+    });
+    Ok(meant)
+}
+
+/// Whether a parked group is one of which nobody knows whether it went out.
+pub(super) fn is_unknown(group: &Value) -> bool {
+    group["reason"] == handoffd_contract::Reason::UnknownOutcome.label()
 }
 
 fn without_nulls(mut value: Value) -> Value {

@@ -34,8 +34,13 @@ pub(super) async fn show(State(console): State<Arc<Console>>, visit: Visit) -> A
         .iter()
         .filter_map(|group| group["count"].as_i64())
         .sum();
+    let retried: i64 = list("groups")
+        .iter()
+        .filter(|group| !super::acts::is_unknown(group))
+        .filter_map(|group| group["count"].as_i64())
+        .sum();
     let value = json!({
-        "count": count, "groups": groups, "letters": list("dead_letters"),
+        "count": count, "retried": retried, "groups": groups, "letters": list("dead_letters"),
         "webhooks": list("webhooks").iter().map(|hook| console.webhook(hook)).collect::<Vec<_>>(),
         "done": done(&visit),
     });
